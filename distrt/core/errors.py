@@ -1,0 +1,71 @@
+"""Every exception that distrt raises on purpose.
+
+    DistrtError
+    ├── ShapeError (RuntimeError)            sizes that do not fit
+    ├── DtypeError (RuntimeError)            a dtype that an operation does not take
+    ├── DeviceError (RuntimeError)           a device that is missing, or two that differ
+    ├── DimensionError (IndexError)          a dim or an index out of range
+    ├── AutogradError (RuntimeError)         freed graphs, in-place edits of needed values, non-scalar roots
+    ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
+    └── DistributedError (RuntimeError)      anything that involves more than one rank
+        ├── RendezvousError                  the ranks did not find one another
+        │   └── AuthenticationError          a peer without the job's secret
+        ├── CollectiveMismatch               ranks called different collectives
+        ├── CollectiveTimeout (TimeoutError) a rank did not come in time
+        └── PeerFailed                       a rank died or left while others needed it
+
+Each class also derives from the builtin that PyTorch users catch. This file imports nothing, so the launcher
+can use it without loading NumPy.
+"""
+
+
+class DistrtError(Exception):
+    """Root of the hierarchy."""
+
+
+class ShapeError(DistrtError, RuntimeError):
+    """Sizes that do not fit together."""
+
+
+class DtypeError(DistrtError, RuntimeError):
+    """A dtype that an operation does not take."""
+
+
+class DeviceError(DistrtError, RuntimeError):
+    """A device that is not there, or two devices in one operation."""
+
+
+class DimensionError(DistrtError, IndexError):
+    """A dim or an index out of range."""
+
+
+class AutogradError(DistrtError, RuntimeError):
+    """A backward pass that cannot be run."""
+
+
+class UnsupportedError(DistrtError, NotImplementedError):
+    """Something that distrt leaves out on purpose; the message says what to use instead."""
+
+
+class DistributedError(DistrtError, RuntimeError):
+    """Anything that involves more than one rank."""
+
+
+class RendezvousError(DistributedError):
+    """The ranks of a job did not find one another."""
+
+
+class AuthenticationError(RendezvousError):
+    """A peer that does not hold the job's secret."""
+
+
+class CollectiveMismatch(DistributedError):  # noqa: N818 - named for what happened, as the field does
+    """Ranks called collectives that do not match."""
+
+
+class CollectiveTimeout(DistributedError, TimeoutError):  # noqa: N818
+    """A rank did not arrive within the group's time-out."""
+
+
+class PeerFailed(DistributedError):  # noqa: N818
+    """A rank died, or left, while others needed it."""

@@ -1,0 +1,1 @@
+"""Data parallelism: NaiveDDP, DistributedDataParallel and the buckets that gradients live in."""

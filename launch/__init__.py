@@ -1,0 +1,1 @@
+"""The launcher: starts the ranks of a job, watches over them, and ends them. Standard library only."""
