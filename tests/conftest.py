@@ -1,0 +1,152 @@
+"""What every test can use (the run's seed, PyTorch where it is installed), the tiers, and the leak check of a run.
+
+`scripts/test` calls pytest with this. A bare `pytest` is its plain tier with seed 0.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+from tests.oracles import require_torch
+
+RUN_SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
+SHARED_MEMORY = Path("/dev/shm")
+
+shm_before = pytest.StashKey[set[str]]()
+shm_leaked = pytest.StashKey[list[str]]()
+
+# Loaded by name, or hypothesis would pick its own CI profile, which ignores the run's seed.
+for profile, examples in {"distrt": 50, "distrt-full": 500}.items():
+    hypothesis.settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        derandomize=False,
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full", action="store_true", help="run slow tests too, and more property-test examples"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "alone: loads every core or measures time; no other test runs beside it"
+    )
+    hypothesis.settings.load_profile("distrt-full" if config.getoption("full") else "distrt")
+    if not hasattr(config, "workerinput"):
+        os.environ["DISTRT_TEST_RUN"] = tempfile.mkdtemp(prefix="distrt-test-")  # every child inherits it
+        config.stash[shm_before] = shm_names()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"distrt: DISTRT_TEST_SEED={RUN_SEED}, {'full' if config.getoption('full') else 'default'} tier"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if (
+            "multiprocess" in Path(item.fspath).parts
+        ):  # tests that start ranks take turns: there may be two cores only
+            item.add_marker(pytest.mark.xdist_group("multiprocess"))
+    if not config.getoption("full"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed of this test's own, the same whenever DISTRT_TEST_SEED is the same."""
+    return zlib.crc32(f"{RUN_SEED}/{request.node.nodeid}".encode())
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A NumPy generator with this test's seed."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch, or the test is skipped. Modules that need it at import use tests.oracles."""
+    return require_torch()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Lets a test marked ``alone`` run while the other pytest process runs none.
+
+    Two file locks. Everybody passes the gate to take the floor, shared or exclusively, and a waiting ``alone``
+    test keeps the gate closed, so that a stream of ordinary tests cannot hold it off. The wait comes before the
+    test's time-out starts.
+    """
+    locks = Path(os.environ["DISTRT_TEST_RUN"])
+    mode = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    with (locks / "floor").open("w") as floor:
+        with (locks / "gate").open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            fcntl.flock(floor, mode)
+            fcntl.flock(gate, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(floor, fcntl.LOCK_UN)  # said aloud: a forked child holds the same open file
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run whose tests leave something in shared memory."""
+    config = session.config
+    if hasattr(config, "workerinput"):
+        return
+    shutil.rmtree(os.environ["DISTRT_TEST_RUN"], ignore_errors=True)
+    leaked = leaked_segments(config.stash[shm_before])
+    if leaked:  # what is just being torn down gets a moment
+        time.sleep(0.5)
+        leaked = leaked_segments(config.stash[shm_before])
+    config.stash[shm_leaked] = leaked
+    if leaked:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for name in config.stash.get(shm_leaked, []):
+        terminalreporter.write_line(f"FAILED this run left {SHARED_MEMORY / name} behind", red=True)
+
+
+def shm_names() -> set[str]:
+    return set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
+
+
+def leaked_segments(before: set[str]) -> list[str]:
+    return sorted(shm_names() - before - held_elsewhere())
+
+
+def held_elsewhere() -> set[str]:
+    """Names in shared memory that a live process which this run did not start has mapped."""
+    held: set[str] = set()
+    ours = f"DISTRT_TEST_RUN={os.environ['DISTRT_TEST_RUN']}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(process.name) == os.getpid() or ours in (process / "environ").read_bytes().split(b"\0"):
+                continue
+            lines = (process / "maps").read_text().splitlines()
+        except OSError:  # it ended, or is not ours to read
+            continue
+        held.update(line.split("/dev/shm/", 1)[1].split("/")[0] for line in lines if "/dev/shm/" in line)
+    return held

@@ -1,0 +1,122 @@
+"""The import rules hold, and the contracts that say so can fail."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAUNCH_MAY_IMPORT = {
+    "distrt.comm.environment",
+    "distrt.comm.pmi",
+    "distrt.comm.status",
+    "distrt.comm.store",
+    "distrt.core.errors",
+}
+HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "numba", "torch")
+
+VIOLATIONS = {
+    "core imports nn": ("distrt/core/tensor.py", "import distrt.nn"),
+    "nn imports optim": ("distrt/nn/linear.py", "from distrt.optim import sgd"),
+    "data imports comm": ("distrt/data/sampler.py", "import distrt.comm"),
+    "comm imports nn": ("distrt/comm/shm.py", "from distrt.nn import linear"),
+    "nn reaches parallel past its facade": ("distrt/nn/linear.py", "import distrt.parallel"),
+    "nn reaches parallel through a facade": ("distrt/nn/linear.py", "import distrt.distributed"),
+    "a lazy import in a function": ("distrt/core/tensor.py", "def f():\n    import distrt.nn"),
+    "launch imports the tensor": ("launch/cli.py", "from distrt.core import tensor"),
+    "launch reaches numpy through the store": ("distrt/comm/store.py", "import numpy"),
+}
+
+
+def lint(directory: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as c; c()",
+        "--no-cache",
+    ]
+    return subprocess.run(command, cwd=directory, capture_output=True, check=False, text=True, timeout=60)
+
+
+@pytest.fixture
+def small_house(tmp_path: Path) -> Path:
+    """A package of the same shape, with every permitted kind of import and no other."""
+    files = {
+        "distrt/core/errors.py": "",
+        "distrt/core/tensor.py": "import numpy",
+        "distrt/nn/linear.py": "from distrt.core import tensor",
+        "distrt/nn/parallel/__init__.py": "from distrt.parallel.ddp import nothing",
+        "distrt/optim/sgd.py": "from distrt.core import tensor",
+        "distrt/data/sampler.py": "from distrt.core import tensor",
+        "distrt/comm/store.py": "from distrt.core import errors",
+        "distrt/comm/shm.py": "from distrt.core import tensor",
+        "distrt/parallel/ddp.py": "from distrt.comm import shm\nfrom distrt.nn import linear",
+        "distrt/distributed.py": "from distrt.parallel import ddp",
+        "launch/cli.py": "from distrt.comm import store",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        for package in path.relative_to(tmp_path).parents[:-1]:
+            (tmp_path / package / "__init__.py").touch()
+    shutil.copy(ROOT / ".importlinter", tmp_path)
+    return tmp_path
+
+
+def test_contracts_keep_a_house_where_every_import_is_permitted(small_house: Path) -> None:
+    result = lint(small_house)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("violation", VIOLATIONS)
+def test_contracts_break_when(violation: str, small_house: Path) -> None:
+    name, line = VIOLATIONS[violation]
+    path = small_house / name
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    result = lint(small_house)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "BROKEN" in result.stdout, result.stdout + result.stderr
+
+
+def imported_modules(source: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+            if node.module in ("distrt", "distrt.comm", "distrt.core"):  # what is imported may be a module
+                names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "launch").rglob("*.py")), ids=lambda path: path.name)
+def test_launcher_imports_the_standard_library_and_five_modules(source: Path) -> None:
+    foreign = {
+        name
+        for name in imported_modules(source)
+        if name.split(".")[0] not in {*sys.stdlib_module_names, "launch"} and name not in LAUNCH_MAY_IMPORT
+    }
+    assert not foreign
+
+
+def test_launcher_and_import_distrt_load_nothing_heavy() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "launch").rglob("*.py")
+    ]
+    program = f"""
+import importlib, sys
+import distrt
+for name in {sorted(m for m in modules if not m.endswith("__main__"))}:
+    importlib.import_module(name)
+print(*sorted(set(sys.modules) & set({HEAVY})))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False, text=True, timeout=60
+    )
+    assert (result.stdout.strip(), result.stderr) == ("", "")
