@@ -1,0 +1,63 @@
+"""The array libraries underneath: which one an array belongs to, and NumPy's faults in a tensor user's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core.errors import DistrtError, DtypeError, ShapeError
+
+Array = Any  # a numpy.ndarray, or a cupy.ndarray of the same interface
+Scalar = bool | int | float | complex
+
+#: What NumPy raises for arguments that do not fit.
+FAULTS = (ValueError, IndexError, TypeError)
+
+
+def array_module(array: Array) -> Any:
+    """NumPy for a NumPy array, CuPy for a CuPy one: op definitions are written once, as ``xp.name(...)``."""
+    if type(array).__module__.partition(".")[0] == "cupy":
+        import cupy
+
+        return cupy
+    return np
+
+
+def explain(fault: Exception, name: str, arguments: tuple[Any, ...]) -> Exception:
+    """The error to show for what NumPy raised inside op ``name``: distrt's own pass through unchanged."""
+    if isinstance(fault, DistrtError):
+        return fault
+    shapes = [argument.shape for argument in arguments if hasattr(argument, "shape")]
+    if isinstance(fault, ValueError) and "broadcast" in str(fault) and len(shapes) >= 2:
+        return ShapeError(f"{name}: {_first_clash(shapes)}")
+    said = f"{name}: {fault}; the arguments were {', '.join(map(_describe, arguments))}"
+    if isinstance(fault, IndexError):
+        return IndexError(said)
+    if isinstance(fault, ValueError):
+        return ShapeError(said)
+    wrong_kind = any(hasattr(argument, "dtype") for argument in arguments) and "ufunc" in str(fault)
+    return DtypeError(said) if wrong_kind else TypeError(said)
+
+
+def _first_clash(shapes: list[tuple[int, ...]]) -> str:
+    rank = max(len(shape) for shape in shapes)
+    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
+    for dim in reversed(range(rank)):
+        sizes = [shape[dim] for shape in padded if shape[dim] != 1]
+        for other in sizes[1:]:
+            if other != sizes[0]:
+                return (
+                    f"The size of tensor a ({sizes[0]}) must match the size of tensor b ({other}) at non-singleton "
+                    f"dimension {dim}; the shapes are {' and '.join(str(list(shape)) for shape in shapes)}"
+                )
+    return f"the shapes {shapes} do not fit together"
+
+
+def _describe(argument: Any) -> str:
+    if hasattr(argument, "shape") and hasattr(argument, "dtype"):
+        return f"{argument.dtype}{list(argument.shape)}"
+    if isinstance(argument, list | tuple) and any(hasattr(each, "shape") for each in argument):
+        return "[" + ", ".join(map(_describe, argument)) + "]"
+    text = repr(argument)
+    return text if len(text) <= 60 else text[:57] + "..."

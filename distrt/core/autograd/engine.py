@@ -1,0 +1,344 @@
+"""The engine: runs the graph backwards, newest node first, without recursion.
+
+Called by ``Tensor.backward`` and ``autograd.grad``. Every consumer of a value is newer than its producer, so newest
+first is a topological order, and it is the same order on every rank. A leaf's gradient is delivered the moment its
+last consumer has run (not at the end), which is what lets gradients travel while the pass goes on.
+"""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distrt.core.arrays import Array
+from distrt.core.autograd.node import AccumulateGrad, Edge, Node
+from distrt.core.errors import AutogradError
+from distrt.core.modes import modes
+
+if TYPE_CHECKING:
+    from distrt.core.tensor import Tensor
+
+
+def run_backward(
+    roots: list[Edge],
+    gradients: list[Any],
+    keep_graph: bool,
+    create_graph: bool,
+    captured: list[Edge] | None = None,
+) -> list[Any]:
+    """Runs every node reachable from ``roots`` once.
+
+    Args:
+        roots: where the gradients enter.
+        gradients: one for each root: arrays, or tensors under ``create_graph``.
+        keep_graph: keep what the nodes saved, so that they can be run again.
+        create_graph: run the rules on tensors, so that the gradients can themselves be differentiated.
+        captured: edges whose gradients are returned (in this order) instead of being added to leaves.
+
+    Returns:
+        The gradients of ``captured``; None where nothing arrived.
+    """
+    outer = modes.grad
+    modes.grad = create_graph
+    try:
+        return _Pass(keep_graph, create_graph, captured).run(roots, gradients)
+    finally:
+        modes.grad = outer
+
+
+class _Pass:
+    """One backward pass: what has arrived where, and which leaves still wait for a consumer."""
+
+    def __init__(self, keep_graph: bool, create_graph: bool, captured: list[Edge] | None) -> None:
+        self.keep_graph = keep_graph
+        self.create_graph = create_graph
+        self.captured: dict[Edge, Any] | None = None if captured is None else dict.fromkeys(captured)
+        self.wanted = captured or []
+        self.arrived: dict[Edge, Any] = {}
+        self.consumers: dict[AccumulateGrad, int] = {}
+
+    def run(self, roots: list[Edge], gradients: list[Any]) -> list[Any]:
+        order = self._order(roots)
+        for edge, gradient in zip(roots, gradients, strict=True):
+            self._arrive(edge, gradient)
+        for edge in roots:
+            if type(edge[0]) is AccumulateGrad:
+                self._consumed(edge)
+        needed = self._needed(order)
+        for node in order:
+            self._run_node(node, needed is None or node in needed)
+        if self.captured is None:
+            return []
+        return [self.captured[edge] for edge in self.wanted]
+
+    def _needed(self, order: list[Node]) -> set[Node] | None:
+        """With captured edges: the nodes on a path to one of them; the others need not run. None means all."""
+        if self.captured is None:
+            return None
+        needed: set[Node] = set()
+        for node in reversed(order):
+            if any([edge is not None and (edge in self.captured or edge[0] in needed) for edge in node.edges]):
+                needed.add(node)
+        return needed
+
+    def _order(self, roots: list[Edge]) -> list[Node]:
+        """The reachable nodes, newest first; counts the consumers of each leaf on the way."""
+        found: set[Node] = set()
+        pending: list[Node] = []
+        consumers = self.consumers
+        edges: Any = roots
+        while True:
+            for edge in edges:
+                if edge is None:
+                    continue
+                node = edge[0]
+                if type(node) is AccumulateGrad:
+                    consumers[node] = consumers.get(node, 0) + 1
+                elif node not in found:
+                    found.add(node)
+                    pending.append(node)
+            if not pending:
+                return sorted(found, key=_sequence, reverse=True)
+            edges = pending.pop().edges
+
+    def _arrive(self, edge: Edge, gradient: Any) -> None:
+        known = self.arrived.get(edge)
+        self.arrived[edge] = gradient if known is None else known + gradient
+
+    def _run_node(self, node: Node, wanted: bool) -> None:
+        arrived = self.arrived
+        gradients = [arrived.pop((node, number), None) for number in range(len(node.results))]
+        if node.hooks is not None:
+            self._run_hooks(node, gradients)
+        if self.captured is not None:
+            for number, gradient in enumerate(gradients):
+                if (node, number) in self.captured:
+                    self.captured[node, number] = gradient
+        edges = node.edges
+        if wanted and any([gradient is not None for gradient in gradients]):
+            results = self._differentiate(node, gradients)
+            del gradients
+            for edge, meta, result in zip(edges, node.metas, results, strict=True):
+                if edge is not None and result is not None:
+                    known = arrived.get(edge)
+                    if known is None:
+                        arrived[edge] = _fit(result, meta, node)
+                    else:
+                        arrived[edge] = known + _fit(result, meta, node)
+            del results, result
+        for edge in edges:
+            if edge is not None and type(edge[0]) is AccumulateGrad:
+                self._consumed(edge)
+
+    def _differentiate(self, node: Node, gradients: list[Any]) -> Any:
+        definition = node.definition
+        saved = node.take_saved(self.keep_graph)
+        if self.create_graph:
+            return _differentiate_on_tensors(node, saved, gradients)
+        into = self._slots(node) if definition.takes_into else None
+        if definition.backward is None:
+            definition.compile()
+        return definition.backward(node.edges, saved, *gradients, into)  # type: ignore[misc]
+
+    def _slots(self, node: Node) -> tuple[Array | None, ...]:
+        """For each input, the bucket slot that its gradient may be written into: a leaf's that nothing else feeds."""
+        slots = []
+        for edge in node.edges:
+            slot = None
+            if edge is not None and type(edge[0]) is AccumulateGrad and self.captured is None:
+                leaf = edge[0].variable
+                alone = self.consumers[edge[0]] == 1 and edge not in self.arrived and not edge[0].hooks
+                if leaf is not None and leaf.grad is None and alone:
+                    slot = leaf._grad_slot
+            slots.append(slot)
+        return tuple(slots)
+
+    def _consumed(self, edge: Edge) -> None:
+        leaf_node: Any = edge[0]
+        self.consumers[leaf_node] -= 1
+        if self.consumers[leaf_node] == 0 and edge in self.arrived:
+            gradient = self.arrived.pop(edge)
+            for hook in leaf_node.hooks:
+                gradient = _call_hook(hook, gradient, self.create_graph)
+            if self.captured is not None:
+                if edge in self.captured:
+                    self.captured[edge] = gradient
+                return
+            accumulate(leaf_node, gradient)
+
+    def _run_hooks(self, node: Node, gradients: list[Any]) -> None:
+        for number, hooks in (node.hooks or {}).items():
+            for hook in hooks:
+                if gradients[number] is not None:
+                    gradients[number] = _call_hook(hook, gradients[number], self.create_graph)
+
+
+def _sequence(node: Node) -> int:
+    return node.sequence
+
+
+def _fit(gradient: Any, meta: Any, node: Node) -> Any:
+    """Undoes broadcasting and promotion, and holds the rule to the law: a gradient has its input's shape and dtype."""
+    shape, dtype = meta
+    if type(gradient) is np.ndarray:
+        if gradient.shape != shape:
+            gradient = _sum_to(gradient, shape, node)
+        return gradient if gradient.dtype is dtype or gradient.dtype == dtype else gradient.astype(dtype)
+    from distrt.core import ops
+
+    if not hasattr(gradient, "_array"):
+        return _fit(np.asarray(gradient), meta, node)
+    if gradient._array.shape != shape:
+        gradient = ops.sum_to_shape(gradient, shape)
+    return gradient if gradient._array.dtype == dtype else ops.to_dtype(gradient, dtype)
+
+
+def _sum_to(gradient: Array, shape: tuple[int, ...], node: Node) -> Array:
+    extra = gradient.ndim - len(shape)
+    if extra < 0 or any(want not in (1, have) for want, have in zip(shape, gradient.shape[extra:], strict=True)):
+        raise AssertionError(f"{node.name()}: a rule gave a gradient of shape {gradient.shape} for an input of {shape}")
+    stretched = tuple(extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1)
+    summed = gradient.sum(axis=(*range(extra), *stretched), keepdims=True)
+    return summed.reshape(shape)
+
+
+def _call_hook(hook: Any, gradient: Any, create_graph: bool) -> Any:
+    """Hooks see tensors; what they return replaces the gradient."""
+    from distrt.core.tensor import wrap
+
+    given = gradient if create_graph else wrap(np.asarray(gradient))
+    returned = hook(given)
+    if returned is None:
+        return gradient
+    return returned if create_graph else returned._array
+
+
+def _differentiate_on_tensors(node: Node, saved: tuple[Any, ...], gradients: list[Any]) -> Any:
+    """Runs the rules on tensors that stand where the kept arrays stood in the graph, so that they record."""
+    definition = node.definition
+    values = tuple(_restore(node, name, value) for name, value in zip(definition.kept, saved, strict=True))
+    if definition.joint_rule is not None and definition.function.composite is not None:
+        return _differentiate_composite(node, dict(zip(definition.kept, values, strict=True)), gradients)
+    if definition.backward is None:
+        definition.compile()
+    return definition.backward(node.edges, values, *gradients, None)  # type: ignore[misc]
+
+
+def _restore(node: Node, name: str, value: Any) -> Any:
+    """A kept array as the tensor it was: an input with its own edge, an output with this node's."""
+    from distrt.core import ops
+    from distrt.core.tensor import wrap
+
+    definition = node.definition
+    if value is None:
+        return None
+    if name == "out":
+        return wrap(value, (node, 0))
+    if name in definition.output_names:
+        return wrap(value, (node, definition.output_names.index(name)))
+    if name == definition.sequence:
+        return [wrap(each, edge) for each, edge in zip(value, node.edges, strict=True)]
+    if name not in definition.tensors or not hasattr(value, "dtype"):
+        return value
+    names = definition.differentiable
+    position = names.index(name) if name in names else None
+    if position is None or node.edges[position] is None:
+        return wrap(value)
+    meta = node.metas[position]
+    if value.dtype == meta[1]:
+        return wrap(value, node.edges[position])
+    return ops.to_dtype(wrap(value.astype(meta[1]), node.edges[position]), value.dtype)  # it was promoted on the way in
+
+
+def _differentiate_composite(node: Node, values: dict[str, Any], gradients: list[Any]) -> Any:
+    """Re-runs the operation as plain ops on stand-ins of its inputs, and differentiates that.
+
+    The stand-ins are copies of the graph's edges (an identity op), so the gradient of each input arrives exactly
+    once, here, and not at the leaves behind it.
+    """
+    from distrt.core import ops
+
+    definition = node.definition
+    with_edges = [name for name, edge in zip(definition.differentiable, node.edges, strict=True) if edge is not None]
+    for name in with_edges:
+        values[name] = ops.identity(values[name])
+    arguments = {name: values[name] for name in definition.parameters if name in values}
+    result = definition.function.composite(**arguments)  # type: ignore[misc]
+    wanted = [values[name]._edge for name in with_edges]
+    found = run_backward([result._edge], gradients[:1], keep_graph=True, create_graph=True, captured=wanted)
+    by_name = dict(zip(with_edges, found, strict=True))
+    return tuple(by_name.get(name) for name in definition.differentiable)
+
+
+#: References to a fresh array while ``accumulate`` holds it: the caller's variable, the parameter, getrefcount's own.
+_REFERENCES_WHEN_OURS = 3
+
+
+def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
+    """Adds a gradient to the leaf's ``.grad`` and runs the hooks that wait for it.
+
+    With a bucket slot, ``.grad`` becomes a view of the slot (a kernel may have written there already). Otherwise a
+    fresh array that nobody else holds is taken as it is, and any other is copied.
+    """
+    from distrt.core.tensor import Tensor, wrap
+
+    leaf = leaf_node.variable
+    if leaf is None:
+        return
+    if isinstance(gradient, Tensor):
+        _accumulate_tensor(leaf, gradient)
+    elif leaf.grad is not None:
+        held = leaf.grad._array
+        held += gradient
+        leaf.grad._counter[0] += 1
+    elif leaf._grad_slot is not None:
+        slot = leaf._grad_slot
+        if gradient is not slot:
+            slot[...] = gradient
+        leaf.grad = wrap(slot)
+    else:
+        fresh = type(gradient) is np.ndarray and gradient.base is None and gradient.flags.c_contiguous
+        ours = fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
+        leaf.grad = wrap(gradient if ours else np.array(gradient, order="C"))
+    for hook in tuple(leaf_node.post_hooks):
+        hook(leaf)
+
+
+def _accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
+    if leaf.grad is not None:
+        leaf.grad = leaf.grad + gradient
+    elif leaf._grad_slot is not None:
+        leaf._grad_slot[...] = gradient._array
+        leaf.grad = gradient
+    else:
+        leaf.grad = gradient
+
+
+def grad_of_root(root: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The gradient that a backward pass starts with: the one given, or 1 for a root of one element.
+
+    Raises:
+        AutogradError: for a root that has no graph, or several elements and no gradient given.
+        RuntimeError: for a gradient of another shape.
+    """
+    from distrt.core.tensor import Tensor, wrap
+
+    if root._edge is None:
+        raise AutogradError("element 0 of tensors does not require grad and does not have a grad_fn")
+    if gradient is None:
+        if root._array.size != 1:
+            raise AutogradError(
+                f"grad can be implicitly created only for scalar outputs; this one has shape {list(root.shape)}: "
+                "reduce it first, e.g. with .sum(), or pass backward(gradient=...)"
+            )
+        started = np.ones(root._array.shape, root._array.dtype)
+        return wrap(started) if create_graph else started
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
+    if gradient._array.shape != root._array.shape:
+        raise AutogradError(
+            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of {root.shape}."
+        )
+    return gradient if create_graph else gradient._array.astype(root._array.dtype, copy=False)

@@ -1,0 +1,125 @@
+"""The modes that change what an operation does: whether gradients are recorded.
+
+One object per thread (ranks of the ``local`` transport are threads). Its constructor runs when a thread first
+touches it, and there silences NumPy's floating-point warnings for that thread: tensors follow IEEE 754 without a
+word, as PyTorch's do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+
+class _Modes(threading.local):
+    def __init__(self) -> None:
+        self.grad = True
+        np.seterr(divide="ignore", over="ignore", under="ignore", invalid="ignore")
+
+
+modes = _Modes()
+
+
+def is_grad_enabled() -> bool:
+    """True where operations record what a backward pass needs."""
+    return modes.grad
+
+
+class set_grad_enabled:  # noqa: N801 - PyTorch's own spelling
+    """Sets the grad mode at once; as a context manager or decorator, for the block or function only."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = bool(mode)
+        self._outer: list[bool] = [modes.grad]
+        modes.grad = self._mode
+
+    def __enter__(self) -> None:
+        modes.grad = self._mode
+
+    def __exit__(self, *exception: object) -> None:
+        modes.grad = self._outer[-1]
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        modes.grad = self._outer[-1]  # the constructor was only the decorator's argument list
+        return _decorate(function, lambda: _GradMode(self._mode))
+
+
+class _GradMode:
+    """A grad mode for a block; re-entrant, and a decorator for functions, methods and generator functions."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = mode
+        self._outer: list[bool] = []
+
+    def __enter__(self) -> Self:
+        self._outer.append(modes.grad)
+        modes.grad = self._mode
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        modes.grad = self._outer.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return _decorate(function, lambda: _GradMode(self._mode))
+
+
+class no_grad(_GradMode):  # noqa: N801
+    """Inside, operations record nothing: results do not require grad."""
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        made = super().__new__(cls)
+        if function is None:
+            return made
+        made.__init__()  # type: ignore[misc]  # `@no_grad` without parentheses
+        return made(function)
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_GradMode):  # noqa: N801
+    """Inside, operations record again, whatever surrounds them."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class inference_mode(_GradMode):  # noqa: N801
+    """``no_grad`` under PyTorch's other name; ``mode=False`` switches recording on."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
+
+
+def _decorate(function: Callable[..., Any], make: Callable[[], _GradMode]) -> Callable[..., Any]:
+    if inspect.isgeneratorfunction(function):
+
+        @functools.wraps(function)
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            with make():
+                produced = function(*args, **kwargs)
+            try:
+                with make():
+                    value = next(produced)
+                while True:
+                    received = yield value  # the mode holds while the generator runs, not while its reader does
+                    with make():
+                        value = produced.send(received)
+            except StopIteration as stop:
+                return stop.value
+            finally:
+                produced.close()
+
+        return generator
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with make():
+            return function(*args, **kwargs)
+
+    return wrapped

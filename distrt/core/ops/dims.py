@@ -1,0 +1,41 @@
+"""Reading the ``dim`` arguments of operations as PyTorch reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from distrt.core.errors import DimensionError
+
+
+def one_dim(dim: int, ndim: int) -> int:
+    """``dim`` counted from the front.
+
+    Raises:
+        DimensionError: out of range.
+    """
+    bound = max(ndim, 1)
+    if not -bound <= dim < bound:
+        raise DimensionError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+    return dim % bound
+
+
+def all_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """One dim, several, or None for all of them, as a tuple counted from the front."""
+    if dim is None:
+        return tuple(range(ndim))
+    if isinstance(dim, int):
+        return (one_dim(dim, ndim),) if ndim else ()
+    found = tuple(one_dim(each, ndim) for each in dim)
+    if len(set(found)) != len(found):
+        raise DimensionError(f"dim appears multiple times in the list of dims {list(dim)}")
+    if not found:
+        return tuple(range(ndim))
+    return found if ndim else ()
+
+
+def varargs(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """``f(2, 3)`` and ``f((2, 3))`` both as (2, 3)."""
+    if len(sizes) == 1 and not isinstance(sizes[0], int) and hasattr(sizes[0], "__iter__"):
+        sizes = tuple(sizes[0])
+    return tuple(int(size) for size in sizes)

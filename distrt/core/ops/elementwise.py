@@ -1,0 +1,438 @@
+"""Operations on each element: arithmetic, comparison, rounding, activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array, Scalar, array_module
+from distrt.core.errors import DtypeError
+from distrt.core.op import IndexArray, op
+from distrt.core.tensor import Tensor
+
+
+@op()
+def identity(input: Array) -> Array:
+    """The same values, as a new place in the graph."""
+    return input
+
+
+identity.gradient(input=lambda g: g)
+
+
+@op(node="ToCopy")
+def to_dtype(input: Array, dtype: Any) -> Array:
+    """The values in another dtype (a NumPy one)."""
+    return input.astype(dtype)
+
+
+to_dtype.gradient(input=lambda g: g)
+
+
+@op(view=True, node="Clone")
+def _alias(input: Array) -> Array:
+    """The same memory, as a new tensor."""
+    return input
+
+
+@op()
+def clone(input: Array) -> Array:
+    """A copy, in row-major order."""
+    return array_module(input).array(input, order="C")
+
+
+clone.gradient(input=lambda g: g)
+
+
+@op(dtype="promote", autocast="widest")
+def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
+    """``input + alpha * other``. Shape: broadcasts."""
+    return np.add(input, other) if alpha == 1 else np.add(input, np.multiply(other, alpha).astype(other.dtype))
+
+
+add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
+
+
+@op(dtype="promote", autocast="widest")
+def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
+    """``input - alpha * other``. Shape: broadcasts."""
+    if getattr(input, "dtype", None) == np.bool_:
+        raise DtypeError("Subtraction, the `-` operator, with bool tensors is not supported; use `^` or logical_xor()")
+    return np.subtract(input, other) if alpha == 1 else np.subtract(input, np.multiply(other, alpha).astype(other.dtype))
+
+
+sub.gradient(input=lambda g: g, other=lambda g, alpha: neg(g) if alpha == 1 else mul(g, -alpha))
+
+
+@op(dtype="promote", autocast="widest")
+def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input * other``. Shape: broadcasts."""
+    return np.multiply(input, other)
+
+
+mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g, input))
+
+
+@op(dtype="float", autocast="widest", node="Div")
+def true_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input / other``; integers divide to float32. Shape: broadcasts."""
+    return np.true_divide(input, other)
+
+
+true_divide.gradient(
+    input=lambda g, other: true_divide(g, other),
+    other=lambda g, input, other: neg(true_divide(mul(g, input), mul(other, other))),
+)
+
+
+@op(dtype="promote")
+def floor_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input / other`` rounded down. Shape: broadcasts."""
+    return np.floor_divide(input, other)
+
+
+@op(dtype="promote")
+def truncate_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input / other`` rounded towards zero. Shape: broadcasts."""
+    return np.trunc(np.true_divide(input, other)).astype(np.result_type(input, other))
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """``input / other``; ``rounding_mode`` may be "floor" or "trunc"."""
+    if rounding_mode is None:
+        return true_divide(input, other)
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+    return floor_divide(input, other) if rounding_mode == "floor" else truncate_divide(input, other)
+
+
+@op(dtype="promote")
+def remainder(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """The remainder with the sign of ``other``. Shape: broadcasts."""
+    return np.remainder(input, other)
+
+
+remainder.gradient(input=lambda g: g, other=lambda g, input, other: neg(mul(g, floor_divide(input, other))))
+
+
+@op()
+def neg(input: Array) -> Array:
+    """``-input``."""
+    return np.negative(input)
+
+
+neg.gradient(input=lambda g: neg(g))
+
+
+@op(dtype="promote", autocast="full")
+def pow(input: Array | Scalar, exponent: Array | Scalar) -> Array:
+    """``input ** exponent``. Shape: broadcasts."""
+    if np.ndim(exponent) == 0 and not hasattr(exponent, "dtype") and exponent == 2:
+        return np.multiply(input, input)
+    return np.power(input, exponent)
+
+
+pow.gradient(
+    input=lambda g, input, exponent: mul(g, _power_slope(input, exponent)),
+    exponent=lambda g, input, exponent, out: mul(g, where(eq(input, 0), 0.0, mul(out, log(where(eq(input, 0), 1.0, input))))),
+)
+
+
+def _power_slope(input: Any, exponent: Any) -> Any:
+    if not hasattr(exponent, "dtype"):
+        return mul(input, 2) if exponent == 2 else mul(pow(input, exponent - 1), exponent) if exponent else mul(input, 0)
+    return where(eq(exponent, 0), 0.0, mul(exponent, pow(input, sub(exponent, 1))))
+
+
+@op()
+def square(input: Array) -> Array:
+    """``input * input``."""
+    return np.multiply(input, input)
+
+
+square.gradient(input=lambda g, input: mul(g, mul(input, 2)))
+
+
+@op(dtype="float", autocast="full")
+def exp(input: Array) -> Array:
+    """e to the power of each element."""
+    return np.exp(input)
+
+
+exp.gradient(input=lambda g, out: mul(g, out))
+
+
+@op(dtype="float", autocast="full")
+def log(input: Array) -> Array:
+    """The natural logarithm."""
+    return np.log(input)
+
+
+log.gradient(input=lambda g, input: true_divide(g, input))
+
+
+@op(dtype="float")
+def sqrt(input: Array) -> Array:
+    """The square root."""
+    return np.sqrt(input)
+
+
+sqrt.gradient(input=lambda g, out: true_divide(g, mul(out, 2)))
+
+
+@op(dtype="float", autocast="full")
+def rsqrt(input: Array) -> Array:
+    """One over the square root."""
+    return np.reciprocal(np.sqrt(input))
+
+
+rsqrt.gradient(input=lambda g, out: mul(g, mul(mul(out, mul(out, out)), -0.5)))
+
+
+@op(dtype="float", autocast="full")
+def reciprocal(input: Array) -> Array:
+    """One over each element."""
+    return np.reciprocal(input)
+
+
+reciprocal.gradient(input=lambda g, out: neg(mul(g, mul(out, out))))
+
+
+@op(dtype="float")
+def sin(input: Array) -> Array:
+    """The sine of each element, in radians."""
+    return np.sin(input)
+
+
+sin.gradient(input=lambda g, input: mul(g, cos(input)))
+
+
+@op(dtype="float")
+def cos(input: Array) -> Array:
+    """The cosine of each element, in radians."""
+    return np.cos(input)
+
+
+cos.gradient(input=lambda g, input: neg(mul(g, sin(input))))
+
+
+@op(dtype="float")
+def tanh(input: Array) -> Array:
+    """The hyperbolic tangent."""
+    return np.tanh(input)
+
+
+tanh.gradient(input=lambda g, out: mul(g, sub(1, mul(out, out))))
+
+
+@op(dtype="float")
+def sigmoid(input: Array) -> Array:
+    """``1 / (1 + exp(-input))``, by way of tanh so that nothing overflows."""
+    half = np.asarray(0.5, input.dtype)
+    return np.add(np.multiply(np.tanh(np.multiply(input, half)), half), half)
+
+
+sigmoid.gradient(input=lambda g, out: mul(g, mul(out, sub(1, out))))
+
+
+@op()
+def relu(input: Array) -> Array:
+    """``max(input, 0)``."""
+    return np.maximum(input, np.zeros((), input.dtype))
+
+
+relu.gradient(input=lambda g, out: where(gt(out, 0), g, 0.0))
+
+
+@op()
+def abs(input: Array) -> Array:
+    """The absolute value."""
+    return np.abs(input)
+
+
+abs.gradient(input=lambda g, input: mul(g, sign(input)))
+
+
+@op()
+def sign(input: Array) -> Array:
+    """-1, 0 or 1."""
+    return np.sign(input) if input.dtype != np.bool_ else input
+
+
+sign.gradient(input=lambda g: mul(g, 0))
+
+
+@op(dtype="promote")
+def maximum(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """The larger of two elements; where they are equal, both get half of the gradient. Shape: broadcasts."""
+    return np.maximum(input, other)
+
+
+maximum.gradient(
+    input=lambda g, input, other: mul(g, _share(gt(input, other), eq(input, other), g)),
+    other=lambda g, input, other: mul(g, _share(lt(input, other), eq(input, other), g)),
+)
+
+
+@op(dtype="promote")
+def minimum(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """The smaller of two elements; where they are equal, both get half of the gradient. Shape: broadcasts."""
+    return np.minimum(input, other)
+
+
+minimum.gradient(
+    input=lambda g, input, other: mul(g, _share(lt(input, other), eq(input, other), g)),
+    other=lambda g, input, other: mul(g, _share(gt(input, other), eq(input, other), g)),
+)
+
+
+def _share(chosen: Any, tied: Any, like: Any) -> Any:
+    """1 where chosen, a half where tied, as floats of the gradient's dtype."""
+    dtype = like._array.dtype if isinstance(like, Tensor) else like.dtype
+    return add(to_dtype(chosen, dtype), mul(to_dtype(tied, dtype), 0.5))
+
+
+@op()
+def clamp(input: Array, min: Any = None, max: Any = None) -> Array:
+    """Each element, moved into [min, max]; bounds are numbers."""
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of 'min' or 'max' must not be None")
+    return np.clip(input, min, max)
+
+
+clamp.gradient(input=lambda g, input, min, max: where(_within(input, min, max), g, 0.0))
+
+
+def _within(input: Any, low: Any, high: Any) -> Any:
+    if low is None:
+        return le(input, high)
+    return ge(input, low) if high is None else logical_and(ge(input, low), le(input, high))
+
+
+@op(dtype="promote")
+def _where(input: Array | Scalar, other: Array | Scalar, condition: IndexArray) -> Array:
+    """``input`` where ``condition``, else ``other``. Shape: broadcasts."""
+    return np.where(condition, input, other)
+
+
+_where.gradient(
+    input=lambda g, condition: where(condition, g, 0.0), other=lambda g, condition: where(condition, 0.0, g)
+)
+
+
+def where(condition: Any, input: Any, other: Any) -> Any:
+    """``input`` where ``condition`` is true, else ``other``. Shape: the three broadcast."""
+    return _where(input, other, condition)
+
+
+# Comparison: the inputs promote, the result is bool and has no gradient.
+
+
+@op(dtype="promote")
+def eq(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input == other``, element by element."""
+    return np.equal(input, other)
+
+
+@op(dtype="promote")
+def ne(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input != other``, element by element."""
+    return np.not_equal(input, other)
+
+
+@op(dtype="promote")
+def lt(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input < other``, element by element."""
+    return np.less(input, other)
+
+
+@op(dtype="promote")
+def le(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input <= other``, element by element."""
+    return np.less_equal(input, other)
+
+
+@op(dtype="promote")
+def gt(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input > other``, element by element."""
+    return np.greater(input, other)
+
+
+@op(dtype="promote")
+def ge(input: Array | Scalar, other: Array | Scalar) -> Array:
+    """``input >= other``, element by element."""
+    return np.greater_equal(input, other)
+
+
+@op()
+def logical_not(input: IndexArray) -> Array:
+    """True where the element is zero."""
+    return np.logical_not(input)
+
+
+@op()
+def logical_and(input: IndexArray, other: IndexArray) -> Array:
+    """True where both elements are non-zero."""
+    return np.logical_and(input, other)
+
+
+@op()
+def logical_or(input: IndexArray, other: IndexArray) -> Array:
+    """True where either element is non-zero."""
+    return np.logical_or(input, other)
+
+
+@op()
+def isnan(input: IndexArray) -> Array:
+    """True where the element is not a number."""
+    return np.isnan(input)
+
+
+@op()
+def isfinite(input: IndexArray) -> Array:
+    """True where the element is neither infinite nor not a number."""
+    return np.isfinite(input)
+
+
+@op()
+def round(input: Array, *, decimals: int = 0) -> Array:
+    """The nearest integer, ties to even."""
+    return np.round(input, decimals)
+
+
+round.gradient(input=lambda g: mul(g, 0))
+
+
+@op()
+def floor(input: Array) -> Array:
+    """The next integer below."""
+    return np.floor(input) if input.dtype in dt.FLOATING_NUMPY else input
+
+
+floor.gradient(input=lambda g: mul(g, 0))
+
+
+@op()
+def ceil(input: Array) -> Array:
+    """The next integer above."""
+    return np.ceil(input) if input.dtype in dt.FLOATING_NUMPY else input
+
+
+ceil.gradient(input=lambda g: mul(g, 0))
+
+
+@op(aux=("mask",))
+def dropout(input: Array, p: float, generator: np.random.Generator) -> Any:
+    """Zeroes each element with probability ``p`` and scales the others by ``1 / (1 - p)``."""
+    if p == 1:
+        return np.zeros_like(input), np.zeros_like(input)
+    draw_dtype = np.float64 if input.dtype == np.float64 else np.float32
+    kept = generator.random(input.shape, draw_dtype) >= p
+    mask = np.multiply(kept, np.asarray(1 / (1 - p), input.dtype), dtype=input.dtype)
+    return np.multiply(input, mask), mask
+
+
+dropout.gradient(input=lambda g, mask: mul(g, mask))
+
