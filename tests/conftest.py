@@ -1,4 +1,4 @@
-"""What every test can use (the run's seed, PyTorch where it is installed), the tiers, and the leak check of a run.
+"""What every test can use (the run's seed, PyTorch where installed), the tiers, and the leak check of a run.
 
 `scripts/test` calls pytest with this. A bare `pytest` is its plain tier with seed 0.
 """
@@ -92,9 +92,9 @@ def torch() -> ModuleType:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Lets a test marked ``alone`` run while the other pytest process runs none.
 
-    Two file locks. Everybody passes the gate to take the floor, shared or exclusively, and a waiting ``alone``
-    test keeps the gate closed, so that a stream of ordinary tests cannot hold it off. The wait comes before the
-    test's time-out starts.
+    Two file locks. Everybody passes the gate to take the floor, shared or exclusively, and a waiting
+    ``alone`` test keeps the gate closed, so that a stream of ordinary tests cannot hold it off. The wait
+    comes before the test's time-out starts.
     """
     locks = Path(os.environ["DISTRT_TEST_RUN"])
     mode = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH

@@ -1,0 +1,46 @@
+"""Datasets, samplers and the loader. ``distrt.utils.data`` is the public face."""
+
+from distrt.data.collate import collate, default_collate, default_collate_fn_map, default_convert
+from distrt.data.dataloader import DataLoader, get_worker_info
+from distrt.data.dataset import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
+from distrt.data.distributed_sampler import DistributedSampler, set_default_world
+from distrt.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+__all__ = [
+    "BatchSampler",
+    "ChainDataset",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "DistributedSampler",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "collate",
+    "default_collate",
+    "default_collate_fn_map",
+    "default_convert",
+    "get_worker_info",
+    "random_split",
+    "set_default_world",
+]

@@ -1,0 +1,12 @@
+"""Facade: PyTorch's ``torch.utils``. Names load on first use."""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["data"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

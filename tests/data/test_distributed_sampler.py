@@ -1,0 +1,128 @@
+"""DistributedSampler follows PyTorch's index arithmetic, and its ranks agree."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distrt.data import DistributedSampler, set_default_world
+
+sizes = st.integers(1, 200)
+worlds = st.integers(1, 9)
+seeds = st.integers(0, 2**40)
+
+
+@pytest.fixture
+def restored_world() -> Iterator[None]:
+    """Takes the default world back afterwards, and restores what the package had registered."""
+    from distrt.data import distributed_sampler
+
+    before = distributed_sampler._default_world
+    yield
+    set_default_world(before)
+
+
+def shares(size: int, world: int, **options: object) -> list[list[int]]:
+    return [list(DistributedSampler(range(size), world, rank, **options)) for rank in range(world)]
+
+
+def interleaved(parts: list[list[int]]) -> list[int]:
+    """The list that the ranks took turns to take from."""
+    return [index for turn in zip(*parts, strict=True) for index in turn]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("world", range(1, 9))
+def test_unshuffled_indices_equal_pytorch_for_every_small_size(
+    torch: ModuleType, world: int, drop_last: bool
+) -> None:
+    theirs = torch.utils.data.DistributedSampler
+    for size in range(1, 51):
+        for rank in range(world):
+            options = {"num_replicas": world, "rank": rank, "shuffle": False, "drop_last": drop_last}
+            expected, actual = theirs(range(size), **options), DistributedSampler(range(size), **options)
+            assert list(actual) == list(expected), (size, world, rank)
+            assert (len(actual), actual.total_size) == (len(expected), expected.total_size)
+
+
+def test_default_arguments_equal_pytorch(torch: ModuleType) -> None:
+    expected = torch.utils.data.DistributedSampler(range(10), 2, 1)
+    actual = DistributedSampler(range(10), 2, 1)
+    for name in ("shuffle", "seed", "drop_last", "epoch", "num_samples", "num_replicas", "rank"):
+        assert getattr(actual, name) == getattr(expected, name), name
+
+
+@given(size=sizes, world=worlds, seed=seeds)
+def test_shuffled_ranks_cover_the_data_and_repeat_the_front_to_pad(size: int, world: int, seed: int) -> None:
+    parts = shares(size, world, seed=seed)
+    per_rank = math.ceil(size / world)
+    assert [len(part) for part in parts] == [per_rank] * world
+    order = interleaved(parts)
+    assert sorted(order[:size]) == list(range(size))
+    assert order[size:] == [order[i % size] for i in range(size, per_rank * world)]
+
+
+@given(size=sizes, world=worlds, seed=seeds)
+def test_drop_last_gives_disjoint_equal_shares(size: int, world: int, seed: int) -> None:
+    parts = shares(size, world, seed=seed, drop_last=True)
+    assert [len(part) for part in parts] == [size // world] * world
+    assert max(Counter(interleaved(parts)).values(), default=1) == 1
+
+
+@given(size=st.integers(30, 100), epoch=st.integers(0, 1000), seed=seeds)
+def test_order_depends_on_seed_plus_epoch_only(size: int, epoch: int, seed: int) -> None:
+    first = DistributedSampler(range(size), 2, 0, seed=seed)
+    first.set_epoch(epoch)
+    second = DistributedSampler(range(size), 2, 0, seed=seed + epoch)
+    other = DistributedSampler(range(size), 2, 0, seed=seed + epoch + 1)
+    assert list(first) == list(first) == list(second) != list(other)
+
+
+def test_epochs_differ_and_forgetting_set_epoch_repeats_the_order() -> None:
+    sampler = DistributedSampler(range(100), 2, 0)
+    first = list(sampler)
+    assert list(sampler) == first
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+
+
+def test_global_randomness_neither_changes_the_order_nor_is_changed() -> None:
+    from distrt.core.random import default_generator, manual_seed
+
+    manual_seed(1)
+    first = list(DistributedSampler(range(50), 2, 0))
+    after = default_generator().numpy.integers(2**60)
+    manual_seed(1)
+    assert default_generator().numpy.integers(2**60) == after
+    assert list(DistributedSampler(range(50), 2, 0)) == first
+
+
+@pytest.mark.parametrize("rank", [-1, 2, 7])
+def test_rank_outside_the_world_raises_value_error(rank: int) -> None:
+    with pytest.raises(ValueError, match=rf"Invalid rank {rank}, rank should be in the interval \[0, 1\]"):
+        DistributedSampler(range(10), 2, rank)
+
+
+def test_empty_dataset_gives_every_rank_nothing() -> None:
+    assert shares(0, 3) == shares(0, 3, drop_last=True) == [[], [], []]
+
+
+@pytest.mark.usefixtures("restored_world")
+def test_world_is_asked_for_only_when_it_was_not_given() -> None:
+    set_default_world(lambda: (4, 3))
+    sampler = DistributedSampler(range(8), shuffle=False)
+    assert (sampler.num_replicas, sampler.rank, list(sampler)) == (4, 3, [3, 7])
+    assert list(DistributedSampler(range(8), rank=1, shuffle=False)) == [1, 5]
+    assert DistributedSampler(range(8), 2, 0).num_replicas == 2
+
+
+@pytest.mark.usefixtures("restored_world")
+def test_without_a_process_group_the_error_says_what_to_do() -> None:
+    set_default_world(None)
+    with pytest.raises(ValueError, match=r"init_process_group\(\) first, or pass both num_replicas and rank"):
+        DistributedSampler(range(8))
+    assert len(DistributedSampler(range(8), 2, 0)) == 4
