@@ -1,0 +1,64 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distrt.core.creation import empty
+from distrt.core.tensor import Tensor
+from distrt.nn import functional as F  # noqa: N812
+from distrt.nn import init
+from distrt.nn.module import Module
+from distrt.nn.parameter import Parameter
+
+
+class Linear(Module):
+    """``input @ weight.T + bias``. Shape: (…, in_features) -> (…, out_features)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in_features, dtype=dtype, device=device))
+        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new weights, uniform within 1 / sqrt(in_features)."""
+        init.default_(self.weight, self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape: (…, in_features) -> (…, out_features)."""
+        return F.linear(input, self.weight, self.bias)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        """Sizes and whether there is a bias."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Identity(Module):
+    """Returns its input; takes any arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape: any -> the same."""
+        return input
+
+
+class Flatten(Module):
+    """The dims from ``start_dim`` to ``end_dim`` as one; the default keeps the batch dim."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape: (N, …) -> (N, product of the rest)."""
+        return input.flatten(self.start_dim, self.end_dim)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        """The dims."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -1,0 +1,7 @@
+"""Optimizers, under PyTorch's names."""
+
+from distrt.optim.adam import Adam
+from distrt.optim.optimizer import Optimizer
+from distrt.optim.sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer"]
