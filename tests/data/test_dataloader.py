@@ -297,7 +297,7 @@ def test_pytorchs_paths_lead_here() -> None:
     assert (
         facade.distributed.DistributedSampler
         is facade.DistributedSampler
-        is at_full_path
+        is AtFullPath
         is DistributedSampler
     )
     assert facade.DataLoader is DataLoader
