@@ -7,6 +7,8 @@ last consumer has run (not at the end), which is what lets gradients travel whil
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +44,36 @@ def run_backward(
     """
     outer = modes.grad
     modes.grad = create_graph
+    current = _Pass(keep_graph, create_graph, captured)
+    _running.passes.append(current)
     try:
-        return _Pass(keep_graph, create_graph, captured).run(roots, gradients)
+        found = current.run(roots, gradients)
+        for callback in current.callbacks:
+            callback()
+        return found
     finally:
+        _running.passes.pop()
         modes.grad = outer
+
+
+class _Running(threading.local):
+    """The passes that run in this thread, the innermost last."""
+
+    def __init__(self) -> None:
+        self.passes: list[_Pass] = []
+
+
+_running = _Running()
+
+
+def queue_callback(callback: Callable[[], None]) -> None:
+    """Calls ``callback`` when the backward pass that runs now has delivered its last gradient.
+
+    Called from a gradient hook; DistributedDataParallel waits for its last bucket there.
+    """
+    if not _running.passes:
+        raise AutogradError("queue_callback: no backward pass is running in this thread")
+    _running.passes[0].callbacks.append(callback)
 
 
 class _Pass:
@@ -57,6 +85,7 @@ class _Pass:
         self.captured: dict[Edge, Any] | None = None if captured is None else dict.fromkeys(captured)
         self.wanted = captured or []
         self.arrived: dict[Edge, Any] = {}
+        self.callbacks: list[Callable[[], None]] = []
         self.consumers: dict[AccumulateGrad, int] = {}
 
     def run(self, roots: list[Edge], gradients: list[Any]) -> list[Any]:
