@@ -25,7 +25,7 @@ find_python() {
 pip_install() {
     local venv=$1
     shift
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input "$@" ||
+    "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --no-input "$@" ||
         fail "pip could not install: $* (is a package index reachable?)"
 }
 

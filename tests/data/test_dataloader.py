@@ -217,35 +217,33 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_options_that_exclude_one_another_raise_as_in_pytorch(torch: ModuleType, name: str) -> None:
-    for module in (torch.utils.data, distrt.data):
-        with pytest.raises(ValueError):
-            module.DataLoader([1, 2, 3], **BAD[name])
+def test_options_that_exclude_one_another_raise_as_in_pytorch(data_module: ModuleType, name: str) -> None:
+    with pytest.raises(ValueError):
+        data_module.DataLoader([1, 2, 3], **BAD[name])
 
 
 @pytest.mark.parametrize("options", [{"shuffle": True}, {"sampler": [0]}, {"batch_sampler": [[0]]}])
-def test_stream_takes_no_sampling_options_as_in_pytorch(torch: ModuleType, options: dict[str, Any]) -> None:
+def test_stream_takes_no_sampling_options_as_in_pytorch(
+    data_module: ModuleType, options: dict[str, Any]
+) -> None:
     (name,) = options
-    for module in (torch.utils.data, distrt.data):
-        with pytest.raises(ValueError, match=f"expected unspecified {name} option"):
-            module.DataLoader(stream_of(module.IterableDataset, 3), **options)
+    with pytest.raises(ValueError, match=f"expected unspecified {name} option"):
+        data_module.DataLoader(stream_of(data_module.IterableDataset, 3), **options)
 
 
-def test_shuffling_an_empty_dataset_raises_as_in_pytorch(torch: ModuleType) -> None:
-    for module in (torch.utils.data, distrt.data):
-        with pytest.raises(ValueError, match="num_samples should be a positive integer"):
-            module.DataLoader([], shuffle=True)
+def test_shuffling_an_empty_dataset_raises_as_in_pytorch(data_module: ModuleType) -> None:
+    with pytest.raises(ValueError, match="num_samples should be a positive integer"):
+        data_module.DataLoader([], shuffle=True)
 
 
 @pytest.mark.parametrize(
     "name", ["batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"]
 )
-def test_attribute_cannot_be_set_after_construction(torch: ModuleType, name: str) -> None:
-    for module in (torch.utils.data, distrt.data):
-        with pytest.raises(
-            ValueError, match=f"{name} attribute should not be set after DataLoader is initialized"
-        ):
-            setattr(module.DataLoader([1]), name, None)
+def test_attribute_cannot_be_set_after_construction(data_module: ModuleType, name: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"{name} attribute should not be set after DataLoader is initialized"
+    ):
+        setattr(data_module.DataLoader([1]), name, None)
 
 
 def test_constructor_has_pytorchs_keywords_order_and_defaults(torch: ModuleType) -> None:
@@ -295,10 +293,7 @@ def test_pytorchs_paths_lead_here() -> None:
 
     assert through_utils is facade
     assert (
-        facade.distributed.DistributedSampler
-        is facade.DistributedSampler
-        is AtFullPath
-        is DistributedSampler
+        facade.distributed.DistributedSampler is facade.DistributedSampler is AtFullPath is DistributedSampler
     )
     assert facade.DataLoader is DataLoader
     for module in (facade, distrt.data):

@@ -125,10 +125,9 @@ def test_random_split_by_fractions_has_pytorchs_lengths(torch: ModuleType, fract
         assert [len(part) for part in actual] == [len(part) for part in expected], size
 
 
-def test_random_split_warns_of_a_fraction_that_leaves_nothing(torch: ModuleType) -> None:
-    for split in (torch.utils.data.random_split, random_split):
-        with pytest.warns(UserWarning, match="Length of split at index 1 is 0"):
-            assert [len(part) for part in split(range(4), [1.0, 0.0])] == [4, 0]
+def test_random_split_warns_of_a_fraction_that_leaves_nothing(data_module: ModuleType) -> None:
+    with pytest.warns(UserWarning, match="Length of split at index 1 is 0"):
+        assert [len(part) for part in data_module.random_split(range(4), [1.0, 0.0])] == [4, 0]
 
 
 def test_random_split_follows_its_generator_or_the_default_one() -> None:
@@ -143,7 +142,6 @@ def test_random_split_follows_its_generator_or_the_default_one() -> None:
 
 
 @pytest.mark.parametrize("lengths", [[1, 2], [20], [0.5, 0.6], [-0.5, 1.5]])
-def test_random_split_refuses_lengths_that_do_not_fit(torch: ModuleType, lengths: list[float]) -> None:
-    for split in (torch.utils.data.random_split, random_split):
-        with pytest.raises(ValueError, match=r"Sum of input lengths|Fraction at index"):
-            split(range(10), lengths)
+def test_random_split_refuses_lengths_that_do_not_fit(data_module: ModuleType, lengths: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"Sum of input lengths|Fraction at index"):
+        data_module.random_split(range(10), lengths)
