@@ -1,0 +1,153 @@
+"""Trains a small CNN on handwritten digits, on one process or on many; nothing changes but the command.
+
+    python examples/train_digits.py
+    distrt-launch --nproc-per-node 2 examples/train_digits.py
+
+The data are scikit-learn's bundled ``load_digits``: 1,797 scanned digits of 8 x 8 pixels. The checkpoint with the best
+validation accuracy is kept, and its accuracy on the test digits, which chose nothing, is the last line.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_digits
+from tqdm import tqdm
+
+import distrt as torch
+import distrt.distributed as dist
+from distrt import nn
+from distrt.nn.parallel import DistributedDataParallel
+from distrt.utils.data import DataLoader, Subset, TensorDataset
+from distrt.utils.data.distributed import DistributedSampler
+
+
+def make_model():
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.25),
+        nn.Linear(32 * 4 * 4, 10),
+    )
+
+
+def load_splits():
+    """The digits as (train, validation, test): the same cut on every rank."""
+    digits = load_digits()
+    images = (digits.images / 16.0).astype(np.float32)[:, None]  # (1797, 1, 8, 8), from 0 to 1
+    everything = TensorDataset(torch.from_numpy(images), torch.from_numpy(digits.target.astype(np.int64)))
+    order = np.random.default_rng(0).permutation(len(everything))
+    return [Subset(everything, part.tolist()) for part in np.split(order, [1257, 1437])]
+
+
+def train_one_epoch(model, optimizer, loader, epoch, is_first_rank):
+    """Returns the mean loss over all ranks."""
+    model.train()
+    total = torch.zeros(2)
+    for images, labels in tqdm(loader, desc=f"epoch {epoch:2d}", disable=not is_first_rank, leave=False):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        total += torch.tensor([loss.item() * len(labels), len(labels)])
+    dist.all_reduce(total)
+    return (total[0] / total[1]).item()
+
+
+@torch.no_grad()
+def accuracy(model, dataset):
+    """The share of right answers. Each rank takes every n-th sample, so that none is counted twice."""
+    model.eval()
+    mine = Subset(dataset, list(range(dist.get_rank(), len(dataset), dist.get_world_size())))
+    counts = torch.zeros(2)
+    for images, labels in DataLoader(mine, batch_size=256):
+        counts += torch.tensor([float((model(images).argmax(1) == labels).sum()), len(labels)])
+    dist.all_reduce(counts)
+    return (counts[0] / counts[1]).item()
+
+
+def save_checkpoint(model, path):
+    """Arrays by name, written beside and moved into place: a killed run leaves the old file or the new one."""
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **{name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    os.replace(partial, path)
+
+
+def load_checkpoint(model, path):
+    with np.load(path, allow_pickle=False) as arrays:
+        model.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+
+
+def draw_curves(history, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    epochs = range(1, len(history) + 1)
+    losses, validation, test = zip(*history, strict=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    left.plot(epochs, losses, marker=".")
+    left.set(title="training loss", xlabel="epoch", yscale="log")
+    right.plot(epochs, validation, marker=".", label="validation")
+    right.plot(epochs, test, marker=".", label="test")
+    right.set(title="accuracy", xlabel="epoch")
+    right.legend()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--batch-size", type=int, default=64, help="over all ranks")
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/digits")))
+    args = parser.parse_args()
+
+    dist.init_process_group()
+    rank, world_size = dist.get_rank(), dist.get_world_size()
+    args.output.mkdir(parents=True, exist_ok=True)
+    checkpoint = args.output / "best.npz"
+
+    torch.manual_seed(0)
+    model = make_model()
+    parallel = DistributedDataParallel(model)
+    torch.manual_seed(1 + rank)  # from here on each rank draws its own dropout masks
+    optimizer = torch.optim.Adam(parallel.parameters(), lr=args.lr)
+    train, validation, test = load_splits()
+    sampler = DistributedSampler(train)
+    loader = DataLoader(train, batch_size=max(1, args.batch_size // world_size), sampler=sampler)
+
+    history, best = [], -1.0
+    for epoch in range(1, args.epochs + 1):
+        sampler.set_epoch(epoch)
+        loss = train_one_epoch(parallel, optimizer, loader, epoch, rank == 0)
+        scores = accuracy(model, validation), accuracy(model, test)
+        history.append((loss, *scores))
+        if rank == 0:
+            print(f"epoch {epoch:2d}  loss {loss:.4f}  validation {scores[0]:.4f}  test {scores[1]:.4f}")
+            if scores[0] > best:
+                best = scores[0]
+                save_checkpoint(model, checkpoint)
+
+    dist.barrier()
+    load_checkpoint(model, checkpoint)
+    final = accuracy(model, test)
+    if rank == 0:
+        draw_curves(history, args.output / "curves.png")
+        print(f"best checkpoint: {checkpoint}")
+        print(f"curves: {args.output / 'curves.png'}")
+        print(f"test accuracy: {final:.4f} ({world_size} rank{'s' if world_size > 1 else ''})")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
