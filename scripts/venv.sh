@@ -9,10 +9,11 @@ fail() {
     exit 1
 }
 
-# Prints the path of a Python that is new enough: $PYTHON if set, else the newest on PATH.
+# Prints the path of a Python that is new enough: $PYTHON if set, else the first on PATH.
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python}; do
+    local candidate candidates=(python3 python3.14 python3.13 python3.12 python3.11 python)
+    if [[ -n ${PYTHON:-} ]]; then candidates=("$PYTHON"); fi
+    for candidate in "${candidates[@]}"; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
             command -v "$candidate"
             return
