@@ -23,6 +23,8 @@ from tests.oracles import require_torch
 RUN_SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 SHARED_MEMORY = Path("/dev/shm")
 
+STARTS_RANKS = {"launch", "multiprocess"}  # folders
+
 shm_before = pytest.StashKey[set[str]]()
 shm_leaked = pytest.StashKey[list[str]]()
 
@@ -59,21 +61,34 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if (
-            "multiprocess" in Path(item.fspath).parts
-        ):  # tests that start ranks take turns: there may be two cores only
-            item.add_marker(pytest.mark.xdist_group("multiprocess"))
     if not config.getoption("full"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps the tests that start ranks on one pytest process, so that they take turns.
+
+    xdist's own groups do this by editing node ids, which pytest 9.2 ignores (pytest-xdist issue 1386).
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class RanksTakeTurns(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folders = set(Path(nodeid.split("::")[0]).parts)
+            return "starts ranks" if folders & STARTS_RANKS else nodeid
+
+    return RanksTakeTurns(config, log)
+
+
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     """A seed of this test's own, the same whenever DISTRT_TEST_SEED is the same."""
-    return zlib.crc32(f"{RUN_SEED}/{request.node.nodeid}".encode())
+    return zlib.crc32(f"{RUN_SEED}/{request.node.path.name}/{request.node.name}".encode())
 
 
 @pytest.fixture

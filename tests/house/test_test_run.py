@@ -104,6 +104,21 @@ def test_alone(i):
     assert "12 passed" in result.stdout, result.stdout
 
 
+def test_tests_that_start_ranks_share_one_worker(tmp_path: Path) -> None:
+    body = """
+import os, pytest
+
+@pytest.mark.parametrize("i", range(6))
+def test_ranks(i):
+    open(f"worker-{os.environ['PYTEST_XDIST_WORKER']}", "a").close()
+"""
+    (tmp_path / "tests" / "multiprocess").mkdir(parents=True)
+    write_test(tmp_path, body, "multiprocess/test_it.py")
+    result = run_pytest(tmp_path, "--numprocesses=2", "--dist=loadgroup")
+    assert "6 passed" in result.stdout, result.stdout
+    assert len(list(tmp_path.glob("worker-*"))) == 1
+
+
 def test_warning_is_an_error(tmp_path: Path) -> None:
     write_test(tmp_path, "import warnings\n\ndef test_warns():\n    warnings.warn('x', stacklevel=2)\n")
     assert "1 failed" in run_pytest(tmp_path).stdout
