@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -82,7 +83,7 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
 
 
 mean.gradient(
-    input=lambda g, input_meta, dim: ops.mul(_spread(g, input_meta.shape, dim), 1 / max(1, _count(input_meta.shape, dim)))
+    input=lambda g, input_meta, dim: ops.mul(_spread(g, input_meta.shape, dim), 1 / (_count(input_meta.shape, dim) or 1))
 )
 
 
@@ -95,14 +96,14 @@ def _var(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
     count = _count(input.shape, dim)
     work = input.astype(np.float32) if input.dtype.itemsize == 2 else input
     squares = np.square(work - work.mean(axis=axes, keepdims=True)).sum(axis=axes, keepdims=keepdim)
-    divisor = np.asarray(max(0.0, count - correction), work.dtype)
+    divisor = np.asarray(builtins.max(0.0, count - correction), work.dtype)
     return np.true_divide(squares, divisor).astype(input.dtype)
 
 
 _var.gradient(
     input=lambda g, input, dim, correction: ops.mul(
         _spread(g, tuple(input.shape), dim),
-        ops.mul(ops.sub(input, mean(input, dim, True)), 2 / max(1e-300, _count(tuple(input.shape), dim) - correction)),
+        ops.mul(ops.sub(input, mean(input, dim, True)), 2 / builtins.max(1e-300, _count(tuple(input.shape), dim) - correction)),
     )
 )
 
