@@ -1,0 +1,218 @@
+"""DistributedDataParallel on threads (the reference transport): what it computes, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import distrt as torch
+from distrt import nn
+from distrt.comm.local import run_local
+from distrt.core.errors import AutogradError, CollectiveMismatch
+from distrt.parallel import DistributedDataParallel, NaiveDDP
+from tests.parallel.models import MODELS, batches, make, train
+
+STEPS = 20
+
+
+def _train_parallel(wrapper, name, world_size, **options):
+    data = batches(name, STEPS)
+
+    def run(group):
+        model = wrapper(make(name, seed=group.rank), process_group=group, **options)
+        return train(model, data, group.rank, group.size)
+
+    return run_local(run, world_size)
+
+
+@pytest.mark.parametrize("bucket_cap_mb", [1e-5, 1e-3, None])
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("name", MODELS)
+def test_ranks_together_train_as_one_process_on_the_global_batch(name, world_size, bucket_cap_mb):
+    alone = train(make(name, seed=0), batches(name, STEPS))
+    together = _train_parallel(DistributedDataParallel, name, world_size, bucket_cap_mb=bucket_cap_mb)
+    for parameter, expected in alone.items():
+        np.testing.assert_allclose(together[0][parameter], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 4])
+def test_parameters_are_bit_equal_on_all_ranks(world_size):
+    together = _train_parallel(DistributedDataParallel, "mlp", world_size)
+    for other in together[1:]:
+        for parameter, expected in together[0].items():
+            assert np.array_equal(other[parameter], expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("bucket_cap_mb", [1e-6, 1e-3, 25])
+def test_buckets_give_the_bits_of_naive_data_parallelism(name, bucket_cap_mb):
+    naive = _train_parallel(NaiveDDP, name, 2)[0]
+    bucketed = _train_parallel(DistributedDataParallel, name, 2, bucket_cap_mb=bucket_cap_mb)[0]
+    for parameter, expected in naive.items():
+        assert np.array_equal(bucketed[parameter], expected)
+
+
+def test_rank_0_gives_its_values_to_the_others():
+    def run(group):
+        model = DistributedDataParallel(make("mlp", seed=group.rank), process_group=group)
+        return [p.detach().numpy().copy() for p in model.parameters()]
+
+    first, second = run_local(run, 2)
+    for mine, theirs, expected in zip(first, second, make("mlp", seed=0).parameters(), strict=True):
+        assert np.array_equal(mine, theirs)
+        assert np.array_equal(mine, expected.detach().numpy())
+
+
+def test_gradients_are_views_of_the_bucket():
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        model(torch.ones(2, 6, dtype=torch.float64)).sum().backward()
+        buffers = [bucket.buffer for bucket in model._buckets]
+        return all(any(np.shares_memory(p.grad.numpy(), b) for b in buffers) for p in model.parameters())
+
+    assert all(run_local(run, 2))
+
+
+def test_no_sync_adds_up_locally_and_the_next_pass_averages_the_sum():
+    data = [(np.random.default_rng(n).standard_normal((4, 6))) for n in range(2)]
+
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        part = slice(group.rank * 2, group.rank * 2 + 2)
+        with model.no_sync():
+            model(torch.from_numpy(data[0][part])).square().mean().backward()
+        local = [p.grad.numpy().copy() for p in model.parameters()]
+        model(torch.from_numpy(data[1][part])).square().mean().backward()
+        return local, [p.grad.numpy().copy() for p in model.parameters()]
+
+    (local_0, summed_0), (local_1, summed_1) = run_local(run, 2)
+    assert any(not np.array_equal(a, b) for a, b in zip(local_0, local_1, strict=True))
+    alone = make("mlp")
+    for batch in data:
+        alone(torch.from_numpy(batch)).square().mean().backward()
+    for mine, theirs, parameter in zip(summed_0, summed_1, alone.parameters(), strict=True):
+        assert np.array_equal(mine, theirs)
+        np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-14)
+
+
+def test_no_sync_is_over_after_an_exception():
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        with pytest.raises(KeyError), model.no_sync():
+            raise KeyError("inside")
+        return model.require_backward_grad_sync
+
+    assert run_local(run, 2) == [True, True]
+
+
+def test_an_assigned_gradient_is_taken_into_the_bucket():
+    def run(group):
+        model = DistributedDataParallel(nn.Linear(2, 1, bias=False).double(), process_group=group)
+        weight = model.module.weight
+        weight.grad = torch.full((1, 2), float(group.rank), dtype=torch.float64)
+        model(torch.ones(1, 2, dtype=torch.float64)).sum().backward()
+        return weight.grad.numpy().copy()
+
+    for gradient in run_local(run, 2):
+        np.testing.assert_array_equal(gradient, [[1.5, 1.5]])
+
+
+class _SometimesUnused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.always = nn.Linear(2, 2)
+        self.rarely = nn.Linear(2, 2)
+        self.never = nn.Linear(2, 2)
+
+    def forward(self, x, use_rarely):
+        return self.always(x) + (self.rarely(x) if use_rarely else 0)
+
+
+def test_a_parameter_without_gradient_is_an_error_that_names_it():
+    def run(group):
+        model = DistributedDataParallel(_SometimesUnused(), process_group=group)
+        with pytest.raises(AutogradError, match=r"never\.weight.*find_unused_parameters=True"):
+            model(torch.ones(1, 2), True).sum().backward()
+        return True
+
+    assert run_local(run, 2) == [True, True]
+
+
+def test_unused_parameters_may_be_unused_on_some_ranks():
+    def run(group):
+        model = DistributedDataParallel(_SometimesUnused(), process_group=group, find_unused_parameters=True)
+        model(torch.ones(1, 2), use_rarely=group.rank == 1).sum().backward()
+        module = model.module
+        return [module.always.weight.grad, module.rarely.weight.grad, module.never.weight.grad]
+
+    for always, rarely, never in run_local(run, 2):
+        np.testing.assert_array_equal(always.numpy(), np.ones((2, 2)))
+        np.testing.assert_array_equal(rarely.numpy(), np.full((2, 2), 0.5))
+        assert never is None
+
+
+@pytest.mark.parametrize(
+    ("odd_one", "expected"),
+    [
+        (lambda: nn.Linear(3, 2), r"rank 1: entry 0 is weight \[2, 3\].*but weight \[2, 2\]"),
+        (lambda: nn.Linear(2, 2).double(), r"rank 1: entry 0 is weight \[2, 2\] torch\.float64"),
+        (lambda: nn.Linear(2, 2, bias=False), r"rank 1: entry 1 is missing, but bias"),
+        (lambda: nn.Sequential(nn.Linear(2, 2)), r"rank 1: entry 0 is 0\.weight"),
+        (lambda: nn.Linear(2, 2).requires_grad_(False), r"not trained"),
+    ],
+)
+@pytest.mark.parametrize("wrapper", [NaiveDDP, DistributedDataParallel])
+def test_models_that_differ_are_refused_on_every_rank(wrapper, odd_one, expected):
+    def run(group):
+        model = odd_one() if group.rank == 1 else nn.Linear(2, 2)
+        if wrapper is DistributedDataParallel and not any(p.requires_grad for p in model.parameters()):
+            model.weight.requires_grad_(True)
+        with pytest.raises(CollectiveMismatch, match=expected):
+            wrapper(model, process_group=group)
+        return True
+
+    assert run_local(run, 2) == [True, True]
+
+
+def test_buffers_follow_rank_0_in_training():
+    def run(group):
+        model = DistributedDataParallel(nn.BatchNorm1d(1), process_group=group)
+        at_start = []
+        model.module.register_forward_pre_hook(lambda module, args: at_start.append(module.running_mean.item()))
+        for _ in range(2):
+            model(torch.tensor([[0.0], [1.0]]) + group.rank * 10)
+        return at_start, model.module.running_mean.item()
+
+    (starts_0, end_0), (starts_1, end_1) = run_local(run, 2)
+    np.testing.assert_allclose(starts_0, [0.0, 0.05], atol=1e-7)
+    assert starts_1 == starts_0
+    assert end_1 > end_0 + 0.9  # between the broadcasts each rank's own batch moves its copy
+
+
+def test_two_wrapped_modules_in_one_program_keep_apart():
+    def run(group):
+        first = DistributedDataParallel(make("mlp", 1), process_group=group)
+        second = DistributedDataParallel(make("mlp", 2), process_group=group)
+        inputs = torch.full((2, 6), 1.0 + group.rank, dtype=torch.float64)
+        (first(inputs).sum() + second(inputs).sum()).backward()
+        return [p.grad.numpy().copy() for p in [*first.parameters(), *second.parameters()]]
+
+    together = run_local(run, 2)
+    for mine, theirs in zip(*together, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_state_dict_names_begin_with_module():
+    def run(group):
+        return list(DistributedDataParallel(nn.Linear(2, 1), process_group=group).state_dict())
+
+    assert run_local(run, 2)[0] == ["module.weight", "module.bias"]
+
+
+def test_a_module_without_trained_parameters_is_refused():
+    def run(group):
+        with pytest.raises(RuntimeError, match="not needed"):
+            DistributedDataParallel(nn.ReLU(), process_group=group)
+        with pytest.raises(ValueError, match="bucket_cap_mb must be positive, got 0"):
+            DistributedDataParallel(nn.Linear(1, 1), process_group=group, bucket_cap_mb=0)
+        return True
+
+    assert run_local(run, 1) == [True]
