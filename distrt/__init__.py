@@ -39,17 +39,17 @@ _list(
 _list(
     "ops",
     "abs add all amax amin any argmax argmin bmm cat ceil chunk clamp clone cos div dot eq exp flatten floor "
-    "floor_divide ge gt isfinite isnan le log log_softmax logical_and logical_not logical_or lt matmul max maximum mean "
-    "min minimum mm mul ne neg norm permute pow reciprocal relu remainder reshape round rsqrt sigmoid sign sin softmax "
+    "floor_divide ge gt isfinite isnan le log log_softmax logical_and logical_not logical_or lt matmul max maximum "
+    "mean min minimum mm mul ne neg norm permute pow reciprocal relu remainder reshape round rsqrt sigmoid sign sin softmax "
     "split sqrt square squeeze stack std sub sum tanh transpose true_divide unbind unsqueeze var where",
 )
 
 _DTYPES = frozenset(
-    "bfloat16 bool cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 int8 long "
-    "short uint8".split()
+    "bfloat16 bool cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 int8 "
+    "long short uint8".split()
 )
 
-__all__ = sorted([*_NAMES, *_DTYPES, *_MODULES])
+__all__ = sorted([*_NAMES, *_DTYPES, *_MODULES])  # noqa: PLE0605 - one table, not two lists to keep in step
 
 
 def __getattr__(name: str) -> Any:

@@ -22,7 +22,9 @@ def _started(outputs: list[Tensor], grad_outputs: Any, create_graph: bool) -> li
     given = [None] * len(outputs) if grad_outputs is None else _listed(grad_outputs)
     if len(given) != len(outputs):
         raise AutogradError(f"got {len(outputs)} tensors and {len(given)} gradients")
-    return [engine.grad_of_root(out, gradient, create_graph) for out, gradient in zip(outputs, given, strict=True)]
+    return [
+        engine.grad_of_root(out, gradient, create_graph) for out, gradient in zip(outputs, given, strict=True)
+    ]
 
 
 def grad(
@@ -50,7 +52,9 @@ def grad(
     """
     roots, leaves = _listed(outputs), _listed(inputs)
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: False."
+        )
     for leaf in leaves:
         if not leaf.requires_grad:
             raise AutogradError("One of the differentiated Tensors does not require grad")
@@ -62,8 +66,8 @@ def grad(
     for leaf, gradient in zip(leaves, found, strict=True):
         if gradient is None and not (allow_unused or materialize_grads):
             raise AutogradError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this "
-                "is the desired behavior."
+                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True "
+                "if this is the desired behavior."
             )
         if gradient is None:
             results.append(wrap(leaf._array * 0) if materialize_grads else None)

@@ -23,9 +23,16 @@ from distrt.core.tensor import Tensor
 
 _DEFAULT_TIMEOUT = timedelta(minutes=5)
 
-#: What a user may ask for, and what serves it on one machine without GPUs: "gloo", "mpi" and "nccl" are names of other
-#: transports that scripts carry; the ranks of one machine meet in shared memory whatever the name.
-_BACKENDS = ("shm", "gloo", "mpi", "nccl", "cpu:gloo", "cpu:gloo,cuda:nccl", "undefined")
+#: What a user may ask for -> what ``get_backend`` answers. On one machine without GPUs the ranks meet in shared memory
+#: whatever the name; "nccl" becomes "gloo", so that a script does not go on to move its model to a GPU.
+_BACKENDS = {
+    "shm": "shm",
+    "gloo": "gloo",
+    "cpu:gloo": "gloo",
+    "cpu:gloo,cuda:nccl": "gloo",
+    "mpi": "mpi",
+    "nccl": "gloo",
+}
 
 
 def init_process_group(
@@ -58,23 +65,27 @@ def init_process_group(
     """
     if world.is_initialized():
         raise RuntimeError("trying to initialize the default process group twice!")
-    name = (backend or "undefined").lower()
+    name = (backend or "shm").lower()
     if name not in _BACKENDS:
-        raise ValueError(f"backend: expected one of {', '.join(_BACKENDS[:4])}, got {backend!r}")
+        raise ValueError(f"backend: expected one of {', '.join(_BACKENDS)}, got {backend!r}")
     if init_method not in (None, "env://"):
-        raise UnsupportedError(f"init_method={init_method!r}: this version of distrt reads the environment only ('env://')")
+        raise UnsupportedError(
+            f"init_method={init_method!r}: this version of distrt reads the environment only ('env://')"
+        )
     timeout_s = (timeout or _DEFAULT_TIMEOUT).total_seconds()
     environment = read_environment(
         rank=None if rank < 0 else rank, world_size=None if world_size < 0 else world_size
     )
     if name == "nccl":
         warnings.warn(
-            "init_process_group: no GPU is available, so backend 'nccl' is served by shared memory", UserWarning, stacklevel=2
+            "init_process_group: no GPU is available, so backend 'nccl' is served by shared memory",
+            UserWarning,
+            stacklevel=2,
         )
     if store is None and environment.world_size > 1:
         store = connect_store(environment, timeout_s)
     group = world.create_group(environment, store, timeout_s)
-    group.backend = "gloo" if name in ("nccl", "cpu:gloo", "cpu:gloo,cuda:nccl") else "shm" if name == "undefined" else name
+    group.backend = _BACKENDS[name]
     world.set_default_group(group)
 
 
@@ -156,7 +167,11 @@ def all_reduce(
 
 
 def broadcast(
-    tensor: Tensor, src: int | None = None, group: ProcessGroup | None = None, async_op: bool = False, group_src: int | None = None
+    tensor: Tensor,
+    src: int | None = None,
+    group: ProcessGroup | None = None,
+    async_op: bool = False,
+    group_src: int | None = None,
 ) -> Work | None:
     """Every rank's tensor becomes that of rank ``src``, in place."""
     root = group_src if src is None else src
@@ -173,12 +188,16 @@ def all_gather(
     """Fills ``tensor_list`` with every rank's tensor, in rank order."""
     chosen, mine = _of(group), _array(tensor, "all_gather")
     if len(tensor_list) != chosen.size:
-        raise ShapeError(f"all_gather: tensor_list must have one tensor per rank ({chosen.size}), but it has {len(tensor_list)}")
+        raise ShapeError(
+            f"all_gather: tensor_list must have one tensor per rank ({chosen.size}), but it has {len(tensor_list)}"
+        )
     gathered = np.empty((chosen.size, *mine.shape), mine.dtype)
     work = chosen.all_gather(gathered, mine)
     for target, row in zip(tensor_list, gathered, strict=True):
         if tuple(target.shape) != tuple(tensor.shape):
-            raise ShapeError(f"all_gather: a tensor of {list(target.shape)} in tensor_list for ranks' tensors of {list(tensor.shape)}")
+            raise ShapeError(
+                f"all_gather: a tensor of {list(target.shape)} in tensor_list for tensors of {list(tensor.shape)}"
+            )
         target._array[...] = row
         _changed(target)
     return work if async_op else None
@@ -192,11 +211,14 @@ def all_gather_into_tensor(
     out = _array(output_tensor, "all_gather_into_tensor")
     if out.size != chosen.size * mine.size:
         raise ShapeError(
-            f"all_gather_into_tensor: output of {list(out.shape)} must hold {chosen.size} times the input of {list(mine.shape)}"
+            f"all_gather_into_tensor: output of {list(out.shape)} must hold {chosen.size} times the "
+            f"input of {list(mine.shape)}"
         )
-    gathered = out.reshape(chosen.size, *mine.shape) if out.flags.c_contiguous else np.empty((chosen.size, *mine.shape), out.dtype)
+    stacked = (chosen.size, *mine.shape)
+    is_plain = out.flags.c_contiguous
+    gathered = out.reshape(stacked) if is_plain else np.empty(stacked, out.dtype)
     work = chosen.all_gather(gathered, mine)
-    if not out.flags.c_contiguous:
+    if not is_plain:
         out[...] = gathered.reshape(out.shape)
     _changed(output_tensor)
     return work if async_op else None
@@ -212,7 +234,9 @@ def reduce_scatter(
     """``output`` becomes the reduction of every rank's ``input_list[rank]``."""
     chosen = _of(group)
     if len(input_list) != chosen.size:
-        raise ShapeError(f"reduce_scatter: input_list must have one tensor per rank ({chosen.size}), but it has {len(input_list)}")
+        raise ShapeError(
+            f"reduce_scatter: input_list must have one tensor per rank ({chosen.size}), but it has {len(input_list)}"
+        )
     stacked = np.stack([_array(each, "reduce_scatter") for each in input_list])
     work = chosen.reduce_scatter(_array(output, "reduce_scatter"), stacked, op)
     _changed(output)
@@ -220,14 +244,19 @@ def reduce_scatter(
 
 
 def reduce_scatter_tensor(
-    output: Tensor, input: Tensor, op: ReduceOp = ReduceOp.SUM, group: ProcessGroup | None = None, async_op: bool = False
+    output: Tensor,
+    input: Tensor,
+    op: ReduceOp = ReduceOp.SUM,
+    group: ProcessGroup | None = None,
+    async_op: bool = False,
 ) -> Work | None:
     """``output`` becomes this rank's part of the reduction of every rank's ``input``, cut along the first dim."""
     chosen, out = _of(group), _array(output, "reduce_scatter_tensor")
     whole = _array(input, "reduce_scatter_tensor")
     if whole.size != chosen.size * out.size:
         raise ShapeError(
-            f"reduce_scatter_tensor: input of {list(whole.shape)} must hold {chosen.size} times the output of {list(out.shape)}"
+            f"reduce_scatter_tensor: input of {list(whole.shape)} must hold {chosen.size} times the "
+            f"output of {list(out.shape)}"
         )
     work = chosen.reduce_scatter(out, np.ascontiguousarray(whole).reshape(chosen.size, *out.shape), op)
     _changed(output)

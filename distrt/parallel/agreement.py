@@ -43,7 +43,9 @@ def _all_gather_json(value: object, group: ProcessGroup) -> list[list[list[objec
     padded[: encoded.size] = encoded
     gathered = np.zeros((group.size, padded.size), np.uint8)
     group.all_gather(gathered, padded).wait()
-    return [json.loads(row[: int(length)].tobytes()) for row, (length,) in zip(gathered, lengths, strict=True)]
+    return [
+        json.loads(row[: int(length)].tobytes()) for row, (length,) in zip(gathered, lengths, strict=True)
+    ]
 
 
 def _first_difference(expected: list[list[object]], found: list[list[object]]) -> str:

@@ -47,7 +47,7 @@ class Bucket:
             self.is_ready[position] = True
             self.missing -= 1
         if parameter.grad is not None and parameter.grad._array is not slot:
-            slot[...] = parameter.grad._array  # a gradient that the user assigned, or that came from elsewhere
+            slot[...] = parameter.grad._array  # assigned by the user, or left by a pass with create_graph
             parameter.grad = wrap(slot)
         return self.missing == 0
 
@@ -84,8 +84,8 @@ class Bucket:
 def assign_to_buckets(parameters: Sequence[Tensor], cap_bytes: Sequence[int]) -> list[list[Tensor]]:
     """Cuts ``parameters``, in their order, into buckets of one dtype.
 
-    A bucket is closed when it has reached its cap; ``cap_bytes`` are the caps of the first, second, … bucket of a dtype,
-    the last one for all further ones. Every parameter is in exactly one bucket.
+    A bucket is closed when it has reached its cap; ``cap_bytes`` are the caps of the first, second, … bucket of a
+    dtype, the last one for all further ones. Every parameter is in exactly one bucket.
 
     Source: PyTorch's ``compute_bucket_assignment_by_size``.
     """

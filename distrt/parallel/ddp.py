@@ -74,7 +74,8 @@ class DistributedDataParallel(Module):
         trained = [p for p in module.parameters() if p.requires_grad]
         if not trained:
             raise RuntimeError(
-                "DistributedDataParallel is not needed when a module doesn't have any parameter that requires a gradient."
+                "DistributedDataParallel is not needed when a module doesn't have any parameter that "
+                "requires a gradient."
             )
         if init_sync:
             require_same_parameters(module, self.process_group)
@@ -146,8 +147,9 @@ class DistributedDataParallel(Module):
             self._is_armed = False
             names = [self._names[id(bucket.parameters[n])] for bucket, positions in unused for n in positions]
             raise AutogradError(
-                f"rank {self.process_group.rank}: these parameters got no gradient in this backward pass: {', '.join(names)}. "
-                "Every parameter must take part in the loss; if some do not on purpose, pass find_unused_parameters=True"
+                f"rank {self.process_group.rank}: these parameters got no gradient in this backward pass: "
+                f"{', '.join(names)}. Every parameter must take part in the loss; if some do not on purpose, pass "
+                "find_unused_parameters=True"
             )
         for bucket, positions in unused:
             for position in positions:
@@ -162,7 +164,11 @@ class DistributedDataParallel(Module):
     def _hand_out_unused(self, unused: list[tuple[Bucket, list[int]]]) -> None:
         """A parameter that some rank used has the average on all; one that nobody used keeps what it had."""
         missing_here = {id(bucket.parameters[n]) for bucket, positions in unused for n in positions}
-        everything = [(p, slot) for bucket in self._buckets for p, slot in zip(bucket.parameters, bucket.slots, strict=True)]
+        everything = [
+            (p, slot)
+            for bucket in self._buckets
+            for p, slot in zip(bucket.parameters, bucket.slots, strict=True)
+        ]
         used = np.array([id(p) not in missing_here for p, _ in everything], np.uint8)
         self.process_group.all_reduce(used, ReduceOp.MAX).wait()
         for (parameter, slot), is_used in zip(everything, used, strict=True):

@@ -176,7 +176,9 @@ def test_buffers_follow_rank_0_in_training():
     def run(group):
         model = DistributedDataParallel(nn.BatchNorm1d(1), process_group=group)
         at_start = []
-        model.module.register_forward_pre_hook(lambda module, args: at_start.append(module.running_mean.item()))
+        model.module.register_forward_pre_hook(
+            lambda module, args: at_start.append(module.running_mean.item())
+        )
         for _ in range(2):
             model(torch.tensor([[0.0], [1.0]]) + group.rank * 10)
         return at_start, model.module.running_mean.item()

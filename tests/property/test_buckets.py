@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 import distrt as torch
 from distrt.parallel.bucket import assign_to_buckets
 
-parameters = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([torch.float32, torch.float64])), max_size=30)
+parameters = st.lists(
+    st.tuples(st.integers(0, 40), st.sampled_from([torch.float32, torch.float64])), max_size=30
+)
 caps = st.lists(st.integers(1, 400), min_size=1, max_size=3)
 
 
