@@ -40,8 +40,8 @@ _list(
     "ops",
     "abs add all amax amin any argmax argmin bmm cat ceil chunk clamp clone cos div dot eq exp flatten floor "
     "floor_divide ge gt isfinite isnan le log log_softmax logical_and logical_not logical_or lt matmul max maximum "
-    "mean min minimum mm mul ne neg norm permute pow reciprocal relu remainder reshape round rsqrt sigmoid sign sin softmax "
-    "split sqrt square squeeze stack std sub sum tanh transpose true_divide unbind unsqueeze var where",
+    "mean min minimum mm mul ne neg norm permute pow reciprocal relu remainder reshape round rsqrt sigmoid sign sin "
+    "softmax split sqrt square squeeze stack std sub sum tanh transpose true_divide unbind unsqueeze var where",
 )
 
 _DTYPES = frozenset(
