@@ -1,0 +1,127 @@
+"""Ranges of the shared segment as arrays: buffers with one copy a rank, and the staging areas."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.comm import segment
+from distrt.comm.reduction import Array
+from distrt.comm.segment import PAGE, round_up
+
+__all__ = ["Region", "Staging"]
+
+_CACHED_SHAPES = 512  # views are remembered per dtype and size; a script that makes more starts over
+
+
+class Region:
+    """One `allocate`d buffer: a page of meeting words, then every rank's copy."""
+
+    def __init__(
+        self, mapping: mmap.mmap, rank: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self.mapping = mapping
+        self.words = memoryview(mapping)[: 8 * size].cast("q")
+        self.tick = 0
+        self.array: Array = np.ndarray(
+            shape, dtype, buffer=mapping, offset=PAGE + rank * self._stride(shape, dtype)
+        )
+        self.nbytes = self.array.nbytes
+        self.address = self.array.ctypes.data
+        stride = self._stride(shape, dtype)
+        self._mine = (PAGE + rank * stride, stride)
+        self._bytes = np.ndarray((size, stride), np.uint8, buffer=mapping, offset=PAGE)
+        self._blocks: dict[tuple[int, int, np.dtype[Any]], list[tuple[Array, ...]]] = {}
+
+    @classmethod
+    def length(cls, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """How many bytes of the segment a buffer takes."""
+        return PAGE + size * cls._stride(shape, dtype)
+
+    @staticmethod
+    def _stride(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        return max(PAGE, round_up(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize, PAGE))
+
+    def populate(self) -> None:
+        """Fetch the memory of this rank's copy now."""
+        segment.populate(self.mapping, *self._mine)
+
+    def discard(self) -> None:
+        """Give the memory of this rank's copy back."""
+        segment.discard(self.mapping, *self._mine)
+
+    def views(self, offset: int, count: int, dtype: np.dtype[Any]) -> list[Array]:
+        """The same ``count`` elements, ``offset`` bytes into the buffer, of every rank's copy."""
+        return list(self._bytes[:, offset : offset + count * dtype.itemsize].view(dtype))
+
+    def blocks(
+        self, offset: int, count: int, dtype: np.dtype[Any], cut: Callable[[int, int], list[tuple[int, int]]]
+    ) -> list[tuple[Array, ...]]:
+        """`views` cut at the bounds that ``cut(count, itemsize)`` gives, which must always be the same."""
+        key = (offset, count, dtype)
+        blocks = self._blocks.get(key)
+        if blocks is None:
+            views = self.views(offset, count, dtype)
+            blocks = [tuple(view[low:high] for view in views) for low, high in cut(count, dtype.itemsize)]
+            if len(self._blocks) >= _CACHED_SHAPES:
+                self._blocks.clear()
+            self._blocks[key] = blocks
+        return blocks
+
+
+class Staging:
+    """Where arrays that are not in the segment pass through.
+
+    ``slots`` hold a whole small array a rank, ``inputs`` a chunk a rank, ``results`` a rank's reduced slice of a
+    chunk. There are two halves of each, used in turn.
+    """
+
+    def __init__(self, mapping: mmap.mmap, size: int, slot_bytes: int, chunk_bytes: int, offset: int) -> None:
+        self._areas: list[list[list[Array]]] = []
+        self._typed: dict[np.dtype[Any], tuple[list[list[Array]], list[list[Array]]]] = {}
+        self._slots: dict[tuple[np.dtype[Any], int], list[list[Array]]] = {}
+        for width in self._widths(size, slot_bytes, chunk_bytes):
+            area = np.ndarray((2, size, width), np.uint8, buffer=mapping, offset=offset)
+            self._areas.append([list(half) for half in area])
+            offset += area.nbytes
+
+    @classmethod
+    def length(cls, size: int, slot_bytes: int, chunk_bytes: int) -> int:
+        """How many bytes of the segment the areas take."""
+        return 2 * size * sum(cls._widths(size, slot_bytes, chunk_bytes))
+
+    @staticmethod
+    def _widths(size: int, slot_bytes: int, chunk_bytes: int) -> tuple[int, int, int]:
+        # A slice may be a cache line longer than its share of the chunk.
+        slice_bytes = round_up(chunk_bytes // size + 128, PAGE)
+        return round_up(slot_bytes, PAGE), round_up(chunk_bytes, PAGE), slice_bytes
+
+    def slots(self, dtype: np.dtype[Any], count: int) -> list[list[Array]]:
+        """Per half, every rank's slot as ``count`` elements."""
+        slots = self._slots.get((dtype, count))
+        if slots is None:
+            if len(self._slots) >= _CACHED_SHAPES:
+                self._slots.clear()
+            nbytes = count * dtype.itemsize
+            slots = [[slot[:nbytes].view(dtype) for slot in half] for half in self._areas[0]]
+            self._slots[dtype, count] = slots
+        return slots
+
+    def inputs(self, dtype: np.dtype[Any]) -> list[list[Array]]:
+        """Per half, every rank's chunk."""
+        return self._as(dtype)[0]
+
+    def results(self, dtype: np.dtype[Any]) -> list[list[Array]]:
+        """Per half, every rank's reduced slice."""
+        return self._as(dtype)[1]
+
+    def _as(self, dtype: np.dtype[Any]) -> tuple[list[list[Array]], list[list[Array]]]:
+        if dtype not in self._typed:
+            inputs, results = (
+                [[area.view(dtype) for area in half] for half in area] for area in self._areas[1:]
+            )
+            self._typed[dtype] = inputs, results
+        return self._typed[dtype]

@@ -1,0 +1,106 @@
+"""The default process group: the one place that says which group a call means when it names none.
+
+It is context-local: a thread of `run_local` can have its own. Who calls: `distrt.distributed` and `parallel`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import json
+import os
+import socket
+import weakref
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from distrt.comm.environment import Environment
+from distrt.comm.process_group import ProcessGroup
+from distrt.comm.shm import ShmGroup, Store
+from distrt.comm.solo import SoloGroup
+from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
+
+__all__ = ["create_group", "default_group", "is_initialized", "set_default_group"]
+
+_default: contextvars.ContextVar[ProcessGroup | None] = contextvars.ContextVar("default_group", default=None)
+
+
+def default_group() -> ProcessGroup:
+    """The group that calls use when they name none.
+
+    Raises:
+        DistributedError: when no group was set.
+    """
+    group = _default.get()
+    if group is None:
+        raise DistributedError("there is no default process group: call init_process_group() first")
+    return group
+
+
+def is_initialized() -> bool:
+    """Whether there is a default group."""
+    return _default.get() is not None
+
+
+def set_default_group(group: ProcessGroup | None) -> None:
+    """Make ``group`` the default one of this context; None for none."""
+    _default.set(group)
+
+
+def create_group(
+    environment: Environment, store: Store | None, timeout_s: float, name: str = "world"
+) -> ProcessGroup:
+    """The group of all ranks of the job (all of them call): shared memory, or nothing at all for one rank.
+
+    Raises:
+        RendezvousError: when a rank runs another version of distrt.
+        UnsupportedError: when a rank runs on another machine.
+    """
+    if environment.world_size == 1:
+        return SoloGroup(timeout_s)
+    if store is None:
+        raise DistributedError(f"{environment.world_size} ranks need a store to find one another")
+    rank, size = environment.rank, environment.world_size
+    # A job may create a group of one name again: every rank counts, so all agree on which time this is.
+    generation = (store.add(f"group/{name}/joined", 1) - 1) // size
+    prefix = f"group/{name}/{generation}"
+    _require_one_machine(rank, size, store, prefix)
+    group = ShmGroup.connect(rank, size, store, timeout_s, prefix)
+    atexit.register(_close, weakref.ref(group))
+    group.barrier()  # all have read what they need: whoever hosts the store may close it
+    return group
+
+
+def _require_one_machine(rank: int, size: int, store: Store, prefix: str) -> None:
+    mine = {"machine": _machine(), "host": socket.gethostname(), "version": _version()}
+    store.set(f"{prefix}/machine/{rank}", json.dumps(mine).encode())
+    for other in range(size):
+        theirs = json.loads(store.get(f"{prefix}/machine/{other}", ranks=[other]))
+        if theirs["version"] != mine["version"]:
+            raise RendezvousError(
+                f"rank {rank} runs distrt {mine['version']} and rank {other} ({theirs['host']}) "
+                f"{theirs['version']}; install one version everywhere"
+            )
+        if theirs["machine"] != mine["machine"]:
+            raise UnsupportedError(
+                f"rank {rank} runs on {mine['host']} and rank {other} on {theirs['host']} (or in another container "
+                "with its own processes); this version of distrt connects the ranks of one machine only"
+            )
+
+
+def _machine() -> list[str]:
+    """What two ranks have in common exactly if they can share memory: kernel and process namespace."""
+    return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+
+
+def _version() -> str:
+    try:
+        return version("distrt")
+    except PackageNotFoundError:
+        return "from a checkout"  # without installation; the ranks of one job then share it
+
+
+def _close(reference: weakref.ref[ProcessGroup]) -> None:
+    group = reference()
+    if group is not None:
+        group.close()
