@@ -213,7 +213,7 @@ class Store:
                 if time.monotonic() + pause_s >= deadline:
                     raise RendezvousError(
                         f"{self._who()} could not reach the store at {self.address} "
-                        f"within {self.timeout_s:.1f} s ({error}); is rank 0 running, and is the address right?"
+                        f"within {self.timeout_s:.1f} s ({error}); is rank 0 running, is the address right?"
                     ) from error
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.2)

@@ -1,0 +1,28 @@
+"""The exit codes that distrt-launch promises, and their text for ``--help``."""
+
+from typing import Final
+
+__all__ = ["CANNOT_WRITE", "EXPLANATION", "INTERNAL", "NO_SCRIPT", "OK", "REFUSED", "UNREACHABLE", "USAGE"]
+
+OK: Final = 0
+USAGE: Final = 2
+NO_SCRIPT: Final = 66
+UNREACHABLE: Final = 69
+INTERNAL: Final = 70
+CANNOT_WRITE: Final = 73
+REFUSED: Final = 77
+
+EXPLANATION = """\
+exit codes:
+  0      every rank ended with 0
+  1      the first failing rank raised a Python exception
+  2      wrong arguments
+  66     the script or module does not exist (no rank was started)
+  69     the ranks did not find one another, or the fixed port is taken
+  70     an error of the launcher itself
+  73     the run directory cannot be written
+  77     a peer without the job's secret
+  130    stopped by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)
+  128+N  the first failing rank was killed by signal N (137: SIGKILL, 139: SIGSEGV)
+  other  what the first failing rank gave to sys.exit
+"""

@@ -1,0 +1,152 @@
+"""Rank processes: starting one, seeing its death, and signalling what it leaves behind.
+
+Each rank leads its own session and process group, so its children can be reached through the group's number
+even after the rank itself is gone. A dead rank stays unreaped (a zombie pins its number) until its group has
+been signalled.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launch.job import Job
+
+__all__ = ["Ending", "RankProcess", "group_exists", "process_start_time", "signal_group", "start_rank"]
+
+_BOOTSTRAP = str(Path(__file__).with_name("rank.py"))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended; ``returncode`` is negative where a signal ended it, as in ``subprocess``."""
+
+    returncode: int
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell would report."""
+        return self.returncode if self.returncode >= 0 else 128 - self.returncode
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it ended with anything but 0."""
+        return self.returncode != 0
+
+    def __str__(self) -> str:
+        if self.returncode >= 0:
+            return f"exit code {self.returncode}"
+        try:
+            name = signal.Signals(-self.returncode).name
+        except ValueError:
+            name = "signal"
+        return f"killed by {name} ({-self.returncode})"
+
+
+class RankProcess:
+    """A running rank. ``pidfd`` becomes readable when it dies, and is None where the kernel has no pidfds."""
+
+    def __init__(
+        self, rank: int, process: subprocess.Popen[bytes], stdout_fd: int | None, stderr_fd: int | None
+    ):
+        self.rank = rank
+        self.pid = process.pid
+        self.start_time = process_start_time(process.pid)
+        self.stdout_fd = stdout_fd
+        self.stderr_fd = stderr_fd
+        self.ending: Ending | None = None
+        self._process = process
+        self.pidfd: int | None = None
+        with contextlib.suppress(OSError):
+            self.pidfd = os.pidfd_open(process.pid)
+
+    def is_dead(self) -> bool:
+        """Return whether the process has ended; it stays unreaped."""
+        if self.ending is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the rank alone, which then sees to its children; a stopped one runs again."""
+        os.kill(self.pid, number)
+        os.kill(self.pid, signal.SIGCONT)
+
+    def send_to_group(self, number: signal.Signals) -> None:
+        """Signal the rank and all that it started."""
+        signal_group(self.pid, number)
+
+    def reap(self) -> Ending:
+        """Take the dead process's exit status; from here on its number may be used by another."""
+        self.ending = Ending(self._process.wait())
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None
+        return self.ending
+
+
+def start_rank(
+    job: Job, rank: int, environment: Mapping[str, str], gate_fd: int, *, is_piped: bool
+) -> RankProcess:
+    """Start ``rank`` behind the gate, with its output in pipes or (not ``is_piped``) on the launcher's.
+
+    Rank 0 reads the launcher's standard input unless that is a terminal; all others read nothing.
+    """
+    command = [sys.executable, _BOOTSTRAP, str(gate_fd), job.kind, job.target, *job.arguments]
+    has_input = rank == 0 and not _is_terminal_or_closed(0)
+    out_read, out_write = os.pipe() if is_piped else (None, None)
+    err_read, err_write = os.pipe() if is_piped else (None, None)
+    try:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=None if has_input else subprocess.DEVNULL,
+            stdout=out_write,
+            stderr=err_write,
+            start_new_session=True,
+            pass_fds=(gate_fd,),
+        )
+    finally:
+        for fd in (out_write, err_write):
+            if fd is not None:
+                os.close(fd)
+    return RankProcess(rank, process, out_read, err_read)
+
+
+def process_start_time(pid: int) -> int | None:
+    """Return when ``pid`` started (ticks since boot), which tells it from a later owner of its number."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+def signal_group(group: int, number: signal.Signals) -> None:
+    """Signal every process of a rank's group, and let stopped ones run so that they can act on it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+        if number != signal.SIGKILL:
+            os.killpg(group, signal.SIGCONT)
+
+
+def group_exists(group: int) -> bool:
+    """Return whether any process, even an unreaped one, is left in the group."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_terminal_or_closed(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return True
+    return os.isatty(fd)

@@ -1,0 +1,157 @@
+"""What runs inside each rank before the user's script, and becomes it.
+
+``processes.start_rank`` executes this file by its path: ``python rank.py GATE_FD script|module TARGET
+ARGS...``. It ties the rank's life to the launcher's, waits at the gate until the launcher has recorded it,
+and then runs the target as ``python TARGET ARGS...`` would, but for one thing: an uncaught exception goes
+into the run directory, from where the launcher prints it once. Standard library only, and nothing of ours:
+the user's ``sys.path`` is not ours to extend.
+"""
+
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # this file's own folder, which the interpreter put there
+
+import faulthandler
+import json
+import os
+import signal
+import time
+import traceback
+import types
+from pathlib import Path
+
+EXIT_PATIENCE_S = 2.0  # how long an interpreter may take to end after an uncaught exception
+_PR_SET_PDEATHSIG = 1
+_EXIT_CODES = {"AuthenticationError": 77, "RendezvousError": 69}  # otherwise 1, Python's own
+
+
+def main() -> None:
+    """Prepare this process, then run the target in it; returns when the target's main module ends."""
+    gate_fd, kind, target, *arguments = sys.argv[1:]
+    sys.excepthook = Recorder()
+    die_with_launcher(int(os.environ["DISTRT_LAUNCHER_PID"]))
+    wait_at_gate(int(gate_fd))
+    faulthandler.enable()
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    if kind == "module":
+        run_module(target, arguments)
+    elif os.path.isdir(target) or target.endswith((".zip", ".pyz")):
+        run_container(target, arguments)
+    else:
+        run_script(module, target, arguments)
+
+
+def die_with_launcher(launcher_pid: int) -> None:
+    """Have the kernel kill this process when the launcher dies; end now if it has died already."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != launcher_pid:
+        os._exit(1)
+
+
+def wait_at_gate(gate_fd: int) -> None:
+    """Wait until the launcher has recorded this process, so that nothing it starts can be lost."""
+    if os.read(gate_fd, 1) == b"":  # the launcher died
+        os._exit(1)
+    os.close(gate_fd)
+
+
+def run_script(module: types.ModuleType, script: str, arguments: list[str]) -> None:
+    """Run a file as ``python script arguments...`` does, in ``module``."""
+    from importlib.machinery import SourceFileLoader
+
+    path = os.path.join(os.getcwd(), script)
+    sys.argv = [script, *arguments]
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
+    module.__file__ = path
+    module.__loader__ = SourceFileLoader("__main__", path)
+    module.__dict__.update(__annotations__={}, __builtins__=sys.modules["builtins"], __cached__=None)
+    code = compile(Path(script).read_bytes(), path, "exec", dont_inherit=True)
+    exec(code, module.__dict__)
+
+
+def run_module(name: str, arguments: list[str]) -> None:
+    """Run a module as ``python -m name arguments...`` does, through the interpreter's own entry."""
+    import runpy
+
+    sys.argv = ["-m", *arguments]
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.getcwd())
+    runpy._run_module_as_main(name)  # type: ignore[attr-defined]
+
+
+def run_container(path: str, arguments: list[str]) -> None:
+    """Run the ``__main__`` of a directory or zip file as ``python path arguments...`` does."""
+    import runpy
+
+    sys.argv = [path, *arguments]
+    sys.path.insert(0, path)
+    runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined]
+
+
+class Recorder:
+    """An excepthook that writes an uncaught exception into the run directory, for the launcher to print."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.rank = int(os.environ["DISTRT_RANK"])
+        self.path = os.path.join(os.environ["DISTRT_RUN_DIR"], f"rank{self.rank}-error.json")
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+    ) -> None:
+        """Record the exception; Ctrl-C is dropped (its sender knows); a forked child prints its own."""
+        if issubclass(kind, KeyboardInterrupt):
+            return
+        trace = without_bootstrap(trace)
+        if os.getpid() != self.pid:
+            sys.__excepthook__(kind, error, trace)
+            return
+        try:
+            self.write(kind, error, trace)
+        except OSError:
+            sys.__excepthook__(kind, error, trace)
+        faulthandler.dump_traceback_later(EXIT_PATIENCE_S, exit=True)
+
+    def write(
+        self, kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
+    ) -> None:
+        """Write the record, whole or not at all."""
+        names = [base.__name__ for base in kind.__mro__ if base.__module__ == "distrt.core.errors"]
+        record = {
+            "rank": self.rank,
+            "pid": self.pid,
+            "time_monotonic_s": time.monotonic(),
+            "summary": summarize(kind, error),
+            "traceback": "".join(traceback.format_exception(kind, error, trace)),
+            "exit_code": next((_EXIT_CODES[name] for name in names if name in _EXIT_CODES), 1),
+            "is_consequence": "PeerFailed" in names,
+        }
+        draft = f"{self.path}.{self.pid}"
+        with open(draft, "w", encoding="utf-8", errors="backslashreplace") as file:
+            json.dump(record, file)
+        os.replace(draft, self.path)
+
+
+def summarize(kind: type[BaseException], error: BaseException) -> str:
+    """Return the exception's name and the first line of what it says."""
+    try:
+        lines = str(error).splitlines()
+    except Exception:
+        lines = ["its message cannot be shown"]
+    return f"{kind.__name__}: {lines[0]}" if lines else kind.__name__
+
+
+def without_bootstrap(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """Drop the leading frames of this file and of the machinery that runs the target."""
+    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
+        trace = trace.tb_next
+    return trace
+
+
+if __name__ == "__main__":
+    main()

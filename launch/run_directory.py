@@ -1,0 +1,48 @@
+"""The run directory: one new, private folder for each job, and files in it that are whole or absent."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["create_run_directory", "new_run_id", "write_json"]
+
+
+def new_run_id() -> str:
+    """Return a name for a job: its start time and random digits."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}"
+
+
+def create_run_directory(base: str | None, run_id: str) -> tuple[Path, str | None]:
+    """Create the directory ``base``/``run_id`` (``base`` None: ``runs`` here, or else a temporary directory).
+
+    Returns:
+        The absolute path, and a note for the user where it is not the expected one.
+
+    Raises:
+        OSError: ``base`` was given and cannot be written.
+    """
+    try:
+        return _create(Path("runs" if base is None else base), run_id), None
+    except OSError as error:
+        if base is not None:
+            raise
+        import tempfile
+
+        note = f"runs/ cannot be written here ({error.strerror})"
+        return Path(tempfile.mkdtemp(prefix=f"distrt-{run_id}-")), note
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` so that readers see the old file or the new one, never a part."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(draft, path)
+
+
+def _create(base: Path, run_id: str) -> Path:
+    base.mkdir(parents=True, exist_ok=True)
+    directory = base.absolute() / run_id
+    directory.mkdir(mode=0o700)
+    return directory

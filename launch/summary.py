@@ -1,0 +1,123 @@
+"""The launcher's last words: which rank failed first, how, its traceback, and one line about the others."""
+
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch.exit_codes import OK, UNREACHABLE
+from launch.supervisor import Outcome
+
+__all__ = ["Failure", "Report", "report"]
+
+_SIGNAL_HEADSTART_S = 0.02  # the peers of a killed rank may notice its death this much before the launcher
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How one rank failed; ``record`` is what its excepthook wrote, empty where it raised nothing."""
+
+    rank: int
+    pid: int
+    how: str
+    exit_code: int
+    failed_at: float
+    record: dict[str, Any]
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """Sorts causes before consequences (``PeerFailed``), then by time."""
+        return bool(self.record.get("is_consequence")), self.failed_at
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the launcher prints (empty when all went well), its exit code, and what ``result.json`` holds."""
+
+    text: str
+    exit_code: int
+    result: dict[str, Any]
+
+
+def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], run_dir: Path) -> Report:
+    """Judge a finished job."""
+    failures = _failures(outcome, pids, run_dir)
+    result: dict[str, Any] = {
+        "exit_code": OK,
+        "first_failure": None,
+        "stopped_by": outcome.stopped_by.name if outcome.stopped_by else None,
+        "ranks": {str(rank): str(ending) for rank, ending in sorted(outcome.endings.items())},
+    }
+    if outcome.stopped_by is not None:
+        result["exit_code"] = 128 + outcome.stopped_by
+        killed = [rank for rank, ending in outcome.endings.items() if ending.returncode == -9]
+        text = f"distrt-launch: stopped by {outcome.stopped_by.name}"
+        text += f"; {_ranks(killed)} had to be killed\n" if killed else "\n"
+        return Report(text, 128 + outcome.stopped_by, result)
+    if not failures:
+        return Report("", OK, result)
+    first = failures[0]
+    result["exit_code"] = first.exit_code
+    result["first_failure"] = {
+        "rank": first.rank,
+        "pid": first.pid,
+        "host": socket.gethostname(),
+        "how": first.how,
+        "error": first.record.get("summary"),
+    }
+    return Report(_text(first, failures, outcome, joined), first.exit_code, result)
+
+
+def _failures(outcome: Outcome, pids: dict[int, int], run_dir: Path) -> list[Failure]:
+    """Return the ranks that failed on their own (not after being told to end), the cause first."""
+    found = []
+    for rank, ending in outcome.endings.items():
+        if not ending.is_failure:
+            continue
+        record = _read_record(run_dir / f"rank{rank}-error.json")
+        failed_at = record.get("time_monotonic_s", outcome.ended_at[rank])
+        if outcome.told_at is not None and failed_at > outcome.told_at:
+            continue
+        if not record and ending.returncode < 0:
+            failed_at -= _SIGNAL_HEADSTART_S
+        exit_code = record.get("exit_code", ending.exit_code)
+        how = str(ending) if not record else f"uncaught exception, exit code {exit_code}"
+        found.append(Failure(rank, pids[rank], how, exit_code, failed_at, record))
+    return sorted(found, key=lambda failure: failure.order)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _text(first: Failure, failures: list[Failure], outcome: Outcome, joined: frozenset[int]) -> str:
+    how = first.how
+    if joined and first.rank not in joined:
+        how += ", before joining the other ranks"
+    elif not first.record and first.exit_code < 128:
+        how += " (it raised nothing: sys.exit or os._exit)"
+    lines = [f"distrt-launch: rank {first.rank} (pid {first.pid}, host {socket.gethostname()}) failed: {how}"]
+    lines += [
+        f"rank {rank} had ended with exit code 0 before joining"
+        for rank, ending in sorted(outcome.endings.items())
+        if first.exit_code == UNREACHABLE and not ending.is_failure and rank not in joined
+    ]
+    lines += [f"rank {other.rank} failed too: {_cause(other)}" for other in failures[1:]]
+    failed = {failure.rank for failure in failures}
+    told = [rank for rank, ending in outcome.endings.items() if ending.is_failure and rank not in failed]
+    if told:
+        lines.append(f"{_ranks(told)} {'was' if len(told) == 1 else 'were'} ended by the launcher")
+    return "\n".join(lines) + "\n" + str(first.record.get("traceback", ""))
+
+
+def _cause(failure: Failure) -> str:
+    return str(failure.record.get("summary") or failure.how)
+
+
+def _ranks(ranks: list[int]) -> str:
+    return f"{'rank' if len(ranks) == 1 else 'ranks'} {', '.join(map(str, sorted(ranks)))}"

@@ -1,0 +1,209 @@
+"""Real jobs for tests: ``run_ranks`` starts one through the launcher and proves that nothing of it is left."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MARKER = "DISTRT_TEST_MARKER"
+
+
+@dataclass
+class RankRun:
+    """A finished job. ``run_dir`` is the job's run directory, None where the launcher made none."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    duration_s: float
+    run_dir: Path | None
+
+    def lines(self, rank: int) -> list[str]:
+        """Return what one rank of several wrote to stdout, without the prefix."""
+        prefix = f"[{rank}] "
+        return [line.removeprefix(prefix) for line in self.stdout.splitlines() if line.startswith(prefix)]
+
+    def __str__(self) -> str:
+        return f"exit code {self.exit_code} after {self.duration_s:.2f} s\n{self.stdout}\n{self.stderr}"
+
+
+@dataclass
+class Job:
+    """A running job, and the means to look at it and to prove that it is gone."""
+
+    process: subprocess.Popen[bytes]
+    marker: str
+    run_base: Path
+    shared_memory_before: frozenset[str]
+    started_at: float = field(default_factory=time.monotonic)
+
+    def finish(self, timeout_s: float = 60.0) -> RankRun:
+        """Wait for the launcher's end and prove that nothing is left of the job."""
+        try:
+            stdout, stderr = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            stdout, stderr = self.process.communicate()
+            pytest.fail(f"the job did not end within {timeout_s} s\n{_text(stdout)}\n{_text(stderr)}")
+        duration_s = time.monotonic() - self.started_at
+        run = RankRun(self.process.returncode, _text(stdout), _text(stderr), duration_s, self.run_dir())
+        self.assert_nothing_left(wait_s=0.0, context=str(run))
+        return run
+
+    def run_dir(self) -> Path | None:
+        return next(iter(sorted(self.run_base.glob("*-*-*"))), None)
+
+    def pids(self) -> dict[int, str]:
+        """Return the living processes of this job and their command lines."""
+        return {pid: line for pid, line in _marked_processes(self.marker).items() if pid != self.process.pid}
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+        """Poll until ``condition`` holds."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                self.kill()
+                stdout, stderr = self.process.communicate()
+                pytest.fail(f"condition not reached in {timeout_s} s\n{_text(stdout)}\n{_text(stderr)}")
+            time.sleep(0.005)
+
+    def assert_nothing_left(self, wait_s: float, context: str = "") -> None:
+        """Fail if a process or a ``/dev/shm`` entry of the job outlives the launcher by ``wait_s``."""
+        deadline = time.monotonic() + wait_s
+        while (left := self.pids()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if left:
+            self.kill()
+        assert not left, f"processes of the job are left: {left}\n{context}"
+        leaks = _leaked_shared_memory(self.shared_memory_before, patience_s=1.0)
+        assert not leaks, f"entries are left in /dev/shm: {leaks}\n{context}"
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+@pytest.fixture
+def start_job(tmp_path: Path) -> Iterator[Callable[..., Job]]:
+    """Start a job without waiting for it: ``start_job(script, nproc=2, args=(), env={}, launcher_args=())``.
+
+    ``script`` is a path, or a script's text (then it becomes ``script.py`` in ``tmp_path``, the working
+    directory).
+    """
+    jobs: list[Job] = []
+
+    def start(
+        script: str | Path,
+        nproc: int | str = 2,
+        *,
+        args: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        launcher_args: Sequence[str] = (),
+        stdin: int | None = subprocess.DEVNULL,
+        stdout: int | None = subprocess.PIPE,
+    ) -> Job:
+        if isinstance(script, str):
+            path = tmp_path / "script.py"
+            path.write_text(script)
+            script = path
+        marker = uuid.uuid4().hex
+        run_base = tmp_path / f"runs-{marker[:8]}"
+        command = [sys.executable, "-m", "launch", "--nproc-per-node", str(nproc), "--run-dir", str(run_base)]
+        before = _shared_memory()
+        process = subprocess.Popen(
+            [*command, *launcher_args, str(script), *args],
+            cwd=tmp_path,
+            env=clean_environment(marker, env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        )
+        jobs.append(Job(process, marker, run_base, before))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.kill()
+        job.process.communicate()
+
+
+@pytest.fixture
+def run_ranks(start_job: Callable[..., Job]) -> Callable[..., RankRun]:
+    """Run a job to its end; takes ``start_job``'s arguments and ``timeout_s``, and proves that nothing is left."""
+
+    def run(
+        script: str | Path, nproc: int | str = 2, *, timeout_s: float = 60.0, **options: object
+    ) -> RankRun:
+        return start_job(script, nproc, **options).finish(timeout_s)
+
+    return run
+
+
+def clean_environment(marker: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment without another launcher's variables, with the repository importable."""
+    foreign = re.compile(
+        r"(DISTRT|TORCHELASTIC|OMP|MKL|OPENBLAS|NUMBA|GROUP|ROLE|MASTER|LOCAL)_|(RANK|WORLD_SIZE)$"
+    )
+    environment = {name: value for name, value in os.environ.items() if not foreign.match(name)}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**environment, "PYTHONPATH": path, MARKER: marker, **(extra or {})}
+
+
+def _marked_processes(marker: str) -> dict[int, str]:
+    """Find living processes by the marker in their environment; a zombie has none."""
+    wanted = f"{MARKER}={marker}".encode()
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = _text((folder / "cmdline").read_bytes().replace(b"\0", b" "))
+        except OSError:
+            continue
+    return found
+
+
+def _shared_memory() -> frozenset[str]:
+    return frozenset(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else frozenset()
+
+
+def _leaked_shared_memory(before: frozenset[str], patience_s: float) -> set[str]:
+    """Return new entries that no living process maps; other tests' live segments come and go meanwhile."""
+    deadline = time.monotonic() + patience_s
+    while leaks := _unmapped(_shared_memory() - before):
+        if time.monotonic() > deadline:
+            return leaks
+        time.sleep(0.05)
+    return set()
+
+
+def _unmapped(names: frozenset[str]) -> set[str]:
+    if not names:
+        return set()
+    in_use = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                in_use |= set(re.findall(r"/dev/shm/(\S+)", (folder / "maps").read_text()))
+            except OSError:
+                continue
+    return set(names) - in_use
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
