@@ -134,7 +134,7 @@ def main():
         history.append((loss, *scores))
         if rank == 0:
             print(f"epoch {epoch:2d}  loss {loss:.4f}  validation {scores[0]:.4f}  test {scores[1]:.4f}")
-            if scores[0] > best:
+            if scores[0] >= best:  # of equals the later one
                 best = scores[0]
                 save_checkpoint(model, checkpoint)
 
