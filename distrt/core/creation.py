@@ -31,7 +31,10 @@ def _array_of(data: Any) -> Any:
         array = np.array(data, order="C")
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     if isinstance(data, list | tuple) and any(isinstance(each, Tensor | np.ndarray) for each in data):
-        data = [each.tolist() if isinstance(each, Tensor) and each.ndim == 0 else np.asarray(each) for each in data]
+        data = [
+            each.tolist() if isinstance(each, Tensor) and each.ndim == 0 else np.asarray(each)
+            for each in data
+        ]
         return np.array(data)
     try:
         array = np.array(data)
@@ -62,7 +65,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Device = None, requires_grad
     if dtype is not None and isinstance(data, bool | int | float | complex):
         array = np.array(data).astype(dt.to_numpy(dtype))
     else:
-        exact = np.array(data) if dtype is not None and isinstance(data, list | tuple) and _plain_numbers(data) else None
+        exact = (
+            np.array(data)
+            if dtype is not None and isinstance(data, list | tuple) and _plain_numbers(data)
+            else None
+        )
         array = _array_of(data) if exact is None else exact
         if dtype is not None:
             array = array.astype(dt.to_numpy(dtype), copy=False)
@@ -81,10 +88,10 @@ def _plain_numbers(data: Any) -> bool:
 def as_tensor(data: Any, dtype: Any = None, device: Device = None) -> Tensor:
     """``data`` as a tensor, sharing memory where it can."""
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray):
         shared = from_numpy(data)
-        return shared if dtype is None else shared.to(dtype)  # type: ignore[no-any-return]
+        return shared if dtype is None else shared.to(dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -111,24 +118,32 @@ def empty(*size: Any, dtype: Any = None, device: Device = None, requires_grad: b
     return _finish(np.empty(varargs(size), dt.to_numpy(dtype)), device, requires_grad)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Device = None, requires_grad: bool = False
+) -> Tensor:
     """``fill_value`` everywhere; its kind chooses the dtype when none is given."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     chosen = _array_of(value).dtype if dtype is None else dt.to_numpy(dtype)
     return _finish(np.full(varargs((size,)), value, chosen), device, requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Device = None, requires_grad: bool = False
+) -> Tensor:
     """Zeros of the same shape and dtype."""
     return zeros(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Device = None, requires_grad: bool = False
+) -> Tensor:
     """Ones of the same shape and dtype."""
     return ones(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Device = None, requires_grad: bool = False
+) -> Tensor:
     """Memory as it comes, of the same shape and dtype."""
     return empty(tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
@@ -142,7 +157,9 @@ def full_like(
     )
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Device = None, requires_grad: bool = False
+) -> Tensor:
     """Ones on the diagonal, zeros elsewhere."""
     return _finish(np.eye(n, m, dtype=dt.to_numpy(dtype)), device, requires_grad)
 
@@ -156,7 +173,13 @@ def arange(*bounds: Any, dtype: Any = None, device: Device = None, requires_grad
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, device: Device = None, requires_grad: bool = False
+    start: float,
+    end: float,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Device = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """``steps`` evenly spaced values from ``start`` to ``end``, both included."""
     return _finish(np.linspace(start, end, steps).astype(dt.to_numpy(dtype)), device, requires_grad)
@@ -166,14 +189,22 @@ def linspace(
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Device = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Device = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform in [0, 1)."""
     return _finish(_uniform(varargs(size), dt.to_numpy(dtype), generator), device, requires_grad)
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Device = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Device = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1."""
     return _finish(_normal(varargs(size), dt.to_numpy(dtype), generator), device, requires_grad)
@@ -221,14 +252,21 @@ def randint(
     return _finish(np.asarray(drawn).astype(dt.to_numpy(dtype, dt.int64)), device, requires_grad)
 
 
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Device = None) -> Tensor:
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Device = None
+) -> Tensor:
     """The integers 0 to n - 1 in random order."""
-    return _finish(numpy_generator(generator).permutation(n).astype(dt.to_numpy(dtype, dt.int64)), device, False)
+    return _finish(
+        numpy_generator(generator).permutation(n).astype(dt.to_numpy(dtype, dt.int64)), device, False
+    )
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None) -> Tensor:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None
+) -> Tensor:
     """Normal with the given mean and standard deviation: numbers with ``size``, or tensors."""
     if size is None:
         shape = np.broadcast_shapes(*(tuple(v.shape) if isinstance(v, Tensor) else () for v in (mean, std)))
-        return randn(shape, generator=generator) * std + mean
-    return randn(size, generator=generator) * std + mean
+        size = shape
+    drawn: Tensor = randn(size, generator=generator) * std + mean
+    return drawn

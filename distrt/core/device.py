@@ -24,10 +24,12 @@ class device:  # noqa: N801 - PyTorch's own spelling
             self.index: int | None = type.index
             return
         if isinstance(type, int):
-            type, index = "cuda", type
+            type, index = f"cuda:{type}", None
         name, _, number = type.partition(":")
         if name not in _TYPES:
-            raise DeviceError(f"expected one of {', '.join(_TYPES)} device type at start of device string: {type}")
+            raise DeviceError(
+                f"expected one of {', '.join(_TYPES)} device type at start of device string: {type}"
+            )
         if number:
             if not number.isdigit():
                 raise DeviceError(f"invalid device string: {type!r}")
@@ -39,7 +41,11 @@ class device:  # noqa: N801 - PyTorch's own spelling
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        return (
+            f"device(type={self.type!r})"
+            if self.index is None
+            else f"device(type={self.type!r}, index={self.index})"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
@@ -63,6 +69,6 @@ def require_available(wanted: str | int | device | None) -> device:
     chosen = CPU if wanted is None else device(wanted)
     if chosen.type == "cuda":
         raise DeviceError(
-            f"device {chosen}: no CUDA device is available; use device('cpu'), or choose with distrt.cuda.is_available()"
+            f"device {chosen}: no CUDA device is available; use device('cpu'), or ask distrt.cuda.is_available() first"
         )
     return chosen

@@ -33,14 +33,17 @@ class dtype:  # noqa: N801 - PyTorch's own spelling
 
     @property
     def is_floating_point(self) -> bool:
+        """True for float16, bfloat16, float32 and float64."""
         return self.category == 2
 
     @property
     def is_complex(self) -> bool:
+        """True for complex64 and complex128."""
         return self.category == 3
 
     @property
     def is_signed(self) -> bool:
+        """True where negative values exist."""
         return self.numpy.kind not in "bu"
 
     def __repr__(self) -> str:

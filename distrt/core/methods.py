@@ -27,12 +27,15 @@ from distrt.core.tensor import Tensor, wrap
 
 METHODS = (
     "abs add all amax amin any argmax argmin bmm ceil chunk clamp clone cos div dot eq exp expand_as flatten floor "
-    "floor_divide ge gt isfinite isnan le log logical_and logical_not logical_or lt matmul max maximum mean min minimum "
-    "mm mul ne neg norm pow reciprocal relu remainder round rsqrt sigmoid sign sin split sqrt square squeeze std sub sum "
+    "floor_divide ge gt isfinite isnan le log logical_and logical_not logical_or lt matmul max maximum "
+    "mean min minimum "
+    ""
+    "mm mul ne neg norm pow reciprocal relu remainder round rsqrt sigmoid sign sin split sqrt square "
+    "squeeze std sub sum "
     "tanh true_divide transpose unbind unsqueeze var"
 ).split()
 
-OPERATORS = {
+OPERATORS: dict[str, Callable[..., Any]] = {
     "__add__": ops.add,
     "__radd__": ops.add,
     "__sub__": ops.sub,
@@ -50,7 +53,7 @@ OPERATORS = {
     "__gt__": ops.gt,
     "__ge__": ops.ge,
 }
-REFLECTED = {
+REFLECTED: dict[str, Callable[..., Any]] = {
     "__rsub__": ops.sub,
     "__rtruediv__": ops.true_divide,
     "__rfloordiv__": ops.floor_divide,
@@ -99,7 +102,7 @@ def _view_as(self: Tensor, other: Tensor) -> Tensor:
 def _t(self: Tensor) -> Tensor:
     if self.ndim > 2:
         raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
-    return self if self.ndim < 2 else ops.transpose(self, 0, 1)  # type: ignore[no-any-return]
+    return self if self.ndim < 2 else ops.transpose(self, 0, 1)
 
 
 def _reverse_dims(self: Tensor) -> Tensor:
@@ -115,13 +118,20 @@ def _contiguous(self: Tensor) -> Tensor:
 
 def _cast(wanted: dt.dtype) -> Callable[[Tensor], Tensor]:
     def cast(self: Tensor) -> Tensor:
-        return self if self._array.dtype == wanted.numpy else ops.to_dtype(self, wanted.numpy)  # type: ignore[no-any-return]
+        return self if self._array.dtype == wanted.numpy else ops.to_dtype(self, wanted.numpy)
 
     cast.__doc__ = f"This tensor as {wanted}; itself where it is that already."
     return cast
 
 
-def _to(self: Tensor, *target: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False) -> Tensor:
+def _to(
+    self: Tensor,
+    *target: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+) -> Tensor:
     """This tensor with another dtype or device (or those of another tensor); itself where nothing changes."""
     for each in target:
         if isinstance(each, dt.dtype):
@@ -178,7 +188,8 @@ def _set_item(self: Tensor, key: Any, value: Any) -> None:
 
 def _records(self: Tensor, *others: Any) -> bool:
     return modes.grad and (
-        self._edge is not None or any(isinstance(other, Tensor) and other._edge is not None for other in others)
+        self._edge is not None
+        or any(isinstance(other, Tensor) and other._edge is not None for other in others)
     )
 
 
@@ -192,7 +203,8 @@ def _before_change(self: Tensor, name: str) -> Tensor:
         raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.")
     if self._base is not None:
         raise AutogradError(
-            f"{name}: an in-place change of a view is not recorded by this version of distrt: change the tensor itself, or use "
+            f"{name}: an in-place change of a view is not recorded by this version of distrt: change the tensor "
+            "itself, or use "
             "the out-of-place operation"
         )
     return wrap(self._array.copy(), self._edge)
@@ -214,7 +226,9 @@ def _in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
         if _records(self, *args):
             return _rebase(self, function(_before_change(self, name), *args, **kwargs))
         plain = [arg._array if isinstance(arg, Tensor) else arg for arg in args]
-        computed = result_dtype(self._array, *[p for p in plain if isinstance(p, np.ndarray | bool | int | float | complex)])
+        computed = result_dtype(
+            self._array, *[p for p in plain if isinstance(p, np.ndarray | bool | int | float | complex)]
+        )
         if dt.category_of(computed) > dt.category_of(self._array.dtype):
             raise DtypeError(
                 f"result type {dt.of(np.empty(0, computed))} can't be cast to the desired output type {self.dtype}"
@@ -262,13 +276,17 @@ def _zero(self: Tensor) -> Tensor:
     return _fill(self, 0)
 
 
-def _uniform(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+def _uniform(
+    self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
     """Overwrites every element with a number drawn uniformly from [from_, to)."""
     drawn = numpy_generator(generator).random(tuple(self.shape), np.float64)
     return _copy(self, wrap(np.asarray(drawn * (to - from_) + from_).astype(self._array.dtype)))
 
 
-def _normal(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+def _normal(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
     """Overwrites every element with a number drawn from the normal distribution."""
     drawn = numpy_generator(generator).standard_normal(tuple(self.shape))
     return _copy(self, wrap(np.asarray(drawn * std + mean).astype(self._array.dtype)))
@@ -327,11 +345,16 @@ def bind() -> None:
         setattr(Tensor, name, function)
     for name in IN_PLACE:
         setattr(Tensor, name + "_", _in_place(getattr(ops, name), name + "_"))
-    for name, plain in (("__iadd__", "add_"), ("__isub__", "sub_"), ("__imul__", "mul_"), ("__itruediv__", "div_")):
+    for name, plain in (
+        ("__iadd__", "add_"),
+        ("__isub__", "sub_"),
+        ("__imul__", "mul_"),
+        ("__itruediv__", "div_"),
+    ):
         setattr(Tensor, name, getattr(Tensor, plain))
     Tensor.T = property(_reverse_dims)  # type: ignore[attr-defined]
     Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # so that `array * tensor` is a tensor
-    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]  # __eq__ compares elements
+    Tensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]  # __eq__ compares elements
 
 
 bind()

@@ -45,6 +45,7 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's own spelling
         modes.grad = self._outer[-1]
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with this mode around it."""
         modes.grad = self._outer[-1]  # the constructor was only the decorator's argument list
         return _decorate(function, lambda: _GradMode(self._mode))
 
@@ -65,6 +66,7 @@ class _GradMode:
         modes.grad = self._outer.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with this mode around it."""
         return _decorate(function, lambda: _GradMode(self._mode))
 
 
@@ -72,10 +74,11 @@ class no_grad(_GradMode):  # noqa: N801
     """Inside, operations record nothing: results do not require grad."""
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        """``no_grad()``, or a decorated function for ``@no_grad`` without parentheses."""
         made = super().__new__(cls)
         if function is None:
             return made
-        made.__init__()  # type: ignore[misc]  # `@no_grad` without parentheses
+        made.__init__()  # type: ignore[misc]
         return made(function)
 
     def __init__(self) -> None:

@@ -65,7 +65,12 @@ REGISTRY: dict[str, OpFunction] = {}
 
 
 def op(
-    *, dtype: str = "keep", autocast: str = "none", aux: tuple[str, ...] = (), view: bool = False, node: str = ""
+    *,
+    dtype: str = "keep",
+    autocast: str = "none",
+    aux: tuple[str, ...] = (),
+    view: bool = False,
+    node: str = "",
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Defines an operation.
 
@@ -90,7 +95,13 @@ class Definition:
     """One operation: its forward function, rules and what they keep."""
 
     def __init__(
-        self, forward: Callable[..., Any], dtype: str, autocast: str, aux: tuple[str, ...], view: bool, node: str
+        self,
+        forward: Callable[..., Any],
+        dtype: str,
+        autocast: str,
+        aux: tuple[str, ...],
+        view: bool,
+        node: str,
     ) -> None:
         self.forward = forward
         self.name = forward.__name__.rstrip("_")
@@ -110,7 +121,7 @@ class Definition:
         self.kept: list[str] = []
         self.keeps_arrays = False  # besides inputs and outputs, which have version counters
         self.backward: Callable[..., Any] | None = None
-        self.function = self._make_function()
+        self.function: OpFunction = self._make_function()
 
     # -- the verbs of a definition
 
@@ -202,8 +213,10 @@ def _is_gradient_name(definition: Definition, name: str) -> bool:
 
 def _kept_names(definition: Definition) -> list[str]:
     rules = [definition.joint_rule] if definition.joint_rule else list(definition.rules.values())
-    names = dict.fromkeys(name for rule in rules if rule for name in _rule_parameters(rule))
-    return [name for name in names if not _is_gradient_name(definition, name) and name not in _ENGINE_SUPPLIED]
+    names = dict.fromkeys(name for rule in rules for name in _rule_parameters(rule))
+    return [
+        name for name in names if not _is_gradient_name(definition, name) and name not in _ENGINE_SUPPLIED
+    ]
 
 
 def _namespace(definition: Definition) -> dict[str, Any]:
@@ -231,7 +244,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         if parameter.default is not inspect.Parameter.empty:
             space[f"default_{name}"] = parameter.default
     if definition.output_names:
-        space["Outputs"] = collections.namedtuple(definition.name, definition.output_names)  # noqa: PYI024 - names are data
+        space["Outputs"] = collections.namedtuple(definition.name, definition.output_names)
     return space
 
 
@@ -253,7 +266,9 @@ class _Writer:
         self._wrap()
         if op.differentiable or (op.sequence and op.sequence in op.rules):
             self._record()
-        self._put(1, f"return {'Outputs(' + ', '.join(self._results()) + ')' if op.output_names else 'result'}")
+        self._put(
+            1, f"return {'Outputs(' + ', '.join(self._results()) + ')' if op.output_names else 'result'}"
+        )
         return "\n".join(self.lines)
 
     def _put(self, depth: int, text: str) -> None:
@@ -322,7 +337,10 @@ class _Writer:
             self._put(2, assignment)
             return
         optional = [name for name in op.tensors if name not in required]
-        self._put(1, f"if {' or '.join(f'{arrays[0]}.dtype is not {other}.dtype' for other in arrays[1:]) or 'False'}:")
+        self._put(
+            1,
+            f"if {' or '.join(f'{arrays[0]}.dtype is not {other}.dtype' for other in arrays[1:]) or 'False'}:",
+        )
         self._put(2, assignment)
         for name in optional:
             self._put(1, f"if {name} is not None and a_{name}.dtype is not {arrays[0]}.dtype:")
@@ -340,7 +358,9 @@ class _Writer:
         self._put(1, "try:")
         self._put(2, f"{targets} = forward({self._arguments('a_')})")
         self._put(1, "except FAULTS as fault:")
-        shown = ", ".join(f"a_{n}" if n in (*op.tensors, *op.steering, op.sequence) else n for n in op.parameters)
+        shown = ", ".join(
+            f"a_{n}" if n in (*op.tensors, *op.steering, op.sequence) else n for n in op.parameters
+        )
         self._put(2, f"raise explain(fault, {op.name!r}, ({shown},)) from fault")
         for out in self._outs():
             self._put(1, f"if {out}.__class__ is not ndarray:")
@@ -420,16 +440,16 @@ class _Writer:
         used = set(op.kept)
         if certain and not op.joint_rule:
             used = {name for wanted in certain for name in _rule_parameters(op.rules[wanted])}
-        saved, sure, unsure = [], [], []
+        saved: list[str] = []
+        sure: list[str] = []
+        unsure: list[str] = []
         for name in op.kept:
             if name not in used:
                 saved.append("None")
             elif name in op.tensors:
                 saved.append(f"a_{name}")
                 (sure if name in certain else unsure).append(name)
-            elif name in op.steering:
-                saved.append(f"a_{name}")
-            elif name == op.sequence:
+            elif name in op.steering or name == op.sequence:
                 saved.append(f"a_{name}")
             elif name.endswith("_meta") and name[:-5] == op.sequence:
                 saved.append(f"[Meta(each.shape, each.dtype) for each in a_{op.sequence}]")
@@ -443,7 +463,9 @@ class _Writer:
             elif name in op.parameters:
                 saved.append(name)
             else:
-                raise TypeError(f"{op.name}: a rule asks for {name!r}, which is neither an input, an output nor aux")
+                raise TypeError(
+                    f"{op.name}: a rule asks for {name!r}, which is neither an input, an output nor aux"
+                )
         counters = "(" + "".join(f"{name}._counter, " for name in sure) + ")"
         counters += "".join(f" + (({name}._counter,) if t_{name} else ())" for name in unsure)
         return "(" + "".join(f"{value}, " for value in saved) + ")", counters
@@ -461,7 +483,9 @@ class _Writer:
             lines.append(f"    return joint_rule({self._rule_arguments(op.joint_rule)})")
         elif op.sequence:
             rule = op.rules.get(op.sequence)
-            lines.append(f"    return rule_{op.sequence}({self._rule_arguments(rule)})" if rule else "    return ()")
+            lines.append(
+                f"    return rule_{op.sequence}({self._rule_arguments(rule)})" if rule else "    return ()"
+            )
         else:
             results = [
                 f"rule_{name}({self._rule_arguments(op.rules[name])}) if edges[{number}] is not None else None, "

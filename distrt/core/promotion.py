@@ -107,7 +107,9 @@ def require_same(*values: Any) -> tuple[Array, ...]:
     dtypes = [value.dtype for value in values if hasattr(value, "dtype")]
     if any(dtype != dtypes[0] for dtype in dtypes):
         shown = " and ".join(dict.fromkeys(str(dtype) for dtype in dtypes))
-        raise DtypeError(f"expected all arguments to have the same dtype, but got {shown}; convert one with .to(dtype)")
+        raise DtypeError(
+            f"expected all arguments to have the same dtype, but got {shown}; convert one with .to(dtype)"
+        )
     return values
 
 

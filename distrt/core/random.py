@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-_DEFAULT_SEED = 67280421310721  # PyTorch's, so that `initial_seed()` of an unseeded run prints the familiar number
+_DEFAULT_SEED = (
+    67280421310721  # PyTorch's, so that `initial_seed()` of an unseeded run prints the familiar number
+)
 
 
 class Generator:

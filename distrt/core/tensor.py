@@ -138,7 +138,8 @@ class Tensor:
             if requires_grad:
                 return self
             raise AutogradError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
+                "in a "
                 "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
             )
         if requires_grad and self.dtype.category < 2:
@@ -175,13 +176,18 @@ class Tensor:
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                )
             if value._array.shape != self._array.shape:
                 raise ShapeError(
-                    f"assigned grad has data of a different size: {list(value.shape)} for a tensor of {list(self.shape)}"
+                    f"assigned grad has data of a different size: {list(value.shape)} for a tensor of "
+                    f"{list(self.shape)}"
                 )
             if value._array.dtype != self._array.dtype:
-                raise DtypeError(f"assigned grad has data of a different type: {value.dtype} for a tensor of {self.dtype}")
+                raise DtypeError(
+                    f"assigned grad has data of a different type: {value.dtype} for a tensor of {self.dtype}"
+                )
         self._grad = value
 
     @property
@@ -348,7 +354,8 @@ class Tensor:
             return memo[id(self)]  # type: ignore[no-any-return]
         if not self.is_leaf:
             raise AutogradError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+                "moment."
             )
         copied = _rebuild(type(self), self._array.copy(), self.requires_grad)
         if self._grad is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core.tensor import Tensor
-from distrt.nn import functional as F  # noqa: N812
+from distrt.nn import functional as F
 from distrt.nn.module import Module
 
 
@@ -64,7 +64,12 @@ class MaxPool2d(Module):
     """The largest element of each window; the stride is the window's size unless given."""
 
     def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__()
         self.kernel_size = kernel_size

@@ -7,7 +7,7 @@ from typing import Any
 from distrt.core import dtype as dt
 from distrt.core.creation import empty, ones, tensor, zeros
 from distrt.core.tensor import Tensor
-from distrt.nn import functional as F  # noqa: N812
+from distrt.nn import functional as F
 from distrt.nn import init
 from distrt.nn.module import Module
 from distrt.nn.parameter import Parameter
@@ -39,10 +39,16 @@ class BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         for name in ("weight", "bias"):
-            self.register_parameter(name, Parameter(empty(num_features, dtype=dtype, device=device)) if affine else None)
+            self.register_parameter(
+                name, Parameter(empty(num_features, dtype=dtype, device=device)) if affine else None
+            )
         tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features, dtype=dtype, device=device) if tracked else None)
-        self.register_buffer("running_var", ones(num_features, dtype=dtype, device=device) if tracked else None)
+        self.register_buffer(
+            "running_mean", zeros(num_features, dtype=dtype, device=device) if tracked else None
+        )
+        self.register_buffer(
+            "running_var", ones(num_features, dtype=dtype, device=device) if tracked else None
+        )
         self.register_buffer("num_batches_tracked", tensor(0, dtype=dt.int64) if tracked else None)
         self.reset_parameters()
 

@@ -7,7 +7,7 @@ from typing import Any
 from distrt.core.creation import empty
 from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor
-from distrt.nn import functional as F  # noqa: N812
+from distrt.nn import functional as F
 from distrt.nn import init
 from distrt.nn.module import Module
 from distrt.nn.parameter import Parameter
@@ -38,7 +38,9 @@ class Conv2d(Module):
         if out_channels % groups:
             raise ValueError("out_channels must be divisible by groups")
         if padding_mode != "zeros":
-            raise UnsupportedError(f"Conv2d: padding_mode={padding_mode!r} is not available yet; pad the input and use padding=0")
+            raise UnsupportedError(
+                f"Conv2d: padding_mode={padding_mode!r} is not available yet; pad the input and use padding=0"
+            )
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = F.pair(kernel_size, "kernel_size")
@@ -47,8 +49,12 @@ class Conv2d(Module):
         self.dilation = F.pair(dilation, "dilation")
         self.groups = groups
         self.padding_mode = padding_mode
-        self.weight = Parameter(empty(out_channels, in_channels // groups, *self.kernel_size, dtype=dtype, device=device))
-        self.register_parameter("bias", Parameter(empty(out_channels, dtype=dtype, device=device)) if bias else None)
+        self.weight = Parameter(
+            empty(out_channels, in_channels // groups, *self.kernel_size, dtype=dtype, device=device)
+        )
+        self.register_parameter(
+            "bias", Parameter(empty(out_channels, dtype=dtype, device=device)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -61,7 +67,9 @@ class Conv2d(Module):
 
     def extra_repr(self) -> str:
         """Channels and every option that is not the default."""
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        )
         if self.padding != (0, 0):
             text += f", padding={self.padding}"
         if self.dilation != (1, 1):

@@ -41,7 +41,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     if not training or p == 0:
         return input
     dropped: Tensor = ops.dropout(input, p, numpy_generator(None))
-    return input.copy_(dropped) if inplace else dropped  # type: ignore[no-any-return]
+    return input.copy_(dropped) if inplace else dropped
 
 
 def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
@@ -86,10 +86,12 @@ def conv2d(
     out: Tensor = ops.convolution2d(batched, weight, stride, pair(padding, "padding"), dilation, groups)
     if bias is not None:
         out = ops.add(out, ops.reshape(bias, (1, -1, 1, 1)))
-    return out if input.ndim == 4 else ops.squeeze(out, 0)  # type: ignore[no-any-return]
+    return out if input.ndim == 4 else ops.squeeze(out, 0)
 
 
-def _named_padding(name: str, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int]:
+def _named_padding(
+    name: str, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[int, int]:
     if name == "valid":
         return 0, 0
     if name != "same":
@@ -98,19 +100,28 @@ def _named_padding(name: str, kernel: tuple[int, ...], stride: tuple[int, int], 
         raise ValueError("padding='same' is not supported for strided convolutions")
     total = [dilation[n] * (kernel[n] - 1) for n in (0, 1)]
     if any(each % 2 for each in total):
-        raise ShapeError(f"padding='same' needs odd effective kernel sizes in this version of distrt; got kernel {kernel}")
+        raise ShapeError(
+            f"padding='same' needs odd effective kernel sizes in this version of distrt; got kernel {kernel}"
+        )
     return total[0] // 2, total[1] // 2
 
 
 def max_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> Tensor:
     """The largest element of each window. Shape: (N, C, H, W) or (C, H, W)."""
     kernel = pair(kernel_size, "kernel_size")
     step = kernel if stride is None or stride == [] else pair(stride, "stride")
     batched = input if input.ndim == 4 else ops.unsqueeze(input, 0)
-    out: Tensor = ops.max_pool2d(batched, kernel, step, pair(padding, "padding"), pair(dilation, "dilation"), ceil_mode)
-    return out if input.ndim == 4 else ops.squeeze(out, 0)  # type: ignore[no-any-return]
+    out: Tensor = ops.max_pool2d(
+        batched, kernel, step, pair(padding, "padding"), pair(dilation, "dilation"), ceil_mode
+    )
+    return out if input.ndim == 4 else ops.squeeze(out, 0)
 
 
 def batch_norm(
@@ -128,7 +139,12 @@ def batch_norm(
     In training the running statistics move towards the batch's mean and unbiased variance by ``momentum``.
     """
     channels = input.shape[1] if input.ndim > 1 else 0
-    for name, values in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    for name, values in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         if values is not None and values.numel() != channels:
             raise ShapeError(f"{name} should contain {channels} elements not {values.numel()}")
     if not training:
@@ -137,7 +153,9 @@ def batch_norm(
         return _normalise(input, running_mean, running_var, weight, bias, eps)
     count = input.numel() // max(1, channels)
     if count == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape}"
+        )
     out, mean, variance = ops.batch_norm(input, weight, bias, eps)
     if running_mean is not None and running_var is not None:
         with no_grad():
@@ -162,16 +180,24 @@ _REDUCTIONS = ("none", "mean", "sum")
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
     if reduction not in _REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction; expected one of {', '.join(_REDUCTIONS)}")
+        raise ValueError(
+            f"{reduction} is not a valid value for reduction; expected one of {', '.join(_REDUCTIONS)}"
+        )
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
 
 
 def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
 ) -> Tensor:
     """The negative log likelihood of the target classes. Shape: (N, C, …) or (C), and (N, …) or ()."""
     if reduction not in _REDUCTIONS:
-        raise ValueError(f"{reduction} is not a valid value for reduction; expected one of {', '.join(_REDUCTIONS)}")
+        raise ValueError(
+            f"{reduction} is not a valid value for reduction; expected one of {', '.join(_REDUCTIONS)}"
+        )
     if input.ndim == 1:
         single = nll_loss(ops.unsqueeze(input, 0), ops.reshape(target, (1,)), weight, ignore_index, reduction)
         return ops.reshape(single, ())  # type: ignore[no-any-return]
@@ -199,16 +225,22 @@ def cross_entropy(
     hard = nll_loss(logs, target, weight, ignore_index, reduction)
     if label_smoothing == 0:
         return hard
-    return hard * (1 - label_smoothing) + _smoothing(logs, target, weight, ignore_index, reduction, class_dim) * (
-        label_smoothing / input.shape[class_dim]
-    )
+    uniform = _smoothing(logs, target, weight, ignore_index, reduction, class_dim)
+    return ops.add(hard * (1 - label_smoothing), uniform * (label_smoothing / input.shape[class_dim]))  # type: ignore[no-any-return]
 
 
 def _soft_cross_entropy(
-    logs: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float, class_dim: int
+    logs: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    reduction: str,
+    label_smoothing: float,
+    class_dim: int,
 ) -> Tensor:
     if not target.is_floating_point():
-        raise DtypeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
+        raise DtypeError(
+            f"Expected floating point type for target with class probabilities, got {target.dtype}"
+        )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / target.shape[class_dim]
     scaled = logs if weight is None else logs * _per_class(weight, logs.ndim, class_dim)
@@ -227,20 +259,22 @@ def _smoothing(
 ) -> Tensor:
     """The loss against the uniform distribution, over the positions that are not ignored."""
     scaled = logs if weight is None else logs * _per_class(weight, logs.ndim, class_dim)
-    counted = target != ignore_index
+    counted = ops.ne(target, ignore_index)
     losses = ops.where(counted, -scaled.sum(class_dim), 0.0)
     if reduction != "mean":
         return _reduce(losses, reduction)
     if weight is None:
         return losses.sum() / counted.sum()  # type: ignore[no-any-return]
-    return losses.sum() / ops.where(counted, weight[ops.where(counted, target, 0)], 0.0).sum()  # type: ignore[no-any-return]
+    weights = ops.where(counted, weight[ops.where(counted, target, 0)], 0.0)
+    return losses.sum() / weights.sum()  # type: ignore[no-any-return]
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared difference. Shapes that differ broadcast, with a warning."""
     if tuple(input.shape) != tuple(target.shape):
         warnings.warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will likely lead to "
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). This will "
+            "likely lead to "
             "incorrect results due to broadcasting. Please ensure they have the same size.",
             UserWarning,
             stacklevel=2,

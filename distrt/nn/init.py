@@ -14,7 +14,15 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
     Source: https://pytorch.org/docs/stable/nn.init.html#torch.nn.init.calculate_gain
     """
-    fixed = {"linear": 1.0, "conv1d": 1.0, "conv2d": 1.0, "conv3d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "selu": 3 / 4}
+    fixed = {
+        "linear": 1.0,
+        "conv1d": 1.0,
+        "conv2d": 1.0,
+        "conv3d": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "selu": 3 / 4,
+    }
     if nonlinearity in fixed:
         return fixed[nonlinearity]
     if nonlinearity == "relu":
@@ -78,13 +86,17 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return _call(normal_, tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))))
 
 
-def kaiming_uniform_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
     """Uniform within gain * sqrt(3 / fan). Source: He et al. 2015."""
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(tensor, mode))
     return _call(uniform_, tensor, -bound, bound)
 
 
-def kaiming_normal_(tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
     """Normal with standard deviation gain / sqrt(fan). Source: He et al. 2015."""
     return _call(normal_, tensor, 0.0, calculate_gain(nonlinearity, a) / math.sqrt(_fan(tensor, mode)))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from distrt.core.creation import empty
 from distrt.core.tensor import Tensor
-from distrt.nn import functional as F  # noqa: N812
+from distrt.nn import functional as F
 from distrt.nn import init
 from distrt.nn.module import Module
 from distrt.nn.parameter import Parameter
@@ -15,12 +15,16 @@ from distrt.nn.parameter import Parameter
 class Linear(Module):
     """``input @ weight.T + bias``. Shape: (…, in_features) -> (…, out_features)."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
         self.weight = Parameter(empty(out_features, in_features, dtype=dtype, device=device))
-        self.register_parameter("bias", Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None)
+        self.register_parameter(
+            "bias", Parameter(empty(out_features, dtype=dtype, device=device)) if bias else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -33,7 +37,9 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """Sizes and whether there is a bias."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 class Identity(Module):

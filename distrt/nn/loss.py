@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distrt.core.tensor import Tensor
-from distrt.nn import functional as F  # noqa: N812
+from distrt.nn import functional as F
 from distrt.nn.module import Module
 
 
@@ -25,7 +25,9 @@ class CrossEntropyLoss(Module):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Shape: (N, C, …) and (N, …) -> (), or (N, …) with ``reduction="none"``."""
-        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+        return F.cross_entropy(
+            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
+        )
 
 
 class MSELoss(Module):

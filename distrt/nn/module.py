@@ -82,16 +82,22 @@ class Module:
         elif name in registries.get("_parameters", ()):
             if value is not None:
                 raise TypeError(
-                    f"cannot assign '{type(value).__name__}' as parameter '{name}' (torch.nn.Parameter or None expected)"
+                    f"cannot assign '{type(value).__name__}' as parameter '{name}' (torch.nn.Parameter or None "
+                    "expected)"
                 )
             self._parameters[name] = None
         elif name in registries.get("_modules", ()):
             if value is not None:
-                raise TypeError(f"cannot assign '{type(value).__name__}' as child module '{name}' (torch.nn.Module or None expected)")
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as child module '{name}' (torch.nn.Module or None "
+                    "expected)"
+                )
             self._modules[name] = None
         elif name in registries.get("_buffers", ()):
             if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"cannot assign '{type(value).__name__}' object to buffer '{name}' (torch.Tensor or None required)")
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' object to buffer '{name}' (torch.Tensor or None required)"
+                )
             self._buffers[name] = value
         else:
             object.__setattr__(self, name, value)
@@ -124,16 +130,23 @@ class Module:
         """Adds a parameter under ``name``; None reserves the name."""
         self._check_name(name, "parameter")
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' (torch.nn.Parameter or None required)")
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' (torch.nn.Parameter or None "
+                "required)"
+            )
         if param is not None and not param.is_leaf:
-            raise ValueError(f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly.")
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created explicitly."
+            )
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Adds a tensor that is state but not trained; ``persistent`` ones are part of the state_dict."""
         self._check_name(name, "buffer")
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch.Tensor or None required)")
+            raise TypeError(
+                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch.Tensor or None required)"
+            )
         self._buffers[name] = tensor
         if persistent:
             self._non_persistent.discard(name)
@@ -160,17 +173,24 @@ class Module:
             raise KeyError(f'{kind} name can\'t contain ".", got: {name}')
         if name == "":
             raise KeyError(f'{kind} name can\'t be empty string ""')
-        own = {"parameter": self._parameters, "buffer": self._buffers, "module": self._modules}[kind]
-        if hasattr(self, name) and name not in own:
+        own = {
+            "parameter": "_parameters",
+            "buffer": "_buffers",
+            "module": "_modules",
+        }[kind]
+        if hasattr(self, name) and name not in getattr(self, own):
             raise KeyError(f"attribute '{name}' already exists")
 
     # -- calling
 
     def forward(self, *input: Any, **kwargs: Any) -> Any:
         """What the module computes; every subclass writes its own."""
-        raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+        raise NotImplementedError(
+            f'Module [{type(self).__name__}] is missing the required "forward" function'
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs ``forward`` between the hooks."""
         if not self._forward_hooks and not self._forward_pre_hooks:
             return self.forward(*args, **kwargs)
         for hook in tuple(self._forward_pre_hooks.values()):
@@ -223,7 +243,9 @@ class Module:
         """The direct children, each once."""
         return (child for _, child in self.named_children())
 
-    def _named_members(self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
+    def _named_members(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
         for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
             for name, value in getattr(module, registry).items():
@@ -298,7 +320,9 @@ class Module:
             elif parameter.grad is not None:
                 parameter.grad.detach_().zero_()
 
-    def to(self, *target: Any, dtype: dt.dtype | None = None, device: Any = None, non_blocking: bool = False) -> Self:
+    def to(
+        self, *target: Any, dtype: dt.dtype | None = None, device: Any = None, non_blocking: bool = False
+    ) -> Self:
         """Moves parameters and buffers to a device, and the floating-point ones to a dtype, in place; returns self."""
         for each in target:
             if isinstance(each, dt.dtype):
@@ -309,7 +333,9 @@ class Module:
                 device = each
         require_available(device)
         if dtype is not None and dtype.category < 2:
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}")
+            raise TypeError(
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
+            )
         return self if dtype is None else self._convert(dtype)
 
     def _convert(self, dtype: dt.dtype) -> Self:
@@ -360,7 +386,9 @@ class Module:
                 child.state_dict(destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return found
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copies values into the parameters and buffers.
 
         Args:
@@ -378,18 +406,25 @@ class Module:
         unexpected = [name for name in state_dict if name not in live]
         problems = []
         if strict and unexpected:
-            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{name}"' for name in unexpected) + ". ")
+            problems.append(
+                "Unexpected key(s) in state_dict: " + ", ".join(f'"{name}"' for name in unexpected) + ". "
+            )
         if strict and missing:
-            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{name}"' for name in missing) + ". ")
+            problems.append(
+                "Missing key(s) in state_dict: " + ", ".join(f'"{name}"' for name in missing) + ". "
+            )
         for name, tensor in live.items():
             given = state_dict.get(name)
             if given is not None and tuple(given.shape) != tuple(tensor.shape):
                 problems.append(
-                    f"size mismatch for {name}: copying a param with shape torch.Size({list(given.shape)}) from checkpoint, "
+                    f"size mismatch for {name}: copying a param with shape torch.Size({list(given.shape)}) from "
+                    "checkpoint, "
                     f"the shape in current model is {tensor.shape}."
                 )
         if problems:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
+            raise RuntimeError(
+                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems)
+            )
         with no_grad():
             for name, tensor in live.items():
                 if name in state_dict:
@@ -398,7 +433,9 @@ class Module:
 
     def _load_one(self, name: str, tensor: Tensor, given: Tensor, assign: bool) -> None:
         if not isinstance(given, Tensor):
-            raise TypeError(f"While copying the parameter named {name!r}, expected a Tensor but received {type(given).__name__}")
+            raise TypeError(
+                f"While copying the parameter named {name!r}, expected a Tensor but received {type(given).__name__}"
+            )
         if assign:
             tensor._array = given._array
         else:
@@ -415,7 +452,9 @@ class Module:
 
     def __repr__(self) -> str:
         own = self.extra_repr().split("\n") if self.extra_repr() else []
-        children = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()]
+        children = [
+            f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._modules.items()
+        ]
         if len(own) == 1 and not children:
             return f"{self._get_name()}({own[0]})"
         lines = own + children

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-
-
 from distrt.core.creation import empty
 from distrt.core.tensor import Tensor
 
@@ -21,5 +19,3 @@ class Parameter(Tensor):
         self._array = source._array
         self._counter = [0]
         self.requires_grad_(requires_grad)
-
-

@@ -38,7 +38,9 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        require_not_negative(**{"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay})
+        require_not_negative(
+            **{"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay}
+        )
         for number, beta in enumerate(betas):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {number}: {beta}")

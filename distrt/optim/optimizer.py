@@ -26,7 +26,8 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError(
-                f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}"
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
+                "{type(params).__name__}"
             )
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -51,14 +52,18 @@ class Optimizer:
         params = [each[1] if isinstance(each, tuple) else each for each in params]
         for param in params:
             if not isinstance(param, Tensor):
-                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}")
+                raise TypeError(
+                    f"optimizer can only optimize Tensors, but one of the params is {type(param).__name__}"
+                )
             if not param.is_leaf:
                 raise ValueError("can't optimize a non-leaf Tensor")
         known = {id(param) for group in self.param_groups for param in group["params"]}
         ids = [id(param) for param in params]
         if len(set(ids)) != len(ids) or known & set(ids):
             raise ValueError("some parameters appear in more than one parameter group")
-        self.param_groups.append({"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}})
+        self.param_groups.append(
+            {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, or with ``set_to_none=False`` overwrites them with zeros."""
@@ -91,12 +96,20 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """``{"state": {number: …}, "param_groups": […]}``; the tensors are the live ones."""
-        numbers = {id(param): n for n, param in enumerate(chain(*(group["params"] for group in self.param_groups)))}
+        numbers = {
+            id(param): n for n, param in enumerate(chain(*(group["params"] for group in self.param_groups)))
+        }
         groups = [
-            {**{k: v for k, v in group.items() if k != "params"}, "params": [numbers[id(p)] for p in group["params"]]}
+            {
+                **{k: v for k, v in group.items() if k != "params"},
+                "params": [numbers[id(p)] for p in group["params"]],
+            }
             for group in self.param_groups
         ]
-        return {"state": {numbers[id(p)]: dict(state) for p, state in self.state.items() if state}, "param_groups": groups}
+        return {
+            "state": {numbers[id(p)]: dict(state) for p, state in self.state.items() if state},
+            "param_groups": groups,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over state and options; state tensors are copied and converted to their parameter's dtype.
@@ -109,7 +122,9 @@ class Optimizer:
             raise ValueError("loaded state dict has a different number of parameter groups")
         for mine, theirs in zip(self.param_groups, saved, strict=True):
             if len(mine["params"]) != len(theirs["params"]):
-                raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+                raise ValueError(
+                    "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+                )
         numbers = chain(*(group["params"] for group in saved))
         params = chain(*(group["params"] for group in self.param_groups))
         by_number = dict(zip(numbers, params, strict=True))

@@ -35,7 +35,9 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        require_not_negative(**{"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay})
+        require_not_negative(
+            **{"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay}
+        )
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         defaults = {

@@ -108,7 +108,7 @@ class _Pass:
             return None
         needed: set[Node] = set()
         for node in reversed(order):
-            if any([edge is not None and (edge in self.captured or edge[0] in needed) for edge in node.edges]):
+            if any(edge is not None and (edge in self.captured or edge[0] in needed) for edge in node.edges):
                 needed.add(node)
         return needed
 
@@ -146,7 +146,7 @@ class _Pass:
                 if (node, number) in self.captured:
                     self.captured[node, number] = gradient
         edges = node.edges
-        if wanted and any([gradient is not None for gradient in gradients]):
+        if wanted and any(gradient is not None for gradient in gradients):
             results = self._differentiate(node, gradients)
             del gradients
             for edge, meta, result in zip(edges, node.metas, results, strict=True):
@@ -226,9 +226,15 @@ def _fit(gradient: Any, meta: Any, node: Node) -> Any:
 
 def _sum_to(gradient: Array, shape: tuple[int, ...], node: Node) -> Array:
     extra = gradient.ndim - len(shape)
-    if extra < 0 or any(want not in (1, have) for want, have in zip(shape, gradient.shape[extra:], strict=True)):
-        raise AssertionError(f"{node.name()}: a rule gave a gradient of shape {gradient.shape} for an input of {shape}")
-    stretched = tuple(extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1)
+    if extra < 0 or any(
+        want not in (1, have) for want, have in zip(shape, gradient.shape[extra:], strict=True)
+    ):
+        raise AssertionError(
+            f"{node.name()}: a rule gave a gradient of shape {gradient.shape} for an input of {shape}"
+        )
+    stretched = tuple(
+        extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1
+    )
     summed = gradient.sum(axis=(*range(extra), *stretched), keepdims=True)
     return summed.reshape(shape)
 
@@ -278,7 +284,9 @@ def _restore(node: Node, name: str, value: Any) -> Any:
     meta = node.metas[position]
     if value.dtype == meta[1]:
         return wrap(value, node.edges[position])
-    return ops.to_dtype(wrap(value.astype(meta[1]), node.edges[position]), value.dtype)  # it was promoted on the way in
+    return ops.to_dtype(
+        wrap(value.astype(meta[1]), node.edges[position]), value.dtype
+    )  # it was promoted on the way in
 
 
 def _differentiate_composite(node: Node, values: dict[str, Any], gradients: list[Any]) -> Any:
@@ -290,7 +298,9 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: list
     from distrt.core import ops
 
     definition = node.definition
-    with_edges = [name for name, edge in zip(definition.differentiable, node.edges, strict=True) if edge is not None]
+    with_edges = [
+        name for name, edge in zip(definition.differentiable, node.edges, strict=True) if edge is not None
+    ]
     for name in with_edges:
         values[name] = ops.identity(values[name])
     arguments = {name: values[name] for name in definition.parameters if name in values}
@@ -368,6 +378,7 @@ def grad_of_root(root: Tensor, gradient: Any, create_graph: bool) -> Any:
         raise TypeError(f"gradients can be either Tensors or None, but got {type(gradient).__name__}")
     if gradient._array.shape != root._array.shape:
         raise AutogradError(
-            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of {root.shape}."
+            f"Mismatch in shape: grad_output[0] has a shape of {gradient.shape} and output[0] has a shape of "
+            f"{root.shape}."
         )
     return gradient if create_graph else gradient._array.astype(root._array.dtype, copy=False)

@@ -36,7 +36,18 @@ class Node:
         results: the (shape, NumPy dtype) of each output.
     """
 
-    __slots__ = ("__weakref__", "counters", "definition", "edges", "hooks", "metas", "results", "saved", "sequence", "stamp")
+    __slots__ = (
+        "__weakref__",
+        "counters",
+        "definition",
+        "edges",
+        "hooks",
+        "metas",
+        "results",
+        "saved",
+        "sequence",
+        "stamp",
+    )
 
     def __init__(
         self,

@@ -1,60 +1,76 @@
 """Every operation, by name. The derivative rules reach one another through this module (``ops.mul``)."""
 
-from distrt.core.ops.elementwise import (
-    abs,
+from distrt.core.ops.arithmetic import (
     add,
-    ceil,
-    clamp,
     clone,
-    cos,
     div,
-    dropout,
-    eq,
-    exp,
-    floor,
     floor_divide,
+    identity,
+    mul,
+    neg,
+    remainder,
+    square,
+    sub,
+    to_dtype,
+    true_divide,
+)
+from distrt.core.ops.comparison import (
+    eq,
     ge,
     gt,
-    identity,
     isfinite,
     isnan,
     le,
-    log,
     logical_and,
     logical_not,
     logical_or,
     lt,
+    ne,
+    where,
+)
+from distrt.core.ops.convolution import (
+    convolution2d,
+)
+from distrt.core.ops.elementwise import (
+    abs,
+    ceil,
+    clamp,
+    cos,
+    dropout,
+    exp,
+    floor,
+    log,
     maximum,
     minimum,
-    mul,
-    ne,
-    neg,
     pow,
     reciprocal,
     relu,
-    remainder,
     round,
     rsqrt,
     sigmoid,
     sign,
     sin,
     sqrt,
-    square,
-    sub,
     tanh,
-    to_dtype,
-    true_divide,
-    where,
 )
-from distrt.core.ops.layers import (
-    batch_norm,
-    convolution2d,
+from distrt.core.ops.losses import (
     log_softmax,
-    max_pool2d,
     nll_loss,
     softmax,
 )
-from distrt.core.ops.matrix import bmm, dot, linear, matmul, mm
+from distrt.core.ops.matrix import (
+    bmm,
+    dot,
+    linear,
+    matmul,
+    mm,
+)
+from distrt.core.ops.normalisation import (
+    batch_norm,
+)
+from distrt.core.ops.pooling import (
+    max_pool2d,
+)
 from distrt.core.ops.reduction import (
     all,
     along_dim_pick,

@@ -7,6 +7,8 @@ from typing import Any
 
 from distrt.core.errors import DimensionError
 
+Pair = tuple[int, int]  # one size for each spatial dim
+
 
 def one_dim(dim: int, ndim: int) -> int:
     """``dim`` counted from the front.
@@ -16,7 +18,9 @@ def one_dim(dim: int, ndim: int) -> int:
     """
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
-        raise DimensionError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})")
+        raise DimensionError(
+            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
+        )
     return dim % bound
 
 
@@ -39,3 +43,16 @@ def varargs(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     if len(sizes) == 1 and not isinstance(sizes[0], int) and hasattr(sizes[0], "__iter__"):
         sizes = tuple(sizes[0])
     return tuple(int(size) for size in sizes)
+
+
+def windows(size: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair) -> list[tuple[slice, slice]]:
+    """For each kernel position, the slices of a padded plane that it reads."""
+    (out_h, out_w), (kh, kw) = size, kernel
+    return [
+        (
+            slice(i * dilation[0], i * dilation[0] + stride[0] * (out_h - 1) + 1, stride[0]),
+            slice(j * dilation[1], j * dilation[1] + stride[1] * (out_w - 1) + 1, stride[1]),
+        )
+        for i in range(kh)
+        for j in range(kw)
+    ]

@@ -1,4 +1,4 @@
-"""Operations on each element: arithmetic, comparison, rounding, activations."""
+"""Functions of each element: powers, exponentials, angles, rounding, bounds, activations."""
 
 from __future__ import annotations
 
@@ -7,152 +7,11 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar, array_module
-from distrt.core.errors import DtypeError
-from distrt.core.op import IndexArray, op
+from distrt.core.arrays import Array, Scalar
+from distrt.core.op import op
+from distrt.core.ops.arithmetic import add, mul, neg, sub, to_dtype, true_divide
+from distrt.core.ops.comparison import eq, ge, gt, le, logical_and, lt, where
 from distrt.core.tensor import Tensor
-
-
-@op()
-def identity(input: Array) -> Array:
-    """The same values, as a new place in the graph."""
-    return input
-
-
-identity.gradient(input=lambda g: g)
-
-
-@op(node="ToCopy")
-def to_dtype(input: Array, dtype: Any) -> Array:
-    """The values in another dtype (a NumPy one)."""
-    return input.astype(dtype)
-
-
-to_dtype.gradient(input=lambda g: g)
-
-
-@op(view=True, node="Clone")
-def _alias(input: Array) -> Array:
-    """The same memory, as a new tensor."""
-    return input
-
-
-@op()
-def clone(input: Array) -> Array:
-    """A copy, in row-major order."""
-    return array_module(input).array(input, order="C")
-
-
-clone.gradient(input=lambda g: g)
-
-
-@op(dtype="promote", autocast="widest")
-def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
-    """``input + alpha * other``. Shape: broadcasts."""
-    return np.add(input, other) if alpha == 1 else np.add(input, np.multiply(other, alpha).astype(other.dtype))
-
-
-add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
-
-
-@op(dtype="promote", autocast="widest")
-def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
-    """``input - alpha * other``. Shape: broadcasts."""
-    if getattr(input, "dtype", None) == np.bool_:
-        raise DtypeError("Subtraction, the `-` operator, with bool tensors is not supported; use `^` or logical_xor()")
-    return np.subtract(input, other) if alpha == 1 else np.subtract(input, np.multiply(other, alpha).astype(other.dtype))
-
-
-sub.gradient(input=lambda g: g, other=lambda g, alpha: neg(g) if alpha == 1 else mul(g, -alpha))
-
-
-@op(dtype="promote", autocast="widest")
-def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input * other``. Shape: broadcasts."""
-    return np.multiply(input, other)
-
-
-mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g, input))
-
-
-@op(dtype="float", autocast="widest", node="Div")
-def true_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input / other``; integers divide to float32. Shape: broadcasts."""
-    return np.true_divide(input, other)
-
-
-true_divide.gradient(
-    input=lambda g, other: true_divide(g, other),
-    other=lambda g, input, other: neg(true_divide(mul(g, input), mul(other, other))),
-)
-
-
-@op(dtype="promote")
-def floor_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input / other`` rounded down. Shape: broadcasts."""
-    return np.floor_divide(input, other)
-
-
-@op(dtype="promote")
-def truncate_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input / other`` rounded towards zero. Shape: broadcasts."""
-    return np.trunc(np.true_divide(input, other)).astype(np.result_type(input, other))
-
-
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """``input / other``; ``rounding_mode`` may be "floor" or "trunc"."""
-    if rounding_mode is None:
-        return true_divide(input, other)
-    if rounding_mode not in ("floor", "trunc"):
-        raise ValueError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
-    return floor_divide(input, other) if rounding_mode == "floor" else truncate_divide(input, other)
-
-
-@op(dtype="promote")
-def remainder(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """The remainder with the sign of ``other``. Shape: broadcasts."""
-    return np.remainder(input, other)
-
-
-remainder.gradient(input=lambda g: g, other=lambda g, input, other: neg(mul(g, floor_divide(input, other))))
-
-
-@op()
-def neg(input: Array) -> Array:
-    """``-input``."""
-    return np.negative(input)
-
-
-neg.gradient(input=lambda g: neg(g))
-
-
-@op(dtype="promote", autocast="full")
-def pow(input: Array | Scalar, exponent: Array | Scalar) -> Array:
-    """``input ** exponent``. Shape: broadcasts."""
-    if np.ndim(exponent) == 0 and not hasattr(exponent, "dtype") and exponent == 2:
-        return np.multiply(input, input)
-    return np.power(input, exponent)
-
-
-pow.gradient(
-    input=lambda g, input, exponent: mul(g, _power_slope(input, exponent)),
-    exponent=lambda g, input, exponent, out: mul(g, where(eq(input, 0), 0.0, mul(out, log(where(eq(input, 0), 1.0, input))))),
-)
-
-
-def _power_slope(input: Any, exponent: Any) -> Any:
-    if not hasattr(exponent, "dtype"):
-        return mul(input, 2) if exponent == 2 else mul(pow(input, exponent - 1), exponent) if exponent else mul(input, 0)
-    return where(eq(exponent, 0), 0.0, mul(exponent, pow(input, sub(exponent, 1))))
-
-
-@op()
-def square(input: Array) -> Array:
-    """``input * input``."""
-    return np.multiply(input, input)
-
-
-square.gradient(input=lambda g, input: mul(g, mul(input, 2)))
 
 
 @op(dtype="float", autocast="full")
@@ -171,6 +30,34 @@ def log(input: Array) -> Array:
 
 
 log.gradient(input=lambda g, input: true_divide(g, input))
+
+
+@op(dtype="promote", autocast="full")
+def pow(input: Array | Scalar, exponent: Array | Scalar) -> Array:
+    """``input ** exponent``. Shape: broadcasts."""
+    if np.ndim(exponent) == 0 and not hasattr(exponent, "dtype") and exponent == 2:
+        return np.multiply(input, input)
+    return np.power(input, exponent)
+
+
+pow.gradient(
+    input=lambda g, input, exponent: mul(g, _power_slope(input, exponent)),
+    exponent=lambda g, input, exponent, out: mul(
+        g, where(eq(input, 0), 0.0, mul(out, log(where(eq(input, 0), 1.0, input))))
+    ),
+)
+
+
+def _power_slope(input: Any, exponent: Any) -> Any:
+    if not hasattr(exponent, "dtype"):
+        return (
+            mul(input, 2)
+            if exponent == 2
+            else mul(pow(input, exponent - 1), exponent)
+            if exponent
+            else mul(input, 0)
+        )
+    return where(eq(exponent, 0), 0.0, mul(exponent, pow(input, sub(exponent, 1))))
 
 
 @op(dtype="float")
@@ -206,15 +93,13 @@ def sin(input: Array) -> Array:
     return np.sin(input)
 
 
-sin.gradient(input=lambda g, input: mul(g, cos(input)))
-
-
 @op(dtype="float")
 def cos(input: Array) -> Array:
     """The cosine of each element, in radians."""
     return np.cos(input)
 
 
+sin.gradient(input=lambda g, input: mul(g, cos(input)))
 cos.gradient(input=lambda g, input: neg(mul(g, sin(input))))
 
 
@@ -247,21 +132,21 @@ relu.gradient(input=lambda g, out: where(gt(out, 0), g, 0.0))
 
 
 @op()
-def abs(input: Array) -> Array:
-    """The absolute value."""
-    return np.abs(input)
-
-
-abs.gradient(input=lambda g, input: mul(g, sign(input)))
-
-
-@op()
 def sign(input: Array) -> Array:
     """-1, 0 or 1."""
     return np.sign(input) if input.dtype != np.bool_ else input
 
 
 sign.gradient(input=lambda g: mul(g, 0))
+
+
+@op()
+def abs(input: Array) -> Array:
+    """The absolute value."""
+    return np.abs(input)
+
+
+abs.gradient(input=lambda g, input: mul(g, sign(input)))
 
 
 @op(dtype="promote")
@@ -311,91 +196,6 @@ def _within(input: Any, low: Any, high: Any) -> Any:
     return ge(input, low) if high is None else logical_and(ge(input, low), le(input, high))
 
 
-@op(dtype="promote")
-def _where(input: Array | Scalar, other: Array | Scalar, condition: IndexArray) -> Array:
-    """``input`` where ``condition``, else ``other``. Shape: broadcasts."""
-    return np.where(condition, input, other)
-
-
-_where.gradient(
-    input=lambda g, condition: where(condition, g, 0.0), other=lambda g, condition: where(condition, 0.0, g)
-)
-
-
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """``input`` where ``condition`` is true, else ``other``. Shape: the three broadcast."""
-    return _where(input, other, condition)
-
-
-# Comparison: the inputs promote, the result is bool and has no gradient.
-
-
-@op(dtype="promote")
-def eq(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input == other``, element by element."""
-    return np.equal(input, other)
-
-
-@op(dtype="promote")
-def ne(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input != other``, element by element."""
-    return np.not_equal(input, other)
-
-
-@op(dtype="promote")
-def lt(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input < other``, element by element."""
-    return np.less(input, other)
-
-
-@op(dtype="promote")
-def le(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input <= other``, element by element."""
-    return np.less_equal(input, other)
-
-
-@op(dtype="promote")
-def gt(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input > other``, element by element."""
-    return np.greater(input, other)
-
-
-@op(dtype="promote")
-def ge(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input >= other``, element by element."""
-    return np.greater_equal(input, other)
-
-
-@op()
-def logical_not(input: IndexArray) -> Array:
-    """True where the element is zero."""
-    return np.logical_not(input)
-
-
-@op()
-def logical_and(input: IndexArray, other: IndexArray) -> Array:
-    """True where both elements are non-zero."""
-    return np.logical_and(input, other)
-
-
-@op()
-def logical_or(input: IndexArray, other: IndexArray) -> Array:
-    """True where either element is non-zero."""
-    return np.logical_or(input, other)
-
-
-@op()
-def isnan(input: IndexArray) -> Array:
-    """True where the element is not a number."""
-    return np.isnan(input)
-
-
-@op()
-def isfinite(input: IndexArray) -> Array:
-    """True where the element is neither infinite nor not a number."""
-    return np.isfinite(input)
-
-
 @op()
 def round(input: Array, *, decimals: int = 0) -> Array:
     """The nearest integer, ties to even."""
@@ -435,4 +235,3 @@ def dropout(input: Array, p: float, generator: np.random.Generator) -> Any:
 
 
 dropout.gradient(input=lambda g, mask: mul(g, mask))
-

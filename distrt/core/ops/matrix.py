@@ -11,6 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
+from distrt.core.ops.half import wide
 from distrt.core.tensor import Tensor
 
 
@@ -38,19 +39,24 @@ _product.gradient(
 
 
 def matmul(input: Any, other: Any) -> Any:
-    """The matrix product. Shape: (…, n, k) @ (…, k, m) -> (…, n, m); a 1-D input is a row on the left, a column on the right.
+    """The matrix product; a 1-D input is a row on the left, a column on the right.
+
+    Shape: (…, n, k) @ (…, k, m) -> (…, n, m).
 
     Raises:
         ShapeError: where the inner sizes differ.
     """
     if input.ndim == 0 or other.ndim == 0:
-        raise ShapeError(f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D")
+        raise ShapeError(
+            f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D"
+        )
     if input.ndim > 1 and other.ndim > 1:
         return _product(input, other)
     if input.ndim == 1 and other.ndim == 1:
         if input.shape != other.shape:
             raise ShapeError(
-                f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(other.shape)} to have the same "
+                f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(other.shape)} to have "
+                "the same "
                 f"number of elements, but got {input.shape[0]} and {other.shape[0]} elements respectively"
             )
         return ops.reshape(_product(ops.unsqueeze(input, 0), ops.unsqueeze(other, 1)), ())
@@ -62,7 +68,9 @@ def matmul(input: Any, other: Any) -> Any:
 def _with_dims(name: str, dims: int) -> Callable[[Any, Any], Any]:
     def product(input: Any, other: Any) -> Any:
         if input.ndim != dims or other.ndim != dims:
-            raise ShapeError(f"{name}: both tensors must be {dims}D, but they are {input.ndim}D and {other.ndim}D")
+            raise ShapeError(
+                f"{name}: both tensors must be {dims}D, but they are {input.ndim}D and {other.ndim}D"
+            )
         return matmul(input, other)
 
     product.__name__ = name
@@ -95,15 +103,13 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 @linear.gradients
 def _linear_gradients(g: Any, input: Any, weight: Any, bias: Any, needs: Any, into: Any) -> tuple[Any, ...]:
     """The weight's gradient is written straight into its bucket slot, where it has one."""
-    half = g.dtype.itemsize == 2
-    wide = (lambda array: array.astype(np.float32)) if half else (lambda array: array)
     rows = wide(g.reshape(-1, g.shape[-1]))
     g_input = g_weight = g_bias = None
     if needs[0]:
         g_input = np.matmul(wide(g), wide(weight))
     if needs[1]:
         flat = wide(input.reshape(-1, input.shape[-1]))
-        slot = None if into is None or half else into[1]
+        slot = None if into is None or g.dtype.itemsize == 2 else into[1]
         g_weight = np.matmul(rows.T, flat, out=slot) if slot is not None else np.matmul(rows.T, flat)
     if needs[2]:
         g_bias = rows.sum(axis=0)

@@ -75,15 +75,20 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
         input = input.astype(dt.to_numpy(dtype), copy=False)
     if input.dtype not in dt.FLOATING_NUMPY:
         raise DtypeError(
-            f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {dt.of(input)}"
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            "Got: {dt.of(input)}"
         )
     if input.dtype.itemsize == 2:
-        return np.mean(input, axis=all_dims(dim, input.ndim), keepdims=keepdim, dtype=np.float32).astype(input.dtype)
+        return np.mean(input, axis=all_dims(dim, input.ndim), keepdims=keepdim, dtype=np.float32).astype(
+            input.dtype
+        )
     return np.mean(input, axis=all_dims(dim, input.ndim), keepdims=keepdim)
 
 
 mean.gradient(
-    input=lambda g, input_meta, dim: ops.mul(_spread(g, input_meta.shape, dim), 1 / (_count(input_meta.shape, dim) or 1))
+    input=lambda g, input_meta, dim: ops.mul(
+        _spread(g, input_meta.shape, dim), 1 / (_count(input_meta.shape, dim) or 1)
+    )
 )
 
 
@@ -103,13 +108,21 @@ def _var(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
 _var.gradient(
     input=lambda g, input, dim, correction: ops.mul(
         _spread(g, tuple(input.shape), dim),
-        ops.mul(ops.sub(input, mean(input, dim, True)), 2 / builtins.max(1e-300, _count(tuple(input.shape), dim) - correction)),
+        ops.mul(
+            ops.sub(input, mean(input, dim, True)),
+            2 / builtins.max(1e-300, _count(tuple(input.shape), dim) - correction),
+        ),
     )
 )
 
 
 def var(
-    input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """The variance over ``dim``: unbiased (divided by n - 1) unless said otherwise."""
     if isinstance(dim, bool):  # var(input, unbiased)
@@ -120,7 +133,12 @@ def var(
 
 
 def std(
-    input: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
 ) -> Any:
     """The standard deviation over ``dim``: unbiased unless said otherwise."""
     return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
@@ -170,18 +188,6 @@ def _pick(input: Array, where: Array, dim: int, keepdim: bool) -> tuple[Array, A
     return (values, kept) if keepdim else (values.squeeze(axis), where)
 
 
-for _extreme in (_max_dim, _min_dim):
-    _extreme.outputs("values", "indices")
-    _extreme.gradient(
-        input=lambda g_values, input_meta, indices, dim, keepdim: along_dim_scatter(
-            g_values if keepdim or not input_meta.shape else ops.unsqueeze(g_values, dim),
-            indices if keepdim or not input_meta.shape else ops.unsqueeze(indices, dim),
-            input_meta.shape,
-            dim,
-        )
-    )
-
-
 @op()
 def along_dim_scatter(input: Array, indices: IndexArray, shape: tuple[int, ...], dim: int) -> Array:
     """Zeros of ``shape`` with ``input`` put along ``dim`` at ``indices``: the derivative of picking one per row."""
@@ -199,7 +205,21 @@ def along_dim_pick(input: Array, indices: IndexArray, dim: int) -> Array:
 
 
 along_dim_scatter.gradient(input=lambda g, indices, dim: along_dim_pick(g, indices, dim))
-along_dim_pick.gradient(input=lambda g, indices, input_meta, dim: along_dim_scatter(g, indices, input_meta.shape, dim))
+along_dim_pick.gradient(
+    input=lambda g, indices, input_meta, dim: along_dim_scatter(g, indices, input_meta.shape, dim)
+)
+
+
+for _extreme in (_max_dim, _min_dim):
+    _extreme.outputs("values", "indices")
+    _extreme.gradient(
+        input=lambda g_values, input_meta, indices, dim, keepdim: along_dim_scatter(
+            g_values if keepdim or not input_meta.shape else ops.unsqueeze(g_values, dim),
+            indices if keepdim or not input_meta.shape else ops.unsqueeze(indices, dim),
+            input_meta.shape,
+            dim,
+        )
+    )
 
 
 def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -241,7 +261,9 @@ def argmin(input: IndexArray, dim: int | None = None, keepdim: bool = False) -> 
 
 def _non_empty(input: Array, name: str) -> Array:
     if input.size == 0:
-        raise DimensionError(f"{name}(): expected a tensor with elements, got one of shape {list(input.shape)}")
+        raise DimensionError(
+            f"{name}(): expected a tensor with elements, got one of shape {list(input.shape)}"
+        )
     return input
 
 
@@ -261,13 +283,19 @@ def any(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
 def _norm2(input: Array, dim: Dims, keepdim: bool) -> Array:
     """The square root of the sum of squares over ``dim``."""
     work = input.astype(np.float32) if input.dtype.itemsize == 2 else input
-    return np.sqrt(np.sum(np.square(work), axis=all_dims(dim, input.ndim), keepdims=keepdim)).astype(input.dtype)
+    return np.sqrt(np.sum(np.square(work), axis=all_dims(dim, input.ndim), keepdims=keepdim)).astype(
+        input.dtype
+    )
 
 
 _norm2.gradient(
     input=lambda g, input, out, dim: ops.mul(
         input,
-        _spread(ops.where(ops.eq(out, 0), 0.0, ops.true_divide(g, ops.where(ops.eq(out, 0), 1.0, out))), tuple(input.shape), dim),
+        _spread(
+            ops.where(ops.eq(out, 0), 0.0, ops.true_divide(g, ops.where(ops.eq(out, 0), 1.0, out))),
+            tuple(input.shape),
+            dim,
+        ),
     )
 )
 

@@ -43,7 +43,8 @@ def _view(input: Array, shape: tuple[int, ...]) -> Array:
         return array_module(input).reshape(input, sizes, copy=False)
     except ValueError:
         raise ShapeError(
-            f"view size {list(sizes)} is not compatible with input tensor's size {list(input.shape)} and strides (at least "
+            f"view size {list(sizes)} is not compatible with input tensor's size {list(input.shape)} and strides "
+            "(at least "
             "one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         ) from None
 
@@ -116,11 +117,14 @@ def expand(input: Array, shape: tuple[int, ...]) -> Array:
     extra = len(shape) - input.ndim
     if extra < 0:
         raise ShapeError(f"expand: {list(shape)} has fewer dims than the tensor's {list(input.shape)}")
-    sizes = tuple(input.shape[n - extra] if size == -1 and n >= extra else size for n, size in enumerate(shape))
+    sizes = tuple(
+        input.shape[n - extra] if size == -1 and n >= extra else size for n, size in enumerate(shape)
+    )
     for have, want in zip(input.shape, sizes[extra:], strict=True):
         if have not in (1, want):
             raise ShapeError(
-                f"The expanded size of the tensor ({want}) must match the existing size ({have}) at a non-singleton dimension. "
+                f"The expanded size of the tensor ({want}) must match the existing size ({have}) at a non-singleton "
+                "dimension. "
                 f"Target sizes: {list(shape)}. Tensor sizes: {list(input.shape)}"
             )
     return array_module(input).broadcast_to(input, sizes)
@@ -172,10 +176,16 @@ def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
     """The tensors one after another along ``dim``."""
     if not tensors:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    full = [each for each in tensors if each.shape != (0,)] or tensors  # PyTorch lets an empty 1-D tensor fit anything
+    full = [
+        each for each in tensors if each.shape != (0,)
+    ] or tensors  # PyTorch lets an empty 1-D tensor fit anything
     axis = one_dim(dim, full[0].ndim)
     for number, each in enumerate(full):
-        sizes = [(have, want) for n, (have, want) in enumerate(zip(each.shape, full[0].shape, strict=False)) if n != axis]
+        sizes = [
+            (have, want)
+            for n, (have, want) in enumerate(zip(each.shape, full[0].shape, strict=False))
+            if n != axis
+        ]
         if each.ndim != full[0].ndim or any(have != want for have, want in sizes):
             raise ShapeError(
                 f"Sizes of tensors must match except in dimension {axis}. Expected {list(full[0].shape)} but got "
@@ -231,7 +241,8 @@ def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0
         sizes = list(split_size_or_sections)
         if sum(sizes) != length:
             raise ShapeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {axis}), "
+                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
+                f"{axis}), "
                 f"but got split_sizes={sizes}"
             )
     pieces, start = [], 0
@@ -270,10 +281,6 @@ def _index_copy(input: Array, key: Any) -> Array:
     return input[key]
 
 
-_index_view.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
-_index_copy.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
-
-
 @op()
 def index_scatter(input: Array, shape: tuple[int, ...], key: Any) -> Array:
     """Zeros of ``shape`` with ``input`` added at ``key``: the derivative of indexing."""
@@ -286,6 +293,8 @@ def index_scatter(input: Array, shape: tuple[int, ...], key: Any) -> Array:
     return scattered
 
 
+_index_view.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
+_index_copy.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
 index_scatter.gradient(input=lambda g, key: ops.index(g, key))
 
 
@@ -309,7 +318,9 @@ def _plain_key(key: Any) -> Any:
     if isinstance(key, list):
         return np.asarray([_plain_key(each) for each in key], None if key else np.int64)
     if isinstance(key, slice):
-        return slice(*(each if each is None else each.__index__() for each in (key.start, key.stop, key.step)))
+        return slice(
+            *(each if each is None else each.__index__() for each in (key.start, key.stop, key.step))
+        )
     if isinstance(key, np.integer):
         return int(key)
     return key
@@ -317,7 +328,10 @@ def _plain_key(key: Any) -> Any:
 
 def _is_view_key(key: Any) -> bool:
     return all(
-        each is None or each is Ellipsis or isinstance(each, slice) or (isinstance(each, int) and not isinstance(each, bool))
+        each is None
+        or each is Ellipsis
+        or isinstance(each, slice)
+        or (isinstance(each, int) and not isinstance(each, bool))
         for each in _as_tuple(key)
     )
 
@@ -325,11 +339,15 @@ def _is_view_key(key: Any) -> bool:
 def _check_key(key: Any, shape: tuple[int, ...]) -> None:
     """PyTorch's words for an index that is out of range or one too many."""
     parts = _as_tuple(key)
-    consuming = [each for each in parts if each is not None and each is not Ellipsis and not isinstance(each, bool)]
+    consuming = [
+        each for each in parts if each is not None and each is not Ellipsis and not isinstance(each, bool)
+    ]
     used = sum(each.ndim if getattr(each, "dtype", None) == np.bool_ else 1 for each in consuming)
     if used > len(shape):
         if not shape:
-            raise DimensionError("invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number")
+            raise DimensionError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number"
+            )
         raise DimensionError(f"too many indices for tensor of dimension {len(shape)}")
     dim = 0
     for each in parts:

@@ -1,0 +1,123 @@
+"""Softmax and the losses on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.op import IndexArray, op
+from distrt.core.ops.dims import one_dim
+from distrt.core.ops.half import wide
+
+
+@op(dtype="float", autocast="full")
+def softmax(input: Array, dim: int) -> Array:
+    """Exponentials along ``dim``, divided by their sum; shifted by the maximum so that they cannot overflow."""
+    axis = one_dim(dim, input.ndim)
+    if input.ndim == 0:
+        return np.ones_like(input)
+    work = wide(input)
+    powers = np.exp(work - work.max(axis=axis, keepdims=True))
+    powers /= powers.sum(axis=axis, keepdims=True)
+    return powers.astype(input.dtype, copy=False)
+
+
+softmax.gradient(input=lambda g, out, dim: ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True))))
+
+
+@op(dtype="float", autocast="full")
+def log_softmax(input: Array, dim: int) -> Array:
+    """Log of the softmax along ``dim``, shifted by the maximum so that it cannot overflow.
+
+    Shape: any -> same. Autocast: runs in float32.
+    """
+    axis = one_dim(dim, input.ndim)
+    if input.ndim == 0:
+        return np.zeros_like(input)
+    work = wide(input)
+    shifted = work - work.max(axis=axis, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted.astype(input.dtype, copy=False)
+
+
+log_softmax.gradient(input=lambda g, out, dim: ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True))))
+
+
+@op(node="NllLoss", aux=("scale",))
+def nll_loss(input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str) -> Any:
+    """The negative of ``input`` at each target class, weighted; reduced by "mean", "sum" or "none".
+
+    Shape: (N, C, …) and (N, …) -> () or (N, …). The mean divides by the sum of the weights, as PyTorch's does.
+    ``scale`` is what the output's gradient is multiplied with at each target.
+    """
+    _check_targets(input, target, ignore_index)
+    counted = target != ignore_index
+    safe = np.where(counted, target, 0)
+    scale = (
+        counted.astype(input.dtype)
+        if weight is None
+        else np.where(counted, weight[safe], 0).astype(input.dtype)
+    )
+    losses = -np.take_along_axis(input, np.expand_dims(safe, 1), 1).squeeze(1)
+    losses = np.where(counted, losses * scale, np.zeros((), input.dtype))
+    if reduction == "none":
+        return losses, scale
+    if reduction == "sum":
+        return losses.sum(dtype=input.dtype), scale
+    total = scale.sum(dtype=input.dtype)
+    return np.true_divide(losses.sum(dtype=input.dtype), total), np.true_divide(scale, total)
+
+
+def _check_targets(input: Array, target: Array, ignore_index: int) -> None:
+    if target.dtype.kind not in "iu":
+        raise DtypeError(
+            f"expected scalar type Long for the class indices of the target, but found {target.dtype}"
+        )
+    if input.ndim < 2 or (input.shape[0], *input.shape[2:]) != target.shape:
+        raise ShapeError(
+            f"Expected input batch_size ({input.shape[0] if input.ndim else 0}) to match target batch_size "
+            f"({target.shape[0] if target.ndim else 0}): the input is {list(input.shape)}, so the target must be "
+            f"{[*input.shape[:1], *input.shape[2:]]}, but it is {list(target.shape)}"
+        )
+    wrong = (target != ignore_index) & ((target < 0) | (target >= input.shape[1]))
+    if wrong.any():
+        raise DimensionError(
+            f"Target {int(target[wrong].flat[0])} is out of bounds for {input.shape[1]} classes."
+        )
+
+
+@op()
+def nll_loss_route(
+    input: Array, target: IndexArray, scale: IndexArray, shape: tuple[int, ...], ignore_index: int
+) -> Array:
+    """Zeros of ``shape`` with ``-input * scale`` at each target."""
+    routed = np.zeros(shape, input.dtype)
+    safe = np.expand_dims(np.where(target == ignore_index, 0, target), 1)
+    np.put_along_axis(routed, safe, np.expand_dims(np.broadcast_to(-input * scale, target.shape), 1), 1)
+    return routed
+
+
+nll_loss.gradient(
+    input=lambda g, target, scale, input_meta, ignore_index: nll_loss_route(
+        g, target, scale, input_meta.shape, ignore_index
+    )
+)
+nll_loss_route.gradient(
+    input=lambda g, target, scale, input_meta, ignore_index: _unroute(
+        g, target, scale, input_meta.shape, ignore_index
+    )
+)
+
+
+def _unroute(g: Any, target: Any, scale: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
+    safe = np.expand_dims(np.where(_plain(target) == ignore_index, 0, _plain(target)), 1)
+    picked = ops.mul(ops.squeeze(ops.along_dim_pick(g, safe, 1), 1), -scale)
+    return picked if shape else ops.sum(picked)
+
+
+def _plain(value: Any) -> Array:
+    return value._array if hasattr(value, "_array") else value
