@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Array", "ReduceOp", "Reduction", "check_dtype"]
+__all__ = ["Array", "ReduceOp", "Reduction", "as_bits", "check_dtype", "copy"]
 
 
 class ReduceOp(enum.Enum):
@@ -118,6 +118,23 @@ class Reduction:
         if not self._scratch or self._scratch[0].size < like.size:
             self._scratch = [np.empty(like.size, like.dtype) for _ in range(count)]
         return [block[: like.size] for block in self._scratch]
+
+
+def as_bits(array: Array) -> Array:
+    """The array as unsigned integers of the same size, for `copy`; complex128 stays what it is."""
+    return array.view(f"u{array.itemsize}") if array.itemsize <= 8 else array
+
+
+def copy(target: Array, source: Array) -> None:
+    """``target[...] = source`` without memcpy, for arrays that went through `as_bits`.
+
+    glibc copies 4 KB to L2 size with `rep movsb`, which on Zen 3 runs at 3 GB/s instead of 35 where target lies 1 to
+    63 bytes behind source, modulo the page: and NumPy puts large arrays 16 bytes into a page.
+    """
+    if target.dtype.kind == "u":
+        np.bitwise_or(source, source, target)
+    else:
+        target[...] = source
 
 
 def _as_float32(array: Array) -> Array:

@@ -21,7 +21,7 @@ import numpy as np
 from distrt.comm.meeting import MAX_RANKS, Control, MeetingRoom
 from distrt.comm.peers import Peer, start_time
 from distrt.comm.process_group import COMPLETED, ProcessGroup, Work, block_bounds
-from distrt.comm.reduction import Array, Reduction
+from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.region import Region, Staging
 from distrt.comm.segment import PAGE, Segment, available_bytes, round_up
 from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed
@@ -78,20 +78,22 @@ class ShmGroup(ProcessGroup):
         self._regions: dict[int, Region] = {}  # by the ids of the mapping and of the root array
 
     @classmethod
-    def connect(cls, rank: int, size: int, store: Store, timeout_s: float, name: str = "world") -> ShmGroup:
-        """Meet the other ranks of this machine through ``store``, whose keys under ``name`` must be unused."""
+    def connect(
+        cls, rank: int, size: int, store: Store, timeout_s: float, name: str = "world", prefix: str = "group"
+    ) -> ShmGroup:
+        """Meet the other ranks of this machine through ``store``, whose keys under ``prefix`` must be unused."""
         if size > MAX_RANKS:
             raise DistributedError(f"shared memory connects at most {MAX_RANKS} ranks, got {size}")
         if rank == 0:
             memory = Segment.create()
             _reserve_base(memory, size)
             memory.grow()
-            store.set(f"{name}/segment", memory.path.encode())
-        path = store.get(f"{name}/segment", ranks=[0]).decode()
-        store.set(f"{name}/process/{rank}", json.dumps([os.getpid(), start_time(os.getpid())]).encode())
+            store.set(f"{prefix}/segment", memory.path.encode())
+        path = store.get(f"{prefix}/segment", ranks=[0]).decode()
+        store.set(f"{prefix}/process/{rank}", json.dumps([os.getpid(), start_time(os.getpid())]).encode())
         peers = []
         for other in range(size):
-            pid, started = json.loads(store.get(f"{name}/process/{other}", ranks=[other]))
+            pid, started = json.loads(store.get(f"{prefix}/process/{other}", ranks=[other]))
             peers.append(Peer(other, pid, started))
         return cls(rank, peers, timeout_s, name, Segment.open(path))
 
@@ -110,16 +112,18 @@ class ShmGroup(ProcessGroup):
     def _broadcast(self, flat: Array, src: int, async_op: bool) -> Work:
         def receive(sources: list[Array], columns: slice) -> None:
             if self.rank != src:
-                flat[columns] = sources[src]
+                copy(bits[columns], sources[src])
 
-        return self._show(flat, receive, async_op, is_shown=self.rank == src)
+        bits = as_bits(flat)
+        return self._show(bits, receive, async_op, is_shown=self.rank == src)
 
     def _all_gather(self, rows: Array, flat: Array, async_op: bool) -> Work:
         def receive(sources: list[Array], columns: slice) -> None:
-            for row, source in zip(rows, sources, strict=True):
-                row[columns] = source
+            for row, source in zip(bits, sources, strict=True):
+                copy(row[columns], source)
 
-        return self._show(flat, receive, async_op)
+        bits = as_bits(rows)
+        return self._show(as_bits(flat), receive, async_op)
 
     def _reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, async_op: bool) -> Work:
         def receive(sources: list[Array], columns: slice) -> None:
@@ -184,43 +188,44 @@ class ShmGroup(ProcessGroup):
         count = -(-flat.size // width)
         first, me, ranks = self._chunks, self.rank, range(self.size)
         self._chunks += count
-        inputs, results = self._staging.inputs(flat.dtype), self._staging.results(flat.dtype)
+        bits = as_bits(flat)
+        inputs, results = self._staging.inputs, self._staging.results(bits.dtype)
 
         def bounds(chunk: int) -> list[int]:
             return self._slice_bounds(min(width, flat.size - chunk * width), flat.itemsize)
 
         def show(chunk: int) -> None:
-            start, cut, shown = chunk * width, bounds(chunk), inputs[first + chunk & 1][me]
+            start, cut, shown = chunk * width, bounds(chunk), inputs(bits.dtype)[first + chunk & 1][me]
             for low, high in ((0, cut[me]), (cut[me + 1], cut[-1])):
                 if low < high:
-                    shown[low:high] = flat[start + low : start + high]
+                    copy(shown[low:high], bits[start + low : start + high])
 
         def reduce(chunk: int) -> None:
             start, cut = chunk * width, bounds(chunk)
-            shown, result = inputs[first + chunk & 1], results[first + chunk & 1][me]
+            shown, result = inputs(flat.dtype)[first + chunk & 1], results[first + chunk & 1][me]
             for low, high in _blocks(cut[me], cut[me + 1], flat.itemsize):
                 mine = flat[start + low : start + high]
                 reduction.reduce([mine if rank == me else shown[rank][low:high] for rank in ranks], mine)
-                result[low - cut[me] : high - cut[me]] = mine
+                copy(result[low - cut[me] : high - cut[me]], bits[start + low : start + high])
 
         def take(chunk: int) -> None:
             start, cut, reduced = chunk * width, bounds(chunk), results[first + chunk & 1]
             for rank in ranks:
                 low, high = cut[rank], cut[rank + 1]
                 if rank != me and low < high:
-                    flat[start + low : start + high] = reduced[rank][: high - low]
+                    copy(bits[start + low : start + high], reduced[rank][: high - low])
 
         yield from self._pipeline(count, show, reduce, take)
 
     def _reduce_in_place(self, region: Region, offset: int, flat: Array, reduction: Reduction) -> Steps:
         blocks = region.blocks(offset, flat.size, flat.dtype, self._my_blocks)
         yield self._come_to(region)
-        for copies in blocks:
-            mine = copies[self.rank]
-            reduction.reduce(copies, mine)
-            for copy in copies:
-                if copy is not mine:
-                    copy[...] = mine
+        for views in blocks:
+            mine = views[self.rank]
+            reduction.reduce(views, mine)
+            for view in views:
+                if view is not mine:
+                    view[...] = mine  # same offset in every page: memcpy is at its best
         yield self._come_to(region)
 
     def _show(self, array: Array, receive: Receiver, async_op: bool, is_shown: bool = True) -> Work:
@@ -249,7 +254,7 @@ class ShmGroup(ProcessGroup):
 
         def show(chunk: int) -> None:
             if is_shown:
-                windows(chunk)[self.rank][...] = array[..., bounds(chunk)]
+                copy(windows(chunk)[self.rank], array[..., bounds(chunk)])
 
         yield from self._pipeline(count, show, lambda chunk: receive(windows(chunk), bounds(chunk)))
 

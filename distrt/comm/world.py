@@ -65,7 +65,7 @@ def create_group(
     generation = (store.add(f"group/{name}/joined", 1) - 1) // size
     prefix = f"group/{name}/{generation}"
     _require_one_machine(rank, size, store, prefix)
-    group = ShmGroup.connect(rank, size, store, timeout_s, prefix)
+    group = ShmGroup.connect(rank, size, store, timeout_s, name, prefix)
     atexit.register(_close, weakref.ref(group))
     group.barrier()  # all have read what they need: whoever hosts the store may close it
     return group
