@@ -1,0 +1,198 @@
+"""Training on real ranks in shared memory, started by the launcher: the numbers, the deaths, the example."""
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.multiprocess.conftest import ROOT, Job, RankRun, clean_environment
+from tests.parallel.models import batches, make, train
+
+RunRanks = Callable[..., RankRun]
+StartJob = Callable[..., Job]
+
+PROGRAMS = ROOT / "tests" / "multiprocess" / "programs.py"
+STEPS = 20
+
+
+@pytest.mark.parametrize("world_size", [2, 4])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "tied"])
+def test_ranks_in_shared_memory_train_as_one_process(
+    run_ranks: RunRanks, tmp_path: Path, name: str, world_size: int
+) -> None:
+    output = tmp_path / "trained.npz"
+    run = run_ranks(PROGRAMS, world_size, args=["equivalence", name, str(STEPS), str(output)])
+    assert run.exit_code == 0, run
+    hashes = {run.lines(rank)[0] for rank in range(world_size)}
+    assert len(hashes) == 1, f"the ranks' parameters differ in their bits\n{run}"
+    alone = train(make(name, seed=0), batches(name, STEPS))
+    with np.load(output) as together:
+        assert set(together.files) == set(alone)
+        for parameter, expected in alone.items():
+            np.testing.assert_allclose(together[parameter], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.timeout(300)
+def test_random_kills_are_named_and_leave_nothing(start_job: StartJob, seed: int) -> None:
+    rng = random.Random(seed)
+    for number in range(20):
+        world_size = rng.choice([2, 3, 4])
+        job = start_job(PROGRAMS, world_size, args=["endless"])
+        wait_s = rng.uniform(0.0, 1.2)
+        victim = rng.choice([*range(world_size), "launcher"])
+        about = f"kill {number}: {victim} of {world_size} ranks after {wait_s:.3f} s (seed {seed})"
+        procs = _recorded_pids(job, world_size)
+        time.sleep(wait_s)
+        killed_at = time.monotonic()
+        if victim == "launcher":
+            job.process.kill()
+            job.process.communicate()
+            job.assert_nothing_left(wait_s=2.0, context=about)
+            continue
+        os.kill(procs[victim], signal.SIGKILL)
+        run = job.finish()
+        assert time.monotonic() - killed_at < 3.0, f"{about}\n{run}"
+        assert run.exit_code == 137, f"{about}\n{run}"
+        assert re.search(rf"rank {victim}\b.*SIGKILL", run.stderr), f"{about}\n{run}"
+
+
+def _recorded_pids(job: Job, world_size: int) -> dict[int, int]:
+    """The ranks' process ids, as soon as all have started."""
+    pids: dict[int, int] = {}
+
+    def all_started() -> bool:
+        for pid, _ in job.pids().items():
+            try:
+                variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            rank = next((v for v in variables if v.startswith(b"RANK=")), None)
+            if rank is not None:
+                pids.setdefault(int(rank.removeprefix(b"RANK=")), pid)
+        return len(pids) == world_size
+
+    job.wait_for(all_started)
+    return pids
+
+
+TRAIN_THEN = """
+import os, sys
+import distrt as torch
+import distrt.distributed as dist
+from distrt.nn.parallel import DistributedDataParallel
+
+dist.init_process_group("gloo")
+model = DistributedDataParallel(torch.nn.Linear(8, 8))
+for step in range(10):
+    if step == 5 and dist.get_rank() == 1:
+        {action}
+    model(torch.ones(2, 8)).sum().backward()
+dist.destroy_process_group()
+"""
+
+
+def test_a_rank_that_raises_ends_the_others_and_is_shown_last(run_ranks: RunRanks) -> None:
+    run = run_ranks(TRAIN_THEN.format(action="raise ArithmeticError('step five')"), 3)
+    assert run.exit_code == 1, run
+    assert run.duration_s < 3 + 2, run  # two seconds for the start
+    assert run.stderr.count("ArithmeticError: step five") >= 1, run
+    assert run.stderr.count("Traceback (most recent call last)") == 1, run
+    assert "rank 1" in run.stderr, run
+
+
+def test_a_rank_that_leaves_early_is_named_to_those_that_need_it(run_ranks: RunRanks) -> None:
+    run = run_ranks(TRAIN_THEN.format(action="sys.exit(0)"), 2)
+    assert run.exit_code != 0, run
+    assert run.duration_s < 5, run
+    assert re.search(r"PeerFailed: rank 0: all_reduce #\d+: rank 1", run.stderr), run
+
+
+def test_a_rank_that_never_joins_is_named_to_those_that_wait(run_ranks: RunRanks) -> None:
+    join = "import distrt.distributed as dist; dist.init_process_group()"
+    run = run_ranks(f"import os\nif os.environ['RANK'] != '1':\n    {join}\n", 3)
+    assert run.exit_code == 69, run
+    assert run.duration_s < 5, run
+    assert re.search(r"rank 1 ended \(exit code 0\) before joining", run.stderr), run
+
+
+def test_ranks_started_by_hand_meet_at_the_master_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    script = (
+        "import distrt as torch, distrt.distributed as dist\n"
+        "dist.init_process_group('gloo')\n"
+        "total = torch.tensor([float(dist.get_rank() + 1)])\n"
+        "dist.all_reduce(total)\n"
+        "print(dist.get_world_size(), total.item())\n"
+    )
+    ranks = []
+    for rank in range(2):
+        variables = {
+            "RANK": str(rank),
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
+        ranks.append(
+            subprocess.Popen(
+                [sys.executable, "-c", script],
+                env=clean_environment("by-hand", variables),
+                cwd=tmp_path,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    try:
+        assert [rank.communicate(timeout=30)[0] for rank in ranks] == ["2 3.0\n"] * 2
+        assert [rank.returncode for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
+
+
+def test_a_plain_process_is_a_world_of_one(tmp_path: Path) -> None:
+    script = (
+        "import distrt as torch, distrt.distributed as dist\n"
+        "dist.init_process_group()\n"
+        "x = torch.ones(3); dist.all_reduce(x); dist.broadcast(x, 0); dist.barrier()\n"
+        "print(dist.get_rank(), dist.get_world_size(), x.tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=clean_environment("alone"),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "0 1 [1.0, 1.0, 1.0]\n"
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_the_digits_example_learns_and_writes_its_files(
+    run_ranks: RunRanks, tmp_path: Path, world_size: int
+) -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed: pip install 'distrt[examples]'")
+    output = tmp_path / "digits"
+    args = ["--epochs", "3", "--output", str(output)]
+    run = run_ranks(ROOT / "examples" / "train_digits.py", world_size, args=args)
+    assert run.exit_code == 0, run
+    plural = "s" if world_size > 1 else ""
+    last = [line for line in run.stdout.splitlines() if line.strip()][-1]
+    found = re.search(rf"test accuracy: (0\.\d{{4}}) \({world_size} rank{plural}\)$", last)
+    assert found, run
+    assert float(found[1]) > 0.9, run
+    assert (output / "curves.png").read_bytes().startswith(b"\x89PNG")
+    with np.load(output / "best.npz", allow_pickle=False) as best:
+        assert "0.weight" in best.files
