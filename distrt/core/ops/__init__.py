@@ -27,6 +27,7 @@ from distrt.core.ops.comparison import (
     lt,
     ne,
     where,
+    zero_unless,
 )
 from distrt.core.ops.convolution import (
     convolution2d,
@@ -198,4 +199,5 @@ __all__ = [
     "var",
     "view",
     "where",
+    "zero_unless",
 ]

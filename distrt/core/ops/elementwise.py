@@ -10,7 +10,7 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import Array, Scalar
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import add, mul, neg, sub, to_dtype, true_divide
-from distrt.core.ops.comparison import eq, ge, gt, le, logical_and, lt, where
+from distrt.core.ops.comparison import eq, ge, gt, le, logical_and, lt, where, zero_unless
 from distrt.core.tensor import Tensor
 
 
@@ -128,7 +128,7 @@ def relu(input: Array) -> Array:
     return np.maximum(input, np.zeros((), input.dtype))
 
 
-relu.gradient(input=lambda g, out: where(gt(out, 0), g, 0.0))
+relu.gradient(input=lambda g, out: zero_unless(g, gt(out, 0)))
 
 
 @op()
@@ -187,7 +187,7 @@ def clamp(input: Array, min: Any = None, max: Any = None) -> Array:
     return np.clip(input, min, max)
 
 
-clamp.gradient(input=lambda g, input, min, max: where(_within(input, min, max), g, 0.0))
+clamp.gradient(input=lambda g, input, min, max: zero_unless(g, _within(input, min, max)))
 
 
 def _within(input: Any, low: Any, high: Any) -> Any:
