@@ -15,7 +15,7 @@ from launch.guard import Guard, remove_shared_memory
 from launch.job import Job, choose_threads, rank_environment
 from launch.machine import usable_cores
 from launch.output import Sink, open_sinks
-from launch.processes import RankProcess, process_start_time, start_rank
+from launch.processes import RankProcess, adopt_orphans, process_start_time, start_rank
 from launch.run_directory import create_run_directory, new_run_id, write_json
 from launch.summary import Report, report
 from launch.supervisor import SignalInbox, Supervisor
@@ -116,6 +116,7 @@ def _start_ranks(job: Job, guard: Guard) -> list[RankProcess]:
             environment = rank_environment(job, rank, os.environ)
             ranks.append(start_rank(job, rank, environment, gate_read, is_piped=job.world_size > 1))
             guard.record(ranks[-1])
+        adopt_orphans()
         write_json(job.run_dir / "procs.json", _processes(job, ranks, guard))
         os.write(gate_write, b"g" * job.world_size)
     except BaseException:

@@ -16,8 +16,17 @@ from pathlib import Path
 
 from launch.job import Job
 
-__all__ = ["Ending", "RankProcess", "group_exists", "process_start_time", "signal_group", "start_rank"]
+__all__ = [
+    "Ending",
+    "RankProcess",
+    "adopt_orphans",
+    "group_exists",
+    "process_start_time",
+    "signal_group",
+    "start_rank",
+]
 
+_PR_SET_CHILD_SUBREAPER = 36
 _BOOTSTRAP = str(Path(__file__).with_name("rank.py"))
 
 
@@ -133,8 +142,21 @@ def signal_group(group: int, number: signal.Signals) -> None:
             os.killpg(group, signal.SIGCONT)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of what dead ranks leave behind, so that ``group_exists`` can reap it.
+
+    Elsewhere orphans go to process 1, which in many containers never reaps them.
+    """
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def group_exists(group: int) -> bool:
-    """Return whether any process, even an unreaped one, is left in the group."""
+    """Return whether any process is left in a group whose leader is gone; adopted dead ones are reaped."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-group, os.WNOHANG)[0] != 0:
+            pass
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

@@ -34,6 +34,7 @@ def main() -> None:
     wait_at_gate(int(gate_fd))
     faulthandler.enable()
     module = types.ModuleType("__main__")
+    module.__dict__.update(__annotations__={}, __builtins__=sys.modules["builtins"])
     sys.modules["__main__"] = module
     if kind == "module":
         run_module(target, arguments)
@@ -69,7 +70,7 @@ def run_script(module: types.ModuleType, script: str, arguments: list[str]) -> N
         sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
     module.__file__ = path
     module.__loader__ = SourceFileLoader("__main__", path)
-    module.__dict__.update(__annotations__={}, __builtins__=sys.modules["builtins"], __cached__=None)
+    module.__dict__["__cached__"] = None
     code = compile(Path(script).read_bytes(), path, "exec", dont_inherit=True)
     exec(code, module.__dict__)
 

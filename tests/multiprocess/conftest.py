@@ -1,5 +1,6 @@
 """Real jobs for tests: ``run_ranks`` starts one through the launcher and proves that nothing of it is left."""
 
+import contextlib
 import os
 import re
 import signal
@@ -91,10 +92,8 @@ class Job:
         if self.process.poll() is None:
             self.process.kill()
         for pid in self.pids():
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
 
 @pytest.fixture
