@@ -1,0 +1,174 @@
+"""Two worlds of ranks side by side, one of PyTorch and one of distrt, measured in turns.
+
+A benchmark is a file that calls ``main`` with a function that sets up one case in a rank. The ranks of both libraries
+live through the whole run; those of the library whose turn it is not sleep on a pipe. Rounds alternate, each round
+gives one ratio, and the medians over rounds are shown: on a shared machine one figure proves nothing.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from socket import create_server
+from types import ModuleType
+
+LIBRARIES = ("torch", "distrt")
+
+#: Sets up one case in a rank: (the library, the case's name) -> a function that does the work once.
+Setup = Callable[[ModuleType, str], Callable[[], None]]
+
+
+class World:
+    """The ranks of one library, each a process that waits for commands."""
+
+    def __init__(self, script: str, library: str, size: int) -> None:
+        with create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        threads = str(max(1, len(os.sched_getaffinity(0)) // size))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        self.ranks = [
+            subprocess.Popen(
+                [sys.executable, script, "--rank-of", library],
+                env={**os.environ, **shared, **limits, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(size)
+        ]
+
+    def ask(self, **command: object) -> list[float]:
+        """Sends a command to every rank and returns their answers."""
+        for rank in self.ranks:
+            assert rank.stdin is not None
+            rank.stdin.write(json.dumps(command) + "\n")
+            rank.stdin.flush()
+        answers = []
+        for number, rank in enumerate(self.ranks):
+            assert rank.stdout is not None
+            line = rank.stdout.readline()
+            if not line:
+                raise RuntimeError(f"rank {number} ended with exit code {rank.wait()}; its error is above")
+            answers.append(float(line))
+        return answers
+
+    def close(self) -> None:
+        """Ends the ranks: they leave when their pipe closes."""
+        for rank in self.ranks:
+            if rank.stdin is not None:
+                rank.stdin.close()
+        for rank in self.ranks:
+            try:
+                rank.wait(10)
+            except subprocess.TimeoutExpired:
+                rank.kill()
+                rank.wait()
+            if rank.stdout is not None:
+                rank.stdout.close()
+
+
+def _be_a_rank(library: str, setup: Setup) -> None:
+    """Answers commands until the pipe closes: prepare a case, or time some repetitions of it."""
+    module = import_module(library)
+    distributed = import_module(f"{library}.distributed")
+    import_module(f"{library}.nn.parallel")
+    if library == "torch":
+        module.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    distributed.init_process_group("gloo")
+    work: Callable[[], None] = lambda: None  # noqa: E731
+    for line in sys.stdin:
+        command = json.loads(line)
+        if "case" in command:
+            work = setup(module, command["case"])
+        distributed.barrier()
+        start = time.perf_counter()
+        for _ in range(command["repeat"]):
+            work()
+        print((time.perf_counter() - start) / max(1, command["repeat"]), flush=True)
+    distributed.destroy_process_group()
+
+
+def measure(worlds: dict[str, World], case: str, rounds: int, round_s: float) -> dict[str, object]:
+    """Times one case in turns; a round of each library takes about ``round_s`` seconds."""
+    repeat = {}
+    for library, world in worlds.items():
+        world.ask(case=case, repeat=3)
+        once_s = max(world.ask(repeat=5))
+        repeat[library] = max(1, min(10_000, int(round_s / once_s)))
+    seconds: dict[str, list[float]] = {library: [] for library in worlds}
+    for number in range(rounds):
+        for library in LIBRARIES if number % 2 else reversed(LIBRARIES):
+            seconds[library].append(max(worlds[library].ask(repeat=repeat[library])))
+    ratios = [theirs / ours for theirs, ours in zip(seconds["torch"], seconds["distrt"], strict=True)]
+    return {
+        "case": case,
+        "torch_ms": statistics.median(seconds["torch"]) * 1e3,
+        "distrt_ms": statistics.median(seconds["distrt"]) * 1e3,
+        "ratio": statistics.median(ratios),
+        "ratio_low": min(ratios),
+        "ratio_high": max(ratios),
+        "rounds": rounds,
+    }
+
+
+def main(title: str, script: str, cases: Sequence[str], setup: Setup) -> None:
+    """Runs the benchmark from the command line: prints a table, and writes JSON with ``--output``."""
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--round-s", type=float, default=0.3, help="seconds of one library's turn")
+    parser.add_argument("--cases", nargs="+", default=list(cases), metavar="CASE", help=", ".join(cases))
+    parser.add_argument("--output", type=Path, help="a JSON file for the record")
+    parser.add_argument("--rank-of", choices=LIBRARIES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.rank_of:
+        _be_a_rank(args.rank_of, setup)
+        return
+    try:
+        torch_version = import_module("torch").__version__
+    except ModuleNotFoundError:
+        sys.exit("this benchmark compares with PyTorch: pip install torch==2.13.0")
+    worlds = {library: World(script, library, args.ranks) for library in LIBRARIES}
+    rows = []
+    try:
+        print(
+            f"{title}; {args.ranks} ranks, PyTorch {torch_version} with gloo, medians of {args.rounds} rounds"
+        )
+        print(f"{'case':>28} {'PyTorch ms':>12} {'distrt ms':>12} {'ratio':>7}  (lowest - highest)")
+        for case in args.cases:
+            row = measure(worlds, case, args.rounds, args.round_s)
+            rows.append(row)
+            print(
+                f"{case:>28} {row['torch_ms']:12.4f} {row['distrt_ms']:12.4f} {row['ratio']:7.2f}"
+                f"  ({row['ratio_low']:.2f} - {row['ratio_high']:.2f})",
+                flush=True,
+            )
+    finally:
+        for world in worlds.values():
+            world.close()
+    if args.output:
+        record = {
+            "title": title,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": {"processor": _processor(), "cores": len(os.sched_getaffinity(0))},
+            "versions": {"python": platform.python_version(), "torch": torch_version},
+            "ranks": args.ranks,
+            "rows": rows,
+        }
+        args.output.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
