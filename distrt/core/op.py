@@ -309,7 +309,7 @@ class _Writer:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
         if op.sequence:
             unwrapped = f"[each._array if isinstance(each, Tensor) else each for each in {op.sequence}]"
-            self._put(1, f"a_{op.sequence} = {unwrapped}")
+            self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
 
     def _convert(self) -> None:
         op = self.op
@@ -387,7 +387,7 @@ class _Writer:
             each = f"each in {op.sequence}"
             self._put(2, f"edges = tuple([each._edge if isinstance(each, Tensor) else None for {each}])")
             self._put(2, "if any(edges):")
-            shapes = f"tuple([(each.shape, each.dtype) for each in a_{op.sequence}])"
+            shapes = f"tuple([(each.shape, each.dtype) for each in given_{op.sequence}])"
             self._node(3, "edges", shapes, set())
             return
         names = op.differentiable

@@ -293,16 +293,18 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: list
     """Re-runs the operation as plain ops on stand-ins of its inputs, and differentiates that.
 
     The stand-ins are copies of the graph's edges (an identity op), so the gradient of each input arrives exactly
-    once, here, and not at the leaves behind it.
+    once, here, and not at the leaves behind it. An input that the joint rule does not name has no part in any
+    gradient: zeros stand for it.
     """
     from distrt.core import ops
+    from distrt.core.tensor import wrap
 
     definition = node.definition
-    with_edges = [
-        name for name, edge in zip(definition.differentiable, node.edges, strict=True) if edge is not None
-    ]
-    for name in with_edges:
-        values[name] = ops.identity(values[name])
+    with_edges = []
+    for name, edge, meta in zip(definition.differentiable, node.edges, node.metas, strict=True):
+        if edge is not None:
+            with_edges.append(name)
+            values[name] = ops.identity(values[name] if name in values else wrap(np.zeros(*meta), edge))
     arguments = {name: values[name] for name in definition.parameters if name in values}
     result = definition.function.composite(**arguments)  # type: ignore[misc]
     wanted = [values[name]._edge for name in with_edges]

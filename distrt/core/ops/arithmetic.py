@@ -9,6 +9,7 @@ import numpy as np
 from distrt.core.arrays import Array, Scalar, array_module
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
+from distrt.core.ops.comparison import zero_unless
 
 
 @op()
@@ -100,10 +101,16 @@ def floor_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     return np.floor_divide(input, other)
 
 
+floor_divide.gradient(input=lambda g: zero_unless(g, False), other=lambda g: zero_unless(g, False))
+
+
 @op(dtype="promote")
 def truncate_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other`` rounded towards zero. Shape: broadcasts."""
     return np.trunc(np.true_divide(input, other)).astype(np.result_type(input, other))
+
+
+truncate_divide.gradient(input=lambda g: zero_unless(g, False), other=lambda g: zero_unless(g, False))
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:

@@ -8,9 +8,11 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, Scalar
+from distrt.core.errors import UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import add, mul, neg, sub, to_dtype, true_divide
 from distrt.core.ops.comparison import eq, ge, gt, le, logical_and, lt, where, zero_unless
+from distrt.core.promotion import result_dtype
 from distrt.core.tensor import Tensor
 
 
@@ -42,10 +44,14 @@ def pow(input: Array | Scalar, exponent: Array | Scalar) -> Array:
 
 pow.gradient(
     input=lambda g, input, exponent: mul(g, _power_slope(input, exponent)),
-    exponent=lambda g, input, exponent, out: mul(
-        g, where(eq(input, 0), 0.0, mul(out, log(where(eq(input, 0), 1.0, input))))
-    ),
+    exponent=lambda g, input, exponent, out: mul(g, _exponent_slope(input, exponent, out)),
 )
+
+
+def _exponent_slope(input: Any, exponent: Any, out: Any) -> Any:
+    """``out * log(input)``; 0 to a power that is not negative stays 0 or 1, whatever the exponent."""
+    flat = logical_and(eq(input, 0), ge(exponent, 0))
+    return where(flat, 0.0, mul(out, log(where(flat, 1.0, input))))
 
 
 def _power_slope(input: Any, exponent: Any) -> Any:
@@ -137,7 +143,7 @@ def sign(input: Array) -> Array:
     return np.sign(input) if input.dtype != np.bool_ else input
 
 
-sign.gradient(input=lambda g: mul(g, 0))
+sign.gradient(input=lambda g: zero_unless(g, False))
 
 
 @op()
@@ -184,7 +190,16 @@ def clamp(input: Array, min: Any = None, max: Any = None) -> Array:
     """Each element, moved into [min, max]; bounds are numbers."""
     if min is None and max is None:
         raise ValueError("clamp: at least one of 'min' or 'max' must not be None")
-    return np.clip(input, min, max)
+    for name, bound in (("min", min), ("max", max)):
+        if bound is not None and not isinstance(bound, bool | int | float):
+            raise UnsupportedError(
+                f"clamp: {name} must be a number, got {type(bound).__name__}; use maximum() or minimum() with tensors"
+            )
+    dtype = result_dtype(input, *[bound for bound in (min, max) if bound is not None])
+    bounded = input.astype(dtype, copy=False)
+    if min is not None:
+        bounded = np.maximum(bounded, np.asarray(min, dtype))
+    return bounded if max is None else np.minimum(bounded, np.asarray(max, dtype))
 
 
 clamp.gradient(input=lambda g, input, min, max: zero_unless(g, _within(input, min, max)))
@@ -202,7 +217,7 @@ def round(input: Array, *, decimals: int = 0) -> Array:
     return np.round(input, decimals)
 
 
-round.gradient(input=lambda g: mul(g, 0))
+round.gradient(input=lambda g: zero_unless(g, False))
 
 
 @op()
@@ -211,7 +226,7 @@ def floor(input: Array) -> Array:
     return np.floor(input) if input.dtype in dt.FLOATING_NUMPY else input
 
 
-floor.gradient(input=lambda g: mul(g, 0))
+floor.gradient(input=lambda g: zero_unless(g, False))
 
 
 @op()
@@ -220,7 +235,7 @@ def ceil(input: Array) -> Array:
     return np.ceil(input) if input.dtype in dt.FLOATING_NUMPY else input
 
 
-ceil.gradient(input=lambda g: mul(g, 0))
+ceil.gradient(input=lambda g: zero_unless(g, False))
 
 
 @op(aux=("mask",))

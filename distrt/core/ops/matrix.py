@@ -101,7 +101,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 @linear.gradients
-def _linear_gradients(g: Any, input: Any, weight: Any, bias: Any, needs: Any, into: Any) -> tuple[Any, ...]:
+def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) -> tuple[Any, ...]:
     """The weight's gradient is written straight into its bucket slot, where it has one."""
     rows = wide(g.reshape(-1, g.shape[-1]))
     g_input = g_weight = g_bias = None

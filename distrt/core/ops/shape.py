@@ -272,7 +272,10 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 @op(view=True, node="Slice")
 def _index_view(input: Array, key: Any) -> Array:
     """``input[key]`` as a view."""
-    return input[key] if isinstance(key, tuple) and Ellipsis in key else input[(*_as_tuple(key), ...)]
+    parts = _as_tuple(key)
+    return (
+        input[parts] if Ellipsis in parts else input[(*parts, ...)]
+    )  # an Ellipsis keeps a 0-d result an array
 
 
 @op(node="Index")

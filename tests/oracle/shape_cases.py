@@ -1,0 +1,240 @@
+"""The table's other rows: what moves elements (shape, joining, indexing, in-place forms), what stands behind layers."""
+
+from __future__ import annotations
+
+from tests.oracle.op_cases import ALL, EVERY, FLOATS, HALVES, THREE, In, ones, pairs, row
+
+MOVES = [*THREE, In((2, 3, 4), "normal", "expanded")]
+
+# -- shape
+
+row("reshape", lambda t, a: t.reshape(a, (4, -1)), MOVES, dtypes=EVERY, covers="_view _copy_reshape")
+row("reshape of one", lambda t, a: a.reshape(1, 1), [In(()), In((1,))], covers="reshape _view")
+row("view", lambda t, a: a.view(6, 4), [In((2, 3, 4))], dtypes=ALL, covers="_view")
+row("view_as", lambda t, a, b: a.view_as(b) * b, [(In((2, 6)), In((3, 4)))], covers="_view view")
+row("permute", lambda t, a: t.permute(a, (2, 0, -2)), THREE[:1], dtypes=ALL)
+row("transpose", lambda t, a: t.transpose(a, 0, -1), MOVES, dtypes=ALL)
+row("t", lambda t, a: a.t(), [In((3, 4)), In((3,)), In(())], covers="")
+row("T", lambda t, a: a.T * 1, [In((3, 4))], covers="permute")
+row("expand", lambda t, a: a.expand(2, -1, 4), [In((3, 1)), In((3, 4)), In((1, 3, 1))], dtypes=ALL)
+row("expand_as", lambda t, a, b: a.expand_as(b) * b, [(In((3, 1)), In((2, 3, 4)))], covers="expand")
+row("unsqueeze", lambda t, a: (t.unsqueeze(a, 0), a.unsqueeze(-1)), [*THREE, In(())], dtypes=ALL)
+row("squeeze", lambda t, a: t.squeeze(a), [In((1, 3, 1)), In((2, 3)), In(())], dtypes=ALL)
+row(
+    "squeeze.dim",
+    lambda t, a: (a.squeeze(0), a.squeeze(-1)),
+    [In((1, 3, 1)), In((2, 3)), In(())],
+    covers="squeeze",
+)
+row("flatten", lambda t, a: (t.flatten(a), a.flatten(1), t.flatten(a, 0, 1)), THREE, dtypes=ALL)
+row("flatten of 0-d", lambda t, a: t.flatten(a), [In(())], covers="flatten")
+row(
+    "cat",
+    lambda t, a, b: t.cat([a, b, a], 1),
+    [(In((2, 3)), In((2, 1))), (In((2, 0)), In((2, 2)))],
+    dtypes=EVERY,
+    covers="index _index_view",
+)
+row("cat with an empty one", lambda t, a, b: t.cat([a, b]), [(In((0,)), In((2, 2)))], covers="cat")
+row(
+    "cat of dtypes",
+    lambda t, a, b: t.cat((a, b.double()), -1),
+    [(In((2, 3)), In((2, 1)))],
+    dtypes=("float32",),
+    smooth=False,
+    covers="cat",
+)
+row(
+    "stack",
+    lambda t, a, b: (t.stack([a, b]), t.stack((a, b), -1)),
+    [(In((2, 3)), In((2, 3))), (In(()), In(()))],
+    dtypes=EVERY,
+)
+row(
+    "split",
+    lambda t, a: (*t.split(a, 2, 1), *a.split([1, 1])),
+    [In((2, 5))],
+    dtypes=ALL,
+    covers="_index_view",
+)
+row(
+    "chunk",
+    lambda t, a: (*t.chunk(a, 2, 1), *a.chunk(5)),
+    [In((2, 5))],
+    dtypes=ALL,
+    covers="_index_view split",
+)
+row(
+    "unbind",
+    lambda t, a: (*t.unbind(a), *a.unbind(-1)),
+    [In((2, 3)), In((2, 2, 2))],
+    dtypes=ALL,
+    covers="_index_view",
+)
+
+# -- indexing
+
+GRID = [In((4, 5)), In((4, 5), "normal", "transposed"), In((4, 5), "normal", "strided")]
+VIEWED = {
+    "index": lambda t, a: (
+        a[1],
+        a[-1, 2],
+        a[1:3],
+        a[:, ::2],
+        a[..., 0],
+        a[None, 1:, None],
+        a[:, -2:],
+        a[2:2],
+    ),
+    "index of 0-d": lambda t, a: (a[0, 0][None], a[0, 0][...]),
+}
+for name, run in VIEWED.items():
+    row(name, run, GRID, dtypes=ALL, covers="index _index_view index_scatter")
+COPIED = {
+    "index by list": lambda t, a: (a[[0, 2, 0]], a[:, [1, 1]], a[[0, 1], [2, 3]], a[[-1]]),
+    "index by tensor": lambda t, a: (a[t.tensor([[0, 1], [3, 3]])], a[1:, t.tensor([0, 0])], a[t.tensor(2)]),
+    "index by mask": lambda t, a: (
+        a[t.tensor([True, False, True, False])],
+        a[t.arange(20).reshape(4, 5) > 7],
+    ),
+    "index by bool": lambda t, a: (a[True], a[None][False]),
+    "index apart": lambda t, a: a[None][:, [0, 1], :, None][..., 0],
+    "index by separated lists": lambda t, a: a.reshape(2, 2, 5)[[0, 1, 1], :, [4, 0, 0]],
+}
+for name, run in COPIED.items():
+    row(name, run, GRID, dtypes=ALL, covers="index _index_copy index_scatter")
+row("iteration", lambda t, a: [each * 2 for each in a], GRID[:1], covers="index")
+
+
+def _assigned(a, key, value):
+    changed = a * 1
+    changed[key] = value
+    return changed
+
+
+row(
+    "set item",
+    lambda t, a, b: _assigned(a, 1, b),
+    [(In((3, 4)), In((4,))), (In((3, 4)), In(()))],
+    covers="index_put",
+)
+row(
+    "set slice",
+    lambda t, a, b: _assigned(a, (slice(None), slice(1, 3)), b),
+    [(In((3, 4)), In((3, 1)))],
+    covers="index_put",
+)
+row("set by list", lambda t, a, b: _assigned(a, [2, 0], b), [(In((3, 4)), In((2, 4)))], covers="index_put")
+row("set by mask", lambda t, a: _assigned(a, a > 0, 0.5), [In((3, 4))], covers="index_put")
+row(
+    "set a frozen tensor",
+    lambda t, a, b: _assigned(a.detach(), 0, b),
+    [(In((3, 4)), In((4,)))],
+    smooth=False,
+    covers="index_put",
+)
+
+# -- in-place forms: on a copy, whose history they become part of
+
+for name in "abs ceil exp floor neg relu round sigmoid tanh".split():
+    row(
+        f"{name}_",
+        lambda t, a, n=name: getattr(a * 1, n + "_")() * a,
+        ones("nonzero"),
+        smooth=False,
+        covers=name,
+    )
+for name in "log reciprocal rsqrt sqrt".split():
+    row(f"{name}_", lambda t, a, n=name: getattr(a * 1, n + "_")() * a, ones("positive"), covers=name)
+for name in "add sub mul div".split():
+    row(
+        f"{name}_",
+        lambda t, a, b, n=name: getattr(a * 1, n + "_")(b),
+        pairs("normal", "nonzero")[:1],
+        covers=name,
+    )
+    row(
+        f"{name}_ broadcast",
+        lambda t, a, b, n=name: getattr(a * 1, n + "_")(b),
+        [(In((2, 3)), In((3,), "nonzero"))],
+    )
+row("pow_", lambda t, a: (a * 1).pow_(3), ones(), covers="pow")
+row("clamp_", lambda t, a: (a * 1).clamp_(-0.5, 0.5), ones(), covers="clamp")
+
+
+def _augmented(t, a, b):
+    changed = a * 1
+    changed += b
+    changed *= a
+    changed -= 2
+    changed /= b
+    return changed
+
+
+row("augmented assignment", _augmented, pairs("normal", "nonzero")[:1], covers="add mul sub true_divide")
+row("copy_", lambda t, a, b: (a * 1).copy_(b) * a, [(In((2, 3)), In((3,)))], covers="expand")
+row("fill_", lambda t, a: (a * 1).fill_(3) * a, ones(), covers="")
+row("zero_", lambda t, a: (a * 1).zero_() + a, ones(), covers="")
+
+# -- what stands behind layers (every option: tests/oracle/test_layers.py)
+
+CLASSES = [In((4, 3)), In((2, 3, 2)), In((3, 4), "normal", "transposed")]
+row("softmax", lambda t, a: t.softmax(a, 1), CLASSES, dtypes=HALVES)
+row("softmax of 0-d", lambda t, a: t.softmax(a, 0), [In(())], covers="softmax")
+row("log_softmax", lambda t, a: t.log_softmax(a, 1), CLASSES, dtypes=HALVES)
+row(
+    "log_softmax far out",
+    lambda t, a: t.log_softmax(a * 1000, -1),
+    [In((3, 4), "apart")],
+    smooth=False,
+    covers="log_softmax",
+)
+TARGETS = [
+    (In((4, 3)), In((4,), "below 3", dtype="int64", grad=False)),
+    (In((2, 3, 2)), In((2, 2), "below 3", dtype="int64", grad=False)),
+]
+for reduction in ("mean", "sum", "none"):
+    row(
+        f"nll_loss.{reduction}",
+        lambda t, a, y, r=reduction: t.nn.functional.nll_loss(a * a, y, reduction=r),
+        TARGETS,
+        covers="nll_loss nll_loss_route",
+    )
+IMAGE, KERNEL = In((2, 4, 6, 5)), In((6, 2, 3, 2))
+row(
+    "convolution2d",
+    lambda t, a, w, b: t.nn.functional.conv2d(
+        a, w, b, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2
+    ),
+    [(IMAGE, KERNEL, In((6,)))],
+    dtypes=FLOATS,
+    covers="convolution2d_input_gradient convolution2d_weight_gradient",
+)
+row(
+    "convolution2d in half",
+    lambda t, a, w: t.nn.functional.conv2d(a, w, groups=2),
+    [(IMAGE, KERNEL)],
+    dtypes=("bfloat16",),
+    covers="convolution2d",
+    order=1,
+)
+row(
+    "max_pool2d",
+    lambda t, a: t.nn.functional.max_pool2d(a, (3, 2), (1, 2), (1, 1), 1, True),
+    [In((2, 2, 5, 4), "apart")],
+    dtypes=HALVES,
+    covers="max_pool2d_route max_pool2d_pick",
+)
+NORMALISED = [(In((4, 3)), In((3,)), In((3,))), (In((2, 3, 2, 2)), In((3,)), In((3,)))]
+row(
+    "batch_norm",
+    lambda t, a, w, b: t.nn.functional.batch_norm(a, None, None, w, b, True),
+    NORMALISED,
+    dtypes=FLOATS,
+)
+row(
+    "batch_norm plain",
+    lambda t, a, w, b: t.nn.functional.batch_norm(a, None, None, training=True) * 1,
+    NORMALISED,
+    covers="batch_norm",
+)

@@ -1,0 +1,117 @@
+"""Every operation against PyTorch: shape, dtype, values, and gradients of the first and second order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import distrt
+import distrt.core.ops
+from distrt.core.methods import IN_PLACE, METHODS
+from distrt.core.op import REGISTRY
+from tests.oracle import shape_cases as _more_rows  # noqa: F401
+from tests.oracle.compare import (
+    assert_same,
+    is_floating,
+    outputs_of,
+    quietly,
+    to_distrt,
+    to_torch,
+)
+from tests.oracle.op_cases import CASES, Case
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_operation_agrees_with_pytorch(case: Case, torch: Any, seed: int) -> None:
+    for dtype in case.dtypes:
+        _compare_values(case, dtype, torch, seed)
+
+
+def _compare_values(case: Case, dtype: str, torch: Any, seed: int) -> None:
+    arrays = case.arrays(seed, dtype)
+    wanted = [spec.grad and is_floating(array) for spec, array in zip(case.inputs, arrays, strict=True)]
+    mine = [to_distrt(array, grad) for array, grad in zip(arrays, wanted, strict=True)]
+    theirs = [to_torch(torch, array, grad) for array, grad in zip(arrays, wanted, strict=True)]
+    ours, expected = outputs_of(case.run(distrt, *mine)), outputs_of(quietly(case.run, torch, *theirs))
+    for number, (out, reference) in enumerate(zip(ours, expected, strict=True)):
+        assert_same(out, reference, f"{dtype}: output {number}")
+        assert out.requires_grad == reference.requires_grad, f"{dtype}: requires_grad of output {number}"
+    pairs = [
+        (out, reference) for out, reference in zip(ours, expected, strict=True) if reference.requires_grad
+    ]
+    if pairs:
+        order = case.order if dtype == "float64" else 1
+        rng = np.random.default_rng(seed)
+        _compare_gradients(torch, pairs, list(zip(mine, theirs, strict=True)), rng, 1, order)
+
+
+def _compare_gradients(torch: Any, outputs: Any, inputs: Any, rng: Any, depth: int, order: int) -> None:
+    """Each order's gradients are the next one's outputs; the rules are differentiated by the gradient they get, too."""
+    inputs = [(mine, theirs) for mine, theirs in inputs if theirs.requires_grad]
+    seeds = []
+    for ours, theirs in outputs:
+        drawn = rng.uniform(0.5, 1.5, tuple(theirs.shape))
+        pair = (distrt.from_numpy(drawn).to(ours.dtype), torch.from_numpy(drawn).to(theirs.dtype))
+        seeds.append(tuple(each.requires_grad_(depth < order) for each in pair))
+    found, reference = (
+        library.autograd.grad(
+            [pair[which] for pair in outputs],
+            [pair[which] for pair in inputs],
+            [pair[which] for pair in seeds],
+            create_graph=depth < order,
+            allow_unused=True,
+        )
+        for which, library in enumerate((distrt, torch))
+    )
+    for number, (mine, theirs) in enumerate(zip(found, reference, strict=True)):
+        what = f"{outputs[0][1].dtype}: gradient of order {depth} of input {number}"
+        if depth > 1 and mine is None and theirs is not None:
+            assert not theirs.any(), (
+                f"{what}: None instead of {theirs}"
+            )  # zero everywhere need not be recorded
+        else:
+            assert (mine is None) == (theirs is None), f"{what}: {mine} instead of {theirs}"
+            if mine is not None:
+                assert_same(mine, theirs, what, 10.0**depth)
+    both = [pair for pair in zip(found, reference, strict=True) if all(each is not None for each in pair)]
+    recorded = [(mine, theirs) for mine, theirs in both if mine.requires_grad and theirs.requires_grad]
+    if recorded and depth < order:
+        _compare_gradients(torch, recorded, inputs + seeds, rng, depth + 1, order)
+
+
+def test_every_operation_has_a_row() -> None:
+    covered = {name for case in CASES for name in (*case.covers, case.row.partition(".")[0])}
+    public = set(distrt.core.ops.__all__) | set(METHODS) | {f"{name}_" for name in IN_PLACE}
+    assert not sorted((set(REGISTRY) | public) - covered)
+
+
+def test_a_row_runs_what_it_says_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With both orders of differentiation, since some operations are only derivatives of others."""
+    ran: set[str] = set()
+    for name, function in REGISTRY.items():
+        function.definition.compile()
+        space = function.definition._namespace
+
+        def recorded(*args: Any, inner: Any = space["forward"], name: str = name, **kwargs: Any) -> Any:
+            ran.add(name)
+            return inner(*args, **kwargs)
+
+        monkeypatch.setitem(space, "forward", recorded)
+    claimed = {(case.row, name) for case in CASES for name in case.covers if name in REGISTRY}
+    for case in CASES:
+        ran.clear()
+        arrays = case.arrays(0, case.dtypes[0])
+        inputs = [to_distrt(a, s.grad and is_floating(a)) for a, s in zip(arrays, case.inputs, strict=True)]
+        results = outputs_of(case.run(distrt, *inputs))
+        roots = [out for out in results if out.requires_grad]
+        leaves = [leaf for leaf in inputs if leaf.requires_grad]
+        for _ in range(2):
+            seeds = [distrt.ones_like(root, requires_grad=True) for root in roots]
+            if roots:
+                found = distrt.autograd.grad(roots, leaves, seeds, create_graph=True, allow_unused=True)
+                roots = [g for g in found if g is not None and g.requires_grad]
+                leaves = leaves + seeds
+        claimed -= {(case.row, name) for name in ran}
+    assert not claimed

@@ -1,0 +1,89 @@
+"""What holds for every all-reduce, whatever the sizes, the ranks and the buckets."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distrt.comm.local import run_local
+from distrt.comm.process_group import ReduceOp
+from distrt.comm.reduction import Reduction
+
+ranks = st.integers(1, 7)
+counts = st.integers(0, 300)
+seeds = st.integers(0, 2**32 - 1)
+floats = st.sampled_from(["float16", "float32", "float64", "complex64"])
+orderless = st.sampled_from([ReduceOp.SUM, ReduceOp.AVG, ReduceOp.PRODUCT])
+
+
+def inputs(size, count, seed, dtype="float32"):
+    return [
+        np.random.default_rng((seed, rank)).standard_normal(count).astype(dtype) for rank in range(size)
+    ]
+
+
+def all_reduced(arrays, op=ReduceOp.SUM):
+    def run(group):
+        mine = arrays[group.rank].copy()
+        group.all_reduce(mine, op)
+        return mine
+
+    return run_local(run, len(arrays))
+
+
+@given(ranks, counts, seeds, floats, orderless)
+def test_all_ranks_get_the_same_bits(size, count, seed, dtype, op):
+    results = all_reduced(inputs(size, count, seed, dtype), op)
+    assert len({result.tobytes() for result in results}) == 1
+
+
+@given(st.integers(2, 7), counts, seeds, floats, st.lists(st.integers(0, 300), max_size=5))
+def test_cutting_into_buckets_does_not_change_a_bit(size, count, seed, dtype, cuts):
+    arrays = inputs(size, count, seed, dtype)
+    whole = all_reduced(arrays)[0]
+    bounds = sorted({0, count, *(min(cut, count) for cut in cuts)})
+    pieces = [
+        all_reduced([array[low:high] for array in arrays])[0]
+        for low, high in zip(bounds, bounds[1:], strict=False)
+    ]
+    assert np.concatenate([whole[:0], *pieces]).tobytes() == whole.tobytes()
+
+
+@settings(max_examples=20)
+@given(counts, seeds)
+def test_five_ranks_are_summed_in_one_fixed_tree(count, seed):
+    a, b, c, d, e = arrays = inputs(5, count, seed)
+    assert all_reduced(arrays)[0].tobytes() == (((a + b) + (c + d)) + e).tobytes()
+
+
+@settings(max_examples=20)
+@given(counts, seeds)
+def test_half_precision_is_rounded_once(count, seed):
+    arrays = inputs(4, count, seed, "float16")
+    a, b, c, d = (array.astype(np.float32) for array in arrays)
+    assert all_reduced(arrays)[0].tobytes() == ((a + b) + (c + d)).astype(np.float16).tobytes()
+
+
+@given(ranks, st.integers(0, 64), seeds)
+def test_the_result_may_replace_any_of_the_sources(size, count, seed):
+    reduction = Reduction(ReduceOp.SUM, np.dtype(np.float32), size)
+    expected = np.empty(count, np.float32)
+    reduction.reduce(inputs(size, count, seed), expected)
+    for replaced in range(size):
+        sources = inputs(size, count, seed)
+        reduction.reduce(sources, sources[replaced])
+        assert sources[replaced].tobytes() == expected.tobytes()
+
+
+@given(ranks, st.integers(0, 40), seeds)
+def test_reduce_scatter_then_all_gather_is_all_reduce(size, count, seed):
+    arrays = inputs(size, size * count, seed)
+
+    def run(group):
+        part = np.empty(count, np.float32)
+        group.reduce_scatter(part, arrays[group.rank].reshape(size, count))
+        whole = np.empty((size, count), np.float32)
+        group.all_gather(whole, part)
+        return whole.reshape(-1)
+
+    for result, expected in zip(run_local(run, size), all_reduced(arrays), strict=True):
+        assert result.tobytes() == expected.tobytes()
