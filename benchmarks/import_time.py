@@ -18,7 +18,7 @@ CASES = {
     "distrt": "import distrt",
     "distrt, first use": "import distrt; distrt.ones(2) + 1",
     "distrt, a training script": (
-        "import distrt; from distrt import nn, optim; import distrt.distributed; import distrt.nn.parallel; nn.Linear(2, 2)"
+        "import distrt; from distrt import nn, optim; import distrt.distributed, distrt.nn.parallel; nn.Linear(2, 2)"
     ),
     "torch, first use": "import torch; torch.ones(2) + 1",
 }

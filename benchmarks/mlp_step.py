@@ -4,6 +4,7 @@ python benchmarks/mlp_step.py [--ranks N] [--output FILE.json]
 """
 
 from importlib import import_module
+from itertools import pairwise
 
 from worlds import main
 
@@ -17,7 +18,7 @@ def setup(library, case):
     sizes, batch = CASES[case]
     nn = library.nn
     library.manual_seed(0)
-    layers = [layer for a, b in zip(sizes, sizes[1:], strict=False) for layer in (nn.Linear(a, b), nn.ReLU())]
+    layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
     parallel = import_module(f"{library.__name__}.nn.parallel")
     model = parallel.DistributedDataParallel(nn.Sequential(*layers[:-1]))
     optimizer = library.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)

@@ -51,8 +51,7 @@ def us_per_sample(ranks, folder):
     done = subprocess.run(
         [*command, "--be-a-rank"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=True,
     )
