@@ -110,9 +110,16 @@ def _decorate(function: Callable[..., Any], make: Callable[[], _GradMode]) -> Ca
                 with make():
                     value = next(produced)
                 while True:
-                    received = yield value  # the mode holds while the generator runs, not while its reader does
-                    with make():
-                        value = produced.send(received)
+                    try:
+                        received = yield value  # the mode holds while the generator runs, not while its reader does
+                    except GeneratorExit:
+                        raise
+                    except BaseException as thrown:
+                        with make():
+                            value = produced.throw(thrown)
+                    else:
+                        with make():
+                            value = produced.send(received)
             except StopIteration as stop:
                 return stop.value
             finally:

@@ -5,6 +5,8 @@ The arithmetic lives in ``core/ops``; ``core/methods.py`` binds it to this class
 
 from __future__ import annotations
 
+import itertools
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.autograd.node import AccumulateGrad, Edge
+from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Hooks
 from distrt.core.device import CPU, device
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.size import Size
@@ -243,17 +245,17 @@ class Tensor:
         """Keeps the gradient of a tensor that is no leaf in its ``.grad``."""
         if self._edge is None:
             raise AutogradError("can't retain_grad on Tensor that has requires_grad=False")
-        if not self.is_leaf:
-            import weakref
+        node, number = self._edge
+        if isinstance(node, AccumulateGrad):
+            return
+        itself = weakref.ref(self)
 
-            itself = weakref.ref(self)
+        def keep(gradient: Tensor) -> None:
+            tensor = itself()
+            if tensor is not None:
+                tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
 
-            def keep(gradient: Tensor) -> None:
-                tensor = itself()
-                if tensor is not None:
-                    tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
-
-            self.register_hook(keep)
+        node.hooks_of(number)[RUNS_LAST] = keep
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Calls ``hook(gradient)`` when this tensor's gradient is known; what it returns replaces the gradient."""
@@ -262,9 +264,7 @@ class Tensor:
         node, number = self._edge
         if isinstance(node, AccumulateGrad):
             return RemovableHandle(node.hooks, hook)
-        if node.hooks is None:
-            node.hooks = {}
-        return RemovableHandle(node.hooks.setdefault(number, []), hook)
+        return RemovableHandle(node.hooks_of(number), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Calls ``hook(tensor)`` each time a backward pass has added to this leaf's ``.grad``."""
@@ -386,14 +386,16 @@ class Tensor:
 class RemovableHandle:
     """What registering a hook returns: ``remove()`` takes the hook away again."""
 
-    def __init__(self, hooks: list[Any], hook: Any) -> None:
+    _next_number = itertools.count().__next__
+
+    def __init__(self, hooks: Hooks, hook: Any) -> None:
         self._hooks = hooks
-        self._hook = hook
-        hooks.append(hook)
+        self._number = self._next_number()
+        hooks[self._number] = hook
 
     def remove(self) -> None:
         """Takes the hook away; once is enough, twice does no harm."""
-        self._hooks[:] = [hook for hook in self._hooks if hook is not self._hook]
+        self._hooks.pop(self._number, None)
 
     def __enter__(self) -> RemovableHandle:
         return self

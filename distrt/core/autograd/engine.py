@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from operator import itemgetter
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +190,7 @@ class _Pass:
         self.consumers[leaf_node] -= 1
         if self.consumers[leaf_node] == 0 and edge in self.arrived:
             gradient = self.arrived.pop(edge)
-            for hook in leaf_node.hooks:
+            for hook in tuple(leaf_node.hooks.values()):
                 gradient = _call_hook(hook, gradient, self.create_graph)
             if self.captured is not None:
                 if edge in self.captured:
@@ -199,7 +200,7 @@ class _Pass:
 
     def _run_hooks(self, node: Node, gradients: list[Any]) -> None:
         for number, hooks in (node.hooks or {}).items():
-            for hook in hooks:
+            for _, hook in sorted(hooks.items(), key=itemgetter(0)):
                 if gradients[number] is not None:
                     gradients[number] = _call_hook(hook, gradients[number], self.create_graph)
 
@@ -241,12 +242,16 @@ def _sum_to(gradient: Array, shape: tuple[int, ...], node: Node) -> Array:
 
 def _call_hook(hook: Any, gradient: Any, create_graph: bool) -> Any:
     """Hooks see tensors; what they return replaces the gradient."""
-    from distrt.core.tensor import wrap
+    from distrt.core.tensor import Tensor, wrap
 
     given = gradient if create_graph else wrap(np.asarray(gradient))
     returned = hook(given)
     if returned is None:
         return gradient
+    if not isinstance(returned, Tensor):
+        raise TypeError(
+            f"a gradient hook must return a Tensor or None, but returned {type(returned).__name__}"
+        )
     return returned if create_graph else returned._array
 
 
@@ -343,7 +348,7 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         fresh = type(gradient) is np.ndarray and gradient.base is None and gradient.flags.c_contiguous
         ours = fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
         leaf.grad = wrap(gradient if ours else np.array(gradient, order="C"))
-    for hook in tuple(leaf_node.post_hooks):
+    for hook in tuple(leaf_node.post_hooks.values()):
         hook(leaf)
 
 

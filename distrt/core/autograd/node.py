@@ -7,6 +7,7 @@ inputs, so references point from results to inputs only and a graph is freed by 
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
 
 Edge = tuple["Node | AccumulateGrad", int]
+
+#: Hooks by the number of their registration, in which order they run.
+Hooks = dict[float, Callable[[Any], Any]]
+RUNS_LAST = math.inf  # retain_grad keeps what the hooks have made of the gradient
 
 #: Creation order of nodes. The engine runs the newest first, which is the same order on every rank.
 next_sequence = itertools.count().__next__
@@ -65,7 +70,7 @@ class Node:
         self.counters = counters
         self.stamp = sum([counter[0] for counter in counters]) if counters else 0
         self.results = results
-        self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+        self.hooks: dict[int, Hooks] | None = None
         self.sequence = next_sequence()
 
     def name(self) -> str:
@@ -76,6 +81,12 @@ class Node:
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The edges to the nodes that this one passes gradients to; ``(None, 0)`` where none is wanted."""
         return tuple((None, 0) if edge is None else edge for edge in self.edges)
+
+    def hooks_of(self, number: int) -> Hooks:
+        """The hooks on the gradient of one output, to add to."""
+        if self.hooks is None:
+            self.hooks = {}
+        return self.hooks.setdefault(number, {})
 
     def take_saved(self, keep_graph: bool) -> tuple[Any, ...]:
         """The kept values, checked; they are let go unless the graph is to be kept.
@@ -113,8 +124,8 @@ class AccumulateGrad:
 
     def __init__(self, leaf: Tensor) -> None:
         self._leaf = weakref.ref(leaf)
-        self.hooks: list[Callable[[Any], Any]] = []
-        self.post_hooks: list[Callable[[Tensor], None]] = []
+        self.hooks: Hooks = {}
+        self.post_hooks: Hooks = {}
         self.sequence = next_sequence()
 
     @property

@@ -76,18 +76,6 @@ def isfinite(input: IndexArray) -> Array:
     return np.isfinite(input)
 
 
-@op(dtype="promote")
-def _where(input: Array | Scalar, other: Array | Scalar, condition: IndexArray) -> Array:
-    """``input`` where ``condition``, else ``other``. Shape: broadcasts."""
-    return np.where(condition, input, other)
-
-
-_where.gradient(
-    input=lambda g, condition: zero_unless(g, condition),
-    other=lambda g, condition: zero_unless(g, logical_not(condition)),
-)
-
-
 @op()
 def zero_unless(input: Array, condition: IndexArray) -> Array:
     """``input`` where ``condition``, else 0, whatever the value was (inf and nan too). Shape: broadcasts.
@@ -104,6 +92,18 @@ def zero_unless(input: Array, condition: IndexArray) -> Array:
 
 
 zero_unless.gradient(input=lambda g, condition: zero_unless(g, condition))
+
+
+@op(dtype="promote")
+def _where(input: Array | Scalar, other: Array | Scalar, condition: IndexArray) -> Array:
+    """``input`` where ``condition``, else ``other``. Shape: broadcasts."""
+    return np.where(condition, input, other)
+
+
+_where.gradient(
+    input=lambda g, condition: zero_unless(g, condition),
+    other=lambda g, condition: zero_unless(g, logical_not(condition)),
+)
 
 
 def where(condition: Any, input: Any, other: Any) -> Any:
