@@ -21,6 +21,7 @@ from distrt.core.tensor import Tensor, wrap
 from distrt.nn.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
 from distrt.parallel.bucket import Bucket, assign_to_buckets
+from distrt.parallel.buffers import BufferBroadcast
 
 _MIB = 1024 * 1024
 _DEFAULT_CAPS = (1 * _MIB, 25 * _MIB)  # a small first bucket, so that the first all-reduce starts early
@@ -83,6 +84,7 @@ class DistributedDataParallel(Module):
         caps = _DEFAULT_CAPS if bucket_cap_mb is None else (int(bucket_cap_mb * _MIB),)
         # Backward produces gradients roughly in reverse order of registration, so the first bucket fills first.
         self._buckets = [Bucket(each, self.process_group) for each in assign_to_buckets(trained[::-1], caps)]
+        self._buffer_broadcast: BufferBroadcast | None = None
         self._is_armed = False
         self._is_running = False
         self._next_bucket = 0
@@ -103,13 +105,15 @@ class DistributedDataParallel(Module):
         """Calls the model. Its next backward pass averages gradients, unless inside ``no_sync()``."""
         if modes.grad:
             self._is_armed = self.require_backward_grad_sync
+            self._is_running = False  # a pass that an exception ended is over, too
             if self._is_armed and self.broadcast_buffers and self.training:
-                self._broadcast_buffers()
+                self._buffers_from_rank_0().run()
         return self.module(*args, **kwargs)
 
-    def _broadcast_buffers(self) -> None:
-        for buffer in self.module.buffers():
-            self.process_group.broadcast(buffer._array, src=0).wait()
+    def _buffers_from_rank_0(self) -> BufferBroadcast:
+        if self._buffer_broadcast is None:
+            self._buffer_broadcast = BufferBroadcast(list(self.module.buffers()), self.process_group)
+        return self._buffer_broadcast
 
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:

@@ -218,3 +218,25 @@ def test_a_module_without_trained_parameters_is_refused():
         return True
 
     assert run_local(run, 1) == [True]
+
+
+def test_a_pass_that_an_exception_ended_does_not_spoil_the_next():
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        inputs = torch.full((2, 6), 1.0 + group.rank, dtype=torch.float64)
+        handle = model.module[2].weight.register_hook(lambda gradient: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model(inputs).sum().backward()
+        handle.remove()
+        model.zero_grad()
+        model(inputs).sum().backward()
+        return [p.grad.numpy().copy() for p in model.parameters()]
+
+    first, second = run_local(run, 2)
+    alone = make("mlp")
+    (
+        sum(alone(torch.full((2, 6), 1.0 + rank, dtype=torch.float64)).sum() for rank in range(2)) / 2
+    ).backward()
+    for mine, theirs, parameter in zip(first, second, alone.parameters(), strict=True):
+        assert np.array_equal(mine, theirs)
+        np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)

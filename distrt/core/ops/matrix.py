@@ -88,8 +88,8 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """``input @ weight.T + bias``. Shape: (…, in), (out, in), (out) -> (…, out)."""
     if input.shape[-1:] != weight.shape[-1:]:
         raise ShapeError(
-            f"linear: input of shape {list(input.shape)} and weight of shape {list(weight.shape)}: the last sizes "
-            f"{input.shape[-1] if input.ndim else 'none'} and {weight.shape[-1]} differ"
+            f"linear: mat1 and mat2 shapes cannot be multiplied: input {list(input.shape)} needs a last size of "
+            f"{weight.shape[-1]}, for a weight of {list(weight.shape)}"
         )
     if input.dtype.itemsize == 2:
         wide = np.matmul(input.astype(np.float32), weight.astype(np.float32).T)
