@@ -78,12 +78,17 @@ def _nested(array: Any, indent: int, form: _Form, is_summarised: bool) -> str:
     is_cut = is_summarised and len(array) > 2 * _EDGE_ITEMS
     shown = [*array[:_EDGE_ITEMS], None, *array[-_EDGE_ITEMS:]] if is_cut else list(array)
     if array.ndim == 1:
-        per_line = max(1, (_LINE_WIDTH - indent) // (form.width + 2))
+        per_line: int = max(1, (_LINE_WIDTH - indent) // (form.width + 2))
         words = [" ..." if each is None else form.text(each.item()) for each in shown]
-        lines = [", ".join(words[start : start + per_line]) for start in range(0, len(words), per_line)]
+        lines: list[str] = [
+            ", ".join(words[start : start + per_line]) for start in range(0, len(words), per_line)
+        ]
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
-    slices = ["..." if each is None else _nested(each, indent + 1, form, is_summarised) for each in shown]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(slices) + "]"
+    slices: list[str] = [
+        "..." if each is None else _nested(each, indent + 1, form, is_summarised) for each in shown
+    ]
+    break_after = ",".ljust(array.ndim, "\n")
+    return "[" + (break_after + " " * (indent + 1)).join(slices) + "]"
 
 
 class _Form:

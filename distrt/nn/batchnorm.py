@@ -31,6 +31,8 @@ class BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -38,10 +40,9 @@ class BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        for name in ("weight", "bias"):
-            self.register_parameter(
-                name, Parameter(empty(num_features, dtype=dtype, device=device)) if affine else None
-            )
+        for name, wanted in (("weight", affine), ("bias", affine and bias)):
+            made = Parameter(empty(num_features, dtype=dtype, device=device)) if wanted else None
+            self.register_parameter(name, made)
         tracked = track_running_stats
         self.register_buffer(
             "running_mean", zeros(num_features, dtype=dtype, device=device) if tracked else None
@@ -62,8 +63,9 @@ class BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Scale 1, shift 0, no statistics."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -93,6 +95,7 @@ class BatchNorm(Module):
         """Sizes and options, as PyTorch prints them."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, "
             f"track_running_stats={self.track_running_stats}"
         )
 

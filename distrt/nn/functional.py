@@ -7,7 +7,8 @@ import warnings
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.creation import zeros
+from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.modes import no_grad
 from distrt.core.random import numpy_generator
 from distrt.core.tensor import Tensor
@@ -80,30 +81,39 @@ def conv2d(
 ) -> Tensor:
     """Cross-correlation. Shape: (N, C, H, W) or (C, H, W), weight (O, C/groups, kh, kw), bias (O)."""
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
-    if isinstance(padding, str):
-        padding = _named_padding(padding, tuple(weight.shape[2:]), stride, dilation)
     batched = input if input.ndim == 4 else ops.unsqueeze(input, 0)
+    if isinstance(padding, str):
+        padding, extra = _named_padding(padding, tuple(weight.shape[2:]), stride, dilation)
+        batched = _pad_after(batched, extra)
     out: Tensor = ops.convolution2d(batched, weight, stride, pair(padding, "padding"), dilation, groups)
     if bias is not None:
         out = ops.add(out, ops.reshape(bias, (1, -1, 1, 1)))
     return out if input.ndim == 4 else ops.squeeze(out, 0)
 
 
-def _named_padding(
-    name: str, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
-) -> tuple[int, int]:
+Pair = tuple[int, int]
+
+
+def _named_padding(name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """The zeros on both sides of each spatial dim, and those that only the far side gets besides."""
     if name == "valid":
-        return 0, 0
+        return (0, 0), (0, 0)
     if name != "same":
         raise ValueError(f"Invalid padding string {name!r}, should be one of {{'valid', 'same'}}")
     if stride != (1, 1):
-        raise ValueError("padding='same' is not supported for strided convolutions")
-    total = [dilation[n] * (kernel[n] - 1) for n in (0, 1)]
-    if any(each % 2 for each in total):
-        raise ShapeError(
-            f"padding='same' needs odd effective kernel sizes in this version of distrt; got kernel {kernel}"
-        )
-    return total[0] // 2, total[1] // 2
+        raise RuntimeError("padding='same' is not supported for strided convolutions")
+    rows, columns = (dilation[n] * (kernel[n] - 1) for n in (0, 1))
+    return (rows // 2, columns // 2), (rows % 2, columns % 2)
+
+
+def _pad_after(input: Tensor, extra: Pair) -> Tensor:
+    """Zeros after the last row and the last column."""
+    for dim, count in zip((-2, -1), extra, strict=True):
+        if count:
+            sizes = list(input.shape)
+            sizes[dim] = count
+            input = ops.cat([input, zeros(sizes, dtype=input.dtype)], dim)
+    return input
 
 
 def max_pool2d(
@@ -113,8 +123,11 @@ def max_pool2d(
     padding: Any = 0,
     dilation: Any = 1,
     ceil_mode: bool = False,
+    return_indices: bool = False,
 ) -> Tensor:
     """The largest element of each window. Shape: (N, C, H, W) or (C, H, W)."""
+    if return_indices:
+        raise UnsupportedError("max_pool2d: return_indices is not available yet")
     kernel = pair(kernel_size, "kernel_size")
     step = kernel if stride is None or stride == [] else pair(stride, "stride")
     batched = input if input.ndim == 4 else ops.unsqueeze(input, 0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
-from distrt.optim.optimizer import Optimizer, blocks, in_row_major_order, require_not_negative
+from distrt.optim.optimizer import Optimizer, blocks, in_row_major_order, refuse, require_not_negative
 
 
 class Adam(Optimizer):
@@ -38,6 +38,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
+        refuse(differentiable=differentiable, capturable=capturable)
         require_not_negative(
             **{"learning rate": lr, "epsilon value": eps, "weight_decay value": weight_decay}
         )
@@ -69,7 +70,8 @@ class Adam(Optimizer):
                 state[name] = wrap(np.zeros_like(values))
         state["step"]._array += 1
         step = int(state["step"]._array)
-        (beta1, beta2), lr, eps, decay = group["betas"], group["lr"], group["eps"], group["weight_decay"]
+        (beta1, beta2), lr = group["betas"], float(group["lr"])
+        eps, decay = group["eps"], group["weight_decay"]
         step_size = lr / (1 - beta1**step)
         root_correction = math.sqrt(1 - beta2**step)
         for p, g, m, v, *largest in blocks(values, grad, *(state[name]._array for name in names)):

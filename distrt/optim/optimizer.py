@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array
+from distrt.core.errors import UnsupportedError
 from distrt.core.modes import enable_grad, no_grad
 from distrt.core.tensor import Tensor, wrap
 
@@ -27,7 +29,7 @@ class Optimizer:
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
-                "{type(params).__name__}"
+                f"{type(params).__name__}"
             )
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -35,7 +37,11 @@ class Optimizer:
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
-        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+        for group in (
+            groups
+            if isinstance(groups[0], dict)
+            else [{"params": params if isinstance(params, set) else groups}]
+        ):
             self.add_param_group(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -47,9 +53,7 @@ class Optimizer:
         """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
-        given = param_group["params"]
-        params = [given] if isinstance(given, Tensor) else list(given)
-        params = [each[1] if isinstance(each, tuple) else each for each in params]
+        params, names = _with_names(param_group["params"])
         for param in params:
             if not isinstance(param, Tensor):
                 raise TypeError(
@@ -57,13 +61,24 @@ class Optimizer:
                 )
             if not param.is_leaf:
                 raise ValueError("can't optimize a non-leaf Tensor")
-        known = {id(param) for group in self.param_groups for param in group["params"]}
-        ids = [id(param) for param in params]
-        if len(set(ids)) != len(ids) or known & set(ids):
-            raise ValueError("some parameters appear in more than one parameter group")
-        self.param_groups.append(
-            {"params": params, **self.defaults, **{k: v for k, v in param_group.items() if k != "params"}}
-        )
+        ids = {id(param) for param in params}
+        if len(ids) != len(params):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters: each is updated as often as it is given",
+                stacklevel=3,
+            )
+        group = {**self.defaults, **param_group, "params": params}
+        if names:
+            group["param_names"] = names
+        for known in self.param_groups:
+            if ("param_names" in known) != ("param_names" in group):
+                raise ValueError(
+                    "all optimizer param groups should be with/without names. cannot add param group "
+                    f"{'with' if names else 'without'} names to the optimizer"
+                )
+            if ids & {id(param) for param in known["params"]}:
+                raise ValueError("some parameters appear in more than one parameter group")
+        self.param_groups.append(group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients, or with ``set_to_none=False`` overwrites them with zeros."""
@@ -139,9 +154,23 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for number, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {number}")
+            lines += [*([""] if number else []), f"Parameter Group {number}"]
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([*lines, ")"])
+
+
+def _with_names(given: Any) -> tuple[list[Any], list[str]]:
+    """The parameters of a group, and their names where they came as (name, parameter) pairs."""
+    if isinstance(given, set):
+        raise TypeError(
+            "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+            "will change between runs. Please use a list instead."
+        )
+    listed = [given] if isinstance(given, Tensor) else list(given)
+    names = [each[0] for each in listed if isinstance(each, tuple)]
+    if names and len(names) != len(listed):
+        raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+    return [each[1] if isinstance(each, tuple) else each for each in listed], names
 
 
 def _taken_over(name: str, value: Any, param: Tensor) -> Any:
@@ -149,6 +178,13 @@ def _taken_over(name: str, value: Any, param: Tensor) -> Any:
         return deepcopy(value)
     dtype = value._array.dtype if name == "step" or not param.is_floating_point() else param._array.dtype
     return wrap(value._array.astype(dtype, copy=True))
+
+
+def refuse(**options: bool) -> None:
+    """Raises UnsupportedError for the first option that is on."""
+    for name, is_on in options.items():
+        if is_on:
+            raise UnsupportedError(f"{name}=True is not available in distrt's optimizers; leave it out")
 
 
 def require_not_negative(**values: float) -> None:

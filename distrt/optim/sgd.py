@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
-from distrt.optim.optimizer import Optimizer, blocks, in_row_major_order, require_not_negative
+from distrt.optim.optimizer import Optimizer, blocks, in_row_major_order, refuse, require_not_negative
 
 
 class SGD(Optimizer):
@@ -35,6 +35,7 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
+        refuse(differentiable=differentiable)
         require_not_negative(
             **{"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay}
         )
@@ -56,7 +57,7 @@ class SGD(Optimizer):
     def update(self, param: Tensor, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One block of the parameter at a time, so that every operand stays in the cache."""
         values, grad = in_row_major_order(param, grad)
-        momentum = group["momentum"]
+        momentum, lr = group["momentum"], float(group["lr"])
         first = momentum and state.get("momentum_buffer") is None
         if first:
             state["momentum_buffer"] = wrap(np.empty_like(values))
@@ -74,4 +75,4 @@ class SGD(Optimizer):
                     b *= momentum
                     b += g if group["dampening"] == 0 else g * (1 - group["dampening"])
                 g = g + b * momentum if group["nesterov"] else b
-            p -= g * group["lr"]
+            p -= g * lr

@@ -35,7 +35,7 @@ def max_pool2d(
         if padding[n] > kernel[n] // 2:
             raise ShapeError(
                 f"max_pool2d: pad should be at most half of effective kernel size, but got pad={padding[n]} for a "
-                "kernel of {kernel[n]}"
+                f"kernel of {kernel[n]}"
             )
     out = tuple(
         _pool_size(input.shape[n + 2], kernel[n], stride[n], padding[n], dilation[n], ceil_mode)

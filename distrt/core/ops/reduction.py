@@ -76,7 +76,7 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     if input.dtype not in dt.FLOATING_NUMPY:
         raise DtypeError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            "Got: {dt.of(input)}"
+            f"Got: {dt.of(input)}"
         )
     if input.dtype.itemsize == 2:
         return np.mean(input, axis=all_dims(dim, input.ndim), keepdims=keepdim, dtype=np.float32).astype(
