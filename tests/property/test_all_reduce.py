@@ -16,9 +16,7 @@ orderless = st.sampled_from([ReduceOp.SUM, ReduceOp.AVG, ReduceOp.PRODUCT])
 
 
 def inputs(size, count, seed, dtype="float32"):
-    return [
-        np.random.default_rng((seed, rank)).standard_normal(count).astype(dtype) for rank in range(size)
-    ]
+    return [np.random.default_rng((seed, rank)).standard_normal(count).astype(dtype) for rank in range(size)]
 
 
 def all_reduced(arrays, op=ReduceOp.SUM):

@@ -1,0 +1,93 @@
+"""Real ranks for tests of the communication room: processes that meet in a store which the test hosts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from distrt.comm.environment import read_environment
+from distrt.comm.process_group import ProcessGroup
+from distrt.comm.store import connect_store
+from distrt.comm.store_server import StoreServer
+from distrt.comm.world import create_group
+
+ROOT = Path(__file__).resolve().parents[2]
+PRELUDE = """
+import ctypes, os, signal, sys, time
+ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: a test run that is killed leaves no rank
+import numpy as np
+from tests.conformance.ranks import join
+"""
+
+
+def join(timeout_s: float = 60.0) -> ProcessGroup:
+    """The group of the ranks that `ranks` started; called in each of them."""
+    environment = read_environment()
+    return create_group(environment, connect_store(environment, timeout_s), timeout_s)
+
+
+class Ranks:
+    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
+        self.processes = processes
+
+    def output(self, timeout_s: float = 60.0) -> list[str]:
+        """What each rank printed; all of them must end well."""
+        deadline = time.monotonic() + timeout_s
+        outputs = []
+        for rank, process in enumerate(self.processes):
+            out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
+            assert process.returncode == 0, f"rank {rank} ended with {process.returncode}\n{out}\n{err}"
+            outputs.append(out)
+        return outputs
+
+    def line(self, rank: int) -> str:
+        """The next line that a rank prints."""
+        stdout = self.processes[rank].stdout
+        assert stdout is not None
+        return stdout.readline().strip()
+
+    def signal(self, rank: int, number: signal.Signals) -> None:
+        self.processes[rank].send_signal(number)
+
+
+@contextmanager
+def ranks(size: int, program: str, *arguments: str) -> Iterator[Ranks]:
+    """Run ``program`` (Python source, after `PRELUDE`) in ``size`` processes; none of them outlives the block."""
+    server = StoreServer("127.0.0.1", 0)
+    processes = []
+    try:
+        for rank in range(size):
+            place = {
+                "DISTRT_RANK": rank,
+                "DISTRT_WORLD_SIZE": size,
+                "DISTRT_LOCAL_RANK": rank,
+                "DISTRT_LOCAL_WORLD_SIZE": size,
+                "DISTRT_STORE_ADDR": server.address,
+                "PYTHONPATH": ROOT,
+                "OMP_NUM_THREADS": 1,
+                "OPENBLAS_NUM_THREADS": 1,
+            }
+            kept = {name: value for name, value in os.environ.items() if not name.startswith("DISTRT_JOB")}
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments],
+                    env=kept | {name: str(value) for name, value in place.items()},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        yield Ranks(processes)
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        server.close()
