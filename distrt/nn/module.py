@@ -72,12 +72,12 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         registries = self.__dict__
         if isinstance(value, Parameter):
-            self._forget(name)
+            self._forget(name, "_parameters")
             self.register_parameter(name, value)
         elif isinstance(value, Module):
             if "_modules" not in registries:
                 raise AttributeError("cannot assign module before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, "_modules")
             self._modules[name] = value
         elif name in registries.get("_parameters", ()):
             if value is not None:
@@ -102,10 +102,11 @@ class Module:
         else:
             object.__setattr__(self, name, value)
 
-    def _forget(self, name: str) -> None:
-        """Lets a name move from one kind of attribute to another."""
+    def _forget(self, name: str, kept: str) -> None:
+        """Lets a name move from one kind of attribute to another; within its kind it keeps its place."""
         for registry in ("_parameters", "_buffers", "_modules"):
-            self.__dict__.get(registry, {}).pop(name, None)
+            if registry != kept:
+                self.__dict__.get(registry, {}).pop(name, None)
         self.__dict__.pop(name, None)
 
     def __getattr__(self, name: str) -> Any:
@@ -405,13 +406,13 @@ class Module:
         missing = [name for name in live if name not in state_dict]
         unexpected = [name for name in state_dict if name not in live]
         problems = []
-        if strict and unexpected:
-            problems.append(
-                "Unexpected key(s) in state_dict: " + ", ".join(f'"{name}"' for name in unexpected) + ". "
-            )
         if strict and missing:
             problems.append(
                 "Missing key(s) in state_dict: " + ", ".join(f'"{name}"' for name in missing) + ". "
+            )
+        if strict and unexpected:
+            problems.append(
+                "Unexpected key(s) in state_dict: " + ", ".join(f'"{name}"' for name in unexpected) + ". "
             )
         for name, tensor in live.items():
             given = state_dict.get(name)

@@ -64,7 +64,7 @@ class Optimizer:
         ids = {id(param) for param in params}
         if len(ids) != len(params):
             warnings.warn(
-                "optimizer contains a parameter group with duplicate parameters: each is updated as often as it is given",
+                "optimizer contains a parameter group with duplicate parameters; each is updated every time",
                 stacklevel=3,
             )
         group = {**self.defaults, **param_group, "params": params}
