@@ -24,6 +24,26 @@ def array_module(array: Array) -> Any:
     return np
 
 
+def require_array(operation: str, name: str, value: Any) -> None:
+    """Raises TypeError for what is neither a tensor nor an array nor one of an array's elements."""
+    if not hasattr(value, "dtype"):
+        raise TypeError(f"{operation}(): argument '{name}' must be Tensor, not {type(value).__name__}")
+
+
+def require_sequence(operation: str, name: str, values: Any) -> None:
+    """Raises TypeError for what is not a list or tuple of tensors."""
+    if not isinstance(values, list | tuple):
+        raise TypeError(
+            f"{operation}(): argument '{name}' must be tuple of Tensors, not {type(values).__name__}"
+        )
+    for number, each in enumerate(values):
+        if not hasattr(each, "dtype"):
+            raise TypeError(
+                f"{operation}(): expected Tensor as element {number} in argument '{name}', but got "
+                f"{type(each).__name__}"
+            )
+
+
 def explain(fault: Exception, name: str, arguments: tuple[Any, ...]) -> Exception:
     """The error to show for what NumPy raised inside op ``name``: distrt's own pass through unchanged."""
     if isinstance(fault, DistrtError):

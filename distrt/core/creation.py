@@ -10,8 +10,8 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
-from distrt.core.errors import DtypeError
-from distrt.core.ops.dims import varargs
+from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.ops.dims import sizes_of
 from distrt.core.promotion import convert
 from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
@@ -39,9 +39,13 @@ def _array_of(data: Any) -> Any:
     try:
         array = np.array(data)
     except ValueError as fault:
-        raise ValueError(f"tensor: the nested lists are ragged ({fault})") from None
-    if array.dtype == object or array.dtype.kind in "USMm":
-        raise TypeError(f"tensor: cannot make a tensor of {type(data).__name__}: {data!r:.60}")
+        raise ValueError(f"tensor: the nested lists of {data!r:.60} have different lengths") from fault
+    if array.dtype.kind in "US":
+        if isinstance(data, str | bytes):
+            raise TypeError(f"tensor: invalid data type {type(data).__name__!r}: {data!r:.60}")
+        raise ValueError(f"tensor: too many dimensions 'str': {data!r:.60}")
+    if array.dtype.kind in "OMm":
+        raise DtypeError(f"tensor: Could not infer dtype of {type(data).__name__}: {data!r:.60}")
     if array.dtype == np.float64:
         return array.astype(np.float32)
     if array.dtype == np.complex128:
@@ -105,17 +109,17 @@ def from_numpy(array: Any) -> Tensor:
 
 def zeros(*size: Any, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
     """Zeros; the default dtype is float32."""
-    return _finish(np.zeros(varargs(size), dt.to_numpy(dtype)), device, requires_grad)
+    return _finish(np.zeros(sizes_of(size), dt.to_numpy(dtype)), device, requires_grad)
 
 
 def ones(*size: Any, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
     """Ones; the default dtype is float32."""
-    return _finish(np.ones(varargs(size), dt.to_numpy(dtype)), device, requires_grad)
+    return _finish(np.ones(sizes_of(size), dt.to_numpy(dtype)), device, requires_grad)
 
 
 def empty(*size: Any, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
     """Memory as it comes; the default dtype is float32."""
-    return _finish(np.empty(varargs(size), dt.to_numpy(dtype)), device, requires_grad)
+    return _finish(np.empty(sizes_of(size), dt.to_numpy(dtype)), device, requires_grad)
 
 
 def full(
@@ -124,7 +128,7 @@ def full(
     """``fill_value`` everywhere; its kind chooses the dtype when none is given."""
     value = fill_value.item() if isinstance(fill_value, Tensor) else fill_value
     chosen = _array_of(value).dtype if dtype is None else dt.to_numpy(dtype)
-    return _finish(np.full(varargs((size,)), value, chosen), device, requires_grad)
+    return _finish(np.full(sizes_of((size,)), value, chosen), device, requires_grad)
 
 
 def zeros_like(
@@ -167,6 +171,10 @@ def eye(
 def arange(*bounds: Any, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
     """``arange(end)``, ``arange(start, end, step=1)``: int64 for integers, float32 where any bound is a float."""
     values = [bound.item() if isinstance(bound, Tensor) else bound for bound in bounds]
+    if not all(isinstance(value, int | float) for value in values):
+        raise TypeError(f"arange: expected numbers, got {', '.join(map(repr, values))}")
+    if len(values) > 2 and values[2] == 0:
+        raise ShapeError("arange: step must be nonzero")
     inferred = dt.float32 if any(isinstance(value, float) for value in values) else dt.int64
     counted = np.arange(*values)
     return _finish(counted.astype(dt.to_numpy(dtype, inferred)), device, requires_grad)
@@ -196,7 +204,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform in [0, 1)."""
-    return _finish(_uniform(varargs(size), dt.to_numpy(dtype), generator), device, requires_grad)
+    return _finish(_uniform(sizes_of(size), dt.to_numpy(dtype), generator), device, requires_grad)
 
 
 def randn(
@@ -207,7 +215,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and standard deviation 1."""
-    return _finish(_normal(varargs(size), dt.to_numpy(dtype), generator), device, requires_grad)
+    return _finish(_normal(sizes_of(size), dt.to_numpy(dtype), generator), device, requires_grad)
 
 
 def _drawn(wanted: np.dtype[Any], name: str) -> Any:
@@ -248,7 +256,9 @@ def randint(
     """Integers in [low, high); ``randint(high, size)`` starts at 0."""
     if size is None:
         low, high, size = 0, low, high
-    drawn = numpy_generator(generator).integers(low, high, varargs((size,)))
+    if low >= high:
+        raise ShapeError(f"randint: expects low to be less than high, but got low={low} >= high={high}")
+    drawn = numpy_generator(generator).integers(low, high, sizes_of((size,)))
     return _finish(np.asarray(drawn).astype(dt.to_numpy(dtype, dt.int64)), device, requires_grad)
 
 

@@ -20,7 +20,7 @@ from distrt.core.device import require_available
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.ops.dims import varargs
-from distrt.core.ops.shape import _check_key, _plain_key
+from distrt.core.ops.keys import check_key, plain_key
 from distrt.core.promotion import result_dtype
 from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
@@ -167,14 +167,16 @@ def _get_item(self: Tensor, key: Any) -> Tensor:
 
 
 def _set_item(self: Tensor, key: Any, value: Any) -> None:
-    key = _plain_key(key)
-    _check_key(key, self.shape)
+    key = plain_key(key)
+    check_key(key, self.shape)
     if isinstance(value, np.ndarray):
         value = wrap(value)
     if _records(self, value):
         _rebase(self, ops.index_put(_before_change(self, "copy_"), value, key))
         return
     given = value._array if isinstance(value, Tensor) else value
+    if isinstance(given, str | bytes) or given is None:
+        raise TypeError(f"can't assign a {type(given).__name__} to a tensor of {self.dtype}")
     try:
         self._array[key] = given
     except FAULTS as fault:
@@ -233,7 +235,10 @@ def _in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
             raise DtypeError(
                 f"result type {dt.of(np.empty(0, computed))} can't be cast to the desired output type {self.dtype}"
             )
-        result = function(self._array, *plain, **kwargs)
+        try:
+            result = function(self._array, *plain, **kwargs)
+        except FAULTS as fault:
+            raise explain(fault, name, (self._array, *plain)) from fault
         if np.shape(result) != self._array.shape:
             raise ShapeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(np.shape(result))}"

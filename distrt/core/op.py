@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import FAULTS, explain
+from distrt.core.arrays import FAULTS, explain, require_array, require_sequence
 from distrt.core.autograd.node import Node
 from distrt.core.modes import modes
 from distrt.core.promotion import RULES
@@ -237,6 +237,8 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "modes": modes,
         "ndarray": np.ndarray,
         "new": object.__new__,
+        "require_array": require_array,
+        "require_sequence": require_sequence,
     }
     for name, rule in definition.rules.items():
         space[f"rule_{name}"] = rule
@@ -303,11 +305,18 @@ class _Writer:
             self._put(1, f"t_{op.sequence} = any([isinstance(each, Tensor) for each in {op.sequence}])")
         flags = [f"t_{name}" for name in [*op.tensors, *op.steering, *([op.sequence] if op.sequence else [])]]
         self._put(1, f"if not ({' or '.join(flags)}):  # on arrays: a derivative rule, or the optimizer")
+        if op.sequence:
+            self._put(2, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
+        elif op.tensors and "Scalar" not in str(op.parameters[op.tensors[0]].annotation):
+            first = op.tensors[0]
+            self._put(2, f"if {first}.__class__ is not ndarray:")
+            self._put(3, f"require_array({op.name!r}, {first!r}, {first})")
         plain = f"forward({self._arguments('')})"
         self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
         for name in op.tensors + op.steering:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
         if op.sequence:
+            self._put(1, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
             unwrapped = f"[each._array if isinstance(each, Tensor) else each for each in {op.sequence}]"
             self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
 

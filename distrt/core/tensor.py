@@ -299,14 +299,21 @@ class Tensor:
         """The elements as nested lists, or as one number for a 0-d tensor."""
         return self._array.tolist()
 
+    def _only(self) -> Any:
+        if self._array.size != 1:
+            raise ValueError(
+                f"only one element tensors can be converted to Python scalars; this one has {self._array.size}"
+            )
+        return self._array.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only())
 
     def __complex__(self) -> complex:
-        return complex(self.item())
+        return complex(self._only())
 
     def __bool__(self) -> bool:
         if self._array.size != 1:

@@ -37,6 +37,12 @@ class Conv2d(Module):
             raise ValueError("in_channels must be divisible by groups")
         if out_channels % groups:
             raise ValueError("out_channels must be divisible by groups")
+        if isinstance(padding, str):
+            F.named_padding(padding, (1, 1), F.pair(stride, "stride"), (1, 1))  # refuses what does not fit
+        if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
+            raise ValueError(
+                f"padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got {padding_mode!r}"
+            )
         if padding_mode != "zeros":
             raise UnsupportedError(
                 f"Conv2d: padding_mode={padding_mode!r} is not available yet; pad the input and use padding=0"

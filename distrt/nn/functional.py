@@ -83,7 +83,7 @@ def conv2d(
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
     batched = input if input.ndim == 4 else ops.unsqueeze(input, 0)
     if isinstance(padding, str):
-        padding, extra = _named_padding(padding, tuple(weight.shape[2:]), stride, dilation)
+        padding, extra = named_padding(padding, tuple(weight.shape[2:]), stride, dilation)
         batched = _pad_after(batched, extra)
     out: Tensor = ops.convolution2d(batched, weight, stride, pair(padding, "padding"), dilation, groups)
     if bias is not None:
@@ -94,14 +94,14 @@ def conv2d(
 Pair = tuple[int, int]
 
 
-def _named_padding(name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+def named_padding(name: str, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
     """The zeros on both sides of each spatial dim, and those that only the far side gets besides."""
     if name == "valid":
         return (0, 0), (0, 0)
     if name != "same":
         raise ValueError(f"Invalid padding string {name!r}, should be one of {{'valid', 'same'}}")
     if stride != (1, 1):
-        raise RuntimeError("padding='same' is not supported for strided convolutions")
+        raise ValueError("padding='same' is not supported for strided convolutions")
     rows, columns = (dilation[n] * (kernel[n] - 1) for n in (0, 1))
     return (rows // 2, columns // 2), (rows % 2, columns % 2)
 
@@ -214,6 +214,10 @@ def nll_loss(
     if input.ndim == 1:
         single = nll_loss(ops.unsqueeze(input, 0), ops.reshape(target, (1,)), weight, ignore_index, reduction)
         return ops.reshape(single, ())  # type: ignore[no-any-return]
+    if input.ndim and target.ndim and input.shape[0] != target.shape[0]:
+        raise ValueError(
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]})."
+        )
     return ops.nll_loss(input, target, weight, ignore_index, reduction)  # type: ignore[no-any-return]
 
 
@@ -230,7 +234,7 @@ def cross_entropy(
     Source: https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
     """
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     class_dim = 0 if input.ndim == 1 else 1
     logs = ops.log_softmax(input, class_dim)
     if tuple(target.shape) == tuple(input.shape):

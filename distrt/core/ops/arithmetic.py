@@ -42,6 +42,10 @@ clone.gradient(input=lambda g: g)
 @op()
 def neg(input: Array) -> Array:
     """``-input``."""
+    if input.dtype == np.bool_:
+        raise DtypeError(
+            "Negation, the `-` operator, on a bool tensor is not supported; use `~` or logical_not()"
+        )
     return np.negative(input)
 
 
@@ -95,9 +99,16 @@ true_divide.gradient(
 )
 
 
+def _refuse_zero(divisor: Any) -> None:
+    """Integers have no infinity: PyTorch raises where NumPy warns and gives 0."""
+    if getattr(divisor, "dtype", np.dtype(float)).kind in "iu" and not np.all(divisor):
+        raise DtypeError("ZeroDivisionError: an integer tensor is divided by zero")
+
+
 @op(dtype="promote")
 def floor_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other`` rounded down. Shape: broadcasts."""
+    _refuse_zero(other)
     return np.floor_divide(input, other)
 
 
@@ -107,6 +118,7 @@ floor_divide.gradient(input=lambda g: zero_unless(g, False), other=lambda g: zer
 @op(dtype="promote")
 def truncate_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other`` rounded towards zero. Shape: broadcasts."""
+    _refuse_zero(other)
     return np.trunc(np.true_divide(input, other)).astype(np.result_type(input, other))
 
 
@@ -118,7 +130,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     if rounding_mode is None:
         return true_divide(input, other)
     if rounding_mode not in ("floor", "trunc"):
-        raise ValueError(
+        raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
         )
     return floor_divide(input, other) if rounding_mode == "floor" else truncate_divide(input, other)
@@ -127,6 +139,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
 @op(dtype="promote")
 def remainder(input: Array | Scalar, other: Array | Scalar) -> Array:
     """The remainder with the sign of ``other``. Shape: broadcasts."""
+    _refuse_zero(other)
     return np.remainder(input, other)
 
 

@@ -50,6 +50,11 @@ def _check_convolution(
             "and weight "
             f"of size {list(weight.shape)}"
         )
+    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
+        raise ShapeError(
+            f"convolution: stride and dilation must be positive and padding not negative, got stride={stride}, "
+            f"dilation={dilation}, padding={padding}"
+        )
     if input.shape[1] != weight.shape[1] * groups:
         raise ShapeError(
             f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core.errors import DimensionError
+from distrt.core.errors import DimensionError, ShapeError
 
 Pair = tuple[int, int]  # one size for each spatial dim
 
@@ -32,17 +33,36 @@ def all_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
         return (one_dim(dim, ndim),) if ndim else ()
     found = tuple(one_dim(each, ndim) for each in dim)
     if len(set(found)) != len(found):
-        raise DimensionError(f"dim appears multiple times in the list of dims {list(dim)}")
+        raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(dim)}")
     if not found:
         return tuple(range(ndim))
     return found if ndim else ()
+
+
+def _repeated(dims: tuple[int, ...]) -> int:
+    return next(dim for number, dim in enumerate(dims) if dim in dims[:number])
 
 
 def varargs(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """``f(2, 3)`` and ``f((2, 3))`` both as (2, 3)."""
     if len(sizes) == 1 and not isinstance(sizes[0], int) and hasattr(sizes[0], "__iter__"):
         sizes = tuple(sizes[0])
-    return tuple(int(size) for size in sizes)
+    try:
+        return tuple(map(operator.index, sizes))
+    except TypeError:
+        raise TypeError(f"sizes must be a tuple of ints, got {sizes!r}") from None
+
+
+def sizes_of(size: tuple[Any, ...]) -> tuple[int, ...]:
+    """As :func:`varargs`, for a tensor that is to be made.
+
+    Raises:
+        ShapeError: for a negative size.
+    """
+    sizes = varargs(size)
+    if min(sizes, default=0) < 0:
+        raise ShapeError(f"Dimension size must be non-negative, got {list(sizes)}")
+    return sizes
 
 
 def windows(size: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair) -> list[tuple[slice, slice]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
@@ -54,7 +55,7 @@ def nll_loss(input: Array, target: IndexArray, weight: IndexArray, ignore_index:
     Shape: (N, C, …) and (N, …) -> () or (N, …). The mean divides by the sum of the weights, as PyTorch's does.
     ``scale`` is what the output's gradient is multiplied with at each target.
     """
-    _check_targets(input, target, ignore_index)
+    _check_targets(input, target, weight, ignore_index)
     counted = target != ignore_index
     safe = np.where(counted, target, 0)
     scale = (
@@ -72,16 +73,18 @@ def nll_loss(input: Array, target: IndexArray, weight: IndexArray, ignore_index:
     return np.true_divide(losses.sum(dtype=input.dtype), total), np.true_divide(scale, total)
 
 
-def _check_targets(input: Array, target: Array, ignore_index: int) -> None:
-    if target.dtype.kind not in "iu":
-        raise DtypeError(
-            f"expected scalar type Long for the class indices of the target, but found {target.dtype}"
+def _check_targets(input: Array, target: Array, weight: Array | None, ignore_index: int) -> None:
+    if target.dtype not in (np.int64, np.uint8):
+        raise DtypeError(f"expected target dtype to be Long or Byte, but got {dt.of(target)}")
+    if weight is not None and weight.shape != input.shape[1:2]:
+        raise ShapeError(
+            f"weight tensor should be defined either for all {input.shape[1]} classes or no classes but got weight "
+            f"tensor of shape: {list(weight.shape)}"
         )
     if input.ndim < 2 or (input.shape[0], *input.shape[2:]) != target.shape:
         raise ShapeError(
-            f"Expected input batch_size ({input.shape[0] if input.ndim else 0}) to match target batch_size "
-            f"({target.shape[0] if target.ndim else 0}): the input is {list(input.shape)}, so the target must be "
-            f"{[*input.shape[:1], *input.shape[2:]]}, but it is {list(target.shape)}"
+            f"a target for an input of {list(input.shape)} must have shape {[*input.shape[:1], *input.shape[2:]]}, but "
+            f"it has {list(target.shape)}"
         )
     wrong = (target != ignore_index) & ((target < 0) | (target >= input.shape[1]))
     if wrong.any():

@@ -12,7 +12,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DimensionError, DtypeError
+from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import all_dims, one_dim
 
@@ -144,16 +144,29 @@ def std(
     return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
+def _with_elements(input: Array, dim: Dims, name: str) -> tuple[int, ...]:
+    """The dims to reduce.
+
+    Raises:
+        DimensionError: where there is no element to choose from.
+    """
+    dims = all_dims(dim, input.ndim)
+    for each in dims:
+        if input.shape[each] == 0:
+            raise DimensionError(f"{name}(): Expected reduction dim {each} to have non-zero size.")
+    return dims
+
+
 @op()
 def amax(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """The largest element over ``dim``; equal ones share the gradient."""
-    return np.max(input, axis=all_dims(dim, input.ndim), keepdims=keepdim)
+    return np.max(input, axis=_with_elements(input, dim, "amax"), keepdims=keepdim)
 
 
 @op()
 def amin(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
     """The smallest element over ``dim``; equal ones share the gradient."""
-    return np.min(input, axis=all_dims(dim, input.ndim), keepdims=keepdim)
+    return np.min(input, axis=_with_elements(input, dim, "amin"), keepdims=keepdim)
 
 
 def _shared_among_equals(g: Any, input: Any, out: Any, dim: Dims) -> Any:
@@ -170,19 +183,21 @@ amin.gradient(input=lambda g, input, out, dim: _shared_among_equals(g, input, ou
 @op()
 def _max_dim(input: Array, dim: int, keepdim: bool) -> Any:
     """The largest elements along ``dim`` and where they are (the first of equal ones)."""
-    return _pick(input, np.argmax(input, axis=one_dim(dim, input.ndim)), dim, keepdim)
+    return _pick(input, np.argmax, dim, keepdim, "max")
 
 
 @op()
 def _min_dim(input: Array, dim: int, keepdim: bool) -> Any:
     """The smallest elements along ``dim`` and where they are (the first of equal ones)."""
-    return _pick(input, np.argmin(input, axis=one_dim(dim, input.ndim)), dim, keepdim)
+    return _pick(input, np.argmin, dim, keepdim, "min")
 
 
-def _pick(input: Array, where: Array, dim: int, keepdim: bool) -> tuple[Array, Array]:
+def _pick(input: Array, find: Any, dim: int, keepdim: bool, name: str) -> tuple[Array, Array]:
+    axis = one_dim(dim, input.ndim)
     if input.ndim == 0:
         return input, np.zeros((), np.int64)
-    axis = one_dim(dim, input.ndim)
+    _with_elements(input, dim, name)
+    where = find(input, axis=axis)
     kept = np.expand_dims(where, axis)
     values = np.take_along_axis(input, kept, axis)
     return (values, kept) if keepdim else (values.squeeze(axis), where)
@@ -234,6 +249,11 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _extreme_of(input: Any, dim: Any, keepdim: bool, of_all: Any, along: Any, of_two: Any) -> Any:
     if dim is None:
+        if input.numel() == 0:
+            raise ShapeError(
+                "max(), min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
+                "with the 'dim' argument."
+            )
         return of_all(input)
     return along(input, dim, keepdim) if isinstance(dim, int) else of_two(input, dim)
 
@@ -309,5 +329,5 @@ def norm(input: Any, p: Any = "fro", dim: Dims = None, keepdim: bool = False) ->
     if p == 1:
         return sum(ops.abs(input), dim, keepdim)
     if isinstance(p, str):
-        raise ValueError(f"norm: p must be a number or 'fro', got {p!r}")
+        raise RuntimeError(f"norm: p must be a number or 'fro', got {p!r}")
     return ops.pow(sum(ops.pow(ops.abs(input), p), dim, keepdim), 1 / p)

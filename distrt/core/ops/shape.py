@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar, array_module
-from distrt.core.errors import DimensionError, ShapeError
+from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
+from distrt.core.ops.keys import as_tuple, check_key, is_view_key, plain_key
 from distrt.core.tensor import Tensor
 
 
@@ -211,7 +210,7 @@ def _cut(g: Any, shapes: list[tuple[int, ...]], dim: int) -> list[Any]:
 def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
     """The tensors, all of one shape, along a new ``dim``."""
     if not tensors:
-        raise ValueError("stack expects a non-empty TensorList")
+        raise ShapeError("stack expects a non-empty TensorList")
     for number, each in enumerate(tensors):
         if each.shape != tensors[0].shape:
             raise ShapeError(
@@ -272,7 +271,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 @op(view=True, node="Slice")
 def _index_view(input: Array, key: Any) -> Array:
     """``input[key]`` as a view."""
-    parts = _as_tuple(key)
+    parts = as_tuple(key)
     return (
         input[parts] if Ellipsis in parts else input[(*parts, ...)]
     )  # an Ellipsis keeps a 0-d result an array
@@ -289,7 +288,7 @@ def index_scatter(input: Array, shape: tuple[int, ...], key: Any) -> Array:
     """Zeros of ``shape`` with ``input`` added at ``key``: the derivative of indexing."""
     xp = array_module(input)
     scattered = xp.zeros(shape, input.dtype)
-    if _is_view_key(key):
+    if is_view_key(key):
         scattered[key] = input
     else:
         xp.add.at(scattered, key, input)
@@ -303,64 +302,9 @@ index_scatter.gradient(input=lambda g, key: ops.index(g, key))
 
 def index(input: Any, key: Any) -> Any:
     """``input[key]``: a view for integers, slices, None and Ellipsis; a copy for lists, masks and index tensors."""
-    key = _plain_key(key)
-    _check_key(key, input.shape)
-    return _index_view(input, key) if _is_view_key(key) else _index_copy(input, key)
-
-
-def _as_tuple(key: Any) -> tuple[Any, ...]:
-    return key if isinstance(key, tuple) else (key,)
-
-
-def _plain_key(key: Any) -> Any:
-    if isinstance(key, Tensor):
-        array = key._array
-        return int(array) if array.ndim == 0 and array.dtype.kind in "iu" else array
-    if isinstance(key, tuple):
-        return tuple(_plain_key(each) for each in key)
-    if isinstance(key, list):
-        return np.asarray([_plain_key(each) for each in key], None if key else np.int64)
-    if isinstance(key, slice):
-        return slice(
-            *(each if each is None else each.__index__() for each in (key.start, key.stop, key.step))
-        )
-    if isinstance(key, np.integer):
-        return int(key)
-    return key
-
-
-def _is_view_key(key: Any) -> bool:
-    return all(
-        each is None
-        or each is Ellipsis
-        or isinstance(each, slice)
-        or (isinstance(each, int) and not isinstance(each, bool))
-        for each in _as_tuple(key)
-    )
-
-
-def _check_key(key: Any, shape: tuple[int, ...]) -> None:
-    """PyTorch's words for an index that is out of range or one too many."""
-    parts = _as_tuple(key)
-    consuming = [
-        each for each in parts if each is not None and each is not Ellipsis and not isinstance(each, bool)
-    ]
-    used = sum(each.ndim if getattr(each, "dtype", None) == np.bool_ else 1 for each in consuming)
-    if used > len(shape):
-        if not shape:
-            raise DimensionError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number"
-            )
-        raise DimensionError(f"too many indices for tensor of dimension {len(shape)}")
-    dim = 0
-    for each in parts:
-        if each is Ellipsis:
-            return
-        if isinstance(each, slice) and (each.step or 1) <= 0:
-            raise ValueError("step must be greater than zero")
-        if isinstance(each, int) and not isinstance(each, bool) and not -shape[dim] <= each < shape[dim]:
-            raise DimensionError(f"index {each} is out of bounds for dimension {dim} with size {shape[dim]}")
-        dim += 0 if each is None else (each.ndim if getattr(each, "dtype", None) == np.bool_ else 1)
+    key = plain_key(key)
+    check_key(key, input.shape)
+    return _index_view(input, key) if is_view_key(key) else _index_copy(input, key)
 
 
 @op()
