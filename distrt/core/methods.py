@@ -63,10 +63,15 @@ REFLECTED: dict[str, Callable[..., Any]] = {
 }
 
 
+_USUAL_OPERANDS = frozenset((Tensor, float, int))
+
+
 def _binary(function: Callable[..., Any], reflected: bool = False) -> Callable[[Any, Any], Any]:
     """An operator that lets Python try the other side where the other operand is no number and no tensor."""
 
     def operator(self: Tensor, other: Any) -> Any:
+        if other.__class__ in _USUAL_OPERANDS:
+            return function(other, self) if reflected else function(self, other)
         if not isinstance(other, Tensor | int | float | complex | np.ndarray | np.generic):
             return NotImplemented
         if isinstance(other, np.ndarray):

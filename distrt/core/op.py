@@ -31,7 +31,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import FAULTS, explain, require_array, require_sequence
-from distrt.core.autograd.node import Node
+from distrt.core.autograd.node import Node, next_sequence
 from distrt.core.modes import modes
 from distrt.core.promotion import RULES
 from distrt.core.tensor import Tensor
@@ -170,8 +170,8 @@ class Definition:
         self.compile()
         return self.function(*args, **kwargs)
 
-    def compile(self) -> None:
-        """Turns the definition into code; the rules must all be given by now."""
+    def compile(self) -> Callable[..., Any]:
+        """Turns the definition into code, and returns the backward function; the rules must all be given by now."""
         source = self.source()
         self.keeps_arrays = any(name in (*self.aux, *self.steering) for name in self.kept)
         filename = f"<op {self.name}>"
@@ -179,10 +179,11 @@ class Definition:
         self._namespace.update(_namespace(self))
         exec(compile(source, filename, "exec"), self._namespace)
         written = self._namespace["call"]
-        self.backward = self._namespace["backward"]
+        self.backward = backward = self._namespace["backward"]
         function: Any = self.function
         function.__defaults__, function.__kwdefaults__ = written.__defaults__, written.__kwdefaults__
         function.__code__ = written.__code__.replace(co_name=self.name)
+        return backward  # type: ignore[no-any-return]
 
     def source(self) -> str:
         """The source of the call function and of the backward function."""
@@ -237,6 +238,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "modes": modes,
         "ndarray": np.ndarray,
         "new": object.__new__,
+        "next_sequence": next_sequence,
         "require_array": require_array,
         "require_sequence": require_sequence,
     }
@@ -433,9 +435,16 @@ class _Writer:
         self._node(depth, f"({edges})", f"({', '.join(metas)},)", certain)
 
     def _node(self, depth: int, edges: str, metas: str, certain: set[str]) -> None:
-        saved, counters = self._saved(certain)
-        results = "".join(f"({out}.shape, {out}.dtype), " for out in self._outs())
-        self._put(depth, f"node = Node(definition, {edges}, {metas}, {saved}, {counters}, ({results}))")
+        saved, counters, stamp = self._saved(certain)
+        self._put(depth, "node = new(Node)")
+        self._put(depth, "node.definition = definition")
+        self._put(depth, f"node.edges = {edges}")
+        self._put(depth, f"node.metas = {metas}")
+        self._put(depth, f"node.saved = {saved}")
+        self._put(depth, f"node.counters = {counters}")
+        self._put(depth, f"node.stamp = {stamp}")
+        self._put(depth, "node.hooks = None")
+        self._put(depth, "node.sequence = next_sequence()")
         for number, (result, out) in enumerate(zip(self._results(), self._outs(), strict=True)):
             if len(self._outs()) > 1:
                 self._put(depth, f"if {out}.dtype in FLOATING:")
@@ -443,8 +452,8 @@ class _Writer:
             else:
                 self._put(depth, f"{result}._edge = (node, {number})")
 
-    def _saved(self, certain: set[str]) -> tuple[str, str]:
-        """The tuple of kept values and the tuple of their version counters, for the inputs that need a gradient."""
+    def _saved(self, certain: set[str]) -> tuple[str, str, str]:
+        """The kept values, their version counters and the sum of these, for the inputs that need a gradient."""
         op = self.op
         used = set(op.kept)
         if certain and not op.joint_rule:
@@ -477,7 +486,9 @@ class _Writer:
                 )
         counters = "(" + "".join(f"{name}._counter, " for name in sure) + ")"
         counters += "".join(f" + (({name}._counter,) if t_{name} else ())" for name in unsure)
-        return "(" + "".join(f"{value}, " for value in saved) + ")", counters
+        parts = [f"{name}._counter[0]" for name in sure]
+        parts += [f"({name}._counter[0] if t_{name} else 0)" for name in unsure]
+        return f"({''.join(f'{value}, ' for value in saved)})", counters, " + ".join(parts) or "0"
 
     # -- backward
 

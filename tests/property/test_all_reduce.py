@@ -1,5 +1,7 @@
 """What holds for every all-reduce, whatever the sizes, the ranks and the buckets."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,8 +42,7 @@ def test_cutting_into_buckets_does_not_change_a_bit(size, count, seed, dtype, cu
     whole = all_reduced(arrays)[0]
     bounds = sorted({0, count, *(min(cut, count) for cut in cuts)})
     pieces = [
-        all_reduced([array[low:high] for array in arrays])[0]
-        for low, high in zip(bounds, bounds[1:], strict=False)
+        all_reduced([array[low:high] for array in arrays])[0] for low, high in itertools.pairwise(bounds)
     ]
     assert np.concatenate([whole[:0], *pieces]).tobytes() == whole.tobytes()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
@@ -85,92 +85,133 @@ class _Pass:
         self.create_graph = create_graph
         self.captured: dict[Edge, Any] | None = None if captured is None else dict.fromkeys(captured)
         self.wanted = captured or []
-        self.arrived: dict[Edge, Any] = {}
+        self.arrived: dict[Any, Any] = {}  # by node for output 0, by edge for the others
+        self.summed: set[Any] = set()  # where the engine made the sum itself, and may go on adding in place
         self.callbacks: list[Callable[[], None]] = []
         self.consumers: dict[AccumulateGrad, int] = {}
 
     def run(self, roots: list[Edge], gradients: list[Any]) -> list[Any]:
         order = self._order(roots)
-        for edge, gradient in zip(roots, gradients, strict=True):
-            self._arrive(edge, gradient)
-        for edge in roots:
-            if type(edge[0]) is AccumulateGrad:
-                self._consumed(edge)
-        needed = self._needed(order)
-        for node in order:
-            self._run_node(node, needed is None or node in needed)
+        for (node, number), gradient in zip(roots, gradients, strict=True):
+            self._arrive((node, number) if number else node, gradient)
+        for node, _ in roots:
+            if type(node) is AccumulateGrad:
+                self._consumed(node)
+        self._run_nodes(order, self._needed(order))
         if self.captured is None:
             return []
         return [self.captured[edge] for edge in self.wanted]
+
+    def _order(self, roots: list[Edge]) -> list[Node]:
+        """The reachable nodes, newest first; counts the consumers of each leaf on the way."""
+        found: set[Any] = set()
+        order: list[Any] = []
+        consumers = self.consumers
+        edges: Any = roots
+        position = 0
+        while True:
+            for edge in edges:
+                if edge is not None:
+                    node = edge[0]
+                    if node.__class__ is AccumulateGrad:
+                        consumers[node] = consumers.get(node, 0) + 1
+                    elif node not in found:
+                        found.add(node)
+                        order.append(node)
+            if position == len(order):
+                order.sort(key=_by_age, reverse=True)
+                return order
+            edges = order[position].edges
+            position += 1
 
     def _needed(self, order: list[Node]) -> set[Node] | None:
         """With captured edges: the nodes on a path to one of them; the others need not run. None means all."""
         if self.captured is None:
             return None
-        needed: set[Node] = set()
+        needed: set[Any] = set()
         for node in reversed(order):
             if any(edge is not None and (edge in self.captured or edge[0] in needed) for edge in node.edges):
                 needed.add(node)
         return needed
 
-    def _order(self, roots: list[Edge]) -> list[Node]:
-        """The reachable nodes, newest first; counts the consumers of each leaf on the way."""
-        found: set[Node] = set()
-        pending: list[Node] = []
-        consumers = self.consumers
-        edges: Any = roots
-        while True:
-            for edge in edges:
+    def _run_nodes(self, order: list[Node], needed: set[Node] | None) -> None:
+        """The loop that a backward pass spends its time in; what is unusual is in the methods below."""
+        arrived, consumers, summed = self.arrived, self.consumers, self.summed
+        results: Any
+        result: Any
+        for node in order:
+            edges, definition = node.edges, node.definition
+            if definition.output_names or node.hooks is not None or needed is not None:
+                gradients = self._gradients(node, needed)
+            else:
+                gradient = arrived.pop(node, None)
+                gradients = None if gradient is None else (gradient,)
+                gradient = None
+            if gradients is None:
+                results = (None,) * len(edges)
+            elif self.create_graph:
+                results = _differentiate_on_tensors(node, node.take_saved(self.keep_graph), gradients)
+            else:
+                into = self._slots(node) if definition.takes_into else None
+                backward: Any = definition.backward or definition.compile()
+                results = backward(edges, node.take_saved(self.keep_graph), *gradients, into)
+            finished = None
+            for edge, meta, result in zip(edges, node.metas, results, strict=True):
                 if edge is None:
                     continue
-                node = edge[0]
-                if type(node) is AccumulateGrad:
-                    consumers[node] = consumers.get(node, 0) + 1
-                elif node not in found:
-                    found.add(node)
-                    pending.append(node)
-            if not pending:
-                return sorted(found, key=_sequence, reverse=True)
-            edges = pending.pop().edges
-
-    def _arrive(self, edge: Edge, gradient: Any) -> None:
-        known = self.arrived.get(edge)
-        self.arrived[edge] = gradient if known is None else known + gradient
-
-    def _run_node(self, node: Node, wanted: bool) -> None:
-        arrived = self.arrived
-        gradients = [arrived.pop((node, number), None) for number in range(len(node.results))]
-        if node.hooks is not None:
-            self._run_hooks(node, gradients)
-        if self.captured is not None:
-            for number, gradient in enumerate(gradients):
-                if (node, number) in self.captured:
-                    self.captured[node, number] = gradient
-        edges = node.edges
-        if wanted and any(gradient is not None for gradient in gradients):
-            results = self._differentiate(node, gradients)
-            del gradients
-            for edge, meta, result in zip(edges, node.metas, results, strict=True):
-                if edge is not None and result is not None:
-                    known = arrived.get(edge)
+                target, number = edge
+                if result is not None:
+                    if (
+                        result.__class__ is not np.ndarray
+                        or result.dtype is not meta[1]
+                        or result.shape != meta[0]
+                    ):
+                        result = _fit(result, meta, node)
+                    place = edge if number else target
+                    known = arrived.get(place)
                     if known is None:
-                        arrived[edge] = _fit(result, meta, node)
+                        arrived[place] = result
+                    elif place in summed:
+                        known += result
                     else:
-                        arrived[edge] = known + _fit(result, meta, node)
-            del results, result
-        for edge in edges:
-            if edge is not None and type(edge[0]) is AccumulateGrad:
-                self._consumed(edge)
+                        self._arrive(place, result)
+                if target.__class__ is AccumulateGrad:
+                    consumers[target] -= 1
+                    if not consumers[target]:
+                        finished = [target] if finished is None else [*finished, target]
+            if finished is not None:
+                results = result = known = gradients = (
+                    None  # nothing but `arrived` holds the leaves' gradients now
+                )
+                for target in finished:
+                    self._finish(target)
 
-    def _differentiate(self, node: Node, gradients: list[Any]) -> Any:
-        definition = node.definition
-        saved = node.take_saved(self.keep_graph)
-        if self.create_graph:
-            return _differentiate_on_tensors(node, saved, gradients)
-        into = self._slots(node) if definition.takes_into else None
-        if definition.backward is None:
-            definition.compile()
-        return definition.backward(node.edges, saved, *gradients, into)  # type: ignore[misc]
+    def _arrive(self, place: Any, gradient: Any) -> None:
+        known = self.arrived.get(place)
+        if known is None:
+            self.arrived[place] = gradient
+            return
+        self.arrived[place] = total = known + gradient
+        if total.__class__ is np.ndarray:
+            self.summed.add(place)
+
+    def _gradients(self, node: Node, needed: set[Node] | None) -> Any:
+        """What has arrived for each output, after hooks and capture; None where the node need not run."""
+        count = len(node.definition.output_names) or 1
+        gradients = [self.arrived.pop((node, number) if number else node, None) for number in range(count)]
+        wanted = needed is None or node in needed
+        captured = [number for number in range(count) if self.captured and (node, number) in self.captured]
+        if node.hooks is not None and (wanted or captured):
+            self._run_hooks(node, gradients)
+        for number in captured:
+            self.captured[node, number] = gradients[number]  # type: ignore[index]
+        return gradients if wanted and any(gradient is not None for gradient in gradients) else None
+
+    def _run_hooks(self, node: Node, gradients: list[Any]) -> None:
+        for number, hooks in (node.hooks or {}).items():
+            for _, hook in sorted(hooks.items(), key=itemgetter(0)):
+                if gradients[number] is not None:
+                    gradients[number] = _call_hook(hook, gradients[number], self.create_graph)
 
     def _slots(self, node: Node) -> tuple[Array | None, ...]:
         """For each input, the bucket slot that its gradient may be written into: a leaf's that nothing else feeds."""
@@ -179,34 +220,33 @@ class _Pass:
             slot = None
             if edge is not None and type(edge[0]) is AccumulateGrad and self.captured is None:
                 leaf = edge[0].variable
-                alone = self.consumers[edge[0]] == 1 and edge not in self.arrived and not edge[0].hooks
+                alone = self.consumers[edge[0]] == 1 and edge[0] not in self.arrived and not edge[0].hooks
                 if leaf is not None and leaf.grad is None and alone:
                     slot = leaf._grad_slot
             slots.append(slot)
         return tuple(slots)
 
-    def _consumed(self, edge: Edge) -> None:
-        leaf_node: Any = edge[0]
+    def _consumed(self, leaf_node: AccumulateGrad) -> None:
         self.consumers[leaf_node] -= 1
-        if self.consumers[leaf_node] == 0 and edge in self.arrived:
-            gradient = self.arrived.pop(edge)
-            for hook in tuple(leaf_node.hooks.values()):
-                gradient = _call_hook(hook, gradient, self.create_graph)
-            if self.captured is not None:
-                if edge in self.captured:
-                    self.captured[edge] = gradient
-                return
+        if not self.consumers[leaf_node]:
+            self._finish(leaf_node)
+
+    def _finish(self, leaf_node: AccumulateGrad) -> None:
+        """Hands a leaf its gradient: its last consumer has run."""
+        if leaf_node not in self.arrived or (
+            self.captured is not None and (leaf_node, 0) not in self.captured
+        ):
+            return
+        gradient = self.arrived.pop(leaf_node)
+        for hook in tuple(leaf_node.hooks.values()):
+            gradient = _call_hook(hook, gradient, self.create_graph)
+        if self.captured is None:
             accumulate(leaf_node, gradient)
-
-    def _run_hooks(self, node: Node, gradients: list[Any]) -> None:
-        for number, hooks in (node.hooks or {}).items():
-            for _, hook in sorted(hooks.items(), key=itemgetter(0)):
-                if gradients[number] is not None:
-                    gradients[number] = _call_hook(hook, gradients[number], self.create_graph)
+        else:
+            self.captured[leaf_node, 0] = gradient
 
 
-def _sequence(node: Node) -> int:
-    return node.sequence
+_by_age = attrgetter("sequence")
 
 
 def _fit(gradient: Any, meta: Any, node: Node) -> Any:
@@ -255,15 +295,14 @@ def _call_hook(hook: Any, gradient: Any, create_graph: bool) -> Any:
     return returned if create_graph else returned._array
 
 
-def _differentiate_on_tensors(node: Node, saved: tuple[Any, ...], gradients: list[Any]) -> Any:
+def _differentiate_on_tensors(node: Node, saved: tuple[Any, ...], gradients: Any) -> Any:
     """Runs the rules on tensors that stand where the kept arrays stood in the graph, so that they record."""
     definition = node.definition
     values = tuple(_restore(node, name, value) for name, value in zip(definition.kept, saved, strict=True))
     if definition.joint_rule is not None and definition.function.composite is not None:
         return _differentiate_composite(node, dict(zip(definition.kept, values, strict=True)), gradients)
-    if definition.backward is None:
-        definition.compile()
-    return definition.backward(node.edges, values, *gradients, None)  # type: ignore[misc]
+    backward = definition.backward or definition.compile()
+    return backward(node.edges, values, *gradients, None)
 
 
 def _restore(node: Node, name: str, value: Any) -> Any:
@@ -294,7 +333,7 @@ def _restore(node: Node, name: str, value: Any) -> Any:
     )  # it was promoted on the way in
 
 
-def _differentiate_composite(node: Node, values: dict[str, Any], gradients: list[Any]) -> Any:
+def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any) -> Any:
     """Re-runs the operation as plain ops on stand-ins of its inputs, and differentiates that.
 
     The stand-ins are copies of the graph's edges (an identity op), so the gradient of each input arrives exactly

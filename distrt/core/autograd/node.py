@@ -38,7 +38,10 @@ class Node:
         metas: for each tensor input, its (shape, NumPy dtype).
         saved: the values that the rules name, in the order of ``definition.kept``.
         counters, stamp: the version counters of the kept arrays, and the sum of their values when kept.
-        results: the (shape, NumPy dtype) of each output.
+        hooks: on the gradient of each output, by its number; None where there are none.
+        sequence: the number in order of creation.
+
+    It has no ``__init__``: the code that ``core/op.py`` writes fills it, which saves a call for every operation.
     """
 
     __slots__ = (
@@ -54,24 +57,14 @@ class Node:
         "stamp",
     )
 
-    def __init__(
-        self,
-        definition: Definition,
-        edges: tuple[Edge | None, ...],
-        metas: tuple[Any, ...],
-        saved: tuple[Any, ...],
-        counters: tuple[list[int], ...],
-        results: tuple[Any, ...],
-    ) -> None:
-        self.definition = definition
-        self.edges = edges
-        self.metas = metas
-        self.saved = saved
-        self.counters = counters
-        self.stamp = sum([counter[0] for counter in counters]) if counters else 0
-        self.results = results
-        self.hooks: dict[int, Hooks] | None = None
-        self.sequence = next_sequence()
+    definition: Definition
+    edges: tuple[Edge | None, ...]
+    metas: tuple[Any, ...]
+    saved: Any
+    counters: tuple[list[int], ...]
+    stamp: int
+    hooks: dict[int, Hooks] | None
+    sequence: int
 
     def name(self) -> str:
         """The operation's name as PyTorch prints it: ``MulBackward0``."""
@@ -94,19 +87,25 @@ class Node:
         Raises:
             AutogradError: when they were let go before, or an in-place operation has changed one of them.
         """
-        saved = self.saved
+        saved: tuple[Any, ...] = self.saved
         if saved is _FREED:
             raise AutogradError(
                 f"Trying to backward through the graph a second time ({self.name()}), but its saved tensors have been "
                 "freed. Specify retain_graph=True in the first backward() or autograd.grad() call."
             )
-        if self.counters and sum([counter[0] for counter in self.counters]) != self.stamp:
-            raise AutogradError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"{self.name()} kept a tensor of its forward pass that was changed afterwards. Use the out-of-place "
-                "form of that operation, or a clone()."
-            )
-        if not keep_graph and (self.counters or self.definition.keeps_arrays):
+        if self.counters:
+            stamp = 0
+            for counter in self.counters:
+                stamp += counter[0]
+            if stamp != self.stamp:
+                raise AutogradError(
+                    "one of the variables needed for gradient computation has been modified by an inplace "
+                    f"operation: {self.name()} kept a tensor of its forward pass that was changed afterwards. Use "
+                    "the out-of-place form of that operation, or a clone()."
+                )
+            if not keep_graph:
+                self.saved = _FREED
+        elif not keep_graph and self.definition.keeps_arrays:
             self.saved = _FREED
         return saved
 

@@ -251,8 +251,8 @@ def _extreme_of(input: Any, dim: Any, keepdim: bool, of_all: Any, along: Any, of
     if dim is None:
         if input.numel() == 0:
             raise ShapeError(
-                "max(), min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim "
-                "with the 'dim' argument."
+                "max(), min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
+                "dim with the 'dim' argument."
             )
         return of_all(input)
     return along(input, dim, keepdim) if isinstance(dim, int) else of_two(input, dim)
