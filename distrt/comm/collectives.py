@@ -128,6 +128,17 @@ def is_torchelastic_launched() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
+class _DefaultGroup(type):
+    @property
+    def WORLD(cls) -> ProcessGroup | None:  # noqa: N802 - PyTorch's own spelling
+        """The default group, or None before ``init_process_group``."""
+        return world.default_group() if world.is_initialized() else None
+
+
+class group(metaclass=_DefaultGroup):  # noqa: N801 - PyTorch's own spelling
+    """``group.WORLD`` is the default process group."""
+
+
 def _of(group: ProcessGroup | None) -> ProcessGroup:
     return world.default_group() if group is None else group
 
@@ -279,6 +290,7 @@ __all__ = [
     "get_backend",
     "get_rank",
     "get_world_size",
+    "group",
     "init_process_group",
     "is_available",
     "is_gloo_available",
