@@ -45,15 +45,6 @@ def assert_same(ours: Any, theirs: Any, what: str, scale: float = 1.0) -> None:
     )
 
 
-def assert_same_gradients(ours: Any, theirs: Any, what: str, scale: float = 1.0) -> None:
-    """As :func:`assert_same`, for lists in which None stands for an input that is not reached."""
-    for number, (mine, yours) in enumerate(zip(ours, theirs, strict=True)):
-        name = f"{what} {number}"
-        assert (mine is None) == (yours is None), f"{name}: {mine} instead of {yours}"
-        if mine is not None:
-            assert_same(mine, yours, name, scale)
-
-
 def quietly(function: Any, *arguments: Any) -> Any:
     """The result, without the warnings that PyTorch gives on the way."""
     with warnings.catch_warnings():
