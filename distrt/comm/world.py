@@ -11,9 +11,9 @@ import json
 import os
 import socket
 import weakref
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from distrt import __version__
 from distrt.comm.environment import Environment
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.shm import ShmGroup, Store
@@ -72,7 +72,7 @@ def create_group(
 
 
 def _require_one_machine(rank: int, size: int, store: Store, prefix: str) -> None:
-    mine = {"machine": _machine(), "host": socket.gethostname(), "version": _version()}
+    mine = {"machine": _machine(), "host": socket.gethostname(), "version": __version__}
     store.set(f"{prefix}/machine/{rank}", json.dumps(mine).encode())
     for other in range(size):
         theirs = json.loads(store.get(f"{prefix}/machine/{other}", ranks=[other]))
@@ -91,13 +91,6 @@ def _require_one_machine(rank: int, size: int, store: Store, prefix: str) -> Non
 def _machine() -> list[str]:
     """What two ranks have in common exactly if they can share memory: kernel and process namespace."""
     return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
-
-
-def _version() -> str:
-    try:
-        return version("distrt")
-    except PackageNotFoundError:
-        return "from a checkout"  # without installation; the ranks of one job then share it
 
 
 def _close(reference: weakref.ref[ProcessGroup]) -> None:

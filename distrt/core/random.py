@@ -5,15 +5,13 @@ The stream is distrt's own: the same seed gives the same numbers on every machin
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from typing import Any
 
 import numpy as np
 
-_DEFAULT_SEED = (
-    67280421310721  # PyTorch's, so that `initial_seed()` of an unseeded run prints the familiar number
-)
+_DEFAULT_SEED = 67280421310721  # PyTorch's own, so that `initial_seed()` prints the familiar number
 
 
 class Generator:
@@ -31,7 +29,7 @@ class Generator:
 
     def seed(self) -> int:
         """Restarts the stream at a seed from the operating system, and returns it."""
-        self.manual_seed(secrets.randbits(63))
+        self.manual_seed(int.from_bytes(os.urandom(8)) >> 1)
         return self._seed
 
     def initial_seed(self) -> int:
