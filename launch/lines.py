@@ -31,9 +31,10 @@ class LineCutter:
         return self.prefix + _last_state(self._partial) if b"\r" in self._partial else None
 
     def finish(self) -> bytes:
-        """Return the unfinished last line, if there is one, as a line."""
+        """Return the unfinished last line, if there is one, as a line; a progress bar that was wiped out is none."""
         rest, self._partial = self._partial, b""
-        return self._prefixed(rest) if rest else b""
+        is_wiped = b"\r" in rest and not _last_state(rest).strip()
+        return self._prefixed(rest) if rest and not is_wiped else b""
 
     def _keep(self, rest: bytes) -> bytes:
         """Hold an unfinished line back up to the bound; of a progress bar only its last state."""
@@ -45,16 +46,25 @@ class LineCutter:
         return self._prefixed(partial[:end]) if end else b""
 
     def _prefixed(self, text: bytes) -> bytes:
-        lines = text.split(b"\n") if b"\r" in text or len(text) > MAX_LINE_BYTES else None
-        if lines is None:
+        if b"\r" not in text and not _has_long_line(text):
             return self.prefix + text.replace(b"\n", b"\n" + self.prefix) + b"\n"
-        pieces = [piece for line in lines for piece in _pieces(_last_state(line))]
+        pieces = [piece for line in text.split(b"\n") for piece in _pieces(_last_state(line))]
         return b"".join(self.prefix + piece + b"\n" for piece in pieces)
 
 
 def _last_state(line: bytes) -> bytes:
     """Return what a terminal would show of a line that was rewritten with carriage returns."""
     return line.rstrip(b"\r").rpartition(b"\r")[2]
+
+
+def _has_long_line(text: bytes) -> bool:
+    start = 0
+    while start + MAX_LINE_BYTES < len(text):
+        newline = text.rfind(b"\n", start, start + MAX_LINE_BYTES + 1)
+        if newline < 0:
+            return True
+        start = newline + 1
+    return False
 
 
 def _pieces(line: bytes) -> list[bytes]:

@@ -6,6 +6,7 @@ been signalled.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PIPE_BYTES = 1 << 18
 _BOOTSTRAP = str(Path(__file__).with_name("rank.py"))
 
 
@@ -106,8 +108,8 @@ def start_rank(
     """
     command = [sys.executable, _BOOTSTRAP, str(gate_fd), job.kind, job.target, *job.arguments]
     has_input = rank == 0 and not _is_terminal_or_closed(0)
-    out_read, out_write = os.pipe() if is_piped else (None, None)
-    err_read, err_write = os.pipe() if is_piped else (None, None)
+    out_read, out_write = _wide_pipe() if is_piped else (None, None)
+    err_read, err_write = _wide_pipe() if is_piped else (None, None)
     try:
         process = subprocess.Popen(
             command,
@@ -164,6 +166,14 @@ def group_exists(group: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _wide_pipe() -> tuple[int, int]:
+    """Return a pipe that holds a burst of output without stopping the rank, where the system grants that much."""
+    reader, writer = os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return reader, writer
 
 
 def _is_terminal_or_closed(fd: int) -> bool:

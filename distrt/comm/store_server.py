@@ -309,7 +309,8 @@ class StoreServer:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    name = host.encode() if host.isascii() else host  # bytes spare the launcher the import of encodings.idna
+    family, _, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server(address[:2], family=family, backlog=1024)
     listener.setblocking(False)
     return listener

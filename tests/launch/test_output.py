@@ -157,3 +157,9 @@ def _is_writable(fd: int) -> bool:
     import select
 
     return bool(select.select([], [fd], [], 0)[1])
+
+
+def test_a_progress_bar_that_was_wiped_out_leaves_no_line() -> None:
+    cutter = LineCutter(b"[0] ")
+    assert cutter.feed(b"\r 50%|#####     |\r 100%|##########|\r                 \r") == b""
+    assert cutter.finish() == b""
