@@ -83,6 +83,23 @@ def test_a_second_pass_over_a_freed_graph_is_refused() -> None:
         z.backward()
 
 
+MASKS = {
+    "where": lambda x: torch.where(x > 1, x, 0.0),
+    "dropout": lambda x: torch.nn.functional.dropout(x, 0.5),
+    "max_pool2d": lambda x: torch.nn.functional.max_pool2d(x.reshape(1, 1, 2), (1, 2)),
+    "max": lambda x: x.max(0)[0],
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_graph_that_kept_only_a_mask_is_freed_too(name: str) -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    z = MASKS[name](x).sum()
+    z.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        z.backward()
+
+
 @pytest.mark.parametrize("make", [lambda x: x + 3, lambda x: x * 3, lambda x: -x, lambda x: x.reshape(2, 1)])
 def test_a_graph_that_kept_nothing_runs_any_number_of_times(make: Any) -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)

@@ -303,6 +303,20 @@ row("var.correction", lambda t, a: a.var((0, 2), correction=2), THREE, covers="_
 row("std", lambda t, a: t.std(a, 1), THREE, covers="_var")
 row("amax", lambda t, a: t.amax(a, (0, 2)), [In((2, 3, 4), "apart")], dtypes=(*FLOATS, "int64"))
 row("amin", lambda t, a: t.amin(a, 1, keepdim=True), [In((2, 3, 4), "apart")], dtypes=(*FLOATS, "int64"))
+row(
+    "max.dim of ties",
+    lambda t, a: (*t.max(a, 1), *t.min(a, 0)),
+    [In((5, 8), "ties")],
+    smooth=False,
+    covers="max min",
+)
+row(
+    "argmax of ties",
+    lambda t, a: (t.argmax(a, 1), t.argmin(a)),
+    [In((5, 8), "ties")],
+    smooth=False,
+    covers="argmax",
+)
 row("amax of ties", lambda t, a: t.amax(a, 1), [In((5, 8), "ties")], smooth=False, covers="amax")
 row("amin of ties", lambda t, a: t.amin(a), [In((5, 8), "ties")], smooth=False, covers="amin")
 APART = [In((2, 3, 4), "apart"), In((), "apart"), In((4, 3, 2), "apart", "transposed")]

@@ -225,6 +225,12 @@ row(
     dtypes=HALVES,
     covers="max_pool2d_route max_pool2d_pick",
 )
+POOLS = {
+    "max_pool2d of ties": lambda t, a: t.nn.functional.max_pool2d(a, 2, 1),
+    "max_pool2d of nan": lambda t, a: t.nn.functional.max_pool2d(a / a, 2, 1),
+}
+for name, run in POOLS.items():
+    row(name, run, [In((2, 2, 5, 4), "ties")], smooth=False, order=1, covers="max_pool2d")
 NORMALISED = [(In((4, 3)), In((3,)), In((3,))), (In((2, 3, 2, 2)), In((3,)), In((3,)))]
 row(
     "batch_norm",

@@ -1,0 +1,305 @@
+"""Writes the source of an operation's call and backward functions from its definition.
+
+Called by ``core/op.py`` at an operation's first call. ``print(NAME.definition.source())`` shows the result.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distrt.core.op import Definition
+
+
+class Writer:
+    """Writes the two functions of one definition."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.op = definition
+        self.lines: list[str] = []
+
+    # -- call
+
+    def call(self) -> str:
+        """The function that users and rules call."""
+        op = self.op
+        self.lines = [f"def call({self._signature()}):"]
+        self._unwrap()
+        self._convert()
+        self._run()
+        self._wrap()
+        if op.differentiable or (op.sequence and op.sequence in op.rules):
+            self._record()
+        self._put(
+            1, f"return {'Outputs(' + ', '.join(self._results()) + ')' if op.output_names else 'result'}"
+        )
+        return "\n".join(self.lines)
+
+    def _put(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    def _signature(self) -> str:
+        parts = []
+        keyword_only = False
+        for name, parameter in self.op.parameters.items():
+            if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+                keyword_only = True
+                parts.append("*")
+            default = "" if parameter.default is parameter.empty else f"=default_{name}"
+            parts.append(name + default)
+        return ", ".join(parts)
+
+    def _arguments(self, prefix: str) -> str:
+        """The forward function's argument list, arrays by their unwrapped names."""
+        op = self.op
+        arrays = {*op.tensors, *op.steering, op.sequence}
+        parts = []
+        for name, parameter in op.parameters.items():
+            value = f"{prefix}{name}" if name in arrays else name
+            parts.append(f"{name}={value}" if parameter.kind is parameter.KEYWORD_ONLY else value)
+        return ", ".join(parts)
+
+    def _unwrap(self) -> None:
+        op = self.op
+        for name in op.tensors + op.steering:
+            self._put(1, f"t_{name} = isinstance({name}, Tensor)")
+        if op.sequence:
+            self._put(1, f"t_{op.sequence} = any([isinstance(each, Tensor) for each in {op.sequence}])")
+        flags = [f"t_{name}" for name in [*op.tensors, *op.steering, *([op.sequence] if op.sequence else [])]]
+        self._put(1, f"if not ({' or '.join(flags)}):  # on arrays: a derivative rule, or the optimizer")
+        if op.sequence:
+            self._put(2, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
+        elif op.tensors and "Scalar" not in str(op.parameters[op.tensors[0]].annotation):
+            first = op.tensors[0]
+            self._put(2, f"if {first}.__class__ is not ndarray:")
+            self._put(3, f"require_array({op.name!r}, {first!r}, {first})")
+        plain = f"forward({self._arguments('')})"
+        self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
+        for name in op.tensors + op.steering:
+            self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
+        if op.sequence:
+            self._put(1, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
+            unwrapped = f"[each._array if isinstance(each, Tensor) else each for each in {op.sequence}]"
+            self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
+
+    def _convert(self) -> None:
+        op = self.op
+        if op.dtype_rule == "keep":
+            return
+        if op.sequence:
+            self._put(1, f"a_{op.sequence} = list(convert_dtypes(*a_{op.sequence}))")
+            return
+        required = [name for name in op.tensors if "None" not in str(op.parameters[name].annotation)]
+        arrays = [f"a_{name}" for name in required]
+        joined = ", ".join(arrays)
+        assignment = f"{joined}{',' if len(arrays) == 1 else ''} = convert_dtypes({joined})"
+        if len(arrays) == 1:
+            if op.dtype_rule == "float":
+                self._put(1, f"if {arrays[0]}.dtype is not F32 and {arrays[0]}.dtype is not F64:")
+                self._put(2, assignment)
+            return
+        if len(arrays) == 2 and "Scalar" in str(op.parameters[required[1]].annotation):
+            a, b = arrays
+            ta, tb = (f"t_{name}" for name in required)
+            known = f"({a}.dtype is F32 or {a}.dtype is F64)"
+            same = f"{a}.dtype is {b}.dtype" + (f" and {known}" if op.dtype_rule == "float" else "")
+            weak = f"{ta} and {known} and ({b}.__class__ is float or {b}.__class__ is int)"
+            self._put(1, f"if not ({same} if {ta} and {tb} else {weak}):")
+            self._put(2, assignment)
+            return
+        optional = [name for name in op.tensors if name not in required]
+        self._put(
+            1,
+            f"if {' or '.join(f'{arrays[0]}.dtype is not {other}.dtype' for other in arrays[1:]) or 'False'}:",
+        )
+        self._put(2, assignment)
+        for name in optional:
+            self._put(1, f"if {name} is not None and a_{name}.dtype is not {arrays[0]}.dtype:")
+            self._put(2, f"{arrays[0]}, a_{name} = convert_dtypes({arrays[0]}, a_{name})")
+
+    def _results(self) -> list[str]:
+        return [f"result_{name}" for name in self.op.output_names] or ["result"]
+
+    def _outs(self) -> list[str]:
+        return [f"out_{name}" for name in self.op.output_names] or ["out"]
+
+    def _run(self) -> None:
+        op = self.op
+        targets = ", ".join(self._outs() + [f"aux_{name}" for name in op.aux])
+        self._put(1, "try:")
+        self._put(2, f"{targets} = forward({self._arguments('a_')})")
+        self._put(1, "except FAULTS as fault:")
+        shown = ", ".join(
+            f"a_{n}" if n in (*op.tensors, *op.steering, op.sequence) else n for n in op.parameters
+        )
+        self._put(2, f"raise explain(fault, {op.name!r}, ({shown},)) from fault")
+        for out in self._outs():
+            self._put(1, f"if {out}.__class__ is not ndarray:")
+            self._put(2, f"{out} = asarray({out})  # NumPy returns scalars for 0-d results")
+
+    def _wrap(self) -> None:
+        op = self.op
+        for result, out in zip(self._results(), self._outs(), strict=True):
+            self._put(1, f"{result} = new(Tensor)")
+            self._put(1, f"{result}._array = {out}")
+            if op.view:
+                first = op.tensors[0]
+                self._put(1, f"{result}._counter = {first}._counter")
+                self._put(1, f"{result}._base = {first} if {first}._base is None else {first}._base")
+            else:
+                self._put(1, f"{result}._counter = [0]")
+
+    # -- recording
+
+    def _record(self) -> None:
+        op = self.op
+        self._put(1, "if modes.grad:")
+        if op.sequence:
+            each = f"each in {op.sequence}"
+            self._put(2, f"edges = tuple([each._edge if isinstance(each, Tensor) else None for {each}])")
+            self._put(2, "if any(edges):")
+            shapes = f"tuple([(each.shape, each.dtype) for each in given_{op.sequence}])"
+            self._node(3, "edges", shapes, set())
+            return
+        names = op.differentiable
+        for name in names:
+            self._put(2, f"e_{name} = {name}._edge if t_{name} else None")
+        wanted = " or ".join(f"e_{name} is not None" for name in names)
+        outs = self._outs()[0]
+        cast = op.name in ("to_dtype",)
+        self._put(2, f"if {f'({wanted}) and {outs}.dtype in FLOATING' if cast else wanted}:")
+        if op.joint_rule or len(names) > 2:
+            self._branch(3, set(), names)
+        elif len(names) == 1:
+            self._branch(3, set(names), names)
+        else:
+            first, second = names
+            self._put(3, f"if e_{second} is None:")
+            self._branch(4, {first}, names)
+            self._put(3, f"elif e_{first} is None:")
+            self._branch(4, {second}, names)
+            self._put(3, "else:")
+            self._branch(4, {first, second}, names)
+
+    def _branch(self, depth: int, certain: set[str], names: list[str]) -> None:
+        edges = "".join(f"e_{name}, " for name in names)
+        metas = []
+        for name in names:
+            meta = f"({name}._array.shape, {name}._array.dtype)"
+            if name in certain:
+                metas.append(meta)
+            elif certain:
+                metas.append("None")
+            else:
+                metas.append(f"({meta} if e_{name} is not None else None)")
+        self._node(depth, f"({edges})", f"({', '.join(metas)},)", certain)
+
+    def _node(self, depth: int, edges: str, metas: str, certain: set[str]) -> None:
+        saved, counters, stamp = self._saved(certain)
+        self._put(depth, "node = new(Node)")
+        self._put(depth, "node.definition = definition")
+        self._put(depth, f"node.edges = {edges}")
+        self._put(depth, f"node.metas = {metas}")
+        self._put(depth, f"node.saved = {saved}")
+        self._put(depth, f"node.counters = {counters}")
+        self._put(depth, f"node.stamp = {stamp}")
+        self._put(depth, "node.hooks = None")
+        self._put(depth, "node.sequence = next_sequence()")
+        for number, (result, out) in enumerate(zip(self._results(), self._outs(), strict=True)):
+            if len(self._outs()) > 1:
+                self._put(depth, f"if {out}.dtype in FLOATING:")
+                self._put(depth + 1, f"{result}._edge = (node, {number})")
+            else:
+                self._put(depth, f"{result}._edge = (node, {number})")
+
+    def _saved(self, certain: set[str]) -> tuple[str, str, str]:
+        """The kept values, their version counters and the sum of these, for the inputs that need a gradient."""
+        op = self.op
+        used = set(op.kept)
+        if certain and not op.joint_rule:
+            used = {name for wanted in certain for name in _rule_parameters(op.rules[wanted])}
+        saved: list[str] = []
+        sure: list[str] = []
+        unsure: list[str] = []
+        for name in op.kept:
+            if name not in used:
+                saved.append("None")
+            elif name in op.tensors:
+                saved.append(f"a_{name}")
+                (sure if name in certain else unsure).append(name)
+            elif name in op.steering or name == op.sequence:
+                saved.append(f"a_{name}")
+            elif name.endswith("_meta") and name[:-5] == op.sequence:
+                saved.append(f"[Meta(each.shape, each.dtype) for each in a_{op.sequence}]")
+            elif name.endswith("_meta"):
+                saved.append(f"Meta(a_{name[:-5]}.shape, a_{name[:-5]}.dtype)")
+            elif name == "out" or name in op.output_names:
+                saved.append("out" if name == "out" else f"out_{name}")
+                sure.append(self._results()[0] if name == "out" else f"result_{name}")
+            elif name in op.aux:
+                saved.append(f"aux_{name}")
+            elif name in op.parameters:
+                saved.append(name)
+            else:
+                raise TypeError(
+                    f"{op.name}: a rule asks for {name!r}, which is neither an input, an output nor aux"
+                )
+        counters = "(" + "".join(f"{name}._counter, " for name in sure) + ")"
+        counters += "".join(f" + (({name}._counter,) if t_{name} else ())" for name in unsure)
+        parts = [f"{name}._counter[0]" for name in sure]
+        parts += [f"({name}._counter[0] if t_{name} else 0)" for name in unsure]
+        return f"({''.join(f'{value}, ' for value in saved)})", counters, " + ".join(parts) or "0"
+
+    # -- backward
+
+    def backward(self) -> str:
+        """The function that the engine calls: kept values and gradients in, one gradient per edge out."""
+        op = self.op
+        gradients = [f"g_{name}" for name in op.output_names] or ["g"]
+        lines = [f"def backward(edges, saved, {', '.join(gradients)}, into):"]
+        if op.kept:
+            lines.append(f"    {', '.join(f'k_{name}' for name in op.kept)}, = saved")
+        if op.joint_rule:
+            lines.append("    needs = tuple([edge is not None for edge in edges])")
+            lines.append(f"    return joint_rule({self._rule_arguments(op.joint_rule)})")
+        elif op.sequence:
+            rule = op.rules.get(op.sequence)
+            lines.append(
+                f"    return rule_{op.sequence}({self._rule_arguments(rule)})" if rule else "    return ()"
+            )
+        else:
+            results = [
+                f"rule_{name}({self._rule_arguments(op.rules[name])}) if edges[{number}] is not None else None, "
+                for number, name in enumerate(op.differentiable)
+            ]
+            lines.append(f"    return ({''.join(results)})")
+        return "\n".join(lines)
+
+    def _rule_arguments(self, rule: Callable[..., Any]) -> str:
+        op = self.op
+        return ", ".join(
+            name if _is_gradient_name(op, name) or name in _ENGINE_SUPPLIED else f"k_{name}"
+            for name in _rule_parameters(rule)
+        )
+
+
+def _rule_parameters(rule: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(rule).parameters)
+
+
+_ENGINE_SUPPLIED = ("needs", "into")
+
+
+def _is_gradient_name(definition: Definition, name: str) -> bool:
+    return name == "g" or (name.startswith("g_") and name[2:] in definition.output_names)
+
+
+def kept_names(definition: Definition) -> list[str]:
+    """What the rules ask for besides the gradients: what a node must keep."""
+    rules = [definition.joint_rule] if definition.joint_rule else list(definition.rules.values())
+    names = dict.fromkeys(name for rule in rules for name in _rule_parameters(rule))
+    return [
+        name for name in names if not _is_gradient_name(definition, name) and name not in _ENGINE_SUPPLIED
+    ]
