@@ -38,6 +38,7 @@ def write_test(directory: Path, text: str, name: str = "test_it.py") -> None:
     (directory / "tests" / name).write_text(text)
 
 
+@pytest.mark.alone  # other tests check that /dev/shm stays as it was
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
 def test_run_that_leaves_a_shared_segment_fails_and_names_it(tmp_path: Path) -> None:
     segment = Path("/dev/shm") / f"distrt-leak-{uuid.uuid4().hex}"
