@@ -1,4 +1,4 @@
-"""Sleeping until a word of shared memory changes: Linux futexes through ctypes, and how many cores may spin.
+"""Sleeping until a word of shared memory changes: Linux futexes through ctypes.
 
 A futex word is a 4-byte aligned integer in memory that several processes map.
 """
@@ -9,11 +9,10 @@ import ctypes
 import errno
 import os
 import platform
-from pathlib import Path
 
 from distrt.core.errors import DistributedError
 
-__all__ = ["usable_cores", "wait", "wake"]
+__all__ = ["wait", "wake"]
 
 _SYSCALL_NUMBER = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390x": 238}
 _WAIT, _WAKE = 0, 1  # without FUTEX_PRIVATE_FLAG: the word is shared between processes
@@ -41,16 +40,6 @@ def wait(address: int, expected: int, timeout_s: float) -> None:
 def wake(address: int) -> None:
     """Wake everybody who sleeps on the word at ``address``."""
     _syscall(_checked_number(), ctypes.c_void_p(address), _WAKE, _EVERYBODY, None, None, 0)
-
-
-def usable_cores() -> int:
-    """The cores that this process may keep busy: its affinity mask, bounded by a container's CPU quota."""
-    cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def _checked_number() -> int:

@@ -1,4 +1,4 @@
-"""How the ranks of one machine wait for one another: numbers in shared memory, short spins, bounded sleeps.
+"""How the ranks of one machine wait for one another: numbers in shared memory, a short look-out, bounded sleeps.
 
 A meeting is one row of numbers, one per rank: "I have come to meeting n". Each rank writes only its own number,
 so nothing here needs an atomic read-modify-write, and a rank that is killed leaves nothing locked.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import time
 from collections.abc import Callable
 
@@ -26,7 +27,7 @@ __all__ = ["MAX_RANKS", "Control", "Label", "MeetingRoom"]
 MAX_RANKS = 254  # a sleeper says on whom it waits in one byte
 
 _LINE = 64
-_SPIN_S = 100e-6  # about what falling asleep and being woken costs
+_LOOK_S = 100e-6  # about what falling asleep and being woken costs
 _SLICE_S = 0.05  # the longest sleep: bounds how late a death is seen, and what a lost wake-up costs
 _BUSY_SLICE_S = 0.001  # while other operations are outstanding, which this rank may have to move on
 
@@ -87,8 +88,6 @@ class MeetingRoom:
         self._move_on = move_on
         self._bell = 0
         self._as_sleeper = rank + 1
-        # With fewer cores than ranks, spinning takes the core from the rank that is waited for.
-        self._spin_s = _SPIN_S if len(peers) <= futex.usable_cores() else 0.0
 
     def post(self, words: memoryview, tick: int) -> None:
         """Say that this rank has come to meeting ``tick`` of ``words``."""
@@ -107,11 +106,13 @@ class MeetingRoom:
         """
         if min(words.tolist()) >= tick:
             return
-        if self._spin_s:
-            spin_until = time.perf_counter() + self._spin_s
-            while time.perf_counter() < spin_until:
-                if min(words.tolist()) >= tick:
-                    return
+        look_until = time.perf_counter() + _LOOK_S
+        while time.perf_counter() < look_until:
+            # Yielding gives the core to the rank that is waited for, if it needs this one. Without it, 2 ranks that
+            # share a core take 125 us for 1 KB instead of 9, and 4 ranks on 2 cores 390 us instead of 42.
+            os.sched_yield()
+            if min(words.tolist()) >= tick:
+                return
         self._sleep(words, tick, timeout_s, label)
 
     def leave(self) -> None:
