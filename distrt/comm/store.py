@@ -16,7 +16,7 @@ from distrt.comm.environment import Environment
 from distrt.comm.store_server import StoreServer
 from distrt.core.errors import AuthenticationError, RendezvousError
 
-__all__ = ["Store", "connect_store"]
+__all__ = ["Store", "StoreServer", "connect_store"]
 
 _ANSWER_GRACE_S = 5.0  # how much later than its own time-out a live server may answer
 
