@@ -27,6 +27,7 @@ class RankRun:
     stderr: str
     duration_s: float
     run_dir: Path | None
+    ended_at: float  # time.monotonic(), which all processes of a machine share
 
     def lines(self, rank: int) -> list[str]:
         """Return what one rank of several wrote to stdout, without the prefix."""
@@ -55,8 +56,11 @@ class Job:
             self.kill()
             stdout, stderr = self.process.communicate()
             pytest.fail(f"the job did not end within {timeout_s} s\n{_text(stdout)}\n{_text(stderr)}")
-        duration_s = time.monotonic() - self.started_at
-        run = RankRun(self.process.returncode, _text(stdout), _text(stderr), duration_s, self.run_dir())
+        ended_at = time.monotonic()
+        duration_s = ended_at - self.started_at
+        run = RankRun(
+            self.process.returncode, _text(stdout), _text(stderr), duration_s, self.run_dir(), ended_at
+        )
         self.assert_nothing_left(wait_s=0.0, context=str(run))
         return run
 
