@@ -52,10 +52,16 @@ class Bucket:
         return self.missing == 0
 
     def fill_missing(self) -> list[int]:
-        """Zeroes the slots of parameters without a gradient; returns their positions."""
+        """Completes the slots of parameters that this pass did not reach; returns their positions.
+
+        What such a parameter has accumulated before counts; one without a gradient counts as zero.
+        """
         unused = [position for position, ready in enumerate(self.is_ready) if not ready]
         for position in unused:
-            self.slots[position][...] = 0
+            if self.parameters[position].grad is None:
+                self.slots[position][...] = 0
+            else:
+                self.mark_ready(position)
         return unused
 
     def launch(self) -> None:
@@ -66,6 +72,7 @@ class Bucket:
         """Waits until the averages are in the slots."""
         if self.work is not None:
             self.work.wait()
+            self.work = None
             for parameter in self.parameters:
                 if parameter.grad is not None:
                     parameter.grad._counter[0] += 1

@@ -15,7 +15,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group
 from distrt.core.autograd.engine import queue_callback
-from distrt.core.errors import AutogradError
+from distrt.core.errors import AutogradError, DtypeError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.module import Module
@@ -40,7 +40,8 @@ class DistributedDataParallel(Module):
     Args:
         module: the model.
         device_ids, output_device, dim: accepted for PyTorch's sake; the model stays where it is.
-        broadcast_buffers: give every rank rank 0's buffers before each forward pass in training.
+        broadcast_buffers: give every rank rank 0's buffers before a forward pass that follows a synchronised one, as
+            PyTorch does; so the first evaluation after training sees the same buffers on all ranks.
         init_sync: compare and broadcast at construction.
         process_group: the ranks; all of the world when not given.
         bucket_cap_mb: size of a bucket in MiB. Default: 25, and 1 for the first.
@@ -69,6 +70,9 @@ class DistributedDataParallel(Module):
         self.broadcast_buffers = broadcast_buffers
         self.find_unused_parameters = find_unused_parameters
         self.require_backward_grad_sync = True
+        self.require_forward_param_sync = (
+            True  # PyTorch's name: whether the next forward pass broadcasts buffers
+        )
         if bucket_cap_mb is not None and bucket_cap_mb <= 0:
             raise ValueError(f"bucket_cap_mb must be positive, got {bucket_cap_mb}")
         self._names = {id(p): name for name, p in module.named_parameters() if p.requires_grad}
@@ -103,12 +107,30 @@ class DistributedDataParallel(Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the model. Its next backward pass averages gradients, unless inside ``no_sync()``."""
+        self._require_dtypes()
         if modes.grad:
             self._is_armed = self.require_backward_grad_sync
-            self._is_running = False  # a pass that an exception ended is over, too
-            if self._is_armed and self.broadcast_buffers and self.training:
-                self._buffers_from_rank_0().run()
+            if self._is_running:
+                self._abandon_pass()
+        if self.require_forward_param_sync and self.broadcast_buffers:
+            self._buffers_from_rank_0().run()
+        self.require_forward_param_sync = modes.grad and self.require_backward_grad_sync
         return self.module(*args, **kwargs)
+
+    def _abandon_pass(self) -> None:
+        """Ends a backward pass that an exception broke off: what was launched may still write into the slots."""
+        self._is_running = False
+        for bucket in self._buckets:
+            bucket.wait()
+
+    def _require_dtypes(self) -> None:
+        for bucket in self._buckets:
+            dtype = bucket.parameters[0]._array.dtype
+            if dtype != bucket.buffer.dtype:
+                raise DtypeError(
+                    f"the model was {bucket.buffer.dtype} when it was wrapped and is {dtype} now: convert it first "
+                    "(.double(), .half(), .to(dtype)), then wrap it in DistributedDataParallel"
+                )
 
     def _buffers_from_rank_0(self) -> BufferBroadcast:
         if self._buffer_broadcast is None:
@@ -146,9 +168,10 @@ class DistributedDataParallel(Module):
     def _finish(self) -> None:
         """At the end of the pass: waits for what was launched, after dealing with parameters that got no gradient."""
         self._is_running = False
+        self._is_armed = False  # until the next forward pass: a backward pass around the wrapper stays local
         unused = [(bucket, bucket.fill_missing()) for bucket in self._buckets[self._next_bucket :]]
         if not self.find_unused_parameters and any(positions for _, positions in unused):
-            self._is_armed = False
+            self._abandon_pass()
             names = [self._names[id(bucket.parameters[n])] for bucket, positions in unused for n in positions]
             raise AutogradError(
                 f"rank {self.process_group.rank}: these parameters got no gradient in this backward pass: "

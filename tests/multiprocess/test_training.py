@@ -196,3 +196,29 @@ def test_the_digits_example_learns_and_writes_its_files(
     assert (output / "curves.png").read_bytes().startswith(b"\x89PNG")
     with np.load(output / "best.npz", allow_pickle=False) as best:
         assert "0.weight" in best.files
+
+
+BROKEN_PASS = """
+import distrt as torch
+import distrt.distributed as dist
+from distrt import nn
+from distrt.nn.parallel import DistributedDataParallel
+
+dist.init_process_group()
+model = DistributedDataParallel(nn.Sequential(nn.Linear(300, 300), nn.Linear(300, 300)), bucket_cap_mb=0.1)
+handle = model.module[0].weight.register_hook(lambda gradient: 1 / 0)
+try:
+    model(torch.full((1, 300), 1000.0)).sum().backward()
+except ZeroDivisionError:
+    handle.remove()
+model.zero_grad()
+model(torch.full((1, 300), float(dist.get_rank()))).sum().backward()
+print(model.module[1].bias.grad.sum().item(), model.module[1].weight.grad.abs().max().item() < 10)
+dist.destroy_process_group()
+"""
+
+
+def test_what_a_broken_pass_has_launched_does_not_reach_the_next(run_ranks: RunRanks) -> None:
+    run = run_ranks(BROKEN_PASS, 2)
+    assert run.exit_code == 0, run
+    assert run.lines(0) == run.lines(1) == ["300.0 True"], run

@@ -172,7 +172,7 @@ def test_models_that_differ_are_refused_on_every_rank(wrapper, odd_one, expected
     assert run_local(run, 2) == [True, True]
 
 
-def test_buffers_follow_rank_0_in_training():
+def test_buffers_follow_rank_0_until_the_first_evaluation():
     def run(group):
         model = DistributedDataParallel(nn.BatchNorm1d(1), process_group=group)
         at_start = []
@@ -181,12 +181,15 @@ def test_buffers_follow_rank_0_in_training():
         )
         for _ in range(2):
             model(torch.tensor([[0.0], [1.0]]) + group.rank * 10)
-        return at_start, model.module.running_mean.item()
+        own = model.module.running_mean.item()
+        with torch.no_grad():
+            model.eval()(torch.tensor([[0.0], [1.0]]))
+        return at_start, own
 
-    (starts_0, end_0), (starts_1, end_1) = run_local(run, 2)
-    np.testing.assert_allclose(starts_0, [0.0, 0.05], atol=1e-7)
+    (starts_0, own_0), (starts_1, own_1) = run_local(run, 2)
+    np.testing.assert_allclose(starts_0, [0.0, 0.05, 0.095], atol=1e-6)
     assert starts_1 == starts_0
-    assert end_1 > end_0 + 0.9  # between the broadcasts each rank's own batch moves its copy
+    assert own_1 > own_0 + 0.9  # between the broadcasts each rank's own batch moves its copy
 
 
 def test_two_wrapped_modules_in_one_program_keep_apart():
@@ -240,3 +243,82 @@ def test_a_pass_that_an_exception_ended_does_not_spoil_the_next():
     for mine, theirs, parameter in zip(first, second, alone.parameters(), strict=True):
         assert np.array_equal(mine, theirs)
         np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)
+
+
+def test_what_a_broken_pass_has_launched_does_not_reach_the_next():
+    """The last layer's bucket is on its way when the first layer's hook raises."""
+
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group, bucket_cap_mb=1e-5)
+        big = torch.full((2, 6), 100.0 + group.rank, dtype=torch.float64)
+        handle = model.module[0].weight.register_hook(lambda gradient: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model(big).sum().backward()
+        handle.remove()
+        model.zero_grad()
+        model(torch.full((2, 6), 1.0 + group.rank, dtype=torch.float64)).sum().backward()
+        return [p.grad.numpy().copy() for p in model.parameters()]
+
+    together = run_local(run, 2)[0]
+    alone = make("mlp")
+    (
+        sum(alone(torch.full((2, 6), 1.0 + rank, dtype=torch.float64)).sum() for rank in range(2)) / 2
+    ).backward()
+    for mine, parameter in zip(together, alone.parameters(), strict=True):
+        np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)
+
+
+def test_what_an_unused_parameter_has_accumulated_is_kept():
+    def run(group):
+        model = DistributedDataParallel(_SometimesUnused(), process_group=group, find_unused_parameters=True)
+        with model.no_sync():
+            model(torch.ones(1, 2), True).sum().backward()
+        model(torch.ones(1, 2), False).sum().backward()
+        return model.module.rarely.weight.grad.numpy().copy()
+
+    for gradient in run_local(run, 2):
+        np.testing.assert_array_equal(gradient, np.ones((2, 2)))
+
+
+def test_a_backward_pass_around_the_wrapper_stays_local():
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        inputs = torch.ones(2, 6, dtype=torch.float64)
+        model(inputs).sum().backward()
+        model.zero_grad()
+        if group.rank == 0:
+            model.module(inputs).sum().backward()
+        group.barrier()
+        return model.module[0].weight.grad is not None
+
+    assert run_local(run, 2, timeout_s=10) == [True, False]
+
+
+def test_freezing_and_unfreezing_keeps_a_parameter_in_its_bucket():
+    def run(group):
+        model = DistributedDataParallel(nn.Linear(1, 1, bias=False), process_group=group)
+        model.module.weight.requires_grad_(False)
+        model.module.weight.requires_grad_(True)
+        model(torch.full((1, 1), float(group.rank))).sum().backward()
+        return model.module.weight.grad.item()
+
+    assert run_local(run, 2) == [0.5, 0.5]
+
+
+def test_backward_with_inputs_averages_too():
+    def run(group):
+        model = DistributedDataParallel(nn.Linear(1, 1, bias=False), process_group=group)
+        model(torch.full((1, 1), float(group.rank))).sum().backward(inputs=[model.module.weight])
+        return model.module.weight.grad.item()
+
+    assert run_local(run, 2) == [0.5, 0.5]
+
+
+def test_converting_a_wrapped_model_is_refused_with_the_order_to_use():
+    def run(group):
+        model = DistributedDataParallel(nn.Linear(1, 1), process_group=group)
+        with pytest.raises(RuntimeError, match="convert it first"):
+            model.double()(torch.ones(1, 1, dtype=torch.float64))
+        return True
+
+    assert run_local(run, 2) == [True, True]
