@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -12,7 +13,7 @@ from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.dims import sizes_of
-from distrt.core.promotion import convert
+from distrt.core.promotion import convert, promote_types
 from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
 
@@ -31,11 +32,9 @@ def _array_of(data: Any) -> Any:
         array = np.array(data, order="C")
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     if isinstance(data, list | tuple) and any(isinstance(each, Tensor | np.ndarray) for each in data):
-        data = [
-            each.tolist() if isinstance(each, Tensor) and each.ndim == 0 else np.asarray(each)
-            for each in data
-        ]
-        return np.array(data)
+        arrays = [each._array if isinstance(each, Tensor) else _array_of(each) for each in data]
+        dtype = functools.reduce(promote_types, [array.dtype for array in arrays])
+        return np.array(arrays, dtype)
     try:
         array = np.array(data)
     except ValueError as fault:

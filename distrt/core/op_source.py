@@ -229,7 +229,10 @@ class Writer:
             elif name in op.tensors:
                 saved.append(f"a_{name}")
                 (sure if name in certain else unsure).append(name)
-            elif name in op.steering or name == op.sequence:
+            elif name in op.steering:
+                saved.append(f"a_{name}")
+                unsure.append(name)
+            elif name == op.sequence:
                 saved.append(f"a_{name}")
             elif name.endswith("_meta") and name[:-5] == op.sequence:
                 saved.append(f"[Meta(each.shape, each.dtype) for each in a_{op.sequence}]")

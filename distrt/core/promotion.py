@@ -27,7 +27,7 @@ def result_dtype(*values: Any) -> np.dtype[Any]:
     for value in values:
         rank, found = _rank(value)
         known = ranks[rank]
-        ranks[rank] = found if known is None else _same_rank(known, found)
+        ranks[rank] = found if known is None else promote_types(known, found)
     result: np.dtype[Any] | None = None
     for lower in ranks:
         if lower is not None:
@@ -51,7 +51,8 @@ def _rank(value: Any) -> tuple[int, np.dtype[Any]]:
 
 
 @functools.cache
-def _same_rank(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    """What two tensors of the same rank compute in."""
     if a == b:
         return a
     ca, cb = dt.category_of(a), dt.category_of(b)

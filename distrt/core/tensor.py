@@ -29,6 +29,7 @@ class Tensor:
 
     # Defaults live on the class, so that making a tensor sets two attributes only.
     _edge: Edge | None = None  # what made it: a leaf that requires grad has its accumulator here
+    _leaf_edge: Edge | None = None  # its accumulator, kept while the leaf is frozen
     _base: Tensor | None = None  # the tensor that this one is a view of
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
@@ -149,7 +150,9 @@ class Tensor:
                 f"only Tensors of floating point and complex dtype can require gradients; this one is {self.dtype}"
             )
         if requires_grad and self._edge is None:
-            self._edge = (AccumulateGrad(self), 0)
+            if self._leaf_edge is None:
+                self._leaf_edge = (AccumulateGrad(self), 0)
+            self._edge = self._leaf_edge  # the same one after a freeze: its hooks are kept
         elif not requires_grad:
             self._edge = None
         return self
@@ -223,12 +226,10 @@ class Tensor:
         if inputs is None:
             engine.run_backward([self._edge], [started], keep, create_graph)  # type: ignore[list-item]
             return
-        leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        edges: list[Any] = [leaf._edge for leaf in leaves]
-        found = engine.run_backward([self._edge], [started], keep, create_graph, captured=edges)  # type: ignore[list-item]
-        for edge, gradient_found in zip(edges, found, strict=True):
-            if gradient_found is not None:
-                engine.accumulate(edge[0], gradient_found)
+        wanted = {id(each): each for each in ([inputs] if isinstance(inputs, Tensor) else inputs)}
+        if not wanted:
+            raise AutogradError("`inputs` argument to `backward()` cannot be empty.")
+        engine.backward_to(self, started, list(wanted.values()), keep, create_graph)
 
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""

@@ -420,6 +420,12 @@ class Module:
             )
         for name, tensor in live.items():
             given = state_dict.get(name)
+            if given is not None and not isinstance(given, Tensor):
+                problems.append(
+                    f'While copying the parameter named "{name}", expected torch.Tensor or Tensor-like object from '
+                    f"checkpoint but received {type(given)}"
+                )
+                continue
             if given is not None and tuple(given.shape) != tuple(tensor.shape):
                 problems.append(
                     f"size mismatch for {name}: copying a param with shape torch.Size({list(given.shape)}) from "
@@ -433,14 +439,10 @@ class Module:
         with no_grad():
             for name, tensor in live.items():
                 if name in state_dict:
-                    self._load_one(name, tensor, state_dict[name], assign)
+                    self._load_one(tensor, state_dict[name], assign)
         return IncompatibleKeys(missing, unexpected)
 
-    def _load_one(self, name: str, tensor: Tensor, given: Tensor, assign: bool) -> None:
-        if not isinstance(given, Tensor):
-            raise TypeError(
-                f"While copying the parameter named {name!r}, expected a Tensor but received {type(given).__name__}"
-            )
+    def _load_one(self, tensor: Tensor, given: Tensor, assign: bool) -> None:
         if assign:
             tensor._array = given._array
         else:

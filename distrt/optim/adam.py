@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
-from distrt.optim.optimizer import Optimizer, blocks, in_row_major_order, refuse, require_not_negative
+from distrt.optim.optimizer import Optimizer, blocks, refuse, require_not_negative
 
 
 class Adam(Optimizer):
@@ -62,7 +62,7 @@ class Adam(Optimizer):
 
     def update(self, param: Tensor, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One block of the parameter at a time, so that every operand stays in the cache."""
-        values, grad = in_row_major_order(param, grad)
+        values = param._array
         names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
         if not state:
             state["step"] = wrap(np.zeros((), np.float32))

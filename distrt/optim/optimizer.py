@@ -99,12 +99,25 @@ class Optimizer:
             for group in self.param_groups:
                 for param in group["params"]:
                     if param.grad is not None:
-                        self.update(param, param.grad._array, self.state[param], group)
+                        self._update_in_order(param, param.grad._array, group)
                         param._counter[0] += 1
         return loss
 
+    def _update_in_order(self, param: Tensor, grad: Array, group: dict[str, Any]) -> None:
+        """Calls ``update`` with memory in row-major order; a parameter of other strides gets its values back."""
+        state = self.state[param]
+        if param._array.flags.c_contiguous:
+            self.update(param, np.ascontiguousarray(grad), state, group)
+            return
+        ordered = wrap(np.ascontiguousarray(param._array))
+        self.update(ordered, np.ascontiguousarray(grad), state, group)
+        param._array[...] = ordered._array
+
     def update(self, param: Tensor, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Changes ``param`` in place by its gradient; ``state`` is the parameter's own, empty at first."""
+        """Changes ``param`` in place by its gradient; ``state`` is the parameter's own, empty at first.
+
+        Both arrays are in row-major order, so that flat pieces of them line up.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define update()")
 
     # -- state, in PyTorch's layout: parameters are numbers in order of the groups
@@ -207,10 +220,3 @@ def blocks(*arrays: Array) -> Any:
         return
     for start in range(0, size, BLOCK):
         yield [array[start : start + BLOCK] for array in flat]
-
-
-def in_row_major_order(param: Tensor, grad: Array) -> tuple[Array, Array]:
-    """The parameter's and the gradient's memory, such that flat pieces of both line up."""
-    if not param._array.flags.c_contiguous:
-        param._array = np.ascontiguousarray(param._array)
-    return param._array, np.ascontiguousarray(grad)

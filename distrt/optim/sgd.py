@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
-from distrt.optim.optimizer import Optimizer, blocks, in_row_major_order, refuse, require_not_negative
+from distrt.optim.optimizer import Optimizer, blocks, refuse, require_not_negative
 
 
 class SGD(Optimizer):
@@ -56,7 +56,7 @@ class SGD(Optimizer):
 
     def update(self, param: Tensor, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """One block of the parameter at a time, so that every operand stays in the cache."""
-        values, grad = in_row_major_order(param, grad)
+        values = param._array
         momentum, lr = group["momentum"], float(group["lr"])
         first = momentum and state.get("momentum_buffer") is None
         if first:

@@ -30,6 +30,7 @@ def run_backward(
     keep_graph: bool,
     create_graph: bool,
     captured: list[Edge] | None = None,
+    deliver: Callable[[list[Any]], None] | None = None,
 ) -> list[Any]:
     """Runs every node reachable from ``roots`` once.
 
@@ -39,6 +40,7 @@ def run_backward(
         keep_graph: keep what the nodes saved, so that they can be run again.
         create_graph: run the rules on tensors, so that the gradients can themselves be differentiated.
         captured: edges whose gradients are returned (in this order) instead of being added to leaves.
+        deliver: called with these gradients while the pass still counts as running.
 
     Returns:
         The gradients of ``captured``; None where nothing arrived.
@@ -49,12 +51,40 @@ def run_backward(
     _running.passes.append(current)
     try:
         found = current.run(roots, gradients)
+        if deliver is not None:
+            deliver(found)
         for callback in current.callbacks:
             callback()
         return found
     finally:
         _running.passes.pop()
         modes.grad = outer
+
+
+def backward_to(
+    root: Tensor, gradient: Any, inputs: list[Tensor], keep_graph: bool, create_graph: bool
+) -> None:
+    """Adds the gradients of ``root`` to ``.grad`` of the ``inputs`` alone, leaves or not."""
+    edges: list[Any] = [each._edge for each in inputs]
+    if None in edges:
+        raise AutogradError("One of the differentiated Tensors does not require grad")
+
+    def deliver(found: list[Any]) -> None:
+        for tensor, edge, arrived in zip(inputs, edges, found, strict=True):
+            if arrived is None:
+                continue
+            if type(edge[0]) is AccumulateGrad:
+                accumulate(edge[0], arrived)
+            else:
+                _accumulate_tensor(tensor, _as_tensor(arrived))
+
+    run_backward([root._edge], [gradient], keep_graph, create_graph, captured=edges, deliver=deliver)  # type: ignore[list-item]
+
+
+def _as_tensor(gradient: Any) -> Tensor:
+    from distrt.core.tensor import Tensor, wrap
+
+    return gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
 
 
 class _Running(threading.local):
@@ -370,7 +400,7 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
     from distrt.core.tensor import Tensor, wrap
 
     leaf = leaf_node.variable
-    if leaf is None:
+    if leaf is None or leaf._edge is None:  # gone, or frozen since the forward pass
         return
     if isinstance(gradient, Tensor):
         _accumulate_tensor(leaf, gradient)

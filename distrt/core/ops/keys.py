@@ -41,6 +41,13 @@ def plain_key(key: Any) -> Any:
     return key
 
 
+def own_key(key: Any) -> Any:
+    """The key with copies of its arrays: backward uses it again, and its owner may change it until then."""
+    if isinstance(key, tuple):
+        return tuple(own_key(each) for each in key)
+    return key.copy() if isinstance(key, np.ndarray) else key
+
+
 def is_view_key(key: Any) -> bool:
     """True where the key selects by steps only, so that the result is a view."""
     return all(

@@ -11,7 +11,7 @@ from distrt.core.arrays import Array, Scalar, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
-from distrt.core.ops.keys import as_tuple, check_key, is_view_key, plain_key
+from distrt.core.ops.keys import as_tuple, check_key, is_view_key, own_key, plain_key
 from distrt.core.tensor import Tensor
 
 
@@ -304,7 +304,9 @@ def index(input: Any, key: Any) -> Any:
     """``input[key]``: a view for integers, slices, None and Ellipsis; a copy for lists, masks and index tensors."""
     key = plain_key(key)
     check_key(key, input.shape)
-    return _index_view(input, key) if is_view_key(key) else _index_copy(input, key)
+    if is_view_key(key):
+        return _index_view(input, key)
+    return _index_copy(input, own_key(key) if getattr(input, "requires_grad", False) else key)
 
 
 @op()
