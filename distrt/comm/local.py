@@ -18,7 +18,10 @@ from distrt.comm.process_group import ProcessGroup, Work, name_ranks
 from distrt.comm.reduction import Array, Reduction
 from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed
 
-__all__ = ["LocalGroup", "run_local"]
+__all__ = ["LocalGroup", "is_local_rank", "run_local"]
+
+#: True in the threads of `run_local`, each of which may have a default group of its own.
+is_local_rank: contextvars.ContextVar[bool] = contextvars.ContextVar("is_local_rank", default=False)
 
 T = TypeVar("T")
 
@@ -34,6 +37,7 @@ def run_local(fn: Callable[[ProcessGroup], T], world_size: int, timeout_s: float
 
     def run(rank: int) -> None:
         group = LocalGroup(room, rank, timeout_s)
+        is_local_rank.set(True)
         try:
             results[rank] = fn(group)
         except BaseException as error:

@@ -1,6 +1,7 @@
 """The default process group: the one place that says which group a call means when it names none.
 
-It is context-local: a thread of `run_local` can have its own. Who calls: `distrt.distributed` and `parallel`.
+All threads of a process share it, but for the threads of `run_local`: each can have its own.
+Who calls: `distrt.distributed` and `parallel`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from distrt import __version__
 from distrt.comm.environment import Environment
+from distrt.comm.local import is_local_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.shm import ShmGroup, Store
 from distrt.comm.solo import SoloGroup
@@ -22,7 +24,16 @@ from distrt.core.errors import DistributedError, RendezvousError, UnsupportedErr
 
 __all__ = ["create_group", "default_group", "is_initialized", "set_default_group"]
 
-_default: contextvars.ContextVar[ProcessGroup | None] = contextvars.ContextVar("default_group", default=None)
+_of_process: list[ProcessGroup] = []  # none or one; every thread of the process sees it
+_of_local_rank: contextvars.ContextVar[ProcessGroup | None] = contextvars.ContextVar(
+    "default_group", default=None
+)
+
+
+def _current() -> ProcessGroup | None:
+    if is_local_rank.get():
+        return _of_local_rank.get()
+    return _of_process[0] if _of_process else None
 
 
 def default_group() -> ProcessGroup:
@@ -31,7 +42,7 @@ def default_group() -> ProcessGroup:
     Raises:
         DistributedError: when no group was set.
     """
-    group = _default.get()
+    group = _current()
     if group is None:
         raise DistributedError("there is no default process group: call init_process_group() first")
     return group
@@ -39,12 +50,15 @@ def default_group() -> ProcessGroup:
 
 def is_initialized() -> bool:
     """Whether there is a default group."""
-    return _default.get() is not None
+    return _current() is not None
 
 
 def set_default_group(group: ProcessGroup | None) -> None:
-    """Make ``group`` the default one of this context; None for none."""
-    _default.set(group)
+    """Make ``group`` the default one, of the process or of this thread of `run_local`; None for none."""
+    if is_local_rank.get():
+        _of_local_rank.set(group)
+    else:
+        _of_process[:] = [] if group is None else [group]
 
 
 def create_group(
