@@ -22,6 +22,7 @@ __all__ = ["SIGNALS", "Outcome", "SignalInbox", "Supervisor", "TimeLimits"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _READ_BYTES = 1 << 16
 _POLL_S = 0.01  # between looks at what cannot be selected on: leftover groups, or deaths without pidfds
+_SAME_KEYPRESS_S = 0.3
 _UNKILLABLE_S = 1.0  # how long a group may outlast its SIGKILL (unreaped children of a rank)
 
 
@@ -168,7 +169,9 @@ class Supervisor:
                 self._stopped_by = number
                 self._tell_to_end(RankProcess.send, number, self._limits.stop_s)
             elif number == signal.SIGINT or self._stopped_by is None:
-                self._kill_at = time.monotonic()
+                # One Ctrl-C may arrive twice: `timeout` signals its child and then the child's whole group.
+                if self._stopped_by is None or time.monotonic() - self._told_at > _SAME_KEYPRESS_S:
+                    self._kill_at = time.monotonic()
             else:
                 for process in self._alive.values():
                     process.send(number)
