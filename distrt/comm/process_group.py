@@ -18,7 +18,7 @@ from distrt.core.errors import DistributedError, ShapeError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["COMPLETED", "ProcessGroup", "ReduceOp", "Work"]
+__all__ = ["COMPLETED", "ProcessGroup", "ReduceOp", "Work", "block_bounds", "name_ranks"]
 
 
 class Work(ABC):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from distrt.core.errors import DistributedError
 
-__all__ = ["PAGE", "Segment", "available_bytes", "round_up"]
+__all__ = ["PAGE", "Segment", "available_bytes", "discard", "populate", "round_up"]
 
 PAGE = mmap.ALLOCATIONGRANULARITY
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module of Python 3.11 has no name for it

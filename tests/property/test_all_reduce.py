@@ -18,7 +18,10 @@ orderless = st.sampled_from([ReduceOp.SUM, ReduceOp.AVG, ReduceOp.PRODUCT])
 
 
 def inputs(size, count, seed, dtype="float32"):
-    return [np.random.default_rng((seed, rank)).standard_normal(count).astype(dtype) for rank in range(size)]
+    pairs = [np.random.default_rng((seed, rank)).standard_normal((2, count)) for rank in range(size)]
+    if dtype == "complex64":
+        return [(real + 1j * imaginary).astype(dtype) for real, imaginary in pairs]
+    return [real.astype(dtype) for real, _ in pairs]
 
 
 def all_reduced(arrays, op=ReduceOp.SUM):
@@ -36,13 +39,13 @@ def test_all_ranks_get_the_same_bits(size, count, seed, dtype, op):
     assert len({result.tobytes() for result in results}) == 1
 
 
-@given(st.integers(2, 7), counts, seeds, floats, st.lists(st.integers(0, 300), max_size=5))
-def test_cutting_into_buckets_does_not_change_a_bit(size, count, seed, dtype, cuts):
+@given(st.integers(2, 7), counts, seeds, floats, orderless, st.lists(st.integers(0, 300), max_size=5))
+def test_cutting_into_buckets_does_not_change_a_bit(size, count, seed, dtype, op, cuts):
     arrays = inputs(size, count, seed, dtype)
-    whole = all_reduced(arrays)[0]
+    whole = all_reduced(arrays, op)[0]
     bounds = sorted({0, count, *(min(cut, count) for cut in cuts)})
     pieces = [
-        all_reduced([array[low:high] for array in arrays])[0] for low, high in itertools.pairwise(bounds)
+        all_reduced([array[low:high] for array in arrays], op)[0] for low, high in itertools.pairwise(bounds)
     ]
     assert np.concatenate([whole[:0], *pieces]).tobytes() == whole.tobytes()
 
@@ -86,3 +89,21 @@ def test_reduce_scatter_then_all_gather_is_all_reduce(size, count, seed):
 
     for result, expected in zip(run_local(run, size), all_reduced(arrays), strict=True):
         assert result.tobytes() == expected.tobytes()
+
+
+@given(ranks, floats, orderless)
+def test_infinities_and_overflow_are_values_and_no_warnings(size, dtype, op):
+    largest = np.finfo(dtype).max
+    arrays = [np.array([np.inf * (-1) ** rank, largest, np.nan, 1], dtype) for rank in range(size)]
+    assert all_reduced(arrays, op)[0][3] in (1, size)
+
+
+def test_a_complex_product_does_not_depend_on_where_it_is_cut():
+    first, second = inputs(2, 4099, 0, "complex64")
+    reduction = Reduction(ReduceOp.PRODUCT, first.dtype, 2)
+    whole, pieces = np.empty_like(first), np.empty_like(first)
+    reduction.reduce([first, second], whole)
+    for low in range(0, first.size, 3):
+        cut = slice(low, low + 3)
+        reduction.reduce([first[cut], second[cut]], pieces[cut])
+    assert pieces.tobytes() == whole.tobytes()
