@@ -22,7 +22,7 @@ __all__ = ["SIGNALS", "Outcome", "SignalInbox", "Supervisor", "TimeLimits"]
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _READ_BYTES = 1 << 16
 _POLL_S = 0.01  # between looks at what cannot be selected on: leftover groups, or deaths without pidfds
-_SAME_KEYPRESS_S = 0.3
+_SAME_KEYPRESS_S = 0.1
 _UNKILLABLE_S = 1.0  # how long a group may outlast its SIGKILL (unreaped children of a rank)
 
 

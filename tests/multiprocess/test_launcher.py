@@ -21,6 +21,7 @@ StartJob = Callable[..., Job]
 
 SHOW_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 STUCK = "import time; print('ready', flush=True); time.sleep(60)"
+READY = "import os; open('ready' + os.environ['RANK'], 'w').close()\n"  # in the job's working directory
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: None)\nwhile True: time.sleep(60)"
 FAIL_SOON = "import time; time.sleep(0.5); print(time.monotonic()); sys.exit(5)"
 JOIN = """
@@ -245,9 +246,8 @@ def test_a_run_directory_that_cannot_be_made_is_said_to_be(run_ranks: RunRanks) 
 
 
 def test_ctrl_c_ends_the_job_without_a_traceback(start_job: StartJob) -> None:
-    job = start_job(STUCK, 3)
-    job.wait_for(lambda: len(job.pids()) == 4)
-    time.sleep(0.2)
+    job = start_job(READY + STUCK, 3)
+    wait_until_ready(job, 3)
     job.process.send_signal(signal.SIGINT)
     run = job.finish()
     assert run.exit_code == 130
@@ -255,13 +255,17 @@ def test_ctrl_c_ends_the_job_without_a_traceback(start_job: StartJob) -> None:
     assert "stopped by SIGINT" in run.stderr
 
 
+def wait_until_ready(job: Job, world_size: int) -> None:
+    """Until every rank has run READY."""
+    marks = [job.run_base.parent / f"ready{rank}" for rank in range(world_size)]
+    job.wait_for(lambda: all(mark.exists() for mark in marks))
+
+
 def test_ctrl_c_twice_kills(start_job: StartJob) -> None:
-    job = start_job(
-        "import signal, time; signal.signal(2, lambda *_: None); print('ready', flush=True)\n" + STUBBORN, 2
-    )
-    job.wait_for(lambda: len(job.pids()) == 3)
-    time.sleep(0.2)
+    job = start_job("import signal, time; signal.signal(2, lambda *_: None)\n" + READY + STUBBORN, 2)
+    wait_until_ready(job, 2)
     job.process.send_signal(signal.SIGINT)
+    job.process.send_signal(signal.SIGINT)  # the same key, passed on twice
     time.sleep(0.2)
     assert job.process.poll() is None
     job.process.send_signal(signal.SIGINT)
@@ -271,10 +275,9 @@ def test_ctrl_c_twice_kills(start_job: StartJob) -> None:
 
 
 def test_sigterm_reaches_the_ranks_and_gives_143(start_job: StartJob) -> None:
-    text = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(print('saved')))\ntime.sleep(60)"
-    job = start_job(text, 2)
-    job.wait_for(lambda: len(job.pids()) == 3)
-    time.sleep(0.2)
+    handler = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(print('saved')))\n"
+    job = start_job(handler + READY + "time.sleep(60)", 2)
+    wait_until_ready(job, 2)
     job.process.send_signal(signal.SIGTERM)
     run = job.finish()
     assert run.exit_code == 143
