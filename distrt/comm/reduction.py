@@ -130,8 +130,8 @@ class Reduction:
 
 
 def _complex_product(first: Array, second: Array, out: Array) -> Array:
-    # np.multiply fuses multiplication and addition in its vector loop and not in its tail: bits would depend on
-    # where an array was cut.
+    # np.multiply rounds otherwise where a single element replaces the first source (NumPy takes that for a reduction,
+    # whose loop fuses nothing): bits would depend on where an array was cut.
     real = first.real * second.real - first.imag * second.imag
     imaginary = first.real * second.imag + first.imag * second.real
     out.real, out.imag = real, imaginary
