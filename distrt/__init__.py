@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:
             found = getattr(importlib.import_module(module), attribute)
         globals()[name] = found
         return found
-    raise AttributeError(f"module 'distrt' has no attribute {name!r}")
+    raise AttributeError(f"module 'distrt' has no attribute {name!r}; README.md lists what this version has")
 
 
 def __dir__() -> list[str]:
