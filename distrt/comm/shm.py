@@ -28,11 +28,8 @@ from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed
 
 __all__ = ["ShmGroup", "Store"]
 
-_SMALL_BYTES = (
-    512 * 1024
-)  # over all ranks: up to here every rank reduces everything itself, after one meeting
-_SLOT_BYTES = 128 * 1024  # and this of one rank
-_SLOT_PAYS_IN_PLACE = 4  # a buffer that needs no copies takes its own way from a quarter of that on
+_SMALL_BYTES = 1024 * 1024  # over all ranks: up to here each reduces everything itself, after one meeting
+_SMALL_IN_PLACE = 8  # a buffer, which needs no copies, is reduced in place from this part of that on
 _CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
 _BLOCK_BYTES = (
     64 * 1024
@@ -65,7 +62,7 @@ class ShmGroup(ProcessGroup):
         super().__init__(rank, len(peers), timeout_s, name)
         self._owner_pid = os.getpid()
         self._segment = memory
-        self._slot_bytes = _slot_bytes(self.size)
+        self._slot_bytes = _SMALL_BYTES // self.size
         offset, length, control_length = _reserve_base(memory, self.size)
         mapping = memory.map(offset, length)
         self._control = Control(mapping, self.size)
@@ -105,7 +102,7 @@ class ShmGroup(ProcessGroup):
 
     def _all_reduce(self, flat: Array, reduction: Reduction, async_op: bool) -> Work:
         place = self._locate(flat)
-        if flat.nbytes * (1 if place is None else _SLOT_PAYS_IN_PLACE) <= self._slot_bytes:
+        if flat.nbytes * (1 if place is None else _SMALL_IN_PLACE) <= self._slot_bytes:
             if async_op:
                 return self._launch(self._reduce_small(flat, reduction), None, async_op)
             return self._reduce_small_now(flat, reduction)
@@ -420,12 +417,8 @@ class _ShmWork(Work):
 def _reserve_base(memory: Segment, size: int) -> tuple[int, int, int]:
     """What every group has in its segment: offset and length of it all, and the length of the control words."""
     control = round_up(Control.length(size), PAGE)
-    length = control + Staging.length(size, _slot_bytes(size), _CHUNK_BYTES)
+    length = control + Staging.length(size, _SMALL_BYTES // size, _CHUNK_BYTES)
     return memory.reserve(length), length, control
-
-
-def _slot_bytes(size: int) -> int:
-    return min(_SLOT_BYTES, _SMALL_BYTES // size)
 
 
 def _blocks(start: int, stop: int, itemsize: int) -> list[tuple[int, int]]:
