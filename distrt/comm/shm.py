@@ -31,9 +31,7 @@ __all__ = ["ShmGroup", "Store"]
 _SMALL_BYTES = 1024 * 1024  # over all ranks: up to here each reduces everything itself, after one meeting
 _SMALL_IN_PLACE = 8  # a buffer, which needs no copies, is reduced in place from this part of that on
 _CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
-_BLOCK_BYTES = (
-    64 * 1024
-)  # of one copy: what was reduced is still in the L2 cache when it is written to the others
+_BLOCK_BYTES = 128 * 1024  # of one copy: what was reduced is still in cache when it goes to the others
 _LINE = 64
 
 Steps: TypeAlias = Generator[tuple[memoryview, int], None, None]  # yields the meeting that it waits for
