@@ -23,7 +23,7 @@ from tests.oracles import require_torch
 RUN_SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 SHARED_MEMORY = Path("/dev/shm")
 
-STARTS_RANKS = {"launch", "multiprocess"}  # folders
+STARTS_RANKS = {"conformance", "launch", "multiprocess"}  # folders
 
 shm_before = pytest.StashKey[set[str]]()
 shm_leaked = pytest.StashKey[list[str]]()
