@@ -70,9 +70,7 @@ class DistributedDataParallel(Module):
         self.broadcast_buffers = broadcast_buffers
         self.find_unused_parameters = find_unused_parameters
         self.require_backward_grad_sync = True
-        self.require_forward_param_sync = (
-            True  # PyTorch's name: whether the next forward pass broadcasts buffers
-        )
+        self.require_forward_param_sync = True  # PyTorch's name: the next forward pass broadcasts buffers
         if bucket_cap_mb is not None and bucket_cap_mb <= 0:
             raise ValueError(f"bucket_cap_mb must be positive, got {bucket_cap_mb}")
         self._names = {id(p): name for name, p in module.named_parameters() if p.requires_grad}
