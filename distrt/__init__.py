@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from distrt.core.names import FUNCTIONS
+
 __version__ = "0.1.0"
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
@@ -30,19 +32,15 @@ _list("size", "Size")
 _list("device", "device")
 _list("dtype", "dtype")
 _list("random", "Generator manual_seed initial_seed")
-_list("modes", "enable_grad inference_mode is_grad_enabled no_grad set_grad_enabled")
+_list(
+    "modes", "enable_grad inference_mode is_grad_enabled is_inference_mode_enabled no_grad set_grad_enabled"
+)
 _list(
     "creation",
     "arange as_tensor empty empty_like eye from_numpy full full_like linspace normal ones ones_like rand rand_like "
     "randint randn randn_like randperm tensor zeros zeros_like",
 )
-_list(
-    "ops",
-    "abs add all amax amin any argmax argmin bmm cat ceil chunk clamp clone cos div dot eq exp flatten floor "
-    "floor_divide ge gt isfinite isnan le log log_softmax logical_and logical_not logical_or lt matmul max maximum "
-    "mean min minimum mm mul ne neg norm permute pow reciprocal relu remainder reshape round rsqrt sigmoid sign sin "
-    "softmax split sqrt square squeeze stack std sub sum tanh transpose true_divide unbind unsqueeze var where",
-)
+_list("ops", " ".join(FUNCTIONS.values()))
 
 _DTYPES = frozenset(
     "bfloat16 bool cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 int8 "

@@ -12,10 +12,12 @@ from distrt.core import dtype as dt
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.modes import modes
 from distrt.core.ops.dims import sizes_of
 from distrt.core.promotion import convert, promote_types
 from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.versions import INFERENCE
 
 Device = str | int | device_type | None
 
@@ -23,6 +25,8 @@ Device = str | int | device_type | None
 def _finish(array: Any, device: Device, requires_grad: bool) -> Tensor:
     require_available(device)
     made = wrap(array)
+    if modes.inference:
+        made._counter = INFERENCE
     return made.requires_grad_() if requires_grad else made
 
 

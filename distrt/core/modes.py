@@ -17,9 +17,25 @@ import numpy as np
 
 
 class _Modes(threading.local):
+    """The modes of one thread.
+
+    Attributes:
+        grad: what a recording operation reads: False, True, or (True and) the watcher that it shows each new node.
+        inference: True inside ``inference_mode``.
+        watch: called with each node that is recorded; None when nobody watches. Anomaly mode sets it.
+    """
+
+    grad: Any
+
     def __init__(self) -> None:
         self.grad = True
+        self.inference = False
+        self.watch: Callable[[Any], None] | None = None
         np.seterr(divide="ignore", over="ignore", under="ignore", invalid="ignore")
+
+    def record(self, wanted: bool) -> None:
+        """Switches recording on or off."""
+        self.grad = (self.watch or True) if wanted else False
 
 
 modes = _Modes()
@@ -27,7 +43,12 @@ modes = _Modes()
 
 def is_grad_enabled() -> bool:
     """True where operations record what a backward pass needs."""
-    return modes.grad
+    return bool(modes.grad)
+
+
+def is_inference_mode_enabled() -> bool:
+    """True inside ``inference_mode``."""
+    return modes.inference
 
 
 class set_grad_enabled:  # noqa: N801 - PyTorch's own spelling
@@ -35,18 +56,18 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's own spelling
 
     def __init__(self, mode: bool) -> None:
         self._mode = bool(mode)
-        self._outer: list[bool] = [modes.grad]
-        modes.grad = self._mode
+        self._outer: list[bool] = [bool(modes.grad)]
+        modes.record(self._mode)
 
     def __enter__(self) -> None:
-        modes.grad = self._mode
+        modes.record(self._mode)
 
     def __exit__(self, *exception: object) -> None:
-        modes.grad = self._outer[-1]
+        modes.record(self._outer[-1])
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with this mode around it."""
-        modes.grad = self._outer[-1]  # the constructor was only the decorator's argument list
+        modes.record(self._outer[-1])  # the constructor was only the decorator's argument list
         return _decorate(function, lambda: _GradMode(self._mode))
 
 
@@ -58,12 +79,12 @@ class _GradMode:
         self._outer: list[bool] = []
 
     def __enter__(self) -> Self:
-        self._outer.append(modes.grad)
-        modes.grad = self._mode
+        self._outer.append(bool(modes.grad))
+        modes.record(self._mode)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        modes.grad = self._outer.pop()
+        modes.record(self._outer.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with this mode around it."""
@@ -92,14 +113,37 @@ class enable_grad(_GradMode):  # noqa: N801
         super().__init__(True)
 
 
-class inference_mode(_GradMode):  # noqa: N801
-    """``no_grad`` under PyTorch's other name; ``mode=False`` switches recording on."""
+class inference_mode:  # noqa: N801
+    """``no_grad``, and what is made inside can never enter a graph; ``mode=False`` leaves an outer one."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """``inference_mode()``, or a decorated function for ``@inference_mode`` without parentheses."""
+        made = super().__new__(cls)
+        if isinstance(mode, bool):
+            return made
+        made.__init__()  # type: ignore[misc]
+        return made(mode)
 
     def __init__(self, mode: bool = True) -> None:
-        super().__init__(not mode)
+        self._mode = mode
+        self._outer: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> Self:
+        self._outer.append((bool(modes.grad), modes.inference))
+        modes.record(not self._mode)
+        modes.inference = self._mode
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        grad, modes.inference = self._outer.pop()
+        modes.record(grad)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function with this mode around it."""
+        return _decorate(function, lambda: inference_mode(self._mode))
 
 
-def _decorate(function: Callable[..., Any], make: Callable[[], _GradMode]) -> Callable[..., Any]:
+def _decorate(function: Callable[..., Any], make: Callable[[], Any]) -> Callable[..., Any]:
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)

@@ -20,10 +20,10 @@ that only steers (indices, masks, targets); all others are plain values. A rule'
 
 from __future__ import annotations
 
-import collections
 import inspect
 import linecache
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -31,11 +31,14 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import FAULTS, explain, require_array, require_sequence
-from distrt.core.autograd.node import Node, next_sequence
+from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
 from distrt.core.modes import modes
 from distrt.core.op_source import Writer, kept_names
+from distrt.core.out import require_tensor_beside_out, write_out
 from distrt.core.promotion import RULES
+from distrt.core.return_types import return_type
 from distrt.core.tensor import Tensor
+from distrt.core.versions import INFERENCE, forget_dead_views
 
 IndexArray = Any  # an array that steers an operation and has no gradient
 
@@ -72,6 +75,7 @@ def op(
     aux: tuple[str, ...] = (),
     view: bool = False,
     node: str = "",
+    holomorphic: bool = True,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Defines an operation.
 
@@ -82,10 +86,12 @@ def op(
         aux: names of extra results of forward, kept for the rules and not returned.
         view: the result shares memory with the first input.
         node: PyTorch's name of the node, where it is not the op's own name.
+        holomorphic: the rules are written as for real numbers, and the engine conjugates around them where the
+            numbers are complex; False for ops such as ``abs``, whose rules say themselves what happens there.
     """
 
     def define(forward: Callable[..., Any]) -> OpFunction:
-        definition = Definition(forward, dtype, autocast, aux, view, node)
+        definition = Definition(forward, dtype, autocast, aux, view, node, holomorphic)
         REGISTRY[definition.name] = definition.function
         return definition.function
 
@@ -103,6 +109,7 @@ class Definition:
         aux: tuple[str, ...],
         view: bool,
         node: str,
+        holomorphic: bool = True,
     ) -> None:
         self.forward = forward
         self.name = forward.__name__.rstrip("_")
@@ -110,7 +117,8 @@ class Definition:
         self.autocast = autocast
         self.aux = aux
         self.view = view
-        self.node_name = (node or "".join(part.title() for part in self.name.split("_"))) + "Backward0"
+        self.holomorphic = holomorphic
+        self.node_name = _node_name(node, self.name)
         self.output_names: tuple[str, ...] = ()
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint_rule: Callable[..., Any] | None = None
@@ -119,6 +127,7 @@ class Definition:
         self.sequence = next((name for name, p in self.parameters.items() if _is(p, "Sequence[Array]")), None)
         self.tensors = [name for name, p in self.parameters.items() if _is(p, "Array")]
         self.steering = [name for name, p in self.parameters.items() if _is(p, "IndexArray")]
+        self.takes_out = not view and not forward.__name__.startswith("_") and "out" not in self.parameters
         self.kept: list[str] = []
         self.keeps_arrays = False  # besides inputs and outputs, which have version counters
         self.backward: Callable[..., Any] | None = None
@@ -193,6 +202,13 @@ class Definition:
         return writer.call() + "\n\n\n" + writer.backward() + "\n"
 
 
+def _node_name(given: str, operation: str) -> str:
+    """``MulBackward0``; a name that is given as a whole (``CopySlices``) stays as it is."""
+    if given.endswith(("Backwards", "Slices")):
+        return given
+    return (given or "".join(part.title() for part in operation.strip("_").split("_"))) + "Backward0"
+
+
 def _stub(*args: Any, **kwargs: Any) -> Any:
     return definition.first_call(args, kwargs)  # type: ignore[name-defined]  # noqa: F821 - in the op's own namespace
 
@@ -204,10 +220,12 @@ def _is(parameter: inspect.Parameter, kind: str) -> bool:
 
 def _namespace(definition: Definition) -> dict[str, Any]:
     space: dict[str, Any] = {
+        "AccumulateGrad": AccumulateGrad,
         "FAULTS": FAULTS,
         "FLOATING": dt.FLOATING_NUMPY,
         "F32": dt.float32.numpy,
         "F64": dt.float64.numpy,
+        "INFERENCE": INFERENCE,
         "Meta": Meta,
         "Node": Node,
         "Tensor": Tensor,
@@ -215,14 +233,18 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "convert_dtypes": RULES[definition.dtype_rule],
         "definition": definition,
         "explain": explain,
+        "forget_dead_views": forget_dead_views,
         "forward": definition.forward,
         "joint_rule": definition.joint_rule,
         "modes": modes,
         "ndarray": np.ndarray,
         "new": object.__new__,
         "next_sequence": next_sequence,
+        "ref": weakref.ref,
         "require_array": require_array,
         "require_sequence": require_sequence,
+        "require_tensor_beside_out": require_tensor_beside_out,
+        "write_out": write_out,
     }
     for name, rule in definition.rules.items():
         space[f"rule_{name}"] = rule
@@ -230,5 +252,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         if parameter.default is not inspect.Parameter.empty:
             space[f"default_{name}"] = parameter.default
     if definition.output_names:
-        space["Outputs"] = collections.namedtuple(definition.name, definition.output_names)
+        space["Outputs"] = return_type(
+            definition.name.strip("_").removesuffix("_dim"), definition.output_names
+        )
     return space

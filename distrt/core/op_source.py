@@ -32,9 +32,15 @@ class Writer:
         self._wrap()
         if op.differentiable or (op.sequence and op.sequence in op.rules):
             self._record()
-        self._put(
-            1, f"return {'Outputs(' + ', '.join(self._results()) + ')' if op.output_names else 'result'}"
-        )
+        if not op.view:
+            self._put(1, "if modes.inference:")
+            for result in self._results():
+                self._put(2, f"{result}._counter = INFERENCE")
+        returned = f"Outputs(({', '.join(self._results())}))" if op.output_names else "result"
+        if op.takes_out:
+            self._put(1, "if out is not None:")
+            self._put(2, f"return write_out({op.name!r}, {returned}, out)")
+        self._put(1, f"return {returned}")
         return "\n".join(self.lines)
 
     def _put(self, depth: int, text: str) -> None:
@@ -49,6 +55,8 @@ class Writer:
                 parts.append("*")
             default = "" if parameter.default is parameter.empty else f"=default_{name}"
             parts.append(name + default)
+        if self.op.takes_out:
+            parts += ["out=None"] if keyword_only else ["*", "out=None"]
         return ", ".join(parts)
 
     def _arguments(self, prefix: str) -> str:
@@ -76,6 +84,9 @@ class Writer:
             self._put(2, f"if {first}.__class__ is not ndarray:")
             self._put(3, f"require_array({op.name!r}, {first!r}, {first})")
         plain = f"forward({self._arguments('')})"
+        if op.takes_out:
+            self._put(2, "if out is not None:")
+            self._put(3, f"raise require_tensor_beside_out({op.name!r})")
         self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
         for name in op.tensors + op.steering:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
@@ -123,7 +134,7 @@ class Writer:
         return [f"result_{name}" for name in self.op.output_names] or ["result"]
 
     def _outs(self) -> list[str]:
-        return [f"out_{name}" for name in self.op.output_names] or ["out"]
+        return [f"made_{name}" for name in self.op.output_names] or ["made"]
 
     def _run(self) -> None:
         op = self.op
@@ -146,7 +157,7 @@ class Writer:
             self._put(1, f"{result}._array = {out}")
             if op.view:
                 first = op.tensors[0]
-                self._put(1, f"{result}._counter = {first}._counter")
+                self._put(1, f"{result}._counter = counter = {first}._counter")
                 self._put(1, f"{result}._base = {first} if {first}._base is None else {first}._base")
             else:
                 self._put(1, f"{result}._counter = [0]")
@@ -155,7 +166,8 @@ class Writer:
 
     def _record(self) -> None:
         op = self.op
-        self._put(1, "if modes.grad:")
+        self._put(1, "grad = modes.grad")
+        self._put(1, "if grad:")
         if op.sequence:
             each = f"each in {op.sequence}"
             self._put(2, f"edges = tuple([each._edge if isinstance(each, Tensor) else None for {each}])")
@@ -166,6 +178,11 @@ class Writer:
         names = op.differentiable
         for name in names:
             self._put(2, f"e_{name} = {name}._edge if t_{name} else None")
+        if op.view:  # a recorded change of a leaf is refused, so its views never need to follow one
+            self._put(2, f"if e_{names[0]} is None or e_{names[0]}[0].__class__ is not AccumulateGrad:")
+            self._put(3, "counter.append(ref(result))")
+            self._put(3, "if len(counter) >= 32:")
+            self._put(4, "forget_dead_views(counter)")
         wanted = " or ".join(f"e_{name} is not None" for name in names)
         outs = self._outs()[0]
         cast = op.name in ("to_dtype",)
@@ -207,6 +224,8 @@ class Writer:
         self._put(depth, f"node.stamp = {stamp}")
         self._put(depth, "node.hooks = None")
         self._put(depth, "node.sequence = next_sequence()")
+        self._put(depth, "if grad is not True:")
+        self._put(depth + 1, "grad(node)")
         for number, (result, out) in enumerate(zip(self._results(), self._outs(), strict=True)):
             if len(self._outs()) > 1:
                 self._put(depth, f"if {out}.dtype in FLOATING:")
@@ -239,7 +258,7 @@ class Writer:
             elif name.endswith("_meta"):
                 saved.append(f"Meta(a_{name[:-5]}.shape, a_{name[:-5]}.dtype)")
             elif name == "out" or name in op.output_names:
-                saved.append("out" if name == "out" else f"out_{name}")
+                saved.append("made" if name == "out" else f"made_{name}")
                 sure.append(self._results()[0] if name == "out" else f"result_{name}")
             elif name in op.aux:
                 saved.append(f"aux_{name}")

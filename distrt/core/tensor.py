@@ -17,7 +17,9 @@ from distrt.core.arrays import Array
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Hooks
 from distrt.core.device import CPU, device
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
+from distrt.core.modes import modes
 from distrt.core.size import Size
+from distrt.core.versions import INFERENCE, Counter
 
 
 class Tensor:
@@ -34,7 +36,7 @@ class Tensor:
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
     _array: Array
-    _counter: list[int]  # number of in-place changes, shared with views
+    _counter: Counter  # number of in-place changes, shared with views
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Makes room for a tensor; ``__init__`` fills it."""
@@ -98,9 +100,13 @@ class Tensor:
         """True where the elements stand in memory in row-major order."""
         return bool(self._array.flags.c_contiguous)
 
+    def storage_offset(self) -> int:
+        """Elements between the start of the memory that this tensor lies in and its first element."""
+        return (self.data_ptr() - address_of(memory_of(self._array))) // (self._array.itemsize or 1)
+
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return int(self._array.__array_interface__["data"][0])
+        return address_of(self._array)
 
     def is_floating_point(self) -> bool:
         """True for float16, bfloat16, float32 and float64."""
@@ -115,9 +121,15 @@ class Tensor:
         """True for a tensor on a GPU."""
         return False
 
+    def is_inference(self) -> bool:
+        """True for a tensor that was made under ``inference_mode``."""
+        return self._counter is INFERENCE
+
     @property
     def _version(self) -> int:
-        return self._counter[0]
+        if self._counter is INFERENCE:
+            raise AutogradError("Inference tensors do not track version counter.")
+        return int(self._counter[0])
 
     # -- its place in the graph
 
@@ -148,6 +160,10 @@ class Tensor:
         if requires_grad and self.dtype.category < 2:
             raise DtypeError(
                 f"only Tensors of floating point and complex dtype can require gradients; this one is {self.dtype}"
+            )
+        if requires_grad and self.is_inference() and not modes.inference:
+            raise AutogradError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
             )
         if requires_grad and self._edge is None:
             if self._leaf_edge is None:
@@ -238,7 +254,13 @@ class Tensor:
         return outside
 
     def detach_(self) -> Tensor:
-        """Takes this tensor itself out of the graph."""
+        """Takes this tensor itself out of the graph.
+
+        Raises:
+            AutogradError: for a view, whose place in the graph follows its base's.
+        """
+        if self._base is not None and self._edge is not None:
+            raise AutogradError("Can't detach views in-place. Use detach() instead.")
         self._edge = None
         return self
 
@@ -419,6 +441,18 @@ def wrap(array: Array, edge: Edge | None = None) -> Tensor:
     tensor._counter = [0]
     tensor._edge = edge
     return tensor
+
+
+def memory_of(array: Array) -> Array:
+    """The array whose memory this one lies in: itself, or what it is a view of in the end."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def address_of(array: Array) -> int:
+    """The address of the first element."""
+    return int(array.__array_interface__["data"][0])
 
 
 def _rebuild(cls: type[Tensor], array: Array, requires_grad: bool) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.oracle.op_cases import ALL, EVERY, FLOATS, HALVES, THREE, In, ones, pairs, row
 
 MOVES = [*THREE, In((2, 3, 4), "normal", "expanded")]
@@ -116,13 +118,13 @@ row(
     "set item",
     lambda t, a, b: _assigned(a, 1, b),
     [(In((3, 4)), In((4,))), (In((3, 4)), In(()))],
-    covers="index_put",
+    covers="strided_put strided_pick _copied",
 )
 row(
     "set slice",
     lambda t, a, b: _assigned(a, (slice(None), slice(1, 3)), b),
     [(In((3, 4)), In((3, 1)))],
-    covers="index_put",
+    covers="strided_put strided_pick _copied",
 )
 row("set by list", lambda t, a, b: _assigned(a, [2, 0], b), [(In((3, 4)), In((2, 4)))], covers="index_put")
 row("set by mask", lambda t, a: _assigned(a, a > 0, 0.5), [In((3, 4))], covers="index_put")
@@ -131,12 +133,83 @@ row(
     lambda t, a, b: _assigned(a.detach(), 0, b),
     [(In((3, 4)), In((4,)))],
     smooth=False,
-    covers="index_put",
+    covers="_copied",
+)
+row(
+    "set a number", lambda t, a: _assigned(a, (0, slice(1, 3)), 2.5), [In((3, 4))], covers="strided_put _fill"
+)
+row("set one by one", lambda t, a, b: _assigned(_assigned(a, (0, 1), b), 1, b), [(In((3, 4)), In(()))])
+
+
+def _through_views(t: Any, a: Any, b: Any) -> Any:
+    """A view that is changed, one that sees the change, and their base."""
+    base = a * 1
+    changed, other = base[1:], base.transpose(0, 1)[:2]
+    changed.mul_(b)
+    changed[:, 0].sin_()
+    return base + 0, changed * 2, other * 3
+
+
+row(
+    "change through a view",
+    _through_views,
+    [(In((3, 4)), In((4,))), (In((3, 4)), In(()))],
+    covers="strided_put strided_pick strided_add sin_",
+)
+
+
+def _base_changed(t: Any, a: Any, b: Any) -> Any:
+    base = a * 1
+    rows, wide = base[0], base[0].expand(2, 4)
+    base.mul_(b)
+    return rows * 2, wide * b
+
+
+row(
+    "change of a base",
+    _base_changed,
+    [(In((3, 4)), In((4,)))],
+    covers="strided_pick strided_add",
+)
+row(
+    "as_strided",
+    lambda t, a: (t.as_strided(a * 1, (2, 2), (1, 2), 1), (a * 1).as_strided((3, 3), (1, 1))),
+    [In((3, 4))],
+    covers="strided_view strided_add",
+)
+row("contiguous.T", lambda t, a: a.T.contiguous() * 1, [In((3, 4))], covers="contiguous clone")
+
+# -- complex numbers, from real parts and back, so that every gradient is of a real loss
+
+PARTS = [(In((3, 4)), In((3, 4))), (In(()), In(()))]
+row(
+    "complex",
+    lambda t, a, b: t.view_as_real(t.complex(a, b) * 1),
+    PARTS,
+    covers="view_as_real view_as_complex",
+)
+row(
+    "complex product",
+    lambda t, a, b: t.view_as_real(t.complex(a, b) * t.complex(b, a * a)),
+    PARTS,
+    covers="mul conj complex",
+)
+row(
+    "real and imag",
+    lambda t, a, b: (t.real(t.complex(a, b) * t.complex(b, b)), t.imag(t.complex(a, b).conj() * 1)),
+    PARTS,
+    covers="_real _imag real imag conj complex",
+)
+row(
+    "view_as_complex",
+    lambda t, a: t.view_as_real(t.view_as_complex(a * 1) * t.view_as_complex(a * 2)) * 1,
+    [In((3, 2)), In((2, 3, 2))],
+    covers="view_as_complex view_as_real",
 )
 
 # -- in-place forms: on a copy, whose history they become part of
 
-for name in "abs ceil exp floor neg relu round sigmoid tanh".split():
+for name in "abs ceil cos exp floor neg relu round sigmoid tanh".split():
     row(
         f"{name}_",
         lambda t, a, n=name: getattr(a * 1, n + "_")() * a,

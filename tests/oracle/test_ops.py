@@ -9,7 +9,7 @@ import pytest
 
 import distrt
 import distrt.core.ops
-from distrt.core.methods import IN_PLACE, METHODS
+from distrt.core.names import FUNCTIONS, IN_PLACE, METHODS, listed
 from distrt.core.op import REGISTRY
 from tests.oracle import shape_cases as _more_rows  # noqa: F401
 from tests.oracle.compare import (
@@ -83,7 +83,9 @@ def _compare_gradients(torch: Any, outputs: Any, inputs: Any, rng: Any, depth: i
 
 def test_every_operation_has_a_row() -> None:
     covered = {name for case in CASES for name in (*case.covers, case.row.partition(".")[0])}
-    public = set(distrt.core.ops.__all__) | set(METHODS) | {f"{name}_" for name in IN_PLACE}
+    public = {*distrt.core.ops.__all__, *listed(FUNCTIONS), *listed(METHODS)} | {
+        f"{n}_" for n in listed(IN_PLACE)
+    }
     assert not sorted((set(REGISTRY) | public) - covered)
 
 

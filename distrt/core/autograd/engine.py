@@ -45,8 +45,8 @@ def run_backward(
     Returns:
         The gradients of ``captured``; None where nothing arrived.
     """
-    outer = modes.grad
-    modes.grad = create_graph
+    outer = bool(modes.grad)
+    modes.record(create_graph)
     current = _Pass(keep_graph, create_graph, captured)
     _running.passes.append(current)
     try:
@@ -58,7 +58,7 @@ def run_backward(
         return found
     finally:
         _running.passes.pop()
-        modes.grad = outer
+        modes.record(outer)
 
 
 def backward_to(
@@ -184,6 +184,10 @@ class _Pass:
             else:
                 into = self._slots(node) if definition.takes_into else None
                 backward: Any = definition.backward or definition.compile()
+                first = gradients[0]
+                if first.__class__ is np.ndarray and first.dtype is not F32 and first.dtype.kind == "c":
+                    backward = _conjugating(definition, backward)
+                first = None
                 results = backward(edges, node.take_saved(self.keep_graph), *gradients, into)
             finished = None
             for edge, meta, result in zip(edges, node.metas, results, strict=True):
@@ -279,12 +283,34 @@ class _Pass:
 _by_age = attrgetter("sequence")
 
 
+F32 = np.dtype(np.float32)
+
+
+def _conjugating(definition: Any, backward: Callable[..., Any]) -> Callable[..., Any]:
+    """The backward function for complex numbers, of rules that are written as for real ones.
+
+    The gradient is that of a real loss, conjugated as PyTorch has it: ``conj(conj(g) * f'(x))`` for a holomorphic f.
+    """
+    if not definition.holomorphic:
+        return backward
+    from distrt.core import ops
+
+    def conjugated(edges: Any, saved: Any, *gradients_and_into: Any) -> Any:
+        *gradients, into = gradients_and_into
+        results = backward(edges, saved, *(g if g is None else ops.conj(g) for g in gradients), into)
+        return [result if result is None else ops.conj(result) for result in results]
+
+    return conjugated
+
+
 def _fit(gradient: Any, meta: Any, node: Node) -> Any:
     """Undoes broadcasting and promotion, and holds the rule to the law: a gradient has its input's shape and dtype."""
     shape, dtype = meta
     if type(gradient) is np.ndarray:
         if gradient.shape != shape:
             gradient = _sum_to(gradient, shape, node)
+        if gradient.dtype.kind == "c" and dtype.kind != "c":
+            gradient = gradient.real
         return gradient if gradient.dtype is dtype or gradient.dtype == dtype else gradient.astype(dtype)
     from distrt.core import ops
 
@@ -292,6 +318,8 @@ def _fit(gradient: Any, meta: Any, node: Node) -> Any:
         return _fit(np.asarray(gradient), meta, node)
     if gradient._array.shape != shape:
         gradient = ops.sum_to_shape(gradient, shape)
+    if gradient._array.dtype.kind == "c" and dtype.kind != "c":
+        gradient = ops.real(gradient)
     return gradient if gradient._array.dtype == dtype else ops.to_dtype(gradient, dtype)
 
 
@@ -332,6 +360,8 @@ def _differentiate_on_tensors(node: Node, saved: tuple[Any, ...], gradients: Any
     if definition.joint_rule is not None and definition.function.composite is not None:
         return _differentiate_composite(node, dict(zip(definition.kept, values, strict=True)), gradients)
     backward = definition.backward or definition.compile()
+    if any(gradient is not None and gradient._array.dtype.kind == "c" for gradient in gradients):
+        backward = _conjugating(definition, backward)
     return backward(node.edges, values, *gradients, None)
 
 

@@ -11,6 +11,22 @@ from distrt.core.errors import DtypeError
 from distrt.core.op import op
 from distrt.core.ops.comparison import zero_unless
 
+__all__ = [
+    "add",
+    "clone",
+    "contiguous",
+    "div",
+    "floor_divide",
+    "identity",
+    "mul",
+    "neg",
+    "remainder",
+    "square",
+    "sub",
+    "to_dtype",
+    "true_divide",
+]
+
 
 @op()
 def identity(input: Array) -> Array:
@@ -37,6 +53,12 @@ def clone(input: Array) -> Array:
 
 
 clone.gradient(input=lambda g: g)
+
+
+def contiguous(input: Any) -> Any:
+    """The tensor itself where its elements stand in row-major order, else a copy in that order."""
+    array = getattr(input, "_array", input)
+    return input if array.flags.c_contiguous else clone(input)
 
 
 @op()

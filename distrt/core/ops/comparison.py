@@ -9,6 +9,22 @@ import numpy as np
 from distrt.core.arrays import Array, Scalar
 from distrt.core.op import IndexArray, op
 
+__all__ = [
+    "eq",
+    "ge",
+    "gt",
+    "isfinite",
+    "isnan",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "ne",
+    "where",
+    "zero_unless",
+]
+
 
 @op(dtype="promote")
 def eq(input: Array | Scalar, other: Array | Scalar) -> Array:

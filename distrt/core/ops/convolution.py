@@ -15,6 +15,10 @@ from distrt.core.op import op
 from distrt.core.ops.dims import Pair, windows
 from distrt.core.ops.half import wide
 
+__all__ = [
+    "convolution2d",
+]
+
 
 def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1

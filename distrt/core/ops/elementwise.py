@@ -15,6 +15,29 @@ from distrt.core.ops.comparison import eq, ge, gt, le, logical_and, lt, where, z
 from distrt.core.promotion import result_dtype
 from distrt.core.tensor import Tensor
 
+__all__ = [
+    "abs",
+    "ceil",
+    "clamp",
+    "cos",
+    "dropout",
+    "exp",
+    "floor",
+    "log",
+    "maximum",
+    "minimum",
+    "pow",
+    "reciprocal",
+    "relu",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "tanh",
+]
+
 
 @op(dtype="float", autocast="full")
 def exp(input: Array) -> Array:

@@ -14,6 +14,12 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
 
+__all__ = [
+    "log_softmax",
+    "nll_loss",
+    "softmax",
+]
+
 
 @op(dtype="float", autocast="full")
 def softmax(input: Array, dim: int) -> Array:

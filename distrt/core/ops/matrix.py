@@ -14,6 +14,14 @@ from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.tensor import Tensor
 
+__all__ = [
+    "bmm",
+    "dot",
+    "linear",
+    "matmul",
+    "mm",
+]
+
 
 @op(dtype="same", autocast="lower", node="Mm")
 def _product(input: Array, other: Array) -> Array:

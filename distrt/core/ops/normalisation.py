@@ -11,6 +11,10 @@ from distrt.core.arrays import Array
 from distrt.core.op import op
 from distrt.core.ops.half import wide
 
+__all__ = [
+    "batch_norm",
+]
+
 
 def _channel_view(values: Any, ndim: int) -> Any:
     return ops.reshape(values, (1, -1, *[1] * (ndim - 2)))

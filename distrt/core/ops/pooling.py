@@ -15,6 +15,10 @@ from distrt.core.errors import ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import Pair, windows
 
+__all__ = [
+    "max_pool2d",
+]
+
 
 def _pool_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
     span = size + 2 * padding - dilation * (kernel - 1) - 1

@@ -16,6 +16,25 @@ from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import all_dims, one_dim
 
+__all__ = [
+    "all",
+    "along_dim_pick",
+    "along_dim_scatter",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "max",
+    "mean",
+    "min",
+    "norm",
+    "std",
+    "sum",
+    "sum_to_shape",
+    "var",
+]
+
 Dims = int | Sequence[int] | None
 
 

@@ -14,6 +14,26 @@ from distrt.core.ops.dims import one_dim
 from distrt.core.ops.keys import as_tuple, check_key, is_view_key, own_key, plain_key
 from distrt.core.tensor import Tensor
 
+__all__ = [
+    "cat",
+    "chunk",
+    "expand",
+    "expand_as",
+    "flatten",
+    "index",
+    "index_put",
+    "index_scatter",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "stack",
+    "transpose",
+    "unbind",
+    "unsqueeze",
+    "view",
+]
+
 
 def _resolve(shape: Sequence[int], numel: int, name: str) -> tuple[int, ...]:
     """The sizes with a -1 worked out.

@@ -1,0 +1,182 @@
+"""In-place changes: writing into a tensor's memory, and moving it (and what shares its memory) in the graph.
+
+A recorded change gives the tensor the edge of the operation that computed its new values. Changed through a view, the
+base becomes "what it was, with these values put there" (a ``CopySlices`` node); every view that grad mode has seen then
+becomes a view of the new base. Source: https://pytorch.org/docs/stable/notes/autograd.html (in-place correctness).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distrt.core.autograd.node import AccumulateGrad, Edge, Node, next_sequence
+from distrt.core.errors import AutogradError, DtypeError, ShapeError
+from distrt.core.modes import modes
+from distrt.core.versions import live_views, note_change, require_changeable
+
+if TYPE_CHECKING:
+    from distrt.core.arrays import Array
+    from distrt.core.ops.strided import Geometry
+    from distrt.core.tensor import Tensor
+
+
+def require_no_leaf(tensor: Tensor) -> None:
+    """Refuses a change, in grad mode, of a leaf that requires grad or of a view of one.
+
+    Raises:
+        AutogradError: such a change could not be differentiated.
+    """
+    if not modes.grad:
+        return
+    if tensor._edge is not None and type(tensor._edge[0]) is AccumulateGrad:
+        raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.")
+    base = tensor._base
+    if base is not None and base._edge is not None and type(base._edge[0]) is AccumulateGrad:
+        raise AutogradError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+
+
+def write(tensor: Tensor, values: Any) -> None:
+    """Overwrites the values, unrecorded, and counts the change.
+
+    Raises:
+        ShapeError: for memory that cannot be written to, such as that of an expanded tensor.
+    """
+    require_writeable(tensor)
+    tensor._array[...] = values
+    note_change(tensor._counter)
+
+
+def require_writeable(tensor: Tensor) -> None:
+    """Raises what a change of this tensor's memory would raise, before anything is computed."""
+    require_changeable(tensor._counter)
+    array = tensor._array
+    if array.flags.writeable:
+        return
+    if any(step == 0 and size > 1 for size, step in zip(array.shape, array.strides, strict=True)):
+        raise ShapeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
+    raise ShapeError("this tensor's memory is read-only (that of a NumPy array or file): clone() it first")
+
+
+def adopt(tensor: Tensor, result: Tensor, name: str) -> Tensor:
+    """Gives ``tensor`` the values of ``result``, which was computed from its old ones, and its place in the graph.
+
+    Raises:
+        ShapeError: where ``result`` has another shape.
+        DtypeError: where its values would lose their kind (a float in an integer tensor).
+    """
+    array, made = tensor._array, result._array
+    if made.shape != array.shape:
+        raise ShapeError(
+            f"output with shape {list(array.shape)} doesn't match the broadcast shape {list(made.shape)}"
+        )
+    if made.dtype != array.dtype:
+        result = _as_dtype_of(tensor, result)
+    edge = result._edge
+    if edge is None:
+        write(tensor, result._array)
+        if tensor._base is not None and tensor._edge is not None and modes.grad:
+            move(tensor, None)  # constants, in a part of what has a history
+        return tensor
+    _require_known_view(tensor, name)
+    require_writeable(tensor)
+    _release(tensor, result)
+    array[...] = result._array
+    note_change(tensor._counter)
+    move(tensor, edge)
+    return tensor
+
+
+def _as_dtype_of(tensor: Tensor, result: Tensor) -> Tensor:
+    from distrt.core import ops
+
+    if result.dtype.category > tensor.dtype.category:
+        raise DtypeError(
+            f"result type {result.dtype} can't be cast to the desired output type {tensor.dtype}"
+        )
+    return ops.to_dtype(result, tensor._array.dtype)  # type: ignore[no-any-return]
+
+
+def _require_known_view(tensor: Tensor, name: str) -> None:
+    base = tensor._base
+    if base is not None and tensor._edge is None and base._edge is not None:
+        raise AutogradError(
+            f"{name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
+            "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+            "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+            "tracked) or both outside (if you want the inplace to be tracked)."
+        )
+
+
+def _release(tensor: Tensor, result: Tensor) -> None:
+    """Frees the memory that is about to be overwritten from what the new node keeps.
+
+    A kept input that lies there is copied; a kept output is from now on this tensor's own memory and counter.
+    """
+    node: Any = result._edge[0]  # type: ignore[index]
+    array, made, counter = tensor._array, result._array, tensor._counter
+    saved = node.saved
+    if any(_is_in(value, array) for value in saved):
+        saved = tuple(value.copy() if _is_in(value, array) else value for value in saved)
+    if any(value is made for value in saved):
+        saved = tuple(array if value is made else value for value in saved)
+        node.counters = tuple(counter if each is result._counter else each for each in node.counters)
+        node.stamp += (counter[0] + 1) - result._counter[0]
+    node.saved = saved
+
+
+def _is_in(value: Any, array: Array) -> bool:
+    return isinstance(value, np.ndarray) and np.may_share_memory(value, array)
+
+
+def move(tensor: Tensor, edge: Edge | None) -> None:
+    """Gives a changed tensor its new place in the graph, and with it its base and their views."""
+    from distrt.core.ops.strided import geometry_of, strided_pick, strided_put
+
+    base = tensor._base
+    if base is None:
+        base = tensor
+        tensor._edge = edge
+    else:
+        geometry = _geometry(geometry_of, tensor, base)
+        shapes = ((base._array.shape, base._array.dtype), (tensor._array.shape, tensor._array.dtype))
+        base._edge = _node(strided_put, (base._edge, edge), shapes, geometry)
+    meta = ((base._array.shape, base._array.dtype),)
+    views = {id(view): view for view in live_views(tensor._counter) if view._base is base}
+    if tensor is not base:
+        views[id(tensor)] = tensor
+    for view in views.values():
+        view._edge = _node(strided_pick, (base._edge,), meta, _geometry(geometry_of, view, base))
+
+
+def _geometry(geometry_of: Any, view: Tensor, base: Tensor) -> Geometry:
+    if view._array.dtype != base._array.dtype:
+        raise AutogradError(
+            f"an in-place change of a {base.dtype} tensor cannot be recorded while a view of it as {view.dtype} "
+            "exists: use the out-of-place operation"
+        )
+    return geometry_of(view._array, base._array)  # type: ignore[no-any-return]
+
+
+def _node(function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...], geometry: Geometry) -> Edge:
+    """The node that the operation would record, without running it: the values stand in the memory already."""
+    node: Node = object.__new__(Node)
+    node.definition = definition = function.definition
+    if definition.backward is None:
+        definition.compile()
+    node.edges = edges
+    node.metas = metas
+    node.saved = (geometry,)
+    node.counters = ()
+    node.stamp = 0
+    node.hooks = None
+    node.sequence = next_sequence()
+    if modes.grad and modes.grad is not True:
+        modes.grad(node)
+    return (node, 0)

@@ -1,0 +1,206 @@
+"""In-place forms: computed out of place, written into the memory, and the tensor moved to its new place in the graph.
+
+``NAME_`` of an operation is one entry of ``IN_PLACE`` in ``core/names.py``; what has no out-of-place twin is written
+out here. Bound to ``Tensor`` by ``core/methods.py``; what a change does to the graph is in ``core/history.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import FAULTS, Array, Scalar, explain
+from distrt.core.errors import ShapeError
+from distrt.core.history import adopt, require_no_leaf, require_writeable, write
+from distrt.core.modes import modes
+from distrt.core.names import IN_PLACE, listed
+from distrt.core.op import op
+from distrt.core.ops.comparison import zero_unless
+from distrt.core.ops.keys import check_key, is_view_key, own_key, plain_key
+from distrt.core.random import Generator, numpy_generator
+from distrt.core.tensor import Tensor, wrap
+from distrt.core.versions import note_change
+
+#: Augmented assignments, by the in-place form that does the work.
+AUGMENTED = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
+
+
+def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
+    """The method ``name`` that overwrites its tensor with ``function(tensor, ...)``."""
+    is_operation = hasattr(function, "definition")
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self._edge is not None or self._base is not None:
+            require_no_leaf(self)
+        # A stand-in with its own counter: what the operation keeps of it is copied before it is overwritten.
+        array = self._array if is_operation or not modes.grad else self._array.copy()
+        result = function(wrap(array, self._edge), *args, **kwargs)
+        return adopt(self, result, name)
+
+    change.__name__ = change.__qualname__ = name
+    change.__doc__ = f"In-place form of ``{name.rstrip('_')}``; returns this tensor."
+    change.__wrapped__ = function  # type: ignore[attr-defined]
+    return change
+
+
+# Overwriting
+
+
+@op(node="CopyBackwards")
+def _copied(input: Array, src: Array) -> Array:
+    """``src``, broadcast to the shape of ``input`` and in its dtype."""
+    return _fitted(src, input)
+
+
+def _fitted(src: Array, like: Array) -> Array:
+    try:
+        return np.broadcast_to(src, like.shape).astype(like.dtype)
+    except ValueError:
+        raise ShapeError(
+            f"The size of tensor a {list(like.shape)} must match the size of tensor b {list(src.shape)}: "
+            "the second cannot be broadcast to the first"
+        ) from None
+
+
+_copied.gradient(input=lambda g: zero_unless(g, False), src=lambda g: g)
+
+
+@op()
+def _fill(input: Array, value: Array | Scalar) -> Array:
+    """``value`` everywhere."""
+    return np.full(input.shape, value, input.dtype)
+
+
+_fill.gradient(input=lambda g: zero_unless(g, False), value=lambda g: ops.sum(g))
+
+
+def _stand_in(self: Tensor) -> Tensor:
+    """The tensor before it is overwritten whole. A view's old values need no gradient: its base says what is left."""
+    return wrap(self._array, None if self._base is not None else self._edge)
+
+
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Overwrites the values with those of ``src``, broadcast and converted; returns this tensor."""
+    if not isinstance(src, Tensor):
+        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+    require_no_leaf(self)
+    if modes.grad and (self._edge is not None or src._edge is not None):
+        return adopt(self, _copied(_stand_in(self), src), "copy_")
+    if src._array.shape == self._array.shape:
+        write(self, _real_part(src._array, self._array))
+        return self
+    write(self, _fitted(src._array, self._array))
+    return self
+
+
+def _real_part(values: Array, target: Array) -> Array:
+    """Complex numbers written into real ones lose their imaginary part, without NumPy's warning."""
+    return values.real if values.dtype.kind == "c" and target.dtype.kind != "c" else values
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Overwrites every element with ``value``: a number or a 0-d tensor; returns this tensor."""
+    require_no_leaf(self)
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise ShapeError(
+                f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
+            )
+    elif not isinstance(value, int | float | complex | np.generic):
+        raise TypeError(f"fill_(): argument 'value' (position 1) must be Number, not {type(value).__name__}")
+    if modes.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None)):
+        return adopt(self, _fill(_stand_in(self), value), "fill_")
+    write(self, value._array if isinstance(value, Tensor) else value)
+    return self
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Overwrites every element with 0; returns this tensor."""
+    return fill_(self, 0)
+
+
+def set_item(self: Tensor, key: Any, value: Any) -> None:
+    """``self[key] = value``: through a view where the key selects by steps, scattered otherwise."""
+    key = plain_key(key)
+    check_key(key, self._array.shape)
+    if (
+        isinstance(value, str | bytes)
+        or value is None
+        or not isinstance(value, Tensor | Scalar | np.ndarray | np.generic)
+    ):
+        raise TypeError(f"can't assign a {type(value).__name__} to a {self.dtype} tensor")
+    if isinstance(value, np.ndarray):
+        value = wrap(value)
+    if self._edge is not None or self._base is not None:
+        require_no_leaf(self)
+    if modes.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None)):
+        _set_recorded(self, key, value)
+        return
+    given = value._array if isinstance(value, Tensor) else value
+    require_writeable(self)
+    try:
+        self._array[key] = _real_part(given, self._array) if isinstance(given, np.ndarray) else given
+    except FAULTS as fault:
+        raise explain(fault, "index_put_", (self._array, given)) from fault
+    note_change(self._counter)
+
+
+def _set_recorded(self: Tensor, key: Any, value: Any) -> None:
+    if not is_view_key(key):
+        changed = ops.index_put(wrap(self._array, self._edge), value, own_key(key))
+        adopt(self, changed, "index_put_")
+        return
+    target = ops.index(self, key)
+    if not isinstance(value, Tensor):
+        fill_(target, value)
+        return
+    extra = value._array.ndim - target._array.ndim
+    if extra > 0 and value._array.shape[:extra] == (1,) * extra:
+        value = ops.reshape(value, value._array.shape[extra:])
+    copy_(target, value)
+
+
+# Random values. They replace the old ones, whose gradient is 0 from then on.
+
+
+def _drawn(self: Tensor, values: Any) -> Tensor:
+    return copy_(self, wrap(np.asarray(values).astype(self._array.dtype)))
+
+
+def uniform_(
+    self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Overwrites every element with a number drawn uniformly from [from_, to); returns this tensor."""
+    drawn = numpy_generator(generator).random(self._array.shape, np.float64)
+    return _drawn(self, drawn * (to - from_) + from_)
+
+
+def normal_(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Overwrites every element with a number drawn from the normal distribution; returns this tensor."""
+    drawn = numpy_generator(generator).standard_normal(self._array.shape)
+    return _drawn(self, drawn * std + mean)
+
+
+WRITTEN_OUT: dict[str, Any] = {
+    "__setitem__": set_item,
+    "copy_": copy_,
+    "fill_": fill_,
+    "normal_": normal_,
+    "uniform_": uniform_,
+    "zero_": zero_,
+}
+
+
+def bind() -> None:
+    """Puts the in-place forms on ``Tensor``."""
+    for name in listed(IN_PLACE):
+        setattr(Tensor, name + "_", in_place(getattr(ops, name), name + "_"))
+    for name, function in WRITTEN_OUT.items():
+        setattr(Tensor, name, function)
+    for name, plain in AUGMENTED.items():
+        setattr(Tensor, name, getattr(Tensor, plain))

@@ -1,0 +1,46 @@
+"""The names that users see: functions of ``distrt``, methods of ``Tensor``, in-place methods. One line a family.
+
+Read by ``distrt/__init__`` (which must not load NumPy, so this file imports nothing), ``core/methods.py`` and
+``core/in_place.py``. A name here is a function of the same name in ``core/ops`` (or ``core/creation`` and the like);
+methods that differ from the function are written out in ``core/methods.py``.
+"""
+
+from __future__ import annotations
+
+#: Functions of ``distrt`` that live in ``distrt.core.ops``.
+FUNCTIONS: dict[str, str] = {
+    "arithmetic": "add clone div floor_divide mul neg remainder square sub true_divide",
+    "comparison": "eq ge gt isfinite isnan le logical_and logical_not logical_or lt ne where",
+    "complex": "complex conj imag real view_as_complex view_as_real",
+    "elementwise": "abs ceil clamp cos exp floor log maximum minimum pow reciprocal relu round rsqrt sigmoid sign sin "
+    "sqrt tanh",
+    "losses": "log_softmax softmax",
+    "matrix": "bmm dot matmul mm",
+    "reduction": "all amax amin any argmax argmin max mean min norm std sum var",
+    "shape": "cat chunk flatten permute reshape split squeeze stack transpose unbind unsqueeze",
+    "strided": "as_strided",
+}
+
+#: Methods of ``Tensor`` that are the function of the same name.
+METHODS: dict[str, str] = {
+    "arithmetic": "add clone contiguous div floor_divide mul neg remainder square sub true_divide",
+    "comparison": "eq ge gt isfinite isnan le logical_and logical_not logical_or lt ne",
+    "complex": "conj",
+    "elementwise": "abs ceil clamp cos exp floor log maximum minimum pow reciprocal relu round rsqrt sigmoid sign sin "
+    "sqrt tanh",
+    "matrix": "bmm dot matmul mm",
+    "reduction": "all amax amin any argmax argmin max mean min norm std sum var",
+    "shape": "chunk expand_as flatten split squeeze transpose unbind unsqueeze",
+    "strided": "as_strided",
+}
+
+#: Methods whose in-place form has the same name and a ``_``.
+IN_PLACE: dict[str, str] = {
+    "arithmetic": "add div mul neg sub",
+    "elementwise": "abs ceil clamp cos exp floor log pow reciprocal relu round rsqrt sigmoid sin sqrt tanh",
+}
+
+
+def listed(table: dict[str, str]) -> list[str]:
+    """All names of a table."""
+    return [name for names in table.values() for name in names.split()]
