@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import distrt
-from tests.oracle import shape_cases as _more_rows  # noqa: F401
 from tests.oracle.compare import is_floating, outputs_of, to_distrt
-from tests.oracle.op_cases import CASES, Case
+from tests.oracle.table import CASES, Case
 
 SMOOTH = [case for case in CASES if case.smooth and {"float64", "float32"} & set(case.dtypes)]
 STEP = 1e-5

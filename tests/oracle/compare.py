@@ -26,13 +26,15 @@ def to_torch(torch: Any, array: np.ndarray[Any, Any], grad: bool = False) -> Any
 
 
 def values(tensor: Any) -> np.ndarray[Any, Any]:
-    """The values, in float64 where they are of a floating dtype."""
+    """The values, in float64 (complex128) where they are of a floating (complex) dtype."""
     plain = tensor.detach()
+    if plain.is_complex():
+        return np.asarray(plain.resolve_conj().numpy() if hasattr(plain, "resolve_conj") else plain.numpy())
     return np.asarray((plain.double() if plain.is_floating_point() else plain).numpy(force=True))
 
 
 def is_floating(array: np.ndarray[Any, Any]) -> bool:
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    return array.dtype.kind in "fc" or array.dtype.name == "bfloat16"
 
 
 def assert_same(ours: Any, theirs: Any, what: str, scale: float = 1.0) -> None:

@@ -16,9 +16,12 @@ import numpy as np
 
 FLOATS = ("float32", "float64")
 HALVES = (*FLOATS, "float16", "bfloat16")
+COMPLEX = ("complex64", "complex128")
 
 #: Relative and absolute tolerance of values and gradients, for inputs around 1.
 TOLERANCE = {
+    "complex128": (1e-10, 1e-12),
+    "complex64": (2e-5, 2e-6),
     "float64": (1e-10, 1e-12),
     "float32": (2e-5, 2e-6),
     "float16": (4e-3, 4e-3),
@@ -58,6 +61,8 @@ def _draw(domain: str, rng: np.random.Generator, shape: tuple[int, ...], dtype: 
         return rng.integers(0, int(domain.split()[1]), shape).astype(kind)
     if kind.kind in "iu":
         return rng.integers(1 if domain in ("positive", "nonzero") else 0, 8, shape).astype(kind)
+    if kind.kind == "c":
+        return (_draw(domain, rng, shape, "float64") + 1j * _draw(domain, rng, shape, "float64")).astype(kind)
     drawn = {
         "normal": lambda: rng.standard_normal(shape),
         "positive": lambda: rng.uniform(0.5, 2.0, shape),
@@ -157,7 +162,7 @@ row("add", lambda t, a, b: t.add(a, b), pairs(), dtypes=EVERY)
 row("add.alpha", lambda t, a, b: t.add(a, b, alpha=3), pairs()[:4], dtypes=ALL, covers="add")
 row("sub", lambda t, a, b: t.sub(a, b), pairs(), dtypes=ALL)
 row("sub.alpha", lambda t, a, b: a.sub(b, alpha=2), pairs()[:3], covers="sub")
-row("mul", lambda t, a, b: t.mul(a, b), pairs(), dtypes=EVERY)
+row("mul", lambda t, a, b: t.mul(a, b), pairs(), dtypes=(*EVERY, *COMPLEX))
 row("div", lambda t, a, b: t.div(a, b), pairs(right="nonzero"), dtypes=ALL, covers="true_divide")
 row("true_divide", lambda t, a, b: t.true_divide(a, b), pairs(right="nonzero")[:2], dtypes=ALL)
 row(
@@ -203,7 +208,7 @@ row(
 
 # -- functions of each element
 
-row("exp", lambda t, a: t.exp(a), ones(), dtypes=ALL)
+row("exp", lambda t, a: t.exp(a), ones(), dtypes=(*ALL, *COMPLEX))
 row("log", lambda t, a: t.log(a), ones("positive"), dtypes=ALL)
 row("sqrt", lambda t, a: t.sqrt(a), ones("positive"), dtypes=ALL)
 row("rsqrt", lambda t, a: t.rsqrt(a), ones("positive"), dtypes=ALL)
@@ -405,7 +410,7 @@ PRODUCTS = [
     (In((0, 3)), In((3, 4))),
     (In((2, 0)), In((0, 4))),
 ]
-row("matmul", lambda t, a, b: a @ b, PRODUCTS, dtypes=(*HALVES, "int64"), covers="_product")
+row("matmul", lambda t, a, b: a @ b, PRODUCTS, dtypes=(*HALVES, *COMPLEX, "int64"), covers="_product")
 row("mm", lambda t, a, b: t.mm(a, b), PRODUCTS[:2])
 row("bmm", lambda t, a, b: t.bmm(a, b), PRODUCTS[2:3])
 row("dot", lambda t, a, b: t.dot(a, b), PRODUCTS[5:6])

@@ -11,7 +11,6 @@ import distrt
 import distrt.core.ops
 from distrt.core.names import FUNCTIONS, IN_PLACE, METHODS, listed
 from distrt.core.op import REGISTRY
-from tests.oracle import shape_cases as _more_rows  # noqa: F401
 from tests.oracle.compare import (
     assert_same,
     is_floating,
@@ -20,7 +19,7 @@ from tests.oracle.compare import (
     to_distrt,
     to_torch,
 )
-from tests.oracle.op_cases import CASES, Case
+from tests.oracle.table import CASES, Case
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -42,7 +41,7 @@ def _compare_values(case: Case, dtype: str, torch: Any, seed: int) -> None:
         (out, reference) for out, reference in zip(ours, expected, strict=True) if reference.requires_grad
     ]
     if pairs:
-        order = case.order if dtype == "float64" else 1
+        order = case.order if dtype in ("float64", "complex128") else 1
         rng = np.random.default_rng(seed)
         _compare_gradients(torch, pairs, list(zip(mine, theirs, strict=True)), rng, 1, order)
 
@@ -53,6 +52,8 @@ def _compare_gradients(torch: Any, outputs: Any, inputs: Any, rng: Any, depth: i
     seeds = []
     for ours, theirs in outputs:
         drawn = rng.uniform(0.5, 1.5, tuple(theirs.shape))
+        if theirs.is_complex():
+            drawn = np.asarray(drawn + 1j * rng.uniform(0.5, 1.5, tuple(theirs.shape)))
         pair = (distrt.from_numpy(drawn).to(ours.dtype), torch.from_numpy(drawn).to(theirs.dtype))
         seeds.append(tuple(each.requires_grad_(depth < order) for each in pair))
     found, reference = (

@@ -39,10 +39,6 @@ def _imag(input: Array) -> Array:
     return input.imag
 
 
-_real.gradient(input=lambda g: ops.complex(g, ops.zero_unless(g, False)))
-_imag.gradient(input=lambda g: ops.complex(ops.zero_unless(g, False), g))
-
-
 def real(input: Any) -> Any:
     """The real parts: a view of a complex tensor, a real tensor itself."""
     return _real(input) if _is_complex(input) else input
@@ -76,6 +72,8 @@ def complex(real: Array, imag: Array) -> Array:
     return made
 
 
+_real.gradient(input=lambda g: complex(g, ops.zero_unless(g, False)))
+_imag.gradient(input=lambda g: complex(ops.zero_unless(g, False), g))
 complex.gradient(real=lambda g: real(g), imag=lambda g: imag(g))
 
 
