@@ -1,0 +1,10 @@
+t = torch.tensor([1, 2, 3])
+t_float = t.float()
+t_double = t.double()
+t_int = t.int()
+t_long = t.long()
+t_bool = t.bool()
+
+t_float16 = t.to(torch.float16)
+t_cuda = t.to('cuda')
+t_cpu = t.to('cpu')

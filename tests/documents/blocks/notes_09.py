@@ -1,0 +1,3 @@
+model = model.to(device)
+data = data.to(device)
+target = target.to(device)

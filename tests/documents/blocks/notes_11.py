@@ -1,0 +1,4 @@
+model.eval()
+with torch.no_grad():
+    output = model(data)
+model.train()

@@ -1,0 +1,115 @@
+"""Every name that public training scripts use exists, or says what to use instead.
+
+``usage.txt`` lists the names by module. A name of a finished module resolves and is exercised by some test of this
+project; one that distrt leaves out raises ``UnsupportedError`` when it is called. ``TO_COME`` lists what still misses:
+a name there that begins to resolve fails the test, so that the list stays true.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import pathlib
+from typing import Any
+
+import pytest
+
+import distrt
+from distrt.core.errors import UnsupportedError
+
+HERE = pathlib.Path(__file__).parent
+USAGE = {
+    module: names.split()
+    for module, _, names in (
+        line.partition(": ") for line in (HERE / "usage.txt").read_text().splitlines() if line[:1] != "#"
+    )
+}
+
+#: Modules whose every name is there.
+FINISHED = (
+    "torch",
+    "Tensor",
+    "torch.linalg",
+    "torch.fft",
+    "torch.autograd",
+    "torch.cuda",
+    "torch.accelerator",
+    "torch.backends",
+    "torch.version",
+    "torch.testing",
+    "torch.compiler",
+)
+
+#: What of them belongs to rooms that are still to be built.
+TO_COME: dict[str, str] = {
+    **dict.fromkeys(("torch.save", "torch.load", "torch.serialization"), "files"),
+    **dict.fromkeys(
+        (
+            "torch.autocast",
+            "torch.get_autocast_cpu_dtype",
+            "torch.get_autocast_dtype",
+            "torch.get_autocast_gpu_dtype",
+            "torch.is_autocast_cpu_enabled",
+            "torch.is_autocast_enabled",
+            "torch.cuda.amp.GradScaler",
+            "torch.cuda.amp.autocast",
+        ),
+        "mixed precision",
+    ),
+    "torch.autograd.profiler.profile": "the profiler",
+    "torch.cuda.nccl.version": "GPUs",
+}
+
+NAMES = [f"{module}.{name}" for module in FINISHED for name in USAGE[module]]
+
+
+def _resolve(name: str) -> Any:
+    if name.startswith("Tensor."):
+        return getattr(distrt.Tensor, name.removeprefix("Tensor."))
+    found: Any = distrt
+    path = "distrt"
+    for part in name.split(".")[1:]:
+        path += f".{part}"
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            found = importlib.import_module(path)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_name_exists(name: str, request: pytest.FixtureRequest) -> None:
+    if name in TO_COME:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=f"to come: {TO_COME[name]}"))
+    _resolve(name)
+
+
+@functools.cache
+def _attributes_in_tests() -> frozenset[str]:
+    """Every name that a test reaches with a dot, or lists as text (the op tables name methods that way)."""
+    found: set[str] = set()
+    for path in HERE.parent.rglob("*.py"):
+        if path == pathlib.Path(__file__):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                found.add(node.attr)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(node.value.replace(".", " ").split())
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in TO_COME])
+def test_name_is_used_by_a_test(name: str) -> None:
+    assert name.rpartition(".")[2] in _attributes_in_tests()
+
+
+@pytest.mark.parametrize("name", ["sparse_coo_tensor", "spmm", "vmap"])
+def test_what_is_left_out_says_what_to_use(name: str) -> None:
+    with pytest.raises(UnsupportedError, match="use|instead"):
+        getattr(distrt, name)()
+
+
+def test_what_is_to_come_is_in_the_list() -> None:
+    assert not set(TO_COME) - set(NAMES)
