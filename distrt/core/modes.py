@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -22,7 +23,8 @@ class _Modes(threading.local):
     Attributes:
         grad: what a recording operation reads: False, True, or (True and) the watcher that it shows each new node.
         inference: True inside ``inference_mode``.
-        watch: called with each node that is recorded; None when nobody watches. Anomaly mode sets it.
+        watch: called with each node that is recorded; None when nobody watches. ``watch_with`` sets it.
+        backward_watcher: runs the nodes in the engine's place; None but in anomaly mode.
     """
 
     grad: Any
@@ -31,11 +33,30 @@ class _Modes(threading.local):
         self.grad = True
         self.inference = False
         self.watch: Callable[[Any], None] | None = None
+        self.backward_watcher: Any = None
+        self._watchers: dict[str, Callable[[Any], None]] = {}
         np.seterr(divide="ignore", over="ignore", under="ignore", invalid="ignore")
 
     def record(self, wanted: bool) -> None:
         """Switches recording on or off."""
         self.grad = (self.watch or True) if wanted else False
+
+    def watch_with(self, role: str, watcher: Callable[[Any], None] | None) -> None:
+        """Shows each new node to ``watcher`` from now on, in the place of the one that had this role before."""
+        self._watchers.pop(role, None)
+        if watcher is not None:
+            self._watchers[role] = watcher
+        watchers = [self._watchers[each] for each in sorted(self._watchers)]
+        self.watch = None if not watchers else watchers[0] if len(watchers) == 1 else _all_of(watchers)
+        self.record(bool(self.grad))
+
+
+def _all_of(watchers: list[Callable[[Any], None]]) -> Callable[[Any], None]:
+    def watch(node: Any) -> None:
+        for watcher in watchers:
+            watcher(node)
+
+    return watch
 
 
 modes = _Modes()
@@ -144,6 +165,14 @@ class inference_mode:  # noqa: N801
 
 
 def _decorate(function: Callable[..., Any], make: Callable[[], Any]) -> Callable[..., Any]:
+    if inspect.isclass(function):
+        warnings.warn(
+            "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
+            "functions or methods. To preserve the current behavior of class decoration, you can directly decorate the "
+            "`__init__` method and nothing else.",
+            FutureWarning,
+            stacklevel=3,
+        )
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)

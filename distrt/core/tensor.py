@@ -5,7 +5,6 @@ The arithmetic lives in ``core/ops``; ``core/methods.py`` binds it to this class
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Hooks
+from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, RemovableHandle
 from distrt.core.device import CPU, device
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.modes import modes
@@ -235,17 +234,9 @@ class Tensor:
             create_graph: record the pass itself, so that the gradients can be differentiated.
             inputs: the leaves to add to; all when not given.
         """
-        from distrt.core.autograd import engine
+        from distrt.core.autograd import roots
 
-        started = engine.grad_of_root(self, gradient, create_graph)
-        keep = create_graph if retain_graph is None else retain_graph
-        if inputs is None:
-            engine.run_backward([self._edge], [started], keep, create_graph)  # type: ignore[list-item]
-            return
-        wanted = {id(each): each for each in ([inputs] if isinstance(inputs, Tensor) else inputs)}
-        if not wanted:
-            raise AutogradError("`inputs` argument to `backward()` cannot be empty.")
-        engine.backward_to(self, started, list(wanted.values()), keep, create_graph)
+        roots.backward(self, gradient, retain_graph, create_graph, inputs)
 
     def detach(self) -> Tensor:
         """The same memory, outside the graph."""
@@ -285,8 +276,6 @@ class Tensor:
         if self._edge is None:
             raise AutogradError("cannot register a hook on a tensor that doesn't require gradient")
         node, number = self._edge
-        if isinstance(node, AccumulateGrad):
-            return RemovableHandle(node.hooks, hook)
         return RemovableHandle(node.hooks_of(number), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
@@ -411,27 +400,6 @@ class Tensor:
         def __pow__(self, other: Any) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
         def __neg__(self) -> Tensor: ...
-
-
-class RemovableHandle:
-    """What registering a hook returns: ``remove()`` takes the hook away again."""
-
-    _next_number = itertools.count().__next__
-
-    def __init__(self, hooks: Hooks, hook: Any) -> None:
-        self._hooks = hooks
-        self._number = self._next_number()
-        hooks[self._number] = hook
-
-    def remove(self) -> None:
-        """Takes the hook away; once is enough, twice does no harm."""
-        self._hooks.pop(self._number, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 def wrap(array: Array, edge: Edge | None = None) -> Tensor:

@@ -24,8 +24,9 @@ class _InferenceCounter(list[Any]):
         if modes.inference:
             return 0
         raise AutogradError(
-            "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal "
-            "tensor and use it in autograd."
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+            "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use "
+            "it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
         )
 
     def __setitem__(self, position: Any, value: Any) -> None:

@@ -379,4 +379,4 @@ def test_what_a_node_is_called() -> None:
     assert x.grad_fn is None
     assert (x * 2).grad_fn.name() == "MulBackward0"
     assert repr((x + 1).sum()) == "tensor(4., grad_fn=<SumBackward0>)"
-    assert (x * 2).grad_fn.next_functions[0][0].name() == "AccumulateGrad"
+    assert (x * 2).grad_fn.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"

@@ -134,7 +134,7 @@ def test_retain_grad_needs_a_graph_and_does_nothing_to_a_leaf() -> None:
 def test_a_hook_must_return_a_tensor_or_nothing() -> None:
     x = torch.ones(2, requires_grad=True)
     x.register_hook(lambda g: 3)
-    with pytest.raises(TypeError, match="must return a Tensor or None"):
+    with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
         x.sum().backward()
 
 

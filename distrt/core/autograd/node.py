@@ -21,16 +21,95 @@ if TYPE_CHECKING:
 Edge = tuple["Node | AccumulateGrad", int]
 
 #: Hooks by the number of their registration, in which order they run.
-Hooks = dict[float, Callable[[Any], Any]]
+Hooks = dict[float, Callable[..., Any]]
 RUNS_LAST = math.inf  # retain_grad keeps what the hooks have made of the gradient
+
+#: Where a node keeps the hooks on itself, beside those on its outputs' gradients.
+BEFORE, AFTER = -1, -2
 
 #: Creation order of nodes. The engine runs the newest first, which is the same order on every rank.
 next_sequence = itertools.count().__next__
 
-_FREED: Any = object()
+FREED: Any = object()
+
+SECOND_TIME = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward."
+)
 
 
-class Node:
+class RemovableHandle:
+    """What registering a hook returns: ``remove()`` takes the hook away again."""
+
+    _next_number = itertools.count().__next__
+
+    def __init__(self, hooks: Hooks, hook: Any) -> None:
+        self._hooks = hooks
+        self._number = self._next_number()
+        hooks[self._number] = hook
+
+    @property
+    def id(self) -> int:
+        """The number of this registration."""
+        return self._number
+
+    def remove(self) -> None:
+        """Takes the hook away; once is enough, twice does no harm."""
+        self._hooks.pop(self._number, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+class GraphNode:
+    """What users can ask of every node of a graph, ``AccumulateGrad`` included."""
+
+    __slots__ = ("__weakref__", "_metadata", "hooks", "sequence")
+
+    _metadata: dict[str, Any]
+    hooks: dict[int, Hooks] | None
+    sequence: int
+
+    def name(self) -> str:
+        """The node's name as PyTorch prints it: ``MulBackward0``."""
+        raise NotImplementedError
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dictionary for whoever wants to note something about this node; anomaly mode does."""
+        try:
+            return self._metadata
+        except AttributeError:
+            self._metadata = {}
+            return self._metadata
+
+    def hooks_of(self, number: int) -> Hooks:
+        """The hooks on the gradient of one output, or on the node (``BEFORE``, ``AFTER``), to add to."""
+        if self.hooks is None:
+            self.hooks = {}
+        return self.hooks.setdefault(number, {})
+
+    def register_hook(self, hook: Callable[[Any, Any], Any]) -> RemovableHandle:
+        """Calls ``hook(grad_inputs, grad_outputs)`` after the node has run; a tuple returned replaces the former."""
+        return RemovableHandle(self.hooks_of(AFTER), hook)
+
+    def register_prehook(self, hook: Callable[[Any], Any]) -> RemovableHandle:
+        """Calls ``hook(grad_outputs)`` before the node runs; a tuple that it returns replaces them."""
+        return RemovableHandle(self.hooks_of(BEFORE), hook)
+
+    def _sequence_nr(self) -> int:
+        return self.sequence
+
+    def __repr__(self) -> str:
+        return f"<{self.name().rpartition('::')[2]} object at {id(self):#x}>"
+
+
+class Node(GraphNode):
     """One recorded operation: what its derivative rules need, and where their results go.
 
     Attributes:
@@ -44,18 +123,10 @@ class Node:
     It has no ``__init__``: the code that ``core/op.py`` writes fills it, which saves a call for every operation.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "counters",
-        "definition",
-        "edges",
-        "hooks",
-        "metas",
-        "results",
-        "saved",
-        "sequence",
-        "stamp",
-    )
+    __slots__ = ("counters", "definition", "edges", "metas", "saved", "stamp")
+
+    #: A user's ``autograd.Function`` made it: its views cannot be changed in place, and it runs on tensors.
+    is_custom = False
 
     definition: Definition
     edges: tuple[Edge | None, ...]
@@ -63,8 +134,6 @@ class Node:
     saved: Any
     counters: tuple[list[int], ...]
     stamp: int
-    hooks: dict[int, Hooks] | None
-    sequence: int
 
     def name(self) -> str:
         """The operation's name as PyTorch prints it: ``MulBackward0``."""
@@ -75,12 +144,6 @@ class Node:
         """The edges to the nodes that this one passes gradients to; ``(None, 0)`` where none is wanted."""
         return tuple((None, 0) if edge is None else edge for edge in self.edges)
 
-    def hooks_of(self, number: int) -> Hooks:
-        """The hooks on the gradient of one output, to add to."""
-        if self.hooks is None:
-            self.hooks = {}
-        return self.hooks.setdefault(number, {})
-
     def take_saved(self, keep_graph: bool) -> tuple[Any, ...]:
         """The kept values, checked; they are let go unless the graph is to be kept.
 
@@ -88,42 +151,34 @@ class Node:
             AutogradError: when they were let go before, or an in-place operation has changed one of them.
         """
         saved: tuple[Any, ...] = self.saved
-        if saved is _FREED:
-            raise AutogradError(
-                f"Trying to backward through the graph a second time ({self.name()}), but its saved tensors have been "
-                "freed. Specify retain_graph=True in the first backward() or autograd.grad() call."
-            )
+        if saved is FREED:
+            raise AutogradError(SECOND_TIME)
         if self.counters:
             stamp = 0
             for counter in self.counters:
                 stamp += counter[0]
             if stamp != self.stamp:
-                raise AutogradError(
-                    "one of the variables needed for gradient computation has been modified by an inplace "
-                    f"operation: {self.name()} kept a tensor of its forward pass that was changed afterwards. Use "
-                    "the out-of-place form of that operation, or a clone()."
-                )
+                from distrt.core.autograd.complaint import changed_in_place
+
+                raise changed_in_place(self)
             if not keep_graph:
-                self.saved = _FREED
+                self.saved = FREED
         elif not keep_graph and self.definition.keeps_arrays:
-            self.saved = _FREED
+            self.saved = FREED
         return saved
 
-    def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
 
-
-class AccumulateGrad:
+class AccumulateGrad(GraphNode):
     """The end of a path: adds what arrives to its leaf's ``.grad``.
 
     It refers to the leaf weakly: the leaf owns it, and nobody can see the gradient of a leaf that is gone.
     """
 
-    __slots__ = ("__weakref__", "_leaf", "hooks", "post_hooks", "sequence")
+    __slots__ = ("_leaf", "post_hooks")
 
     def __init__(self, leaf: Tensor) -> None:
         self._leaf = weakref.ref(leaf)
-        self.hooks: Hooks = {}
+        self.hooks = None
         self.post_hooks: Hooks = {}
         self.sequence = next_sequence()
 
@@ -134,12 +189,9 @@ class AccumulateGrad:
 
     def name(self) -> str:
         """PyTorch's name of this node."""
-        return "AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """None: a leaf has no inputs."""
         return ()
-
-    def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self):#x}>"

@@ -1,0 +1,57 @@
+"""Where a pass ends: adding what arrived to ``.grad`` of a leaf, and running the hooks that wait for it."""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distrt.core.autograd.node import AccumulateGrad
+
+if TYPE_CHECKING:
+    from distrt.core.tensor import Tensor
+
+#: References to a fresh array while ``accumulate`` holds it: the caller's variable, the parameter, getrefcount's own.
+_REFERENCES_WHEN_OURS = 3
+
+
+def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
+    """Adds a gradient to the leaf's ``.grad`` and runs the hooks that wait for it.
+
+    With a bucket slot, ``.grad`` becomes a view of the slot (a kernel may have written there already). Otherwise a
+    fresh array that nobody else holds is taken as it is, and any other is copied.
+    """
+    from distrt.core.tensor import Tensor, wrap
+
+    leaf = leaf_node.variable
+    if leaf is None or leaf._edge is None:  # gone, or frozen since the forward pass
+        return
+    if isinstance(gradient, Tensor):
+        accumulate_tensor(leaf, gradient)
+    elif leaf.grad is not None:
+        held = leaf.grad._array
+        held += gradient
+        leaf.grad._counter[0] += 1
+    elif leaf._grad_slot is not None:
+        slot = leaf._grad_slot
+        if gradient is not slot:
+            slot[...] = gradient
+        leaf.grad = wrap(slot)
+    else:
+        fresh = type(gradient) is np.ndarray and gradient.base is None and gradient.flags.c_contiguous
+        ours = fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
+        leaf.grad = wrap(gradient if ours else np.array(gradient, order="C"))
+    for hook in tuple(leaf_node.post_hooks.values()):
+        hook(leaf)
+
+
+def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
+    """Adds a gradient that may have a graph of its own; the sum then has one too."""
+    if leaf.grad is not None:
+        leaf.grad = leaf.grad + gradient
+    elif leaf._grad_slot is not None:
+        leaf._grad_slot[...] = gradient._array
+        leaf.grad = gradient
+    else:
+        leaf.grad = gradient

@@ -1,0 +1,90 @@
+"""What to say when a kept value was changed: which one it is, and by how many in-place changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from distrt.core.errors import AutogradError
+
+if TYPE_CHECKING:
+    from distrt.core.autograd.node import Edge, Node
+
+_HINT = (
+    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+    "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+)
+_HINT_UNDER_ANOMALY = (
+    "Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable in "
+    "question was changed in there or anywhere later. Good luck!"
+)
+
+
+def changed_in_place(node: Node) -> AutogradError:
+    """The error for a node that finds one of its kept tensors changed."""
+    changes = sum(counter[0] for counter in node.counters) - node.stamp
+    found = max(node.counters, key=lambda counter: counter[0])[0]
+    described = ""
+    owners = _owners(node)
+    if len(owners) == len(node.counters):
+        array, edge = next(
+            owner for owner, counter in zip(owners, node.counters, strict=True) if counter[0] == found
+        )
+        described = describe(array, edge)
+    return error(described, found, found - changes)
+
+
+def error(described: str, found: int, expected: int) -> AutogradError:
+    """PyTorch's words for a tensor that is at version ``found`` and was kept at another."""
+    from distrt.core.modes import modes
+
+    hint = _HINT_UNDER_ANOMALY if modes.backward_watcher is not None else _HINT
+    return AutogradError(
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: {described}"
+        f" is at version {found}; expected version {expected} instead. {hint}"
+    )
+
+
+def describe(array: Any, edge: Edge | None) -> str:
+    """``[torch.FloatTensor [2]], which is output 0 of Exp,``."""
+    from distrt.core.autograd.node import Node
+
+    kind = _KINDS.get(array.dtype.name, array.dtype.name.title())
+    shown = f"[torch.{kind}Tensor {list(array.shape)}]"
+    if edge is None or not isinstance(edge[0], Node):
+        return shown
+    return f"{shown}, which is output {edge[1]} of {edge[0].name().removesuffix('Backward0')},"
+
+
+_KINDS = {
+    "bfloat16": "BFloat16",
+    "bool": "Bool",
+    "complex128": "ComplexDouble",
+    "complex64": "ComplexFloat",
+    "float16": "Half",
+    "float32": "Float",
+    "float64": "Double",
+    "int16": "Short",
+    "int32": "Int",
+    "int64": "Long",
+    "int8": "Char",
+    "uint8": "Byte",
+}
+
+
+def _owners(node: Node) -> list[tuple[Any, Edge | None]]:
+    """The kept array behind each of the node's counters, in the order in which ``core/op_source.py`` writes them."""
+    definition = node.definition
+    names = definition.differentiable
+    with_edge = {name: edge for name, edge in zip(names, node.edges, strict=False) if edge is not None}
+    certain = set(with_edge) if definition.joint_rule is None and len(names) <= 2 else set()
+    sure: list[tuple[Any, Edge | None]] = []
+    unsure: list[tuple[Any, Edge | None]] = []
+    for name, value in zip(definition.kept, node.saved, strict=True):
+        if value is None or not hasattr(value, "dtype"):
+            continue
+        if name == "out" or name in definition.output_names:
+            number = 0 if name == "out" else definition.output_names.index(name)
+            sure.append((value, (node, number)))
+        elif name in definition.tensors or name in definition.steering:
+            (sure if name in certain else unsure).append((value, with_edge.get(name)))
+    return sure + unsure

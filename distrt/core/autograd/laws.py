@@ -1,0 +1,79 @@
+"""What the engine does so that rules need not: a gradient has its input's shape and dtype, and is a complex conjugate.
+
+Called by the engine for every gradient that does not fit as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import Array
+from distrt.core.autograd.node import Node
+from distrt.core.errors import AutogradError
+
+
+def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
+    """Undoes broadcasting and promotion, and holds the rule to the law.
+
+    Raises:
+        AutogradError: for a gradient whose shape its input cannot have been broadcast to.
+    """
+    shape, dtype = meta
+    if type(gradient) is np.ndarray:
+        if gradient.shape != shape:
+            gradient = _sum_to(gradient, shape, node, index)
+        if gradient.dtype.kind == "c" and dtype.kind != "c":
+            gradient = gradient.real
+        return gradient if gradient.dtype is dtype or gradient.dtype == dtype else gradient.astype(dtype)
+    from distrt.core import ops
+
+    if not hasattr(gradient, "_array"):
+        return fit(np.asarray(gradient), meta, node, index)
+    if gradient._array.shape != shape:
+        _require_broadcast(gradient._array, shape, node, index)
+        gradient = ops.sum_to_shape(gradient, shape)
+    if gradient._array.dtype.kind == "c" and dtype.kind != "c":
+        gradient = ops.real(gradient)
+    return gradient if gradient._array.dtype == dtype else ops.to_dtype(gradient, dtype)
+
+
+def _require_broadcast(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> int:
+    """Returns how many dims the gradient has beyond its input's."""
+    extra: int = gradient.ndim - len(shape)
+    if extra < 0 or any(
+        want not in (1, have) for want, have in zip(shape, gradient.shape[extra:], strict=True)
+    ):
+        raise AutogradError(
+            f"Function {node.name()} returned an invalid gradient at index {index} - got {list(gradient.shape)} but "
+            f"expected shape compatible with {list(shape)}"
+        )
+    return extra
+
+
+def _sum_to(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> Array:
+    extra = _require_broadcast(gradient, shape, node, index)
+    stretched = tuple(
+        extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1
+    )
+    summed = gradient.sum(axis=(*range(extra), *stretched), keepdims=True)
+    return summed.reshape(shape)
+
+
+def conjugating(definition: Any, backward: Callable[..., Any]) -> Callable[..., Any]:
+    """The backward function for complex numbers, of rules that are written as for real ones.
+
+    The gradient is that of a real loss, conjugated as PyTorch has it: ``conj(conj(g) * f'(x))`` for a holomorphic f.
+    """
+    if not definition.holomorphic:
+        return backward
+    from distrt.core import ops
+
+    def conjugated(edges: Any, saved: Any, *gradients_and_into: Any) -> Any:
+        *gradients, into = gradients_and_into
+        results = backward(edges, saved, *(g if g is None else ops.conj(g) for g in gradients), into)
+        return [result if result is None else ops.conj(result) for result in results]
+
+    return conjugated

@@ -1,0 +1,77 @@
+"""Running a node's rules on tensors, so that the gradients can themselves be differentiated (``create_graph=True``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core.autograd.laws import conjugating
+from distrt.core.autograd.node import Node
+
+
+def differentiate_on_tensors(node: Node, saved: tuple[Any, ...], gradients: Any) -> Any:
+    """Runs the rules on tensors that stand where the kept arrays stood in the graph, so that they record."""
+    definition = node.definition
+    if node.is_custom:
+        return definition.backward(node.edges, saved, *gradients, None)  # type: ignore[misc]
+    values = tuple(_restore(node, name, value) for name, value in zip(definition.kept, saved, strict=True))
+    if definition.joint_rule is not None and definition.function.composite is not None:
+        return _differentiate_composite(node, dict(zip(definition.kept, values, strict=True)), gradients)
+    backward = definition.backward or definition.compile()
+    if any(gradient is not None and gradient._array.dtype.kind == "c" for gradient in gradients):
+        backward = conjugating(definition, backward)
+    return backward(node.edges, values, *gradients, None)
+
+
+def _restore(node: Node, name: str, value: Any) -> Any:
+    """A kept array as the tensor it was: an input with its own edge, an output with this node's."""
+    from distrt.core import ops
+    from distrt.core.tensor import wrap
+
+    definition = node.definition
+    if value is None:
+        return None
+    if name == "out":
+        return wrap(value, (node, 0))
+    if name in definition.output_names:
+        return wrap(value, (node, definition.output_names.index(name)))
+    if name == definition.sequence:
+        return [wrap(each, edge) for each, edge in zip(value, node.edges, strict=True)]
+    if name not in definition.tensors or not hasattr(value, "dtype"):
+        return value
+    names = definition.differentiable
+    position = names.index(name) if name in names else None
+    if position is None or node.edges[position] is None:
+        return wrap(value)
+    meta = node.metas[position]
+    if value.dtype == meta[1]:
+        return wrap(value, node.edges[position])
+    return ops.to_dtype(
+        wrap(value.astype(meta[1]), node.edges[position]), value.dtype
+    )  # it was promoted on the way in
+
+
+def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any) -> Any:
+    """Re-runs the operation as plain ops on stand-ins of its inputs, and differentiates that.
+
+    The stand-ins are copies of the graph's edges (an identity op), so the gradient of each input arrives exactly
+    once, here, and not at the leaves behind it. An input that the joint rule does not name has no part in any
+    gradient: zeros stand for it.
+    """
+    from distrt.core import ops
+    from distrt.core.autograd.engine import run_backward
+    from distrt.core.tensor import wrap
+
+    definition = node.definition
+    with_edges = []
+    for name, edge, meta in zip(definition.differentiable, node.edges, node.metas, strict=True):
+        if edge is not None:
+            with_edges.append(name)
+            values[name] = ops.identity(values[name] if name in values else wrap(np.zeros(*meta), edge))
+    arguments = {name: values[name] for name in definition.parameters if name in values}
+    result = definition.function.composite(**arguments)  # type: ignore[misc]
+    wanted = [values[name]._edge for name in with_edges]
+    found = run_backward([result._edge], gradients[:1], keep_graph=True, create_graph=True, captured=wanted)
+    by_name = dict(zip(with_edges, found, strict=True))
+    return tuple(by_name.get(name) for name in definition.differentiable)
