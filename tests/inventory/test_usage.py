@@ -90,7 +90,7 @@ def _attributes_in_tests() -> frozenset[str]:
     """Every name that a test reaches with a dot, or lists as text (the op tables name methods that way)."""
     found: set[str] = set()
     for path in HERE.parent.rglob("*.py"):
-        if path == pathlib.Path(__file__):
+        if path == pathlib.Path(__file__) or path.parent.name == "blocks":
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute):
@@ -107,7 +107,7 @@ def test_name_is_used_by_a_test(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sparse_coo_tensor", "spmm", "vmap"])
 def test_what_is_left_out_says_what_to_use(name: str) -> None:
-    with pytest.raises(UnsupportedError, match="use|instead"):
+    with pytest.raises(UnsupportedError, match="use "):
         getattr(distrt, name)()
 
 
