@@ -1,7 +1,7 @@
 """The methods of ``Tensor`` that are bound at run time, for whoever reads the code without running it.
 
 ``core/methods.py`` puts them on ``Tensor`` itself; this class is empty and exists for its stub, ``bound.pyi``, which
-``scripts/stubs`` generates with their signatures.
+``scripts/generate`` generates with their signatures.
 """
 
 
