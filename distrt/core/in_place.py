@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import FAULTS, Array, Scalar, explain
+from distrt.core.arrays import Array, Scalar
+from distrt.core.assignment import set_item
 from distrt.core.errors import ShapeError
-from distrt.core.history import adopt, require_no_leaf, require_writeable, write
+from distrt.core.history import adopt, require_no_leaf, write
 from distrt.core.modes import modes
 from distrt.core.names import IN_PLACE, listed
 from distrt.core.op import op
 from distrt.core.ops.comparison import zero_unless
-from distrt.core.ops.keys import check_key, is_view_key, own_key, plain_key
 from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
-from distrt.core.versions import note_change
 
 #: Augmented assignments, by the in-place form that does the work.
 AUGMENTED = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
@@ -120,47 +119,6 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def zero_(self: Tensor) -> Tensor:
     """Overwrites every element with 0; returns this tensor."""
     return fill_(self, 0)
-
-
-def set_item(self: Tensor, key: Any, value: Any) -> None:
-    """``self[key] = value``: through a view where the key selects by steps, scattered otherwise."""
-    key = plain_key(key)
-    check_key(key, self._array.shape)
-    if (
-        isinstance(value, str | bytes)
-        or value is None
-        or not isinstance(value, Tensor | Scalar | np.ndarray | np.generic)
-    ):
-        raise TypeError(f"can't assign a {type(value).__name__} to a {self.dtype} tensor")
-    if isinstance(value, np.ndarray):
-        value = wrap(value)
-    if self._edge is not None or self._base is not None:
-        require_no_leaf(self)
-    if modes.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None)):
-        _set_recorded(self, key, value)
-        return
-    given = value._array if isinstance(value, Tensor) else value
-    require_writeable(self)
-    try:
-        self._array[key] = _real_part(given, self._array) if isinstance(given, np.ndarray) else given
-    except FAULTS as fault:
-        raise explain(fault, "index_put_", (self._array, given)) from fault
-    note_change(self._counter)
-
-
-def _set_recorded(self: Tensor, key: Any, value: Any) -> None:
-    if not is_view_key(key):
-        changed = ops.index_put(wrap(self._array, self._edge), value, own_key(key))
-        adopt(self, changed, "index_put_")
-        return
-    target = ops.index(self, key)
-    if not isinstance(value, Tensor):
-        fill_(target, value)
-        return
-    extra = value._array.ndim - target._array.ndim
-    if extra > 0 and value._array.shape[:extra] == (1,) * extra:
-        value = ops.reshape(value, value._array.shape[extra:])
-    copy_(target, value)
 
 
 # Random values. They replace the old ones, whose gradient is 0 from then on.

@@ -19,6 +19,10 @@ FUNCTIONS: dict[str, str] = {
     "reduction": "all amax amin any argmax argmin max mean min norm std sum var",
     "shape": "cat chunk flatten permute reshape split squeeze stack transpose unbind unsqueeze",
     "strided": "as_strided",
+    "indexing": "gather scatter scatter_add scatter_reduce take_along_dim",
+    "masking": "argwhere masked_fill masked_scatter masked_select nonzero put take",
+    "slicewise": "index_add index_copy index_fill index_select",
+    "subscripts": "index_put narrow narrow_copy select select_scatter slice_scatter",
 }
 
 #: Methods of ``Tensor`` that are the function of the same name.
@@ -32,12 +36,20 @@ METHODS: dict[str, str] = {
     "reduction": "all amax amin any argmax argmin max mean min norm std sum var",
     "shape": "chunk expand_as flatten split squeeze transpose unbind unsqueeze",
     "strided": "as_strided",
+    "indexing": "gather scatter scatter_add scatter_reduce take_along_dim",
+    "masking": "argwhere masked_fill masked_scatter masked_select nonzero put take",
+    "slicewise": "index_add index_copy index_fill index_select",
+    "subscripts": "index_put narrow narrow_copy select select_scatter slice_scatter",
 }
 
 #: Methods whose in-place form has the same name and a ``_``.
 IN_PLACE: dict[str, str] = {
     "arithmetic": "add div mul neg sub",
     "elementwise": "abs ceil clamp cos exp floor log pow reciprocal relu round rsqrt sigmoid sin sqrt tanh",
+    "indexing": "scatter scatter_add scatter_reduce",
+    "masking": "masked_fill masked_scatter put",
+    "slicewise": "index_add index_copy index_fill",
+    "subscripts": "index_put",
 }
 
 

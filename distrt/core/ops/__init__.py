@@ -9,26 +9,34 @@ from distrt.core.ops import (
     complex_numbers,
     convolution,
     elementwise,
+    indexing,
     losses,
+    masking,
     matrix,
     normalisation,
     pooling,
     reduction,
     shape,
+    slicewise,
     strided,
+    subscripts,
 )
 from distrt.core.ops.arithmetic import *
 from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
 from distrt.core.ops.convolution import *
 from distrt.core.ops.elementwise import *
+from distrt.core.ops.indexing import *
 from distrt.core.ops.losses import *
+from distrt.core.ops.masking import *
 from distrt.core.ops.matrix import *
 from distrt.core.ops.normalisation import *
 from distrt.core.ops.pooling import *
 from distrt.core.ops.reduction import *
 from distrt.core.ops.shape import *
+from distrt.core.ops.slicewise import *
 from distrt.core.ops.strided import *
+from distrt.core.ops.subscripts import *
 
 _FAMILIES = (
     arithmetic,
@@ -36,13 +44,17 @@ _FAMILIES = (
     complex_numbers,
     convolution,
     elementwise,
+    indexing,
     losses,
+    masking,
     matrix,
     normalisation,
     pooling,
     reduction,
     shape,
+    slicewise,
     strided,
+    subscripts,
 )
 
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__})  # noqa: PLE0605 - one list, not two

@@ -1,44 +1,172 @@
-"""Reading the key of ``tensor[key]``: what a user may write, in PyTorch's words where it does not fit."""
+"""Reading the key of ``tensor[key]``: what a user may write, in PyTorch's words where it does not fit.
+
+PyTorch applies a key in two steps, and NumPy in one, which differ where integers stand beside index tensors. So a key
+is split here: the *basic* key of integers, slices, None and Ellipsis, and the *advanced* key of arrays and
+``slice(None)`` that is then applied to the view. A bool is a new dim of size 1, from which True takes its one element
+and False none.
+"""
 
 from __future__ import annotations
 
+import operator
 import warnings
 from typing import Any
 
 import numpy as np
 
+from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError
 from distrt.core.tensor import Tensor
 
+Key = tuple[Any, ...]
 
-def as_tuple(key: Any) -> tuple[Any, ...]:
+_WHOLE = slice(None)
+_ALL: tuple[Any, ...] = (Ellipsis,)
+_AS_TUPLE_BELOW = 32  # a list that is shorter and has structure counts as a tuple, as old NumPy had it
+
+
+def as_tuple(key: Any) -> Key:
     """``x[1]`` and ``x[1,]`` are the same."""
     return key if isinstance(key, tuple) else (key,)
 
 
-def plain_key(key: Any) -> Any:
-    """The key with arrays for tensors and lists, and Python's integers for NumPy's."""
-    if isinstance(key, Tensor):
-        array = key._array
+def read_key(key: Any, ndim: int) -> tuple[Key | None, Key | None]:
+    """Splits a key for a tensor of ``ndim`` dims into its basic and its advanced part; None where there is none.
+
+    Raises:
+        DimensionError: for a part of another kind, or too many parts.
+        TypeError: for text, or a slice between other things than integers.
+        ValueError: for a slice that goes backwards.
+    """
+    parts = [_part(each) for each in _parts_of(key)]
+    if not any(isinstance(part, np.ndarray | bool) for part in parts):
+        return tuple(parts), None
+    used = sum(_dims_taken(part) for part in parts)
+    if used > ndim:
+        raise DimensionError(f"too many indices for tensor of dimension {ndim}")
+    basic: list[Any] = []
+    advanced: list[Any] = []
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            basic += [_WHOLE] * _dims_taken(part)
+            advanced.append(part)
+        elif isinstance(part, bool):
+            basic.append(None)
+            advanced.append(np.zeros(int(part), np.int64))
+        else:
+            basic.append(part)
+            advanced += [_WHOLE] * ((ndim - used) if part is Ellipsis else not isinstance(part, int))
+    while advanced[-1] is _WHOLE:
+        advanced.pop()
+    changes = any(part is not Ellipsis and part != _WHOLE for part in basic)
+    return (tuple(basic) if changes else None), tuple(advanced)
+
+
+def _parts_of(key: Any) -> tuple[Any, ...]:
+    if isinstance(key, tuple):
+        return key
+    if isinstance(key, list) and len(key) < _AS_TUPLE_BELOW and any(map(_has_structure, key)):
+        warnings.warn(
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch "
+            "2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
+            "x[torch.tensor(seq)], which will result either in an error or a different result",
+            UserWarning,
+            stacklevel=5,
+        )
+        return tuple(key)
+    return (key,)
+
+
+def _has_structure(part: Any) -> bool:
+    return (
+        part is None or part is Ellipsis or isinstance(part, Tensor | np.ndarray | list | tuple | slice | str)
+    )
+
+
+def _part(part: Any) -> Any:
+    """One part of a key: an int, a slice, None, Ellipsis, a bool, or an array of int64 or bool."""
+    kind = part.__class__
+    if kind is int or kind is bool or part is None or part is Ellipsis:
+        return part
+    if kind is slice:
+        return _slice(part)
+    if isinstance(part, Tensor | np.ndarray | list | tuple | range):
+        return array_part(part)
+    if isinstance(part, str | bytes):
+        raise TypeError(f"an index cannot be text: {part!r}")
+    if isinstance(part, np.bool_) or not hasattr(part, "__index__"):
+        raise DimensionError(
+            "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
+            f"{type(part).__name__})"
+        )
+    return operator.index(part)
+
+
+def _slice(part: slice) -> slice:
+    if part.step is None and part.start.__class__ in _PLAIN and part.stop.__class__ in _PLAIN:
+        return part
+    try:
+        bounds = [
+            each if each is None else operator.index(each) for each in (part.start, part.stop, part.step)
+        ]
+    except TypeError:
+        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
+    if bounds[2] is not None and bounds[2] <= 0:
+        raise ValueError("step must be greater than zero")
+    return slice(*bounds)
+
+
+_PLAIN = frozenset((int, type(None)))
+
+
+def array_part(part: Any) -> Any:
+    """An index tensor, array or sequence as an array of integers or bools; of 0 dims, as an int or a bool.
+
+    Raises:
+        DimensionError: for a tensor of another dtype.
+        TypeError: for what holds no integers.
+    """
+    if isinstance(part, Tensor):
+        array = part._array
         if array.dtype == np.uint8:
             warnings.warn(
                 "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=6,
             )
-            return array.astype(np.bool_)
-        return int(array) if array.ndim == 0 and array.dtype.kind == "i" else array
-    if isinstance(key, tuple):
-        return tuple(plain_key(each) for each in key)
-    if isinstance(key, list):
-        return np.asarray([plain_key(each) for each in key], None if key else np.int64)
-    if isinstance(key, slice):
-        return slice(
-            *(each if each is None else each.__index__() for each in (key.start, key.stop, key.step))
-        )
-    if isinstance(key, np.integer):
-        return int(key)
-    return key
+            array = array.astype(np.bool_)
+        if array.dtype not in _INDEX_DTYPES:
+            raise DimensionError("tensors used as indices must be long, int, byte or bool tensors")
+    else:
+        array = _index_array(part)
+    if array.ndim == 0:
+        return bool(array) if array.dtype == np.bool_ else int(array)
+    return array
+
+
+_INDEX_DTYPES = frozenset((np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.bool_)))
+
+
+def _index_array(part: Any) -> Array:
+    values = (
+        part if isinstance(part, np.ndarray) else np.asarray(_plain(part), None if len(part) else np.int64)
+    )
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"an index holds integers or bools, not {values.dtype}: {part!r:.60}")
+    return values if values.dtype == np.bool_ else values.astype(np.int64)
+
+
+def _plain(sequence: Any) -> Any:
+    """Nested sequences of numbers, without tensors; the first number says whether they are bools, as in PyTorch."""
+    values = [
+        _plain(each)
+        if isinstance(each, list | tuple | range)
+        else (each.tolist() if hasattr(each, "tolist") else each)
+        for each in sequence
+    ]
+    if values and not isinstance(values[0], list | bool | str):
+        return [int(each) if isinstance(each, bool) else each for each in values]
+    return values
 
 
 def own_key(key: Any) -> Any:
@@ -49,60 +177,12 @@ def own_key(key: Any) -> Any:
 
 
 def is_view_key(key: Any) -> bool:
-    """True where the key selects by steps only, so that the result is a view."""
-    return all(
-        each is None or each is Ellipsis or isinstance(each, slice) or _is_int(each) for each in as_tuple(key)
-    )
-
-
-def _is_int(part: Any) -> bool:
-    return isinstance(part, int) and not isinstance(part, bool)
+    """True where a key that was read selects by steps only, so that the result is a view."""
+    return not any(isinstance(each, np.ndarray) for each in as_tuple(key))
 
 
 def _is_mask(part: Any) -> bool:
     return isinstance(part, np.ndarray) and part.dtype == np.bool_
-
-
-def check_key(key: Any, shape: tuple[int, ...]) -> None:
-    """Holds a key against the shape that it indexes.
-
-    Raises:
-        DimensionError: for an index out of range, one too many, or one of another kind.
-        TypeError: for text.
-        ValueError: for a slice that goes backwards.
-    """
-    parts = as_tuple(key)
-    for part in parts:
-        _check_kind(part)
-    used = sum(_dims_taken(part) for part in parts)
-    if used > len(shape):
-        if not shape:
-            raise DimensionError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` to convert it to a number"
-            )
-        raise DimensionError(f"too many indices for tensor of dimension {len(shape)}")
-    dim = 0
-    for number, part in enumerate(parts):
-        if part is Ellipsis:
-            dim = len(shape) - sum(_dims_taken(later) for later in parts[number + 1 :])
-            continue
-        _check_range(part, dim, shape)
-        dim += _dims_taken(part)
-    _check_together([part.shape for part in parts if isinstance(part, np.ndarray) and not _is_mask(part)])
-
-
-def _check_kind(part: Any) -> None:
-    if part is None or part is Ellipsis or isinstance(part, slice | int):
-        return
-    if isinstance(part, str | bytes):
-        raise TypeError(f"an index cannot be text: {part!r}")
-    if not isinstance(part, np.ndarray):
-        raise DimensionError(
-            "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got "
-            f"{type(part).__name__})"
-        )
-    if part.dtype.kind not in "biu":
-        raise DimensionError("tensors used as indices must be long, int, byte or bool tensors")
 
 
 def _dims_taken(part: Any) -> int:
@@ -111,31 +191,61 @@ def _dims_taken(part: Any) -> int:
     return part.ndim if _is_mask(part) else 1
 
 
-def _check_range(part: Any, dim: int, shape: tuple[int, ...]) -> None:
-    if isinstance(part, slice):
-        if (part.step or 1) <= 0:
-            raise ValueError("step must be greater than zero")
-    elif _is_int(part):
-        if not -shape[dim] <= part < shape[dim]:
-            raise DimensionError(f"index {part} is out of bounds for dimension {dim} with size {shape[dim]}")
-    elif _is_mask(part):
-        if part.shape != shape[dim : dim + part.ndim]:
-            raise DimensionError(
-                f"The shape of the mask {list(part.shape)} at index {dim} does not match the shape of the indexed "
-                f"tensor {list(shape)} at index {dim}"
+# What NumPy refused, in PyTorch's words
+
+
+def explain_basic(parts: Key, shape: tuple[int, ...]) -> Exception:
+    """The error for integers and slices that do not fit a shape."""
+    used = sum(_dims_taken(part) for part in parts)
+    if not shape and used:
+        return DimensionError(
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
+            "0-dim tensor to a number"
+        )
+    if used > len(shape):
+        return DimensionError(f"too many indices for tensor of dimension {len(shape)}")
+    dim = 0
+    for number, part in enumerate(parts):
+        if part is Ellipsis:
+            dim = len(shape) - sum(_dims_taken(later) for later in parts[number + 1 :])
+        elif isinstance(part, int) and not -shape[dim] <= part < shape[dim]:
+            return DimensionError(f"index {part} is out of bounds for dimension {dim} with size {shape[dim]}")
+        else:
+            dim += _dims_taken(part)
+    return DimensionError(f"the index does not fit a tensor of shape {list(shape)}: one Ellipsis at most")
+
+
+def explain_advanced(parts: Any, shape: tuple[int, ...]) -> Exception:
+    """The error for index arrays and masks that do not fit a shape."""
+    dim = 0
+    for part in as_tuple(parts):
+        wrong = _misfit(part, dim, shape)
+        if wrong is not None:
+            return wrong
+        dim += _dims_taken(part)
+    listed = [list(part.shape) for part in as_tuple(parts) if isinstance(part, np.ndarray)]
+    return DimensionError(
+        "shape mismatch: indexing tensors could not be combined: their shapes are "
+        + ", ".join(map(str, listed))
+    )
+
+
+def _misfit(part: Any, dim: int, shape: tuple[int, ...]) -> DimensionError | None:
+    if _is_mask(part):
+        have = shape[dim : dim + part.ndim]
+        wrong = next((n for n, size in enumerate(part.shape) if n >= len(have) or have[n] != size), None)
+        if wrong is not None:
+            return DimensionError(
+                f"The shape of the mask {list(part.shape)} at index {wrong} does not match the shape of the indexed "
+                f"tensor {list(shape)} at index {dim + wrong}"
             )
-    elif isinstance(part, np.ndarray):
+    elif isinstance(part, np.ndarray) and part.size:
+        if dim >= len(shape):
+            return DimensionError(f"too many indices for tensor of dimension {len(shape)}")
         outside = (part < -shape[dim]) | (part >= shape[dim])
         if outside.any():
             first = int(part[outside].flat[0])
-            raise DimensionError(f"index {first} is out of bounds for dimension {dim} with size {shape[dim]}")
-
-
-def _check_together(shapes: list[tuple[int, ...]]) -> None:
-    try:
-        np.broadcast_shapes(*shapes)
-    except ValueError:
-        listed = ", ".join(str(list(shape)) for shape in shapes)
-        raise DimensionError(
-            f"shape mismatch: indexing tensors could not be combined with shapes {listed}"
-        ) from None
+            return DimensionError(
+                f"index {first} is out of bounds for dimension {dim} with size {shape[dim]}"
+            )
+    return None

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, array_module
+from distrt.core.arrays import Array, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
-from distrt.core.ops.keys import as_tuple, check_key, is_view_key, own_key, plain_key
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -20,9 +19,6 @@ __all__ = [
     "expand",
     "expand_as",
     "flatten",
-    "index",
-    "index_put",
-    "index_scatter",
     "permute",
     "reshape",
     "split",
@@ -283,61 +279,3 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of each slice along ``dim``."""
     axis = one_dim(dim, input.ndim)
     return tuple(ops.index(input, (*[slice(None)] * axis, number)) for number in range(input.shape[axis]))
-
-
-# Indexing. A key of integers, slices, None and Ellipsis gives a view; one with lists, masks or index tensors a copy.
-
-
-@op(view=True, node="Slice")
-def _index_view(input: Array, key: Any) -> Array:
-    """``input[key]`` as a view."""
-    parts = as_tuple(key)
-    return (
-        input[parts] if Ellipsis in parts else input[(*parts, ...)]
-    )  # an Ellipsis keeps a 0-d result an array
-
-
-@op(node="Index")
-def _index_copy(input: Array, key: Any) -> Array:
-    """``input[key]`` as a copy."""
-    return input[key]
-
-
-@op()
-def index_scatter(input: Array, shape: tuple[int, ...], key: Any) -> Array:
-    """Zeros of ``shape`` with ``input`` added at ``key``: the derivative of indexing."""
-    xp = array_module(input)
-    scattered = xp.zeros(shape, input.dtype)
-    if is_view_key(key):
-        scattered[key] = input
-    else:
-        xp.add.at(scattered, key, input)
-    return scattered
-
-
-_index_view.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
-_index_copy.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
-index_scatter.gradient(input=lambda g, key: ops.index(g, key))
-
-
-def index(input: Any, key: Any) -> Any:
-    """``input[key]``: a view for integers, slices, None and Ellipsis; a copy for lists, masks and index tensors."""
-    key = plain_key(key)
-    check_key(key, input.shape)
-    if is_view_key(key):
-        return _index_view(input, key)
-    return _index_copy(input, own_key(key) if getattr(input, "requires_grad", False) else key)
-
-
-@op()
-def index_put(input: Array, values: Array | Scalar, key: Any) -> Array:
-    """A copy of ``input`` with ``values`` written at ``key``."""
-    changed = input.copy()
-    changed[key] = values
-    return changed
-
-
-index_put.gradient(
-    input=lambda g, key: index_put(g, 0.0, key),
-    values=lambda g, key: ops.index(g, key),
-)

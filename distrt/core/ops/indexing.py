@@ -1,0 +1,418 @@
+"""Picking and placing along one dim by an index tensor: gather, scatter and the reductions on the way.
+
+Each element of the index names one element. What names whole slices (``index_select`` and the like) is in
+``slicewise.py``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from distrt.core import dtype as dt
+from distrt.core import ops
+from distrt.core.arrays import Array, Scalar
+from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.op import IndexArray, Meta, op
+from distrt.core.ops.dims import one_dim
+from distrt.core.ops.half import wide
+from distrt.core.out import takes_out
+
+__all__ = ["gather", "scatter", "scatter_add", "scatter_reduce", "take_along_dim"]
+
+
+@op()
+def gather(input: Array, dim: int, index: IndexArray, *, sparse_grad: bool = False) -> Array:
+    """``out[i][j] = input[index[i][j]][j]`` for ``dim=0``. Shape: that of ``index``.
+
+    Raises:
+        ShapeError: for an index of another number of dims, or larger than ``input`` in a dim other than ``dim``.
+        RuntimeError: for an index out of range; negative ones are.
+    """
+    axis = one_dim(dim, input.ndim)
+    if not index.size:
+        return np.empty(index.shape, input.dtype)
+    whole, places = _rows(input), _rows(index)
+    _require_index("gather", whole, axis, places)
+    part = whole[tuple(slice(None) if n == axis else slice(size) for n, size in enumerate(places.shape))]
+    return np.take_along_axis(part, places, axis).reshape(index.shape)
+
+
+gather.gradient(
+    input=lambda g, input_meta, dim, index: scatter_add(zeros_of(input_meta), dim, index, g),
+)
+
+
+def zeros_of(meta: Meta) -> Array:
+    """Zeros of an input's shape and dtype: what a derivative that places values starts from."""
+    return np.zeros(meta.shape, meta.dtype)
+
+
+def _rows(array: Array) -> Array:
+    """A 0-d array counts as a row of one."""
+    return array.reshape(1) if array.ndim == 0 else array
+
+
+def _require_index(name: str, whole: Array, axis: int, places: Array) -> None:
+    if places.dtype not in _INDEX_DTYPES:
+        raise DtypeError(f"{name}(): Expected dtype int32/int64 for index, got {dt.of(places)}")
+    if places.ndim != whole.ndim:
+        raise ShapeError(
+            f"Index tensor must have the same number of dimensions as input tensor: {places.ndim} and {whole.ndim}"
+        )
+    for dim, (wanted, have) in enumerate(zip(places.shape, whole.shape, strict=True)):
+        if dim != axis and wanted > have:
+            raise ShapeError(
+                f"Size does not match at dimension {dim} expected index {list(places.shape)} to be no larger than self "
+                f"{list(whole.shape)} apart from dimension {axis}"
+            )
+    require_in_range(places, axis, whole.shape[axis])
+
+
+_INDEX_DTYPES = frozenset((np.dtype(np.int64), np.dtype(np.int32)))
+
+
+def require_in_range(places: Array, axis: int, size: int) -> None:
+    """Raises ShapeError, the RuntimeError that PyTorch gives here, for an index outside 0 to ``size`` - 1."""
+    if places.size and (places.min() < 0 or places.max() >= size):
+        wrong = places[(places < 0) | (places >= size)].flat[0]
+        raise ShapeError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
+
+
+def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
+    """As ``gather``, after input and indices were broadcast in the other dims; without ``dim``, of all elements.
+
+    Raises:
+        DtypeError: for indices that are not int64.
+        ShapeError: for another number of dims.
+    """
+    if str(indices.dtype).rpartition(".")[2] != "int64":
+        raise DtypeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype}")
+    if dim is None:
+        return gather(ops.reshape(input, (-1,)), 0, ops.reshape(indices, (-1,)), **_out(out))
+    if input.ndim != indices.ndim:
+        raise ShapeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
+        )
+    axis = one_dim(dim, input.ndim)
+    shapes = [[1 if n == axis else size for n, size in enumerate(each.shape)] for each in (input, indices)]
+    try:
+        common = np.broadcast_shapes(*map(tuple, shapes))
+    except ValueError:
+        raise ShapeError(
+            f"take_along_dim: {list(input.shape)} and {list(indices.shape)} do not broadcast apart from dim {axis}"
+        ) from None
+    sizes = [(*common[:axis], each.shape[axis], *common[axis + 1 :]) for each in (input, indices)]
+    return gather(ops.expand(input, sizes[0]), dim, ops.expand(indices, sizes[1]), **_out(out))
+
+
+def _out(out: Any) -> dict[str, Any]:
+    return {} if out is None else {"out": out}
+
+
+# Scatter
+
+
+def _flat_places(index: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """For each element of the index, where it lies in the row of all elements of ``shape``."""
+    places = np.zeros((1,) * len(shape), np.int64)
+    step = 1
+    for dim in reversed(range(len(shape))):
+        along = index if dim == axis else np.arange(index.shape[dim])
+        if dim != axis:
+            along = along.reshape((-1,) + (1,) * (len(shape) - 1 - dim))
+        places = places + along * step
+        step *= shape[dim]
+    return places
+
+
+def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Array, Any]:
+    """Where to write in the row of all elements of ``input``, and what: checked."""
+    axis = one_dim(dim, input.ndim)
+    is_array = isinstance(src, np.ndarray)
+    if is_array and src.dtype != input.dtype:
+        raise DtypeError(
+            f"{name}(): Expected self.dtype to be equal to src.dtype: {dt.of(input)} and {dt.of(src)}"
+        )
+    if not index.size:
+        return np.empty(0, np.int64), np.empty(0, input.dtype)
+    whole, places = _rows(input), _rows(index)
+    _require_index(name, whole, axis, places)
+    if is_array:
+        rows = _rows(src)
+        if rows.ndim != places.ndim:
+            raise ShapeError("Index tensor must have the same number of dimensions as src tensor")
+        if any(wanted > have for wanted, have in zip(places.shape, rows.shape, strict=True)):
+            raise ShapeError(
+                f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dim "
+                f"{axis} and to be no larger size than src {list(src.shape)}"
+            )
+        src = rows[tuple(slice(size) for size in places.shape)].reshape(-1)
+    return _flat_places(places, whole.shape, axis).reshape(-1), src
+
+
+@op(node="Scatter")
+def _scatter(input: Array, src: Array | Scalar, dim: int, index: IndexArray) -> Array:
+    """``out[index[i][j]][j] = src[i][j]`` for ``dim=0``; the last of several values for one place stays."""
+    places, values = _prepared("scatter", input, dim, index, src)
+    changed = input.copy(order="C")
+    changed.reshape(-1)[places] = values
+    return changed
+
+
+_scatter.gradient(
+    input=lambda g, dim, index: _scatter(g, 0, dim, index),
+    src=lambda g, src_meta, dim, index: _gathered(g, src_meta, dim, index),
+)
+
+
+def _gathered(g: Any, src_meta: Meta, dim: int, index: Any) -> Any:
+    """The gradient of ``src``: what its elements went to, and 0 for those beyond the index."""
+    if not src_meta.shape and index.ndim != 0:
+        return ops.sum(gather(g, dim, index))
+    found = gather(g, dim, index)
+    if tuple(index.shape) == tuple(src_meta.shape):
+        return found
+    key = tuple(slice(size) for size in index.shape)
+    return ops.index_scatter(found, src_meta.shape, key)
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "dtype") and hasattr(value, "ndim") and not isinstance(value, np.generic)
+
+
+@takes_out
+def scatter(
+    input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
+) -> Any:
+    """A copy of ``input`` with ``src`` (a tensor, or one number) written where ``index`` says along ``dim``.
+
+    Args:
+        input: what is copied.
+        dim: the dim that the index counts in.
+        index: for each element of ``src``, its place in ``dim``.
+        src: the values; a number may be given as ``value``.
+        value: the number to write everywhere.
+        reduce: "add" or "multiply" what is there already, instead of replacing it.
+
+    Raises:
+        ShapeError: for sizes that do not fit, or an index out of range.
+        DtypeError: for a ``src`` of another dtype.
+    """
+    given = value if src is None else src
+    if given is None:
+        raise TypeError("scatter(): expected src or value")
+    as_tensor = _is_tensor(given) and (given.ndim > 0 or index.ndim == 0)
+    if not as_tensor:
+        given = ops.assigned_element(given, input)
+    if reduce is None:
+        return _scatter(input, given, dim, index)
+    if as_tensor:
+        warnings.warn(
+            "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future "
+            "PyTorch release. Use torch.scatter_reduce instead for more reduction options.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if reduce not in ("add", "multiply"):
+        raise ShapeError("reduce argument must be either add or multiply.")
+    return _scatter_into(input, given, dim, index, reduce)
+
+
+@op(node="Scatter")
+def _scatter_into(input: Array, src: Array | Scalar, dim: int, index: IndexArray, reduce: str) -> Array:
+    """As ``_scatter``, adding to or multiplying what is there."""
+    places, values = _prepared("scatter", input, dim, index, src)
+    return _reduced_at(input, places, values, "sum" if reduce == "add" else "prod")
+
+
+_scatter_into.gradient(
+    input=lambda g, reduce: _no_rule() if reduce == "multiply" else g,
+    src=lambda g, src_meta, dim, index, reduce: (
+        _no_rule() if reduce == "multiply" else _gathered(g, src_meta, dim, index)
+    ),
+)
+
+
+def _no_rule() -> Any:
+    raise NotImplementedError(
+        "the derivative for 'scatter' with reduce='multiply' is not implemented: use scatter_reduce"
+    )
+
+
+_UFUNCS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+
+
+def _reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
+    """A copy of ``input`` with the values added to (multiplied with, ...) what is at their places, in order."""
+    changed = wide(input).copy(order="C")
+    _UFUNCS[reduce].at(
+        changed.reshape(-1), places, wide(values) if isinstance(values, np.ndarray) else values
+    )
+    return changed.astype(input.dtype, copy=False)
+
+
+@op(node="ScatterAdd")
+def _scatter_add(input: Array, src: Array, dim: int, index: IndexArray) -> Array:
+    """``out[index[i][j]][j] += src[i][j]`` for ``dim=0``."""
+    places, values = _prepared("scatter", input, dim, index, src)
+    return _reduced_at(input, places, values, "sum")
+
+
+_scatter_add.gradient(
+    input=lambda g: g,
+    src=lambda g, src_meta, dim, index: _gathered(g, src_meta, dim, index),
+)
+
+
+@takes_out
+def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
+    """A copy of ``input`` with the elements of ``src`` added where ``index`` says along ``dim``.
+
+    Raises:
+        ShapeError: for sizes that do not fit, or an index out of range.
+        DtypeError: for a ``src`` of another dtype.
+    """
+    return _scatter_add(input, src, dim, index)
+
+
+# Reductions of what arrives at one place
+
+
+@takes_out
+def scatter_reduce(
+    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """A copy of ``input`` where each place holds the sum, product, mean or extreme of what ``src`` sends there.
+
+    Args:
+        input: what is copied.
+        dim: the dim that the index counts in.
+        index: for each element of ``src``, its place in ``dim``.
+        src: the values.
+        reduce: "sum", "prod", "mean", "amax" or "amin".
+        include_self: the element of ``input`` takes part; otherwise it stays only where nothing arrives.
+
+    Raises:
+        ShapeError: for sizes that do not fit, an index out of range, or another ``reduce``.
+        DtypeError: for a ``src`` of another dtype.
+    """
+    if reduce not in _UFUNCS:
+        raise ShapeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    return _scatter_reduce(input, src, dim, index, reduce, include_self)
+
+
+@op(node="ScatterReduce")
+def _scatter_reduce(
+    input: Array, src: Array, dim: int, index: IndexArray, reduce: str, include_self: bool
+) -> Array:
+    """What :func:`scatter_reduce` computes."""
+    places, values = _prepared("scatter", input, dim, index, src)
+    start = wide(input).copy(order="C")
+    row = start.reshape(-1)
+    if not include_self and places.size:
+        row[places] = _neutral(reduce, start.dtype)
+    result = _reduced_at(start, places, values, reduce)
+    if reduce == "mean":
+        count = np.full(row.size, int(include_self), np.int64)
+        np.add.at(count, places, 1)
+        share = np.maximum(count, 1).reshape(result.shape)
+        result = result // share if result.dtype.kind in "iu" else result / share
+    return result.astype(input.dtype, copy=False)
+
+
+def _neutral(reduce: str, dtype: np.dtype[Any]) -> Any:
+    if reduce in ("sum", "mean"):
+        return 0
+    if reduce == "prod":
+        return 1
+    if dtype.kind == "b":
+        return reduce == "amin"
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min if reduce == "amax" else np.iinfo(dtype).max
+    return -np.inf if reduce == "amax" else np.inf
+
+
+def _placed(g: Any, dim: int, index: Any, include_self: bool) -> Any:
+    """The gradient of ``input``: nothing where ``src`` took its place."""
+    return g if include_self else _scatter(g, 0, dim, index)
+
+
+def _gradient_of_input(
+    g: Any, input: Any, src: Any, dim: int, index: Any, out: Any, reduce: str, include_self: bool
+) -> Any:
+    if reduce == "sum":
+        return _placed(g, dim, index, include_self)
+    if reduce == "mean":
+        return _placed(ops.div(g, _shares(g, src, dim, index, include_self)), dim, index, include_self)
+    if reduce == "prod":
+        nonzero = ops.where(ops.eq(input, 0), ops.add(ops.mul(input, 0), 1), input)
+        product = _scatter_reduce(nonzero, src, dim, index, reduce, include_self)
+        return _placed(ops.div(ops.mul(g, product), nonzero), dim, index, include_self)
+    found = ops.zero_unless(_shared_extreme(g, input, src, dim, index, out), ops.eq(input, out))
+    return _placed(found, dim, index, include_self)
+
+
+def _gradient_of_src(
+    g: Any, input: Any, src: Any, dim: int, index: Any, out: Any, reduce: str, include_self: bool
+) -> Any:
+    if reduce == "sum":
+        return _gathered_for(g, src, dim, index)
+    if reduce == "mean":
+        return _gathered_for(ops.div(g, _shares(g, src, dim, index, include_self)), src, dim, index)
+    if reduce == "prod":
+        return _gradient_of_factors(g, input, src, dim, index, out, include_self)
+    hit = ops.eq(src, _gathered_for(out, src, dim, index))
+    shared = _gathered_for(_shared_extreme(g, input, src, dim, index, out), src, dim, index)
+    return ops.zero_unless(shared, hit)
+
+
+def _gathered_for(values: Any, src: Any, dim: int, index: Any) -> Any:
+    return _gathered(values, Meta(tuple(src.shape), _numpy_dtype(src)), dim, index)
+
+
+def _numpy_dtype(value: Any) -> np.dtype[Any]:
+    return getattr(value, "_array", value).dtype  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Array:
+    return getattr(value, "_array", value)
+
+
+def _shares(g: Any, src: Any, dim: int, index: Any, include_self: bool) -> Array:
+    """How many elements each mean was taken of."""
+    dtype = _numpy_dtype(g)
+    start = np.full(tuple(g.shape), int(include_self), dtype)
+    count = _plain(_scatter_add(start, np.ones(tuple(src.shape), dtype), dim, _plain(index)))
+    return np.where(count == 0, np.ones((), dtype), count)
+
+
+def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any) -> Any:
+    """The gradient of an extreme, parted evenly among the elements that are equal to it."""
+    dtype = _numpy_dtype(g)
+    values, best = _plain(src), _plain(out)
+    hit = (values == _plain(_gathered_for(best, values, dim, _plain(index)))).astype(dtype)
+    among = _plain(_scatter_add((_plain(input) == best).astype(dtype), hit, dim, _plain(index)))
+    return ops.div(g, np.where(among == 0, np.ones((), dtype), among))
+
+
+def _gradient_of_factors(
+    g: Any, input: Any, src: Any, dim: int, index: Any, out: Any, include_self: bool
+) -> Any:
+    """The product of the other factors: the whole over each, and for the only zero the product without it."""
+    values = _plain(src)
+    zero = values == 0
+    count = _scatter_add(
+        np.zeros(tuple(g.shape), values.dtype), zero.astype(values.dtype), dim, _plain(index)
+    )
+    alone = zero & (_plain(_gathered_for(count, values, dim, _plain(index))) == 1)
+    one = ops.add(ops.mul(src, 0), 1)
+    others = _scatter_reduce(input, ops.where(alone, one, src), dim, index, "prod", include_self)
+    divided = ops.div(_gathered_for(ops.mul(g, out), src, dim, index), ops.where(zero, one, src))
+    return ops.where(alone, _gathered_for(ops.mul(g, others), src, dim, index), divided)
+
+
+_scatter_reduce.gradient(input=_gradient_of_input, src=_gradient_of_src)
