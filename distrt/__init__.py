@@ -9,14 +9,24 @@ launcher and command-line tools start at once.
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
+from distrt.core import unsupported
 from distrt.core.names import FUNCTIONS
 
 __version__ = "0.1.0"
 
+e = math.e
+inf = math.inf
+nan = math.nan
+newaxis = None
+pi = math.pi
+
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
-_MODULES = frozenset(("autograd", "backends", "cuda", "distributed", "nn", "optim", "utils", "version"))
+_MODULES = frozenset(
+    "__config__ accelerator autograd backends compiler cpu cuda distributed jit nn optim testing utils version".split()
+)
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.
 _NAMES: dict[str, tuple[str, str]] = {}
@@ -28,8 +38,34 @@ def _list(module: str, names: str) -> None:
 
 
 _list("tensor", "Tensor")
+_list(
+    "construct",
+    "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor",
+)
+_list("construct", "LongTensor ShortTensor")
+_list("compiling", "compile")
+_list(
+    "formats", "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format"
+)
+_list("formats", "sparse_bsc sparse_bsr sparse_coo sparse_csc sparse_csr strided")
+_list("interchange", "from_dlpack to_dlpack")
+_list("printing", "set_printoptions")
+_list(
+    "questions",
+    "get_device is_complex is_conj is_distributed is_floating_point is_inference is_neg is_nonzero is_same_size "
+    "is_signed is_storage is_tensor numel typename",
+)
+_list(
+    "settings",
+    "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
+    "get_num_interop_threads get_num_threads is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled "
+    "set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal set_num_interop_threads "
+    "set_num_threads set_warn_always use_deterministic_algorithms",
+)
+_list("storage", "TypedStorage UntypedStorage")
+_list("unsupported", " ".join([*unsupported.FUNCTIONS, *unsupported.MODULES]))
 _list("size", "Size")
-_list("device", "device")
+_list("device", "device get_default_device get_device_module set_default_device")
 _list("dtype", "dtype")
 _list("random", "Generator manual_seed initial_seed")
 _list(
@@ -47,7 +83,7 @@ _DTYPES = frozenset(
     "long short uint8".split()
 )
 
-__all__ = sorted([*_NAMES, *_DTYPES, *_MODULES])  # noqa: PLE0605 - one table, not two lists to keep in step
+__all__ = sorted([*_NAMES, *_DTYPES, *_MODULES, "e", "inf", "nan", "newaxis", "pi"])  # noqa: PLE0605 - one table, not two lists to keep in step
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,16 @@ from distrt.core.errors import DistrtError, DtypeError, ShapeError
 
 Array = Any  # a numpy.ndarray, or a cupy.ndarray of the same interface
 Scalar = bool | int | float | complex
+
+
+class Place(NamedTuple):
+    """Where an array lies in the row of memory that owns its elements; steps and offset in bytes."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    dtype: Any
+
 
 #: What NumPy raises for arguments that do not fit.
 FAULTS = (ValueError, IndexError, TypeError)
@@ -22,6 +32,44 @@ def array_module(array: Array) -> Any:
 
         return cupy
     return np
+
+
+def memory_of(array: Array) -> Array:
+    """The array whose memory this one lies in: itself, or what it is a view of in the end."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def address_of(array: Array) -> int:
+    """The address of the first element."""
+    return int(array.__array_interface__["data"][0])
+
+
+def row_of(array: Array) -> Array:
+    """All elements of the memory that an array lies in, as one row of the array's own dtype, to be written through."""
+    memory = memory_of(array)
+    order = sorted(range(memory.ndim), key=lambda dim: -memory.strides[dim])
+    packed = memory.transpose(order)
+    if not packed.flags.c_contiguous:  # an array that came from elsewhere, with gaps
+        span = sum((size - 1) * step for size, step in zip(packed.shape, packed.strides, strict=True))
+        count = span // memory.itemsize + 1 if memory.size else 0
+        row = np.lib.stride_tricks.as_strided(memory, (count,), (memory.itemsize,))
+    else:
+        row = packed.reshape(-1)
+    return row if row.dtype == array.dtype else row.view(array.dtype)
+
+
+def place_in(row: Array, place: Place) -> Array:
+    """The elements that lie at ``place`` in a row of memory, to be written through."""
+    if 0 in place.shape:
+        return np.empty(place.shape, place.dtype)
+    return np.ndarray(place.shape, place.dtype, row.view(np.uint8), place.offset, place.strides)
+
+
+def place_of(array: Array) -> Place:
+    """Where an array lies in its memory."""
+    return Place(array.shape, array.strides, address_of(array) - address_of(memory_of(array)), array.dtype)
 
 
 def require_array(operation: str, name: str, value: Any) -> None:

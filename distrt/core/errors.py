@@ -3,8 +3,11 @@
     DistrtError
     ├── ShapeError (RuntimeError)            sizes that do not fit
     ├── DtypeError (RuntimeError)            a dtype that an operation does not take
+    │   └── NoKernelError (NotImplementedError)  one that PyTorch has no kernel for either
     ├── DeviceError (RuntimeError)           a device that is missing, or two that differ
+    │   └── DeviceMissing (AssertionError)   a GPU on a machine without one: either builtin catches it
     ├── DimensionError (IndexError)          a dim or an index out of range
+    ├── LinAlgError (RuntimeError)           a singular matrix, or an algorithm that did not converge
     ├── AutogradError (RuntimeError)         freed graphs, in-place edits of needed values, non-scalar roots
     ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
     └── DistributedError (RuntimeError)      anything that involves more than one rank
@@ -31,12 +34,27 @@ class DtypeError(DistrtError, RuntimeError):
     """A dtype that an operation does not take."""
 
 
+class NoKernelError(DtypeError, NotImplementedError):
+    """A dtype that an operation is not defined for, where PyTorch raises ``NotImplementedError``."""
+
+
 class DeviceError(DistrtError, RuntimeError):
     """A device that is not there, or two devices in one operation."""
 
 
+class DeviceMissing(DeviceError, AssertionError):  # noqa: N818 - named for what is the case
+    """A device that this machine does not have.
+
+    PyTorch raises AssertionError where it was built without CUDA, RuntimeError where no GPU is found.
+    """
+
+
 class DimensionError(DistrtError, IndexError):
     """A dim or an index out of range."""
+
+
+class LinAlgError(DistrtError, RuntimeError):
+    """A matrix without the property that an operation needs, or an algorithm that did not converge."""
 
 
 class AutogradError(DistrtError, RuntimeError):

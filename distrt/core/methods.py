@@ -11,10 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
-from distrt.core import in_place, ops
-from distrt.core.device import device as device_type
-from distrt.core.device import require_available
+from distrt.core import conversion, in_place, ops, unsupported
 from distrt.core.errors import ShapeError
 from distrt.core.names import METHODS, listed
 from distrt.core.ops.dims import varargs
@@ -99,52 +96,6 @@ def _reverse_dims(self: Tensor) -> Tensor:
     return ops.permute(self, tuple(reversed(range(self.ndim))))  # type: ignore[no-any-return]
 
 
-# Conversion
-
-
-def _cast(wanted: dt.dtype) -> Callable[[Tensor], Tensor]:
-    def cast(self: Tensor) -> Tensor:
-        return self if self._array.dtype == wanted.numpy else ops.to_dtype(self, wanted.numpy)
-
-    cast.__doc__ = f"This tensor as {wanted}; itself where it is that already."
-    return cast
-
-
-def _to(
-    self: Tensor,
-    *target: Any,
-    dtype: Any = None,
-    device: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-) -> Tensor:
-    """This tensor with another dtype or device (or those of another tensor); itself where nothing changes."""
-    for each in target:
-        if isinstance(each, dt.dtype):
-            dtype = each
-        elif isinstance(each, Tensor):
-            dtype = each.dtype
-        elif isinstance(each, str | int | device_type) and not isinstance(each, bool):
-            device = each
-    require_available(device)
-    wanted = self._array.dtype if dtype is None else dt.to_numpy(dtype)
-    if wanted == self._array.dtype:
-        return ops.clone(self) if copy else self
-    return ops.to_dtype(self, wanted)  # type: ignore[no-any-return]
-
-
-def _type_as(self: Tensor, other: Tensor) -> Tensor:
-    return _to(self, other.dtype)
-
-
-def _cpu(self: Tensor) -> Tensor:
-    return self
-
-
-def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    return _to(self, device="cuda" if device is None else device)
-
-
 # Indexing
 
 
@@ -157,28 +108,12 @@ WRITTEN_OUT: dict[str, Any] = {
     "__neg__": ops.neg,
     "__abs__": ops.abs,
     "__invert__": ops.logical_not,
-    "cpu": _cpu,
-    "cuda": _cuda,
     "expand": _expand,
     "permute": _permute,
     "reshape": _reshape,
     "t": _t,
-    "to": _to,
-    "type_as": _type_as,
     "view": _view,
     "view_as": _view_as,
-}
-
-CASTS = {
-    "bfloat16": dt.bfloat16,
-    "bool": dt.bool_,
-    "byte": dt.uint8,
-    "double": dt.float64,
-    "float": dt.float32,
-    "half": dt.float16,
-    "int": dt.int32,
-    "long": dt.int64,
-    "short": dt.int16,
 }
 
 
@@ -190,13 +125,10 @@ def bind() -> None:
         setattr(Tensor, name, _binary(function))
     for name, function in REFLECTED.items():
         setattr(Tensor, name, _binary(function, reflected=True))
-    for name, wanted in CASTS.items():
-        setattr(Tensor, name, _cast(wanted))
-    for name, function in WRITTEN_OUT.items():
+    for name, function in {**unsupported.methods(), **conversion.METHODS, **WRITTEN_OUT}.items():
         setattr(Tensor, name, function)
     in_place.bind()
     Tensor.T = property(_reverse_dims)  # type: ignore[attr-defined]
-    Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # so that `array * tensor` is a tensor
     Tensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]  # __eq__ compares elements
 
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["data"]
+__all__ = ["data", "dlpack"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from typing import Any
 
@@ -365,13 +366,14 @@ def test_detach_shares_memory_and_leaves_the_graph() -> None:
     assert y.requires_grad
 
 
-def test_only_leaves_can_be_copied_deeply_or_pickled() -> None:
+def test_only_leaves_can_be_copied_deeply_and_pickles_are_leaves() -> None:
     x = torch.ones(2, requires_grad=True)
-    again = pickle.loads(pickle.dumps(x))
-    assert again.requires_grad
-    assert again.tolist() == x.tolist()
-    with pytest.raises(RuntimeError, match="leaf"):
-        pickle.dumps(x * 2)
+    for pickled in (x, x * 2):
+        again = pickle.loads(pickle.dumps(pickled))
+        assert again.requires_grad and again.is_leaf
+        assert again.tolist() == pickled.tolist()
+    with pytest.raises(RuntimeError, match="leaves"):
+        copy.deepcopy(x * 2)
 
 
 def test_what_a_node_is_called() -> None:

@@ -48,8 +48,8 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
 
 def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
     """Adds a gradient that may have a graph of its own; the sum then has one too."""
-    if leaf.grad is not None:
-        leaf.grad = leaf.grad + gradient
+    if leaf._grad is not None:  # `.grad` would warn where the leaf is none, which backward(inputs=...) allows
+        leaf.grad = leaf._grad + gradient
     elif leaf._grad_slot is not None:
         leaf._grad_slot[...] = gradient._array
         leaf.grad = gradient

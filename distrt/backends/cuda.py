@@ -1,0 +1,111 @@
+"""NVIDIA's libraries: not here. Scripts set their switches before they know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+__all__ = [
+    "allow_fp16_bf16_reduction_math_sdp",
+    "cudnn_sdp_enabled",
+    "enable_cudnn_sdp",
+    "enable_flash_sdp",
+    "enable_math_sdp",
+    "enable_mem_efficient_sdp",
+    "flash_sdp_enabled",
+    "is_built",
+    "is_flash_attention_available",
+    "math_sdp_enabled",
+    "matmul",
+    "mem_efficient_sdp_enabled",
+    "preferred_linalg_library",
+    "sdp_kernel",
+]
+
+matmul = SimpleNamespace(
+    allow_bf16_reduced_precision_reduction=True,
+    allow_fp16_accumulation=False,
+    allow_fp16_reduced_precision_reduction=True,
+    allow_tf32=False,
+    fp32_precision="none",
+)
+cufft_plan_cache = SimpleNamespace(max_size=0, size=0, clear=lambda: None)
+
+_sdp = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
+
+
+def is_built() -> bool:
+    """False: distrt reaches GPUs through CuPy."""
+    return False
+
+
+def is_flash_attention_available() -> bool:
+    """False."""
+    return False
+
+
+def preferred_linalg_library(backend: Any = None) -> str:
+    """Which library would be used on a GPU; the choice is ignored."""
+    return "default"
+
+
+def flash_sdp_enabled() -> bool:
+    """What was set."""
+    return _sdp["flash"]
+
+
+def enable_flash_sdp(enabled: bool) -> None:
+    """Remembers the wish: attention is computed one way here."""
+    _sdp["flash"] = bool(enabled)
+
+
+def mem_efficient_sdp_enabled() -> bool:
+    """What was set."""
+    return _sdp["mem_efficient"]
+
+
+def enable_mem_efficient_sdp(enabled: bool) -> None:
+    """Remembers the wish: attention is computed one way here."""
+    _sdp["mem_efficient"] = bool(enabled)
+
+
+def math_sdp_enabled() -> bool:
+    """What was set."""
+    return _sdp["math"]
+
+
+def enable_math_sdp(enabled: bool) -> None:
+    """Remembers the wish: attention is computed one way here."""
+    _sdp["math"] = bool(enabled)
+
+
+def cudnn_sdp_enabled() -> bool:
+    """What was set."""
+    return _sdp["cudnn"]
+
+
+def enable_cudnn_sdp(enabled: bool) -> None:
+    """Remembers the wish: attention is computed one way here."""
+    _sdp["cudnn"] = bool(enabled)
+
+
+def allow_fp16_bf16_reduction_math_sdp(enabled: bool) -> None:
+    """Half precision is always summed in float32 here."""
+
+
+@contextmanager
+def sdp_kernel(
+    enable_flash: bool = True,
+    enable_math: bool = True,
+    enable_mem_efficient: bool = True,
+    enable_cudnn: bool = True,
+) -> Iterator[None]:
+    """The wishes for a block."""
+    before = dict(_sdp)
+    _sdp.update(flash=enable_flash, math=enable_math, mem_efficient=enable_mem_efficient, cudnn=enable_cudnn)
+    try:
+        yield
+    finally:
+        _sdp.update(before)

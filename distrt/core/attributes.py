@@ -1,0 +1,217 @@
+"""What a tensor is: its sizes, its element type, and where its elements lie. The first base class of ``Tensor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from distrt.core import dtype as dt
+from distrt.core import formats
+from distrt.core.arrays import Array, address_of, memory_of
+from distrt.core.device import CPU, device
+from distrt.core.errors import AutogradError
+from distrt.core.size import Size, one_of
+from distrt.core.versions import INFERENCE, Counter
+
+if TYPE_CHECKING:
+    from distrt.core.storage import TypedStorage, UntypedStorage
+
+_new_tuple: Any = tuple.__new__  # a shape is a tuple of integers already
+
+
+class Attributes:
+    """The attributes that follow from the array alone."""
+
+    _array: Array
+    _counter: Counter
+
+    # -- sizes
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dim."""
+        return _new_tuple(Size, self._array.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes, or the size of one dim.
+
+        Raises:
+            DimensionError: for a dim that is not there.
+        """
+        return _new_tuple(Size, self._array.shape) if dim is None else one_of("size", self._array.shape, dim)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dims."""
+        return int(self._array.ndim)
+
+    def dim(self) -> int:
+        """The number of dims."""
+        return int(self._array.ndim)
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self._array.size)
+
+    nelement = numel
+
+    def is_same_size(self, other: Attributes) -> bool:
+        """True where the other tensor has the same sizes."""
+        return bool(self._array.shape == other._array.shape)
+
+    # -- elements
+
+    @property
+    def dtype(self) -> dt.dtype:
+        """The element type."""
+        return dt.of(self._array)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return int(self._array.itemsize)
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return int(self._array.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the elements take together."""
+        return int(self._array.size * self._array.itemsize)
+
+    def is_floating_point(self) -> bool:
+        """True for float16, bfloat16, float32 and float64."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """True for complex64 and complex128."""
+        return self.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """True where negative values exist."""
+        return self.dtype.is_signed
+
+    # -- memory
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The step from one element to the next along each dim, in elements.
+
+        Raises:
+            DimensionError: for a dim that is not there.
+        """
+        itemsize = self._array.itemsize
+        steps = [step // itemsize for step in self._array.strides]
+        if 0 in steps:
+            _name_new_dims(steps, self._array.shape)
+        return tuple(steps) if dim is None else one_of("stride", steps, dim)
+
+    def is_contiguous(self, *, memory_format: formats.memory_format = formats.contiguous_format) -> bool:
+        """True where the elements stand in memory in row-major order, or in that of the format."""
+        if memory_format is formats.contiguous_format:
+            return bool(self._array.flags.c_contiguous)
+        return formats.is_arranged(self._array, memory_format)
+
+    def dim_order(self) -> tuple[int, ...]:
+        """The dims from the outermost in memory to the innermost."""
+        steps = self._array.strides
+        return tuple(sorted(range(len(steps)), key=lambda dim: -steps[dim]))
+
+    def data_ptr(self) -> int:
+        """The address of the first element; 0 where there is none."""
+        return address_of(self._array) if self._array.size else 0
+
+    def storage_offset(self) -> int:
+        """Elements between the start of the memory that this tensor lies in and its first element."""
+        return (address_of(self._array) - address_of(memory_of(self._array))) // self._array.itemsize
+
+    def is_set_to(self, tensor: Attributes) -> bool:
+        """True where the other tensor shows the same elements of the same memory."""
+        return (
+            address_of(self._array) == address_of(tensor._array)
+            and self._array.shape == tensor._array.shape
+            and self.stride() == tensor.stride()
+            and self.dtype is tensor.dtype
+        )
+
+    def untyped_storage(self) -> UntypedStorage:
+        """The memory that this tensor lies in, as bytes; its views have the same."""
+        from distrt.core.storage import UntypedStorage
+
+        return UntypedStorage._around(self._array)
+
+    def storage(self) -> TypedStorage:
+        """The memory that this tensor lies in, as elements in one row; its views have the same."""
+        from distrt.core.storage import TypedStorage
+
+        return TypedStorage._around(self._array)
+
+    _typed_storage = storage
+
+    # -- place
+
+    @property
+    def device(self) -> device:
+        """Where the memory is."""
+        return CPU
+
+    def get_device(self) -> int:
+        """The number of the GPU that the tensor is on; -1 for the CPU."""
+        return -1
+
+    @property
+    def layout(self) -> formats.layout:
+        """``distrt.strided``: there are no sparse tensors here."""
+        return formats.strided
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """True where the memory is page-locked for copies to a GPU."""
+        return False
+
+    def is_distributed(self) -> bool:
+        """False, as in PyTorch."""
+        return False
+
+    def is_inference(self) -> bool:
+        """True for a tensor that was made under ``inference_mode``."""
+        return self._counter is INFERENCE
+
+    def is_conj(self) -> bool:
+        """False: ``conj`` computes at once."""
+        return False
+
+    def is_neg(self) -> bool:
+        """False: negation computes at once."""
+        return False
+
+    @property
+    def _version(self) -> int:
+        if self._counter is INFERENCE:
+            raise AutogradError("Inference tensors do not track version counter.")
+        return int(self._counter[0])
+
+    # -- what it is not
+
+    is_cpu = True
+    is_cuda = False
+    is_ipu = False
+    is_maia = False
+    is_meta = False
+    is_mkldnn = False
+    is_mps = False
+    is_mtia = False
+    is_nested = False
+    is_quantized = False
+    is_sparse = False
+    is_sparse_csr = False
+    is_vulkan = False
+    is_xla = False
+    is_xpu = False
+
+
+def _name_new_dims(steps: list[int], shape: tuple[int, ...]) -> None:
+    """Gives a dim of size 1 that NumPy made with step 0 the step that PyTorch gives it; expanded dims keep theirs."""
+    for dim in reversed(range(len(steps))):
+        if steps[dim] == 0 and shape[dim] == 1:
+            steps[dim] = steps[dim + 1] * shape[dim + 1] if dim + 1 < len(steps) else 1

@@ -1,0 +1,69 @@
+"""Copies and pickles of tensors: what shared memory before shares it afterwards.
+
+``copy.deepcopy`` copies each piece of memory once for all tensors in it; so does a pickle, because it knows the array
+that owns the memory again. The third base class of ``Tensor``.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from distrt.core.arrays import Array, Place, memory_of, place_in, place_of, row_of
+from distrt.core.errors import AutogradError
+
+#: The attributes that a tensor has as a tensor; all others were put on it by users, and go with it.
+_OWN = frozenset(("_array", "_base", "_counter", "_edge", "_grad", "_grad_slot", "_leaf_edge"))
+
+
+class Copying:
+    """How tensors are copied and pickled."""
+
+    _array: Array
+
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise AutogradError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+                "moment. Take a detach() or a clone().detach() of it first."
+            )
+        row = _copied_row(memory_of(self._array), memo)
+        copied = _rebuild(type(self), row, place_of(self._array), self.requires_grad)
+        memo[id(self)] = copied
+        if self._grad is not None:
+            copied._grad = copy.deepcopy(self._grad, memo)
+        for name, value in _attributes(self).items():
+            setattr(copied, name, copy.deepcopy(value, memo))
+        return copied
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        memory = memory_of(self._array)
+        if not (memory.flags.c_contiguous or memory.flags.f_contiguous):
+            memory = row_of(memory)  # NumPy would pickle it in another order
+        place = place_of(self._array)
+        return _rebuild, (type(self), memory, place, self.requires_grad, _attributes(self))
+
+
+def _attributes(tensor: Any) -> dict[str, Any]:
+    return {name: value for name, value in vars(tensor).items() if name not in _OWN}
+
+
+def _copied_row(memory: Array, memo: dict[int, Any]) -> Array:
+    """A copy of memory: the same one for every tensor of one deep copy."""
+    if id(memory) not in memo:
+        memo[id(memory)] = row_of(memory).copy()
+        memo.setdefault(id(memo), []).append(memory)  # so that no other array gets its id meanwhile
+    return memo[id(memory)]  # type: ignore[no-any-return]
+
+
+def _rebuild(
+    cls: type, memory: Array, place: Place, requires_grad: bool, attributes: dict[str, Any] | None = None
+) -> Any:
+    tensor: Any = object.__new__(cls)
+    tensor._array = place_in(row_of(memory), place)
+    tensor._counter = [0]
+    tensor.requires_grad_(requires_grad)
+    vars(tensor).update(attributes or {})
+    return tensor

@@ -1,0 +1,186 @@
+"""Settings of the process that PyTorch scripts make: threads, precision, determinism.
+
+What cannot matter here is remembered and given back: distrt computes float32 in float32, and gives the same bits for
+the same input whether or not it is asked to.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import pathlib
+import warnings
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "are_deterministic_algorithms_enabled",
+    "get_deterministic_debug_mode",
+    "get_float32_matmul_precision",
+    "get_num_interop_threads",
+    "get_num_threads",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "is_warn_always_enabled",
+    "set_deterministic_debug_mode",
+    "set_float32_matmul_precision",
+    "set_flush_denormal",
+    "set_num_interop_threads",
+    "set_num_threads",
+    "set_warn_always",
+    "use_deterministic_algorithms",
+]
+
+_PRECISIONS = ("highest", "high", "medium")
+_DEBUG_MODES = ("default", "warn", "error")
+
+
+class _Settings:
+    """What has been set."""
+
+    def __init__(self) -> None:
+        self.deterministic = "default"
+        self.interop_threads = os.cpu_count() or 1
+        self.matmul_precision = "highest"
+        self.threads = len(os.sched_getaffinity(0))
+        self.warns_always = False
+
+
+_settings = _Settings()
+
+
+# Threads
+
+
+@functools.cache
+def _blas() -> Any:
+    """The functions of NumPy's own OpenBLAS that set and tell its number of threads; None with another library."""
+    folder = pathlib.Path(np.__file__).parent.parent / "numpy.libs"
+    for path in sorted(folder.glob("libscipy_openblas*")):
+        library = ctypes.CDLL(str(path))
+        for ending in ("64_", ""):
+            if hasattr(library, f"scipy_openblas_set_num_threads{ending}"):
+                return (
+                    getattr(library, f"scipy_openblas_set_num_threads{ending}"),
+                    getattr(library, f"scipy_openblas_get_num_threads{ending}"),
+                )
+    return None
+
+
+def set_num_threads(int: int, /) -> None:
+    """Sets how many threads one matrix product may use.
+
+    Raises:
+        RuntimeError: for a number that is not a positive integer.
+    """
+    count = _positive("set_num_threads", int)
+    blas = _blas()
+    if blas is not None:
+        blas[0](count)
+    _settings.threads = count
+
+
+def get_num_threads() -> int:
+    """How many threads one matrix product may use."""
+    blas = _blas()
+    return _settings.threads if blas is None else blas[1]()
+
+
+def set_num_interop_threads(int: int, /) -> None:
+    """Remembers the number: operations run one after another here."""
+    _settings.interop_threads = _positive("set_num_interop_threads", int)
+
+
+def get_num_interop_threads() -> int:
+    """The number that was set, or that of the cores."""
+    return _settings.interop_threads
+
+
+def _positive(name: str, count: Any) -> int:
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise RuntimeError(f"{name} expects an int, but got {type(count).__name__}")
+    if count < 1:
+        raise RuntimeError(f"{name} expects a positive integer, got {count}")
+    return count
+
+
+# Precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Remembers "highest", "high" or "medium"; products of float32 are computed in float32 with each."""
+    if precision not in _PRECISIONS:
+        warnings.warn(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current set_float32_matmul_precision call "
+            "has no effect.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return
+    _settings.matmul_precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What was set; "highest" at first."""
+    return _settings.matmul_precision
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: NumPy's kernels keep denormal numbers, and there is no way to ask them not to."""
+    if not isinstance(mode, bool):
+        raise TypeError(f"set_flush_denormal expects a bool, but got {type(mode).__name__}")
+    return False
+
+
+# Determinism
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Remembers the wish; every operation here gives the same bits for the same input anyway."""
+    if not isinstance(mode, bool):
+        raise TypeError(
+            f"use_deterministic_algorithms(): argument 'mode' (position 1) must be bool, not {type(mode).__name__}"
+        )
+    _settings.deterministic = ("warn" if warn_only else "error") if mode else "default"
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True after ``use_deterministic_algorithms(True)``."""
+    return _settings.deterministic != "default"
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """True after ``use_deterministic_algorithms(True, warn_only=True)``."""
+    return _settings.deterministic == "warn"
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """The same wish by name or number: "default" or 0, "warn" or 1, "error" or 2."""
+    if not isinstance(debug_mode, int | str):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    if isinstance(debug_mode, str) and debug_mode in _DEBUG_MODES:
+        _settings.deterministic = debug_mode
+    elif isinstance(debug_mode, int) and debug_mode in (0, 1, 2):
+        _settings.deterministic = _DEBUG_MODES[debug_mode]
+    else:
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, or 0, 1, 2, but got {debug_mode}"
+        )
+
+
+def get_deterministic_debug_mode() -> int:
+    """0, 1 or 2, as above."""
+    return _DEBUG_MODES.index(_settings.deterministic)
+
+
+def set_warn_always(b: bool, /) -> None:
+    """Remembers the wish; how often a warning is shown is the choice of Python's ``warnings``."""
+    if not isinstance(b, bool):
+        raise TypeError(f"setWarnOnlyOnce expects a bool, but got {type(b).__name__}")
+    _settings.warns_always = b
+
+
+def is_warn_always_enabled() -> bool:
+    """What was set."""
+    return _settings.warns_always

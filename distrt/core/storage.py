@@ -1,0 +1,210 @@
+"""The memory under tensors, seen as one row: ``tensor.storage()`` and ``tensor.untyped_storage()``.
+
+Views of one memory have the same storage; writing to it is seen by all of them.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array, address_of, row_of
+from distrt.core.construct import TYPE_NAMES
+from distrt.core.device import CPU, device
+from distrt.core.errors import DimensionError
+from distrt.core.sharing import is_shared
+
+
+class _Storage:
+    """What both kinds of storage have: a row of elements."""
+
+    _row: Array
+    is_cuda = False
+    is_sparse = False
+
+    @classmethod
+    def _of(cls, row: Array) -> Any:
+        made = object.__new__(cls)
+        made._row = row
+        return made
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    size = __len__
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.tolist())
+
+    def nbytes(self) -> int:
+        """Bytes in all."""
+        return int(self._row.nbytes)
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return int(self._row.itemsize)
+
+    def data_ptr(self) -> int:
+        """The address of the first byte."""
+        return address_of(self._row) if len(self._row) else 0
+
+    @property
+    def device(self) -> device:
+        """Where the memory is."""
+        return CPU
+
+    def get_device(self) -> int:
+        """-1: the CPU."""
+        return -1
+
+    def tolist(self) -> list[Any]:
+        """The elements as a list of Python numbers."""
+        return self._tensor().tolist()  # type: ignore[no-any-return]
+
+    def is_shared(self) -> bool:
+        """True where processes that were forked share the memory."""
+        return is_shared(self._row)
+
+    def is_pinned(self, device: Any = None) -> bool:
+        """False: page-locked memory is for GPUs."""
+        return False
+
+    def cpu(self) -> Any:
+        """The storage itself."""
+        return self
+
+    def clone(self) -> Any:
+        """A copy of the memory."""
+        return self._of(self._row.copy())
+
+    __copy__ = clone
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        memo[id(self)] = copied = self.clone()
+        return copied
+
+    def copy_(self, source: Any, non_blocking: bool = False) -> Any:
+        """Overwrites the elements with those of another storage of the same size; returns this one."""
+        self._row[...] = source._row
+        return self
+
+    def fill_(self, value: Any) -> Any:
+        """Overwrites every element; returns this storage."""
+        self._row[...] = value
+        return self
+
+    def _tensor(self) -> Any:
+        from distrt.core.tensor import wrap
+
+        return wrap(self._row)
+
+    def _position(self, index: Any) -> int:
+        try:
+            position = operator.index(index)
+        except TypeError:
+            raise TypeError(f"can't index a {type(self).__name__} with {type(index).__name__}") from None
+        if not -len(self._row) <= position < len(self._row):
+            raise DimensionError(f"index {position} out of range for storage of size {len(self._row)}")
+        return position
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        where = index if isinstance(index, slice) else self._position(index)
+        self._row[where] = getattr(value, "_row", value)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.data_ptr() == other.data_ptr()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash(self.data_ptr())
+
+
+class TypedStorage(_Storage):
+    """The memory under a tensor, as elements of its dtype."""
+
+    @classmethod
+    def _around(cls, array: Array) -> TypedStorage:
+        return cls._of(row_of(array))  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> dt.dtype:
+        """The element type."""
+        return dt.of(self._row)
+
+    def untyped(self) -> UntypedStorage:
+        """The same memory as bytes."""
+        return UntypedStorage._of(self._row.view(np.uint8))  # type: ignore[no-any-return]
+
+    def type(self, dtype: Any = None) -> Any:
+        """The name of this type of storage; with a dtype, the elements converted to it."""
+        if dtype is None:
+            return "torch." + TYPE_NAMES[self.dtype].replace("Tensor", "Storage")
+        return self._of(self._tensor().to(dtype)._array)
+
+    def pickle_storage_type(self) -> str:
+        """The name that checkpoints use."""
+        return TYPE_NAMES[self.dtype].replace("Tensor", "Storage")
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
+        return self._tensor()[self._position(index)].item()
+
+    def __repr__(self) -> str:
+        lines = "\n ".join(str(value) for value in self.tolist())
+        return f" {lines}\n[torch.storage.TypedStorage(dtype={self.dtype}, device=cpu) of size {len(self)}]"
+
+    def _cast(self, wanted: dt.dtype) -> TypedStorage:
+        return self._of(self._row.astype(wanted.numpy))  # type: ignore[no-any-return]
+
+
+class UntypedStorage(_Storage):
+    """The memory under a tensor, as bytes."""
+
+    @classmethod
+    def _around(cls, array: Array) -> UntypedStorage:
+        return cls._of(row_of(array).view(np.uint8))  # type: ignore[no-any-return]
+
+    def untyped(self) -> UntypedStorage:
+        """Itself."""
+        return self
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return self._of(self._row[index])
+        return int(self._row[self._position(index)])
+
+    def __repr__(self) -> str:
+        lines = "\n ".join(str(value) for value in self.tolist())
+        return f" {lines}\n[torch.storage.UntypedStorage(device=cpu) of size {len(self)}]"
+
+
+def _cast_to(wanted: dt.dtype) -> Any:
+    def cast(self: TypedStorage) -> TypedStorage:
+        return self._cast(wanted)
+
+    cast.__doc__ = f"The elements as {wanted}."
+    return cast
+
+
+for _name, _wanted in {
+    "bool": dt.bool_,
+    "byte": dt.uint8,
+    "char": dt.int8,
+    "double": dt.float64,
+    "float": dt.float32,
+    "half": dt.float16,
+    "int": dt.int32,
+    "long": dt.int64,
+    "short": dt.int16,
+    "bfloat16": dt.bfloat16,
+}.items():
+    setattr(TypedStorage, _name, _cast_to(_wanted))
+
+
+def is_storage(obj: Any) -> bool:
+    """True for a storage, typed or not."""
+    return isinstance(obj, _Storage)
