@@ -104,7 +104,17 @@ def _as_dtype_of(tensor: Tensor, result: Tensor) -> Tensor:
 
 
 def _require_known_view(tensor: Tensor, name: str) -> None:
+    """Refuses to change a view whose place in the graph says something else than "part of the base"."""
     base = tensor._base
+    if base is not None and tensor._edge is not None and tensor._edge[0].is_custom:
+        node, number = tensor._edge
+        raise AutogradError(
+            f"Output {number} of {node.name().removesuffix('Backward')} is a view and is being modified inplace. This "
+            "view was created inside a custom Function (or because an input was returned as-is) and the autograd logic "
+            "to handle view+inplace would override the custom backward associated with the custom Function, leading to "
+            "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
+            "Function."
+        )
     if base is not None and tensor._edge is None and base._edge is not None:
         raise AutogradError(
             f"{name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "

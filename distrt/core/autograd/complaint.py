@@ -22,15 +22,16 @@ _HINT_UNDER_ANOMALY = (
 def changed_in_place(node: Node) -> AutogradError:
     """The error for a node that finds one of its kept tensors changed."""
     changes = sum(counter[0] for counter in node.counters) - node.stamp
-    found = max(node.counters, key=lambda counter: counter[0])[0]
+    changed = max(node.counters, key=lambda counter: counter[0])
+    found, times = changed[0], sum(counter is changed for counter in node.counters)
     described = ""
     owners = _owners(node)
     if len(owners) == len(node.counters):
         array, edge = next(
-            owner for owner, counter in zip(owners, node.counters, strict=True) if counter[0] == found
+            owner for owner, counter in zip(owners, node.counters, strict=True) if counter is changed
         )
         described = describe(array, edge)
-    return error(described, found, found - changes)
+    return error(described, found, max(0, found - changes // times))
 
 
 def error(described: str, found: int, expected: int) -> AutogradError:

@@ -81,9 +81,15 @@ def queue_callback(callback: Callable[[], None]) -> None:
     _running.passes[0].callbacks.append(callback)
 
 
-def running_pass() -> Any:
-    """Something that identifies the outermost pass that runs in this thread; None when none runs."""
-    return _running.passes[0] if _running.passes else None
+def running_pass() -> _Pass:
+    """The innermost pass that runs in this thread.
+
+    Raises:
+        AutogradError: when none runs.
+    """
+    if not _running.passes:
+        raise AutogradError("no backward pass is running in this thread")
+    return _running.passes[-1]
 
 
 class _Pass:
@@ -99,6 +105,8 @@ class _Pass:
         self.callbacks: list[Callable[[], None]] = []
         self.consumers: dict[AccumulateGrad, int] = {}
         self.watcher = modes.backward_watcher  # anomaly mode's
+        self._reached: list[Node] = []
+        self._needed_nodes: set[Node] | None = None
 
     def run(self, roots: list[Edge], gradients: list[Any]) -> list[Any]:
         order = self._order(roots)
@@ -107,7 +115,8 @@ class _Pass:
         for node, _ in roots:
             if type(node) is AccumulateGrad:
                 self._consumed(node)
-        self._run_nodes(order, self._needed(order))
+        self._reached, self._needed_nodes = order, self._needed(order)
+        self._run_nodes(order, self._needed_nodes)
         if self.captured is None:
             return []
         return [self.captured[edge] for edge in self.wanted]
@@ -204,6 +213,15 @@ class _Pass:
                 )
                 for target in finished:
                     self._finish(target)
+
+    def reaches(self, edge: Edge) -> bool:
+        """True where this pass computes, or has computed, the gradient at ``edge``."""
+        node = edge[0]
+        if self.captured is not None and edge in self.captured:
+            return True
+        if isinstance(node, AccumulateGrad):
+            return self.captured is None and node in self.consumers
+        return node in (self._reached if self._needed_nodes is None else self._needed_nodes)
 
     def differentiate(self, node: Node, gradients: Any) -> Any:
         """Runs one node, without any of the short cuts of the loop above."""

@@ -71,6 +71,9 @@ class GraphNode:
 
     __slots__ = ("__weakref__", "_metadata", "hooks", "sequence")
 
+    #: A user's ``autograd.Function`` made it: its views cannot be changed in place, and it runs on tensors.
+    is_custom = False
+
     _metadata: dict[str, Any]
     hooks: dict[int, Hooks] | None
     sequence: int
@@ -124,9 +127,6 @@ class Node(GraphNode):
     """
 
     __slots__ = ("counters", "definition", "edges", "metas", "saved", "stamp")
-
-    #: A user's ``autograd.Function`` made it: its views cannot be changed in place, and it runs on tensors.
-    is_custom = False
 
     definition: Definition
     edges: tuple[Edge | None, ...]

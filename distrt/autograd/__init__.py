@@ -1,0 +1,39 @@
+"""Facade: gradients as values, at the path that PyTorch users type. The engine is ``distrt.core.autograd``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distrt.autograd import anomaly_mode, function, functional, grad_mode, graph
+from distrt.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
+from distrt.autograd.function import Function
+from distrt.autograd.gradcheck import gradcheck, gradgradcheck
+from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core.autograd.roots import backward, grad
+from distrt.core.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from distrt.core.tensor import Tensor
+
+__all__ = [
+    "Function",
+    "Variable",
+    "anomaly_mode",
+    "backward",
+    "detect_anomaly",
+    "enable_grad",
+    "function",
+    "functional",
+    "grad",
+    "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "no_grad",
+    "set_detect_anomaly",
+    "set_grad_enabled",
+]
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Any:  # noqa: N802 - PyTorch's own spelling
+    """A tensor of the same memory, outside the graph; scripts from before PyTorch 0.4 wrap every tensor in it."""
+    return data.detach().requires_grad_(requires_grad)

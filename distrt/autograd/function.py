@@ -1,0 +1,6 @@
+"""Facade: ``torch.autograd.function``."""
+
+from distrt.core.autograd.context import FunctionCtx
+from distrt.core.autograd.function import Function, once_differentiable
+
+__all__ = ["Function", "FunctionCtx", "once_differentiable"]
