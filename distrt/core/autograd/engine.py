@@ -81,6 +81,12 @@ def queue_callback(callback: Callable[[], None]) -> None:
     _running.passes[0].callbacks.append(callback)
 
 
+def when_over(callback: Callable[[], None]) -> None:
+    """As :func:`queue_callback`; outside a pass, which is over already, calls at no time."""
+    if _running.passes:
+        queue_callback(callback)
+
+
 def running_pass() -> _Pass:
     """The innermost pass that runs in this thread.
 
