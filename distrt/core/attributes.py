@@ -104,7 +104,7 @@ class Attributes:
         itemsize = self._array.itemsize
         steps = [step // itemsize for step in self._array.strides]
         if 0 in steps:
-            _name_new_dims(steps, self._array.shape)
+            _correct(steps, self._array.shape)
         return tuple(steps) if dim is None else one_of("stride", steps, dim)
 
     def is_contiguous(self, *, memory_format: formats.memory_format = formats.contiguous_format) -> bool:
@@ -210,8 +210,11 @@ class Attributes:
     is_xpu = False
 
 
-def _name_new_dims(steps: list[int], shape: tuple[int, ...]) -> None:
-    """Gives a dim of size 1 that NumPy made with step 0 the step that PyTorch gives it; expanded dims keep theirs."""
+def _correct(steps: list[int], shape: tuple[int, ...]) -> None:
+    """Gives dims the steps that PyTorch gives them, where NumPy made them 0: all of an empty array, new ones of size 1.
+
+    Expanded dims keep theirs.
+    """
     for dim in reversed(range(len(steps))):
-        if steps[dim] == 0 and shape[dim] == 1:
-            steps[dim] = steps[dim + 1] * shape[dim + 1] if dim + 1 < len(steps) else 1
+        if steps[dim] == 0 and (shape[dim] == 1 or 0 in shape):
+            steps[dim] = steps[dim + 1] * max(shape[dim + 1], 1) if dim + 1 < len(steps) else 1

@@ -16,6 +16,7 @@ from distrt.core.errors import ShapeError
 from distrt.core.names import METHODS, listed
 from distrt.core.ops.dims import varargs
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.transposed import PROPERTIES
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "__add__": ops.add,
@@ -28,6 +29,14 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__mod__": ops.remainder,
     "__pow__": ops.pow,
     "__matmul__": ops.matmul,
+    "__and__": ops.bitwise_and,
+    "__rand__": ops.bitwise_and,
+    "__or__": ops.bitwise_or,
+    "__ror__": ops.bitwise_or,
+    "__xor__": ops.bitwise_xor,
+    "__rxor__": ops.bitwise_xor,
+    "__lshift__": ops.bitwise_left_shift,
+    "__rshift__": ops.bitwise_right_shift,
     "__eq__": ops.eq,
     "__ne__": ops.ne,
     "__lt__": ops.lt,
@@ -42,6 +51,8 @@ REFLECTED: dict[str, Callable[..., Any]] = {
     "__rmod__": ops.remainder,
     "__rpow__": ops.pow,
     "__rmatmul__": ops.matmul,
+    "__rlshift__": ops.bitwise_left_shift,
+    "__rrshift__": ops.bitwise_right_shift,
 }
 
 
@@ -86,14 +97,14 @@ def _view_as(self: Tensor, other: Tensor) -> Tensor:
     return ops.view(self, tuple(other.shape))  # type: ignore[no-any-return]
 
 
+def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    return ops.where(condition, self, other)  # type: ignore[no-any-return]
+
+
 def _t(self: Tensor) -> Tensor:
     if self.ndim > 2:
         raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
     return self if self.ndim < 2 else ops.transpose(self, 0, 1)
-
-
-def _reverse_dims(self: Tensor) -> Tensor:
-    return ops.permute(self, tuple(reversed(range(self.ndim))))  # type: ignore[no-any-return]
 
 
 # Indexing
@@ -107,13 +118,16 @@ WRITTEN_OUT: dict[str, Any] = {
     "__getitem__": _get_item,
     "__neg__": ops.neg,
     "__abs__": ops.abs,
-    "__invert__": ops.logical_not,
+    "__pos__": ops.positive,
+    "__pos__": lambda self: self,
+    "__invert__": ops.invert,
     "expand": _expand,
     "permute": _permute,
     "reshape": _reshape,
     "t": _t,
     "view": _view,
     "view_as": _view_as,
+    "where": _where,
 }
 
 
@@ -128,7 +142,8 @@ def bind() -> None:
     for name, function in {**unsupported.methods(), **conversion.METHODS, **WRITTEN_OUT}.items():
         setattr(Tensor, name, function)
     in_place.bind()
-    Tensor.T = property(_reverse_dims)  # type: ignore[attr-defined]
+    for name, view in PROPERTIES.items():
+        setattr(Tensor, name, view)
     Tensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]  # __eq__ compares elements
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from distrt.core.creation import empty
 from distrt.core.tensor import Tensor
 
@@ -19,3 +21,9 @@ class Parameter(Tensor):
         self._array = source._array
         self._counter = [0]
         self.requires_grad_(requires_grad)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Parameter:
+        """A parameter with a copy of the values, and memory and gradient of its own: none."""
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.detach().clone(), self.requires_grad)
+        return memo[id(self)]  # type: ignore[no-any-return]
