@@ -15,7 +15,7 @@ FUNCTIONS: dict[str, str] = {
     "elementwise": "abs ceil clamp cos exp floor log maximum minimum pow reciprocal relu round rsqrt sigmoid sign sin "
     "sqrt tanh",
     "losses": "log_softmax softmax",
-    "matrix": "bmm dot matmul mm",
+    "matrix": "bmm dot matmul mm mv vdot",
     "reduction": "all amax amin any argmax argmin max mean min norm std sum var",
     "shape": "cat chunk flatten permute reshape split squeeze stack transpose unbind unsqueeze",
     "strided": "as_strided",
@@ -23,6 +23,13 @@ FUNCTIONS: dict[str, str] = {
     "masking": "argwhere masked_fill masked_scatter masked_select nonzero put take",
     "slicewise": "index_add index_copy index_fill index_select",
     "subscripts": "index_put narrow narrow_copy select select_scatter slice_scatter",
+    "products": "addbmm addmm addmv addr baddbmm chain_matmul cross ger inner kron outer tensordot trace",
+    "contractions": "einsum",
+    "determinants": "det logdet matrix_exp matrix_power slogdet",
+    "factorisations": "cholesky lu lu_unpack orgqr qr",
+    "solving": "cholesky_inverse cholesky_solve inverse lu_solve triangular_solve",
+    "spectral": "svd",
+    "pseudo_inverse": "pinverse",
 }
 
 #: Methods of ``Tensor`` that are the function of the same name.
@@ -32,7 +39,7 @@ METHODS: dict[str, str] = {
     "complex": "conj",
     "elementwise": "abs ceil clamp cos exp floor log maximum minimum pow reciprocal relu round rsqrt sigmoid sign sin "
     "sqrt tanh",
-    "matrix": "bmm dot matmul mm",
+    "matrix": "bmm dot matmul mm mv vdot",
     "reduction": "all amax amin any argmax argmin max mean min norm std sum var",
     "shape": "chunk expand_as flatten split squeeze transpose unbind unsqueeze",
     "strided": "as_strided",
@@ -40,6 +47,12 @@ METHODS: dict[str, str] = {
     "masking": "argwhere masked_fill masked_scatter masked_select nonzero put take",
     "slicewise": "index_add index_copy index_fill index_select",
     "subscripts": "index_put narrow narrow_copy select select_scatter slice_scatter",
+    "products": "addbmm addmm addmv addr baddbmm cross ger inner kron outer trace",
+    "determinants": "det logdet matrix_exp matrix_power slogdet",
+    "factorisations": "cholesky lu orgqr qr",
+    "solving": "cholesky_inverse cholesky_solve inverse lu_solve triangular_solve",
+    "spectral": "svd",
+    "pseudo_inverse": "pinverse",
 }
 
 #: Methods whose in-place form has the same name and a ``_``.
@@ -50,6 +63,7 @@ IN_PLACE: dict[str, str] = {
     "masking": "masked_fill masked_scatter put",
     "slicewise": "index_add index_copy index_fill",
     "subscripts": "index_put",
+    "products": "addbmm addmm addmv addr baddbmm",
 }
 
 

@@ -7,34 +7,52 @@ from distrt.core.ops import (
     arithmetic,
     comparison,
     complex_numbers,
+    contractions,
     convolution,
+    determinants,
     elementwise,
+    factorisations,
+    fourier,
     indexing,
     losses,
     masking,
     matrix,
     normalisation,
+    norms,
     pooling,
+    products,
+    pseudo_inverse,
     reduction,
     shape,
     slicewise,
+    solving,
+    spectral,
     strided,
     subscripts,
 )
 from distrt.core.ops.arithmetic import *
 from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
+from distrt.core.ops.contractions import *
 from distrt.core.ops.convolution import *
+from distrt.core.ops.determinants import *
 from distrt.core.ops.elementwise import *
+from distrt.core.ops.factorisations import *
+from distrt.core.ops.fourier import *
 from distrt.core.ops.indexing import *
 from distrt.core.ops.losses import *
 from distrt.core.ops.masking import *
 from distrt.core.ops.matrix import *
 from distrt.core.ops.normalisation import *
+from distrt.core.ops.norms import *
 from distrt.core.ops.pooling import *
+from distrt.core.ops.products import *
+from distrt.core.ops.pseudo_inverse import *
 from distrt.core.ops.reduction import *
 from distrt.core.ops.shape import *
 from distrt.core.ops.slicewise import *
+from distrt.core.ops.solving import *
+from distrt.core.ops.spectral import *
 from distrt.core.ops.strided import *
 from distrt.core.ops.subscripts import *
 
@@ -42,17 +60,26 @@ _FAMILIES = (
     arithmetic,
     comparison,
     complex_numbers,
+    contractions,
     convolution,
+    determinants,
     elementwise,
+    factorisations,
+    fourier,
     indexing,
     losses,
     masking,
     matrix,
     normalisation,
+    norms,
     pooling,
+    products,
+    pseudo_inverse,
     reduction,
     shape,
     slicewise,
+    solving,
+    spectral,
     strided,
     subscripts,
 )

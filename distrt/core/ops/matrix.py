@@ -1,17 +1,18 @@
-"""Matrix products."""
+"""Matrix products: ``matmul`` and the products of tensors of one given number of dims."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
-from distrt.core.errors import ShapeError
+from distrt.core.arrays import Array, require_array
+from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
+from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "linear",
     "matmul",
     "mm",
+    "mv",
+    "vdot",
 ]
 
 
@@ -27,16 +30,33 @@ __all__ = [
 def _product(input: Array, other: Array) -> Array:
     """The matrix product over the last two dims; the dims in front broadcast."""
     if input.shape[-1] != other.shape[-2]:
-        raise ShapeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({_sizes(input)} and {_sizes(other)}): "
-            f"inner sizes {input.shape[-1]} and {other.shape[-2]} differ"
-        )
+        raise ShapeError(_clash(input, other))
+    require_product("matmul", input)
     if input.dtype.itemsize == 2:  # half precision multiplies in float32 and rounds once
         return np.matmul(input.astype(np.float32), other.astype(np.float32)).astype(input.dtype)
     return np.matmul(input, other)
 
 
-def _sizes(array: Array) -> str:
+def require_product(name: str, array: Array) -> None:
+    """Raises UnsupportedError for bool, which PyTorch does not multiply either (NumPy would)."""
+    if array.dtype == np.bool_:
+        raise UnsupportedError(f"{name}: not implemented for 'Bool': convert with .to(distrt.int64), say")
+
+
+def _clash(input: Array, other: Array) -> str:
+    if input.ndim == other.ndim == 2:
+        return f"mat1 and mat2 shapes cannot be multiplied ({sizes(input)} and {sizes(other)})"
+    return (
+        f"Expected size for first two dimensions of batch2 tensor to be: {[other.shape[0], input.shape[-1]]} but "
+        f"got: {list(other.shape[:2])}."
+        if input.ndim == other.ndim == 3
+        else f"mat1 and mat2 shapes cannot be multiplied ({sizes(input)} and {sizes(other)}): inner sizes "
+        f"{input.shape[-1]} and {other.shape[-2]} differ"
+    )
+
+
+def sizes(array: Any) -> str:
+    """A shape as error messages of matrix products write it: ``2x3``."""
     return "x".join(map(str, array.shape))
 
 
@@ -46,6 +66,29 @@ _product.gradient(
 )
 
 
+@op(dtype="keep", autocast="lower")
+def _dot(input: Array, tensor: Array) -> Array:
+    """The sum of the products of two vectors."""
+    if input.dtype != tensor.dtype:
+        raise DtypeError(
+            f"dot : expected both vectors to have same dtype, but found {dt.of(input)} and {dt.of(tensor)}"
+        )
+    if input.shape != tensor.shape:
+        raise ShapeError(
+            f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(tensor.shape)} to have the "
+            f"same number of elements, but got {input.shape[0]} and {tensor.shape[0]} elements respectively"
+        )
+    require_product("dot", input)
+    return np.asarray(np.dot(wide(input), wide(tensor))).astype(input.dtype, copy=False)
+
+
+_dot.gradient(
+    input=lambda g, tensor: ops.mul(g, tensor),
+    tensor=lambda g, input: ops.mul(g, input),
+)
+
+
+@takes_out
 def matmul(input: Any, other: Any) -> Any:
     """The matrix product; a 1-D input is a row on the left, a column on the right.
 
@@ -54,41 +97,82 @@ def matmul(input: Any, other: Any) -> Any:
     Raises:
         ShapeError: where the inner sizes differ.
     """
+    require_array("matmul", "input", input)
+    require_array("matmul", "other", other)
+    if input.ndim > 1 and other.ndim > 1:
+        return _product(input, other)
     if input.ndim == 0 or other.ndim == 0:
         raise ShapeError(
             f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D"
         )
-    if input.ndim > 1 and other.ndim > 1:
-        return _product(input, other)
     if input.ndim == 1 and other.ndim == 1:
-        if input.shape != other.shape:
-            raise ShapeError(
-                f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(other.shape)} to have "
-                "the same "
-                f"number of elements, but got {input.shape[0]} and {other.shape[0]} elements respectively"
-            )
-        return ops.reshape(_product(ops.unsqueeze(input, 0), ops.unsqueeze(other, 1)), ())
+        return _dot(input, other)
     if input.ndim == 1:
         return ops.squeeze(_product(ops.unsqueeze(input, 0), other), -2)
+    if input.shape[-1] != other.shape[0]:
+        raise ShapeError(
+            f"size mismatch, got input ({input.shape[-2]}), mat ({sizes(input)}), vec ({other.shape[0]})"
+        )
     return ops.squeeze(_product(input, ops.unsqueeze(other, 1)), -1)
 
 
-def _with_dims(name: str, dims: int) -> Callable[[Any, Any], Any]:
-    def product(input: Any, other: Any) -> Any:
-        if input.ndim != dims or other.ndim != dims:
-            raise ShapeError(
-                f"{name}: both tensors must be {dims}D, but they are {input.ndim}D and {other.ndim}D"
-            )
-        return matmul(input, other)
-
-    product.__name__ = name
-    product.__doc__ = f"The matrix product of two tensors of exactly {dims} dims."
-    return product
+@takes_out
+def mm(input: Any, mat2: Any) -> Any:
+    """The matrix product of two matrices. Shape: (n, k), (k, m) -> (n, m)."""
+    require_dims("mm", ("self", input, 2), ("mat2", mat2, 2))
+    return _product(input, mat2)
 
 
-mm = _with_dims("mm", 2)
-bmm = _with_dims("bmm", 3)
-dot = _with_dims("dot", 1)
+@takes_out
+def bmm(input: Any, mat2: Any) -> Any:
+    """The matrix products of two batches of matrices. Shape: (b, n, k), (b, k, m) -> (b, n, m)."""
+    require_dims("bmm", ("batch1", input, 3), ("batch2", mat2, 3))
+    if input.shape[0] != mat2.shape[0]:
+        raise ShapeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"{[input.shape[0], input.shape[2]]} but got: {list(mat2.shape[:2])}."
+        )
+    return _product(input, mat2)
+
+
+@takes_out
+def mv(input: Any, vec: Any) -> Any:
+    """The product of a matrix and a vector. Shape: (n, k), (k) -> (n)."""
+    require_array("mv", "input", input)
+    require_array("mv", "vec", vec)
+    if input.ndim != 2 or vec.ndim != 1:
+        raise ShapeError(f"mv: a matrix and a vector expected, got {input.ndim}D and {vec.ndim}D")
+    return matmul(input, vec)
+
+
+@takes_out
+def dot(input: Any, tensor: Any) -> Any:
+    """The sum of the products of two vectors. Shape: (n), (n) -> ()."""
+    _require_vectors("dot", input, tensor)
+    return _dot(input, tensor)
+
+
+@takes_out
+def vdot(input: Any, other: Any) -> Any:
+    """As :func:`dot`, with the first vector conjugated. Shape: (n), (n) -> ()."""
+    _require_vectors("vdot", input, other)
+    return _dot(ops.conj(input) if input.is_complex() else input, other)
+
+
+def _require_vectors(name: str, input: Any, other: Any) -> None:
+    require_array(name, "input", input)
+    require_array(name, "tensor" if name == "dot" else "other", other)
+    if input.ndim != 1 or other.ndim != 1:
+        raise ShapeError(f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
+
+
+def require_dims(name: str, *arguments: tuple[str, Any, int]) -> None:
+    """Raises ShapeError for an argument (its name, itself, its number of dims) that has another number of dims."""
+    for label, value, dims in arguments:
+        require_array(name, label, value)
+        if value.ndim != dims:
+            kind = {1: "a vector", 2: "a matrix", 3: "a 3D tensor"}[dims]
+            raise ShapeError(f"{name}: {label} must be {kind}, but it is {value.ndim}D")
 
 
 @op(dtype="same", autocast="lower", node="Addmm")

@@ -1,0 +1,390 @@
+"""Products built on the matrix product: sums with a product, outer and tensor products, chains, cross products."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.op import op
+from distrt.core.ops.dims import all_dims, one_dim
+from distrt.core.ops.half import wide
+from distrt.core.ops.matrices import matrix_diagonal
+from distrt.core.ops.matrix import require_dims, require_product, sizes
+from distrt.core.out import takes_out
+
+__all__ = [
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "chain_matmul",
+    "cross",
+    "ger",
+    "inner",
+    "kron",
+    "linalg_cross",
+    "linalg_multi_dot",
+    "linalg_vecdot",
+    "outer",
+    "tensordot",
+    "trace",
+]
+
+
+# beta * input + alpha * product
+
+
+@op(dtype="same", autocast="lower", node="Addmm")
+def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Scalar) -> Array:
+    """``beta * input + alpha * (mat1 @ mat2)``, rounded once in half precision; ``input`` is not read for beta 0."""
+    if mat1.shape[-1] != mat2.shape[-2]:
+        raise ShapeError(f"mat1 and mat2 shapes cannot be multiplied ({sizes(mat1)} and {sizes(mat2)})")
+    require_product("addmm", mat1)
+    if mat1.dtype.kind in "iu":
+        beta, alpha = int(beta), int(alpha)  # type: ignore[arg-type]
+    out = np.matmul(wide(mat1), wide(mat2))
+    if alpha != 1:
+        out *= alpha
+    if beta != 0:
+        out += (
+            _expandable(wide(input), out.shape) if beta == 1 else _expandable(wide(input), out.shape) * beta
+        )
+    else:
+        _expandable(input, out.shape)
+    return out.astype(input.dtype, copy=False)
+
+
+def _expandable(input: Array, shape: tuple[int, ...]) -> Array:
+    try:
+        return np.broadcast_to(input, shape)
+    except ValueError:
+        raise ShapeError(
+            f"The expanded size of the tensor must match the existing size: the product has shape {list(shape)}, and "
+            f"what is added to it {list(input.shape)}"
+        ) from None
+
+
+_add_product.gradient(
+    input=lambda g, beta: g if beta == 1 else ops.mul(g, beta),
+    mat1=lambda g, mat2, alpha: _scaled(ops.matmul(g, ops.transpose(mat2, -1, -2)), alpha),
+    mat2=lambda g, mat1, alpha: _scaled(ops.matmul(ops.transpose(mat1, -1, -2), g), alpha),
+)
+
+
+def _scaled(value: Any, factor: Scalar) -> Any:
+    return value if factor == 1 else ops.mul(value, factor)
+
+
+@takes_out
+def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
+    """``beta * input + alpha * (mat1 @ mat2)``. Shape: (n, m) or broadcast, (n, k), (k, m) -> (n, m)."""
+    require_dims("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
+    return _add_product(input, mat1, mat2, beta, alpha)
+
+
+@takes_out
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
+    """``beta * input + alpha * (mat @ vec)``. Shape: (n) or broadcast, (n, k), (k) -> (n)."""
+    require_dims("addmv", ("mat", mat, 2), ("vec", vec, 1))
+    if mat.shape[1] != vec.shape[0]:
+        raise ShapeError(
+            f"size mismatch, got input ({mat.shape[0]}), mat ({sizes(mat)}), vec ({vec.shape[0]})"
+        )
+    column = input if input.ndim == 0 else ops.unsqueeze(input, -1)
+    return ops.squeeze(_add_product(column, mat, ops.unsqueeze(vec, 1), beta, alpha), -1)
+
+
+@takes_out
+def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
+    """``beta * input + alpha * bmm(batch1, batch2)``. Shape: broadcast, (b, n, k), (b, k, m) -> (b, n, m)."""
+    _require_batches("baddbmm", batch1, batch2)
+    return _add_product(input, batch1, batch2, beta, alpha)
+
+
+@takes_out
+def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
+    """``beta * input + alpha * bmm(batch1, batch2).sum(0)``. Shape: broadcast, (b, n, k), (b, k, m) -> (n, m)."""
+    _require_batches("addbmm", batch1, batch2)
+    batch, rows, inner = batch1.shape
+    left = ops.reshape(
+        ops.permute(batch1, (1, 0, 2)), (rows, batch * inner)
+    )  # one product over batch and inner
+    return _add_product(input, left, ops.reshape(batch2, (batch * inner, batch2.shape[2])), beta, alpha)
+
+
+def _require_batches(name: str, batch1: Any, batch2: Any) -> None:
+    require_dims(name, ("batch1", batch1, 3), ("batch2", batch2, 3))
+    expected = [batch1.shape[0], batch1.shape[2]]
+    if list(batch2.shape[:2]) != expected:
+        raise ShapeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: {expected} but got: "
+            f"{list(batch2.shape[:2])}."
+        )
+
+
+@takes_out
+def addr(input: Any, vec1: Any, vec2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
+    """``beta * input + alpha * outer(vec1, vec2)``. Shape: (n, m) or broadcast, (n), (m) -> (n, m)."""
+    require_dims("addr", ("vec1", vec1, 1), ("vec2", vec2, 1))
+    product = _scaled(outer(vec1, vec2), alpha)
+    _expandable(input._array, tuple(product.shape))
+    # For beta 0 what stands in `input` must not matter, not even nan.
+    return ops.add(product, _scaled(input, beta) if beta else ops.where(False, input, ops.mul(product, 0)))
+
+
+# Outer, inner and tensor products
+
+
+@takes_out
+def outer(input: Any, vec2: Any) -> Any:
+    """The product of every element of one vector with every element of another. Shape: (n), (m) -> (n, m)."""
+    require_array("outer", "input", input)
+    require_array("outer", "vec2", vec2)
+    for name, vector in (("self", input), ("vec2", vec2)):
+        if vector.ndim != 1:
+            raise ShapeError(f"outer: Expected 1-D argument {name}, but got {vector.ndim}-D")
+    return ops.mul(ops.unsqueeze(input, 1), vec2)
+
+
+ger = outer
+
+
+@takes_out
+def inner(input: Any, other: Any) -> Any:
+    """The sums of products along the last dims. Shape: (…, k), (…, k) -> (…, …); a 0-d tensor scales the other."""
+    require_array("inner", "input", input)
+    require_array("inner", "other", other)
+    if input.ndim == 0 or other.ndim == 0:
+        return ops.mul(input, other)
+    if input.shape[-1] != other.shape[-1]:
+        raise ShapeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
+    return tensordot(input, other, ([-1], [-1]))
+
+
+@takes_out
+def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
+    """The sums of products over ``dims``: the last of ``a`` with the first of ``b``, or two lists of dims."""
+    left, right = _contracted(a, b, dims)
+    if a.dtype != b.dtype:
+        raise DtypeError(f"both inputs should have same dtype, got {a.dtype} and {b.dtype}")
+    for one, two in zip(left, right, strict=True):
+        if a.shape[one] != b.shape[two]:
+            if a.shape[one] == 1:
+                b = ops.sum(b, two, True, dtype=b.dtype)
+            elif b.shape[two] == 1:
+                a = ops.sum(a, one, True, dtype=a.dtype)
+            else:
+                raise ShapeError(
+                    f"contracted dimensions need to match, but first has size {a.shape[one]} in dim {one} and second "
+                    f"has size {b.shape[two]} in dim {two}"
+                )
+    free_a = [n for n in range(a.ndim) if n not in left]
+    free_b = [n for n in range(b.ndim) if n not in right]
+    inner_size = math.prod(a.shape[n] for n in left)
+    rows, columns = [a.shape[n] for n in free_a], [b.shape[n] for n in free_b]
+    first = ops.reshape(ops.permute(a, (*free_a, *left)), (math.prod(rows), inner_size))
+    second = ops.reshape(ops.permute(b, (*right, *free_b)), (inner_size, math.prod(columns)))
+    return ops.reshape(ops.matmul(first, second), (*rows, *columns))
+
+
+def _contracted(a: Any, b: Any, dims: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The dims that are summed over, from the front, for each of the two.
+
+    Raises:
+        RuntimeError: for a number of dims that the tensors do not have, or lists of different lengths.
+    """
+    require_array("tensordot", "a", a)
+    require_array("tensordot", "b", b)
+    if hasattr(dims, "numel"):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise ShapeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.ndim, b.ndim):
+            raise ShapeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        return tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
+    left, right = ([each] if isinstance(each, int) else list(each) for each in dims)
+    if len(left) != len(right):
+        raise ShapeError(f"both dimension lists should have same length, got {left} and {right}")
+    return (all_dims(left, a.ndim) if left else ()), (all_dims(right, b.ndim) if right else ())
+
+
+@takes_out
+def kron(input: Any, other: Any) -> Any:
+    """The Kronecker product: ``other``, scaled by each element of ``input``, side by side. Shape: sizes multiply."""
+    require_array("kron", "input", input)
+    require_array("kron", "other", other)
+    dims = max(input.ndim, other.ndim)
+    one = (1,) * (dims - input.ndim) + tuple(input.shape)
+    two = (1,) * (dims - other.ndim) + tuple(other.shape)
+    left = ops.reshape(input, tuple(size for each in one for size in (each, 1)))
+    right = ops.reshape(other, tuple(size for each in two for size in (1, each)))
+    return ops.reshape(ops.mul(left, right), tuple(a * b for a, b in zip(one, two, strict=True)))
+
+
+def trace(input: Any) -> Any:
+    """The sum of the diagonal of a matrix."""
+    require_array("trace", "input", input)
+    if input.ndim != 2:
+        raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    return ops.sum(matrix_diagonal(input))
+
+
+# Chains of products
+
+
+def chain_matmul(*matrices: Any, out: Any = None) -> Any:
+    """The product of all the matrices, multiplied in the cheapest order."""
+    if len(matrices) == 1 and isinstance(matrices[0], list | tuple):
+        matrices = tuple(matrices[0])
+    require_dims("chain_matmul", *(("matrix", each, 2) for each in matrices))
+    if len(matrices) == 1:
+        return matrices[0]
+    return linalg_multi_dot(matrices, out=out) if out is not None else linalg_multi_dot(matrices)
+
+
+@takes_out
+def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
+    """The product of matrices in the cheapest order; the first may be a row and the last a column vector.
+
+    Source: Cormen et al., Introduction to Algorithms, 15.2 (matrix-chain multiplication).
+    """
+    if len(tensors) < 2:
+        raise ShapeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
+    chain = list(tensors)
+    for number, each in enumerate(chain):
+        require_array("multi_dot", f"tensors[{number}]", each)
+        allowed = (1, 2) if number in (0, len(chain) - 1) else (2,)
+        if each.ndim not in allowed:
+            shown = " or ".join(f"{dims}D" for dims in allowed)
+            raise ShapeError(f"multi_dot(): tensor {number} must be {shown} but got {each.ndim}D")
+        if each.dtype != chain[0].dtype:
+            raise DtypeError(
+                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {chain[0].dtype} and tensor "
+                f"{number} {each.dtype}"
+            )
+    is_row, is_column = chain[0].ndim == 1, chain[-1].ndim == 1
+    if is_row:
+        chain[0] = ops.unsqueeze(chain[0], 0)
+    if is_column:
+        chain[-1] = ops.unsqueeze(chain[-1], 1)
+    for number, (left, right) in enumerate(itertools.pairwise(chain)):
+        if left.shape[1] != right.shape[0]:
+            raise ShapeError(
+                f"multi_dot(): tensors {number} and {number + 1} with shapes {list(left.shape)} and "
+                f"{list(right.shape)} cannot be multiplied"
+            )
+    product = _multiplied(chain, _best_splits(chain), 0, len(chain) - 1)
+    gone = tuple(dim for dim, squeezed in ((0, is_row), (1, is_column)) if squeezed)
+    return ops.squeeze(product, gone) if gone else product
+
+
+def _best_splits(chain: list[Any]) -> list[list[int]]:
+    """For each stretch of the chain, after which matrix the cheapest product divides it."""
+    count = len(chain)
+    lengths = [each.shape[0] for each in chain] + [chain[-1].shape[1]]
+    cost = [[0] * count for _ in range(count)]
+    splits = [[0] * count for _ in range(count)]
+    for width in range(1, count):
+        for first in range(count - width):
+            last = first + width
+            cost[first][last], splits[first][last] = min(
+                (
+                    cost[first][cut]
+                    + cost[cut + 1][last]
+                    + lengths[first] * lengths[cut + 1] * lengths[last + 1],
+                    cut,
+                )
+                for cut in range(first, last)
+            )
+    return splits
+
+
+def _multiplied(chain: list[Any], splits: list[list[int]], first: int, last: int) -> Any:
+    if first == last:
+        return chain[first]
+    cut = splits[first][last]
+    return ops.matmul(_multiplied(chain, splits, first, cut), _multiplied(chain, splits, cut + 1, last))
+
+
+# Products of vectors along a dim
+
+
+@op(dtype="same", node="LinalgCross")
+def _cross(input: Array, other: Array, dim: int) -> Array:
+    """The cross product along ``dim``."""
+    a, b = np.moveaxis(wide(input), dim, -1), np.moveaxis(wide(other), dim, -1)
+    after, before = [1, 2, 0], [2, 0, 1]
+    product = a[..., after] * b[..., before] - a[..., before] * b[..., after]
+    return np.moveaxis(product, -1, dim).astype(input.dtype, copy=False)
+
+
+_cross.gradient(
+    input=lambda g, other, dim: _cross(other, g, dim),
+    other=lambda g, input, dim: _cross(g, input, dim),
+)
+
+
+@takes_out
+def linalg_cross(input: Any, other: Any, *, dim: int = -1) -> Any:
+    """The cross product of vectors of 3 elements along ``dim``. Shape: broadcasts; the same number of dims."""
+    require_array("linalg_cross", "input", input)
+    require_array("linalg_cross", "other", other)
+    if input.ndim != other.ndim:
+        raise ShapeError(
+            f"linalg.cross: inputs must have the same number of dimensions, got {input.ndim} and {other.ndim}"
+        )
+    axis = one_dim(dim, input.ndim)
+    if not input.ndim or input.shape[axis] != 3 or other.shape[axis] != 3:
+        found = [tuple(each.shape)[axis : axis + 1] for each in (input, other)]
+        raise ShapeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got "
+            f"{' and '.join(str(each[0]) if each else '0-d' for each in found)}"
+        )
+    return _cross(input, other, axis)
+
+
+@takes_out
+def cross(input: Any, other: Any, dim: int | None = None) -> Any:
+    """The cross product along ``dim``; the first dim of 3 elements where none is given."""
+    require_array("cross", "input", input)
+    require_array("cross", "other", other)
+    if dim is None:
+        if input.ndim != other.ndim:
+            raise ShapeError(
+                f"linalg.cross: inputs must have the same number of dimensions, got {input.ndim} and {other.ndim}"
+            )
+        if 3 not in input.shape:
+            raise ShapeError("no dimension of size 3 in input")
+        dim = tuple(input.shape).index(3)
+    return linalg_cross(input, other, dim=dim)
+
+
+@takes_out
+def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
+    """The sums of products along ``dim``, the first conjugated. Shape: broadcasts."""
+    require_array("linalg_vecdot", "x", x)
+    require_array("linalg_vecdot", "y", y)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise DtypeError(
+            f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {x.dtype}"
+        )
+    if x.dtype != y.dtype:
+        raise DtypeError(
+            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype} and y of type "
+            f"{y.dtype} instead"
+        )
+    if x.ndim == 0 and y.ndim == 0:
+        raise DimensionError("linalg.vecdot: x and y have no dim to sum over")
+    return ops.sum(ops.mul(ops.conj(x) if x.is_complex() else x, y), dim)
