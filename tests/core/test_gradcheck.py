@@ -20,6 +20,8 @@ def _weighted(outputs: Any, weights: list[np.ndarray[Any, Any]]) -> Any:
     """One number out of all outputs that have a gradient."""
     total = distrt.zeros((), dtype=distrt.float64)
     for out, weight in zip(outputs, weights, strict=True):
+        if out.is_complex():
+            out = distrt.real(out) + 0.5 * distrt.imag(out)
         if out.is_floating_point():
             total = total + (out.double() * distrt.from_numpy(weight)).sum()
     return total

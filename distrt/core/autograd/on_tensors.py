@@ -47,8 +47,9 @@ def _restore(node: Node, name: str, value: Any) -> Any:
     meta = node.metas[position]
     if value.dtype == meta[1]:
         return wrap(value, node.edges[position])
+    given = value.real if value.dtype.kind == "c" and meta[1].kind != "c" else value
     return ops.to_dtype(
-        wrap(value.astype(meta[1]), node.edges[position]), value.dtype
+        wrap(given.astype(meta[1]), node.edges[position]), value.dtype
     )  # it was promoted on the way in
 
 
