@@ -13,7 +13,7 @@ from distrt.core import formats, ops
 from distrt.core.construct import TYPE_NAMES, constructed
 from distrt.core.device import device as device_type
 from distrt.core.device import missing, require_available
-from distrt.core.errors import AutogradError, DtypeError
+from distrt.core.errors import AutogradError
 from distrt.core.history import write
 from distrt.core.sharing import is_shared, share_memory_
 from distrt.core.tensor import Tensor, wrap
@@ -253,23 +253,6 @@ def _refuse_graph(name: str, tensor: Tensor) -> None:
         )
 
 
-def set_(self: Tensor, source: Any = None) -> Tensor:
-    """Makes this tensor show another tensor's memory, or a storage's, or none; returns this tensor."""
-    from distrt.core.storage import TypedStorage
-
-    if source is None:
-        self._array, self._counter = np.empty(0, self._array.dtype), [0]
-        return self
-    if not isinstance(source, Tensor | TypedStorage):
-        raise TypeError(f"set_(): argument 'source' must be Tensor or Storage, not {type(source).__name__}")
-    if source.dtype is not self.dtype:
-        raise DtypeError(f"set_: expected memory of {self.dtype}, got {source.dtype}")
-    if isinstance(source, TypedStorage):
-        source = wrap(source._row)
-    self._array, self._counter = source._array, source._counter
-    return self
-
-
 METHODS: dict[str, Any] = {
     **{name: _cast_method(wanted) for name, wanted in CASTS.items()},
     "_make_subclass": staticmethod(_make_subclass),
@@ -282,7 +265,6 @@ METHODS: dict[str, Any] = {
     "map_": map_,
     "new": new,
     "pin_memory": pin_memory,
-    "set_": set_,
     "share_memory_": share_memory_,
     "to": to,
     "type": type_,

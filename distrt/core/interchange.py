@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, memory_of, place_in, place_of, row_of
+from distrt.core.arrays import Array, address_of, memory_of, place_in, place_of, row_of
 from distrt.core.errors import AutogradError, DeviceError, DtypeError
 
 _KDL_CPU = 1
@@ -105,7 +105,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
             raise DeviceError(
                 f"from_dlpack: the memory is on device {(int(kind), number)}, which is not the CPU"
             )
-        ext_tensor = ext_tensor.__dlpack__()
+        ext_tensor = _capsule_of(ext_tensor)
     if type(ext_tensor).__name__ != "PyCapsule":
         raise RuntimeError(
             f"from_dlpack: expected an object with __dlpack__ or a DLPack capsule, got {type(ext_tensor).__name__}"
@@ -116,6 +116,13 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
 def to_dlpack(tensor: Any) -> Any:
     """A DLPack capsule of the tensor's memory, which can be read once."""
     return tensor.__dlpack__()
+
+
+def _capsule_of(producer: Any) -> Any:
+    try:
+        return producer.__dlpack__(max_version=(1, 0))  # the first version that says what may be written to
+    except TypeError:
+        return producer.__dlpack__()
 
 
 class _Carrier:
@@ -133,6 +140,7 @@ class _Carrier:
 
 def _array_of(capsule: Any, copy: bool | None) -> Array:
     code = _type_code(capsule)
+    is_old = _name_of(capsule) == b"dltensor"
     is_bfloat16 = code.value == _KDL_BFLOAT
     if is_bfloat16:
         code.value = _KDL_UINT
@@ -142,7 +150,21 @@ def _array_of(capsule: Any, copy: bool | None) -> Array:
         raise DtypeError(f"from_dlpack: this memory cannot be read as a tensor: {fault}") from None
     if is_bfloat16:
         array = array.view(dt.bfloat16.numpy)
-    return array.copy() if copy else array
+    if copy:
+        return array.copy()
+    return _unlocked(array) if is_old else array
+
+
+def _unlocked(array: Array) -> Array:
+    """The same memory, to be written to: NumPy locks what comes in a capsule that is too old to say whether it may."""
+    if not array.size:
+        return array
+    reach = [(size - 1) * step for size, step in zip(array.shape, array.strides, strict=True)]
+    before = sum(min(each, 0) for each in reach)
+    span = sum(map(abs, reach)) + array.itemsize
+    memory: Any = (ctypes.c_uint8 * span).from_address(address_of(array) + before)
+    memory.owner = array  # which keeps the capsule's memory alive
+    return np.ndarray(array.shape, array.dtype, memory, -before, array.strides)
 
 
 # Where the type code stands: DLTensor is {data 8, device 8, ndim 4, dtype {code 1, bits 1, lanes 2}, ...}, and a
@@ -153,13 +175,18 @@ _CODE_OFFSETS = {b"dltensor": 20, b"dltensor_versioned": 52}
 def _type_code(capsule: Any) -> ctypes.c_uint8:
     """The byte of a capsule that says which kind of number its elements are: NumPy does not know bfloat16's."""
     api = ctypes.pythonapi
-    api.PyCapsule_GetName.restype = ctypes.c_char_p
-    api.PyCapsule_GetName.argtypes = [ctypes.py_object]
     api.PyCapsule_GetPointer.restype = ctypes.c_void_p
     api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    name = api.PyCapsule_GetName(capsule)
+    name = _name_of(capsule)
     if name not in _CODE_OFFSETS:
         raise RuntimeError(
             "from_dlpack received an invalid capsule. A capsule can be read once only: this one was read before"
         )
     return ctypes.c_uint8.from_address(api.PyCapsule_GetPointer(capsule, name) + _CODE_OFFSETS[name])
+
+
+def _name_of(capsule: Any) -> bytes:
+    read = ctypes.pythonapi.PyCapsule_GetName
+    read.restype = ctypes.c_char_p
+    read.argtypes = [ctypes.py_object]
+    return read(capsule)  # type: ignore[no-any-return]

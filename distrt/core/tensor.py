@@ -36,6 +36,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange):
     _edge: Edge | None = None  # what made it: a leaf that requires grad has its accumulator here
     _leaf_edge: Edge | None = None  # its accumulator, kept while the leaf is frozen
     _base: Tensor | None = None  # the tensor that this one is a view of
+    _one_of_several: tuple[str, int] | None = None  # a view that an operation returned with others, such as split
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
     _array: Array
@@ -46,7 +47,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange):
         return object.__new__(cls)
 
     def __init__(self, *data: Any, **options: Any) -> None:
-        self._array = constructed(dt.float32, data, options)
+        self._array = constructed(dt.default.floating, data, options)
         self._counter = [0]
 
     # -- its place in the graph

@@ -35,8 +35,8 @@ again = lambda value: pickle.loads(pickle.dumps(value))
 SAME: dict[str, Callable[[Any], Any]] = {
     # sizes
     "shape": lambda t: x23(t).shape,
-    "shape plus a tuple": lambda t: x23(t).shape + (1,),
-    "a tuple plus shape": lambda t: (1,) + x23(t).shape,
+    "shape plus a tuple": lambda t: operator.add(x23(t).shape, (1,)),
+    "a tuple plus shape": lambda t: operator.add((1,), x23(t).shape),
     "shape plus a list": lambda t: operator.add(x23(t).shape, [1]),
     "shape times 2": lambda t: (x23(t).shape * 2, 2 * x23(t).shape),
     "slice of a shape": lambda t: (x23(t).shape[:1], x23(t).shape[-1]),
