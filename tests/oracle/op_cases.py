@@ -69,6 +69,11 @@ def _draw(domain: str, rng: np.random.Generator, shape: tuple[int, ...], dtype: 
         "nonzero": lambda: rng.uniform(0.4, 2.0, shape) * rng.choice([-1.0, 1.0], shape),
         "apart": lambda: (rng.permutation(math.prod(shape)).reshape(shape) - 0.4 * math.prod(shape)) / 4,
         "ties": lambda: rng.integers(-2, 3, shape).astype(np.float64),
+        "apart_from_zero": lambda: (
+            (rng.permutation(math.prod(shape)).reshape(shape) + 1.0) * rng.choice([-0.25, 0.25], shape)
+        ),
+        "fractions": lambda: rng.uniform(0.05, 0.95, shape),
+        "holes": lambda: np.where(rng.random(shape) < 0.25, np.nan, rng.standard_normal(shape)),
         "probabilities": lambda: rng.dirichlet(np.ones(shape[1]), (shape[0],)),
     }[domain]()
     return np.asarray(drawn).astype(kind)
@@ -292,104 +297,9 @@ row(
     covers="where",
 )
 
-# -- reductions
+# -- what many rows share
 
 THREE = [In((2, 3, 4)), In((2, 3, 4), "normal", "strided"), In((4, 3, 2), "normal", "transposed")]
-EMPTY = [In((0, 3)), In((3, 0))]
-row("sum", lambda t, a: t.sum(a), [*ones(), *EMPTY], dtypes=EVERY)
-row("sum.dim", lambda t, a: t.sum(a, 1), [*THREE, *EMPTY], dtypes=EVERY, covers="sum")
-row("sum.dims", lambda t, a: t.sum(a, (0, -1), keepdim=True), THREE, dtypes=ALL, covers="sum")
-row("sum.dtype", lambda t, a: t.sum(a, dtype=t.float64), THREE, smooth=False, dtypes=ALL, covers="sum")
-row("mean", lambda t, a: t.mean(a), ones()[:2] + ones()[3:], dtypes=HALVES)
-row("mean.dim", lambda t, a: a.mean((0, 2), True), THREE, covers="mean")
-row("var", lambda t, a: t.var(a), [In((3, 4)), *THREE], covers="_var")
-row("var.dim", lambda t, a: t.var(a, 1, unbiased=False, keepdim=True), THREE, covers="_var var")
-row("var.correction", lambda t, a: a.var((0, 2), correction=2), THREE, covers="_var var")
-row("std", lambda t, a: t.std(a, 1), THREE, covers="_var")
-row("amax", lambda t, a: t.amax(a, (0, 2)), [In((2, 3, 4), "apart")], dtypes=(*FLOATS, "int64"))
-row("amin", lambda t, a: t.amin(a, 1, keepdim=True), [In((2, 3, 4), "apart")], dtypes=(*FLOATS, "int64"))
-row(
-    "max.dim of ties",
-    lambda t, a: (*t.max(a, 1), *t.min(a, 0)),
-    [In((5, 8), "ties")],
-    smooth=False,
-    covers="max min",
-)
-row(
-    "argmax of ties",
-    lambda t, a: (t.argmax(a, 1), t.argmin(a)),
-    [In((5, 8), "ties")],
-    smooth=False,
-    covers="argmax",
-)
-row("amax of ties", lambda t, a: t.amax(a, 1), [In((5, 8), "ties")], smooth=False, covers="amax")
-row("amin of ties", lambda t, a: t.amin(a), [In((5, 8), "ties")], smooth=False, covers="amin")
-APART = [In((2, 3, 4), "apart"), In((), "apart"), In((4, 3, 2), "apart", "transposed")]
-ROUTES = "along_dim_scatter along_dim_pick"
-row("max", lambda t, a: t.max(a), APART, dtypes=(*HALVES, "int64"), covers="amax")
-row("min", lambda t, a: t.min(a), APART, dtypes=(*HALVES, "int64"), covers="amin")
-row(
-    "max.dim",
-    lambda t, a: tuple(t.max(a, -1)),
-    APART,
-    dtypes=(*HALVES, "int64"),
-    covers=f"_max_dim max {ROUTES}",
-)
-row("max.keepdim", lambda t, a: tuple(a.max(0, keepdim=True)), APART, covers=f"_max_dim {ROUTES}")
-row(
-    "min.dim",
-    lambda t, a: tuple(t.min(a, 0)),
-    APART,
-    dtypes=(*HALVES, "int64"),
-    covers=f"_min_dim min {ROUTES}",
-)
-row(
-    "max of two",
-    lambda t, a, b: t.max(a, b) + t.min(a, b),
-    pairs("apart", "nonzero")[:1],
-    covers="maximum minimum",
-)
-row(
-    "argmax",
-    lambda t, a: (t.argmax(a), t.argmax(a, -1), t.argmax(a, 0, keepdim=True)),
-    APART,
-    smooth=False,
-    dtypes=HALVES,
-)
-row(
-    "argmin",
-    lambda t, a: (t.argmin(a), a.argmin(-1), t.argmin(a, 0, keepdim=True)),
-    APART,
-    smooth=False,
-    dtypes=HALVES,
-)
-row(
-    "all",
-    lambda t, a: (t.all(a), t.all(a, -1), t.all(a, 0, keepdim=True)),
-    [In((3, 4), "ties"), In(())],
-    dtypes=("float32", "int64", "bool"),
-    smooth=False,
-)
-row(
-    "any",
-    lambda t, a: (t.any(a), t.any(a, -1), a.any(0, keepdim=True)),
-    [In((3, 4), "ties"), In(())],
-    dtypes=("float32", "int64", "bool"),
-    smooth=False,
-)
-row("norm", lambda t, a: t.norm(a), [In((3, 4)), *THREE], covers="_norm2")
-row("norm.dim", lambda t, a: t.norm(a, 2, 1, keepdim=True), THREE, covers="_norm2 norm")
-row("norm.1", lambda t, a: t.norm(a, 1, 0), [In((2, 3, 4), "nonzero")], covers="norm")
-row("norm.3", lambda t, a: t.norm(a, 3, 0), [In((2, 3, 4), "nonzero")], covers="norm")
-row("norm.inf", lambda t, a: t.norm(a, float("inf"), 1), [In((2, 3, 4), "apart")], covers="norm")
-row(
-    "norm of zeros",
-    lambda t, a: t.norm(a * 0, 2, 1),
-    [In((2, 3))],
-    smooth=False,
-    order=1,
-    covers="norm _norm2",
-)
 row(
     "broadcasting, twice differentiated", lambda t, a, b: (a * b) * b, pairs()[1:4], covers="mul sum_to_shape"
 )

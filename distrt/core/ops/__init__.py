@@ -4,82 +4,112 @@ Each family lists what it gives in its own ``__all__``; which of these users see
 """
 
 from distrt.core.ops import (
+    along_dim,
     arithmetic,
     comparison,
     complex_numbers,
     contractions,
     convolution,
     determinants,
+    differences,
+    distances,
     elementwise,
+    extremes,
     factorisations,
     fourier,
+    histograms,
     indexing,
     losses,
     masking,
     matrix,
     normalisation,
     norms,
+    order_statistics,
     pooling,
     products,
     pseudo_inverse,
     reduction,
+    scan,
+    sets,
     shape,
     slicewise,
     solving,
+    sorting,
     spectral,
+    statistics,
     strided,
     subscripts,
 )
+from distrt.core.ops.along_dim import *
 from distrt.core.ops.arithmetic import *
 from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
 from distrt.core.ops.contractions import *
 from distrt.core.ops.convolution import *
 from distrt.core.ops.determinants import *
+from distrt.core.ops.differences import *
+from distrt.core.ops.distances import *
 from distrt.core.ops.elementwise import *
+from distrt.core.ops.extremes import *
 from distrt.core.ops.factorisations import *
 from distrt.core.ops.fourier import *
+from distrt.core.ops.histograms import *
 from distrt.core.ops.indexing import *
 from distrt.core.ops.losses import *
 from distrt.core.ops.masking import *
 from distrt.core.ops.matrix import *
 from distrt.core.ops.normalisation import *
 from distrt.core.ops.norms import *
+from distrt.core.ops.order_statistics import *
 from distrt.core.ops.pooling import *
 from distrt.core.ops.products import *
 from distrt.core.ops.pseudo_inverse import *
 from distrt.core.ops.reduction import *
+from distrt.core.ops.scan import *
+from distrt.core.ops.sets import *
 from distrt.core.ops.shape import *
 from distrt.core.ops.slicewise import *
 from distrt.core.ops.solving import *
+from distrt.core.ops.sorting import *
 from distrt.core.ops.spectral import *
+from distrt.core.ops.statistics import *
 from distrt.core.ops.strided import *
 from distrt.core.ops.subscripts import *
 
 _FAMILIES = (
+    along_dim,
     arithmetic,
     comparison,
     complex_numbers,
     contractions,
     convolution,
     determinants,
+    differences,
+    distances,
     elementwise,
+    extremes,
     factorisations,
     fourier,
+    histograms,
     indexing,
     losses,
     masking,
     matrix,
     normalisation,
     norms,
+    order_statistics,
     pooling,
     products,
     pseudo_inverse,
     reduction,
+    scan,
+    sets,
     shape,
     slicewise,
     solving,
+    sorting,
     spectral,
+    statistics,
     strided,
     subscripts,
 )

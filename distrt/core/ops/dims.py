@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
 
 from distrt.core.errors import DimensionError, ShapeError
 
+Dims = int | Sequence[int] | None
 Pair = tuple[int, int]  # one size for each spatial dim
 
 
@@ -25,18 +27,43 @@ def one_dim(dim: int, ndim: int) -> int:
     return dim % bound
 
 
-def all_dims(dim: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
-    """One dim, several, or None for all of them, as a tuple counted from the front."""
+def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
+    """One dim, several, or None for all of them, as a tuple counted from the front.
+
+    Raises:
+        DimensionError: out of range.
+        ShapeError: one of them twice.
+    """
     if dim is None:
         return tuple(range(ndim))
-    if isinstance(dim, int):
-        return (one_dim(dim, ndim),) if ndim else ()
-    found = tuple(one_dim(each, ndim) for each in dim)
+    if isinstance(dim, int) and not isinstance(dim, bool):
+        axis = one_dim(dim, ndim)
+        return (axis,) if ndim else ()
+    found = tuple([one_dim(each, ndim) for each in _several(dim)])
     if len(set(found)) != len(found):
-        raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(dim)}")
+        raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(found)}")
     if not found:
         return tuple(range(ndim))
     return found if ndim else ()
+
+
+def kept_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
+    """``shape`` with the reduced dims as 1."""
+    reduced = all_dims(dim, len(shape))
+    return tuple([1 if n in reduced else size for n, size in enumerate(shape)])
+
+
+def count_over(shape: tuple[int, ...], dim: Dims) -> int:
+    """How many elements of ``shape`` are reduced to one."""
+    return math.prod([shape[each] for each in all_dims(dim, len(shape))])
+
+
+def _several(dim: Any) -> tuple[int, ...]:
+    if hasattr(dim, "__iter__"):
+        return tuple(map(operator.index, dim))
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+        raise TypeError(f"dim must be an int or a tuple of ints, not {type(dim).__name__}")
+    return (operator.index(dim),)
 
 
 def _repeated(dims: tuple[int, ...]) -> int:

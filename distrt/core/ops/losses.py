@@ -9,7 +9,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.errors import DimensionError, DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
@@ -20,38 +20,61 @@ __all__ = [
     "softmax",
 ]
 
+F32 = dt.float32.numpy
 
-@op(dtype="float", autocast="full")
-def softmax(input: Array, dim: int) -> Array:
+
+@op(autocast="full")
+def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """Exponentials along ``dim``, divided by their sum; shifted by the maximum so that they cannot overflow."""
     axis = one_dim(dim, input.ndim)
-    if input.ndim == 0:
-        return np.ones_like(input)
-    work = wide(input)
-    powers = np.exp(work - work.max(axis=axis, keepdims=True))
-    powers /= powers.sum(axis=axis, keepdims=True)
-    return powers.astype(input.dtype, copy=False)
+    work = _in_floats(input, dtype, "softmax")
+    if not work.size or not work.ndim:
+        return np.where(np.isfinite(work), np.ones((), work.dtype), np.full((), np.nan, work.dtype))
+    values = wide(work)
+    powers = values - np.maximum.reduce(values, axis=axis, keepdims=True)
+    np.exp(powers, out=powers)
+    powers /= np.add.reduce(powers, axis=axis, keepdims=True)
+    return powers.astype(work.dtype, copy=False)
 
 
-softmax.gradient(input=lambda g, out, dim: ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True))))
+softmax.gradient(input=lambda g, out, dim: _softmax_slope(g, out, dim))
 
 
-@op(dtype="float", autocast="full")
-def log_softmax(input: Array, dim: int) -> Array:
+def _softmax_slope(g: Any, out: Any, dim: int) -> Any:
+    return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
+
+
+@op(autocast="full")
+def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """Log of the softmax along ``dim``, shifted by the maximum so that it cannot overflow.
 
     Shape: any -> same. Autocast: runs in float32.
     """
     axis = one_dim(dim, input.ndim)
-    if input.ndim == 0:
-        return np.zeros_like(input)
-    work = wide(input)
-    shifted = work - work.max(axis=axis, keepdims=True)
-    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-    return shifted.astype(input.dtype, copy=False)
+    work = _in_floats(input, dtype, "log_softmax")
+    if not work.size or not work.ndim:
+        return np.where(np.isfinite(work), np.zeros((), work.dtype), np.full((), np.nan, work.dtype))
+    values = wide(work)
+    shifted = values - np.maximum.reduce(values, axis=axis, keepdims=True)
+    shifted -= np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted.astype(work.dtype, copy=False)
 
 
-log_softmax.gradient(input=lambda g, out, dim: ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True))))
+def _in_floats(input: Array, dtype: Any, name: str) -> Array:
+    if dtype is not None:
+        input = input.astype(dt.to_numpy(dtype), copy=False)
+    if input.dtype is not F32 and (input.dtype.kind == "c" or input.dtype not in dt.FLOATING_NUMPY):
+        raise UnsupportedError(
+            f"{name}(): not implemented for {dt.of(input)}; say dtype=torch.float32 to convert it"
+        )
+    return input
+
+
+log_softmax.gradient(input=lambda g, out, dim: _log_softmax_slope(g, out, dim))
+
+
+def _log_softmax_slope(g: Any, out: Any, dim: int) -> Any:
+    return ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True)))
 
 
 @op(node="NllLoss", aux=("scale",))

@@ -1,10 +1,7 @@
-"""Operations that make fewer elements out of many: sums, means, extremes."""
+"""Sums over dims and their kin: means, products, counts, all and any, the logarithm of summed exponentials."""
 
 from __future__ import annotations
 
-import builtins
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,41 +9,36 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.errors import DtypeError
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.dims import all_dims, one_dim
+from distrt.core.ops.dims import Dims, all_dims, count_over, kept_shape, one_dim
+from distrt.core.ops.doubling import products_after, products_before
+from distrt.core.ops.half import wide
+from distrt.core.out import takes_out
 
 __all__ = [
     "all",
-    "along_dim_pick",
-    "along_dim_scatter",
-    "amax",
-    "amin",
     "any",
-    "argmax",
-    "argmin",
-    "max",
+    "count_nonzero",
+    "logsumexp",
     "mean",
-    "min",
-    "norm",
-    "std",
+    "nanmean",
+    "nansum",
+    "prod",
     "sum",
     "sum_to_shape",
-    "var",
 ]
 
-Dims = int | Sequence[int] | None
+F32, F64 = dt.float32.numpy, dt.float64.numpy
+
+# Half the overhead of np.sum and np.prod; the stubs of `reduce` know no keepdims that is a variable.
+add_up: Any = np.add.reduce
+multiply_up: Any = np.multiply.reduce
 
 
-def _keep_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
-    """``shape`` with the reduced dims as 1."""
-    reduced = all_dims(dim, len(shape))
-    return tuple(1 if n in reduced else size for n, size in enumerate(shape))
-
-
-def _spread(g: Any, shape: tuple[int, ...], dim: Dims) -> Any:
-    """The gradient of a reduction, repeated over what was reduced."""
-    return ops.expand(ops.reshape(g, _keep_shape(shape, dim)), shape)
+def spread(g: Any, shape: tuple[int, ...], dim: Dims) -> Any:
+    """The result of a reduction, or its gradient, repeated over what was reduced."""
+    return ops.expand(ops.reshape(g, kept_shape(shape, dim)), shape)
 
 
 @op()
@@ -57,15 +49,21 @@ def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
     """
     if dtype is not None:
         input = input.astype(dt.to_numpy(dtype), copy=False)
-    axes = all_dims(dim, input.ndim)
-    if input.dtype not in dt.FLOATING_NUMPY:
-        return np.sum(input, axis=axes, keepdims=keepdim, dtype=np.int64)
-    if input.dtype.itemsize == 2:
-        return np.sum(input.astype(np.float32), axis=axes, keepdims=keepdim).astype(input.dtype)
-    return np.sum(input, axis=axes, keepdims=keepdim)
+    kind = input.dtype
+    axes = None if dim is None else all_dims(dim, input.ndim)
+    if kind is F32 or kind is F64:
+        return add_up(input, axis=axes, keepdims=keepdim)
+    total = add_up(input, axis=axes, keepdims=keepdim, dtype=_adds_up_in(kind))
+    return total.astype(kind, copy=False) if dtype is not None or kind in dt.FLOATING_NUMPY else total
 
 
-sum.gradient(input=lambda g, input_meta, dim: _spread(g, input_meta.shape, dim))
+sum.gradient(input=lambda g, input_meta, dim: spread(g, input_meta.shape, dim))
+
+
+def _adds_up_in(kind: np.dtype[Any]) -> np.dtype[Any]:
+    if kind not in dt.FLOATING_NUMPY:
+        return dt.int64.numpy
+    return F32 if kind.itemsize == 2 else kind
 
 
 @op()
@@ -79,8 +77,23 @@ def sum_to_shape(input: Array, shape: tuple[int, ...]) -> Array:
 sum_to_shape.gradient(input=lambda g, input_meta: ops.expand(g, input_meta.shape))
 
 
-def _count(shape: tuple[int, ...], dim: Dims) -> int:
-    return math.prod(shape[each] for each in all_dims(dim, len(shape)))
+@op()
+def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    """The sum over ``dim`` of what is a number.
+
+    Raises:
+        DtypeError: for complex numbers.
+    """
+    if input.dtype.kind == "c":
+        raise DtypeError("nansum does not support complex inputs")
+    if input.dtype in dt.FLOATING_NUMPY:
+        input = np.where(np.isnan(input), np.zeros((), input.dtype), input)
+    return sum(input, dim, keepdim, dtype=dtype)
+
+
+nansum.gradient(
+    input=lambda g, input, dim: ops.mul(spread(g, tuple(input.shape), dim), ops.logical_not(ops.isnan(input)))
+)
 
 
 @op()
@@ -91,262 +104,118 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
         DtypeError: for integers, which have no mean of their own dtype.
     """
     if dtype is not None:
-        input = input.astype(dt.to_numpy(dtype), copy=False)
-    if input.dtype not in dt.FLOATING_NUMPY:
+        input = input.astype(_floating(dtype, "Optional dtype"), copy=False)
+    kind = input.dtype
+    if kind is not F32 and kind is not F64:
+        _floating(dt.of(input), "Input dtype")
+    axes = None if dim is None else all_dims(dim, input.ndim)
+    total = add_up(input, axis=axes, keepdims=keepdim, dtype=F32 if kind.itemsize == 2 else None)
+    count = input.size if axes is None else count_over(input.shape, axes) if axes else 1
+    return np.true_divide(total, count).astype(kind, copy=False)
+
+
+def _floating(dtype: Any, what: str) -> np.dtype[Any]:
+    found = dt.to_numpy(dtype)
+    if found not in dt.FLOATING_NUMPY:
         raise DtypeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            f"Got: {dt.of(input)}"
+            f"mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. "
+            f"Got: {dtype}"
         )
-    if input.dtype.itemsize == 2:
-        return np.mean(input, axis=all_dims(dim, input.ndim), keepdims=keepdim, dtype=np.float32).astype(
-            input.dtype
-        )
-    return np.mean(input, axis=all_dims(dim, input.ndim), keepdims=keepdim)
+    return found
 
 
 mean.gradient(
     input=lambda g, input_meta, dim: ops.mul(
-        _spread(g, input_meta.shape, dim), 1 / (_count(input_meta.shape, dim) or 1)
+        spread(g, input_meta.shape, dim), 1 / (count_over(input_meta.shape, dim) or 1)
     )
 )
 
 
-@op()
-def _var(input: Array, dim: Dims, correction: float, keepdim: bool) -> Array:
-    """The variance over ``dim``, divided by ``n - correction``."""
-    if input.dtype not in dt.FLOATING_NUMPY:
-        raise DtypeError(f"std and var only support floating point and complex dtypes; got {dt.of(input)}")
-    axes = all_dims(dim, input.ndim)
-    count = _count(input.shape, dim)
-    work = input.astype(np.float32) if input.dtype.itemsize == 2 else input
-    squares = np.square(work - work.mean(axis=axes, keepdims=True)).sum(axis=axes, keepdims=keepdim)
-    divisor = np.asarray(builtins.max(0.0, count - correction), work.dtype)
-    return np.true_divide(squares, divisor).astype(input.dtype)
-
-
-_var.gradient(
-    input=lambda g, input, dim, correction: ops.mul(
-        _spread(g, tuple(input.shape), dim),
-        ops.mul(
-            ops.sub(input, mean(input, dim, True)),
-            2 / builtins.max(1e-300, _count(tuple(input.shape), dim) - correction),
-        ),
-    )
-)
-
-
-def var(
-    input: Any,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Any:
-    """The variance over ``dim``: unbiased (divided by n - 1) unless said otherwise."""
-    if isinstance(dim, bool):  # var(input, unbiased)
-        dim, unbiased = None, dim
-    if correction is None:
-        correction = 1.0 if unbiased in (None, True) else 0.0
-    return _var(input, dim, correction, keepdim)
-
-
-def std(
-    input: Any,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: float | None = None,
-) -> Any:
-    """The standard deviation over ``dim``: unbiased unless said otherwise."""
-    return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
-
-
-def _with_elements(input: Array, dim: Dims, name: str) -> tuple[int, ...]:
-    """The dims to reduce.
+@takes_out
+def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean over ``dim`` of what is a number; nan where nothing is.
 
     Raises:
-        DimensionError: where there is no element to choose from.
+        DtypeError: for integers.
     """
-    dims = all_dims(dim, input.ndim)
-    for each in dims:
-        if input.shape[each] == 0:
-            raise DimensionError(f"{name}(): Expected reduction dim {each} to have non-zero size.")
-    return dims
+    if input.dtype.category < 2:
+        raise DtypeError(
+            f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}"
+        )
+    counted = sum(ops.logical_not(ops.isnan(input)), dim, keepdim)
+    return ops.true_divide(nansum(input, dim, keepdim, dtype=dtype), counted)
 
 
-@op()
-def amax(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The largest element over ``dim``; equal ones share the gradient."""
-    return np.max(input, axis=_with_elements(input, dim, "amax"), keepdims=keepdim)
+@op(autocast="full")
+def prod(input: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    """The product along ``dim`` (of all elements for None); bool and integers multiply as int64."""
+    if dtype is not None:
+        input = input.astype(dt.to_numpy(dtype), copy=False)
+    kind = input.dtype
+    axis = None if dim is None or not input.ndim else one_dim(dim, input.ndim)
+    if dim is not None and not input.ndim:
+        one_dim(dim, 0)
+    product = multiply_up(input, axis=axis, keepdims=keepdim, dtype=_adds_up_in(kind))
+    return product.astype(kind, copy=False) if dtype is not None or kind in dt.FLOATING_NUMPY else product
 
 
-@op()
-def amin(input: Array, dim: Dims = None, keepdim: bool = False) -> Array:
-    """The smallest element over ``dim``; equal ones share the gradient."""
-    return np.min(input, axis=_with_elements(input, dim, "amin"), keepdims=keepdim)
+prod.gradient(input=lambda g, input, out, dim: _prod_slope(g, input, out, dim))
 
 
-def _shared_among_equals(g: Any, input: Any, out: Any, dim: Dims) -> Any:
+def _prod_slope(g: Any, input: Any, out: Any, dim: int | None) -> Any:
+    """The product of the other elements; by division where none of them is 0."""
     shape = tuple(input.shape)
-    dtype = np.dtype(g._array.dtype if hasattr(g, "_array") else g.dtype)
-    chosen = ops.to_dtype(ops.eq(input, _spread(out, shape, dim)), dtype)
-    return ops.mul(_spread(g, shape, dim), ops.true_divide(chosen, sum(chosen, dim, True)))
-
-
-amax.gradient(input=lambda g, input, out, dim: _shared_among_equals(g, input, out, dim))
-amin.gradient(input=lambda g, input, out, dim: _shared_among_equals(g, input, out, dim))
-
-
-@op()
-def _max_dim(input: Array, dim: int, keepdim: bool) -> Any:
-    """The largest elements along ``dim`` and where they are (the first of equal ones)."""
-    return _pick(input, np.argmax, dim, keepdim, "max")
-
-
-@op()
-def _min_dim(input: Array, dim: int, keepdim: bool) -> Any:
-    """The smallest elements along ``dim`` and where they are (the first of equal ones)."""
-    return _pick(input, np.argmin, dim, keepdim, "min")
-
-
-def _pick(input: Array, find: Any, dim: int, keepdim: bool, name: str) -> tuple[Array, Array]:
-    axis = one_dim(dim, input.ndim)
-    if input.ndim == 0:
-        return input, np.zeros((), np.int64)
-    _with_elements(input, dim, name)
-    where = find(input, axis=axis)
-    kept = np.expand_dims(where, axis)
-    values = np.take_along_axis(input, kept, axis)
-    return (values, kept) if keepdim else (values.squeeze(axis), where)
-
-
-@op()
-def along_dim_scatter(input: Array, indices: IndexArray, shape: tuple[int, ...], dim: int) -> Array:
-    """Zeros of ``shape`` with ``input`` put along ``dim`` at ``indices``: the derivative of picking one per row."""
-    scattered = np.zeros(shape, input.dtype)
     if not shape:
-        return input
-    np.put_along_axis(scattered, indices, input, one_dim(dim, len(shape)))
-    return scattered
-
-
-@op()
-def along_dim_pick(input: Array, indices: IndexArray, dim: int) -> Array:
-    """The elements along ``dim`` at ``indices``."""
-    return np.take_along_axis(input, indices, one_dim(dim, input.ndim)) if input.ndim else input
-
-
-along_dim_scatter.gradient(input=lambda g, indices, dim: along_dim_pick(g, indices, dim))
-along_dim_pick.gradient(
-    input=lambda g, indices, input_meta, dim: along_dim_scatter(g, indices, input_meta.shape, dim)
-)
-
-
-for _extreme in (_max_dim, _min_dim):
-    _extreme.outputs("values", "indices")
-    _extreme.gradient(
-        input=lambda g_values, input_meta, indices, dim, keepdim: along_dim_scatter(
-            g_values if keepdim or not input_meta.shape else ops.unsqueeze(g_values, dim),
-            indices if keepdim or not input_meta.shape else ops.unsqueeze(indices, dim),
-            input_meta.shape,
-            dim,
-        )
-    )
-
-
-def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The largest element; with ``dim``, (values, indices) along it; with a tensor, ``maximum`` of the two."""
-    return _extreme_of(input, dim, keepdim, amax, _max_dim, ops.maximum)
-
-
-def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The smallest element; with ``dim``, (values, indices) along it; with a tensor, ``minimum`` of the two."""
-    return _extreme_of(input, dim, keepdim, amin, _min_dim, ops.minimum)
-
-
-def _extreme_of(input: Any, dim: Any, keepdim: bool, of_all: Any, along: Any, of_two: Any) -> Any:
-    if dim is None:
-        if input.numel() == 0:
-            raise ShapeError(
-                "max(), min(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction "
-                "dim with the 'dim' argument."
-            )
-        return of_all(input)
-    return along(input, dim, keepdim) if isinstance(dim, int) else of_two(input, dim)
-
-
-def _arg(input: Array, dim: int | None, keepdim: bool, find: Any) -> Array:
-    if dim is None:
-        found = find(input)
-        return np.reshape(found, (1,) * input.ndim) if keepdim else found
-    if input.ndim == 0:
-        return np.zeros((), np.int64)
-    return find(input, axis=one_dim(dim, input.ndim), keepdims=keepdim)
-
-
-@op()
-def argmax(input: IndexArray, dim: int | None = None, keepdim: bool = False) -> Array:
-    """Where the largest element is: along ``dim``, or in the flattened tensor."""
-    return _arg(_non_empty(input, "argmax"), dim, keepdim, np.argmax)
-
-
-@op()
-def argmin(input: IndexArray, dim: int | None = None, keepdim: bool = False) -> Array:
-    """Where the smallest element is: along ``dim``, or in the flattened tensor."""
-    return _arg(_non_empty(input, "argmin"), dim, keepdim, np.argmin)
-
-
-def _non_empty(input: Array, name: str) -> Array:
-    if input.size == 0:
-        raise DimensionError(
-            f"{name}(): expected a tensor with elements, got one of shape {list(input.shape)}"
-        )
-    return input
+        return g
+    if getattr(input, "_array", input).all():
+        return ops.mul(spread(g, shape, dim), ops.true_divide(spread(out, shape, dim), input))
+    axis = 0 if dim is None else one_dim(dim, len(shape))
+    rows = ops.reshape(input, (-1,)) if dim is None else input
+    others = ops.mul(products_before(rows, axis), products_after(rows, axis))
+    return ops.mul(spread(g, shape, dim), ops.reshape(others, shape))
 
 
 @op()
 def all(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
-    """True where every element over ``dim`` is non-zero."""
-    return np.all(input, axis=all_dims(dim, input.ndim), keepdims=keepdim)
+    """True where every element over ``dim`` is non-zero; uint8 gives uint8."""
+    return _as_truth(np.logical_and, input, dim, keepdim)
 
 
 @op()
 def any(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
-    """True where some element over ``dim`` is non-zero."""
-    return np.any(input, axis=all_dims(dim, input.ndim), keepdims=keepdim)
+    """True where some element over ``dim`` is non-zero; uint8 gives uint8."""
+    return _as_truth(np.logical_or, input, dim, keepdim)
 
 
-@op(node="LinalgVectorNorm")
-def _norm2(input: Array, dim: Dims, keepdim: bool) -> Array:
-    """The square root of the sum of squares over ``dim``."""
-    work = input.astype(np.float32) if input.dtype.itemsize == 2 else input
-    return np.sqrt(np.sum(np.square(work), axis=all_dims(dim, input.ndim), keepdims=keepdim)).astype(
-        input.dtype
-    )
+def _as_truth(combine: Any, input: Array, dim: Dims, keepdim: bool) -> Array:
+    axes = None if dim is None else () if dim == () else all_dims(dim, input.ndim)
+    found = combine.reduce(input.astype(np.bool_, copy=False), axis=axes, keepdims=keepdim)
+    return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 
-_norm2.gradient(
-    input=lambda g, input, out, dim: ops.mul(
-        input,
-        _spread(
-            ops.where(ops.eq(out, 0), 0.0, ops.true_divide(g, ops.where(ops.eq(out, 0), 1.0, out))),
-            tuple(input.shape),
-            dim,
-        ),
-    )
-)
+@op()
+def count_nonzero(input: IndexArray, dim: Dims = None) -> Array:
+    """How many elements over ``dim`` are not 0."""
+    return add_up(input.astype(np.bool_, copy=False), axis=all_dims(dim, input.ndim), dtype=np.int64)
 
 
-def norm(input: Any, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> Any:
-    """The p-norm over ``dim`` (all elements for None); 2 and "fro" are the Euclidean one."""
-    if p in (2, 2.0, "fro", None):
-        return _norm2(input, dim, keepdim)
-    if p == math.inf:
-        return amax(ops.abs(input), dim, keepdim)
-    if p == 1:
-        return sum(ops.abs(input), dim, keepdim)
-    if isinstance(p, str):
-        raise RuntimeError(f"norm: p must be a number or 'fro', got {p!r}")
-    return ops.pow(sum(ops.pow(ops.abs(input), p), dim, keepdim), 1 / p)
+@op(dtype="float", autocast="full")
+def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
+    """The logarithm of the sum of exponentials over ``dim``, shifted by the maximum so that it cannot overflow."""
+    axes = all_dims(dim, input.ndim)
+    work = wide(input)
+    shown = work.real
+    if not input.size:
+        return np.log(np.exp(work).sum(axis=axes, keepdims=keepdim)).astype(input.dtype, copy=False)
+    top = shown.max(axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, np.zeros((), top.dtype))
+    total = np.log(np.exp(work - top).sum(axis=axes, keepdims=True)) + top
+    return (total if keepdim else total.squeeze(axes)).astype(input.dtype, copy=False)
+
+
+logsumexp.gradient(input=lambda g, input, out, dim: _logsumexp_slope(g, input, out, dim))
+
+
+def _logsumexp_slope(g: Any, input: Any, out: Any, dim: Dims) -> Any:
+    shape = tuple(input.shape)
+    return ops.mul(spread(g, shape, dim), ops.exp(ops.sub(input, spread(out, shape, dim))))

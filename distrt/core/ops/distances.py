@@ -1,0 +1,97 @@
+"""``norm`` of any tensor, and distances measured with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distrt.core import dtype as dt
+from distrt.core import ops
+from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.ops.dims import Dims, one_dim
+from distrt.core.ops.norms import linalg_matrix_norm, linalg_vector_norm
+from distrt.core.out import takes_out, write_out
+
+__all__ = ["cdist", "dist", "norm", "renorm"]
+
+
+def norm(
+    input: Any, p: Any = "fro", dim: Dims = None, keepdim: bool = False, out: Any = None, dtype: Any = None
+) -> Any:
+    """The p-norm over ``dim`` (all elements for None); "fro" is the Euclidean one, "nuc" sums singular values.
+
+    Raises:
+        RuntimeError: for another text as ``p``.
+    """
+    if p is None or (p == "fro" and (dim is None or isinstance(dim, int) or len(dim) <= 2)):
+        p = 2.0
+    if isinstance(p, str):
+        dims = tuple(range(input.ndim)) if dim is None else dim
+        result = linalg_matrix_norm(input, p, dims, keepdim, dtype=dtype)
+    else:
+        result = linalg_vector_norm(input, p, dim, keepdim, dtype=dtype)
+    return result if out is None else write_out("norm", result, out)
+
+
+@takes_out
+def dist(input: Any, other: Any, p: float = 2) -> Any:
+    """The p-norm of ``input - other``. Shape: broadcasts."""
+    return norm(ops.sub(input, other), p)
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = "use_mm_for_euclid_dist_if_necessary") -> Any:
+    """The p-norm distance of every row of ``x1`` to every row of ``x2``. Shape: (…, P, M), (…, R, M) -> (…, P, R).
+
+    ``compute_mode`` chooses between ways that differ in speed only; here all of them subtract.
+    """
+    if compute_mode not in _COMPUTE_MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    for name, each in (("X1", x1), ("X2", x2)):
+        if each.ndim < 2:
+            raise ShapeError(f"cdist only supports at least 2D tensors, {name} got: {each.ndim}D")
+        if not each.is_floating_point():
+            raise DtypeError(f"cdist only supports floating-point dtypes, {name} got: {each.dtype}")
+    if x1.shape[-1] != x2.shape[-1]:
+        raise ShapeError(
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
+    if x1.dtype != x2.dtype:
+        raise DtypeError(
+            f"cdist: expected X1 and X2 to have the same dtype, but found {x1.dtype} and {x2.dtype}"
+        )
+    if x1.dtype.itemsize == 2:
+        raise UnsupportedError(f"cdist: not implemented for {x1.dtype}; convert the inputs with .float()")
+    if p < 0:
+        raise ShapeError(f"cdist only supports non-negative p values, got {p}")
+    differences = ops.sub(ops.unsqueeze(x1, -2), ops.unsqueeze(x2, -3))
+    if not x1.shape[-1]:
+        return ops.sum(differences, -1)
+    return linalg_vector_norm(differences, p, -1)
+
+
+_COMPUTE_MODES = (
+    None,
+    "use_mm_for_euclid_dist_if_necessary",
+    "use_mm_for_euclid_dist",
+    "donot_use_mm_for_euclid_dist",
+)
+
+
+@takes_out
+def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
+    """Each slice along ``dim`` scaled down to the p-norm ``maxnorm`` where its own is larger.
+
+    Raises:
+        ShapeError: for fewer than 2 dims, or a norm that is not positive.
+    """
+    if p <= 0:
+        raise ShapeError(f"renorm: non-positive-norm not supported, got p={p}")
+    if maxnorm < 0:
+        raise ShapeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
+    if input.ndim < 2:
+        raise ShapeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    own = one_dim(dim, input.ndim)
+    others = tuple(n for n in range(input.ndim) if n != own)
+    is_half = input.is_floating_point() and input.dtype.itemsize == 2
+    sizes = linalg_vector_norm(ops.to_dtype(input, dt.float32.numpy) if is_half else input, p, others, True)
+    scale = ops.where(ops.gt(sizes, maxnorm), ops.true_divide(maxnorm, ops.add(sizes, 1e-7)), 1.0)
+    return ops.mul(input, ops.to_dtype(scale, input._array.dtype) if is_half else scale)
