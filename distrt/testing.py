@@ -15,6 +15,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import methods as methods  # every tensor that is made here has its methods
 from distrt.core.creation import tensor
+from distrt.core.ops.half import wide
 from distrt.core.promotion import promote_types
 from distrt.core.tensor import Tensor
 
@@ -192,7 +193,7 @@ def _compare_mappings(actual: Any, expected: Any, options: _Options, path: _Path
 def _compare_numbers(actual: Any, expected: Any, options: _Options, path: _Path) -> None:
     actual, expected = (each.item() if isinstance(each, np.generic) else each for each in (actual, expected))
     if options.check_dtype and type(actual) is not type(expected):
-        _fail(f"The (d)types do not match: {type(actual)} != {type(expected)}", options, path)
+        _fail(f"The (d)types do not match: {type(actual)} != {type(expected)}.", options, path)
     kinds = {float: dt.float64, complex: dt.complex128}
     dtypes = [kinds.get(type(each), dt.int64) for each in (actual, expected)]
     relative, absolute = _limits(options, *dtypes)
@@ -201,16 +202,7 @@ def _compare_numbers(actual: Any, expected: Any, options: _Options, path: _Path)
     difference = abs(actual - expected)
     if math.isfinite(abs(expected)) and difference <= absolute + relative * abs(expected):
         return
-    if relative == absolute == 0:
-        _fail(f"Scalars are not equal!\n\nExpected {expected} but got {actual}.", options, path)
-    share = abs(difference / expected) if expected else math.inf
-    _fail(
-        f"Scalars are not close!\n\nExpected {expected} but got {actual}.\n"
-        f"Absolute difference: {difference} (up to {absolute} allowed)\n"
-        f"Relative difference: {share} (up to {relative} allowed)",
-        options,
-        path,
-    )
+    _fail(_of_scalars(actual, expected, relative, absolute), options, path)
 
 
 def _limits(options: _Options, *dtypes: dt.dtype) -> tuple[float, float]:
@@ -229,8 +221,6 @@ def _compare_tensors(actual: Tensor, expected: Tensor, options: _Options, path: 
     relative, absolute = _limits(options, actual.dtype, expected.dtype)
     a, b = actual._array, expected._array
     common = promote_types(a.dtype, b.dtype)
-    if common.kind == "V" or common == np.float16:
-        common = np.dtype(np.float32)
     a, b = a.astype(common), b.astype(common)
     is_close = _close(a, b, relative, absolute, options.equal_nan)
     if not is_close.all():
@@ -255,10 +245,16 @@ def _close(a: Any, b: Any, relative: float, absolute: float, equal_nan: bool) ->
         if not relative and not absolute:
             return np.asarray(a == b)
         a, b = a.astype(np.float64), b.astype(np.float64)
-    close = (a == b) | (np.isfinite(b) & (np.abs(a - b) <= absolute + relative * np.abs(b)))
+    limit = _rounded(absolute + _rounded(relative * wide(np.abs(b)), b.dtype), b.dtype)
+    close = (a == b) | (np.isfinite(b) & (np.abs(a - b) <= limit))
     if equal_nan:
         close |= np.isnan(a) & np.isnan(b)
     return np.asarray(close)
+
+
+def _rounded(values: Any, dtype: Any) -> Any:
+    """Half precision rounds after every step, as PyTorch's comparison does."""
+    return values.astype(dtype) if dtype.itemsize == 2 else values
 
 
 def _difference(a: Any, b: Any, is_close: Any, relative: float, absolute: float) -> str:
@@ -266,17 +262,11 @@ def _difference(a: Any, b: Any, is_close: Any, relative: float, absolute: float)
     is_exact = not relative and not absolute
     verdict = "equal" if is_exact else "close"
     if a.ndim == 0:
-        a, b = a.item(), b.item()
-        gap = abs(a - b) if not isinstance(a, bool) else float(a != b)
-        text = f"Scalars are not {verdict}!\n\nExpected {b} but got {a}.\n"
-        share = gap / abs(b) if b else math.inf
-        return text + (
-            f"Absolute difference: {gap}{_allowed(absolute, is_exact)}\n"
-            f"Relative difference: {share}{_allowed(relative, is_exact)}"
-        )
-    wide = np.int64 if a.dtype.kind in "bui" else a.dtype
-    gaps = np.abs(a.astype(wide) - b.astype(wide))
-    shares = gaps / np.abs(b.astype(wide))
+        return _of_scalars(wide(a).item(), wide(b).item(), relative, absolute)
+    if a.dtype.kind in "bui":
+        a, b = a.astype(np.int64), b.astype(np.int64)
+    gaps = np.abs(a - b)
+    shares = gaps / np.abs(b)
     count = int((~is_close).sum())
     lines = [
         f"Tensor-likes are not {verdict}!\n",
@@ -287,10 +277,20 @@ def _difference(a: Any, b: Any, is_close: Any, relative: float, absolute: float)
         index = tuple(int(each) for each in np.unravel_index(where, a.shape))
         place = index[0] if len(index) == 1 else index
         shown = index if len(index) > 1 else (place,)
-        lines.append(
-            f"Greatest {name} difference: {values[index].item()} at index {shown}{_allowed(limit, is_exact)}"
-        )
+        value = wide(values[index]).item()
+        lines.append(f"Greatest {name} difference: {value} at index {shown}{_allowed(limit, is_exact)}")
     return "\n".join(lines)
+
+
+def _of_scalars(a: Any, b: Any, relative: float, absolute: float) -> str:
+    is_exact = not relative and not absolute
+    gap = abs(a - b)
+    share = gap / abs(b) if b else math.inf
+    return (
+        f"Scalars are not {'equal' if is_exact else 'close'}!\n\nExpected {b} but got {a}.\n"
+        f"Absolute difference: {gap}{_allowed(absolute, is_exact)}\n"
+        f"Relative difference: {share}{_allowed(relative, is_exact)}"
+    )
 
 
 def _allowed(limit: float, is_exact: bool) -> str:

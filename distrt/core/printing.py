@@ -97,7 +97,7 @@ def text_of(tensor: Tensor, contents: str | None = None) -> str:
     text = _with_notes(opening + body, _notes(tensor), len(opening))
     if not is_parameter:
         return text
-    return f"Parameter containing:\n{text}" if kind == "Parameter" else f"Parameter({text})"
+    return "Parameter containing:\n" + (text if kind == "Parameter" else f"Parameter({text})")
 
 
 def _notes(tensor: Tensor) -> list[str]:
@@ -120,7 +120,7 @@ def _notes(tensor: Tensor) -> list[str]:
         notes.append(f"dtype={tensor.dtype}")
     try:
         grad_fn = tensor.grad_fn
-        name = None if grad_fn is None else _node_name(grad_fn)
+        name = None if grad_fn is None else grad_fn.name().rpartition("::")[2]
     except AutogradError:
         name = "Invalid"  # a view made without grad mode and changed since
     if name is not None:
@@ -128,10 +128,6 @@ def _notes(tensor: Tensor) -> list[str]:
     elif tensor.requires_grad:
         notes.append("requires_grad=True")
     return notes
-
-
-def _node_name(node: Any) -> str:
-    return str(node.name())
 
 
 def _with_notes(text: str, notes: list[str], indent: int) -> str:
