@@ -68,6 +68,11 @@ _list("unsupported", " ".join([*unsupported.FUNCTIONS, *unsupported.MODULES]))
 _list("size", "Size")
 _list("device", "device get_default_device get_device_module set_default_device")
 _list("dtype", "dtype")
+_list(
+    "dtype_rules",
+    "can_cast get_default_dtype promote_types result_type set_default_dtype set_default_tensor_type",
+)
+_list("limits", "finfo iinfo")
 _list("random", "Generator manual_seed initial_seed")
 _list(
     "modes", "enable_grad inference_mode is_grad_enabled is_inference_mode_enabled no_grad set_grad_enabled"
@@ -80,8 +85,8 @@ _list(
 _list("ops", " ".join(FUNCTIONS.values()))
 
 _DTYPES = frozenset(
-    "bfloat16 bool cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 int8 "
-    "long short uint8".split()
+    "bfloat16 bool cdouble cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 int8 "
+    "long short uint16 uint32 uint64 uint8".split()
 )
 
 __all__ = sorted([*_NAMES, *_DTYPES, *_MODULES, "e", "inf", "nan", "newaxis", "pi"])  # noqa: PLE0605 - one table, not two lists to keep in step

@@ -50,10 +50,8 @@ def _array_of(data: Any) -> Any:
     if array.dtype.kind in "OMm":
         raise DtypeError(f"tensor: Could not infer dtype of {type(data).__name__}: {data!r:.60}")
     if array.dtype == np.float64:
-        return array.astype(np.float32)
-    if array.dtype == np.complex128:
-        return array.astype(np.complex64)
-    return array.astype(np.float32) if array.size == 0 and array.dtype == np.float64 else array
+        return array.astype(dt.default.numpy)
+    return array.astype(dt.default.complex) if array.dtype == np.complex128 else array
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Device = None, requires_grad: bool = False) -> Tensor:
@@ -178,7 +176,7 @@ def arange(*bounds: Any, dtype: Any = None, device: Device = None, requires_grad
         raise TypeError(f"arange: expected numbers, got {', '.join(map(repr, values))}")
     if len(values) > 2 and values[2] == 0:
         raise ShapeError("arange: step must be nonzero")
-    inferred = dt.float32 if any(isinstance(value, float) for value in values) else dt.int64
+    inferred = dt.default.floating if any(isinstance(value, float) for value in values) else dt.int64
     counted = np.arange(*values)
     return _finish(counted.astype(dt.to_numpy(dtype, inferred)), device, requires_grad)
 

@@ -11,6 +11,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from distrt.core.errors import DtypeError
+
 _CATEGORIES = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}
 
 
@@ -46,14 +48,32 @@ class dtype:  # noqa: N801 - PyTorch's own spelling
         """True where negative values exist."""
         return self.numpy.kind not in "bu"
 
+    def to_real(self) -> dtype:
+        """The dtype of a complex number's parts; any other dtype itself."""
+        return _REAL_OF.get(self, self)
+
+    def to_complex(self) -> dtype:
+        """The complex dtype whose parts are of this dtype; bfloat16 has none of its own and takes float32's.
+
+        Raises:
+            DtypeError: for integers and bools, and for float16, whose complex dtype NumPy lacks.
+        """
+        found = self if self.is_complex else _COMPLEX_OF.get(self)
+        if found is None:
+            raise DtypeError(f"to_complex(): there is no complex dtype with parts of {self}")
+        return found
+
     def __repr__(self) -> str:
         return f"torch.{self._name}"
 
     def __reduce__(self) -> str:
-        return self._name
+        return "bool_" if self._name == "bool" else self._name
 
 
 uint8 = dtype("uint8", np.uint8)
+uint16 = dtype("uint16", np.uint16)
+uint32 = dtype("uint32", np.uint32)
+uint64 = dtype("uint64", np.uint64)
 int8 = dtype("int8", np.int8)
 int16 = dtype("int16", np.int16)
 int32 = dtype("int32", np.int32)
@@ -70,6 +90,7 @@ bool_ = dtype("bool", np.bool_)
 PUBLIC_NAMES: dict[str, dtype] = {
     "bfloat16": bfloat16,
     "bool": bool_,
+    "cdouble": complex128,
     "cfloat": complex64,
     "complex128": complex128,
     "complex64": complex64,
@@ -86,6 +107,9 @@ PUBLIC_NAMES: dict[str, dtype] = {
     "int8": int8,
     "long": int64,
     "short": int16,
+    "uint16": uint16,
+    "uint32": uint32,
+    "uint64": uint64,
     "uint8": uint8,
 }
 
@@ -104,8 +128,46 @@ ALL: tuple[dtype, ...] = (
     complex128,
 )
 
-_BY_NUMPY: dict[np.dtype[Any], dtype] = {each.numpy: each for each in ALL}
+#: Unsigned integers that, as in PyTorch, hold data and promote with floating dtypes, but not with other integers.
+UNSIGNED = (uint16, uint32, uint64)
+
+_BY_NUMPY: dict[np.dtype[Any], dtype] = {each.numpy: each for each in (*ALL, *UNSIGNED)}
 FLOATING_NUMPY = frozenset(each.numpy for each in ALL if each.category >= 2)
+_COMPLEX_OF = {bfloat16: complex64, float32: complex64, float64: complex128}
+_REAL_OF = {complex64: float32, complex128: float64}
+
+
+class _Default:
+    """The dtype that Python floats stand for: one for the process, as in PyTorch; ``set_default_dtype`` changes it.
+
+    Attributes:
+        floating: the dtype of new tensors, of Python floats among integers, and of divided integers.
+        numpy, complex: its NumPy dtype, and that of the complex numbers with such parts.
+    """
+
+    __slots__ = ("complex", "floating", "numpy")
+
+    def __init__(self) -> None:
+        self.set(float32)
+
+    def set(self, floating: dtype) -> None:
+        """Changes all three."""
+        self.floating = floating
+        self.numpy = floating.numpy
+        self.complex = _COMPLEX_OF.get(floating, complex64).numpy
+
+
+default = _Default()
+
+
+def known(numpy_dtype: np.dtype[Any]) -> dtype:
+    """The dtype over a NumPy one that tensors have."""
+    return _BY_NUMPY[numpy_dtype]
+
+
+def named(python_type: Any) -> dtype:
+    """The dtype that PyTorch reads a Python type as, in a ``dtype=`` argument."""
+    return _BY_NUMPY[to_numpy(python_type)]
 
 
 def of(array: Any) -> dtype:
@@ -114,7 +176,7 @@ def of(array: Any) -> dtype:
     if found is None:
         raise TypeError(
             f"tensors have no dtype for numpy {array.dtype}; the supported ones are: "
-            + ", ".join(str(each.numpy) for each in ALL)
+            + ", ".join(str(each.numpy) for each in (*ALL, *UNSIGNED))
         )
     return found
 
@@ -124,10 +186,13 @@ def category_of(numpy_dtype: np.dtype[Any]) -> int:
     return _BY_NUMPY[numpy_dtype].category
 
 
-def to_numpy(wanted: dtype | None, default: dtype = float32) -> np.dtype[Any]:
-    """The NumPy dtype of ``wanted``, or of ``default`` for None; a Python type is read as PyTorch reads it."""
+def to_numpy(wanted: dtype | None, otherwise: dtype | None = None) -> np.dtype[Any]:
+    """The NumPy dtype of ``wanted``; for None that of ``otherwise``, or the default one.
+
+    A Python type is read as PyTorch reads it.
+    """
     if wanted is None:
-        return default.numpy
+        return default.numpy if otherwise is None else otherwise.numpy
     if isinstance(wanted, dtype):
         return wanted.numpy
     if wanted is float:
@@ -136,4 +201,6 @@ def to_numpy(wanted: dtype | None, default: dtype = float32) -> np.dtype[Any]:
         return int64.numpy
     if wanted is bool:
         return bool_.numpy
+    if wanted is complex:
+        return complex128.numpy
     raise TypeError(f"dtype: expected a distrt dtype such as distrt.float32, got {wanted!r}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.core.autograd.node import AccumulateGrad, Edge, Node, next_sequence
+from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, next_sequence
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.versions import live_views, note_change, require_changeable
@@ -23,48 +23,103 @@ if TYPE_CHECKING:
 
 
 def require_no_leaf(tensor: Tensor) -> None:
-    """Refuses a change, in grad mode, of a leaf that requires grad or of a view of one.
+    """Refuses a change, in grad mode, that could not be differentiated: of a leaf, or through some views.
 
     Raises:
-        AutogradError: such a change could not be differentiated.
+        AutogradError: for a leaf that requires grad, a view of one, and a view whose place in the graph says something
+            else than "part of the base".
     """
     if not modes.grad:
         return
-    if tensor._edge is not None and type(tensor._edge[0]) is AccumulateGrad:
+    edge, base = tensor._edge, tensor._base
+    if base is not None:
+        _require_own_view(tensor, base)
+    if edge is not None and type(edge[0]) is AccumulateGrad:
         raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.")
-    base = tensor._base
     if base is not None and base._edge is not None and type(base._edge[0]) is AccumulateGrad:
         raise AutogradError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
 
 
-def write(tensor: Tensor, values: Any) -> None:
+def _require_own_view(tensor: Tensor, base: Tensor) -> None:
+    if tensor._edge is None:
+        if base._edge is not None and type(base._edge[0]) is not AccumulateGrad:
+            raise AutogradError(_MADE_WITHOUT_GRAD)
+        return
+    node, number = tensor._edge
+    if node.is_custom:
+        raise AutogradError(
+            f"Output {number} of {node.name().removesuffix('Backward')} is a view and is being modified inplace. This "
+            "view was created inside a custom Function (or because an input was returned as-is) and the autograd logic "
+            "to handle view+inplace would override the custom backward associated with the custom Function, leading to "
+            "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
+            "Function."
+        )
+    if tensor._one_of_several is not None:
+        raise AutogradError(_siblings(tensor, "is being"))
+
+
+_MADE_WITHOUT_GRAD = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
+    "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
+    "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
+    "the inplace to be tracked)."
+)
+
+
+def _siblings(view: Tensor, event: str) -> str:
+    operation, number = view._one_of_several or ("", 0)
+    return (
+        f"Output {number} of {operation} is a view and {event} modified inplace. This view is the output of a function "
+        "that returns multiple views. Such functions do not allow the output views to be modified inplace. You should "
+        "replace the inplace operation by an out-of-place one."
+    )
+
+
+def as_siblings(views: tuple[Any, ...], operation: str) -> tuple[Any, ...]:
+    """Marks views that one call returned together: recorded changes of them are refused, as in PyTorch."""
+    for number, view in enumerate(views):
+        if hasattr(view, "_counter"):
+            view._one_of_several = (operation, number)
+    return views
+
+
+def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
     """Overwrites the values, unrecorded, and counts the change.
 
     Raises:
-        ShapeError: for memory that cannot be written to, such as that of an expanded tensor.
+        ShapeError: for memory that cannot be written to, such as that of an expanded tensor; with ``is_one_value`` all
+            elements get the same, and an expanded tensor can be written to.
     """
-    require_writeable(tensor)
+    require_writeable(tensor, is_one_value)
     tensor._array[...] = values
     note_change(tensor._counter)
 
 
-def require_writeable(tensor: Tensor) -> None:
+def require_writeable(tensor: Tensor, may_repeat: bool = False) -> None:
     """Raises what a change of this tensor's memory would raise, before anything is computed."""
     require_changeable(tensor._counter)
     array = tensor._array
     if array.flags.writeable:
         return
-    if any(step == 0 and size > 1 for size, step in zip(array.shape, array.strides, strict=True)):
+    steps = zip(array.shape, array.strides, strict=True)
+    if not may_repeat and any(step == 0 and size > 1 for size, step in steps):
         raise ShapeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
-    raise ShapeError("this tensor's memory is read-only (that of a NumPy array or file): clone() it first")
+    from distrt.core.arrays import address_of, memory_of
+
+    memory = memory_of(array)
+    if not memory.flags.writeable:
+        raise ShapeError("this tensor's memory is read-only (that of a NumPy array or file): clone() it first")
+    # NumPy marks what was ever broadcast as read-only, and its parts too.
+    offset = address_of(array) - address_of(memory)
+    tensor._array = np.ndarray(array.shape, array.dtype, memory, offset, array.strides)
 
 
-def adopt(tensor: Tensor, result: Tensor, name: str) -> Tensor:
+def adopt(tensor: Tensor, result: Tensor, name: str, is_one_value: bool = False) -> Tensor:
     """Gives ``tensor`` the values of ``result``, which was computed from its old ones, and its place in the graph.
 
     Raises:
@@ -80,14 +135,14 @@ def adopt(tensor: Tensor, result: Tensor, name: str) -> Tensor:
         result = _as_dtype_of(tensor, result)
     edge = result._edge
     if edge is None:
-        write(tensor, result._array)
-        if tensor._base is not None and tensor._edge is not None and modes.grad:
-            move(tensor, None)  # constants, in a part of what has a history
+        write(tensor, result._array, is_one_value)
+        if tensor._edge is not None and modes.grad:
+            move(tensor, None)  # constants, in the place or in a part of what had a history
         return tensor
-    _require_known_view(tensor, name)
-    require_writeable(tensor)
+    _require_followed(tensor)
+    require_writeable(tensor, is_one_value)
     _release(tensor, result)
-    array[...] = result._array
+    tensor._array[...] = result._array
     note_change(tensor._counter)
     move(tensor, edge)
     return tensor
@@ -103,25 +158,14 @@ def _as_dtype_of(tensor: Tensor, result: Tensor) -> Tensor:
     return ops.to_dtype(result, tensor._array.dtype)  # type: ignore[no-any-return]
 
 
-def _require_known_view(tensor: Tensor, name: str) -> None:
-    """Refuses to change a view whose place in the graph says something else than "part of the base"."""
-    base = tensor._base
-    if base is not None and tensor._edge is not None and tensor._edge[0].is_custom:
-        node, number = tensor._edge
-        raise AutogradError(
-            f"Output {number} of {node.name().removesuffix('Backward')} is a view and is being modified inplace. This "
-            "view was created inside a custom Function (or because an input was returned as-is) and the autograd logic "
-            "to handle view+inplace would override the custom backward associated with the custom Function, leading to "
-            "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
-            "Function."
-        )
-    if base is not None and tensor._edge is None and base._edge is not None:
-        raise AutogradError(
-            f"{name}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given "
-            "that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
-            "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
-            "tracked) or both outside (if you want the inplace to be tracked)."
-        )
+def _require_followed(tensor: Tensor) -> None:
+    """Refuses a recorded change through a view that grad mode has not seen, or that is one of several."""
+    if tensor._base is None:
+        return
+    if tensor._one_of_several is not None:
+        raise AutogradError(_siblings(tensor, "is being"))
+    if tensor._edge is None and all(view is not tensor for view in live_views(tensor._counter)):
+        raise AutogradError(_MADE_WITHOUT_GRAD)
 
 
 def _release(tensor: Tensor, result: Tensor) -> None:
@@ -152,17 +196,40 @@ def move(tensor: Tensor, edge: Edge | None) -> None:
     base = tensor._base
     if base is None:
         base = tensor
-        tensor._edge = edge
+        _place(tensor, edge)
     else:
         geometry = _geometry(geometry_of, tensor, base)
         shapes = ((base._array.shape, base._array.dtype), (tensor._array.shape, tensor._array.dtype))
-        base._edge = _node(strided_put, (base._edge, edge), shapes, geometry)
+        _place(base, _node(strided_put, (base._edge, edge), shapes, geometry))
     meta = ((base._array.shape, base._array.dtype),)
     views = {id(view): view for view in live_views(tensor._counter) if view._base is base}
     if tensor is not base:
         views[id(tensor)] = tensor
     for view in views.values():
-        view._edge = _node(strided_pick, (base._edge,), meta, _geometry(geometry_of, view, base))
+        made = _node(strided_pick, (base._edge,), meta, _geometry(geometry_of, view, base))
+        if view._one_of_several is not None:
+            made[0].__class__ = _RefusedNode
+            made[0].saved = _siblings(view, "its base or another view of its base has been")
+        _place(view, made)
+
+
+def _place(tensor: Tensor, edge: Edge | None) -> None:
+    """Sets the place in the graph; ``retain_grad`` goes with the tensor, other hooks stay with its old values."""
+    before = tensor._edge
+    tensor._edge = edge
+    if before is not None and edge is not None and before[0].hooks is not None:
+        keep = before[0].hooks.get(before[1], {}).pop(RUNS_LAST, None)
+        if keep is not None:
+            edge[0].hooks_of(edge[1])[RUNS_LAST] = keep
+
+
+class _RefusedNode(Node):
+    """Where one of several views of a changed base stands: no gradient can go through it."""
+
+    __slots__ = ()
+
+    def take_saved(self, keep_graph: bool) -> tuple[Any, ...]:
+        raise AutogradError(self.saved)
 
 
 def _geometry(geometry_of: Any, view: Tensor, base: Tensor) -> Geometry:

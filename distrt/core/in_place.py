@@ -24,7 +24,20 @@ from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
 
 #: Augmented assignments, by the in-place form that does the work.
-AUGMENTED = {"__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_"}
+AUGMENTED = {
+    "__iadd__": "add_",
+    "__iand__": "bitwise_and_",
+    "__ifloordiv__": "floor_divide_",
+    "__ilshift__": "bitwise_left_shift_",
+    "__imod__": "remainder_",
+    "__imul__": "mul_",
+    "__ior__": "bitwise_or_",
+    "__ipow__": "pow_",
+    "__irshift__": "bitwise_right_shift_",
+    "__isub__": "sub_",
+    "__itruediv__": "true_divide_",
+    "__ixor__": "bitwise_xor_",
+}
 
 
 def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
@@ -34,8 +47,10 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self._edge is not None or self._base is not None:
             require_no_leaf(self)
-        # A stand-in with its own counter: what the operation keeps of it is copied before it is overwritten.
-        array = self._array if is_operation or not modes.grad else self._array.copy()
+        # A stand-in with its own counter: what the operation keeps of it is copied before it is overwritten. What a
+        # function of several operations, or a watcher of the recording, keeps is not known: they get a copy.
+        is_known = is_operation and modes.grad is True
+        array = self._array if is_known or not modes.grad else self._array.copy()
         result = function(wrap(array, self._edge), *args, **kwargs)
         return adopt(self, result, name)
 
@@ -111,8 +126,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     elif not isinstance(value, int | float | complex | np.generic):
         raise TypeError(f"fill_(): argument 'value' (position 1) must be Number, not {type(value).__name__}")
     if modes.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None)):
-        return adopt(self, _fill(_stand_in(self), value), "fill_")
-    write(self, value._array if isinstance(value, Tensor) else value)
+        return adopt(self, _fill(_stand_in(self), value), "fill_", is_one_value=True)
+    write(self, value._array if isinstance(value, Tensor) else value, is_one_value=True)
     return self
 
 

@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import conversion, in_place, ops, unsupported
-from distrt.core.errors import ShapeError
+from distrt.core import conversion, in_place, moving, ops, unsupported
 from distrt.core.names import METHODS, listed
-from distrt.core.ops.dims import varargs
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.transposed import PROPERTIES
 
@@ -74,37 +72,8 @@ def _binary(function: Callable[..., Any], reflected: bool = False) -> Callable[[
     return operator
 
 
-# Sizes as separate arguments
-
-
-def _reshape(self: Tensor, *shape: Any) -> Tensor:
-    return ops.reshape(self, varargs(shape))  # type: ignore[no-any-return]
-
-
-def _view(self: Tensor, *shape: Any) -> Tensor:
-    return ops.view(self, varargs(shape))  # type: ignore[no-any-return]
-
-
-def _permute(self: Tensor, *dims: Any) -> Tensor:
-    return ops.permute(self, varargs(dims))  # type: ignore[no-any-return]
-
-
-def _expand(self: Tensor, *sizes: Any) -> Tensor:
-    return ops.expand(self, varargs(sizes))  # type: ignore[no-any-return]
-
-
-def _view_as(self: Tensor, other: Tensor) -> Tensor:
-    return ops.view(self, tuple(other.shape))  # type: ignore[no-any-return]
-
-
 def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     return ops.where(condition, self, other)  # type: ignore[no-any-return]
-
-
-def _t(self: Tensor) -> Tensor:
-    if self.ndim > 2:
-        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D")
-    return self if self.ndim < 2 else ops.transpose(self, 0, 1)
 
 
 # Indexing
@@ -119,14 +88,7 @@ WRITTEN_OUT: dict[str, Any] = {
     "__neg__": ops.neg,
     "__abs__": ops.abs,
     "__pos__": ops.positive,
-    "__pos__": lambda self: self,
     "__invert__": ops.invert,
-    "expand": _expand,
-    "permute": _permute,
-    "reshape": _reshape,
-    "t": _t,
-    "view": _view,
-    "view_as": _view_as,
     "where": _where,
 }
 
@@ -139,7 +101,7 @@ def bind() -> None:
         setattr(Tensor, name, _binary(function))
     for name, function in REFLECTED.items():
         setattr(Tensor, name, _binary(function, reflected=True))
-    for name, function in {**unsupported.methods(), **conversion.METHODS, **WRITTEN_OUT}.items():
+    for name, function in {**unsupported.methods(), **conversion.METHODS, **moving.METHODS, **WRITTEN_OUT}.items():
         setattr(Tensor, name, function)
     in_place.bind()
     for name, view in PROPERTIES.items():

@@ -9,11 +9,24 @@ from __future__ import annotations
 
 #: Functions of ``distrt`` that live in ``distrt.core.ops``.
 FUNCTIONS: dict[str, str] = {
-    "arithmetic": "add clone div floor_divide mul neg remainder square sub true_divide",
-    "comparison": "eq ge gt isfinite isnan le logical_and logical_not logical_or lt ne where",
-    "complex": "complex conj imag real view_as_complex view_as_real",
-    "elementwise": "abs ceil clamp cos exp floor log maximum minimum pow reciprocal relu round rsqrt sigmoid sign sin "
-    "sqrt tanh",
+    "arithmetic": "add addcdiv addcmul clone lerp mul multiply neg negative positive rsub sub subtract "
+    "true_divide",
+    "bitwise": "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd "
+    "lcm",
+    "bounds": "clamp clamp_max clamp_min clip fmax fmin maximum minimum",
+    "comparison": "allclose eq equal ge greater greater_equal gt isclose isfinite isinf isnan isneginf "
+    "isposinf isreal le less less_equal logical_and logical_not logical_or logical_xor lt ne not_equal "
+    "where",
+    "complex": "angle complex conj conj_physical imag polar real resolve_conj resolve_neg view_as_complex "
+    "view_as_real",
+    "division": "div divide floor_divide fmod remainder",
+    "elementwise": "logit relu sigmoid",
+    "powers": "exp exp2 expm1 float_power frexp ldexp log log10 log1p log2 logaddexp logaddexp2 pow "
+    "reciprocal rsqrt sqrt square",
+    "rounding": "abs absolute ceil copysign fix floor frac heaviside nan_to_num nextafter round sgn sign "
+    "signbit trunc",
+    "trigonometry": "acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 "
+    "atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan tanh",
     "losses": "log_softmax softmax",
     "matrix": "bmm dot matmul mm mv vdot",
     "differences": "cumulative_trapezoid diff trapezoid trapz",
@@ -24,7 +37,9 @@ FUNCTIONS: dict[str, str] = {
     "reduction": "all any count_nonzero logsumexp mean nanmean nansum prod sum",
     "scan": "cummax cummin cumprod cumsum logcumsumexp",
     "sets": "bincount isin unique unique_consecutive",
-    "shape": "cat chunk flatten permute reshape split squeeze stack transpose unbind unsqueeze",
+    "shape": "adjoint atleast_1d atleast_2d atleast_3d broadcast_shapes broadcast_tensors broadcast_to "
+    "expand_copy flatten moveaxis movedim permute permute_copy ravel reshape squeeze swapaxes swapdims t transpose "
+    "unflatten unsqueeze",
     "sorting": "argsort bucketize msort searchsorted sort topk",
     "statistics": "corrcoef cov std std_mean var var_mean",
     "strided": "as_strided",
@@ -32,9 +47,14 @@ FUNCTIONS: dict[str, str] = {
     "masking": "argwhere masked_fill masked_scatter masked_select nonzero put take",
     "slicewise": "index_add index_copy index_fill index_select",
     "subscripts": "index_put narrow narrow_copy select select_scatter slice_scatter",
+    "joining": "block_diag cat column_stack concat concatenate dstack hstack row_stack stack vstack",
+    "splitting": "chunk dsplit hsplit split split_with_sizes tensor_split unbind unsafe_chunk unsafe_split vsplit",
+    "repeating": "flip fliplr flipud repeat_interleave roll rot90 tile",
+    "triangles": "diag diag_embed diagflat diagonal diagonal_scatter tril triu",
+    "grids": "cartesian_prod combinations meshgrid",
     "products": "addbmm addmm addmv addr baddbmm chain_matmul cross ger inner kron outer tensordot trace",
     "contractions": "einsum",
-    "determinants": "det logdet matrix_exp matrix_power slogdet",
+    "determinants": "det logdet matrix_exp matrix_power slogdet vander",
     "factorisations": "cholesky lu lu_unpack orgqr qr",
     "solving": "cholesky_inverse cholesky_solve inverse lu_solve triangular_solve",
     "spectral": "svd",
@@ -43,11 +63,22 @@ FUNCTIONS: dict[str, str] = {
 
 #: Methods of ``Tensor`` that are the function of the same name.
 METHODS: dict[str, str] = {
-    "arithmetic": "add clone contiguous div floor_divide mul neg remainder square sub true_divide",
-    "comparison": "eq ge gt isfinite isnan le logical_and logical_not logical_or lt ne",
-    "complex": "conj",
-    "elementwise": "abs ceil clamp cos exp floor log maximum minimum pow reciprocal relu round rsqrt sigmoid sign sin "
-    "sqrt tanh",
+    "arithmetic": "add addcdiv addcmul clone contiguous lerp mul multiply neg negative positive sub "
+    "subtract true_divide",
+    "bitwise": "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd "
+    "lcm",
+    "bounds": "clamp clamp_max clamp_min clip fmax fmin maximum minimum",
+    "comparison": "allclose eq equal ge greater greater_equal gt isclose isfinite isinf isnan isneginf "
+    "isposinf isreal le less less_equal logical_and logical_not logical_or logical_xor lt ne not_equal",
+    "complex": "angle conj conj_physical resolve_conj resolve_neg",
+    "division": "div divide floor_divide fmod remainder",
+    "elementwise": "logit relu sigmoid",
+    "powers": "exp exp2 expm1 float_power frexp ldexp log log10 log1p log2 logaddexp logaddexp2 pow "
+    "reciprocal rsqrt sqrt square",
+    "rounding": "abs absolute ceil copysign fix floor frac heaviside nan_to_num nextafter round sgn sign "
+    "signbit trunc",
+    "trigonometry": "acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 "
+    "atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan tanh",
     "losses": "log_softmax softmax",
     "matrix": "bmm dot matmul mm mv vdot",
     "differences": "diff",
@@ -58,14 +89,18 @@ METHODS: dict[str, str] = {
     "reduction": "all any count_nonzero logsumexp mean nanmean nansum prod sum",
     "scan": "cummax cummin cumprod cumsum logcumsumexp",
     "sets": "bincount unique unique_consecutive",
-    "shape": "chunk expand_as flatten split squeeze transpose unbind unsqueeze",
+    "shape": "adjoint expand_as flatten moveaxis movedim ravel reshape_as squeeze swapaxes swapdims t transpose "
+    "unsqueeze view_as",
     "sorting": "argsort msort sort topk",
     "statistics": "corrcoef cov std var",
-    "strided": "as_strided",
+    "strided": "as_strided unfold",
     "indexing": "gather scatter scatter_add scatter_reduce take_along_dim",
     "masking": "argwhere masked_fill masked_scatter masked_select nonzero put take",
     "slicewise": "index_add index_copy index_fill index_select",
     "subscripts": "index_put narrow narrow_copy select select_scatter slice_scatter",
+    "splitting": "chunk dsplit hsplit split split_with_sizes tensor_split unbind unsafe_chunk unsafe_split vsplit",
+    "repeating": "fliplr flipud roll rot90",
+    "triangles": "diag diag_embed diagflat diagonal diagonal_scatter tril triu",
     "products": "addbmm addmm addmv addr baddbmm cross ger inner kron outer trace",
     "determinants": "det logdet matrix_exp matrix_power slogdet",
     "factorisations": "cholesky lu orgqr qr",
@@ -76,15 +111,28 @@ METHODS: dict[str, str] = {
 
 #: Methods whose in-place form has the same name and a ``_``.
 IN_PLACE: dict[str, str] = {
-    "arithmetic": "add div mul neg sub",
-    "elementwise": "abs ceil clamp cos exp floor log pow reciprocal relu round rsqrt sigmoid sin sqrt tanh",
+    "arithmetic": "add addcdiv addcmul lerp mul multiply neg negative sub subtract true_divide",
+    "bitwise": "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd "
+    "lcm",
+    "bounds": "clamp clamp_max clamp_min clip",
+    "comparison": "eq ge greater greater_equal gt le less less_equal logical_and logical_not logical_or "
+    "logical_xor lt ne not_equal",
+    "complex": "conj_physical",
+    "division": "div divide floor_divide fmod remainder",
+    "elementwise": "logit relu sigmoid",
+    "powers": "exp exp2 expm1 float_power ldexp log log10 log1p log2 pow reciprocal rsqrt sqrt square",
+    "rounding": "abs absolute ceil copysign fix floor frac heaviside nan_to_num nextafter round sgn sign "
+    "trunc",
+    "trigonometry": "acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 "
+    "atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan tanh",
+    "distances": "renorm",
+    "scan": "cumprod cumsum",
     "indexing": "scatter scatter_add scatter_reduce",
     "masking": "masked_fill masked_scatter put",
     "slicewise": "index_add index_copy index_fill",
     "subscripts": "index_put",
+    "triangles": "tril triu",
     "products": "addbmm addmm addmv addr baddbmm",
-    "distances": "renorm",
-    "scan": "cumprod cumsum",
 }
 
 

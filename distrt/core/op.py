@@ -81,7 +81,7 @@ def op(
 
     Args:
         dtype: "promote" (PyTorch's promotion), "float" (the same, integers become float32), "same" (must be equal
-            already), "keep" (every dtype as it comes).
+            already), "keep" (every dtype as it comes), or one of an operation's own in ``promotion.RULES``.
         autocast: what a mixed-precision region does to the inputs: "lower", "full", "widest" or "none".
         aux: names of extra results of forward, kept for the rules and not returned.
         view: the result shares memory with the first input.

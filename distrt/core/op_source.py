@@ -111,21 +111,22 @@ class Writer:
                 self._put(1, f"if {arrays[0]}.dtype is not F32 and {arrays[0]}.dtype is not F64:")
                 self._put(2, assignment)
             return
-        if len(arrays) == 2 and "Scalar" in str(op.parameters[required[1]].annotation):
-            a, b = arrays
-            ta, tb = (f"t_{name}" for name in required)
-            known = f"({a}.dtype is F32 or {a}.dtype is F64)"
-            same = f"{a}.dtype is {b}.dtype" + (f" and {known}" if op.dtype_rule == "float" else "")
-            weak = f"{ta} and {known} and ({b}.__class__ is float or {b}.__class__ is int)"
-            self._put(1, f"if not ({same} if {ta} and {tb} else {weak}):")
-            self._put(2, assignment)
-            return
-        optional = [name for name in op.tensors if name not in required]
-        self._put(
-            1,
-            f"if {' or '.join(f'{arrays[0]}.dtype is not {other}.dtype' for other in arrays[1:]) or 'False'}:",
-        )
+        numbers = [name for name in required if "Scalar" in str(op.parameters[name].annotation)]
+        known = f"({arrays[0]}.dtype is F32 or {arrays[0]}.dtype is F64)"
+        same = " and ".join(f"{arrays[0]}.dtype is {other}.dtype" for other in arrays[1:])
+        if op.dtype_rule == "float":
+            same += f" and {known}"
+        flags = " and ".join(f"t_{name}" for name in required)
+        if len(arrays) == 2 and required[1] in numbers:
+            weak = f"t_{required[0]} and {known} and ({arrays[1]}.__class__ is float or {arrays[1]}.__class__ is int)"
+            self._put(1, f"if not ({same} if {flags} else {weak}):")
+        else:
+            self._put(1, f"if not ({flags} and {same}):")
+        for name in required:
+            if name not in numbers:
+                self._put(2, f"require_array({op.name!r}, {name!r}, a_{name})")
         self._put(2, assignment)
+        optional = [name for name in op.tensors if name not in required]
         for name in optional:
             self._put(1, f"if {name} is not None and a_{name}.dtype is not {arrays[0]}.dtype:")
             self._put(2, f"{arrays[0]}, a_{name} = convert_dtypes({arrays[0]}, a_{name})")

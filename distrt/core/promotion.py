@@ -17,8 +17,7 @@ from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
 
 _FLOATING = dt.FLOATING_NUMPY
-_DEFAULT_FLOAT = dt.float32.numpy
-_SCALARS = {bool: dt.bool_.numpy, int: dt.int64.numpy, float: _DEFAULT_FLOAT, complex: dt.complex64.numpy}
+_UNSIGNED = frozenset(each.numpy for each in dt.UNSIGNED)
 
 
 def result_dtype(*values: Any) -> np.dtype[Any]:
@@ -42,19 +41,35 @@ def _rank(value: Any) -> tuple[int, np.dtype[Any]]:
         value = value.item()
     if hasattr(value, "dtype"):
         return (0 if value.ndim else 1), value.dtype
-    found = _SCALARS.get(type(value))
-    if found is None:
-        found = next((d for t, d in _SCALARS.items() if isinstance(value, t)), None)
-    if found is None:
-        raise TypeError(f"expected a tensor or a number, got {type(value).__name__}: {value!r}")
-    return 2, found
+    return 2, scalar_dtype(value)
+
+
+def scalar_dtype(value: Any) -> np.dtype[Any]:
+    """The dtype that a Python number stands for."""
+    if isinstance(value, bool):
+        return dt.bool_.numpy
+    if isinstance(value, int):
+        return dt.int64.numpy
+    if isinstance(value, float):
+        return dt.default.numpy
+    if isinstance(value, complex):
+        return dt.default.complex
+    raise TypeError(f"expected a tensor or a number, got {type(value).__name__}: {value!r}")
 
 
 @functools.cache
 def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
-    """What two tensors of the same rank compute in."""
+    """What two tensors of the same rank compute in.
+
+    Raises:
+        DtypeError: for uint16, uint32 and uint64 beside another integer or bool.
+    """
     if a == b:
         return a
+    if (a in _UNSIGNED or b in _UNSIGNED) and not (a in _FLOATING or b in _FLOATING):
+        raise DtypeError(
+            f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a} and {b}"
+        )
     ca, cb = dt.category_of(a), dt.category_of(b)
     if ca == cb or {ca, cb} == {2, 3}:
         if ca == cb == 2 and {a, b} == {dt.float16.numpy, dt.bfloat16.numpy}:
@@ -79,10 +94,25 @@ def _across_ranks(higher: np.dtype[Any], lower: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def convert(value: Any, dtype: np.dtype[Any]) -> Any:
-    """``value`` as an array of ``dtype``; the same array where nothing changes."""
+    """``value`` as an array of ``dtype``; the same array where nothing changes. A Python int wraps, as in PyTorch."""
     if hasattr(value, "dtype"):
         return value if value.dtype == dtype else value.astype(dtype)
-    return np.array(value, dtype)
+    return np.array(value).astype(dtype)
+
+
+def fitted(value: Any, dtype: np.dtype[Any]) -> Any:
+    """A Python number as an array of ``dtype`` whose range it must lie in.
+
+    Raises:
+        DtypeError: where it does not.
+    """
+    if (
+        isinstance(value, int)
+        and dtype.kind in "iu"
+        and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    ):
+        raise DtypeError(f"value cannot be converted to type {dtype} without overflow: {value}")
+    return convert(value, dtype)
 
 
 def promote(*values: Any) -> tuple[Array, ...]:
@@ -95,8 +125,38 @@ def promote_float(*values: Any) -> tuple[Array, ...]:
     """As :func:`promote`, and integers become the default floating dtype."""
     dtype = result_dtype(*values)
     if dtype not in _FLOATING:
-        dtype = _DEFAULT_FLOAT
+        dtype = dt.default.numpy
     return tuple([convert(value, dtype) for value in values])
+
+
+def promote_difference(*values: Any) -> tuple[Array, ...]:
+    """As :func:`promote`, where bools cannot be subtracted."""
+    for value in values:
+        if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
+            raise DtypeError(
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                "mask, use the `~` or `logical_not()` operator instead."
+            )
+    return promote(*values)
+
+
+def promote_power(input: Any, exponent: Any) -> tuple[Array, ...]:
+    """As :func:`promote`; a Python int as the exponent of integers must be one that they can have."""
+    if isinstance(exponent, int) and getattr(input, "dtype", np.dtype(float)).kind in "biu":
+        if exponent < 0:
+            raise DtypeError("Integers to negative integer powers are not allowed.")
+        if input.dtype != np.bool_:
+            return input, fitted(exponent, input.dtype)
+    return promote(input, exponent)
+
+
+def promote_quotient(input: Any, tensor1: Any, tensor2: Any) -> tuple[Array, ...]:
+    """As :func:`promote`, where two integer tensors are not divided by one another."""
+    if tensor1.dtype not in _FLOATING and tensor2.dtype not in _FLOATING:
+        raise DtypeError(
+            "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating dtype"
+        )
+    return promote(input, tensor1, tensor2)
 
 
 def require_same(*values: Any) -> tuple[Array, ...]:
@@ -120,4 +180,12 @@ def keep(*values: Any) -> tuple[Any, ...]:
 
 
 #: What ``@op(dtype=...)`` may say.
-RULES = {"promote": promote, "float": promote_float, "same": require_same, "keep": keep}
+RULES = {
+    "difference": promote_difference,
+    "float": promote_float,
+    "keep": keep,
+    "power": promote_power,
+    "promote": promote,
+    "quotient": promote_quotient,
+    "same": require_same,
+}

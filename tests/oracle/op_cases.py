@@ -176,7 +176,7 @@ row(
     pairs(right="nonzero"),
     dtypes=(*FLOATS, *INTEGERS),
     smooth=False,
-    covers="floor_divide div",
+    covers="_floor_quotient div",
 )
 row(
     "floor_divide",
@@ -225,7 +225,7 @@ row("sigmoid", lambda t, a: t.sigmoid(a), ones(), dtypes=ALL)
 row("relu", lambda t, a: t.relu(a), ones("nonzero"), dtypes=ALL)
 row("relu at 0", lambda t, a: t.relu(a), [In((5, 5), "ties")], smooth=False, covers="relu")
 row("abs", lambda t, a: t.abs(a), ones("nonzero"), dtypes=ALL)
-row("abs at 0", lambda t, a: t.abs(a), [In((5, 5), "ties")], smooth=False, covers="abs sign")
+row("abs at 0", lambda t, a: t.abs(a), [In((5, 5), "ties")], smooth=False, covers="abs sgn")
 row("sign", lambda t, a: t.sign(a), ones("nonzero"), dtypes=EVERY)
 row("round", lambda t, a: t.round(a), ones("nonzero"), dtypes=ALL, smooth=False)
 row("round to even", lambda t, a: t.round(a / 2), [In((5, 5), "ties")], smooth=False, covers="round")

@@ -251,7 +251,10 @@ class _Pass:
         if known is None:
             self.arrived[place] = gradient
             return
-        self.arrived[place] = total = known + gradient
+        total = known + gradient
+        if isinstance(total, np.generic):  # what NumPy makes of two 0-d arrays
+            total = np.asarray(total)
+        self.arrived[place] = total
         if total.__class__ is np.ndarray:
             self.summed.add(place)
 

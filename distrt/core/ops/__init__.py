@@ -6,6 +6,8 @@ Each family lists what it gives in its own ``__all__``; which of these users see
 from distrt.core.ops import (
     along_dim,
     arithmetic,
+    bitwise,
+    bounds,
     comparison,
     complex_numbers,
     contractions,
@@ -13,22 +15,29 @@ from distrt.core.ops import (
     determinants,
     differences,
     distances,
+    division,
     elementwise,
     extremes,
     factorisations,
     fourier,
+    grids,
     histograms,
     indexing,
+    joining,
     losses,
     masking,
+    matrices,
     matrix,
     normalisation,
     norms,
     order_statistics,
     pooling,
+    powers,
     products,
     pseudo_inverse,
     reduction,
+    repeating,
+    rounding,
     scan,
     sets,
     shape,
@@ -36,12 +45,17 @@ from distrt.core.ops import (
     solving,
     sorting,
     spectral,
+    splitting,
     statistics,
     strided,
     subscripts,
+    triangles,
+    trigonometry,
 )
 from distrt.core.ops.along_dim import *
 from distrt.core.ops.arithmetic import *
+from distrt.core.ops.bitwise import *
+from distrt.core.ops.bounds import *
 from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
 from distrt.core.ops.contractions import *
@@ -49,22 +63,29 @@ from distrt.core.ops.convolution import *
 from distrt.core.ops.determinants import *
 from distrt.core.ops.differences import *
 from distrt.core.ops.distances import *
+from distrt.core.ops.division import *
 from distrt.core.ops.elementwise import *
 from distrt.core.ops.extremes import *
 from distrt.core.ops.factorisations import *
 from distrt.core.ops.fourier import *
+from distrt.core.ops.grids import *
 from distrt.core.ops.histograms import *
 from distrt.core.ops.indexing import *
+from distrt.core.ops.joining import *
 from distrt.core.ops.losses import *
 from distrt.core.ops.masking import *
+from distrt.core.ops.matrices import *
 from distrt.core.ops.matrix import *
 from distrt.core.ops.normalisation import *
 from distrt.core.ops.norms import *
 from distrt.core.ops.order_statistics import *
 from distrt.core.ops.pooling import *
+from distrt.core.ops.powers import *
 from distrt.core.ops.products import *
 from distrt.core.ops.pseudo_inverse import *
 from distrt.core.ops.reduction import *
+from distrt.core.ops.repeating import *
+from distrt.core.ops.rounding import *
 from distrt.core.ops.scan import *
 from distrt.core.ops.sets import *
 from distrt.core.ops.shape import *
@@ -72,13 +93,18 @@ from distrt.core.ops.slicewise import *
 from distrt.core.ops.solving import *
 from distrt.core.ops.sorting import *
 from distrt.core.ops.spectral import *
+from distrt.core.ops.splitting import *
 from distrt.core.ops.statistics import *
 from distrt.core.ops.strided import *
 from distrt.core.ops.subscripts import *
+from distrt.core.ops.triangles import *
+from distrt.core.ops.trigonometry import *
 
 _FAMILIES = (
     along_dim,
     arithmetic,
+    bitwise,
+    bounds,
     comparison,
     complex_numbers,
     contractions,
@@ -86,22 +112,29 @@ _FAMILIES = (
     determinants,
     differences,
     distances,
+    division,
     elementwise,
     extremes,
     factorisations,
     fourier,
+    grids,
     histograms,
     indexing,
+    joining,
     losses,
     masking,
+    matrices,
     matrix,
     normalisation,
     norms,
     order_statistics,
     pooling,
+    powers,
     products,
     pseudo_inverse,
     reduction,
+    repeating,
+    rounding,
     scan,
     sets,
     shape,
@@ -109,9 +142,12 @@ _FAMILIES = (
     solving,
     sorting,
     spectral,
+    splitting,
     statistics,
     strided,
     subscripts,
+    triangles,
+    trigonometry,
 )
 
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__})  # noqa: PLE0605 - one list, not two

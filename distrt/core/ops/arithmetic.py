@@ -1,4 +1,4 @@
-"""The four operations of arithmetic and what goes with them: copies, conversion, remainder, square."""
+"""The four operations of arithmetic and what goes with them: copies, conversion, products that are added up."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, array_module
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array, Scalar, array_module, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
-from distrt.core.ops.comparison import zero_unless
+from distrt.core.ops.half import refuse, wide
+from distrt.core.promotion import fitted
 
 __all__ = [
     "add",
+    "addcdiv",
+    "addcmul",
     "clone",
     "contiguous",
-    "div",
-    "floor_divide",
     "identity",
+    "lerp",
     "mul",
+    "multiply",
     "neg",
-    "remainder",
-    "square",
+    "negative",
+    "positive",
+    "rsub",
     "sub",
+    "subtract",
     "to_dtype",
     "true_divide",
 ]
@@ -66,12 +72,21 @@ def neg(input: Array) -> Array:
     """``-input``."""
     if input.dtype == np.bool_:
         raise DtypeError(
-            "Negation, the `-` operator, on a bool tensor is not supported; use `~` or logical_not()"
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
+            "the `~` or `logical_not()` operator instead."
         )
     return np.negative(input)
 
 
 neg.gradient(input=lambda g: neg(g))
+negative = neg
+
+
+def positive(input: Any) -> Any:
+    """The tensor itself, which must not be of bools."""
+    if getattr(input, "_array", input).dtype == np.bool_:
+        raise DtypeError("The `+` operator, on a bool tensor is not supported.")
+    return input
 
 
 @op(dtype="promote", autocast="widest")
@@ -81,37 +96,56 @@ def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
 
 
 mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g, input))
+multiply = mul
 
 
 @op(dtype="promote", autocast="widest")
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
-    return np.add(input, other if alpha == 1 else _scaled(other, alpha))
+    return np.add(input, other if alpha is _ONE else _scaled(other, alpha))
+
+
+_ONE = 1
 
 
 def _scaled(other: Any, alpha: Scalar) -> Array:
-    return np.multiply(other, alpha).astype(other.dtype)
+    other = np.asarray(other)
+    if isinstance(alpha, bool) and other.dtype != np.bool_:
+        raise DtypeError("Boolean alpha only supported for Boolean results.")
+    if isinstance(alpha, float) and other.dtype not in dt.FLOATING_NUMPY:
+        raise DtypeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if isinstance(alpha, complex) and other.dtype.kind != "c":
+        raise DtypeError("For non-complex input tensors, argument alpha must not be a complex number.")
+    return np.multiply(other, fitted(alpha, other.dtype))
 
 
 add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
 
 
-@op(dtype="promote", autocast="widest")
+@op(dtype="difference", autocast="widest")
 def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input - alpha * other``. Shape: broadcasts."""
     if getattr(input, "dtype", None) == np.bool_:
         raise DtypeError(
-            "Subtraction, the `-` operator, with bool tensors is not supported; use `^` or logical_xor()"
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
         )
-    return np.subtract(input, other if alpha == 1 else _scaled(other, alpha))
+    return np.subtract(input, other if alpha is _ONE else _scaled(other, alpha))
 
 
 sub.gradient(input=lambda g: g, other=lambda g, alpha: neg(g) if alpha == 1 else mul(g, -alpha))
+subtract = sub
+
+
+def rsub(input: Any, other: Any, *, alpha: Scalar = 1) -> Any:
+    """``other - alpha * input``."""
+    require_array("rsub", "input", getattr(input, "_array", input))
+    return sub(other, input, alpha=alpha)
 
 
 @op(dtype="float", autocast="widest", node="Div")
 def true_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input / other``; integers divide to float32. Shape: broadcasts."""
+    """``input / other``; integers divide to the default floating dtype. Shape: broadcasts."""
     return np.true_divide(input, other)
 
 
@@ -121,57 +155,83 @@ true_divide.gradient(
 )
 
 
-def _refuse_zero(divisor: Any) -> None:
-    """Integers have no infinity: PyTorch raises where NumPy warns and gives 0."""
-    if getattr(divisor, "dtype", np.dtype(float)).kind in "iu" and not np.all(divisor):
-        raise DtypeError("ZeroDivisionError: an integer tensor is divided by zero")
-
-
 @op(dtype="promote")
-def floor_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input / other`` rounded down. Shape: broadcasts."""
-    _refuse_zero(other)
-    return np.floor_divide(input, other)
+def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar = 1) -> Array:
+    """``input + value * tensor1 * tensor2``. Shape: broadcasts."""
+    refuse("addcmul", input, "b")
+    wider = wide(tensor1)
+    product = np.multiply(wider, tensor2, dtype=wider.dtype)
+    if value != 1:
+        product = np.multiply(product, np.asarray(value).astype(wider.dtype))
+    return np.add(input, product, dtype=wider.dtype).astype(input.dtype, copy=False)
 
 
-floor_divide.gradient(input=lambda g: zero_unless(g, False), other=lambda g: zero_unless(g, False))
+addcmul.gradient(
+    input=lambda g: g,
+    tensor1=lambda g, tensor2, value: mul(g, _times(tensor2, value)),
+    tensor2=lambda g, tensor1, value: mul(g, _times(tensor1, value)),
+)
 
 
-@op(dtype="promote")
-def truncate_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """``input / other`` rounded towards zero. Shape: broadcasts."""
-    _refuse_zero(other)
-    return np.trunc(np.true_divide(input, other)).astype(np.result_type(input, other))
+def _times(factor: Any, value: Scalar) -> Any:
+    return factor if value == 1 else mul(factor, value)
 
 
-truncate_divide.gradient(input=lambda g: zero_unless(g, False), other=lambda g: zero_unless(g, False))
+@op(dtype="quotient")
+def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar = 1) -> Array:
+    """``input + value * tensor1 / tensor2``. Shape: broadcasts.
 
-
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """``input / other``; ``rounding_mode`` may be "floor" or "trunc"."""
-    if rounding_mode is None:
-        return true_divide(input, other)
-    if rounding_mode not in ("floor", "trunc"):
-        raise RuntimeError(
-            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
+    Raises:
+        DtypeError: where both parts of the quotient are integers.
+    """
+    if input.dtype not in dt.FLOATING_NUMPY:
+        raise DtypeError(
+            "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating dtype"
         )
-    return floor_divide(input, other) if rounding_mode == "floor" else truncate_divide(input, other)
+    wider = wide(tensor1)
+    scaled = wider if value == 1 else np.multiply(wider, np.asarray(value).astype(wider.dtype))
+    quotient = np.true_divide(scaled, tensor2, dtype=wider.dtype)
+    return np.add(input, quotient, dtype=wider.dtype).astype(input.dtype, copy=False)
 
 
-@op(dtype="promote")
-def remainder(input: Array | Scalar, other: Array | Scalar) -> Array:
-    """The remainder with the sign of ``other``. Shape: broadcasts."""
-    _refuse_zero(other)
-    return np.remainder(input, other)
-
-
-remainder.gradient(input=lambda g: g, other=lambda g, input, other: neg(mul(g, floor_divide(input, other))))
+addcdiv.gradient(
+    input=lambda g: g,
+    tensor1=lambda g, tensor2, value: true_divide(_times(g, value), tensor2),
+    tensor2=lambda g, tensor1, tensor2, value: neg(
+        true_divide(mul(_times(g, value), tensor1), mul(tensor2, tensor2))
+    ),
+)
 
 
 @op()
-def square(input: Array) -> Array:
-    """``input * input``."""
-    return np.multiply(input, input)
+def lerp(input: Array, end: Array, weight: Array | Scalar) -> Array:
+    """``input + weight * (end - input)``: from ``input`` at weight 0 to ``end`` at 1. Shape: broadcasts.
+
+    Raises:
+        DtypeError: where the dtypes of the tensors differ.
+    """
+    require_array("lerp", "input", input)
+    require_array("lerp", "end", end)
+    refuse("lerp", input, "biu")
+    for name, given in (("end", end), ("weight", weight)):
+        if hasattr(given, "dtype") and given.dtype != input.dtype and (given.ndim or name == "end"):
+            raise DtypeError(f"expected dtype {input.dtype} for `{name}` but got dtype {given.dtype}")
+    start, stop = wide(input), wide(end)
+    share = np.asarray(weight).astype(start.dtype)
+    span = np.subtract(stop, start)
+    if share.ndim:
+        near = np.add(start, np.multiply(share, span))
+        far = np.subtract(stop, np.multiply(span, np.subtract(1, share, dtype=share.dtype)))
+        moved = np.where(np.abs(share) < 0.5, near, far)
+    elif abs(share) < 0.5:  # counted from the nearer end, so that weight 1 gives ``end`` exactly
+        moved = np.add(start, np.multiply(share, span))
+    else:
+        moved = np.subtract(stop, np.multiply(span, np.subtract(1, share, dtype=share.dtype)))
+    return np.asarray(moved).astype(input.dtype, copy=False)
 
 
-square.gradient(input=lambda g, input: mul(g, mul(input, 2)))
+lerp.gradient(
+    input=lambda g, weight: mul(g, 1 - weight),
+    end=lambda g, weight: mul(g, weight),
+    weight=lambda g, input, end: mul(g, sub(end, input)),
+)

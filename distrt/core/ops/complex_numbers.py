@@ -6,6 +6,7 @@ conjugates around the rules of holomorphic operations; those here are not, and s
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,59 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
+from distrt.core.ops.half import refuse, wide
+from distrt.core.out import takes_out
 
-__all__ = ["complex", "conj", "imag", "real", "view_as_complex", "view_as_real"]
+__all__ = [
+    "angle",
+    "complex",
+    "conj",
+    "conj_physical",
+    "imag",
+    "polar",
+    "real",
+    "resolve_conj",
+    "resolve_neg",
+    "view_as_complex",
+    "view_as_real",
+]
 
 
-@op(holomorphic=False)
-def conj(input: Array) -> Array:
-    """The complex conjugate; a real tensor's own values."""
-    return np.conjugate(input) if input.dtype.kind == "c" else input
+@op(node="Conj", holomorphic=False)
+def _conj(input: Array) -> Array:
+    """The complex conjugate of complex numbers."""
+    return np.conjugate(input)
 
 
-conj.gradient(input=lambda g: conj(g))
+_conj.gradient(input=lambda g: conj(g))
+
+
+def conj(input: Any) -> Any:
+    """The complex conjugate, computed at once; a real tensor itself."""
+    return _conj(input) if is_complex_array(input) else input
+
+
+@takes_out
+def conj_physical(input: Any) -> Any:
+    """The complex conjugate; a real tensor itself."""
+    return conj(input)
+
+
+def resolve_conj(input: Any) -> Any:
+    """The tensor itself: no tensor waits to be conjugated."""
+    _require_tensor("resolve_conj", input)
+    return input
+
+
+def resolve_neg(input: Any) -> Any:
+    """The tensor itself: no tensor waits to be negated."""
+    _require_tensor("resolve_neg", input)
+    return input
+
+
+def _require_tensor(operation: str, input: Any) -> None:
+    if not hasattr(input, "_array"):
+        raise TypeError(f"{operation}(): argument 'input' must be Tensor, not {type(input).__name__}")
 
 
 @op(view=True, holomorphic=False)
@@ -41,7 +84,7 @@ def _imag(input: Array) -> Array:
 
 def real(input: Any) -> Any:
     """The real parts: a view of a complex tensor, a real tensor itself."""
-    return _real(input) if _is_complex(input) else input
+    return _real(input) if is_complex_array(input) else input
 
 
 def imag(input: Any) -> Any:
@@ -50,14 +93,18 @@ def imag(input: Any) -> Any:
     Raises:
         DtypeError: for a real tensor.
     """
-    if not _is_complex(input):
+    if not is_complex_array(input):
         raise DtypeError("imag is not implemented for tensors with non-complex dtypes.")
     return _imag(input)
 
 
-def _is_complex(input: Any) -> bool:
+def is_complex_array(input: Any) -> bool:
+    """True for a tensor or an array of complex numbers, and for a complex number."""
     array = getattr(input, "_array", input)
-    return bool(array.dtype.kind == "c")
+    return bool(array.dtype.kind == "c") if hasattr(array, "dtype") else isinstance(input, _COMPLEX)
+
+
+_COMPLEX = builtins.complex
 
 
 @op(dtype="same", holomorphic=False)
@@ -75,6 +122,48 @@ def complex(real: Array, imag: Array) -> Array:
 _real.gradient(input=lambda g: complex(g, ops.zero_unless(g, False)))
 _imag.gradient(input=lambda g: complex(ops.zero_unless(g, False), g))
 complex.gradient(real=lambda g: real(g), imag=lambda g: imag(g))
+
+
+@op(dtype="float", holomorphic=False)
+def angle(input: Array) -> Array:
+    """The angle of each complex number, in radians; pi for a negative real one."""
+    if input.dtype.kind == "c":
+        return np.angle(input)
+    wider = wide(input)
+    turned = np.where(np.less(wider, 0), np.asarray(np.pi, wider.dtype), np.zeros((), wider.dtype))
+    return np.where(np.isnan(wider), wider, turned).astype(input.dtype, copy=False)
+
+
+def _angle_slope(g: Array, input: Array) -> Array:
+    if not is_complex_array(input):
+        return ops.zeros_of(g)
+    x, y = real(input), imag(input)
+    squared = ops.add(ops.mul(x, x), ops.mul(y, y))
+    nowhere = ops.eq(squared, 0)
+    share = ops.where(nowhere, 0.0, ops.true_divide(g, ops.where(nowhere, 1.0, squared)))
+    return complex(ops.neg(ops.mul(y, share)), ops.mul(x, share))
+
+
+angle.gradient(input=lambda g, input: _angle_slope(g, input))
+
+
+@op(dtype="same", holomorphic=False)
+def polar(abs: Array, angle: Array) -> Array:
+    """``abs * (cos(angle) + i * sin(angle))``, of float32 or float64 parts. Shape: broadcasts."""
+    if abs.dtype.kind != "f":
+        raise DtypeError(
+            f"Expected both inputs to be Half, Float or Double tensors but got {abs.dtype} and {angle.dtype}"
+        )
+    refuse("polar", None if abs.dtype.itemsize > 2 else abs, "f")
+    made = np.empty(np.broadcast_shapes(abs.shape, angle.shape), np.result_type(abs.dtype, np.complex64))
+    made.real, made.imag = np.multiply(abs, np.cos(angle)), np.multiply(abs, np.sin(angle))
+    return made
+
+
+polar.gradient(
+    abs=lambda g, angle: ops.add(ops.mul(real(g), ops.cos(angle)), ops.mul(imag(g), ops.sin(angle))),
+    angle=lambda g, out: ops.sub(ops.mul(imag(g), real(out)), ops.mul(real(g), imag(out))),
+)
 
 
 @op(view=True, holomorphic=False)

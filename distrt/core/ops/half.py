@@ -1,12 +1,35 @@
-"""Half precision computes in float32 and is rounded once, at the end."""
+"""What operations say of their dtypes: half precision computes in float32 and rounds once; some kinds are refused."""
 
 from __future__ import annotations
+
+from typing import Any, NoReturn
 
 import numpy as np
 
 from distrt.core.arrays import Array
+from distrt.core.errors import AutogradError, NoKernelError
 
 
 def wide(array: Array) -> Array:
     """The array itself, or a float32 copy of one in float16 or bfloat16."""
-    return array.astype(np.float32) if array.dtype.itemsize == 2 else array
+    return array.astype(np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
+
+
+def refuse(operation: str, value: Any, kinds: str) -> None:
+    """Raises NoKernelError for an array of one of NumPy's ``kinds`` (bfloat16 is of kind "V").
+
+    Raises:
+        NoKernelError: as PyTorch does where it has no kernel.
+    """
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and dtype.kind in kinds:
+        raise NoKernelError(f'"{operation}" not implemented for {dtype}')
+
+
+def no_derivative(operation: str) -> NoReturn:
+    """The rule of an operation that PyTorch records but cannot differentiate.
+
+    Raises:
+        AutogradError: always.
+    """
+    raise AutogradError(f"derivative for aten::{operation} is not implemented")
