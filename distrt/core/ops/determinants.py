@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.errors import DtypeError, ShapeError
@@ -38,6 +39,7 @@ __all__ = [
     "matrix_exp",
     "matrix_power",
     "slogdet",
+    "vander",
 ]
 
 
@@ -262,3 +264,21 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:
     for _ in range(2, count):
         powers.append(ops.mul(powers[-1], powers[1]))
     return ops.stack(powers, -1)
+
+
+def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
+    """The powers N - 1 to 0 of each element of a vector, or 0 to N - 1 for ``increasing``. Shape: (n) -> (n, N)."""
+    require_array("vander", "x", x)
+    if x.ndim != 1:
+        raise ShapeError("x must be a one-dimensional tensor.")
+    count = x.shape[0] if N is None else N
+    if count < 0:
+        raise ShapeError("N must be non-negative.")
+    kind = x._array.dtype if x._array.dtype in dt.FLOATING_NUMPY else np.dtype(np.int64)
+    powers = [wrap(np.ones(tuple(x.shape), kind))]
+    base = x if kind == x._array.dtype else ops.to_dtype(x, kind)
+    for _ in range(1, count):
+        powers.append(ops.mul(powers[-1], base))
+    if not count:
+        return wrap(np.empty((x.shape[0], 0), kind))
+    return ops.stack(powers if increasing else powers[::-1], -1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import AutogradError, ShapeError
+from distrt.core.errors import AutogradError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.factor_kernels import first_zero_pivot, lu_factors, partial_cholesky, permutation
 from distrt.core.ops.matrices import (
@@ -24,7 +24,6 @@ from distrt.core.ops.matrices import (
     lower,
     product_of,
     require_matrix,
-    unsupported,
     upper,
 )
 from distrt.core.out import takes_out
@@ -55,7 +54,9 @@ def _cholesky(input: Array) -> Any:
     """The lower factor of each matrix, as far as it exists, and the order of the first minor that fails, or 0."""
     batch = input.shape[:-2]
     try:
-        return np.linalg.cholesky(input), np.zeros(batch, np.int32)
+        found = np.linalg.cholesky(input)
+        if not np.isnan(np.diagonal(found, axis1=-2, axis2=-1)).any():
+            return found, np.zeros(batch, np.int32)
     except np.linalg.LinAlgError:
         pass
     factors, infos = np.empty(input.shape, input.dtype), np.zeros(batch, np.int32)
@@ -317,7 +318,7 @@ def lu_unpack(
 def lu(A: Any, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """The LU factorisation in compact form, with ``get_infos`` also the positions of zero pivots."""
     if out is not None:
-        raise unsupported("lu: out= is not supported; use linalg.lu_factor(..., out=)")
+        raise UnsupportedError("lu: out= is not supported; use linalg.lu_factor(..., out=)")
     found = tuple(linalg_lu_factor_ex(A, pivot=pivot))
     return return_type("_lu_with_info", ("LU", "pivots", "info"))(found) if get_infos else found[:2]
 

@@ -18,6 +18,7 @@ from distrt.core.arrays import Array, require_array
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
+from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 
 __all__ = [
@@ -139,9 +140,9 @@ def _prepared(name: str, input: Any, is_complex: bool | None) -> Any:
     require_array(f"fft_{name}", "input", input)
     kind = input._array.dtype
     if kind.itemsize == 2 and kind in dt.FLOATING_NUMPY:
-        raise DtypeError(f"Unsupported dtype {input.dtype}: convert to float32 first")
+        raise DtypeError(f"Unsupported dtype {scalar_type(input)}: convert to float32 first")
     if is_complex is False and kind.kind == "c":
-        raise DtypeError(f"{name} expects a real input tensor, but got {input.dtype}")
+        raise DtypeError(f"{name} expects a real input tensor, but got {scalar_type(input)}")
     if kind not in dt.FLOATING_NUMPY:
         kind = np.dtype(np.float32)
     if is_complex and kind.kind != "c":

@@ -11,6 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.errors import DtypeError, LinAlgError, ShapeError, UnsupportedError
 from distrt.core.op import op
+from distrt.core.ops.type_names import scalar_type
 
 __all__: list[str] = []  # nothing that users see
 
@@ -44,12 +45,14 @@ def require_matrix(name: str, value: Any, label: str = "A", square: bool = False
 
 
 def require_float(name: str, value: Any, low: bool = False) -> None:
-    """Raises DtypeError for integers and bool, and (unless ``low``) for half precision."""
+    """Raises DtypeError for integers and bool, UnsupportedError (unless ``low``) for half precision."""
     array = getattr(value, "_array", value)
     if array.dtype not in dt.FLOATING_NUMPY:
-        raise DtypeError(f"{name}: Expected a floating point or complex tensor as input. Got {dt.of(array)}")
+        raise DtypeError(
+            f"{name}: Expected a floating point or complex tensor as input. Got {scalar_type(array)}"
+        )
     if not low and array.dtype.itemsize == 2:
-        raise DtypeError(f"{name}: Low precision dtypes not supported. Got {dt.of(array)}")
+        raise UnsupportedError(f"{name}: Low precision dtypes not supported. Got {scalar_type(array)}")
 
 
 def require_same_dtype(name: str, a: Any, b: Any, labels: tuple[str, str] = ("A", "B")) -> None:
@@ -57,8 +60,8 @@ def require_same_dtype(name: str, a: Any, b: Any, labels: tuple[str, str] = ("A"
     if a.dtype != b.dtype:
         one, two = labels
         raise DtypeError(
-            f"{name}: Expected {one} and {two} to have the same dtype, but found {one} of type {a.dtype} and {two} of "
-            f"type {b.dtype} instead"
+            f"{name}: Expected {one} and {two} to have the same dtype, but found {one} of type {scalar_type(a)} and "
+            f"{two} of type {scalar_type(b)} instead"
         )
 
 
@@ -78,9 +81,36 @@ def fail_where(name: str, failed: Array, says: Any) -> None:
     raise LinAlgError(f"{name}: (Batch element {number}): {says(int(failed.reshape(-1)[number]))}")
 
 
-def unsupported(what: str) -> UnsupportedError:
-    """The error for an option that does not exist on the CPU."""
-    return UnsupportedError(what)
+def not_converged(name: str, matrix: Array) -> LinAlgError:
+    """The error for a matrix whose singular values or eigenvalues were not found."""
+    if not np.isfinite(matrix).all():
+        return LinAlgError(
+            f"{name}: The algorithm failed to converge because the input matrix contained non-finite values."
+        )
+    return LinAlgError(
+        f"{name}: The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
+        "repeated values"
+    )
+
+
+def svd_of(name: str, matrix: Array, full_matrices: bool = False) -> tuple[Array, Array, Array]:
+    """U, S and Vh of arrays.
+
+    Raises:
+        LinAlgError: where they were not found, as for nan.
+    """
+    try:
+        return tuple(np.linalg.svd(matrix, full_matrices=full_matrices))
+    except np.linalg.LinAlgError:
+        raise not_converged(name, matrix) from None
+
+
+def singular_values_of(name: str, matrix: Array) -> Array:
+    """As :func:`svd_of`, the singular values alone."""
+    try:
+        return np.linalg.svd(matrix, compute_uv=False)
+    except np.linalg.LinAlgError:
+        raise not_converged(name, matrix) from None
 
 
 # Parts of matrices

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
+from distrt.core.ops.type_names import c_type, scalar_type
 from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor
 
@@ -26,15 +26,32 @@ __all__ = [
 ]
 
 
-@op(dtype="same", autocast="lower", node="Mm")
+@op(autocast="lower", node="Mm")
 def _product(input: Array, other: Array) -> Array:
     """The matrix product over the last two dims; the dims in front broadcast."""
+    if input.dtype != other.dtype:
+        raise DtypeError(
+            f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(other)}"
+        )
     if input.shape[-1] != other.shape[-2]:
         raise ShapeError(_clash(input, other))
+    if input.ndim > 2 and other.ndim > 2 and input.shape[:-2] != other.shape[:-2]:
+        require_broadcast(input.shape[:-2], other.shape[:-2])
     require_product("matmul", input)
     if input.dtype.itemsize == 2:  # half precision multiplies in float32 and rounds once
         return np.matmul(input.astype(np.float32), other.astype(np.float32)).astype(input.dtype)
     return np.matmul(input, other)
+
+
+def require_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    """Raises ShapeError where the two do not broadcast: the batch dims of a product."""
+    rank = max(len(left), len(right))
+    for dim in reversed(range(rank)):
+        a, b = (shape[dim - rank + len(shape)] if dim >= rank - len(shape) else 1 for shape in (left, right))
+        if a != b and 1 not in (a, b):
+            raise ShapeError(
+                f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {dim}"
+            )
 
 
 def require_product(name: str, array: Array) -> None:
@@ -71,7 +88,7 @@ def _dot(input: Array, tensor: Array) -> Array:
     """The sum of the products of two vectors."""
     if input.dtype != tensor.dtype:
         raise DtypeError(
-            f"dot : expected both vectors to have same dtype, but found {dt.of(input)} and {dt.of(tensor)}"
+            f"dot : expected both vectors to have same dtype, but found {scalar_type(input)} and {scalar_type(tensor)}"
         )
     if input.shape != tensor.shape:
         raise ShapeError(
@@ -141,7 +158,7 @@ def mv(input: Any, vec: Any) -> Any:
     require_array("mv", "input", input)
     require_array("mv", "vec", vec)
     if input.ndim != 2 or vec.ndim != 1:
-        raise ShapeError(f"mv: a matrix and a vector expected, got {input.ndim}D and {vec.ndim}D")
+        raise ShapeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
     return matmul(input, vec)
 
 

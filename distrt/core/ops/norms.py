@@ -16,6 +16,7 @@ from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.matrices import require_float, require_matrix
+from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 
 __all__ = ["linalg_matrix_norm", "linalg_norm", "linalg_vector_norm"]
@@ -125,13 +126,17 @@ def _converted(name: str, input: Any, dtype: Any) -> Any:
     have, want = input._array.dtype, dt.to_numpy(dtype)
     if (have.kind == "c") != (want.kind == "c"):
         kind = "complex" if have.kind == "c" else "real"
-        raise DtypeError(f"{name}: dtype should be {kind} for {kind} inputs, but got {dtype}")
+        raise DtypeError(f"{name}: dtype should be {kind} for {kind} inputs, but got {_scalar_type(want)}")
     if want not in dt.FLOATING_NUMPY or want.itemsize < have.itemsize:
         raise DtypeError(
-            f"{name}: the dtype of the input ({input.dtype}) should be convertible without narrowing to the specified "
-            f"dtype ({dtype})"
+            f"{name}: the dtype of the input ({scalar_type(input)}) should be convertible without narrowing to the "
+            f"specified dtype ({_scalar_type(want)})"
         )
     return ops.to_dtype(input, want)
+
+
+def _scalar_type(kind: Any) -> str:
+    return scalar_type(np.empty(0, kind))
 
 
 # Matrices

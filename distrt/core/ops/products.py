@@ -17,6 +17,7 @@ from distrt.core.ops.dims import all_dims, one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.matrices import matrix_diagonal
 from distrt.core.ops.matrix import require_dims, require_product, sizes
+from distrt.core.ops.type_names import c_type, scalar_type
 from distrt.core.out import takes_out
 
 __all__ = [
@@ -42,9 +43,14 @@ __all__ = [
 # beta * input + alpha * product
 
 
-@op(dtype="same", autocast="lower", node="Addmm")
+@op(autocast="lower", node="Addmm")
 def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Scalar) -> Array:
     """``beta * input + alpha * (mat1 @ mat2)``, rounded once in half precision; ``input`` is not read for beta 0."""
+    for other in (mat1, mat2):
+        if other.dtype != input.dtype:
+            raise DtypeError(
+                f"self and mat2 must have the same dtype, but got {scalar_type(input)} and {scalar_type(other)}"
+            )
     if mat1.shape[-1] != mat2.shape[-2]:
         raise ShapeError(f"mat1 and mat2 shapes cannot be multiplied ({sizes(mat1)} and {sizes(mat2)})")
     require_product("addmm", mat1)
@@ -63,13 +69,20 @@ def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Sc
 
 
 def _expandable(input: Array, shape: tuple[int, ...]) -> Array:
-    try:
-        return np.broadcast_to(input, shape)
-    except ValueError:
+    extra = len(shape) - input.ndim
+    if extra < 0:
         raise ShapeError(
-            f"The expanded size of the tensor must match the existing size: the product has shape {list(shape)}, and "
-            f"what is added to it {list(input.shape)}"
-        ) from None
+            f"expand({scalar_type(input)}{{{list(input.shape)}}}, size={list(shape)}): the number of sizes provided "
+            f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
+        )
+    for dim in reversed(range(input.ndim)):
+        if input.shape[dim] not in (1, shape[extra + dim]):
+            raise ShapeError(
+                f"The expanded size of the tensor ({shape[extra + dim]}) must match the existing size "
+                f"({input.shape[dim]}) at non-singleton dimension {extra + dim}.  Target sizes: {list(shape)}.  "
+                f"Tensor sizes: {list(input.shape)}"
+            )
+    return np.broadcast_to(input, shape)
 
 
 _add_product.gradient(
@@ -97,6 +110,10 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Scalar = 1, alpha: Scalar = 1
     if mat.shape[1] != vec.shape[0]:
         raise ShapeError(
             f"size mismatch, got input ({mat.shape[0]}), mat ({sizes(mat)}), vec ({vec.shape[0]})"
+        )
+    if input.ndim > 1 or tuple(input.shape) not in ((), (1,), (mat.shape[0],)):
+        raise ShapeError(
+            f"size mismatch, got input ({sizes(input)}), mat ({sizes(mat)}), vec ({vec.shape[0]})"
         )
     column = input if input.ndim == 0 else ops.unsqueeze(input, -1)
     return ops.squeeze(_add_product(column, mat, ops.unsqueeze(vec, 1), beta, alpha), -1)
@@ -134,6 +151,12 @@ def _require_batches(name: str, batch1: Any, batch2: Any) -> None:
 def addr(input: Any, vec1: Any, vec2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
     """``beta * input + alpha * outer(vec1, vec2)``. Shape: (n, m) or broadcast, (n), (m) -> (n, m)."""
     require_dims("addr", ("vec1", vec1, 1), ("vec2", vec2, 1))
+    if not any(each.is_floating_point() or each.is_complex() for each in (input, vec1, vec2)):
+        for label, factor in (("beta", beta), ("alpha", alpha)):
+            if isinstance(factor, float):
+                raise DtypeError(
+                    f"For integral input tensors, argument {label} must not be a floating point number."
+                )
     product = _scaled(outer(vec1, vec2), alpha)
     _expandable(input._array, tuple(product.shape))
     # For beta 0 what stands in `input` must not matter, not even nan.
@@ -177,7 +200,7 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     """The sums of products over ``dims``: the last of ``a`` with the first of ``b``, or two lists of dims."""
     left, right = _contracted(a, b, dims)
     if a.dtype != b.dtype:
-        raise DtypeError(f"both inputs should have same dtype, got {a.dtype} and {b.dtype}")
+        raise DtypeError(f"both inputs should have same dtype, got {scalar_type(a)} and {scalar_type(b)}")
     for one, two in zip(left, right, strict=True):
         if a.shape[one] != b.shape[two]:
             if a.shape[one] == 1:
@@ -238,6 +261,7 @@ def trace(input: Any) -> Any:
     require_array("trace", "input", input)
     if input.ndim != 2:
         raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    require_product("trace", input._array)
     return ops.sum(matrix_diagonal(input))
 
 
@@ -271,8 +295,8 @@ def linalg_multi_dot(tensors: Sequence[Any]) -> Any:
             raise ShapeError(f"multi_dot(): tensor {number} must be {shown} but got {each.ndim}D")
         if each.dtype != chain[0].dtype:
             raise DtypeError(
-                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {chain[0].dtype} and tensor "
-                f"{number} {each.dtype}"
+                f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {c_type(chain[0])} and tensor "
+                f"{number} {c_type(each)}"
             )
     is_row, is_column = chain[0].ndim == 1, chain[-1].ndim == 1
     if is_row:
@@ -324,6 +348,7 @@ def _multiplied(chain: list[Any], splits: list[list[int]], first: int, last: int
 @op(dtype="same", node="LinalgCross")
 def _cross(input: Array, other: Array, dim: int) -> Array:
     """The cross product along ``dim``."""
+    require_product("cross", input)
     a, b = np.moveaxis(wide(input), dim, -1), np.moveaxis(wide(other), dim, -1)
     after, before = [1, 2, 0], [2, 0, 1]
     product = a[..., after] * b[..., before] - a[..., before] * b[..., after]
@@ -378,12 +403,12 @@ def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     require_array("linalg_vecdot", "y", y)
     if not (x.is_floating_point() or x.is_complex()):
         raise DtypeError(
-            f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {x.dtype}"
+            f"linalg.vecdot: Expected a floating point or complex tensor as input. Got {scalar_type(x)}"
         )
     if x.dtype != y.dtype:
         raise DtypeError(
-            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {x.dtype} and y of type "
-            f"{y.dtype} instead"
+            f"linalg.vecdot: Expected x and y to have the same dtype, but found x of type {scalar_type(x)} and y of "
+            f"type {scalar_type(y)} instead"
         )
     if x.ndim == 0 and y.ndim == 0:
         raise DimensionError("linalg.vecdot: x and y have no dim to sum over")

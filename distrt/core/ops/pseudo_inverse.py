@@ -11,7 +11,8 @@ from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
-from distrt.core.ops.matrices import adjoint, product_of, require_matrix
+from distrt.core.ops.matrices import adjoint, product_of, require_matrix, singular_values_of, svd_of
+from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 from distrt.core.return_types import return_type
 from distrt.core.tensor import wrap
@@ -61,7 +62,7 @@ def _pinv(input: Array, atol: Any, rtol: Any, hermitian: bool) -> Array:
         values, vectors = np.linalg.eigh(input)
         sizes, u, vh = np.abs(values), vectors, vectors.conj().swapaxes(-1, -2)
     else:
-        u, values, vh = np.linalg.svd(input, full_matrices=False)
+        u, values, vh = svd_of("linalg.svd", input)
         sizes = values
     bound = _cut(sizes, *tolerances)
     kept = sizes > bound
@@ -111,8 +112,8 @@ def linalg_pinv(
     require_array("linalg_pinv", "input", input)
     if input.ndim < 2 or not (input.is_floating_point() or input.is_complex()):
         raise DtypeError(
-            f"linalg.pinv({input.dtype}{{{list(input.shape)}}}): expected a tensor with 2 or more dimensions of float, "
-            "double, cfloat or cdouble types"
+            f"linalg.pinv({scalar_type(input)}{{{list(input.shape)}}}): expected a tensor with 2 or more dimensions of "
+            "float, double, cfloat or cdouble types"
         )
     require_matrix("linalg.pinv", input, square=hermitian)
     return _pinv(input, atol, rcond if rtol is None else rtol, hermitian)
@@ -140,7 +141,7 @@ def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str 
     if input.dtype != b.dtype:
         raise DtypeError(
             "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's dtype "
-            f"{input.dtype} and other's dtype {b.dtype}"
+            f"{scalar_type(input)} and other's dtype {scalar_type(b)}"
         )
     if driver is not None and driver not in _DRIVERS:
         raise RuntimeError(
@@ -161,7 +162,7 @@ def _least_squares(a: Any, b: Any, is_vector: bool, rcond: float | None, driver:
     kind = a._array.real.dtype
     rtol = float(np.finfo(kind).eps) * max(rows, columns) if rcond is None else rcond
     solution = product_of(linalg_pinv(a, rtol=0.0 if driver == "gels" else rtol), b)
-    values = np.linalg.svd(a._array, compute_uv=False)
+    values = singular_values_of("linalg.svd", a._array)
     rank = (values > _cut(values, np.asarray(0.0, kind), np.asarray(rtol, kind))).sum(axis=-1)
     miss = ops.abs(ops.sub(product_of(a, solution), b))
     residuals = ops.sum(ops.mul(miss, miss), -2)
@@ -206,7 +207,7 @@ def linalg_matrix_rank(
     atol, rtol = _tolerance(matrix, atol, rtol) if tol is None else _tolerance(matrix, tol, 0.0)
     if not matrix.size:
         return wrap(np.zeros(matrix.shape[:-2], np.int64))
-    values = np.abs(np.linalg.eigvalsh(matrix)) if hermitian else np.linalg.svd(matrix, compute_uv=False)
+    values = np.abs(np.linalg.eigvalsh(matrix)) if hermitian else singular_values_of("linalg.svd", matrix)
     bound = np.maximum(atol, rtol * values.max(axis=-1))
     return wrap(np.asarray((values > bound[..., None]).sum(axis=-1), np.int64))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import AutogradError, LinAlgError
+from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.matrices import (
@@ -24,9 +24,12 @@ from distrt.core.ops.matrices import (
     diagonal_matrix,
     is_complex,
     matrix_diagonal,
+    not_converged,
     product_of,
     require_matrix,
     rows_scaled,
+    singular_values_of,
+    svd_of,
 )
 from distrt.core.out import takes_out
 from distrt.core.return_types import return_type
@@ -78,20 +81,14 @@ def linalg_svd(A: Array, full_matrices: bool = True, *, driver: str | None = Non
     """
     require_matrix("linalg.svd", A)
     _require_no_driver("linalg.svd", driver)
-    try:
-        return tuple(np.linalg.svd(A, full_matrices=full_matrices))
-    except np.linalg.LinAlgError:
-        raise _not_converged("linalg.svd", A) from None
+    return svd_of("linalg.svd", A, full_matrices)
 
 
 @op()
 def _svdvals(A: IndexArray) -> Array:
     """The singular values alone."""
     require_matrix("linalg.svd", A)
-    try:
-        return np.linalg.svd(A, compute_uv=False)
-    except np.linalg.LinAlgError:
-        raise _not_converged("linalg.svd", A) from None
+    return singular_values_of("linalg.svd", A)
 
 
 def _require_no_driver(name: str, driver: str | None) -> None:
@@ -99,17 +96,6 @@ def _require_no_driver(name: str, driver: str | None) -> None:
         raise RuntimeError(
             f"{name}: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER"
         )
-
-
-def _not_converged(name: str, matrix: Array) -> LinAlgError:
-    if not np.isfinite(matrix).all():
-        return LinAlgError(
-            f"{name}: The algorithm failed to converge because the input matrix contained non-finite values."
-        )
-    return LinAlgError(
-        f"{name}: The algorithm failed to converge because the input matrix is ill-conditioned or has too many "
-        "repeated values"
-    )
 
 
 def _svd_rule(g_u: Any, g_s: Any, g_vh: Any, u: Any, s: Any, vh: Any) -> Any:
@@ -198,7 +184,7 @@ def linalg_eigh(input: Array, UPLO: str = "L") -> Any:
     try:
         return tuple(np.linalg.eigh(input, _uplo(UPLO)))
     except np.linalg.LinAlgError:
-        raise _not_converged("linalg.eigh", input) from None
+        raise not_converged("linalg.eigh", input) from None
 
 
 @op()
@@ -208,7 +194,7 @@ def _eigvalsh(input: IndexArray, UPLO: str) -> Array:
     try:
         return np.linalg.eigvalsh(input, _uplo(UPLO))
     except np.linalg.LinAlgError:
-        raise _not_converged("linalg.eigh", input) from None
+        raise not_converged("linalg.eigh", input) from None
 
 
 def _eigh_rule(g_values: Any, g_vectors: Any, values: Any, vectors: Any) -> Any:
@@ -250,7 +236,7 @@ def linalg_eig(input: Array) -> Any:
     try:
         values, vectors = np.linalg.eig(input)
     except np.linalg.LinAlgError:
-        raise _not_converged("linalg.eig", input) from None
+        raise not_converged("linalg.eig", input) from None
     return values.astype(kind, copy=False), vectors.astype(kind, copy=False)
 
 
@@ -262,7 +248,7 @@ def _eigvals(input: IndexArray) -> Array:
     try:
         return np.linalg.eigvals(input).astype(np.result_type(input.dtype, np.complex64), copy=False)
     except np.linalg.LinAlgError:
-        raise _not_converged("linalg.eig", input) from None
+        raise not_converged("linalg.eig", input) from None
 
 
 def _require_finite(name: str, matrix: Array) -> None:
