@@ -45,9 +45,7 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
 
 
 def _require_value(self: Tensor, value: Any) -> None:
-    if isinstance(value, Tensor | bool | int | float) and not isinstance(value, np.floating):
-        return
-    if isinstance(value, np.integer):
+    if isinstance(value, Tensor | bool | int | float | np.integer):
         return
     if not isinstance(value, complex) or isinstance(value, np.generic):
         raise TypeError(f"can't assign a {type(value).__name__} to a {self.dtype} tensor")
@@ -60,7 +58,9 @@ def _fitting(value: Any, target: Array, advanced: Any) -> Any:
     if not isinstance(value, Tensor):
         return as_element(value, target.dtype)
     given = value._array
-    converts = advanced is None or (not given.ndim and _is_whole_mask(advanced))
+    converts = advanced is None
+    if advanced is not None and given.size == 1 and _is_whole_mask(advanced):
+        converts, given = True, given.reshape(())
     if given.dtype != target.dtype and not converts:
         require_values_of(wrap(target), value)
     if given.dtype.kind == "c" and target.dtype.kind != "c":

@@ -14,6 +14,7 @@ from distrt.core.random import numpy_generator
 from distrt.core.tensor import Tensor
 
 linear = ops.linear
+one_hot = ops.one_hot
 sigmoid = ops.sigmoid
 tanh = ops.tanh
 

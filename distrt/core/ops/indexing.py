@@ -14,7 +14,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar
-from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
@@ -132,7 +132,7 @@ def _flat_places(index: Array, shape: tuple[int, ...], axis: int) -> Array:
 def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Array, Any]:
     """Where to write in the row of all elements of ``input``, and what: checked."""
     axis = one_dim(dim, input.ndim)
-    is_array = isinstance(src, np.ndarray)
+    is_array = isinstance(src, np.ndarray) and (src.ndim > 0 or index.ndim == 0)
     if is_array and src.dtype != input.dtype:
         raise DtypeError(
             f"{name}(): Expected self.dtype to be equal to src.dtype: {dt.of(input)} and {dt.of(src)}"
@@ -158,7 +158,7 @@ def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tupl
 def _scatter(input: Array, src: Array | Scalar, dim: int, index: IndexArray) -> Array:
     """``out[index[i][j]][j] = src[i][j]`` for ``dim=0``; the last of several values for one place stays."""
     places, values = _prepared("scatter", input, dim, index, src)
-    changed = input.copy(order="C")
+    changed = np.array(input, order="C")
     changed.reshape(-1)[places] = values
     return changed
 
@@ -238,8 +238,8 @@ _scatter_into.gradient(
 
 
 def _no_rule() -> Any:
-    raise NotImplementedError(
-        "the derivative for 'scatter' with reduce='multiply' is not implemented: use scatter_reduce"
+    raise AutogradError(
+        "derivative for aten::scatter is not implemented where reduce is 'multiply': use scatter_reduce"
     )
 
 
@@ -248,7 +248,7 @@ _UFUNCS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximu
 
 def _reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
     """A copy of ``input`` with the values added to (multiplied with, ...) what is at their places, in order."""
-    changed = wide(input).copy(order="C")
+    changed = np.array(wide(input), order="C")
     _UFUNCS[reduce].at(
         changed.reshape(-1), places, wide(values) if isinstance(values, np.ndarray) else values
     )
@@ -311,7 +311,7 @@ def _scatter_reduce(
 ) -> Array:
     """What :func:`scatter_reduce` computes."""
     places, values = _prepared("scatter", input, dim, index, src)
-    start = wide(input).copy(order="C")
+    start = np.array(wide(input), order="C")
     row = start.reshape(-1)
     if not include_self and places.size:
         row[places] = _neutral(reduce, start.dtype)

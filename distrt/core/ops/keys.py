@@ -128,6 +128,8 @@ def array_part(part: Any) -> Any:
     """
     if isinstance(part, Tensor):
         array = part._array
+        if array.dtype == np.uint8 and array.ndim == 0:
+            return bool(array)
         if array.dtype == np.uint8:
             warnings.warn(
                 "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",

@@ -91,7 +91,7 @@ def _require_mask(name: str, mask: Array) -> None:
 def _masked_fill(input: Array, value: Array | Scalar, mask: IndexArray) -> Array:
     """``value`` where ``mask``, else ``input``. Shape: broadcasts."""
     _require_mask("masked_fill_", mask)
-    return np.where(mask, value, input)
+    return np.asarray(np.where(mask, value, input), order="C")
 
 
 _masked_fill.gradient(
@@ -222,7 +222,7 @@ def _put(input: Array, source: Array, index: IndexArray, accumulate: bool) -> Ar
             f"put_(): self and source expected to have the same dtype, but got self.dtype = {dt.of(input)} and "
             f"source.dtype = {dt.of(source)}"
         )
-    changed = input.copy(order="C")
+    changed = np.array(input, order="C")
     row, places = changed.reshape(-1), index.reshape(-1)
     if accumulate:
         np.add.at(row, places, source.reshape(-1))
@@ -261,7 +261,7 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     if not as_tuple:
         return argwhere(input, out=out) if out is not None else argwhere(input)
     array = input._array
-    return tuple(wrap(found) for found in np.atleast_1d(array).nonzero())
+    return tuple(wrap(np.ascontiguousarray(found)) for found in np.atleast_1d(array).nonzero())
 
 
 @takes_out

@@ -1,4 +1,4 @@
-"""Operations that move elements without computing: shape, joining, indexing."""
+"""Views under another shape: sizes, the order of dims, and dims of size 1. Nothing is computed, little is copied."""
 
 from __future__ import annotations
 
@@ -6,32 +6,50 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
-from distrt.core.ops.dims import one_dim
+from distrt.core.ops.dims import all_dims, one_dim
+from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor
 
 __all__ = [
-    "cat",
-    "chunk",
+    "adjoint",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "broadcast_to",
     "expand",
     "expand_as",
+    "expand_copy",
     "flatten",
+    "moveaxis",
+    "movedim",
     "permute",
+    "permute_copy",
+    "ravel",
     "reshape",
-    "split",
+    "reshape_as",
     "squeeze",
-    "stack",
+    "swapaxes",
+    "swapdims",
+    "t",
     "transpose",
-    "unbind",
+    "unflatten",
     "unsqueeze",
     "view",
+    "view_as",
+    "view_dtype",
 ]
 
 
-def _resolve(shape: Sequence[int], numel: int, name: str) -> tuple[int, ...]:
+def _resolve(shape: Sequence[int], numel: int) -> tuple[int, ...]:
     """The sizes with a -1 worked out.
 
     Raises:
@@ -39,9 +57,16 @@ def _resolve(shape: Sequence[int], numel: int, name: str) -> tuple[int, ...]:
     """
     sizes = tuple(int(size) for size in shape)
     if sizes.count(-1) > 1:
-        raise ShapeError(f"{name}: only one dimension can be inferred, got {list(sizes)}")
+        raise ShapeError("only one dimension can be inferred")
+    if min(sizes, default=0) < -1:
+        raise ShapeError(f"invalid shape dimension {min(sizes)} in {list(sizes)}")
     known = math.prod(size for size in sizes if size != -1)
     if -1 in sizes:
+        if known == 0 and numel == 0:
+            raise ShapeError(
+                f"cannot reshape tensor of 0 elements into shape {list(sizes)} because the unspecified dimension size "
+                "-1 can be any value and is ambiguous"
+            )
         if known == 0 or numel % known:
             raise ShapeError(f"shape '{list(sizes)}' is invalid for input of size {numel}")
         return tuple(numel // known if size == -1 else size for size in sizes)
@@ -53,14 +78,13 @@ def _resolve(shape: Sequence[int], numel: int, name: str) -> tuple[int, ...]:
 @op(view=True, node="View")
 def _view(input: Array, shape: tuple[int, ...]) -> Array:
     """The same memory under another shape."""
-    sizes = _resolve(shape, input.size, "view")
+    sizes = _resolve(shape, input.size)
     try:
         return array_module(input).reshape(input, sizes, copy=False)
     except ValueError:
         raise ShapeError(
-            f"view size {list(sizes)} is not compatible with input tensor's size {list(input.shape)} and strides "
-            "(at least "
-            "one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            f"contiguous subspaces): {list(sizes)} of a tensor of {list(input.shape)}. Use .reshape(...) instead."
         ) from None
 
 
@@ -80,27 +104,81 @@ def reshape(input: Any, shape: Sequence[int]) -> Any:
     """The elements under another shape: a view where the memory allows it, else a copy."""
     if not isinstance(input, Tensor):
         return input.reshape(shape)
-    sizes = _resolve(shape, input._array.size, "reshape")
+    sizes = _resolve(shape, input._array.size)
     try:
         return _view(input, sizes)
     except ShapeError:
         return _copy_reshape(input, sizes)
 
 
-def view(input: Any, shape: Sequence[int]) -> Any:
-    """The same memory under another shape.
+def reshape_as(input: Any, other: Any) -> Any:
+    """The elements under the shape of ``other``."""
+    return reshape(input, tuple(other.shape))
+
+
+def view(input: Any, shape: Any) -> Any:
+    """The same memory under another shape, or with a dtype in the place of the shape read as another element type.
 
     Raises:
         ShapeError: where that would need a copy.
     """
-    return _view(input, tuple(shape))
+    return view_dtype(input, shape.numpy) if isinstance(shape, dt.dtype) else _view(input, tuple(shape))
+
+
+def view_as(input: Any, other: Any) -> Any:
+    """The same memory under the shape of ``other``."""
+    return _view(input, tuple(other.shape))
+
+
+@op(view=True)
+def view_dtype(input: Array, dtype: np.dtype[Any]) -> Array:
+    """The same memory read as elements of another dtype; the last dim grows or shrinks where their sizes differ.
+
+    Raises:
+        ShapeError: where the last dim does not divide, or is not contiguous.
+    """
+    have, want = input.itemsize, dtype.itemsize
+    if have == want:
+        return input.view(dtype)
+    if input.ndim == 0:
+        raise ShapeError(
+            f"self.dim() cannot be 0 to view {dt.of(input)} as {dtype} (different element sizes)"
+        )
+    if input.strides[-1] != have and input.shape[-1] != 1:
+        raise ShapeError(
+            f"self.stride(-1) must be 1 to view {dt.of(input)} as {dtype} (different element sizes), but got "
+            f"{input.strides[-1] // have}"
+        )
+    if have > want:
+        return _finer(input, dtype)
+    ratio = want // have
+    if input.shape[-1] % ratio:
+        raise ShapeError(
+            f"self.size(-1) must be divisible by {ratio} to view {dt.of(input)} as {dtype} (different element sizes), "
+            f"but got {input.shape[-1]}"
+        )
+    if any(step % want for size, step in zip(input.shape[:-1], input.strides[:-1], strict=True) if size > 1):
+        raise ShapeError(f"the strides must be divisible by {ratio} to view {dt.of(input)} as {dtype}")
+    return input.view(dtype)
+
+
+def _finer(input: Array, dtype: np.dtype[Any]) -> Array:
+    return (
+        input.view(dtype) if input.shape[-1] != 1 or input.flags.c_contiguous else input[..., :1].view(dtype)
+    )
+
+
+# The order of dims
 
 
 @op(view=True)
 def permute(input: Array, dims: tuple[int, ...]) -> Array:
     """The dims in another order."""
     if len(dims) != input.ndim:
-        raise ShapeError(f"permute: the tensor has {input.ndim} dims, but {list(dims)} names {len(dims)}")
+        raise ShapeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(dims)}"
+        )
     order = tuple(one_dim(dim, input.ndim) for dim in dims)
     if len(set(order)) != len(order):
         raise ShapeError(f"permute(): duplicate dims are not allowed: {list(dims)}")
@@ -115,15 +193,86 @@ def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(order.index(number) for number in range(len(order)))
 
 
+@takes_out
+def permute_copy(input: Any, dims: Any) -> Any:
+    """As ``permute``, in memory of its own."""
+    return ops.contiguous(ops.clone(permute(input, tuple(dims))))
+
+
 @op(view=True)
 def transpose(input: Array, dim0: int, dim1: int) -> Array:
     """Two dims exchanged."""
-    if input.ndim == 0:
-        return input
-    return input.swapaxes(one_dim(dim0, input.ndim), one_dim(dim1, input.ndim))
+    first, second = one_dim(dim0, input.ndim), one_dim(dim1, input.ndim)
+    return input.swapaxes(first, second) if input.ndim else input[...]
 
 
 transpose.gradient(input=lambda g, dim0, dim1: transpose(g, dim0, dim1))
+
+
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """``transpose`` by another name."""
+    return transpose(input, axis0, axis1)
+
+
+def swapdims(input: Any, dim0: int, dim1: int) -> Any:
+    """``transpose`` by another name."""
+    return transpose(input, dim0, dim1)
+
+
+def t(input: Any) -> Any:
+    """The transpose of a matrix; a view of the whole for fewer dims.
+
+    Raises:
+        ShapeError: for more than two dims.
+    """
+    if input.ndim > 2:
+        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return transpose(input, 0, 0 if input.ndim < 2 else 1)
+
+
+def adjoint(input: Any) -> Any:
+    """The last two dims exchanged, and complex numbers conjugated.
+
+    Raises:
+        ShapeError: for fewer than two dims.
+    """
+    if input.ndim < 2:
+        raise ShapeError(
+            f"tensor.adjoint() is only supported on matrices or batches of matrices. Got {input.ndim}-D tensor."
+        )
+    turned = transpose(input, -2, -1)
+    return ops.conj(turned) if getattr(input, "_array", input).dtype.kind == "c" else turned
+
+
+def movedim(input: Any, source: Any, destination: Any) -> Any:
+    """The dims ``source`` moved to the places ``destination``; the others keep their order.
+
+    Raises:
+        ShapeError: for lists of different lengths, or a dim that is named twice.
+    """
+    sources = (source,) if isinstance(source, int) else tuple(source)
+    places = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(sources) != len(places):
+        raise ShapeError(
+            f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should contain the same "
+            f"number of dims as destination ({list(places)} dims)"
+        )
+    sources = tuple(one_dim(dim, input.ndim) for dim in sources)
+    places = tuple(one_dim(dim, input.ndim) for dim in places)
+    for what, dims in (("source", sources), ("destination", places)):
+        if len(set(dims)) != len(dims):
+            raise ShapeError(f"movedim: repeated dim in `{what}` ({list(dims)})")
+    moved = dict(zip(places, sources, strict=True))
+    rest = iter(dim for dim in range(input.ndim) if dim not in sources)
+    return permute(input, tuple(moved[n] if n in moved else next(rest) for n in range(input.ndim)))
+
+
+def moveaxis(input: Any, source: Any, destination: Any) -> Any:
+    """``movedim`` by another name."""
+    return movedim(input, source, destination)
+
+
+# Repeating without a copy
 
 
 @op(view=True)
@@ -131,17 +280,25 @@ def expand(input: Array, shape: tuple[int, ...]) -> Array:
     """Dims of size 1 repeated without a copy; -1 keeps a size."""
     extra = len(shape) - input.ndim
     if extra < 0:
-        raise ShapeError(f"expand: {list(shape)} has fewer dims than the tensor's {list(input.shape)}")
+        raise ShapeError(
+            f"expand(torch.Tensor{{{list(input.shape)}}}, size={list(shape)}): the number of sizes provided "
+            f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
+        )
     sizes = tuple(
-        input.shape[n - extra] if size == -1 and n >= extra else size for n, size in enumerate(shape)
+        input.shape[n - extra] if size == -1 and n >= extra else int(size) for n, size in enumerate(shape)
     )
-    for have, want in zip(input.shape, sizes[extra:], strict=True):
+    if min(sizes, default=0) < 0:
+        raise ShapeError(
+            f"The expanded size of the tensor ({min(sizes)}) isn't allowed in a leading, non-existing dimension"
+        )
+    for dim, (have, want) in enumerate(zip(input.shape, sizes[extra:], strict=True)):
         if have not in (1, want):
             raise ShapeError(
-                f"The expanded size of the tensor ({want}) must match the existing size ({have}) at a non-singleton "
-                "dimension. "
-                f"Target sizes: {list(shape)}. Tensor sizes: {list(input.shape)}"
+                f"The expanded size of the tensor ({want}) must match the existing size ({have}) at non-singleton "
+                f"dimension {dim + extra}.  Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}"
             )
+    if math.prod(sizes) == input.size:  # nothing is repeated, so the result may be written to
+        return input[(None,) * extra + (...,)] if sizes[extra:] == input.shape else input.reshape(sizes)
     return array_module(input).broadcast_to(input, sizes)
 
 
@@ -153,10 +310,51 @@ def expand_as(input: Any, other: Any) -> Any:
     return expand(input, tuple(other.shape))
 
 
+@takes_out
+def expand_copy(input: Any, size: Any, *, implicit: bool = False) -> Any:
+    """As ``expand``, in memory of its own."""
+    return ops.contiguous(ops.clone(expand(input, tuple(size))))
+
+
+def broadcast_to(input: Any, size: Any) -> Any:
+    """``expand`` by another name."""
+    return expand(input, (size,) if isinstance(size, int) else tuple(size))
+
+
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The shape that tensors of these shapes broadcast to.
+
+    Raises:
+        ShapeError: where they do not fit.
+    """
+    from distrt.core.size import Size
+
+    plain = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    if any(size < 0 for shape in plain for size in shape):
+        raise ShapeError(f"Trying to create tensor with negative dimension: {plain}")
+    try:
+        return Size(np.broadcast_shapes(*plain))
+    except ValueError:
+        raise ShapeError(
+            "Shape mismatch: objects cannot be broadcast to a single shape: "
+            + " and ".join(str(list(shape)) for shape in plain)
+        ) from None
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """Views of the tensors, expanded to their common shape."""
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
+    shape = broadcast_shapes(*(each.shape for each in given))
+    return tuple(expand(each, tuple(shape)) for each in given)
+
+
+# Dims of size 1
+
+
 @op(view=True)
 def unsqueeze(input: Array, dim: int) -> Array:
     """A dim of size 1 put in at ``dim``."""
-    return array_module(input).expand_dims(input, one_dim(dim, input.ndim + 1))
+    return input[(slice(None),) * one_dim(dim, input.ndim + 1) + (None, ...)]
 
 
 unsqueeze.gradient(input=lambda g, input_meta: ops.reshape(g, input_meta.shape))
@@ -166,10 +364,12 @@ unsqueeze.gradient(input=lambda g, input_meta: ops.reshape(g, input_meta.shape))
 def squeeze(input: Array, dim: Any = None) -> Array:
     """Dims of size 1 taken out: all of them, or those of ``dim`` that have size 1."""
     if dim is None:
-        return input.reshape(tuple(size for size in input.shape if size != 1))
-    wanted = (dim,) if isinstance(dim, int) else dim
-    gone = {one_dim(each, input.ndim) for each in wanted}
-    return input.reshape(tuple(size for n, size in enumerate(input.shape) if size != 1 or n not in gone))
+        return input.squeeze()
+    wanted = (one_dim(dim, input.ndim),) if isinstance(dim, int) else all_dims(tuple(dim), input.ndim)
+    if not isinstance(dim, int) and not len(dim):
+        return input[...]
+    gone = tuple(each for each in wanted if input.ndim and input.shape[each] == 1)
+    return input.squeeze(gone) if gone else input[...]
 
 
 squeeze.gradient(input=lambda g, input_meta: ops.reshape(g, input_meta.shape))
@@ -183,99 +383,66 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
         raise ShapeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if not sizes:
         return reshape(input, (1,))
+    if start == end:
+        return input
     return reshape(input, (*sizes[:start], math.prod(sizes[start : end + 1]), *sizes[end + 1 :]))
 
 
-@op(dtype="promote", autocast="widest")
-def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
-    """The tensors one after another along ``dim``."""
-    if not tensors:
-        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    full = [
-        each for each in tensors if each.shape != (0,)
-    ] or tensors  # PyTorch lets an empty 1-D tensor fit anything
-    axis = one_dim(dim, full[0].ndim)
-    for number, each in enumerate(full):
-        sizes = [
-            (have, want)
-            for n, (have, want) in enumerate(zip(each.shape, full[0].shape, strict=False))
-            if n != axis
-        ]
-        if each.ndim != full[0].ndim or any(have != want for have, want in sizes):
-            raise ShapeError(
-                f"Sizes of tensors must match except in dimension {axis}. Expected {list(full[0].shape)} but got "
-                f"{list(each.shape)} for tensor number {number} in the list."
-            )
-    return array_module(full[0]).concatenate(full, axis=axis)
+def ravel(input: Any) -> Any:
+    """All elements in one row: a view where the memory allows it."""
+    return (
+        reshape(input, (-1,))
+        if input.ndim != 1
+        else (input.contiguous() if isinstance(input, Tensor) else input)
+    )
 
 
-cat.gradient(tensors=lambda g, tensors_meta, dim: _cut(g, [meta.shape for meta in tensors_meta], dim))
+def unflatten(input: Any, dim: int, sizes: Any) -> Any:
+    """One dim as several; one of ``sizes`` may be -1.
+
+    Raises:
+        ShapeError: where the sizes do not make up the dim, or there are none.
+    """
+    axis, parts = one_dim(dim, input.ndim), tuple(sizes)
+    if not parts:
+        raise ShapeError("unflatten: sizes must be non-empty")
+    size = input.shape[axis]
+    try:
+        resolved = _resolve(parts, size)
+    except ShapeError:
+        raise ShapeError(
+            f"unflatten: Provided sizes {list(parts)} don't multiply up to the size of dim {axis} ({size}) in the "
+            "input tensor"
+        ) from None
+    return reshape(input, (*input.shape[:axis], *resolved, *input.shape[axis + 1 :]))
 
 
-def _cut(g: Any, shapes: list[tuple[int, ...]], dim: int) -> list[Any]:
-    axis, start, pieces = dim % g.ndim, 0, []
-    for shape in shapes:
-        size = 0 if shape == (0,) and g.ndim != 1 else shape[axis]
-        piece = ops.index(g, (*[slice(None)] * axis, slice(start, start + size)))
-        pieces.append(ops.reshape(piece, shape))
-        start += size
-    return pieces
+def _each(tensors: tuple[Any, ...], change: Any) -> Any:
+    """One tensor for one, a tuple for several or for a list."""
+    if len(tensors) == 1 and not isinstance(tensors[0], list | tuple):
+        return change(tensors[0])
+    given = tensors[0] if len(tensors) == 1 else tensors
+    return tuple(change(each) for each in given)
 
 
-@op(dtype="promote", autocast="widest")
-def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
-    """The tensors, all of one shape, along a new ``dim``."""
-    if not tensors:
-        raise ShapeError("stack expects a non-empty TensorList")
-    for number, each in enumerate(tensors):
-        if each.shape != tensors[0].shape:
-            raise ShapeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 and "
-                f"{list(each.shape)} at entry {number}"
-            )
-    return array_module(tensors[0]).stack(tensors, axis=one_dim(dim, tensors[0].ndim + 1))
+def atleast_1d(*tensors: Any) -> Any:
+    """A 0-d tensor as one of one dim; others as they are. Several, or a list, give a tuple."""
+    return _each(tensors, lambda each: reshape(each, (1,)) if each.ndim == 0 else each)
 
 
-stack.gradient(
-    tensors=lambda g, tensors_meta, dim: [
-        ops.index(g, (*[slice(None)] * (dim % g.ndim), number)) for number in range(len(tensors_meta))
-    ]
-)
+def atleast_2d(*tensors: Any) -> Any:
+    """Tensors of fewer than two dims with dims of size 1 put in front."""
+    return _each(tensors, lambda each: _widened(each, 2))
 
 
-def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
-    """Views of consecutive pieces along ``dim``: of one size (the last may be smaller), or of the sizes given."""
-    axis = one_dim(dim, tensor.ndim)
-    length = tensor.shape[axis]
-    if isinstance(split_size_or_sections, int):
-        step = split_size_or_sections
-        if step <= 0:
-            raise ShapeError(f"split expects split_size be positive, but got split_size={step}")
-        sizes = [min(step, length - start) for start in range(0, length, step)] or [0]
-    else:
-        sizes = list(split_size_or_sections)
-        if sum(sizes) != length:
-            raise ShapeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
-                f"{axis}), "
-                f"but got split_sizes={sizes}"
-            )
-    pieces, start = [], 0
-    for size in sizes:
-        pieces.append(ops.index(tensor, (*[slice(None)] * axis, slice(start, start + size))))
-        start += size
-    return tuple(pieces)
+def _widened(tensor: Any, rank: int) -> Any:
+    if tensor.ndim == 0:
+        return reshape(tensor, (1,) * rank)
+    if tensor.ndim == 1:
+        tensor = unsqueeze(tensor, 0)
+    return unsqueeze(tensor, -1) if tensor.ndim < rank else tensor
 
 
-def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """At most ``chunks`` views of equal size along ``dim``; the last may be smaller."""
-    if chunks <= 0:
-        raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    length = input.shape[one_dim(dim, input.ndim)]
-    return split(input, max(1, -(-length // chunks)), dim)
-
-
-def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Views of each slice along ``dim``."""
-    axis = one_dim(dim, input.ndim)
-    return tuple(ops.index(input, (*[slice(None)] * axis, number)) for number in range(input.shape[axis]))
+def atleast_3d(*tensors: Any) -> Any:
+    """Tensors of fewer than three dims with dims of size 1 put in front, and behind."""
+    return _each(tensors, lambda each: _widened(each, 3))

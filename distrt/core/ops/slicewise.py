@@ -177,10 +177,10 @@ _index_fill.gradient(
 )
 
 
-def _from_front(index: Any, shape: Any, dim: int) -> Any:
+def _from_front(index: Any, shape: Any, dim: int) -> Array:
+    """Each slice that the index names, once, counted from the front."""
     size = shape[dim] if len(shape) else 1
-    plain = getattr(index, "_array", index)
-    return np.where(plain < 0, plain + size, plain)
+    return np.unique(getattr(index, "_array", index) % max(size, 1))
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:

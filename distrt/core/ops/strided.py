@@ -14,9 +14,10 @@ from numpy.lib.stride_tricks import as_strided as _strided
 from distrt.core.arrays import Array, Scalar
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
+from distrt.core.ops.dims import one_dim
 from distrt.core.tensor import Tensor, address_of, memory_of
 
-__all__ = ["as_strided", "strided_add", "strided_pick", "strided_put", "strided_view"]
+__all__ = ["as_strided", "strided_add", "strided_pick", "strided_put", "strided_view", "unfold"]
 
 
 class Geometry(NamedTuple):
@@ -164,3 +165,28 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     whole = geometry_of(input._array, base._array)
     geometry = whole._replace(shape=size, strides=stride, offset=offset - base.storage_offset())
     return strided_view(base, geometry)  # type: ignore[no-any-return]
+
+
+def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
+    """A view of all windows of ``size`` along ``dimension``, ``step`` apart; the windows' own dim comes last.
+
+    Raises:
+        ShapeError: for a window larger than the dim, or a step that is not positive.
+    """
+    axis = one_dim(dimension, input.ndim)
+    length = input.shape[axis] if input.ndim else 1
+    if size < 0:
+        raise ShapeError(f"size is {size} but must be >= 0")
+    if size > length:
+        raise ShapeError(f"maximum size for tensor at dimension {axis} is {length} but size is {size}")
+    if step <= 0:
+        raise ShapeError(f"step is {step} but must be > 0")
+    array = input._array if isinstance(input, Tensor) else input
+    whole = geometry_of(array, array)
+    shape, strides = list(whole.shape) or [1], list(whole.strides) or [1]
+    shape[axis] = (length - size) // step + 1
+    inner = strides[axis]
+    strides[axis] = inner * step
+    if not input.ndim:
+        shape, strides = [], []
+    return strided_view(input, whole._replace(shape=(*shape, size), strides=(*strides, inner)))

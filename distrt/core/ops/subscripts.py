@@ -95,7 +95,7 @@ def index(input: Any, key: Any) -> Any:
 @op(node="IndexPut")
 def _index_put(input: Array, values: Array | Scalar, key: Any, accumulate: bool) -> Array:
     """A copy of ``input`` with ``values`` written at (or added to what is at) ``key``."""
-    changed = input.copy()
+    changed = np.array(input)
     put_at(changed, key, values, accumulate)
     return changed
 
@@ -141,6 +141,8 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
         raise TypeError(
             f"index_put(): argument 'indices' must be tuple of Tensors, not {type(indices).__name__}"
         )
+    if not hasattr(values, "dtype"):
+        raise TypeError(f"index_put(): argument 'values' must be Tensor, not {type(values).__name__}")
     require_values_of(input, values)
     key = tuple(slice(None) if each is None else array_part(each) for each in indices)
     return _index_put(input, values, own_key(key), accumulate)

@@ -1,0 +1,111 @@
+"""Grids and selections made of vectors: meshgrid, products, combinations, one-hot rows."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.tensor import Tensor, wrap
+
+__all__ = ["cartesian_prod", "combinations", "meshgrid", "one_hot"]
+
+
+def _unpacked(tensors: tuple[Any, ...]) -> list[Any]:
+    only = len(tensors) == 1 and isinstance(tensors[0], list | tuple)
+    return list(tensors[0] if only else tensors)
+
+
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
+    """For vectors of sizes n, m, ...: each vector as a view of shape (n, m, ...) that varies along its own dim.
+
+    ``indexing="xy"`` exchanges the first two dims of the results, as plots want them.
+
+    Raises:
+        ShapeError: for a tensor of two dims or more, or for none.
+    """
+    given = _unpacked(tensors)
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            UserWarning,
+            stacklevel=2,
+        )
+    elif indexing not in ("ij", "xy"):
+        raise ShapeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    if not given:
+        raise ShapeError("meshgrid expects a non-empty TensorList")
+    if any(each.ndim > 1 for each in given):
+        raise ShapeError("torch.meshgrid: Expected 0D or 1D tensor in the tensor list")
+    if len({str(each.dtype) for each in given}) > 1:
+        raise DtypeError("torch.meshgrid expects all tensors to have the same dtype")
+    sizes = tuple(each.shape[0] if each.ndim else 1 for each in given)
+    grids = []
+    for dim, each in enumerate(given):
+        along = tuple(size if n == dim else 1 for n, size in enumerate(sizes))
+        grids.append(ops.expand(ops.reshape(each, along), sizes))
+    if indexing == "xy" and len(grids) > 1:
+        grids = [ops.transpose(grid, 0, 1) for grid in grids]
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors: Any) -> Any:
+    """Every combination of one element of each vector, a row each; one vector is given back."""
+    given = _unpacked(tensors)
+    for each in given:
+        if each.ndim != 1:
+            raise ShapeError(f"Expect a 1D vector, but got shape {list(each.shape)}")
+    if len(given) == 1:
+        return given[0]
+    grids = meshgrid(given, indexing="ij")
+    return ops.stack([ops.reshape(grid, (-1,)) for grid in grids], 1)
+
+
+def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
+    """Every choice of ``r`` elements of a vector, in order, a row each.
+
+    Raises:
+        ShapeError: for other than one dim, or a negative ``r``.
+    """
+    if input.ndim != 1:
+        raise ShapeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise ShapeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return wrap(np.empty(0, input._array.dtype))
+    choose: Any = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    chosen = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
+    return ops.index(input, (wrap(chosen),))
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
+    """For each class number, a row of zeros with a 1 at that class. Shape: (*) -> (*, num_classes).
+
+    Raises:
+        DtypeError: for numbers that are not int64.
+        ShapeError: for a negative class, one beyond ``num_classes``, or nothing to count the classes of.
+    """
+    classes = tensor._array
+    if classes.dtype != np.int64:
+        raise DtypeError(
+            f"one_hot is only applicable to index tensor of type LongTensor, got {tensor.dtype}."
+        )
+    if not classes.size:
+        if num_classes <= 0:
+            raise ShapeError("Can not infer total number of classes from empty tensor.")
+        return wrap(np.zeros((*classes.shape, num_classes), np.int64))
+    if classes.min() < 0:
+        raise ShapeError("Class values must be non-negative.")
+    if num_classes == -1:
+        num_classes = int(classes.max()) + 1
+    elif num_classes < 1:
+        raise ShapeError("num_classes should be positive")
+    elif classes.max() >= num_classes:
+        raise ShapeError(
+            f"Class values must be smaller than num_classes ({num_classes}), got {classes.max()}."
+        )
+    return wrap((classes[..., None] == np.arange(num_classes)).astype(np.int64))
