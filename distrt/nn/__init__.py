@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from distrt.core import methods as _methods  # noqa: F401 - tensors have their methods wherever layers exist
-from distrt.nn import functional, init
+from distrt.nn import functional, init, utils
 from distrt.nn.activation import Dropout, MaxPool2d, ReLU, Sigmoid, Tanh
 from distrt.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from distrt.nn.container import Sequential
@@ -34,6 +34,7 @@ __all__ = [
     "functional",
     "init",
     "parallel",
+    "utils",
 ]
 
 

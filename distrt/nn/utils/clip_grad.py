@@ -1,0 +1,94 @@
+"""Clipping gradients: by the norm of all of them together, or each element by its value.
+
+Source: https://pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.modes import no_grad
+from distrt.core.tensor import Tensor, wrap
+
+Tensors = Tensor | Iterable[Tensor]
+
+
+def _listed(tensors: Tensors) -> list[Tensor]:
+    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+
+
+def _gradients(parameters: Tensors) -> list[Tensor]:
+    return [each.grad for each in _listed(parameters) if each.grad is not None]
+
+
+@no_grad()
+def get_total_norm(
+    tensors: Tensors, norm_type: float = 2.0, error_if_nonfinite: bool = False, foreach: bool | None = None
+) -> Tensor:
+    """The norm of all elements of all tensors, as a 0-d tensor.
+
+    Args:
+        tensors: one tensor or several.
+        norm_type: the p of the p-norm; ``inf`` for the largest absolute value.
+        error_if_nonfinite: raise where the norm is infinite or nan.
+        foreach: accepted for compatibility; there is one implementation.
+
+    Raises:
+        RuntimeError: for a norm that is not finite, where ``error_if_nonfinite`` is set.
+    """
+    listed = _listed(tensors)
+    if not listed:
+        return wrap(np.zeros((), np.float32))
+    norms = ops.stack([ops.norm(each, float(norm_type)) for each in listed])
+    total: Tensor = ops.norm(norms, float(norm_type))
+    if error_if_nonfinite and not math.isfinite(total.item()):
+        raise RuntimeError(
+            f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot "
+            "be clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            "`error_if_nonfinite=False`"
+        )
+    return total
+
+
+@no_grad()
+def clip_grads_with_norm_(
+    parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scales the gradients by ``max_norm / (total_norm + 1e-6)``, where that makes them smaller."""
+    factor = ops.clamp(ops.true_divide(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
+    for gradient in _gradients(parameters):
+        gradient.mul_(factor)
+
+
+def clip_grad_norm_(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scales the gradients so that their norm, taken over all of them together, is at most ``max_norm``.
+
+    Returns:
+        The norm before clipping, a 0-d tensor.
+
+    Raises:
+        RuntimeError: for a norm that is not finite, where ``error_if_nonfinite`` is set.
+    """
+    listed = _listed(parameters)  # it may be an iterator, and is read twice
+    total = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(listed, max_norm, total)
+    return total
+
+
+@no_grad()
+def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
+    """Moves every element of the gradients into [-clip_value, clip_value]."""
+    bound: Any = float(clip_value)
+    for gradient in _gradients(parameters):
+        gradient.clamp_(-bound, bound)
