@@ -95,7 +95,7 @@ def _counted(name: str, n: Any) -> int:
 
 def _made(name: str, values: Any, out: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
     require_available(device)
-    kind = dt.float32.numpy if dtype is None else dt.to_numpy(dtype)
+    kind = dt.default.numpy if dtype is None else dt.to_numpy(dtype)
     if kind not in dt.FLOATING_NUMPY:
         raise DtypeError(f"{name} requires a floating point or complex dtype")
     made = wrap(values.astype(kind))

@@ -64,4 +64,5 @@ def takes_out(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         return write_out(function.__name__, function(*args, **kwargs), out)
 
+    with_out.takes_out = True  # type: ignore[attr-defined]  # for the stubs: the signature is the inner function's
     return with_out

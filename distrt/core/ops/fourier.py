@@ -144,7 +144,7 @@ def _prepared(name: str, input: Any, is_complex: bool | None) -> Any:
     if is_complex is False and kind.kind == "c":
         raise DtypeError(f"{name} expects a real input tensor, but got {scalar_type(input)}")
     if kind not in dt.FLOATING_NUMPY:
-        kind = np.dtype(np.float32)
+        kind = dt.default.numpy
     if is_complex and kind.kind != "c":
         kind = np.result_type(kind, np.complex64)
     return input if kind == input._array.dtype else ops.to_dtype(input, kind)

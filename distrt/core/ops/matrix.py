@@ -12,7 +12,7 @@ from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.ops.type_names import c_type, scalar_type
-from distrt.core.out import takes_out
+from distrt.core.out import takes_out, write_out
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -29,7 +29,7 @@ __all__ = [
 @op(autocast="lower", node="Mm")
 def _product(input: Array, other: Array) -> Array:
     """The matrix product over the last two dims; the dims in front broadcast."""
-    if input.dtype != other.dtype:
+    if input.dtype is not other.dtype and input.dtype != other.dtype:
         raise DtypeError(
             f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(other)}"
         )
@@ -37,7 +37,8 @@ def _product(input: Array, other: Array) -> Array:
         raise ShapeError(_clash(input, other))
     if input.ndim > 2 and other.ndim > 2 and input.shape[:-2] != other.shape[:-2]:
         require_broadcast(input.shape[:-2], other.shape[:-2])
-    require_product("matmul", input)
+    if input.dtype.kind == "b":
+        require_product("matmul", input)
     if input.dtype.itemsize == 2:  # half precision multiplies in float32 and rounds once
         return np.matmul(input.astype(np.float32), other.astype(np.float32)).astype(input.dtype)
     return np.matmul(input, other)
@@ -105,8 +106,7 @@ _dot.gradient(
 )
 
 
-@takes_out
-def matmul(input: Any, other: Any) -> Any:
+def matmul(input: Any, other: Any, *, out: Any = None) -> Any:
     """The matrix product; a 1-D input is a row on the left, a column on the right.
 
     Shape: (…, n, k) @ (…, k, m) -> (…, n, m).
@@ -114,10 +114,21 @@ def matmul(input: Any, other: Any) -> Any:
     Raises:
         ShapeError: where the inner sizes differ.
     """
-    require_array("matmul", "input", input)
-    require_array("matmul", "other", other)
-    if input.ndim > 1 and other.ndim > 1:
+    if out is not None:
+        return write_out("matmul", matmul(input, other), out)
+    try:
+        left, right = input.ndim, other.ndim
+    except AttributeError:
+        require_array("matmul", "input", input)
+        require_array("matmul", "other", other)
+        raise
+    if left > 1 and right > 1:
         return _product(input, other)
+    return _vector_product(input, other)
+
+
+def _vector_product(input: Any, other: Any) -> Any:
+    """The product where one of the two is a vector."""
     if input.ndim == 0 or other.ndim == 0:
         raise ShapeError(
             f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D"
