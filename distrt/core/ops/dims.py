@@ -18,13 +18,22 @@ def one_dim(dim: int, ndim: int) -> int:
 
     Raises:
         DimensionError: out of range.
+        TypeError: for what is no integer.
     """
+    if dim.__class__ is not int:
+        dim = _as_int(dim)
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
         raise DimensionError(
             f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {dim})"
         )
     return dim % bound
+
+
+def _as_int(dim: Any) -> int:
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+        raise TypeError(f"dim must be an int, not {type(dim).__name__}")
+    return operator.index(dim)
 
 
 def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
@@ -36,10 +45,10 @@ def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """
     if dim is None:
         return tuple(range(ndim))
-    if isinstance(dim, int) and not isinstance(dim, bool):
+    if isinstance(dim, int) or not hasattr(dim, "__iter__"):
         axis = one_dim(dim, ndim)
         return (axis,) if ndim else ()
-    found = tuple([one_dim(each, ndim) for each in _several(dim)])
+    found = tuple([one_dim(each, ndim) for each in dim])
     if len(set(found)) != len(found):
         raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(found)}")
     if not found:
@@ -56,14 +65,6 @@ def kept_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
 def count_over(shape: tuple[int, ...], dim: Dims) -> int:
     """How many elements of ``shape`` are reduced to one."""
     return math.prod([shape[each] for each in all_dims(dim, len(shape))])
-
-
-def _several(dim: Any) -> tuple[int, ...]:
-    if hasattr(dim, "__iter__"):
-        return tuple(map(operator.index, dim))
-    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
-        raise TypeError(f"dim must be an int or a tuple of ints, not {type(dim).__name__}")
-    return (operator.index(dim),)
 
 
 def _repeated(dims: tuple[int, ...]) -> int:

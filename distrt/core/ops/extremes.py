@@ -16,6 +16,7 @@ from distrt.core.ops.dims import Dims, all_dims, one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.reduction import spread
 from distrt.core.out import write_out
+from distrt.core.tensor import Tensor
 
 __all__ = [
     "amax",
@@ -188,7 +189,7 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     """The largest element; with ``dim``, (values, indices) along it; with a tensor, ``maximum`` of the two."""
     if dim is None and other is None:
         result = _max_all(input)
-    elif isinstance(dim, int):
+    elif other is None and not isinstance(dim, Tensor):
         result = _max_dim(input, dim, keepdim)
     else:
         result = ops.maximum(input, dim if other is None else other)
@@ -199,7 +200,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
     """The smallest element; with ``dim``, (values, indices) along it; with a tensor, ``minimum`` of the two."""
     if dim is None and other is None:
         result = _min_all(input)
-    elif isinstance(dim, int):
+    elif other is None and not isinstance(dim, Tensor):
         result = _min_dim(input, dim, keepdim)
     else:
         result = ops.minimum(input, dim if other is None else other)

@@ -58,10 +58,12 @@ def _var_slope(g: Any, input: Any, dim: Dims, correction: float) -> Any:
     shape = tuple(input.shape)
     freedom = count_over(shape, dim) - correction
     centred = ops.sub(input, mean(input, dim, True))
-    if freedom <= 0:  # a variance of 0 / 0, or of a positive number over 0
+    if freedom <= 0 and (
+        dim is None or dim == () or not shape
+    ):  # as PyTorch has it for a variance of everything
         slope = ops.where(ops.eq(centred, 0), float("nan"), float("inf"))
         return ops.mul(spread(g, shape, dim), ops.to_dtype(slope, getattr(g, "_array", g).dtype))
-    return ops.mul(spread(g, shape, dim), ops.mul(centred, 2 / freedom))
+    return ops.mul(spread(g, shape, dim), ops.mul(centred, 2 / freedom if freedom else float("inf")))
 
 
 _var.gradient(input=lambda g, input, dim, correction: _var_slope(g, input, dim, correction))
