@@ -71,7 +71,7 @@ _MADE_WITHOUT_GRAD = (
 def _siblings(view: Tensor, event: str) -> str:
     operation, number = view._one_of_several or ("", 0)
     return (
-        f"Output {number} of {operation} is a view and {event} modified inplace. This view is the output of a function "
+        f"Output {number} of {operation.removesuffix('Backward0')} is a view and {event} modified inplace. This view is the output of a function "
         "that returns multiple views. Such functions do not allow the output views to be modified inplace. You should "
         "replace the inplace operation by an out-of-place one."
     )
