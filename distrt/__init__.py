@@ -73,7 +73,9 @@ _list(
     "can_cast get_default_dtype promote_types result_type set_default_dtype set_default_tensor_type",
 )
 _list("limits", "finfo iinfo")
+_list("autograd.anomaly", "is_anomaly_check_nan_enabled is_anomaly_enabled")
 _list("random", "Generator manual_seed initial_seed")
+_list("windows", "bartlett_window blackman_window hamming_window hann_window kaiser_window")
 _list(
     "modes", "enable_grad inference_mode is_grad_enabled is_inference_mode_enabled no_grad set_grad_enabled"
 )
@@ -101,7 +103,9 @@ def __getattr__(name: str) -> Any:
             found = importlib.import_module("distrt.core.dtype").PUBLIC_NAMES[name]
         else:
             module, attribute = _NAMES[name]
-            found = getattr(importlib.import_module(module), attribute)
+            found = importlib.import_module("distrt.core.wording").worded(
+                getattr(importlib.import_module(module), attribute)
+            )
         globals()[name] = found
         return found
     raise AttributeError(f"module 'distrt' has no attribute {name!r}; README.md lists what this version has")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,16 @@ class Place(NamedTuple):
     dtype: Any
 
 
+#: What Python and NumPy say where a tensor user should read something else.
+FOREIGN = re.compile(
+    r"numpy|ufunc|\baxis\b|\baxes\b|operands could not|\barrays?\b|object has no attribute|not supported between|"
+    r"unsupported operand|bad operand|cannot be interpreted|is not iterable|not subscriptable|has no len|not aligned|"
+    r"invalid literal|could not convert|indices must be|__index__|list index out of range|iteration over a 0-d|"
+    r"core dimension|unhashable|inhomogeneous"
+)
+
 #: What NumPy raises for arguments that do not fit.
-FAULTS = (ValueError, IndexError, TypeError)
+FAULTS = (AttributeError, ValueError, IndexError, TypeError)
 
 
 def array_module(array: Array) -> Any:
@@ -93,19 +102,28 @@ def require_sequence(operation: str, name: str, values: Any) -> None:
 
 
 def explain(fault: Exception, name: str, arguments: tuple[Any, ...]) -> Exception:
-    """The error to show for what NumPy raised inside op ``name``: distrt's own pass through unchanged."""
+    """The error to show for what was raised inside op ``name``: distrt's own words stay, NumPy's are put in others."""
     if isinstance(fault, DistrtError):
         return fault
+    name = name.strip("_")
     shapes = [argument.shape for argument in arguments if hasattr(argument, "shape")]
     if isinstance(fault, ValueError) and "broadcast" in str(fault) and len(shapes) >= 2:
         return ShapeError(f"{name}: {_first_clash(shapes)}")
-    said = f"{name}: {fault}; the arguments were {', '.join(map(_describe, arguments))}"
+    if not FOREIGN.search(str(fault)):
+        return ShapeError(str(fault)) if isinstance(fault, ValueError) else fault
+    described = ", ".join(map(_describe, arguments))
+    if isinstance(fault, TypeError | AttributeError) or any(
+        isinstance(each, str | bytes) for each in arguments
+    ):
+        arrays = [argument for argument in arguments if hasattr(argument, "dtype")]
+        plain = [argument for argument in arguments if not hasattr(argument, "dtype")]
+        if arrays and "ufunc" in str(fault) and all(isinstance(each, Scalar | None) for each in plain):
+            dtypes = " and ".join(dict.fromkeys(f"torch.{each.dtype}" for each in arrays))
+            return DtypeError(f'"{name}" not implemented for {dtypes}')
+        return TypeError(f"{name}() received an invalid combination of arguments - got ({described})")
     if isinstance(fault, IndexError):
-        return IndexError(said)
-    if isinstance(fault, ValueError):
-        return ShapeError(said)
-    wrong_kind = any(hasattr(argument, "dtype") for argument in arguments) and "ufunc" in str(fault)
-    return DtypeError(said) if wrong_kind else TypeError(said)
+        return IndexError(f"{name}(): an index is out of range; the arguments were ({described})")
+    return ShapeError(f"{name}(): the sizes of the arguments do not fit: ({described})")
 
 
 def _first_clash(shapes: list[tuple[int, ...]]) -> str:

@@ -15,6 +15,7 @@ from distrt.core import conversion, in_place, moving, ops, unsupported
 from distrt.core.names import METHODS, listed
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.transposed import PROPERTIES
+from distrt.core.wording import worded
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "__add__": ops.add,
@@ -96,13 +97,13 @@ WRITTEN_OUT: dict[str, Any] = {
 def bind() -> None:
     """Puts every method on ``Tensor``."""
     for name in listed(METHODS):
-        setattr(Tensor, name, getattr(ops, name))
+        setattr(Tensor, name, worded(getattr(ops, name), is_method=True))
     for name, function in OPERATORS.items():
         setattr(Tensor, name, _binary(function))
     for name, function in REFLECTED.items():
         setattr(Tensor, name, _binary(function, reflected=True))
     for name, function in {**unsupported.methods(), **conversion.METHODS, **moving.METHODS, **WRITTEN_OUT}.items():
-        setattr(Tensor, name, function)
+        setattr(Tensor, name, worded(function, is_method=True))
     in_place.bind()
     for name, view in PROPERTIES.items():
         setattr(Tensor, name, view)

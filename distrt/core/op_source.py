@@ -74,13 +74,12 @@ class Writer:
         for name in op.tensors + op.steering:
             self._put(1, f"t_{name} = isinstance({name}, Tensor)")
         if op.sequence:
+            self._put(1, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
             self._put(1, f"t_{op.sequence} = any([isinstance(each, Tensor) for each in {op.sequence}])")
         flags = [f"t_{name}" for name in [*op.tensors, *op.steering, *([op.sequence] if op.sequence else [])]]
         self._put(1, f"if not ({' or '.join(flags)}):  # on arrays: a derivative rule, or the optimizer")
-        if op.sequence:
-            self._put(2, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
-        elif op.tensors and "Scalar" not in str(op.parameters[op.tensors[0]].annotation):
-            first = op.tensors[0]
+        first = (op.tensors or op.steering or [""])[0]
+        if first and not op.sequence and "Scalar" not in str(op.parameters[first].annotation):
             self._put(2, f"if {first}.__class__ is not ndarray:")
             self._put(3, f"require_array({op.name!r}, {first!r}, {first})")
         plain = f"forward({self._arguments('')})"
@@ -91,7 +90,6 @@ class Writer:
         for name in op.tensors + op.steering:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
         if op.sequence:
-            self._put(1, f"require_sequence({op.name!r}, {op.sequence!r}, {op.sequence})")
             unwrapped = f"[each._array if isinstance(each, Tensor) else each for each in {op.sequence}]"
             self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
 

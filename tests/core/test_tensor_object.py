@@ -276,7 +276,7 @@ SAME: dict[str, Callable[[Any], Any]] = {
     # containers
     "len": lambda t: len(x23(t)),
     "iteration": lambda t: list(x23(t)),
-    "iteration in a graph": lambda t: list(graph(t)),
+    "iteration in a graph": lambda t: [(each.item(), each.requires_grad) for each in graph(t)],
     "contains": lambda t: (2.0 in x23(t), 7 in x23(t), t.tensor(2.0) in x23(t), x23(t)[0] in x23(t)),
     "contains text": lambda t: "x" in x23(t),
     "contains None": lambda t: None in x23(t),

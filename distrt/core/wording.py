@@ -1,0 +1,96 @@
+"""Errors in a tensor user's words: what a wrong argument raises, when it was found deep inside a function.
+
+A function that is composed of operations looks at its arguments only where it uses them, so a wrong one may be noticed
+late, and in Python's or NumPy's words. ``worded`` puts nothing in front of the function; when it has failed, the
+arguments are held against the annotations, and the first of a wrong kind is named, as PyTorch does before it starts.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import FOREIGN, explain
+from distrt.core.errors import DistrtError
+from distrt.core.tensor import Tensor
+
+_TENSOR_NAMES = frozenset(("input", "self", "tensor"))
+
+
+def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..., Any]:
+    """The function, with its errors about wrong arguments in a user's words; an operation says them itself."""
+    if hasattr(function, "definition") or not inspect.isfunction(function):
+        return function
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
+            better = _better(function, is_method, args, kwargs, fault)
+            if better is None:
+                raise
+            raise better from fault
+
+    return run
+
+
+def _better(
+    function: Callable[..., Any],
+    is_method: bool,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    fault: Exception,
+) -> Exception | None:
+    """The error to raise instead, or None where this one may stay."""
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None  # too many arguments, or too few: Python says it well
+    name = function.__name__
+    for position, parameter in enumerate(signature.parameters.values()):
+        if parameter.name not in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        value = given[parameter.name]
+        expected = _expected(parameter, value)
+        if expected is not None:
+            place = (
+                ""
+                if parameter.kind is parameter.KEYWORD_ONLY
+                else f" (position {position + (not is_method)})"
+            )
+            kind = type(value).__name__
+            return TypeError(f"{name}(): argument '{parameter.name}'{place} must be {expected}, not {kind}")
+    if isinstance(fault, DistrtError) or not FOREIGN.search(str(fault)):
+        return None
+    if isinstance(fault, AttributeError | TypeError) or "literal" in str(fault):
+        kinds = ", ".join(type(value).__name__ for value in (*args, *kwargs.values()))
+        return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
+    return explain(fault, name, tuple(getattr(each, "_array", each) for each in args))
+
+
+def _expected(parameter: inspect.Parameter, value: Any) -> str | None:
+    """What the parameter expects, where the value is of another kind for certain; else None."""
+    kinds = {kind.strip() for kind in str(parameter.annotation).split("|")}
+    if value is parameter.default or (value is None and "None" in kinds):
+        return None
+    if parameter.name in _TENSOR_NAMES or kinds <= {"Tensor", "Array", "None"}:
+        is_other = "Scalar" in kinds or "Sequence" in str(parameter.annotation)
+        return None if isinstance(value, Tensor) or hasattr(value, "dtype") or is_other else "Tensor"
+    wanted = kinds - {"None"}
+    if isinstance(value, Tensor) and value._array.ndim == 0 and not wanted <= {"bool", "str"}:
+        return None  # stands for its number
+    if wanted == {"bool"}:
+        return None if isinstance(value, bool) else "bool"
+    if wanted == {"int"}:
+        return None if isinstance(value, int | np.integer) else "int"
+    if wanted <= {"float", "int", "Scalar", "complex"}:
+        return None if isinstance(value, bool | int | float | complex | np.generic) else "Number"
+    if wanted == {"str"}:
+        return None if isinstance(value, str) else "str"
+    return None
