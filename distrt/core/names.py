@@ -57,6 +57,7 @@ FUNCTIONS: dict[str, str] = {
     "determinants": "det logdet matrix_exp matrix_power slogdet vander",
     "factorisations": "cholesky lu lu_unpack orgqr qr",
     "solving": "cholesky_inverse cholesky_solve inverse lu_solve triangular_solve",
+    "short_time": "istft stft",
     "spectral": "svd",
     "pseudo_inverse": "pinverse",
 }
@@ -105,6 +106,7 @@ METHODS: dict[str, str] = {
     "determinants": "det logdet matrix_exp matrix_power slogdet",
     "factorisations": "cholesky lu orgqr qr",
     "solving": "cholesky_inverse cholesky_solve inverse lu_solve triangular_solve",
+    "short_time": "istft stft",
     "spectral": "svd",
     "pseudo_inverse": "pinverse",
 }

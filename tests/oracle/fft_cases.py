@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.oracle.op_cases import COMPLEX, FLOATS, In, row
 
 NUMBERS = (*FLOATS, *COMPLEX)
@@ -88,3 +90,49 @@ for name in ("fftshift", "ifftshift"):
         [In((5,)), In((4, 3)), In((0, 3))],
         dtypes=(*NUMBERS, "int64"),
     )
+
+# -- of one window after the other
+
+SIGNALS = [(In((20,)), In((8,), "positive")), (In((2, 21)), In((8,), "positive"))]
+for mode in ("reflect", "replicate", "constant", "circular"):
+    row(
+        f"stft.{mode}",
+        lambda t, a, w, m=mode: t.stft(a, 8, window=w, pad_mode=m, return_complex=True),
+        SIGNALS,
+        dtypes=NUMBERS,
+    )
+row(
+    "stft.options",
+    lambda t, a, w: (
+        a.stft(8, 3, 6, w[:6], center=False, normalized=True, return_complex=True),
+        t.stft(a, 9, 4, 8, w, onesided=False, return_complex=False),
+    ),
+    SIGNALS,
+)
+row(
+    "istft",
+    lambda t, a, w: (
+        t.istft(t.stft(a, 8, 4, 6, w[:6], return_complex=True), 8, 4, 6, w[:6]),
+        t.stft(a, 8, window=w, normalized=True, return_complex=True).istft(
+            8, window=w, normalized=True, length=15
+        ),
+        t.istft(
+            t.stft(a, 8, window=w, onesided=False, return_complex=True),
+            8,
+            window=w,
+            onesided=False,
+            return_complex=True,
+        ),
+    ),
+    SIGNALS,
+)
+
+
+def _windows(t: Any, a: Any) -> Any:
+    kinds = (t.hann_window, t.hamming_window, t.blackman_window, t.bartlett_window, t.kaiser_window)
+    return [
+        a[0] * kind(n, p, dtype=a.dtype) for kind in kinds for n in (0, 1, 2, 7, 8) for p in (True, False)
+    ]
+
+
+row("windows", _windows, [In((1,))], covers="mul")

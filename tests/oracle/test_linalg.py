@@ -94,6 +94,9 @@ ERRORS: dict[str, Callable[[Any], Any]] = {
     "fft2 of a vector": lambda t: t.fft.fft2(t.ones(3)),
     "fftn of lengths": lambda t: t.fft.fftn(t.ones(2, 3), s=(2, 2), dim=(0,)),
     "fftn of a dim twice": lambda t: t.fft.fftn(t.ones(2, 3), dim=(0, 0)),
+    "stft without a choice": lambda t: t.stft(t.ones(20), 8, window=t.ones(8)),
+    "stft, half of a whole": lambda t: t.stft(t.ones(20) * 1j, 8, window=t.ones(8), onesided=True),
+    "istft of real numbers": lambda t: t.istft(t.ones(5, 4), 8, window=t.ones(8)),
     "fftfreq of integers": lambda t: t.fft.fftfreq(4, dtype=t.int64),
 }
 

@@ -41,6 +41,7 @@ from distrt.core.ops import (
     scan,
     sets,
     shape,
+    short_time,
     slicewise,
     solving,
     sorting,
@@ -89,6 +90,7 @@ from distrt.core.ops.rounding import *
 from distrt.core.ops.scan import *
 from distrt.core.ops.sets import *
 from distrt.core.ops.shape import *
+from distrt.core.ops.short_time import *
 from distrt.core.ops.slicewise import *
 from distrt.core.ops.solving import *
 from distrt.core.ops.sorting import *
@@ -138,6 +140,7 @@ _FAMILIES = (
     scan,
     sets,
     shape,
+    short_time,
     slicewise,
     solving,
     sorting,
