@@ -116,7 +116,7 @@ row(
     lambda t, a: (t.trace(a), a.trace()),
     [In((3, 3)), In((2, 3)), In((0, 0))],
     dtypes=(*NUMBERS, "int64", "float16"),
-    covers="matrix_diagonal diagonal_matrix",
+    covers="diagonal _on_diagonal",
 )
 row(
     "cross",

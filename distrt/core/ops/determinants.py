@@ -17,7 +17,6 @@ from distrt.core.ops.half import wide
 from distrt.core.ops.matrices import (
     adjoint,
     columns_scaled,
-    diagonal_matrix,
     identity_like,
     is_complex,
     product_of,
@@ -57,7 +56,7 @@ def _det_slope(g: Any, a: Any, out: Any) -> Any:
     scale = ops.mul(g, out)
     if np.all(getattr(out, "_array", out)):
         turned = transposed(a)
-        spread = diagonal_matrix(ops.expand(ops.unsqueeze(scale, -1), tuple(a.shape[:-1])))
+        spread = ops.diag_embed(ops.expand(ops.unsqueeze(scale, -1), tuple(a.shape[:-1])))
         return ops.linalg_solve(turned, spread)
     u, s, vh = ops.linalg_svd(a, False)
     sign = ops.mul(_det(u), _det(vh))
@@ -108,7 +107,7 @@ def _slogdet_slope(g_sign: Any, g_size: Any, a: Any, sign: Any) -> Any:
     spread = ops.expand(ops.unsqueeze(weight, -1), tuple(a.shape[:-1]))
     if is_complex(a) and not is_complex(spread):
         spread = ops.to_dtype(spread, getattr(a, "_array", a).dtype)
-    return ops.linalg_solve(adjoint(a), diagonal_matrix(spread))
+    return ops.linalg_solve(adjoint(a), ops.diag_embed(spread))
 
 
 _slogdet.outputs("sign", "logabsdet")

@@ -21,10 +21,8 @@ from distrt.core.ops.matrices import (
     adjoint,
     fail_where,
     identity_like,
-    lower,
     product_of,
     require_matrix,
-    upper,
 )
 from distrt.core.out import takes_out
 from distrt.core.return_types import return_type
@@ -66,7 +64,7 @@ def _cholesky(input: Array) -> Any:
 
 
 def _cholesky_rule(g: Any, factor: Any) -> Any:
-    inner = lower(product_of(adjoint(factor), g))
+    inner = ops.tril(product_of(adjoint(factor), g))
     inner = ops.mul(inner, 1 - identity_like(inner) / 2)
     left = ops.linalg_solve_triangular(adjoint(factor), inner, upper=True)
     both = ops.linalg_solve_triangular(factor, left, upper=False, left=False)
@@ -171,7 +169,7 @@ def _tall_qr_rule(g_q: Any, g_r: Any, q: Any, r: Any) -> Any:
     if g_q is not None:
         turn = product_of(adjoint(q), g_q)
         inner = ops.neg(turn) if inner is None else ops.sub(inner, turn)
-    inner = upper(inner)
+    inner = ops.triu(inner)
     inner = ops.mul(ops.add(inner, adjoint(inner)), 1 - identity_like(inner).real / 2)
     total = product_of(q, inner)
     if g_q is not None:
@@ -204,9 +202,9 @@ def _lu_rule(g: Any, factors: Any, pivots: Array) -> Any:
     size = min(rows, columns)
     head, rest = slice(size), slice(size, None)
     corner = ops.index(factors, (..., head, head))
-    left, right = ops.add(lower(corner, -1), identity_like(corner)), upper(corner)
+    left, right = ops.add(ops.tril(corner, -1), identity_like(corner)), ops.triu(corner)
     g_corner = ops.index(g, (..., head, head))
-    g_left, g_right = lower(g_corner, -1), upper(g_corner)
+    g_left, g_right = ops.tril(g_corner, -1), ops.triu(g_corner)
     g_rest = None
     if columns > size:  # A = P [L U1 | L U2]
         g_rest = ops.linalg_solve_triangular(
@@ -219,7 +217,9 @@ def _lu_rule(g: Any, factors: Any, pivots: Array) -> Any:
             adjoint(right), ops.index(g, (..., rest, slice(None))), upper=False, left=False
         )
         g_right = ops.sub(g_right, product_of(adjoint(below), g_rest))
-    inner = ops.add(lower(product_of(adjoint(left), g_left), -1), upper(product_of(g_right, adjoint(right))))
+    inner = ops.add(
+        ops.tril(product_of(adjoint(left), g_left), -1), ops.triu(product_of(g_right, adjoint(right)))
+    )
     inner = ops.linalg_solve_triangular(adjoint(left), inner, upper=True, unitriangular=True)
     total = ops.linalg_solve_triangular(adjoint(right), inner, upper=False, left=False)
     if g_rest is not None:
@@ -290,8 +290,8 @@ def _unpacked(factors: Any, pivots: Any) -> tuple[Any, Any, Any]:
     rows, columns = factors.shape[-2:]
     size = min(rows, columns)
     left = ops.index(factors, (..., slice(size)))
-    left = ops.add(lower(left, -1), np.eye(rows, size, dtype=factors._array.dtype))
-    right = upper(ops.index(factors, (..., slice(size), slice(None))))
+    left = ops.add(ops.tril(left, -1), np.eye(rows, size, dtype=factors._array.dtype))
+    right = ops.triu(ops.index(factors, (..., slice(size), slice(None))))
     return wrap(_permutation_matrix(pivots._array, rows, factors)), left, right
 
 
@@ -348,7 +348,7 @@ def linalg_householder_product(input: Any, tau: Any) -> Any:
             f"input.shape[:-2], but got {list(tau.shape[:-1])}"
         )
     kind = input._array.dtype
-    reflections = ops.add(lower(input, -1), np.eye(rows, columns, dtype=kind))
+    reflections = ops.add(ops.tril(input, -1), np.eye(rows, columns, dtype=kind))
     product: Any = wrap(np.broadcast_to(np.eye(rows, columns, dtype=kind), tuple(input.shape)).copy())
     for number in reversed(range(tau.shape[-1])):
         column = ops.index(reflections, (..., slice(number, number + 1)))

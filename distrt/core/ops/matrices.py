@@ -1,4 +1,4 @@
-"""What the families of linear algebra share: checks of their arguments, adjoints, triangles, diagonals."""
+"""What the families of linear algebra share: checks of their arguments, adjoints, products with diagonal ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.errors import DtypeError, LinAlgError, ShapeError, UnsupportedError
-from distrt.core.op import op
 from distrt.core.ops.type_names import scalar_type
 
 __all__: list[str] = []  # nothing that users see
@@ -93,7 +92,7 @@ def not_converged(name: str, matrix: Array) -> LinAlgError:
     )
 
 
-def svd_of(name: str, matrix: Array, full_matrices: bool = False) -> tuple[Array, Array, Array]:
+def svd_of(name: str, matrix: Array, full_matrices: bool = False) -> Any:
     """U, S and Vh of arrays.
 
     Raises:
@@ -131,18 +130,6 @@ def is_complex(value: Any) -> bool:
     return bool(getattr(value, "_array", value).dtype.kind == "c")
 
 
-def lower(matrix: Any, diagonal: int = 0) -> Any:
-    """The elements on and below the diagonal number ``diagonal``; zeros above it."""
-    rows, columns = matrix.shape[-2:]
-    return ops.where(np.tri(rows, columns, diagonal, dtype=bool), matrix, 0.0)
-
-
-def upper(matrix: Any, diagonal: int = 0) -> Any:
-    """The elements on and above the diagonal number ``diagonal``; zeros below it."""
-    rows, columns = matrix.shape[-2:]
-    return ops.where(np.tri(rows, columns, diagonal - 1, dtype=bool), 0.0, matrix)
-
-
 def product_of(*factors: Any) -> Any:
     """The matrix product, from the left to the right."""
     result = factors[0]
@@ -161,23 +148,9 @@ def rows_scaled(scales: Any, matrix: Any) -> Any:
     return ops.mul(ops.unsqueeze(scales, -1), matrix)
 
 
-@op(node="Diagonal")
-def matrix_diagonal(input: Array) -> Array:
-    """The diagonals of the last two dims."""
-    return np.diagonal(input, axis1=-2, axis2=-1).copy()
-
-
-@op(node="DiagEmbed")
-def diagonal_matrix(input: Array, shape: tuple[int, ...] | None = None) -> Array:
-    """Matrices with ``input`` on the diagonal, square or of ``shape``, and zeros elsewhere."""
-    made = np.zeros(shape or (*input.shape, input.shape[-1]), input.dtype)
-    size = input.shape[-1]
-    made[..., np.arange(size), np.arange(size)] = input
-    return made
-
-
-matrix_diagonal.gradient(input=lambda g, input_meta: diagonal_matrix(g, input_meta.shape))
-diagonal_matrix.gradient(input=lambda g: matrix_diagonal(g))
+def matrix_diagonal(matrix: Any) -> Any:
+    """The diagonals of the last two dims, a view."""
+    return ops.diagonal(matrix, 0, -2, -1)
 
 
 def identity_like(matrix: Any) -> Array:

@@ -19,14 +19,12 @@ from distrt.core.ops.factor_kernels import first_zero_pivot, lu_factors, permuta
 from distrt.core.ops.matrices import (
     adjoint,
     fail_where,
-    lower,
     product_of,
     require_float,
     require_matrix,
     require_same_dtype,
     transposed,
 )
-from distrt.core.ops.matrices import upper as upper_part
 from distrt.core.ops.matrix import sizes
 from distrt.core.out import takes_out
 from distrt.core.return_types import return_type
@@ -205,7 +203,7 @@ def _triangular_slope(g: Any, a: Any, out: Any, is_upper: bool, is_unit: bool) -
         product_of(_triangular_solution(transposed(a), g, not is_upper, is_unit), transposed(out))
     )
     offset = 1 if is_unit else 0
-    return upper_part(slope, offset) if is_upper else lower(slope, -offset)
+    return ops.triu(slope, offset) if is_upper else ops.tril(slope, -offset)
 
 
 _triangular_solution.gradient(

@@ -21,7 +21,6 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.matrices import (
     adjoint,
     columns_scaled,
-    diagonal_matrix,
     is_complex,
     matrix_diagonal,
     not_converged,
@@ -108,7 +107,7 @@ def _svd_rule(g_u: Any, g_s: Any, g_vh: Any, u: Any, s: Any, vh: Any) -> Any:
         return product_of(columns_scaled(u, g_s), vh)
     inner = _svd_core(g_u, g_vh, u, s, vh)
     if g_s is not None:
-        inner = ops.add(inner, diagonal_matrix(g_s))
+        inner = ops.add(inner, ops.diag_embed(g_s))
     if rows > columns and g_u is not None:
         outside = ops.true_divide(g_u, ops.unsqueeze(s, -2))
         outside = ops.sub(outside, product_of(u, product_of(adjoint(u), outside)))
@@ -130,7 +129,7 @@ def _svd_core(g_u: Any, g_vh: Any, u: Any, s: Any, vh: Any) -> Any:
         inner = ops.true_divide(columns_scaled(turn, s), gaps)
         if is_complex(u):
             phase = matrix_diagonal(turn)
-            inner = ops.add(inner, diagonal_matrix(ops.true_divide(phase, ops.mul(s, 2))))
+            inner = ops.add(inner, ops.diag_embed(ops.true_divide(phase, ops.mul(s, 2))))
     if g_vh is not None:
         turn = product_of(vh, adjoint(g_vh))
         turn = ops.sub(turn, adjoint(turn))
@@ -205,7 +204,7 @@ def _eigh_rule(g_values: Any, g_vectors: Any, values: Any, vectors: Any) -> Any:
         _require_no_phase("linalg_eigh_backward", matrix_diagonal(turn))
     inner = ops.mul(ops.true_divide(turn, _differences(values)), 1 - np.eye(values.shape[-1], dtype=np.int8))
     if g_values is not None:
-        inner = ops.add(inner, diagonal_matrix(g_values))
+        inner = ops.add(inner, ops.diag_embed(g_values))
     return product_of(vectors, inner, adjoint(vectors))
 
 
@@ -268,7 +267,7 @@ def _eig_rule(g_values: Any, g_vectors: Any, values: Any, vectors: Any) -> Any:
     inner = ops.true_divide(inner, ops.conj(_differences(values)))
     inner = ops.mul(inner, 1 - np.eye(values.shape[-1], dtype=np.int8))
     if g_values is not None:
-        inner = ops.add(inner, diagonal_matrix(g_values))
+        inner = ops.add(inner, ops.diag_embed(g_values))
     return ops.linalg_solve(to_left, product_of(inner, to_left))
 
 
