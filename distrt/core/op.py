@@ -129,7 +129,7 @@ class Definition:
         self.steering = [name for name, p in self.parameters.items() if _is(p, "IndexArray")]
         self.takes_out = not view and not forward.__name__.startswith("_") and "out" not in self.parameters
         self.kept: list[str] = []
-        self.keeps_arrays = False  # besides inputs and outputs, which have version counters
+        self.keeps_arrays = False  # so that a second pass is refused, even where a number stood for a tensor
         self.backward: Callable[..., Any] | None = None
         self.function: OpFunction = self._make_function()
 
@@ -183,7 +183,7 @@ class Definition:
     def compile(self) -> Callable[..., Any]:
         """Turns the definition into code, and returns the backward function; the rules must all be given by now."""
         source = self.source()
-        self.keeps_arrays = any(name in (*self.aux, *self.steering) for name in self.kept)
+        self.keeps_arrays = any(name in (*self.aux, *self.steering, *self.tensors) for name in self.kept)
         filename = f"<op {self.name}>"
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
         self._namespace.update(_namespace(self))

@@ -101,7 +101,7 @@ def test_a_graph_that_kept_only_a_mask_is_freed_too(name: str) -> None:
         z.backward()
 
 
-@pytest.mark.parametrize("make", [lambda x: x + 3, lambda x: x * 3, lambda x: -x, lambda x: x.reshape(2, 1)])
+@pytest.mark.parametrize("make", [lambda x: x + 3, lambda x: x - x, lambda x: -x, lambda x: x.reshape(2, 1)])
 def test_a_graph_that_kept_nothing_runs_any_number_of_times(make: Any) -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     z = make(x).sum()

@@ -79,3 +79,14 @@ def test_a_state_of_arrays_is_refused_before_anything_is_loaded():
     with pytest.raises(RuntimeError, match=r"\"bias\", expected torch\.Tensor"):
         model.load_state_dict(state)
     np.testing.assert_array_equal(model.weight.detach().numpy(), before)
+
+
+def test_a_second_pass_through_a_product_with_a_number_is_refused() -> None:
+    x = torch.ones(2, requires_grad=True)
+    y = (x * 2).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="second time"):
+        y.backward()
+    z = (x + 2).sum()
+    z.backward()
+    z.backward()

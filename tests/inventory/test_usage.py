@@ -59,7 +59,6 @@ TO_COME: dict[str, str] = {
         "mixed precision",
     ),
     "torch.autograd.profiler.profile": "the profiler",
-    "torch.cuda.nccl.version": "GPUs",
 }
 
 NAMES = [f"{module}.{name}" for module in FINISHED for name in USAGE[module]]
