@@ -417,12 +417,30 @@ row(
     order=1,
     covers="cdist",
 )
+row(
+    "cdist of ties",
+    lambda t, a, b: (t.cdist(a, b, math.inf), t.cdist(a, b, 1.0)),
+    [(In((5, 3), "ties"), In((4, 3), "ties"))],
+    smooth=False,
+    order=1,
+    covers="cdist _largest_size",
+)
 row("cdist of equals", lambda t, a: t.cdist(a, a), [In((3, 2))], smooth=False, order=1, covers="cdist")
 row(
     "renorm",
     lambda t, a: (t.renorm(a, 2, 0, 1.5), a.renorm(1, -1, 2.0), a.renorm(p=3, dim=0, maxnorm=9)),
     [In((3, 4)), In((2, 3, 4))],
 )
+row("pdist", lambda t, a: (t.pdist(a), t.pdist(a, 1), t.pdist(a, p=3)), [In((4, 3)), In((1, 3))], order=1)
+row(
+    "pdist of ties",
+    lambda t, a: t.pdist(a, math.inf),
+    [In((4, 3), "ties")],
+    smooth=False,
+    order=1,
+    covers="pdist",
+)
+row("sum_to_size", lambda t, a: (a.sum_to_size(4), a.sum_to_size(3, 1), a.sum_to_size((1, 4))), [In((3, 4))])
 row("renorm_", lambda t, a: (a * 2).renorm_(2, 1, 1.0), [In((3, 4))], covers="renorm")
 
 # -- out= of composed functions

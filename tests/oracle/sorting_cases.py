@@ -55,6 +55,13 @@ row(
     dtypes=HALVES,
     covers=ROUTES,
 )
+row(
+    "topk of many",
+    lambda t, a: (*a.topk(3), *a.topk(4, largest=False), *a.t().topk(2, 0)),
+    [In((2, 600), "apart")],
+    order=1,
+    covers="topk",
+)
 row("topk of 0-d", lambda t, a: a.topk(1), [In(())], covers="topk")
 row(
     "topk with nan",
@@ -296,6 +303,26 @@ row(
         t.cumulative_trapezoid(a, a * 2, dim=0),
     ),
     [(In((3, 4)), In((4,)))],
+)
+row(
+    "gradient",
+    lambda t, a: (
+        *t.gradient(a),
+        *t.gradient(a, spacing=0.5, dim=1),
+        *t.gradient(a, spacing=(2.0, 3.0), edge_order=2),
+        *t.gradient(a[:2], dim=0),
+    ),
+    [In((3, 4))],
+    dtypes=(*FLOATS, "int64"),
+)
+row(
+    "gradient by coordinates",
+    lambda t, a, x, y: (
+        *t.gradient(a, spacing=(x.cumsum(0), y.cumsum(0))),
+        *t.gradient(a, spacing=[y.cumsum(0)], dim=-1, edge_order=2),
+    ),
+    [(In((3, 4)), In((3,), "positive"), In((4,), "positive"))],
+    covers="gradient",
 )
 row(
     "trapezoid of integers",

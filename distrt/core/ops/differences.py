@@ -8,11 +8,11 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
-from distrt.core.ops.dims import one_dim
+from distrt.core.ops.dims import Dims, all_dims, one_dim
 from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor, wrap
 
-__all__ = ["cumulative_trapezoid", "diff", "trapezoid", "trapz"]
+__all__ = ["cumulative_trapezoid", "diff", "gradient", "trapezoid", "trapz"]
 
 
 @takes_out
@@ -117,3 +117,89 @@ def _areas(y: Any, x: Any, axis: int) -> Any:
         return ops.mul(ops.sub(_later(x, 0), _earlier(x, 0)), heights)
     along = axis - y.ndim + x.ndim
     return ops.mul(ops.sub(_later(x, along), _earlier(x, along)), heights)
+
+
+# Derivatives of what is known at some places only
+
+
+def gradient(input: Any, *, spacing: Any = 1, dim: Dims = None, edge_order: int = 1) -> tuple[Any, ...]:
+    """The derivative along each of ``dim`` by differences: of second order inside, of ``edge_order`` at the ends.
+
+    Args:
+        input: the values.
+        spacing: the distance between neighbours; or one for each dim; or the coordinates along each dim.
+        dim: the dims; all of them for None.
+        edge_order: 1 or 2.
+
+    Raises:
+        ShapeError: for another order, too few elements, or a spacing for another number of dims.
+    """
+    axes = all_dims(dim, input.ndim)
+    if isinstance(spacing, Tensor):
+        raise TypeError("gradient(): argument 'spacing' must be a number, or a list of numbers or Tensors")
+    steps = list(spacing) if isinstance(spacing, list | tuple) else [spacing] * len(axes)
+    if len(steps) != len(axes):
+        raise ShapeError(
+            "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim arguments to have the "
+            f"same length, but got a spacing argument of length {len(steps)} and {len(axes)} dims"
+        )
+    if edge_order not in (1, 2):
+        raise ShapeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    if any(input.shape[axis] <= edge_order for axis in axes):
+        raise ShapeError("torch.gradient expected each dimension size to be at least edge_order+1")
+    return tuple([_slope(input, axis, step, edge_order) for axis, step in zip(axes, steps, strict=True)])
+
+
+def _slope(input: Any, axis: int, step: Any, edge_order: int) -> Any:
+    """The derivative along ``axis``, put together of both ends and what is between them."""
+    size = input.shape[axis]
+    if isinstance(step, Tensor):
+        if tuple(step.shape) != (size,):
+            raise ShapeError(f"torch.gradient: {list(step.shape)} coordinates for a dim of size {size}")
+        widths = ops.reshape(diff(step), (-1,) + (1,) * (input.ndim - 1 - axis))
+        before, after = _part(widths, 0, 0, -1), _part(widths, 0, 1, None)
+        ends = _part(widths, 0, 0, 1), _part(widths, 0, size - 2, None)
+    else:
+        before = after = step
+        ends = step, step
+    middle = _weighted(input, axis, 0, size - 2, _centred(before, after)) if size > 2 else None
+    if edge_order == 1:
+        rises = diff(input, dim=axis)
+        left = ops.true_divide(_part(rises, axis, 0, 1), ends[0])
+        right = ops.true_divide(_part(rises, axis, size - 2, None), ends[1])
+    else:
+        near, far = (_part(before, 0, 0, 1), _part(after, 0, 0, 1)) if isinstance(step, Tensor) else ends
+        left = _weighted(input, axis, 0, 1, _at_left(near, far))
+        near, far = (
+            (_part(before, 0, -1, None), _part(after, 0, -1, None)) if isinstance(step, Tensor) else ends
+        )
+        right = _weighted(input, axis, size - 3, 1, _at_right(near, far))
+    return ops.cat([each for each in (left, middle, right) if each is not None], axis)
+
+
+def _part(values: Any, axis: int, start: int, stop: int | None) -> Any:
+    size = values.shape[axis]
+    return ops.index(values, (*[slice(None)] * axis, slice(*slice(start, stop).indices(size))))
+
+
+def _weighted(input: Any, axis: int, start: int, count: int, weights: tuple[Any, Any, Any]) -> Any:
+    """The sum of three neighbours from ``start`` on, ``count`` times, each with its weight."""
+    terms = [
+        ops.mul(_part(input, axis, start + n, start + n + count), weight) for n, weight in enumerate(weights)
+    ]
+    return ops.add(ops.add(terms[0], terms[1]), terms[2])
+
+
+# The derivative of the parabola through three points, at each of them; the points are a and b apart.
+
+
+def _centred(a: Any, b: Any) -> tuple[Any, Any, Any]:
+    return -b / (a * (a + b)), (b - a) / (a * b), a / (b * (a + b))
+
+
+def _at_left(a: Any, b: Any) -> tuple[Any, Any, Any]:
+    return -(2 * a + b) / (a * (a + b)), (a + b) / (a * b), -a / (b * (a + b))
+
+
+def _at_right(a: Any, b: Any) -> tuple[Any, Any, Any]:
+    return b / (a * (a + b)), -(a + b) / (a * b), (a + 2 * b) / (b * (a + b))

@@ -45,10 +45,11 @@ def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """
     if dim is None:
         return tuple(range(ndim))
-    if isinstance(dim, int) or not hasattr(dim, "__iter__"):
+    if isinstance(dim, int):
         axis = one_dim(dim, ndim)
         return (axis,) if ndim else ()
-    found = tuple([one_dim(each, ndim) for each in dim])
+    several: Any = dim if hasattr(dim, "__iter__") else (dim,)
+    found = tuple([one_dim(each, ndim) for each in several])
     if len(set(found)) != len(found):
         raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(found)}")
     if not found:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
+from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.op import op
 from distrt.core.ops.dims import Dims, one_dim
+from distrt.core.ops.extremes import largest
 from distrt.core.ops.norms import linalg_matrix_norm, linalg_vector_norm
 from distrt.core.out import takes_out, write_out
 
-__all__ = ["cdist", "dist", "norm", "renorm"]
+__all__ = ["cdist", "dist", "norm", "pdist", "renorm"]
 
 
 def norm(
@@ -58,14 +64,44 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = "use_mm_for_eucl
         raise DtypeError(
             f"cdist: expected X1 and X2 to have the same dtype, but found {x1.dtype} and {x2.dtype}"
         )
-    if x1.dtype.itemsize == 2:
-        raise UnsupportedError(f"cdist: not implemented for {x1.dtype}; convert the inputs with .float()")
+    return _between_rows("cdist", ops.sub(ops.unsqueeze(x1, -2), ops.unsqueeze(x2, -3)), p)
+
+
+def _between_rows(name: str, differences: Any, p: float) -> Any:
+    if differences.dtype.itemsize == 2:
+        raise UnsupportedError(f"{name}: not implemented for {differences.dtype}; convert it with .float()")
     if p < 0:
-        raise ShapeError(f"cdist only supports non-negative p values, got {p}")
-    differences = ops.sub(ops.unsqueeze(x1, -2), ops.unsqueeze(x2, -3))
-    if not x1.shape[-1]:
+        raise ShapeError(f"{name} only supports non-negative p values, got {p}")
+    if not differences.shape[-1]:
         return ops.sum(differences, -1)
-    return linalg_vector_norm(differences, p, -1)
+    return _largest_size(differences) if p == math.inf else linalg_vector_norm(differences, p, -1)
+
+
+@op(node="Cdist")
+def _largest_size(input: Array) -> Array:
+    """The largest absolute value along the last dim; each of equal ones gets the whole gradient, as in PyTorch."""
+    return largest(np.abs(input), axis=-1)
+
+
+_largest_size.gradient(input=lambda g, input, out: _at_largest(g, input, out))
+
+
+def _at_largest(g: Any, input: Any, out: Any) -> Any:
+    reached = ops.eq(ops.abs(input), ops.unsqueeze(out, -1))
+    return ops.zero_unless(ops.mul(ops.unsqueeze(g, -1), ops.sign(input)), reached)
+
+
+def pdist(input: Any, p: float = 2) -> Any:
+    """The p-norm distances between the rows of ``input``: those of the first to all later ones, then of the second.
+
+    Shape: (N, M) -> (N * (N - 1) / 2,).
+    """
+    if input.ndim != 2:
+        raise ShapeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.is_floating_point():
+        raise DtypeError(f"pdist only supports floating-point dtypes, got {input.dtype}")
+    first, second = np.triu_indices(input.shape[0], 1)
+    return _between_rows("pdist", ops.sub(ops.index(input, (first,)), ops.index(input, (second,))), p)
 
 
 _COMPUTE_MODES = (

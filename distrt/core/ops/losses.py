@@ -41,7 +41,13 @@ softmax.gradient(input=lambda g, out, dim: _softmax_slope(g, out, dim))
 
 
 def _softmax_slope(g: Any, out: Any, dim: int) -> Any:
+    g, out = _widened(g), _widened(out)
     return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
+
+
+def _widened(value: Any) -> Any:
+    """Half precision as float32: a derivative is rounded once, too."""
+    return ops.to_dtype(value, F32) if getattr(value, "_array", value).dtype.itemsize == 2 else value
 
 
 @op(autocast="full")
@@ -74,6 +80,7 @@ log_softmax.gradient(input=lambda g, out, dim: _log_softmax_slope(g, out, dim))
 
 
 def _log_softmax_slope(g: Any, out: Any, dim: int) -> Any:
+    g, out = _widened(g), _widened(out)
     return ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DtypeError
+from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.dims import Dims, all_dims, count_over, kept_shape, one_dim
+from distrt.core.ops.dims import Dims, all_dims, count_over, kept_shape, one_dim, varargs
 from distrt.core.ops.doubling import products_after, products_before
 from distrt.core.ops.half import wide
 from distrt.core.out import takes_out
@@ -27,6 +28,7 @@ __all__ = [
     "prod",
     "sum",
     "sum_to_shape",
+    "sum_to_size",
 ]
 
 F32, F64 = dt.float32.numpy, dt.float64.numpy
@@ -75,6 +77,19 @@ def sum_to_shape(input: Array, shape: tuple[int, ...]) -> Array:
 
 
 sum_to_shape.gradient(input=lambda g, input_meta: ops.expand(g, input_meta.shape))
+
+
+def sum_to_size(input: Any, *size: Any) -> Any:
+    """The sum over the dims that broadcasting to the shape of ``input`` would repeat in a tensor of ``size``.
+
+    Raises:
+        ShapeError: where such a tensor does not broadcast to that shape.
+    """
+    wanted, shape = varargs(size), tuple(input.shape)
+    fits = zip(reversed(wanted), reversed(shape), strict=False)
+    if len(wanted) > len(shape) or builtins.any(want not in (1, have) for want, have in fits):
+        raise ShapeError(f"size {list(wanted)} is not expandable to size {list(shape)}.")
+    return sum_to_shape(input, wanted)
 
 
 @op()

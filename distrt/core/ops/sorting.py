@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, Scalar
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.along_dim import along_dim_scatter
@@ -55,8 +55,20 @@ def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool
         raise ShapeError(f"selected index k out of range: {k} of {list(input.shape)} along dim {dim}")
     if not input.ndim:
         return input.copy(), np.zeros((), np.int64)
-    order = sorted_order(input, axis, largest)[(slice(None),) * axis + (slice(k),)]
+    order = _first_ranks(input, k, axis, largest)
     return np.take_along_axis(input, order, axis), order
+
+
+def _first_ranks(input: Array, k: int, axis: int, largest: bool) -> Array:
+    """Where the first ``k`` of the sorted elements come from. Of a long dim only those are sorted."""
+    size, every = input.shape[axis], (slice(None),) * axis
+    if not k or 8 * k >= size or size < 512:
+        return sorted_order(input, axis, largest)[(*every, slice(k))]
+    split = (size - k) if largest else k
+    parted = np.argpartition(wide(input), split, axis=axis)
+    chosen = np.sort(parted[(*every, slice(split, None) if largest else slice(split))], axis=axis)
+    order = sorted_order(np.take_along_axis(input, chosen, axis), axis, largest)
+    return np.take_along_axis(chosen, order, axis)
 
 
 def _as_count(name: str, k: Any) -> int:
@@ -95,7 +107,7 @@ def msort(input: Any) -> Any:
 @takes_out
 def searchsorted(
     sorted_sequence: Any,
-    input: Any,
+    input: Any | Scalar,
     *,
     out_int32: bool = False,
     right: bool = False,
@@ -182,7 +194,7 @@ def _searched(sequence: IndexArray, values: IndexArray, sorter: Any, right: bool
 
 
 @takes_out
-def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
+def bucketize(input: Any | Scalar, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
     """The number of the bucket between sorted ``boundaries`` that each value lies in."""
     if boundaries.ndim != 1:
         raise ShapeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
