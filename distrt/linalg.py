@@ -14,11 +14,11 @@ from distrt.core.ops.determinants import linalg_slogdet as slogdet
 from distrt.core.ops.determinants import linalg_vander as vander
 from distrt.core.ops.factorisations import linalg_cholesky as cholesky
 from distrt.core.ops.factorisations import linalg_cholesky_ex as cholesky_ex
-from distrt.core.ops.factorisations import linalg_householder_product as householder_product
 from distrt.core.ops.factorisations import linalg_lu as lu
 from distrt.core.ops.factorisations import linalg_lu_factor as lu_factor
 from distrt.core.ops.factorisations import linalg_lu_factor_ex as lu_factor_ex
 from distrt.core.ops.factorisations import linalg_qr as qr
+from distrt.core.ops.householder import linalg_householder_product as householder_product
 from distrt.core.ops.matrix import matmul
 from distrt.core.ops.norms import linalg_matrix_norm as matrix_norm
 from distrt.core.ops.norms import linalg_norm as norm

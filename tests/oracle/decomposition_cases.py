@@ -152,3 +152,39 @@ row(
     [In((3, 3)), In((2, 3, 3))],
     dtypes=NUMBERS,
 )
+
+row(
+    "geqrf",
+    lambda t, a: (*t.geqrf(a.detach()), *a.detach().geqrf()),
+    [In((4, 3)), In((3, 4)), In((2, 3, 3))],
+    dtypes=NUMBERS,
+    smooth=False,
+)
+row(
+    "ormqr",
+    lambda t, a, b, c: tuple(
+        each
+        for adjoined in (False, True)
+        for each in (t.ormqr(a, b, c, True, adjoined), a.ormqr(b, c.transpose(-1, -2), False, adjoined))
+    ),
+    [(In((4, 3)), In((3,)), In((4, 2))), (In((2, 3, 3)), In((2, 3)), In((2, 3, 2)))],
+    dtypes=NUMBERS,
+)
+
+
+def _low_rank_seen(t: Any, a: Any) -> Any:
+    """With as many values as the matrix has, the random projection leaves nothing out."""
+    found = []
+    for u, s, v in (t.svd_lowrank(a, 3), t.pca_lowrank(a, 3, niter=1), t.svd_lowrank(a, 3, M=a * 0.5)):
+        found += [s, (u * s.unsqueeze(-2)) @ adjoint(v)]
+    return found
+
+
+row(
+    "svd_lowrank",
+    _low_rank_seen,
+    [In((5, 3)), In((3, 5)), In((2, 4, 3))],
+    order=1,
+    smooth=False,
+    covers="pca_lowrank",
+)

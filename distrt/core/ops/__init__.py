@@ -22,9 +22,11 @@ from distrt.core.ops import (
     fourier,
     grids,
     histograms,
+    householder,
     indexing,
     joining,
     losses,
+    low_rank,
     masking,
     matrices,
     matrix,
@@ -71,9 +73,11 @@ from distrt.core.ops.factorisations import *
 from distrt.core.ops.fourier import *
 from distrt.core.ops.grids import *
 from distrt.core.ops.histograms import *
+from distrt.core.ops.householder import *
 from distrt.core.ops.indexing import *
 from distrt.core.ops.joining import *
 from distrt.core.ops.losses import *
+from distrt.core.ops.low_rank import *
 from distrt.core.ops.masking import *
 from distrt.core.ops.matrices import *
 from distrt.core.ops.matrix import *
@@ -121,9 +125,11 @@ _FAMILIES = (
     fourier,
     grids,
     histograms,
+    householder,
     indexing,
     joining,
     losses,
+    low_rank,
     masking,
     matrices,
     matrix,

@@ -1,4 +1,4 @@
-"""Cholesky, QR and LU factorisations, and the product of Householder reflections.
+"""Cholesky, QR and LU factorisations.
 
 Source of the gradients: torch/csrc/autograd/FunctionsManual.cpp; Murray, Differentiation of the Cholesky
 decomposition (2016).
@@ -14,7 +14,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import AutogradError, ShapeError, UnsupportedError
+from distrt.core.errors import AutogradError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.factor_kernels import first_zero_pivot, lu_factors, partial_cholesky, permutation
 from distrt.core.ops.matrices import (
@@ -32,14 +32,12 @@ __all__ = [
     "cholesky",
     "linalg_cholesky",
     "linalg_cholesky_ex",
-    "linalg_householder_product",
     "linalg_lu",
     "linalg_lu_factor",
     "linalg_lu_factor_ex",
     "linalg_qr",
     "lu",
     "lu_unpack",
-    "orgqr",
     "qr",
 ]
 
@@ -321,41 +319,3 @@ def lu(A: Any, pivot: bool = True, get_infos: bool = False, out: Any = None) -> 
         raise UnsupportedError("lu: out= is not supported; use linalg.lu_factor(..., out=)")
     found = tuple(linalg_lu_factor_ex(A, pivot=pivot))
     return return_type("_lu_with_info", ("LU", "pivots", "info"))(found) if get_infos else found[:2]
-
-
-# Householder reflections
-
-
-@takes_out
-def linalg_householder_product(input: Any, tau: Any) -> Any:
-    """The first n columns of ``H_1 … H_k`` with ``H_i = I - tau_i v_i v_i^H``, v_i from the columns below the diagonal.
-
-    Shape: (…, m, n), (…, k) -> (…, m, n).
-    """
-    require_matrix("torch.linalg.householder_product", input, "input")
-    rows, columns = input.shape[-2:]
-    if rows < columns:
-        raise ShapeError(
-            "torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]"
-        )
-    if tau.ndim < 1 or tau.shape[-1] > columns:
-        raise ShapeError(
-            "torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]"
-        )
-    if tuple(tau.shape[:-1]) != tuple(input.shape[:-2]):
-        raise ShapeError(
-            "torch.linalg.householder_product: Expected batch dimensions of tau to be equal to "
-            f"input.shape[:-2], but got {list(tau.shape[:-1])}"
-        )
-    kind = input._array.dtype
-    reflections = ops.add(ops.tril(input, -1), np.eye(rows, columns, dtype=kind))
-    product: Any = wrap(np.broadcast_to(np.eye(rows, columns, dtype=kind), tuple(input.shape)).copy())
-    for number in reversed(range(tau.shape[-1])):
-        column = ops.index(reflections, (..., slice(number, number + 1)))
-        weight = ops.unsqueeze(ops.index(tau, (..., slice(number, number + 1))), -1)
-        shadow = product_of(ops.mul(column, weight), product_of(adjoint(column), product))
-        product = ops.sub(product, shadow)
-    return product
-
-
-orgqr = linalg_householder_product
