@@ -25,8 +25,8 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator autograd backends compiler cpu cuda distributed fft jit linalg nn optim testing utils "
-    "version".split()
+    "__config__ accelerator autograd backends compiler cpu cuda distributed fft jit linalg nn optim random special testing "
+    "utils version".split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.
@@ -74,15 +74,17 @@ _list(
 )
 _list("limits", "finfo iinfo")
 _list("autograd.anomaly", "is_anomaly_check_nan_enabled is_anomaly_enabled")
-_list("random", "Generator manual_seed initial_seed")
+_list("random", "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state")
 _list("windows", "bartlett_window blackman_window hamming_window hann_window kaiser_window")
 _list(
     "modes", "enable_grad inference_mode is_grad_enabled is_inference_mode_enabled no_grad set_grad_enabled"
 )
 _list(
     "creation",
-    "arange as_tensor empty empty_like eye from_numpy full full_like linspace normal ones ones_like rand rand_like "
-    "randint randn randn_like randperm tensor zeros zeros_like",
+    "arange as_tensor asarray empty empty_like empty_strided eye from_numpy frombuffer "
+    "full full_like linspace logspace normal ones ones_like rand rand_like "
+    "randint randint_like randn randn_like randperm range scalar_tensor tensor tril_indices triu_indices vander zeros "
+    "zeros_like",
 )
 _list("ops", " ".join(FUNCTIONS.values()))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import conversion, in_place, moving, ops, unsupported
+from distrt.core import conversion, creation, in_place, moving, ops, unsupported
 from distrt.core.names import METHODS, listed
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.transposed import PROPERTIES
@@ -73,6 +73,10 @@ def _binary(function: Callable[..., Any], reflected: bool = False) -> Callable[[
     return operator
 
 
+def _polygamma(self: Tensor, n: int) -> Tensor:
+    return ops.polygamma(n, self)  # type: ignore[no-any-return]
+
+
 def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     return ops.where(condition, self, other)  # type: ignore[no-any-return]
 
@@ -90,6 +94,8 @@ WRITTEN_OUT: dict[str, Any] = {
     "__abs__": ops.abs,
     "__pos__": ops.positive,
     "__invert__": ops.invert,
+    "polygamma": _polygamma,
+    "polygamma_": in_place.in_place(_polygamma, "polygamma_"),
     "where": _where,
 }
 
@@ -102,7 +108,7 @@ def bind() -> None:
         setattr(Tensor, name, _binary(function))
     for name, function in REFLECTED.items():
         setattr(Tensor, name, _binary(function, reflected=True))
-    for name, function in {**unsupported.methods(), **conversion.METHODS, **moving.METHODS, **WRITTEN_OUT}.items():
+    for name, function in {**unsupported.methods(), **conversion.METHODS, **moving.METHODS, **creation.METHODS, **WRITTEN_OUT}.items():
         setattr(Tensor, name, worded(function, is_method=True))
     in_place.bind()
     for name, view in PROPERTIES.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 #: Functions of ``distrt`` that live in ``distrt.core.ops``.
 FUNCTIONS: dict[str, str] = {
+    "special": "digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma polygamma xlogy",
     "arithmetic": "add addcdiv addcmul clone lerp mul multiply neg negative positive rsub sub subtract "
     "true_divide",
     "bitwise": "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd "
@@ -62,10 +63,12 @@ FUNCTIONS: dict[str, str] = {
     "short_time": "istft stft",
     "spectral": "svd",
     "pseudo_inverse": "pinverse",
+    "sampling": "bernoulli binomial multinomial poisson",
 }
 
 #: Methods of ``Tensor`` that are the function of the same name.
 METHODS: dict[str, str] = {
+    "special": "digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma xlogy",
     "arithmetic": "add addcdiv addcmul clone contiguous lerp mul multiply neg negative positive sub "
     "subtract true_divide",
     "bitwise": "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd "
@@ -112,10 +115,12 @@ METHODS: dict[str, str] = {
     "short_time": "istft stft",
     "spectral": "svd",
     "pseudo_inverse": "pinverse",
+    "sampling": "bernoulli multinomial",
 }
 
 #: Methods whose in-place form has the same name and a ``_``.
 IN_PLACE: dict[str, str] = {
+    "special": "digamma erf erfc erfinv i0 igamma igammac lgamma mvlgamma xlogy",
     "arithmetic": "add addcdiv addcmul lerp mul multiply neg negative sub subtract true_divide",
     "bitwise": "bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor gcd "
     "lcm",

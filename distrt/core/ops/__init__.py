@@ -40,6 +40,7 @@ from distrt.core.ops import (
     reduction,
     repeating,
     rounding,
+    sampling,
     scan,
     sets,
     shape,
@@ -47,6 +48,7 @@ from distrt.core.ops import (
     slicewise,
     solving,
     sorting,
+    special,
     spectral,
     splitting,
     statistics,
@@ -91,6 +93,7 @@ from distrt.core.ops.pseudo_inverse import *
 from distrt.core.ops.reduction import *
 from distrt.core.ops.repeating import *
 from distrt.core.ops.rounding import *
+from distrt.core.ops.sampling import *
 from distrt.core.ops.scan import *
 from distrt.core.ops.sets import *
 from distrt.core.ops.shape import *
@@ -98,6 +101,7 @@ from distrt.core.ops.short_time import *
 from distrt.core.ops.slicewise import *
 from distrt.core.ops.solving import *
 from distrt.core.ops.sorting import *
+from distrt.core.ops.special import *
 from distrt.core.ops.spectral import *
 from distrt.core.ops.splitting import *
 from distrt.core.ops.statistics import *
@@ -143,6 +147,7 @@ _FAMILIES = (
     reduction,
     repeating,
     rounding,
+    sampling,
     scan,
     sets,
     shape,
@@ -150,6 +155,7 @@ _FAMILIES = (
     slicewise,
     solving,
     sorting,
+    special,
     spectral,
     splitting,
     statistics,

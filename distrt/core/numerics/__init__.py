@@ -1,0 +1,1 @@
+"""Special functions on NumPy arrays, to about 1e-14 in float64; what tensors make of them is in ``ops/special.py``."""
