@@ -18,7 +18,6 @@ from distrt.core.versions import live_views, note_change, require_changeable
 
 if TYPE_CHECKING:
     from distrt.core.arrays import Array
-    from distrt.core.ops.strided import Geometry
     from distrt.core.tensor import Tensor
 
 
@@ -70,9 +69,10 @@ _MADE_WITHOUT_GRAD = (
 
 def _siblings(view: Tensor, event: str) -> str:
     operation, number = view._one_of_several or ("", 0)
+    name = operation.removesuffix("Backward0")
     return (
-        f"Output {number} of {operation.removesuffix('Backward0')} is a view and {event} modified inplace. This view is the output of a function "
-        "that returns multiple views. Such functions do not allow the output views to be modified inplace. You should "
+        f"Output {number} of {name} is a view and {event} modified inplace. This view is the output of a function that "
+        "returns multiple views. Such functions do not allow the output views to be modified inplace. You should "
         "replace the inplace operation by an out-of-place one."
     )
 
@@ -113,7 +113,9 @@ def require_writeable(tensor: Tensor, may_repeat: bool = False) -> None:
 
     memory = memory_of(array)
     if not memory.flags.writeable:
-        raise ShapeError("this tensor's memory is read-only (that of a NumPy array or file): clone() it first")
+        raise ShapeError(
+            "this tensor's memory is read-only (that of a NumPy array or file): clone() it first"
+        )
     # NumPy marks what was ever broadcast as read-only, and its parts too.
     offset = address_of(array) - address_of(memory)
     tensor._array = np.ndarray(array.shape, array.dtype, memory, offset, array.strides)
@@ -163,7 +165,10 @@ def _require_followed(tensor: Tensor) -> None:
     if tensor._base is None:
         return
     if tensor._one_of_several is not None:
-        raise AutogradError(_siblings(tensor, "is being"))
+        said = _siblings(tensor, "is being")
+        if tensor._edge is None:  # PyTorch's words for the pieces of a constant
+            said = _MADE_WITHOUT_GRAD.partition(" Given")[0] + said[said.index(" This view") :]
+        raise AutogradError(said)
     if tensor._edge is None and all(view is not tensor for view in live_views(tensor._counter)):
         raise AutogradError(_MADE_WITHOUT_GRAD)
 
@@ -191,26 +196,73 @@ def _is_in(value: Any, array: Array) -> bool:
 
 def move(tensor: Tensor, edge: Edge | None) -> None:
     """Gives a changed tensor its new place in the graph, and with it its base and their views."""
-    from distrt.core.ops.strided import geometry_of, strided_pick, strided_put
-
     base = tensor._base
     if base is None:
         base = tensor
         _place(tensor, edge)
     else:
-        geometry = _geometry(geometry_of, tensor, base)
-        shapes = ((base._array.shape, base._array.dtype), (tensor._array.shape, tensor._array.dtype))
-        _place(base, _node(strided_put, (base._edge, edge), shapes, geometry))
-    meta = ((base._array.shape, base._array.dtype),)
+        _place(base, _with_part(base, tensor, edge))
     views = {id(view): view for view in live_views(tensor._counter) if view._base is base}
     if tensor is not base:
         views[id(tensor)] = tensor
     for view in views.values():
-        made = _node(strided_pick, (base._edge,), meta, _geometry(geometry_of, view, base))
+        made = _part(base, view)
         if view._one_of_several is not None:
-            made[0].__class__ = _RefusedNode
+            made[0].__class__ = _RefusedNode  # type: ignore[assignment]
             made[0].saved = _siblings(view, "its base or another view of its base has been")
         _place(view, made)
+
+
+def _with_part(base: Tensor, view: Tensor, edge: Edge | None) -> Edge:
+    """The base with the values of ``edge`` where the view lies."""
+    from distrt.core import ops
+
+    if view._array.dtype == base._array.dtype:
+        geometry = ops.strided.geometry_of(view._array, base._array)
+        return _node(ops.strided_put, (base._edge, edge), (_meta(base._array), _meta(view._array)), geometry)
+    pairs = _pairs(base, view)
+    as_real = None if base._edge is None else _node(ops.view_as_real, (base._edge,), (_meta(base._array),))
+    geometry = ops.strided.geometry_of(view._array, pairs)
+    put = _node(ops.strided_put, (as_real, edge), (_meta(pairs), _meta(view._array)), geometry)
+    return _node(ops.view_as_complex, (put,), (_meta(pairs),))
+
+
+def _part(base: Tensor, view: Tensor) -> Edge:
+    """The part of the base where the view lies."""
+    from distrt.core import ops
+
+    if view._array.dtype == base._array.dtype:
+        geometry = ops.strided.geometry_of(view._array, base._array)
+        return _node(ops.strided_pick, (base._edge,), (_meta(base._array),), geometry)
+    pairs = _pairs(base, view)
+    as_real = _node(ops.view_as_real, (base._edge,), (_meta(base._array),))
+    geometry = ops.strided.geometry_of(view._array, pairs)
+    return _node(ops.strided_pick, (as_real,), (_meta(pairs),), geometry)
+
+
+def _meta(array: Array) -> tuple[tuple[int, ...], Any]:
+    return array.shape, array.dtype
+
+
+def _pairs(base: Tensor, view: Tensor) -> Array:
+    """A complex base as pairs of real numbers, in which its real views lie.
+
+    Raises:
+        AutogradError: for any other two dtypes.
+    """
+    from distrt.core import ops
+
+    array = base._array
+    if (
+        array.dtype.kind == "c"
+        and view._array.dtype.kind == "f"
+        and 2 * view._array.itemsize == array.itemsize
+    ):
+        return ops.view_as_real(array)
+    raise AutogradError(
+        f"an in-place change of a {base.dtype} tensor cannot be recorded while a view of it as {view.dtype} exists: "
+        "use the out-of-place operation"
+    )
 
 
 def _place(tensor: Tensor, edge: Edge | None) -> None:
@@ -232,16 +284,7 @@ class _RefusedNode(Node):
         raise AutogradError(self.saved)
 
 
-def _geometry(geometry_of: Any, view: Tensor, base: Tensor) -> Geometry:
-    if view._array.dtype != base._array.dtype:
-        raise AutogradError(
-            f"an in-place change of a {base.dtype} tensor cannot be recorded while a view of it as {view.dtype} "
-            "exists: use the out-of-place operation"
-        )
-    return geometry_of(view._array, base._array)  # type: ignore[no-any-return]
-
-
-def _node(function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...], geometry: Geometry) -> Edge:
+def _node(function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...], *saved: Any) -> Edge:
     """The node that the operation would record, without running it: the values stand in the memory already."""
     node: Node = object.__new__(Node)
     node.definition = definition = function.definition
@@ -249,7 +292,7 @@ def _node(function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...],
         definition.compile()
     node.edges = edges
     node.metas = metas
-    node.saved = (geometry,)
+    node.saved = saved
     node.counters = ()
     node.stamp = 0
     node.hooks = None
