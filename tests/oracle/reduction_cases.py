@@ -309,6 +309,17 @@ row(
     dtypes=COMPLEX,
     covers="var std",
 )
+row(
+    "dims and corrections as tensors",
+    lambda t, a: (
+        a.sum(t.tensor(1)),
+        a.mean([t.tensor(0)]),
+        a.std(0, correction=t.tensor(0)),
+        a.cumsum(t.tensor(1)),
+    ),
+    [In((3, 4))],
+    covers="sum mean std",
+)
 row("var of halves", lambda t, a: (a.var(0), a.std()), [In((6, 4))], dtypes=HALVES, order=1, covers="var std")
 row(
     "var, said in every way",

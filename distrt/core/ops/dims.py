@@ -48,7 +48,7 @@ def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     if isinstance(dim, int):
         axis = one_dim(dim, ndim)
         return (axis,) if ndim else ()
-    several: Any = dim if hasattr(dim, "__iter__") else (dim,)
+    several: Any = dim if isinstance(dim, list | tuple) else (dim,)
     found = tuple([one_dim(each, ndim) for each in several])
     if len(set(found)) != len(found):
         raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(found)}")

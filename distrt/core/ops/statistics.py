@@ -16,6 +16,7 @@ from distrt.core.ops.dims import Dims, all_dims, count_over
 from distrt.core.ops.half import wide
 from distrt.core.ops.reduction import add_up, mean, spread
 from distrt.core.out import takes_out
+from distrt.core.tensor import Tensor
 
 __all__ = ["corrcoef", "cov", "std", "std_mean", "var", "var_mean"]
 
@@ -128,8 +129,10 @@ def std_mean(
     return _std(input, dim, correction, keepdim), mean(input, dim, keepdim)
 
 
-def _read(name: str, dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Dims, float]:
+def _read(name: str, dim: Any, unbiased: bool | None, correction: Any) -> tuple[Dims, float]:
     """The dims and the correction: ``unbiased`` is its older form, and may come in the place of ``dim``."""
+    if isinstance(correction, Tensor):
+        correction = correction.item()
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is None:
