@@ -7,6 +7,7 @@ from typing import Any
 from distrt.core import methods as _methods  # noqa: F401
 from distrt.core import ops
 from distrt.core.errors import LinAlgError
+from distrt.core.ops.chains import linalg_multi_dot as multi_dot
 from distrt.core.ops.determinants import linalg_det as det
 from distrt.core.ops.determinants import linalg_matrix_exp as matrix_exp
 from distrt.core.ops.determinants import linalg_matrix_power as matrix_power
@@ -24,7 +25,6 @@ from distrt.core.ops.norms import linalg_matrix_norm as matrix_norm
 from distrt.core.ops.norms import linalg_norm as norm
 from distrt.core.ops.norms import linalg_vector_norm as vector_norm
 from distrt.core.ops.products import linalg_cross as cross
-from distrt.core.ops.products import linalg_multi_dot as multi_dot
 from distrt.core.ops.products import linalg_vecdot as vecdot
 from distrt.core.ops.pseudo_inverse import linalg_cond as cond
 from distrt.core.ops.pseudo_inverse import linalg_lstsq as lstsq

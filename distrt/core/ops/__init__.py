@@ -8,6 +8,7 @@ from distrt.core.ops import (
     arithmetic,
     bitwise,
     bounds,
+    chains,
     comparison,
     complex_numbers,
     contractions,
@@ -61,6 +62,7 @@ from distrt.core.ops.along_dim import *
 from distrt.core.ops.arithmetic import *
 from distrt.core.ops.bitwise import *
 from distrt.core.ops.bounds import *
+from distrt.core.ops.chains import *
 from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
 from distrt.core.ops.contractions import *
@@ -115,6 +117,7 @@ _FAMILIES = (
     arithmetic,
     bitwise,
     bounds,
+    chains,
     comparison,
     complex_numbers,
     contractions,

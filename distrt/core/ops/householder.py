@@ -80,8 +80,8 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
             f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2], but they are "
             f"{other.shape[-2 if left else -1]} and {rows}"
         )
-    if tau.shape[-1] > rows:
-        raise ShapeError("torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-2]")
+    if tau.ndim < 1 or tau.shape[-1] != min(rows, input.shape[-1]):
+        raise ShapeError("torch.ormqr: tau.shape[-1] must be equal to min(other.shape[-2], input.shape[-1])")
     vectors = ops.add(ops.tril(input, -1), np.eye(rows, input.shape[-1], dtype=input._array.dtype))
     if not left:  # other @ Q = (Q^H @ other^H)^H
         return adjoint(_reflected(vectors, tau, adjoint(other), not transpose))
