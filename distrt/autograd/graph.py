@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -126,7 +127,9 @@ class _Together:
 
     def __init__(self, tensors: Sequence[Tensor], fn: Callable[..., None]) -> None:
         self._fn = fn
-        self._edges = [each._edge for each in tensors]
+        edges = [each._edge for each in tensors]
+        # Weak: the hooks on these nodes lead here.
+        self._places = [None if edge is None else (weakref.ref(edge[0]), edge[1]) for edge in edges]
         self._found: dict[Any, list[Any]] = {}  # by pass
         self._waits_for: dict[Any, int] = {}
 
@@ -134,10 +137,8 @@ class _Together:
         def arrived(gradient: Any) -> None:
             current = engine.running_pass()
             if current not in self._found:
-                self._found[current] = [None] * len(self._edges)
-                self._waits_for[current] = sum(
-                    edge is not None and current.reaches(edge) for edge in self._edges
-                )
+                self._found[current] = [None] * len(self._places)
+                self._waits_for[current] = sum(self._will_come(current, place) for place in self._places)
                 engine.queue_callback(lambda: self._forget(current))
             self._found[current][number] = gradient
             self._waits_for[current] -= 1
@@ -145,6 +146,10 @@ class _Together:
                 self._fn(self._found[current])
 
         return arrived
+
+    def _will_come(self, current: Any, place: Any) -> bool:
+        node = None if place is None else place[0]()
+        return node is not None and current.reaches((node, place[1]))
 
     def _forget(self, current: Any) -> None:
         del self._found[current], self._waits_for[current]

@@ -36,7 +36,9 @@ class Tensor(Attributes, PythonValues, Copying, Interchange):
     _edge: Edge | None = None  # what made it: a leaf that requires grad has its accumulator here
     _leaf_edge: Edge | None = None  # its accumulator, kept while the leaf is frozen
     _base: Tensor | None = None  # the tensor that this one is a view of
-    _one_of_several: tuple[str, int] | None = None  # a view that an operation returned with others, such as split
+    _one_of_several: tuple[str, int] | None = (
+        None  # where it is one of the views that split and its kin return
+    )
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
     _array: Array
@@ -84,7 +86,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange):
             )
         if requires_grad and self.dtype.category < 2:
             raise DtypeError(
-                f"only Tensors of floating point and complex dtype can require gradients; this one is {self.dtype}"
+                f"only Tensors of floating point dtype can require gradients; this one is {self.dtype}"
             )
         if requires_grad and self.is_inference() and not modes.inference:
             raise AutogradError(

@@ -40,6 +40,52 @@ def test_10_000_consumers_of_one_tensor_add_up() -> None:
     assert x.grad.tolist() == [49_995_000.0] * 2
 
 
+class _Passing(torch.autograd.Function):
+    """Multiplies by one, and keeps its output."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        out = x * 1.0
+        ctx.save_for_backward(out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * ctx.saved_tensors[0]
+
+
+def test_a_long_chain_of_functions_runs_and_is_freed_without_recursion() -> None:
+    x = torch.ones(1, requires_grad=True)
+    y = x
+    for _ in range(20_000):
+        y = _Passing.apply(y)
+    y.backward()
+    assert x.grad.item() == 1.0
+
+
+def test_a_long_chain_of_checkpoints_runs_without_recursion() -> None:
+    x = torch.ones(1, requires_grad=True)
+    y = x
+    for _ in range(3_000):
+        y = torch.utils.checkpoint.checkpoint(lambda v: v.exp().log(), y, use_reentrant=False)
+    y.backward()
+    assert x.grad.item() == pytest.approx(1.0)
+
+
+@pytest.mark.usefixtures("_without_gc")
+def test_hooks_do_not_keep_a_graph_alive() -> None:
+    x = torch.ones(3, requires_grad=True)
+    y = x.exp()
+    y.retain_grad()
+    y.register_hook(lambda g: g * 2)
+    y.grad_fn.register_hook(lambda inputs, outputs: None)
+    torch.autograd.graph.register_multi_grad_hook((x, y), lambda gradients: None)
+    node, array = weakref.ref(y.grad_fn), _alive(y)
+    y.sum().backward(retain_graph=True)
+    del y
+    assert (node(), array()) == (None, None)
+
+
 def _alive(tensor: Any) -> Any:
     return weakref.ref(tensor._array)
 

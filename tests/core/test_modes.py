@@ -134,3 +134,39 @@ def test_leaves_made_without_recording_still_require_grad() -> None:
     assert x.requires_grad
     assert y.is_leaf
     assert not y.requires_grad
+
+
+def test_methods_and_classes_can_be_decorated() -> None:
+    class Model:
+        @torch.no_grad()
+        def probe(self, sign: int = 1) -> tuple[bool, int]:
+            return _records(), sign
+
+    assert Model().probe(-1) == (False, -1)
+    with pytest.warns(FutureWarning, match="Decorating classes is deprecated"):
+
+        @torch.no_grad()
+        class Whole:
+            def __init__(self) -> None:
+                self.recorded = _records()
+
+    assert not Whole().recorded
+    assert _records()
+
+
+def test_a_watcher_sees_each_node_in_every_recording_mode() -> None:
+    from distrt.core.modes import modes
+
+    seen: list[str] = []
+    modes.watch_with("test", lambda node: seen.append(node.name()))
+    try:
+        x = torch.ones(1, requires_grad=True) * 2
+        with torch.no_grad():
+            x * 2
+            with torch.enable_grad():
+                x.exp()
+    finally:
+        modes.watch_with("test", None)
+    x * 2
+    assert seen == ["MulBackward0", "ExpBackward0"]
+    assert modes.grad is True
