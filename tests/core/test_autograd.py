@@ -152,7 +152,7 @@ def test_a_gradient_of_another_shape_is_refused() -> None:
 
 
 def test_integers_cannot_require_grad() -> None:
-    with pytest.raises(RuntimeError, match="only Tensors of floating point"):
+    with pytest.raises(RuntimeError, match="Only Tensors of floating point"):
         torch.tensor([1, 2], requires_grad=True)
 
 

@@ -57,7 +57,7 @@ def run_backward(
             callback()
         return found
     finally:
-        _running.passes.pop()
+        _running.passes.pop().callbacks.clear()  # a callback may refer to its pass
         modes.record(outer)
 
 
