@@ -25,8 +25,8 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator autograd backends compiler cpu cuda distributed fft jit linalg nn optim random special testing "
-    "utils version".split()
+    "__config__ accelerator autograd backends compiler cpu cuda distributed fft jit linalg nn optim random special "
+    "testing utils version".split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.
@@ -89,8 +89,8 @@ _list(
 _list("ops", " ".join(FUNCTIONS.values()))
 
 _DTYPES = frozenset(
-    "bfloat16 bool cdouble cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 int8 "
-    "long short uint16 uint32 uint64 uint8".split()
+    "bfloat16 bool cdouble cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 "
+    "int8 long short uint16 uint32 uint64 uint8".split()
 )
 
 __all__ = sorted([*_NAMES, *_DTYPES, *_MODULES, "e", "inf", "nan", "newaxis", "pi"])  # noqa: PLE0605 - one table, not two lists to keep in step
@@ -105,9 +105,11 @@ def __getattr__(name: str) -> Any:
             found = importlib.import_module("distrt.core.dtype").PUBLIC_NAMES[name]
         else:
             module, attribute = _NAMES[name]
-            found = importlib.import_module("distrt.core.wording").worded(
-                getattr(importlib.import_module(module), attribute)
-            )
+            found = getattr(importlib.import_module(module), attribute)
+            if hasattr(found, "definition"):
+                found = found.definition.for_users()
+            else:
+                found = importlib.import_module("distrt.core.wording").worded(found)
         globals()[name] = found
         return found
     raise AttributeError(f"module 'distrt' has no attribute {name!r}; README.md lists what this version has")

@@ -7,6 +7,7 @@
     ├── DeviceError (RuntimeError)           a device that is missing, or two that differ
     │   └── DeviceMissing (AssertionError)   a GPU on a machine without one: either builtin catches it
     ├── DimensionError (IndexError)          a dim or an index out of range
+    ├── DataError (ValueError)               data that cannot become a tensor
     ├── LinAlgError (RuntimeError)           a singular matrix, or an algorithm that did not converge
     ├── AutogradError (RuntimeError)         freed graphs, in-place edits of needed values, non-scalar roots
     ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
@@ -51,6 +52,10 @@ class DeviceMissing(DeviceError, AssertionError):  # noqa: N818 - named for what
 
 class DimensionError(DistrtError, IndexError):
     """A dim or an index out of range."""
+
+
+class DataError(DistrtError, ValueError):
+    """Data that cannot become a tensor: ragged lists, arrays that go backwards, buffers of a wrong size."""
 
 
 class LinAlgError(DistrtError, RuntimeError):

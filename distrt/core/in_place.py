@@ -20,7 +20,7 @@ from distrt.core.modes import modes
 from distrt.core.names import IN_PLACE, listed
 from distrt.core.op import op
 from distrt.core.ops.comparison import zero_unless
-from distrt.core.random import Generator, numpy_generator
+from distrt.core.random_fill import METHODS as RANDOM
 from distrt.core.tensor import Tensor, wrap
 
 #: Augmented assignments, by the in-place form that does the work.
@@ -136,35 +136,10 @@ def zero_(self: Tensor) -> Tensor:
     return fill_(self, 0)
 
 
-# Random values. They replace the old ones, whose gradient is 0 from then on.
-
-
-def _drawn(self: Tensor, values: Any) -> Tensor:
-    return copy_(self, wrap(np.asarray(values).astype(self._array.dtype)))
-
-
-def uniform_(
-    self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
-) -> Tensor:
-    """Overwrites every element with a number drawn uniformly from [from_, to); returns this tensor."""
-    drawn = numpy_generator(generator).random(self._array.shape, np.float64)
-    return _drawn(self, drawn * (to - from_) + from_)
-
-
-def normal_(
-    self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
-) -> Tensor:
-    """Overwrites every element with a number drawn from the normal distribution; returns this tensor."""
-    drawn = numpy_generator(generator).standard_normal(self._array.shape)
-    return _drawn(self, drawn * std + mean)
-
-
 WRITTEN_OUT: dict[str, Any] = {
     "__setitem__": set_item,
     "copy_": copy_,
     "fill_": fill_,
-    "normal_": normal_,
-    "uniform_": uniform_,
     "zero_": zero_,
 }
 
@@ -173,7 +148,7 @@ def bind() -> None:
     """Puts the in-place forms on ``Tensor``."""
     for name in listed(IN_PLACE):
         setattr(Tensor, name + "_", in_place(getattr(ops, name), name + "_"))
-    for name, function in WRITTEN_OUT.items():
+    for name, function in {**WRITTEN_OUT, **RANDOM}.items():
         setattr(Tensor, name, function)
     for name, plain in AUGMENTED.items():
         setattr(Tensor, name, getattr(Tensor, plain))

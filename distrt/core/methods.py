@@ -108,7 +108,13 @@ def bind() -> None:
         setattr(Tensor, name, _binary(function))
     for name, function in REFLECTED.items():
         setattr(Tensor, name, _binary(function, reflected=True))
-    for name, function in {**unsupported.methods(), **conversion.METHODS, **moving.METHODS, **creation.METHODS, **WRITTEN_OUT}.items():
+    for name, function in {
+        **unsupported.methods(),
+        **conversion.METHODS,
+        **moving.METHODS,
+        **creation.METHODS,
+        **WRITTEN_OUT,
+    }.items():
         setattr(Tensor, name, worded(function, is_method=True))
     in_place.bind()
     for name, view in PROPERTIES.items():

@@ -1,30 +1,50 @@
-"""Random numbers: counter-based generators (Philox 4x64, NumPy's), one default per thread.
+"""Random numbers: counter-based generators (Philox 4x64-10), one default per thread.
 
 The stream is distrt's own: the same seed gives the same numbers on every machine, but not PyTorch's numbers.
+docs/random.md defines which stream a rank, a worker and a generator read.
 """
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-_DEFAULT_SEED = 67280421310721  # PyTorch's own, so that `initial_seed()` prints the familiar number
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array
+from distrt.core.device import device as device_type
+from distrt.core.device import require_available
+from distrt.core.errors import DataError, DtypeError, NoKernelError, ShapeError
+from distrt.core.tensor import Tensor, wrap
+
+DEFAULT_SEED = 67280421310721  # PyTorch's own, so that `initial_seed()` prints the familiar number
+_STATE_WORDS = 14  # seed, counter (4), key (2), buffer (4), place in it, half a word that is left over (2)
 
 
 class Generator:
-    """A stream of random numbers, seeded with ``manual_seed``."""
+    """A stream of random numbers, seeded with ``manual_seed``: ``Generator()``, ``Generator("cpu")``."""
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device = device
-        self.manual_seed(_DEFAULT_SEED)
+        self.device: device_type = require_available(device)
+        self._start(DEFAULT_SEED, 0)
+
+    def _start(self, seed: int, stream: int) -> None:
+        self._seed = seed
+        self.numpy = np.random.Generator(np.random.Philox(key=seed + (stream << 64)))
 
     def manual_seed(self, seed: int) -> Generator:
-        """Restarts the stream at ``seed`` (any integer; taken modulo 2**64). Returns self."""
-        self._seed = int(seed) % 2**64
-        self.numpy = np.random.Generator(np.random.Philox(self._seed))
+        """Restarts the stream at ``seed``, any integer of 64 bits. Returns self.
+
+        Raises:
+            DataError: for an integer of more bits.
+        DtypeError: for what is no integer.
+        """
+        self._start(_seed_of(seed), 0)
         return self
 
     def seed(self) -> int:
@@ -36,32 +56,198 @@ class Generator:
         """The seed that this stream was started with."""
         return self._seed
 
+    def stream(self, number: int) -> Generator:
+        """A new generator with the same seed and another, independent stream; this one reads stream 0."""
+        made = Generator(self.device)
+        made._start(self._seed, number)
+        return made
 
-class _Defaults(threading.local):
-    """Ranks of the ``local`` transport are threads, and each has its own stream."""
+    def get_state(self) -> Tensor:
+        """Where the stream stands, as a uint8 tensor for ``set_state``."""
+        inner: Any = self.numpy.bit_generator.state
+        words = [self._seed, *inner["state"]["counter"], *inner["state"]["key"], *inner["buffer"]]
+        words += [inner["buffer_pos"], inner["has_uint32"], inner["uinteger"]]
+        return wrap(np.array(words, np.uint64).view(np.uint8).copy())
 
-    def __init__(self) -> None:
-        self.generator = Generator()
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Goes back to a state. Returns self.
+
+        Raises:
+            TypeError: for what is no uint8 tensor.
+            ShapeError: for one of another size.
+        """
+        if not isinstance(new_state, Tensor):
+            raise TypeError(
+                f"set_state(): argument 'new_state' (position 1) must be Tensor, not {type(new_state).__name__}"
+            )
+        if new_state._array.dtype != np.uint8:
+            raise TypeError(f"RNG state must be a torch.ByteTensor, got {new_state.dtype}")
+        if new_state._array.size != _STATE_WORDS * 8:
+            raise ShapeError(
+                f"RNG state is wrong size: {_STATE_WORDS * 8} bytes were expected, got {new_state._array.size}"
+            )
+        words = np.ascontiguousarray(new_state._array).view(np.uint64)
+        generator = np.random.Philox(key=0)
+        generator.state = {
+            "bit_generator": "Philox",
+            "state": {"counter": words[1:5].copy(), "key": words[5:7].copy()},
+            "buffer": words[7:11].copy(),
+            "buffer_pos": int(words[11]),
+            "has_uint32": int(words[12]),
+            "uinteger": int(words[13]),
+        }
+        self._seed = int(words[0])
+        self.numpy = np.random.Generator(generator)
+        return self
+
+    def clone_state(self) -> Generator:
+        """A new generator that stands where this one stands."""
+        return Generator(self.device).set_state(self.get_state())
+
+    graphsafe_get_state = clone_state
+
+    def graphsafe_set_state(self, state: Generator) -> Generator:
+        """Goes to where another generator stands. Returns self."""
+        return self.set_state(state.get_state())
+
+    def __reduce__(self) -> Any:
+        return _restored, (self.get_state(),)
+
+    def __repr__(self) -> str:
+        return f"<torch.Generator device={self.device} seed={self._seed}>"
 
 
-_defaults = _Defaults()
+def _restored(state: Tensor) -> Generator:
+    return Generator().set_state(state)
 
 
-def default_generator() -> Generator:
-    """The generator that random functions use when none is given."""
-    return _defaults.generator
+def _seed_of(seed: Any) -> int:
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise DtypeError(f"manual_seed expected a long, but got {type(seed).__name__}") from None
+    if not -(2**63) <= number < 2**64:
+        raise DataError(f"Overflow when unpacking long long: a seed has 64 bits, got {number}")
+    return number % 2**64
 
 
-def manual_seed(seed: int) -> Generator:
+class _DefaultGenerator(threading.local, Generator):
+    """One object with a stream for each thread: ranks of the ``local`` transport are threads."""
+
+    def __reduce__(self) -> Any:
+        return Generator.__reduce__(self)
+
+
+default_generator: Generator = _DefaultGenerator()
+
+
+def manual_seed(seed: Any) -> Generator:
     """Seeds the default generator (of every device), and returns it."""
-    return _defaults.generator.manual_seed(seed)
+    return default_generator.manual_seed(int(seed))
+
+
+def seed() -> int:
+    """Seeds the default generator from the operating system, and returns the seed."""
+    return default_generator.seed()
 
 
 def initial_seed() -> int:
     """The seed of the default generator."""
-    return _defaults.generator.initial_seed()
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """Where the default generator stands, as a uint8 tensor."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Puts the default generator back to a state."""
+    default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng(
+    devices: Any = None,
+    enabled: bool = True,
+    _caller: str = "",
+    _devices_kw: str = "",
+    device_type: str = "cuda",
+) -> Iterator[None]:
+    """Inside, the default generator may be seeded and drawn from; afterwards it stands where it stood before."""
+    if not enabled:
+        yield
+        return
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(state)
 
 
 def numpy_generator(generator: Generator | None) -> np.random.Generator:
-    """The NumPy generator inside ``generator``, or inside the default one."""
-    return (generator or _defaults.generator).numpy
+    """The NumPy generator inside ``generator``, or inside the default one.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if generator is None:
+        return default_generator.numpy
+    if not isinstance(generator, Generator):
+        raise TypeError(f"expected a Generator, got {type(generator).__name__}")
+    return generator.numpy
+
+
+# Draws, in the dtype that they are wanted in
+
+#: For the dtypes that NumPy does not draw in: how many bits of a number in [0, 1) they hold, so that none rounds to 1.
+_FRACTION_BITS = {dt.float16.numpy: 11, dt.bfloat16.numpy: 8}
+
+
+def _require_drawable(name: str, kind: np.dtype[Any]) -> None:
+    if dt.category_of(kind) < 2:
+        raise NoKernelError(f'"{name}" not implemented for {dt.known(kind)}')
+
+
+def draw_uniform(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None) -> Array:
+    """Uniform in [0, 1); both parts of a complex number are."""
+    _require_drawable("uniform", kind)
+    source = numpy_generator(generator)
+    if kind in _FRACTION_BITS:
+        steps = 1 << _FRACTION_BITS[kind]
+        return np.asarray(source.integers(0, steps, shape) / steps).astype(kind)
+    if kind.kind == "c":
+        real = np.dtype(f"f{kind.itemsize // 2}")
+        return np.asarray(source.random((*shape, 2), real)).view(kind)[..., 0]
+    return np.asarray(source.random(shape, kind))  # type: ignore[call-overload]
+
+
+def draw_normal(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None) -> Array:
+    """Normal with mean 0 and standard deviation 1; of a complex number, with parts of variance 1/2."""
+    _require_drawable("normal_kernel_cpu", kind)
+    source = numpy_generator(generator)
+    if kind.kind == "c":
+        real = np.dtype(f"f{kind.itemsize // 2}")
+        parts = source.standard_normal((*shape, 2), real)  # type: ignore[call-overload]
+        return np.asarray(parts * np.asarray(np.sqrt(0.5), real)).view(kind)[..., 0]
+    wide = np.dtype(np.float64) if kind == np.float64 else np.dtype(np.float32)
+    return np.asarray(source.standard_normal(shape, wide)).astype(kind, copy=False)  # type: ignore[call-overload]
+
+
+def draw_exponential(shape: tuple[int, ...], generator: Generator | None) -> Array:
+    """Exponential with rate 1, in float64."""
+    return np.asarray(numpy_generator(generator).standard_exponential(shape))
+
+
+def draw_bernoulli(
+    chances: Any, shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None
+) -> Array:
+    """1 with the probability given, else 0.
+
+    Raises:
+        ShapeError: for a probability outside 0 to 1.
+    """
+    plain = np.asarray(chances)
+    if not ((plain >= 0) & (plain <= 1)).all():
+        raise ShapeError(f"bernoulli_ expects p to be in [0, 1], but got p={plain.reshape(-1)[:3].tolist()}")
+    return np.asarray(numpy_generator(generator).random(shape) < plain).astype(kind)

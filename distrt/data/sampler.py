@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from distrt.core.creation import tensor
-from distrt.core.random import Generator, default_generator, numpy_generator
+from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
@@ -175,7 +175,7 @@ def _check_positive(name: str, value: Any) -> None:
 
 def _child_generator() -> Generator:
     """A stream of its own, so that what runs between two batches cannot change the order of an epoch."""
-    seed = int(numpy_generator(default_generator()).integers(2**63))
+    seed = int(numpy_generator(None).integers(2**63))
     return Generator().manual_seed(seed)
 
 

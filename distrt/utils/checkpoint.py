@@ -256,7 +256,7 @@ def _described(tensor: Tensor) -> str:
 
 
 def _rng_state() -> Any:
-    return copy.deepcopy(default_generator().numpy.bit_generator.state)
+    return copy.deepcopy(default_generator.numpy.bit_generator.state)
 
 
 @contextmanager
@@ -265,7 +265,7 @@ def _random_numbers_of(state: Any) -> Iterator[None]:
     if state is None:
         yield
         return
-    bits = default_generator().numpy.bit_generator
+    bits = default_generator.numpy.bit_generator
     outer = copy.deepcopy(bits.state)
     bits.state = state
     try:

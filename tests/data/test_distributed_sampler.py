@@ -95,9 +95,9 @@ def test_global_randomness_neither_changes_the_order_nor_is_changed() -> None:
 
     manual_seed(1)
     first = list(DistributedSampler(range(50), 2, 0))
-    after = default_generator().numpy.integers(2**60)
+    after = default_generator.numpy.integers(2**60)
     manual_seed(1)
-    assert default_generator().numpy.integers(2**60) == after
+    assert default_generator.numpy.integers(2**60) == after
     assert list(DistributedSampler(range(50), 2, 0)) == first
 
 

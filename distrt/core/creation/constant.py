@@ -1,0 +1,189 @@
+"""Tensors of one value, uninitialised ones, and those like another tensor; the ``new_`` methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array
+from distrt.core.creation.factory import dense_like, factory, sequence_of, shape_of
+from distrt.core.errors import ShapeError
+from distrt.core.ops.masking import as_element
+from distrt.core.tensor import Tensor
+
+__all__ = [
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "eye",
+    "full",
+    "full_like",
+    "ones",
+    "ones_like",
+    "scalar_tensor",
+    "zeros",
+    "zeros_like",
+]
+
+
+@factory
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
+    """Zeros, of the default dtype."""
+    return np.zeros(shape_of("zeros", sizes, size), dt.to_numpy(dtype))
+
+
+@factory
+def ones(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
+    """Ones, of the default dtype."""
+    return np.ones(shape_of("ones", sizes, size), dt.to_numpy(dtype))
+
+
+@factory
+def empty(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
+    """Memory as it comes, of the default dtype."""
+    return np.empty(shape_of("empty", sizes, size), dt.to_numpy(dtype))
+
+
+def _dtype_of(value: Any) -> Any:
+    """The dtype that a number asks for: the default one for floats."""
+    if isinstance(value, bool):
+        return dt.bool_.numpy
+    if isinstance(value, int):
+        return dt.int64.numpy
+    return dt.default.complex if isinstance(value, complex) else dt.default.numpy
+
+
+def _plain(value: Any) -> Any:
+    """A number, from a number or from a tensor of one element."""
+    return value.item() if isinstance(value, Tensor | np.generic) else value
+
+
+@factory
+def full(size: Any, fill_value: Any, *, dtype: Any = None) -> Array:
+    """``fill_value`` everywhere; its kind chooses the dtype when none is given."""
+    shape = sequence_of("full", size)
+    value = _plain(fill_value)
+    chosen = dt.to_numpy(dtype) if dtype is not None else _dtype_of(value)
+    if dtype is None and isinstance(fill_value, Tensor):
+        chosen = fill_value._array.dtype
+    return np.full(shape, as_element(value, chosen))
+
+
+def _like(input: Tensor, dtype: Any) -> Array:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    return dense_like(input._array, input._array.dtype if dtype is None else dt.to_numpy(dtype))
+
+
+@factory
+def empty_like(input: Tensor, *, dtype: Any = None) -> Array:
+    """Memory as it comes, of the same shape, dtype and order of dims."""
+    return _like(input, dtype)
+
+
+@factory
+def zeros_like(input: Tensor, *, dtype: Any = None) -> Array:
+    """Zeros of the same shape, dtype and order of dims."""
+    made = _like(input, dtype)
+    made.fill(0)
+    return made
+
+
+@factory
+def ones_like(input: Tensor, *, dtype: Any = None) -> Array:
+    """Ones of the same shape, dtype and order of dims."""
+    made = _like(input, dtype)
+    made.fill(1)
+    return made
+
+
+@factory
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None) -> Array:
+    """``fill_value`` everywhere, of the same shape, dtype and order of dims."""
+    made = _like(input, dtype)
+    made.fill(as_element(_plain(fill_value), made.dtype))
+    return made
+
+
+@factory
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None) -> Array:
+    """Memory as it comes, laid out with the steps (in elements) given.
+
+    Raises:
+        ShapeError: for another number of steps than sizes, or negative ones.
+    """
+    shape, steps = sequence_of("empty_strided", size), tuple(int(each) for each in stride)
+    if len(shape) != len(steps):
+        raise ShapeError(
+            f"dimensionality of sizes ({len(shape)}) must match dimensionality of strides ({len(steps)})"
+        )
+    if min(steps, default=0) < 0:
+        raise ShapeError(
+            f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(steps)}"
+        )
+    kind = dt.to_numpy(dtype)
+    span = sum((length - 1) * step for length, step in zip(shape, steps, strict=True)) + 1
+    memory = np.empty(0 if 0 in shape else span, kind)
+    if 0 in shape:
+        return np.empty(shape, kind)
+    return np.ndarray(shape, kind, memory, 0, tuple(step * kind.itemsize for step in steps))
+
+
+@factory
+def eye(n: int, m: int | None = None, *, dtype: Any = None) -> Array:
+    """Ones on the diagonal, zeros elsewhere.
+
+    Raises:
+        ShapeError: for a negative size.
+    """
+    for name, count in (("n", n), ("m", 0 if m is None else m)):
+        if not isinstance(count, int | np.integer | Tensor):
+            raise TypeError(f"eye(): argument '{name}' must be int, not {type(count).__name__}")
+        if count < 0:
+            raise ShapeError(f"{name} must be greater or equal to 0, got {count}")
+    return np.eye(int(n), None if m is None else int(m), dtype=dt.to_numpy(dtype))
+
+
+@factory
+def scalar_tensor(s: Any, *, dtype: Any = None) -> Array:
+    """One number as a 0-d tensor, of the default dtype."""
+    return as_element(s, dt.to_numpy(dtype))
+
+
+# Methods: of another shape, in the dtype of this tensor
+
+
+def new_zeros(self: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, **options: Any) -> Tensor:
+    """Zeros of a shape, in this tensor's dtype."""
+    return zeros(shape_of("new_zeros", sizes, size), dtype=dtype or self.dtype, **options)
+
+
+def new_ones(self: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, **options: Any) -> Tensor:
+    """Ones of a shape, in this tensor's dtype."""
+    return ones(shape_of("new_ones", sizes, size), dtype=dtype or self.dtype, **options)
+
+
+def new_empty(self: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, **options: Any) -> Tensor:
+    """Memory as it comes, of a shape, in this tensor's dtype."""
+    return empty(shape_of("new_empty", sizes, size), dtype=dtype or self.dtype, **options)
+
+
+def new_empty_strided(self: Tensor, size: Any, stride: Any, *, dtype: Any = None, **options: Any) -> Tensor:
+    """Memory as it comes, laid out with the steps given, in this tensor's dtype."""
+    return empty_strided(size, stride, dtype=dtype or self.dtype, **options)
+
+
+def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Tensor:
+    """``fill_value`` everywhere, in this tensor's dtype."""
+    return full(size, fill_value, dtype=dtype or self.dtype, **options)
+
+
+METHODS = {
+    "new_empty": new_empty,
+    "new_empty_strided": new_empty_strided,
+    "new_full": new_full,
+    "new_ones": new_ones,
+    "new_zeros": new_zeros,
+}

@@ -1,0 +1,161 @@
+"""What every function that makes tensors takes: device, layout, requires_grad, pin_memory, out, memory_format."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core import formats
+from distrt.core.arrays import Array
+from distrt.core.device import device as device_type
+from distrt.core.device import require_available
+from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.modes import modes
+from distrt.core.ops.dims import sizes_of
+from distrt.core.out import write_out
+from distrt.core.tensor import Tensor, wrap
+from distrt.core.versions import INFERENCE
+
+Device = str | int | device_type | None
+
+
+def finish(array: Any, device: Device, requires_grad: bool) -> Tensor:
+    """A tensor of a fresh array."""
+    require_available(device)
+    made = wrap(array)
+    if modes.inference:
+        made._counter = INFERENCE
+    if not requires_grad:
+        return made
+    if made.dtype.category < 2:
+        raise DtypeError("Only Tensors of floating point and complex dtype can require gradients")
+    return made.requires_grad_()
+
+
+def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
+    """Makes of a function that returns an array one that returns a tensor and takes what all of them take."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def make(
+        *args: Any,
+        out: Tensor | None = None,
+        layout: Any = None,
+        device: Device = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
+        memory_format: Any = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        if layout is not None and layout is not formats.strided:
+            raise UnsupportedError(f"{name}: tensors are strided; layout {layout} is not there")
+        if out is not None and kwargs.get("dtype") is None and "dtype" in _names(function):
+            kwargs["dtype"] = out.dtype
+        array = function(*args, **kwargs)
+        if memory_format is not None and memory_format is not formats.preserve_format:
+            array = formats.arranged(array, memory_format)
+        made = finish(array, device, requires_grad)
+        return made if out is None else write_out(name, made, out)  # type: ignore[no-any-return]
+
+    make.__signature__ = _signature(function)  # type: ignore[attr-defined]
+    return make
+
+
+@functools.cache
+def _names(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The function's own parameters, then what is common to all."""
+    own = inspect.signature(function)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in (
+            ("out", None),
+            ("layout", None),
+            ("device", None),
+            ("requires_grad", False),
+            ("pin_memory", False),
+            ("memory_format", None),
+        )
+        if name not in own.parameters
+    ]
+    return own.replace(parameters=[*own.parameters.values(), *added], return_annotation="Tensor")
+
+
+def shape_of(name: str, sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """The shape from separate sizes, a sequence of them, or ``size=``.
+
+    Raises:
+        TypeError: for none, or sizes that are no integers.
+        ShapeError: for a negative one.
+    """
+    if size is not None:
+        sizes = (*sizes, size)
+    if not sizes:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], list | tuple) else sizes
+    if any(isinstance(each, bool) for each in given):
+        raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not bool")
+    if len(sizes) == 1 and isinstance(sizes[0], Tensor) and not sizes[0].ndim:
+        sizes = (int(sizes[0]),)
+    return sizes_of(sizes)
+
+
+def sequence_of(name: str, size: Any) -> tuple[int, ...]:
+    """The shape from a sequence of sizes; an integer is none.
+
+    Raises:
+        TypeError: for an integer.
+        ShapeError: for a negative size.
+    """
+    if isinstance(size, int):
+        raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not int")
+    shape = sizes_of((tuple(size),))
+    return shape
+
+
+def dense_like(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Memory as it comes, of the same shape and in the same order of dims; gaps and repeated elements are not kept.
+
+    Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch.memory_format (preserve_format).
+    """
+    if array.flags.c_contiguous or not _is_dense(array):
+        return np.empty(array.shape, dtype)
+    return np.empty_like(array, dtype, order="K")
+
+
+def _is_dense(array: Array) -> bool:
+    """True where the elements fill their memory without gaps and without sharing."""
+    reach = array.itemsize
+    for step, size in sorted(zip(array.strides, array.shape, strict=True)):
+        if size > 1:
+            if step != reach:
+                return False
+            reach *= size
+    return True
+
+
+def number_of(name: str, value: Any) -> Any:
+    """A number, from a number or a 0-d tensor.
+
+    Raises:
+        ShapeError: for a tensor with dims.
+        TypeError: for anything else.
+    """
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise ShapeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got one with {value.ndim} dimension(s)."
+            )
+        return value.item()
+    if isinstance(value, np.generic):
+        return value.item()
+    if not isinstance(value, bool | int | float | complex):
+        raise TypeError(f"{name}(): expected numbers, got {type(value).__name__}: {value!r:.60}")
+    return value

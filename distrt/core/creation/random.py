@@ -1,0 +1,180 @@
+"""Random tensors. The numbers come from a :class:`~distrt.core.random.Generator`; docs/random.md tells its streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core import dtype as dt
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.creation.factory import dense_like, factory, shape_of
+from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.ops.dims import sizes_of
+from distrt.core.out import write_out
+from distrt.core.random import Generator, draw_normal, draw_uniform, numpy_generator
+from distrt.core.tensor import Tensor, wrap
+
+__all__ = [
+    "normal",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+]
+
+
+@factory
+def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None) -> Array:
+    """Uniform in [0, 1)."""
+    return draw_uniform(shape_of("rand", sizes, size), dt.to_numpy(dtype), generator)
+
+
+@factory
+def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None) -> Array:
+    """Normal with mean 0 and standard deviation 1."""
+    return draw_normal(shape_of("randn", sizes, size), dt.to_numpy(dtype), generator)
+
+
+def _arranged(input: Tensor, drawn: Array) -> Array:
+    """The numbers in the order of dims that the other tensor has."""
+    made = dense_like(input._array, drawn.dtype)
+    made[...] = drawn
+    return made
+
+
+def _kind(input: Tensor, dtype: Any) -> np.dtype[Any]:
+    return input._array.dtype if dtype is None else dt.to_numpy(dtype)
+
+
+@factory
+def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Array:
+    """Uniform in [0, 1), of the same shape, dtype and order of dims."""
+    return _arranged(input, draw_uniform(input._array.shape, _kind(input, dtype), generator))
+
+
+@factory
+def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Array:
+    """Normal, of the same shape, dtype and order of dims."""
+    return _arranged(input, draw_normal(input._array.shape, _kind(input, dtype), generator))
+
+
+def _between(
+    name: str, low: Any, high: Any, shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None
+) -> Array:
+    low, high = int(low), int(high)
+    if low >= high:
+        raise ShapeError(f"{name} expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    if kind.kind == "c":
+        raise DtypeError(f"{name}: expected an integer or floating dtype, got {kind}")
+    if kind.kind in "biu":
+        least, most = (0, 1) if kind.kind == "b" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+        if low < least or high - 1 > most:
+            raise ShapeError(f"from={low} and to - 1={high - 1} must both lie in the range of {kind}")
+    drawn = numpy_generator(generator).integers(low, high, shape, np.int64)
+    return np.asarray(drawn).astype(kind)
+
+
+@factory
+def randint(
+    *bounds: Any,
+    low: Any = None,
+    high: Any = None,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+) -> Array:
+    """Integers in [low, high): ``randint(high, size)`` from 0 on, ``randint(low, high, size)``.
+
+    Raises:
+        ShapeError: for bounds without a number between them, or beyond the dtype.
+    """
+    given = list(bounds)
+    if size is None and given and isinstance(given[-1], list | tuple):
+        size = given.pop()
+    if high is None and given:
+        high = given.pop()
+    if low is None and given:
+        low = given.pop()
+    if high is None or size is None or given or isinstance(size, int):
+        raise TypeError(
+            "randint() received an invalid combination of arguments: give high, or low and high, and a size"
+        )
+    return _between(
+        "random_", low or 0, high, sizes_of((tuple(size),)), dt.to_numpy(dtype, dt.int64), generator
+    )
+
+
+@factory
+def randint_like(
+    input: Tensor, low: Any = 0, high: Any = None, *, generator: Generator | None = None, dtype: Any = None
+) -> Array:
+    """Integers in [low, high), of the same shape, dtype and order of dims; with one bound, from 0 on."""
+    if high is None:
+        low, high = 0, low
+    drawn = _between("random_", low, high, input._array.shape, _kind(input, dtype), generator)
+    return _arranged(input, drawn)
+
+
+@factory
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Array:
+    """The integers 0 to n - 1 in random order.
+
+    Raises:
+        ShapeError: for a negative ``n``.
+    """
+    if n < 0:
+        raise ShapeError(f"n must be non-negative, got {n}")
+    return numpy_generator(generator).permutation(n).astype(dt.to_numpy(dtype, dt.int64))
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+    dtype: Any = None,
+    **options: Any,
+) -> Tensor:
+    """Normal with the given mean and standard deviation: numbers with ``size``, or tensors that broadcast.
+
+    Raises:
+        ShapeError: for a negative standard deviation.
+        TypeError: for numbers without a size.
+    """
+    if size is not None:
+        _require_spread(std)
+        drawn = randn(tuple(size), generator=generator, dtype=dtype, **options)
+        made: Tensor = wrap(
+            drawn._array * np.asarray(std, drawn._array.dtype) + np.asarray(mean, drawn._array.dtype)
+        )
+        made = made.requires_grad_(bool(options.get("requires_grad")))
+    else:
+        made = _around(mean, std, generator)
+    return made if out is None else write_out("normal", made, out)  # type: ignore[no-any-return]
+
+
+def _require_spread(std: Any) -> None:
+    least = std._array.min(initial=0) if isinstance(std, Tensor) else std
+    if least < 0:
+        raise ShapeError(f"normal expects all elements of std >= 0.0, but found {least}")
+
+
+def _around(mean: Any, std: Any, generator: Generator | None) -> Tensor:
+    given = [each for each in (mean, std) if isinstance(each, Tensor)]
+    if not given:
+        raise TypeError("normal(): give size=, or a tensor of means or of standard deviations")
+    _require_spread(std)
+    shape = ops.broadcast_shapes(*(each.shape for each in given))
+    kind = given[0]._array.dtype
+    values = draw_normal(tuple(shape), kind, generator)
+    plain = [each._array if isinstance(each, Tensor) else each for each in (mean, std)]
+    return ops.sampled(
+        ops.expand(given[0], tuple(shape)), np.asarray(values * plain[1] + plain[0]).astype(kind)
+    )  # type: ignore[no-any-return]
