@@ -120,10 +120,10 @@ def measure(worlds: dict[str, World], case: str, rounds: int, round_s: float) ->
     }
 
 
-def main(title: str, script: str, cases: Sequence[str], setup: Setup) -> None:
+def main(title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int = 2) -> None:
     """Runs the benchmark from the command line: prints a table, and writes JSON with ``--output``."""
     parser = argparse.ArgumentParser(description=title)
-    parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--ranks", type=int, default=ranks)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--round-s", type=float, default=0.3, help="seconds of one library's turn")
     parser.add_argument("--cases", nargs="+", default=list(cases), metavar="CASE", help=", ".join(cases))
