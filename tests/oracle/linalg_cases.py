@@ -285,7 +285,7 @@ for order in ("fro", 1, -math.inf):  # PyTorch 2.13 cannot differentiate these
             t.linalg.cond(well(t, a).detach(), p),
             t.linalg.cond(t.ones(2, 2, dtype=a.dtype), p),
         ),
-        [In((3, 3)), In((2, 3, 3))],
+        [In((3, 3)), In((2, 3, 3)), In((0, 0)), In((2, 0, 0))],
         dtypes=NUMBERS,
         smooth=False,
     )

@@ -62,6 +62,12 @@ for scales in ({}, {"beta": 2, "alpha": 3}, {"beta": 0}):
         covers="addbmm",
     )
 row(
+    "addmm with factors in tensors",
+    lambda t, i, a, b: t.addmm(i, a, b, beta=t.tensor(2.0), alpha=t.tensor(0.5)),
+    [(In((4,)), In((2, 3)), In((3, 4)))],
+    covers="addmm",
+)
+row(
     "in-place products",
     lambda t, i, a, b: (
         i.clone().addmm_(a, b, beta=0.5),

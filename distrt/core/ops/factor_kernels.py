@@ -6,6 +6,8 @@ Source: Golub and Van Loan, Matrix Computations, 3.1 (triangular systems) and 3.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from distrt.core.arrays import Array
@@ -52,6 +54,9 @@ def lu_factors(a: Array) -> tuple[Array, Array]:
     Shape: (…, m, n) -> (…, m, n), (…, min(m, n)).
     """
     m, n = a.shape[-2:]
+    if not a.size:
+        pivots = np.broadcast_to(np.arange(min(m, n)), (*a.shape[:-2], min(m, n)))
+        return a.copy(), pivots.copy()
     count = int(np.prod(a.shape[:-2]))
     work = np.array(a, order="C").reshape(count, m, n)
     pivots = _factor(work)
@@ -101,7 +106,7 @@ def _exchange(rows: Array, pivots: Array) -> None:
 
 def permutation(pivots: Array, count: int) -> Array:
     """The order in which the pivots leave ``count`` rows. Shape: (…, k) -> (…, count)."""
-    flat = pivots.reshape(-1, pivots.shape[-1])
+    flat = pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1])
     order = np.tile(np.arange(count), (flat.shape[0], 1))
     everyone = np.arange(flat.shape[0])
     for row in range(flat.shape[1]):

@@ -88,6 +88,11 @@ _add_product.gradient(
 )
 
 
+def _number(factor: Any) -> Any:
+    """A factor as a Python number; a 0-d tensor is read."""
+    return factor.item() if hasattr(factor, "item") else factor
+
+
 def _scaled(value: Any, factor: Scalar) -> Any:
     return value if factor == 1 else ops.mul(value, factor)
 
@@ -96,7 +101,7 @@ def _scaled(value: Any, factor: Scalar) -> Any:
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``. Shape: (n, m) or broadcast, (n, k), (k, m) -> (n, m)."""
     require_dims("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
-    return _add_product(input, mat1, mat2, beta, alpha)
+    return _add_product(input, mat1, mat2, _number(beta), _number(alpha))
 
 
 @takes_out
@@ -112,14 +117,14 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Scalar = 1, alpha: Scalar = 1
             f"size mismatch, got input ({sizes(input)}), mat ({sizes(mat)}), vec ({vec.shape[0]})"
         )
     column = input if input.ndim == 0 else ops.unsqueeze(input, -1)
-    return ops.squeeze(_add_product(column, mat, ops.unsqueeze(vec, 1), beta, alpha), -1)
+    return ops.squeeze(_add_product(column, mat, ops.unsqueeze(vec, 1), _number(beta), _number(alpha)), -1)
 
 
 @takes_out
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
     """``beta * input + alpha * bmm(batch1, batch2)``. Shape: broadcast, (b, n, k), (b, k, m) -> (b, n, m)."""
     _require_batches("baddbmm", batch1, batch2)
-    return _add_product(input, batch1, batch2, beta, alpha)
+    return _add_product(input, batch1, batch2, _number(beta), _number(alpha))
 
 
 @takes_out
@@ -130,7 +135,9 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Sca
     left = ops.reshape(
         ops.permute(batch1, (1, 0, 2)), (rows, batch * inner)
     )  # one product over batch and inner
-    return _add_product(input, left, ops.reshape(batch2, (batch * inner, batch2.shape[2])), beta, alpha)
+    return _add_product(
+        input, left, ops.reshape(batch2, (batch * inner, batch2.shape[2])), _number(beta), _number(alpha)
+    )
 
 
 def _require_batches(name: str, batch1: Any, batch2: Any) -> None:

@@ -218,6 +218,8 @@ def linalg_cond(input: Any, p: Any = None) -> Any:
     require_array("linalg_cond", "input", input)
     if input.ndim < 2:
         raise ShapeError("linalg.cond: The input tensor input must have at least 2 dimensions.")
+    if not input.numel():  # PyTorch's answer for matrices without elements
+        return wrap(np.zeros(tuple(input.shape[:-2]), input._array.real.dtype))
     if p is None or p in (2, -2):
         values = ops.linalg_svdvals(input)
         largest, smallest = ops.index(values, (..., 0)), ops.index(values, (..., -1))
