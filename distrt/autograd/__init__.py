@@ -31,9 +31,31 @@ __all__ = [
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 
-def Variable(data: Tensor, requires_grad: bool = False) -> Any:  # noqa: N802 - PyTorch's own spelling
+class _VariableType(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor)
+
+
+class Variable(metaclass=_VariableType):
     """A tensor of the same memory, outside the graph; scripts from before PyTorch 0.4 wrap every tensor in it."""
-    return data.detach().requires_grad_(requires_grad)
+
+    def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
+        """The tensor: there are no variables beside tensors."""
+        return data.detach().requires_grad_(requires_grad)
+
+
+class set_multithreading_enabled:  # noqa: N801 - PyTorch's own spelling
+    """Accepted, at once or for a block: a backward pass always runs in the thread that asks for it."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        pass

@@ -1,6 +1,6 @@
 """Facade: ``torch.autograd.function``."""
 
 from distrt.core.autograd.context import FunctionCtx
-from distrt.core.autograd.function import Function, once_differentiable
+from distrt.core.autograd.function import Function, InplaceFunction, once_differentiable
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+__all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]

@@ -208,7 +208,7 @@ def move(tensor: Tensor, edge: Edge | None) -> None:
     for view in views.values():
         made = _part(base, view)
         if view._one_of_several is not None:
-            made[0].__class__ = _RefusedNode  # type: ignore[assignment]
+            made[0].__class__ = _RefusedNode
             made[0].saved = _siblings(view, "its base or another view of its base has been")
         _place(view, made)
 
@@ -227,7 +227,7 @@ def _with_part(base: Tensor, view: Tensor, edge: Edge | None) -> Edge:
     return _node(ops.view_as_complex, (put,), (_meta(pairs),))
 
 
-def _part(base: Tensor, view: Tensor) -> Edge:
+def _part(base: Tensor, view: Tensor) -> tuple[Node, int]:
     """The part of the base where the view lies."""
     from distrt.core import ops
 
@@ -284,7 +284,9 @@ class _RefusedNode(Node):
         raise AutogradError(self.saved)
 
 
-def _node(function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...], *saved: Any) -> Edge:
+def _node(
+    function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...], *saved: Any
+) -> tuple[Node, int]:
     """The node that the operation would record, without running it: the values stand in the memory already."""
     node: Node = object.__new__(Node)
     node.definition = definition = function.definition

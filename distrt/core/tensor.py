@@ -133,16 +133,19 @@ class Tensor(Attributes, PythonValues, Copying, Interchange):
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(
-                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
                 )
+            if value is self:
+                raise AutogradError("can't assign Variable as its own grad")
             if value._array.shape != self._array.shape:
                 raise ShapeError(
-                    f"assigned grad has data of a different size: {list(value.shape)} for a tensor of "
-                    f"{list(self.shape)}"
+                    f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of size "
+                    f"'{list(self.shape)}'. Please ensure that the gradient and the tensor are the same size"
                 )
             if value._array.dtype != self._array.dtype:
                 raise DtypeError(
-                    f"assigned grad has data of a different type: {value.dtype} for a tensor of {self.dtype}"
+                    f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor of dtype '{self.dtype}'. "
+                    "The gradient must match the tensor's dtype: convert it with .to(dtype)"
                 )
         self._grad = value
 

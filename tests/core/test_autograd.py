@@ -382,3 +382,30 @@ def test_what_a_node_is_called() -> None:
     assert (x * 2).grad_fn.name() == "MulBackward0"
     assert repr((x + 1).sum()) == "tensor(4., grad_fn=<SumBackward0>)"
     assert (x * 2).grad_fn.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
+
+
+# -- names of older scripts
+
+
+def test_variables_are_tensors() -> None:
+    x = torch.autograd.Variable(torch.ones(2), requires_grad=True)
+    assert isinstance(x, torch.autograd.Variable)
+    assert not isinstance(3, torch.autograd.Variable)
+    with torch.autograd.set_multithreading_enabled(False):
+        (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_what_can_be_assigned_as_a_gradient() -> None:
+    x = torch.ones(2, requires_grad=True)
+    for value, error, message in (
+        (3, TypeError, "got grad of type int"),
+        (torch.ones(3), RuntimeError, r"a gradient of size '\[3\]' to a tensor of size '\[2\]'"),
+        (torch.ones(2, dtype=torch.float64), RuntimeError, "attempting to assign a gradient with dtype"),
+        (x, RuntimeError, "can't assign Variable as its own grad"),
+    ):
+        with pytest.raises(error, match=message):
+            x.grad = value
+    x.grad = torch.zeros(2)
+    x.sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0]

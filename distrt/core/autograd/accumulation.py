@@ -29,19 +29,19 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         return
     if isinstance(gradient, Tensor):
         accumulate_tensor(leaf, gradient)
-    elif leaf.grad is not None:
-        held = leaf.grad._array
+    elif leaf._grad is not None:
+        held = leaf._grad._array
         held += gradient
-        leaf.grad._counter[0] += 1
+        leaf._grad._counter[0] += 1
     elif leaf._grad_slot is not None:
         slot = leaf._grad_slot
         if gradient is not slot:
             slot[...] = gradient
-        leaf.grad = wrap(slot)
+        leaf._grad = wrap(slot)
     else:
         fresh = type(gradient) is np.ndarray and gradient.base is None and gradient.flags.c_contiguous
         ours = fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
-        leaf.grad = wrap(gradient if ours else np.array(gradient, order="C"))
+        leaf._grad = wrap(gradient if ours else np.array(gradient, order="C"))
     for hook in tuple(leaf_node.post_hooks.values()):
         hook(leaf)
 
@@ -49,9 +49,9 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
 def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
     """Adds a gradient that may have a graph of its own; the sum then has one too."""
     if leaf._grad is not None:  # `.grad` would warn where the leaf is none, which backward(inputs=...) allows
-        leaf.grad = leaf._grad + gradient
+        leaf._grad = leaf._grad + gradient
     elif leaf._grad_slot is not None:
         leaf._grad_slot[...] = gradient._array
-        leaf.grad = gradient
+        leaf._grad = gradient
     else:
-        leaf.grad = gradient
+        leaf._grad = gradient

@@ -49,11 +49,15 @@ def describe(array: Any, edge: Edge | None) -> str:
     """``[torch.FloatTensor [2]], which is output 0 of Exp,``."""
     from distrt.core.autograd.node import Node
 
-    kind = _KINDS.get(array.dtype.name, array.dtype.name.title())
-    shown = f"[torch.{kind}Tensor {list(array.shape)}]"
+    shown = f"[{type_name(array)} {list(array.shape)}]"
     if edge is None or not isinstance(edge[0], Node):
         return shown
     return f"{shown}, which is output {edge[1]} of {edge[0].name().removesuffix('Backward0')},"
+
+
+def type_name(array: Any) -> str:
+    """PyTorch's old name of a tensor of this dtype: ``torch.FloatTensor``."""
+    return f"torch.{_KINDS.get(array.dtype.name, array.dtype.name.title())}Tensor"
 
 
 _KINDS = {

@@ -282,7 +282,7 @@ class _Pass:
             if edge is not None and type(edge[0]) is AccumulateGrad and self.captured is None:
                 leaf = edge[0].variable
                 alone = self.consumers[edge[0]] == 1 and edge[0] not in self.arrived and not edge[0].hooks
-                if leaf is not None and leaf.grad is None and alone:
+                if leaf is not None and leaf._grad is None and alone:
                     slot = leaf._grad_slot
             slots.append(slot)
         return tuple(slots)

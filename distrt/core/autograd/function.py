@@ -98,6 +98,14 @@ class Function:
         return recorded if isinstance(output, tuple) else recorded[0]
 
 
+class InplaceFunction(Function):
+    """A Function whose instances remember whether they work in place."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
 def _bind(forward: Any, has_setup: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """Keyword arguments in their places; with ``setup_context``, defaults too."""
     signature = inspect.signature(forward)

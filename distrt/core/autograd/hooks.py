@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.autograd.complaint import type_name
 from distrt.core.autograd.node import AFTER, BEFORE, GraphNode, Hooks
 from distrt.core.errors import AutogradError
 
@@ -83,7 +84,8 @@ def _require_like(given: Any, returned: Any, hook: Any) -> None:
         raise AutogradError(f"hook '{_name(hook)}' has changed the size of value")
     if returned._array.dtype != given._array.dtype:
         raise AutogradError(
-            f"hook '{_name(hook)}' has changed the type of value (was {given.dtype} got {returned.dtype})"
+            f"hook '{_name(hook)}' has changed the type of value (was {type_name(given._array)} got "
+            f"{type_name(returned._array)})"
         )
 
 
