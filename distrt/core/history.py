@@ -213,17 +213,17 @@ def move(tensor: Tensor, edge: Edge | None) -> None:
         _place(view, made)
 
 
-def _with_part(base: Tensor, view: Tensor, edge: Edge | None) -> Edge:
+def _with_part(base: Tensor, view: Tensor, edge: Edge | None) -> tuple[Node, int]:
     """The base with the values of ``edge`` where the view lies."""
     from distrt.core import ops
 
     if view._array.dtype == base._array.dtype:
-        geometry = ops.strided.geometry_of(view._array, base._array)
-        return _node(ops.strided_put, (base._edge, edge), (_meta(base._array), _meta(view._array)), geometry)
+        metas = (_meta(base._array), _meta(view._array))
+        return _node(ops.strided_put, (base._edge, edge), metas, _geometry(view, base._array))
     pairs = _pairs(base, view)
     as_real = None if base._edge is None else _node(ops.view_as_real, (base._edge,), (_meta(base._array),))
-    geometry = ops.strided.geometry_of(view._array, pairs)
-    put = _node(ops.strided_put, (as_real, edge), (_meta(pairs), _meta(view._array)), geometry)
+    metas = (_meta(pairs), _meta(view._array))
+    put = _node(ops.strided_put, (as_real, edge), metas, _geometry(view, pairs))
     return _node(ops.view_as_complex, (put,), (_meta(pairs),))
 
 
@@ -232,12 +232,22 @@ def _part(base: Tensor, view: Tensor) -> tuple[Node, int]:
     from distrt.core import ops
 
     if view._array.dtype == base._array.dtype:
-        geometry = ops.strided.geometry_of(view._array, base._array)
+        geometry = _geometry(view, base._array)
         return _node(ops.strided_pick, (base._edge,), (_meta(base._array),), geometry)
     pairs = _pairs(base, view)
     as_real = _node(ops.view_as_real, (base._edge,), (_meta(base._array),))
-    geometry = ops.strided.geometry_of(view._array, pairs)
-    return _node(ops.strided_pick, (as_real,), (_meta(pairs),), geometry)
+    return _node(ops.strided_pick, (as_real,), (_meta(pairs),), _geometry(view, pairs))
+
+
+def _geometry(view: Tensor, base: Array) -> Any:
+    """Where the view lies; a view that was moved before stands on a node that knows."""
+    from distrt.core import ops
+
+    if view._edge is not None:
+        node = view._edge[0]
+        if type(node) is Node and node.definition is ops.strided_pick.definition:
+            return node.saved[0]
+    return ops.strided.geometry_of(view._array, base)
 
 
 def _meta(array: Array) -> tuple[tuple[int, ...], Any]:

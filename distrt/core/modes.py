@@ -12,7 +12,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -99,10 +99,9 @@ class _GradMode:
         self._mode = mode
         self._outer: list[bool] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> None:
         self._outer.append(bool(modes.grad))
         modes.record(self._mode)
-        return self
 
     def __exit__(self, *exception: object) -> None:
         modes.record(self._outer.pop())
@@ -149,11 +148,10 @@ class inference_mode:  # noqa: N801
         self._mode = mode
         self._outer: list[tuple[bool, bool]] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> None:
         self._outer.append((bool(modes.grad), modes.inference))
         modes.record(not self._mode)
         modes.inference = self._mode
-        return self
 
     def __exit__(self, *exception: object) -> None:
         grad, modes.inference = self._outer.pop()

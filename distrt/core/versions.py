@@ -79,5 +79,4 @@ def forget_dead_views(counter: Counter) -> None:
 def live_views(counter: Counter) -> list[Any]:
     """The views that still exist."""
     references: list[weakref.ref[Any]] = list(counter)[1:]
-    found = [reference() for reference in references]
-    return [view for view in found if view is not None]
+    return [view for reference in references if (view := reference()) is not None]

@@ -70,6 +70,13 @@ def test_a_post_accumulate_hook_sees_the_gradient_in_place() -> None:
     assert seen == [(True, [1.0, 1.0]), (True, [2.0, 2.0])]
 
 
+def test_a_post_accumulate_hook_returns_nothing() -> None:
+    x = torch.ones(2, requires_grad=True)
+    x.register_post_accumulate_grad_hook(lambda t: t.grad)
+    with pytest.raises(RuntimeError, match="post accumulate grad hooks should return None"):
+        x.sum().backward()
+
+
 def test_a_post_accumulate_hook_may_free_the_gradient() -> None:
     x = torch.ones(2, requires_grad=True)
 

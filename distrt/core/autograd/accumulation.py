@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distrt.core.autograd.node import AccumulateGrad
+from distrt.core.errors import AutogradError
 
 if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
@@ -43,7 +44,8 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         ours = fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
         leaf._grad = wrap(gradient if ours else np.array(gradient, order="C"))
     for hook in tuple(leaf_node.post_hooks.values()):
-        hook(leaf)
+        if hook(leaf) is not None:
+            raise AutogradError("Tensor post accumulate grad hooks should return None.")
 
 
 def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
