@@ -175,7 +175,7 @@ row(
 def _low_rank_seen(t: Any, a: Any) -> Any:
     """With as many values as the matrix has, the random projection leaves nothing out."""
     found = []
-    for u, s, v in (t.svd_lowrank(a, 3), t.pca_lowrank(a, 3, niter=1), t.svd_lowrank(a, 3, M=a * 0.5)):
+    for u, s, v in (t.svd_lowrank(a, 3), t.pca_lowrank(a.detach(), 3, niter=1), t.svd_lowrank(a, 3, M=a * 0.5)):
         found += [s, (u * s.unsqueeze(-2)) @ adjoint(v)]
     return found
 

@@ -145,6 +145,19 @@ row(
     dtypes=NUMBERS,
 )
 
+row(
+    "linear of a vector of weights",
+    lambda t, a, w: t.nn.functional.linear(a, w),
+    [(In((2, 3)), In((3,))), (In((2, 4, 3)), In((3,))), (In((3,)), In((3,)))],
+    covers="linear",
+)
+row(
+    "linear with another bias",
+    lambda t, a, w, b: t.nn.functional.linear(a, w, b),
+    [(In((2, 3)), In((4, 3)), In((1,))), (In((2, 3)), In((4, 3)), In(()))],
+    covers="linear",
+)
+
 # -- einsum
 
 EQUATIONS = {

@@ -31,6 +31,14 @@ ERRORS: dict[str, Callable[[Any], Any]] = {
     "cross without a 3": lambda t: t.cross(t.ones(2, 2), t.ones(2, 2)),
     "cross of 2": lambda t: t.linalg.cross(t.ones(2, 3), t.ones(2, 3), dim=0),
     "trace of a vector": lambda t: t.trace(t.ones(3)),
+    "linear of shapes": lambda t: t.nn.functional.linear(t.ones(2, 7, 3), t.ones(5, 4)),
+    "linear of dtypes": lambda t: t.nn.functional.linear(t.ones(2, 3), t.ones(5, 3).double()),
+    "linear of a double bias": lambda t: t.nn.functional.linear(
+        t.ones(2, 3), t.ones(5, 3), t.ones(5).double()
+    ),
+    "linear of a long bias": lambda t: t.nn.functional.linear(t.ones(2, 3), t.ones(5, 3), t.ones(4)),
+    "linear of a stack": lambda t: t.nn.functional.linear(t.ones(2, 3), t.ones(2, 5, 3)),
+    "linear of 0-d": lambda t: t.nn.functional.linear(t.tensor(2.0), t.ones(5, 1)),
     "multi_dot of one": lambda t: t.linalg.multi_dot([t.ones(3)]),
     "inv of a singular matrix": lambda t: t.linalg.inv(t.ones(3, 3)),
     "inv in a batch": lambda t: t.linalg.inv(t.stack([t.eye(2), t.zeros(2, 2)])),

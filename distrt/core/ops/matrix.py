@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def require_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None:
 def require_product(name: str, array: Array) -> None:
     """Raises UnsupportedError for bool, which PyTorch does not multiply either (NumPy would)."""
     if array.dtype == np.bool_:
-        raise UnsupportedError(f"{name}: not implemented for 'Bool': convert with .to(distrt.int64), say")
+        raise UnsupportedError(f"\"{name}\" not implemented for 'Bool': convert with .to(distrt.int64), say")
 
 
 def _clash(input: Array, other: Array) -> str:
@@ -203,14 +204,41 @@ def require_dims(name: str, *arguments: tuple[str, Any, int]) -> None:
             raise ShapeError(f"{name}: {label} must be {kind}, but it is {value.ndim}D")
 
 
-@op(dtype="same", autocast="lower", node="Addmm")
+def expanded(input: Array, shape: tuple[int, ...]) -> Array:
+    """What is added to a product, repeated to the product's shape.
+
+    Raises:
+        ShapeError: where it does not fit.
+    """
+    extra = len(shape) - input.ndim
+    if extra < 0:
+        raise ShapeError(
+            f"expand({scalar_type(input)}{{{list(input.shape)}}}, size={list(shape)}): the number of sizes provided "
+            f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
+        )
+    for dim in reversed(range(input.ndim)):
+        if input.shape[dim] not in (1, shape[extra + dim]):
+            raise ShapeError(
+                f"The expanded size of the tensor ({shape[extra + dim]}) must match the existing size "
+                f"({input.shape[dim]}) at non-singleton dimension {extra + dim}.  Target sizes: {list(shape)}.  "
+                f"Tensor sizes: {list(input.shape)}"
+            )
+    return np.broadcast_to(input, shape)
+
+
+@op(autocast="lower", node="Addmm")
 def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     """``input @ weight.T + bias``. Shape: (…, in), (out, in), (out) -> (…, out)."""
-    if input.shape[-1:] != weight.shape[-1:]:
-        raise ShapeError(
-            f"linear: mat1 and mat2 shapes cannot be multiplied: input {list(input.shape)} needs a last size of "
-            f"{weight.shape[-1]}, for a weight of {list(weight.shape)}"
-        )
+    if input.dtype is not weight.dtype or (bias is not None and bias.dtype is not weight.dtype):
+        _require_one_dtype(input, weight, bias)
+    if input.shape[-1:] != weight.shape[-1:] or not 0 < weight.ndim < 3 or not input.ndim:
+        _refuse_linear(input, weight)
+    if bias is not None and weight.ndim == 1:
+        raise ShapeError("mat2 must be a matrix, got 1-D tensor")
+    if bias is not None and bias.shape not in (weight.shape[:1], (), (1,)):
+        expanded(bias, (*_rows_of(input), *weight.shape[:-1]))
+    if input.dtype.kind == "b":
+        require_product("addmm_impl_cpu_", input)
     if input.dtype.itemsize == 2:
         wide = np.matmul(input.astype(np.float32), weight.astype(np.float32).T)
         return (wide if bias is None else np.add(wide, bias, dtype=np.float32)).astype(input.dtype)
@@ -220,9 +248,44 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     return out if bias is None or out.ndim else out + bias
 
 
+def _rows_of(input: Array) -> tuple[int, ...]:
+    """The rows of a matrix that all dims but the last make up; none for a vector."""
+    return (math.prod(input.shape[:-1]),) if input.ndim > 1 else ()
+
+
+def _require_one_dtype(input: Array, weight: Array, bias: Array | None) -> None:
+    if input.dtype != weight.dtype:
+        raise DtypeError(
+            f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(weight)}"
+        )
+    if bias is not None and bias.dtype != weight.dtype:
+        raise DtypeError(
+            f"self and mat2 must have the same dtype, but got {scalar_type(bias)} and {scalar_type(weight)}"
+        )
+
+
+def _refuse_linear(input: Array, weight: Array) -> None:
+    if input.ndim == 0 or weight.ndim == 0:
+        raise ShapeError(
+            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D"
+        )
+    if weight.ndim > 2:
+        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {weight.ndim}D")
+    if weight.ndim == 1:
+        raise ShapeError(f"size mismatch, got input ({sizes(input)}), vec ({weight.shape[0]})")
+    rows = (_rows_of(input) or (1,))[0]
+    raise ShapeError(
+        f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
+        f"{weight.shape[1]}x{weight.shape[0]})"
+    )
+
+
 @linear.gradients
 def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) -> tuple[Any, ...]:
     """The weight's gradient is written straight into its bucket slot, where it has one."""
+    shape = weight.shape
+    if weight.ndim == 1:
+        g, weight, into = g[..., None], weight[None], None
     rows = wide(g.reshape(-1, g.shape[-1]))
     g_input = g_weight = g_bias = None
     if needs[0]:
@@ -231,13 +294,14 @@ def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) ->
         flat = wide(input.reshape(-1, input.shape[-1]))
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]
         g_weight = np.matmul(rows.T, flat, out=slot) if slot is not None else np.matmul(rows.T, flat)
+        g_weight = g_weight if slot is not None else g_weight.reshape(shape)
     if needs[2]:
         g_bias = rows.sum(axis=0)
     return g_input, g_weight, g_bias
 
 
 def _plain_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    product = matmul(input, ops.transpose(weight, 0, 1))
+    product = matmul(input, ops.transpose(weight, 0, 1) if weight.ndim == 2 else weight)
     return product if bias is None else ops.add(product, bias)
 
 

@@ -14,7 +14,7 @@ from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.matrices import matrix_diagonal
-from distrt.core.ops.matrix import require_dims, require_product, sizes
+from distrt.core.ops.matrix import expanded, require_dims, require_product, sizes
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 
@@ -56,29 +56,10 @@ def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Sc
     if alpha != 1:
         out *= alpha
     if beta != 0:
-        out += (
-            _expandable(wide(input), out.shape) if beta == 1 else _expandable(wide(input), out.shape) * beta
-        )
+        out += expanded(wide(input), out.shape) if beta == 1 else expanded(wide(input), out.shape) * beta
     else:
-        _expandable(input, out.shape)
+        expanded(input, out.shape)
     return out.astype(input.dtype, copy=False)
-
-
-def _expandable(input: Array, shape: tuple[int, ...]) -> Array:
-    extra = len(shape) - input.ndim
-    if extra < 0:
-        raise ShapeError(
-            f"expand({scalar_type(input)}{{{list(input.shape)}}}, size={list(shape)}): the number of sizes provided "
-            f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
-        )
-    for dim in reversed(range(input.ndim)):
-        if input.shape[dim] not in (1, shape[extra + dim]):
-            raise ShapeError(
-                f"The expanded size of the tensor ({shape[extra + dim]}) must match the existing size "
-                f"({input.shape[dim]}) at non-singleton dimension {extra + dim}.  Target sizes: {list(shape)}.  "
-                f"Tensor sizes: {list(input.shape)}"
-            )
-    return np.broadcast_to(input, shape)
 
 
 _add_product.gradient(
@@ -161,7 +142,7 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Scalar = 1, alpha: Scalar = 
                     f"For integral input tensors, argument {label} must not be a floating point number."
                 )
     product = _scaled(outer(vec1, vec2), alpha)
-    _expandable(input._array, tuple(product.shape))
+    expanded(input._array, tuple(product.shape))
     # For beta 0 what stands in `input` must not matter, not even nan.
     return ops.add(product, _scaled(input, beta) if beta else ops.where(False, input, ops.mul(product, 0)))
 
