@@ -8,7 +8,6 @@ PyTorch's ``use_reentrant=False``, whatever is passed.
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -165,7 +164,7 @@ class _Part:
         self._kwargs = {
             name: _Kept(each) if isinstance(each, Tensor) else each for name, each in kwargs.items()
         }
-        self._rng_state = _rng_state() if preserve_rng_state else None
+        self._rng_state = default_generator.get_state() if preserve_rng_state else None
         self._kept: list[str] = []  # shape and dtype of each array that the forward pass wanted to keep
         self._recomputed: dict[int, Any] = {}
         self._position = 0
@@ -255,20 +254,15 @@ def _described(tensor: Tensor) -> str:
     return f"{{'shape': {tensor.shape}, 'dtype': {tensor.dtype}, 'device': {tensor.device!r}}}"
 
 
-def _rng_state() -> Any:
-    return copy.deepcopy(default_generator.numpy.bit_generator.state)
-
-
 @contextmanager
 def _random_numbers_of(state: Any) -> Iterator[None]:
     """Inside, the default generator draws from ``state`` on; afterwards it goes on where it was."""
     if state is None:
         yield
         return
-    bits = default_generator.numpy.bit_generator
-    outer = copy.deepcopy(bits.state)
-    bits.state = state
+    outer = default_generator.get_state()
+    default_generator.set_state(state)
     try:
         yield
     finally:
-        bits.state = outer
+        default_generator.set_state(outer)
