@@ -106,7 +106,7 @@ def __getattr__(name: str) -> Any:
         else:
             module, attribute = _NAMES[name]
             found = getattr(importlib.import_module(module), attribute)
-            if hasattr(found, "definition"):
+            if module == "distrt.core.ops" and hasattr(found, "definition"):
                 found = found.definition.for_users()
             else:
                 found = importlib.import_module("distrt.core.wording").worded(found)

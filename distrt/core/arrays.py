@@ -87,6 +87,12 @@ def require_array(operation: str, name: str, value: Any) -> None:
         raise TypeError(f"{operation}(): argument '{name}' must be Tensor, not {type(value).__name__}")
 
 
+def no_tensor(operation: str, name: str, value: Any) -> TypeError:
+    """The error for a call by a user without any tensor among the arguments."""
+    kind = f"{'numpy.' if isinstance(value, np.ndarray) else ''}{type(value).__name__}"
+    return TypeError(f"{operation}(): argument '{name}' (position 1) must be Tensor, not {kind}")
+
+
 def require_sequence(operation: str, name: str, values: Any) -> None:
     """Raises TypeError for what is not a list or tuple of tensors."""
     if not isinstance(values, list | tuple):

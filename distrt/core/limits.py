@@ -33,7 +33,7 @@ class finfo:  # noqa: N801 - PyTorch's own spelling
             raise TypeError(
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
             )
-        found = ml_dtypes.finfo(known.numpy)
+        found: Any = ml_dtypes.finfo(known.numpy)  # type: ignore[no-untyped-call]
         self.dtype = repr(known).removeprefix("torch.")
         self.bits = int(found.bits)
         self.eps, self.max, self.min = float(found.eps), float(found.max), float(found.min)

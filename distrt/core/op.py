@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import FAULTS, explain, require_array, require_sequence
+from distrt.core.arrays import FAULTS, explain, no_tensor, require_array, require_sequence
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
 from distrt.core.modes import modes
 from distrt.core.op_source import Writer, kept_names
@@ -195,6 +195,25 @@ class Definition:
         function.__code__ = written.__code__.replace(co_name=self.name)
         return backward  # type: ignore[no-any-return]
 
+    def for_users(self) -> Any:
+        """The function as ``distrt.NAME``: the same code, but arrays and numbers alone are no tensors.
+
+        The rules' own form computes on arrays; a user who passes one has forgotten to make it a tensor.
+        """
+        if self.backward is None:
+            self.compile()
+        filename = f"<op distrt.{self.name}>"
+        source = Writer(self).call(strict=True) + "\n"
+        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+        made: dict[str, Any] = {}
+        exec(compile(source, filename, "exec"), self._namespace, made)
+        function = made["call"]
+        for name in ("__doc__", "__annotations__", "__signature__", "definition", "composite"):
+            setattr(function, name, getattr(self.function, name))
+        function.__name__ = function.__qualname__ = self.name
+        function.__module__ = "distrt"
+        return function
+
     def source(self) -> str:
         """The source of the call function and of the backward function."""
         self.kept = kept_names(self)
@@ -239,6 +258,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "modes": modes,
         "ndarray": np.ndarray,
         "new": object.__new__,
+        "no_tensor": no_tensor,
         "next_sequence": next_sequence,
         "ref": weakref.ref,
         "require_array": require_array,

@@ -22,11 +22,11 @@ class Writer:
 
     # -- call
 
-    def call(self) -> str:
-        """The function that users and rules call."""
+    def call(self, strict: bool = False) -> str:
+        """The function that users and rules call; the strict form refuses arguments without any tensor among them."""
         op = self.op
         self.lines = [f"def call({self._signature()}):"]
-        self._unwrap()
+        self._unwrap(strict)
         self._convert()
         self._run()
         self._wrap()
@@ -69,7 +69,7 @@ class Writer:
             parts.append(f"{name}={value}" if parameter.kind is parameter.KEYWORD_ONLY else value)
         return ", ".join(parts)
 
-    def _unwrap(self) -> None:
+    def _unwrap(self, strict: bool) -> None:
         op = self.op
         for name in op.tensors + op.steering:
             self._put(1, f"t_{name} = isinstance({name}, Tensor)")
@@ -78,15 +78,19 @@ class Writer:
             self._put(1, f"t_{op.sequence} = any([isinstance(each, Tensor) for each in {op.sequence}])")
         flags = [f"t_{name}" for name in [*op.tensors, *op.steering, *([op.sequence] if op.sequence else [])]]
         self._put(1, f"if not ({' or '.join(flags)}):  # on arrays: a derivative rule, or the optimizer")
-        first = (op.tensors or op.steering or [""])[0]
-        if first and not op.sequence and "Scalar" not in str(op.parameters[first].annotation):
+        first = (op.tensors or op.steering or [op.sequence or ""])[0]
+        if strict:  # an empty list has an error of its own
+            only = f"if len({first}): " if op.sequence else ""
+            self._put(2, f"{only}raise no_tensor({op.name!r}, {first!r}, {first})")
+        elif first and not op.sequence and "Scalar" not in str(op.parameters[first].annotation):
             self._put(2, f"if {first}.__class__ is not ndarray:")
             self._put(3, f"require_array({op.name!r}, {first!r}, {first})")
         plain = f"forward({self._arguments('')})"
-        if op.takes_out:
-            self._put(2, "if out is not None:")
-            self._put(3, f"raise require_tensor_beside_out({op.name!r})")
-        self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
+        if not strict or op.sequence:
+            if op.takes_out:
+                self._put(2, "if out is not None:")
+                self._put(3, f"raise require_tensor_beside_out({op.name!r})")
+            self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
         for name in op.tensors + op.steering:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
         if op.sequence:

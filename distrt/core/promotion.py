@@ -62,11 +62,11 @@ def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
     """What two tensors of the same rank compute in.
 
     Raises:
-        DtypeError: for uint16, uint32 and uint64 beside another integer or bool.
+        DtypeError: for uint16, uint32 and uint64 beside what is not floating.
     """
     if a == b:
         return a
-    if (a in _UNSIGNED or b in _UNSIGNED) and not (a in _FLOATING or b in _FLOATING):
+    if (a in _UNSIGNED or b in _UNSIGNED) and 2 not in (dt.category_of(a), dt.category_of(b)):
         raise DtypeError(
             f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a} and {b}"
         )

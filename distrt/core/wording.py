@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import FOREIGN, explain
+from distrt.core.arrays import FOREIGN, explain, no_tensor
 from distrt.core.errors import DistrtError
 from distrt.core.tensor import Tensor
 
@@ -23,13 +23,19 @@ _TENSOR_NAMES = frozenset(("input", "self", "tensor"))
 
 def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..., Any]:
     """The function, with its errors about wrong arguments in a user's words; an operation says them itself."""
-    if hasattr(function, "definition") or not inspect.isfunction(function):
+    if not inspect.isfunction(function) or hasattr(function, "definition"):
         return function
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
+            if result.__class__ is np.ndarray or isinstance(
+                result, np.generic
+            ):  # as the derivative rules use it
+                given = (*args, *kwargs.values())[0]
+                raise no_tensor(function.__name__, "input", given)
+            return result
         except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
             better = _better(function, is_method, args, kwargs, fault)
             if better is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import operator
+import warnings
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,120 @@ def test_true_division_makes_integers_float(rank: str, torch: Any) -> None:
         if str(torch.result_type(their_a, their_b)) == "torch.complex32":
             continue  # PyTorch cannot divide in it
         assert str((a / b).dtype) == str((their_a / their_b).dtype), f"{first} / {second}"
+
+
+OPERATIONS: dict[str, Any] = {
+    **{name: operator.attrgetter(name) for name in "add sub mul div floor_divide remainder fmod pow".split()},
+    **{
+        name: operator.attrgetter(name)
+        for name in "float_power copysign xlogy eq lt ge ldexp atan2 fmax".split()
+    },
+    **{
+        name: operator.attrgetter(name) for name in "maximum bitwise_and bitwise_left_shift gcd hypot".split()
+    },
+    **{
+        name: operator.attrgetter(name)
+        for name in "logaddexp nextafter heaviside logical_xor isclose".split()
+    },
+    **{name: operator.attrgetter(name) for name in "clamp_min rsub".split()},
+    "where": lambda library: lambda a, b: library.where(library.tensor([True, False]), a, b),
+    "lerp": lambda library: lambda a, b: library.lerp(a, b, 0.5),
+    "addcmul": lambda library: lambda a, b: library.addcmul(a, b, b),
+    "addcdiv": lambda library: lambda a, b: library.addcdiv(a, b, b),
+    "clamp": lambda library: lambda a, b: library.clamp(a, b, b),
+    "div.floor": lambda library: lambda a, b: library.div(a, b, rounding_mode="floor"),
+    "div.trunc": lambda library: lambda a, b: library.div(a, b, rounding_mode="trunc"),
+}
+IN_PLACE = (
+    "add sub mul div floor_divide remainder fmod pow copysign eq lt ldexp atan2 bitwise_and bitwise_left_shift gcd "
+    "hypot logical_and clamp_min xlogy nextafter"
+).split()
+
+
+def _outcome(function: Any, *operands: Any) -> str:
+    """The dtype of the result, or the kind of the error."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _name(function(*operands).dtype)
+    except (RuntimeError, TypeError) as error:
+        return "TypeError" if isinstance(error, TypeError) else "RuntimeError"
+
+
+def _meets_complex_half(*names: str) -> bool:
+    """PyTorch computes such pairs in complex32, which NumPy lacks, or raises there alone."""
+    return "float16" in names and any("complex" in name for name in names)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_two_tensors_of_any_dtypes_and_ranks_give_pytorchs_dtype_or_error(operation: str, torch: Any) -> None:
+    ours, theirs = OPERATIONS[operation](distrt), OPERATIONS[operation](torch)
+    for first, second in itertools.product(NAMES, NAMES):
+        if _meets_complex_half(first, second):
+            continue
+        for left, right in itertools.product(RANKS.values(), RANKS.values()):
+            a, their_a = _operands(torch, first, left)
+            b, their_b = _operands(torch, second, right)
+            expected = _outcome(theirs, their_a, their_b)
+            assert _outcome(ours, a, b) == expected, f"{operation}: {first}{left} and {second}{right}"
+
+
+#: A number in the place of the first tensor, or True as an exponent: PyTorch's parser has rules of its own there.
+_NUMBER_FIRST = (
+    "add sub mul div floor_divide remainder pow float_power bitwise_and bitwise_left_shift where xlogy"
+)
+_NUMBER_SECOND = (
+    f"{_NUMBER_FIRST} fmod copysign eq lt ge rsub atan2 fmax maximum gcd hypot logaddexp nextafter lerp"
+)
+
+
+@pytest.mark.parametrize("operation", _NUMBER_SECOND.split())
+def test_a_tensor_and_a_number_give_pytorchs_dtype_or_error(operation: str, torch: Any) -> None:
+    ours, theirs = OPERATIONS[operation](distrt), OPERATIONS[operation](torch)
+    for name, number, shape in itertools.product(NAMES, (*SCALARS, -1), RANKS.values()):
+        if _meets_complex_half(name, type(number).__name__) or (operation == "pow" and number is True):
+            continue
+        a, their_a = _operands(torch, name, shape)
+        assert _outcome(ours, a, number) == _outcome(theirs, their_a, number), (
+            f"{operation}: {name}, {number}"
+        )
+        if operation in _NUMBER_FIRST.split():
+            expected = _outcome(theirs, number, their_a)
+            assert _outcome(ours, number, a) == expected, f"{operation}: {number}, {name}{shape}"
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_results_in_place_are_cast_or_refused_as_in_pytorch(name: str, torch: Any) -> None:
+    def change(a: Any, b: Any) -> Any:
+        return getattr(a, f"{name}_")(b)
+
+    for first, second in itertools.product(NAMES, NAMES):
+        if _meets_complex_half(first, second):
+            continue
+        for left, right in itertools.product(RANKS.values(), RANKS.values()):
+            a, their_a = _operands(torch, first, left)
+            b, their_b = _operands(torch, second, right)
+            expected = _outcome(change, their_a, their_b)
+            assert _outcome(change, a, b) == expected, f"{first}{left}.{name}_({second}{right})"
+
+
+UNARY = (
+    "abs neg positive exp exp2 expm1 log log2 log10 log1p sqrt rsqrt square reciprocal sin cos tan asin "
+    "acos atan sinh cosh tanh asinh acosh atanh round floor ceil trunc frac sign sgn signbit deg2rad "
+    "rad2deg nan_to_num logit erf erfc erfinv sigmoid lgamma digamma relu i0 sinc isnan isinf isfinite "
+    "isposinf isneginf isreal logical_not bitwise_not angle conj conj_physical real imag"
+).split()
+
+
+@pytest.mark.parametrize("function", UNARY)
+def test_functions_of_one_tensor_give_pytorchs_dtype_or_error(function: str, torch: Any) -> None:
+    for name in NAMES:
+        ours, theirs = _operands(torch, name, (2,))
+        expected = _outcome(getattr(torch, function), theirs)
+        assert _outcome(getattr(distrt, function), ours) == expected, name
+        if hasattr(theirs, f"{function}_") and not (function == "abs" and "complex" in name):
+            changed = _outcome(getattr(theirs, f"{function}_"))
+            assert _outcome(getattr(ours, f"{function}_")) == changed, f"{name}, in place"
 
 
 @pytest.mark.parametrize("function", ["exp", "sqrt", "sigmoid", "log", "tanh", "sin"])

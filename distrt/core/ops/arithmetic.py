@@ -213,7 +213,8 @@ def lerp(input: Array, end: Array, weight: Array | Scalar) -> Array:
     require_array("lerp", "input", input)
     require_array("lerp", "end", end)
     refuse("lerp", input, "biu")
-    for name, given in (("end", end), ("weight", weight)):
+    tensors: tuple[tuple[str, Any], ...] = (("end", end), ("weight", weight))
+    for name, given in tensors:
         if hasattr(given, "dtype") and given.dtype != input.dtype and (given.ndim or name == "end"):
             raise DtypeError(f"expected dtype {input.dtype} for `{name}` but got dtype {given.dtype}")
     start, stop = wide(input), wide(end)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from distrt.core.arrays import Array, Scalar
@@ -28,7 +30,7 @@ def bitwise_not(input: Array) -> Array:
     return np.invert(input)
 
 
-def invert(input: Array) -> Array:
+def invert(input: Any) -> Any:
     """``~input``.
 
     Raises:
@@ -36,7 +38,7 @@ def invert(input: Array) -> Array:
     """
     if getattr(input, "_array", input).dtype.kind not in "biu":
         raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
-    return bitwise_not(input)  # type: ignore[no-any-return]
+    return bitwise_not(input)
 
 
 @op(dtype="promote")

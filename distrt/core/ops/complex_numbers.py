@@ -147,6 +147,12 @@ def _angle_slope(g: Array, input: Array) -> Array:
 angle.gradient(input=lambda g, input: _angle_slope(g, input))
 
 
+def _along(g: Any, angle: Any) -> Any:
+    from distrt.core.ops.trigonometry import cos, sin
+
+    return ops.add(ops.mul(real(g), cos(angle)), ops.mul(imag(g), sin(angle)))
+
+
 @op(dtype="same", holomorphic=False)
 def polar(abs: Array, angle: Array) -> Array:
     """``abs * (cos(angle) + i * sin(angle))``, of float32 or float64 parts. Shape: broadcasts."""
@@ -161,7 +167,7 @@ def polar(abs: Array, angle: Array) -> Array:
 
 
 polar.gradient(
-    abs=lambda g, angle: ops.add(ops.mul(real(g), ops.cos(angle)), ops.mul(imag(g), ops.sin(angle))),
+    abs=lambda g, angle: _along(g, angle),
     angle=lambda g, out: ops.sub(ops.mul(imag(g), real(out)), ops.mul(real(g), imag(out))),
 )
 

@@ -262,7 +262,7 @@ def ldexp(input: Any, other: Any) -> Any:
     require_array("ldexp", "input", mantissa)
     require_array("ldexp", "other", exponent)
     if mantissa.dtype in dt.FLOATING_NUMPY and exponent.dtype not in dt.FLOATING_NUMPY:
-        refuse("ldexp", exponent, "b")
+        refuse("ldexp", exponent, "" if mantissa.dtype.kind == "c" else "b")
         other = to_dtype(other, mantissa.dtype)
     return mul(input, pow(2.0, other))
 

@@ -204,7 +204,7 @@ def nan_to_num(
 
 
 def _replaced(input: Array, nan: float | None, posinf: float | None, neginf: float | None) -> Array:
-    bounds = ml_dtypes.finfo(input.dtype)
+    bounds = ml_dtypes.finfo(input.dtype)  # type: ignore[no-untyped-call]
     high = bounds.max if posinf is None else posinf
     low = bounds.min if neginf is None else neginf
     made = np.where(np.isnan(input), np.asarray(0.0 if nan is None else nan).astype(input.dtype), input)
