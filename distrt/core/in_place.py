@@ -6,6 +6,7 @@ out here. Bound to ``Tensor`` by ``core/methods.py``; what a change does to the 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar
 from distrt.core.assignment import set_item
-from distrt.core.errors import ShapeError
+from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.history import adopt, require_no_leaf, write
 from distrt.core.modes import modes
 from distrt.core.names import IN_PLACE, listed
@@ -58,6 +59,23 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     change.__doc__ = f"In-place form of ``{name.rstrip('_')}``; returns this tensor."
     change.__wrapped__ = function  # type: ignore[attr-defined]
     return change
+
+
+#: In place, the result must be of the tensor's own dtype: elsewhere a narrower one would be cast.
+_SAME_DTYPE = ("abs", "absolute", "float_power")
+
+
+def _of_own_dtype(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def checked(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        result = function(input, *args, **kwargs)
+        if result.dtype is not input.dtype:
+            raise DtypeError(
+                f"{function.__name__}_: a tensor of {input.dtype} cannot hold the result, which is of {result.dtype}"
+            )
+        return result
+
+    return checked
 
 
 # Overwriting
@@ -147,7 +165,9 @@ WRITTEN_OUT: dict[str, Any] = {
 def bind() -> None:
     """Puts the in-place forms on ``Tensor``."""
     for name in listed(IN_PLACE):
-        setattr(Tensor, name + "_", in_place(getattr(ops, name), name + "_"))
+        function = getattr(ops, name)
+        changing = _of_own_dtype(function) if name in _SAME_DTYPE else function
+        setattr(Tensor, name + "_", in_place(changing, name + "_"))
     for name, function in {**WRITTEN_OUT, **RANDOM}.items():
         setattr(Tensor, name, function)
     for name, plain in AUGMENTED.items():

@@ -162,6 +162,34 @@ def test_arithmetic_that_pytorch_refuses_is_refused(what: str, torch: Any) -> No
         INTEGER_FAULTS[what](distrt)
 
 
+def test_changes_in_place_that_would_narrow_the_result_are_refused(torch: Any) -> None:
+    for library in (distrt, torch):
+        with pytest.raises(RuntimeError):
+            library.ones(2).float_power_(2)
+        with pytest.raises(RuntimeError):
+            library.tensor([1j]).abs_()
+        assert library.tensor([-1.0]).abs_().item() == 1
+
+
+def test_a_comparison_in_place_cuts_the_tensor_from_its_history(torch: Any) -> None:
+    for library in (distrt, torch):
+        leaf = library.ones(2, requires_grad=True)
+        changed = leaf * 3
+        changed.gt_(0)
+        (changed * leaf).sum().backward()
+        assert leaf.grad.tolist() == [1.0, 1.0]
+
+
+def test_a_complex_number_that_is_used_twice_gets_both_gradients(torch: Any) -> None:
+    found = []
+    for library in (distrt, torch):
+        leaf = library.tensor(1 + 2j, requires_grad=True)
+        shared = leaf * (2 - 1j)
+        (shared * shared.exp() + shared).abs().backward()
+        found.append(leaf.grad.item())
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
 def test_integers_wrap(torch: Any) -> None:
     for run in (
         lambda t: t.tensor([1, 200], dtype=t.uint8) + 300,

@@ -56,9 +56,10 @@ logit.gradient(input=lambda g, input, eps: _logit_slope(g, input, eps))
 @op()
 def relu(input: Array) -> Array:
     """``max(input, 0)``."""
-    if input.dtype == np.bool_:
-        raise DtypeError("Boolean inputs not supported for relu")
-    refuse("relu", input, "c")
+    if input.dtype.kind in "bc":
+        if input.dtype.kind == "b":
+            raise DtypeError("Boolean inputs not supported for relu")
+        refuse("relu", input, "c")
     return np.maximum(input, np.zeros((), input.dtype))
 
 

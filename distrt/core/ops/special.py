@@ -149,7 +149,7 @@ polygamma.gradient(input=lambda g, n, input: mul(g, polygamma(n + 1, input)))
 
 @takes_out
 def mvlgamma(input: Any, p: int) -> Any:
-    """The logarithm of the multivariate gamma function of dimension ``p``, without its constant's sign.
+    """The logarithm of the multivariate gamma function of dimension ``p``.
 
     Raises:
         ShapeError: for ``p < 1``.
