@@ -219,7 +219,7 @@ def draw_uniform(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generat
     if kind.kind == "c":
         real = np.dtype(f"f{kind.itemsize // 2}")
         return np.asarray(source.random((*shape, 2), real)).view(kind)[..., 0]
-    return np.asarray(source.random(shape, kind))  # type: ignore[call-overload]
+    return np.asarray(source.random(shape, kind))
 
 
 def draw_normal(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None) -> Array:
@@ -228,10 +228,10 @@ def draw_normal(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generato
     source = numpy_generator(generator)
     if kind.kind == "c":
         real = np.dtype(f"f{kind.itemsize // 2}")
-        parts = source.standard_normal((*shape, 2), real)  # type: ignore[call-overload]
+        parts = source.standard_normal((*shape, 2), real)
         return np.asarray(parts * np.asarray(np.sqrt(0.5), real)).view(kind)[..., 0]
     wide = np.dtype(np.float64) if kind == np.float64 else np.dtype(np.float32)
-    return np.asarray(source.standard_normal(shape, wide)).astype(kind, copy=False)  # type: ignore[call-overload]
+    return np.asarray(source.standard_normal(shape, wide)).astype(kind, copy=False)
 
 
 def draw_exponential(shape: tuple[int, ...], generator: Generator | None) -> Array:

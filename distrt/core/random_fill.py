@@ -70,9 +70,8 @@ def random_(self: Tensor, *bounds: int, generator: Generator | None = None, **na
     Raises:
         ShapeError: for bounds without a number between them, or beyond the dtype.
     """
-    if len(bounds) == 1 and "to" not in named:
-        bounds, named = (), {"to": bounds[0], **named}
-    low, high = _bounds("random_", bounds, named, 0, None)
+    only = bounds[:1] if len(bounds) == 1 and "to" not in named else ()
+    low, high = _bounds("random_", (0, *only) if only else bounds, named, 0, None)
     least, most = _exact_range(self)
     if high is None:
         high = most + 1

@@ -145,7 +145,7 @@ row(
     lambda t, a, i, s: (t.index_copy(a, -1, i, s), (a * 1).index_copy_(-1, i, s)),
     PUTS,
     dtypes=(*FLOATS, *COMPLEX, "int64"),
-    covers="_index_copy index_select index_copy_ index_fill _index_fill",
+    covers="_index_placed index_select index_copy_ index_fill _index_fill",
 )
 row(
     "index_fill",

@@ -180,7 +180,7 @@ def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **o
     return full(size, fill_value, dtype=dtype or self.dtype, **options)
 
 
-METHODS = {
+METHODS: dict[str, Any] = {
     "new_empty": new_empty,
     "new_empty_strided": new_empty_strided,
     "new_full": new_full,

@@ -33,7 +33,7 @@ def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, d
     kind = dt.to_numpy(dtype, dt.default.floating if floats else dt.int64)
     if dt.category_of(kind) in (0, 3):
         raise NoKernelError(f'"arange_cpu" not implemented for {kind}')
-    return _steps(*values, kind)
+    return _steps(values[0], values[1], values[2], kind)
 
 
 def _bounds(bounds: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
@@ -62,7 +62,7 @@ def _steps(start: Any, end: Any, step: Any, kind: np.dtype[Any]) -> Array:
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise ShapeError("upper bound and lower bound inconsistent with step sign")
     if kind.kind in "iu":
-        return np.arange(start, end, step, np.int64).astype(kind)
+        return np.arange(start, end, step, dtype=np.int64).astype(kind)
     count = math.ceil((end - start) / step)
     return (start + np.arange(count) * step).astype(kind)
 

@@ -362,4 +362,4 @@ def new_tensor(
     return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
 
 
-METHODS = {"new_tensor": new_tensor}
+METHODS: dict[str, Any] = {"new_tensor": new_tensor}

@@ -59,9 +59,9 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
         if memory_format is not None and memory_format is not formats.preserve_format:
             array = formats.arranged(array, memory_format)
         made = finish(array, device, requires_grad)
-        return made if out is None else write_out(name, made, out)  # type: ignore[no-any-return]
+        return made if out is None else write_out(name, made, out)
 
-    make.__signature__ = _signature(function)  # type: ignore[attr-defined]
+    vars(make)["__signature__"] = _signature(function)
     return make
 
 

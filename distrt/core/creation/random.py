@@ -157,7 +157,10 @@ def normal(
         made = made.requires_grad_(bool(options.get("requires_grad")))
     else:
         made = _around(mean, std, generator)
-    return made if out is None else write_out("normal", made, out)  # type: ignore[no-any-return]
+    if out is not None:
+        write_out("normal", made, out)
+        return out
+    return made
 
 
 def _require_spread(std: Any) -> None:
@@ -175,6 +178,7 @@ def _around(mean: Any, std: Any, generator: Generator | None) -> Tensor:
     kind = given[0]._array.dtype
     values = draw_normal(tuple(shape), kind, generator)
     plain = [each._array if isinstance(each, Tensor) else each for each in (mean, std)]
-    return ops.sampled(
+    drawn: Tensor = ops.sampled(
         ops.expand(given[0], tuple(shape)), np.asarray(values * plain[1] + plain[0]).astype(kind)
-    )  # type: ignore[no-any-return]
+    )
+    return drawn

@@ -18,6 +18,7 @@ from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
+from distrt.core.ops.masking import assigned_element
 from distrt.core.out import takes_out
 
 __all__ = ["gather", "scatter", "scatter_add", "scatter_reduce", "take_along_dim"]
@@ -129,7 +130,7 @@ def _flat_places(index: Array, shape: tuple[int, ...], axis: int) -> Array:
     return places
 
 
-def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Array, Any]:
+def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Any]:
     """Where to write in the row of all elements of ``input``, and what: checked."""
     axis = one_dim(dim, input.ndim)
     is_array = isinstance(src, np.ndarray) and (src.ndim > 0 or index.ndim == 0)
@@ -207,7 +208,7 @@ def scatter(
         raise TypeError("scatter(): expected src or value")
     as_tensor = _is_tensor(given) and (given.ndim > 0 or index.ndim == 0)
     if not as_tensor:
-        given = ops.assigned_element(given, input)
+        given = assigned_element(given, input)
     if reduce is None:
         return _scatter(input, given, dim, index)
     if as_tensor:

@@ -16,7 +16,6 @@ from distrt.core.tensor import Tensor, wrap
 
 __all__ = [
     "argwhere",
-    "assigned_element",
     "masked_fill",
     "masked_scatter",
     "masked_select",
@@ -96,8 +95,12 @@ def _masked_fill(input: Array, value: Array | Scalar, mask: IndexArray) -> Array
 
 _masked_fill.gradient(
     input=lambda g, mask: ops.zero_unless(g, ops.logical_not(mask)),
-    value=lambda g, mask: ops.sum(ops.zero_unless(g, mask)),
+    value=lambda g, mask: _total(ops.zero_unless(g, mask)),
 )
+
+
+def _total(g: Any) -> Any:
+    return ops.sum(g)
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
@@ -123,9 +126,6 @@ def masked_select(input: Array, mask: IndexArray) -> Array:
     return whole[chosen]
 
 
-masked_select.gradient(input=lambda g, input_meta, mask: _unselected(g, input_meta.shape, mask))
-
-
 @op()
 def _unselected(input: Array, shape: tuple[int, ...], mask: IndexArray) -> Array:
     """The row back in its places among zeros. Shape: as ``shape`` and the mask broadcast."""
@@ -135,6 +135,7 @@ def _unselected(input: Array, shape: tuple[int, ...], mask: IndexArray) -> Array
     return placed
 
 
+masked_select.gradient(input=lambda g, input_meta, mask: _unselected(g, input_meta.shape, mask))
 _unselected.gradient(input=lambda g, mask: masked_select(g, mask))
 
 

@@ -13,6 +13,7 @@ from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
+from distrt.core.ops.masking import assigned_element
 from distrt.core.ops.indexing import require_in_range, zeros_of
 from distrt.core.out import takes_out
 
@@ -40,13 +41,6 @@ def index_select(input: Array, dim: int, index: IndexArray) -> Array:
     if input.ndim == 0:
         return input.copy()
     return input.take(index.reshape(-1), axis)
-
-
-index_select.gradient(
-    input=lambda g, input_meta, dim, index: (
-        _index_add(zeros_of(input_meta), g, dim, index, 1) if input_meta.shape else g
-    )
-)
 
 
 def _key(axis: int, index: Array) -> tuple[Any, ...]:
@@ -96,6 +90,11 @@ def _index_add(input: Array, source: Array, dim: int, index: IndexArray, alpha: 
     return changed.astype(input.dtype, copy=False)
 
 
+index_select.gradient(
+    input=lambda g, input_meta, dim, index: (
+        _index_add(zeros_of(input_meta), g, dim, index, 1) if input_meta.shape else g
+    )
+)
 _index_add.gradient(
     input=lambda g: g,
     source=lambda g, source_meta, dim, index, alpha: ops.mul(_picked(g, source_meta, dim, index), alpha),
@@ -114,7 +113,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
 
 
 @op(node="IndexCopy")
-def _index_copy_(input: Array, source: Array, dim: int, index: IndexArray) -> Array:
+def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> Array:
     """``input`` with the slices of ``source`` at ``index``."""
     axis = one_dim(dim, input.ndim)
     if index.dtype != np.int64:
@@ -142,7 +141,7 @@ def _require_in_range(said: str, index: Array, axis: int, size: int, negative: b
         raise DimensionError(f"{said}index {wrong} is out of bounds for dimension {axis} with size {size}")
 
 
-_index_copy_.gradient(
+_index_placed.gradient(
     input=lambda g, dim, index: index_fill(g, dim, index, 0),
     source=lambda g, source_meta, dim, index: _picked(g, source_meta, dim, index),
 )
@@ -151,7 +150,7 @@ _index_copy_.gradient(
 @takes_out
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of ``input`` with the slices of ``source`` at the places that ``index`` names."""
-    return _index_copy_(input, source, dim, index)
+    return _index_placed(input, source, dim, index)
 
 
 @op(node="IndexFill")
@@ -173,18 +172,18 @@ def _index_fill(input: Array, value: Array | Scalar, dim: int, index: IndexArray
 
 _index_fill.gradient(
     input=lambda g, dim, index: _index_fill(g, 0, dim, index),
-    value=lambda g, dim, index: ops.sum(index_select(g, dim, _from_front(index, g.shape, dim))),
+    value=lambda g, dim, index: _sum_of_filled(g, dim, index),
 )
 
 
-def _from_front(index: Any, shape: Any, dim: int) -> Array:
-    """Each slice that the index names, once, counted from the front."""
-    size = shape[dim] if len(shape) else 1
-    return np.unique(getattr(index, "_array", index) % max(size, 1))
+def _sum_of_filled(g: Any, dim: int, index: Any) -> Any:
+    """The gradient of what fills: each slice that the index names counts once, however often it is named."""
+    size = g.shape[dim] if g.ndim else 1
+    return ops.sum(index_select(g, dim, np.unique(getattr(index, "_array", index) % max(size, 1))))
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """A copy of ``input`` with ``value`` (a number or a 0-d tensor) in the slices of ``dim`` that ``index`` names."""
     if isinstance(value, complex) and "complex" not in str(input.dtype):
         raise DtypeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
-    return _index_fill(input, ops.assigned_element(value, input, "index_fill_"), dim, index)
+    return _index_fill(input, assigned_element(value, input, "index_fill_"), dim, index)

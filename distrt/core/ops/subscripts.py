@@ -114,7 +114,7 @@ def put_at(target: Array, key: Key, values: Any, accumulate: bool = False) -> No
             target[key] = values
     except IndexError:
         raise explain_advanced(key, target.shape) from None
-    except ValueError:
+    except (ValueError, TypeError):
         wanted = list(target[key].shape)
         raise ShapeError(
             f"shape mismatch: value tensor of shape {list(np.shape(values))} cannot be broadcast to indexing result of "

@@ -66,11 +66,6 @@ def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Arr
     return found
 
 
-diagonal.gradient(
-    input=lambda g, input_meta, offset, dim1, dim2: _on_diagonal(g, input_meta.shape, offset, dim1, dim2)
-)
-
-
 @op()
 def _on_diagonal(input: Array, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Array:
     """Zeros of ``shape`` with ``input`` on a diagonal."""
@@ -79,6 +74,9 @@ def _on_diagonal(input: Array, shape: tuple[int, ...], offset: int, dim1: int, d
     return whole
 
 
+diagonal.gradient(
+    input=lambda g, input_meta, offset, dim1, dim2: _on_diagonal(g, input_meta.shape, offset, dim1, dim2)
+)
 _on_diagonal.gradient(input=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2))
 
 
