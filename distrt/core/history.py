@@ -89,11 +89,17 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
     """Overwrites the values, unrecorded, and counts the change.
 
     Raises:
+        DtypeError: for a number that is too big for the dtype.
         ShapeError: for memory that cannot be written to, such as that of an expanded tensor; with ``is_one_value`` all
             elements get the same, and an expanded tensor can be written to.
     """
     require_writeable(tensor, is_one_value)
-    tensor._array[...] = values
+    try:
+        tensor._array[...] = values
+    except OverflowError:
+        raise DtypeError(
+            f"value cannot be converted to type {tensor.dtype} without overflow: {values}"
+        ) from None
     note_change(tensor._counter)
 
 
@@ -245,7 +251,7 @@ def _geometry(view: Tensor, base: Array) -> Any:
 
     if view._edge is not None:
         node = view._edge[0]
-        if type(node) is Node and node.definition is ops.strided_pick.definition:
+        if type(node) is ops.strided_pick.definition.node_class:
             return node.saved[0]
     return ops.strided.geometry_of(view._array, base)
 
@@ -298,10 +304,11 @@ def _node(
     function: Any, edges: tuple[Edge | None, ...], metas: tuple[Any, ...], *saved: Any
 ) -> tuple[Node, int]:
     """The node that the operation would record, without running it: the values stand in the memory already."""
-    node: Node = object.__new__(Node)
-    node.definition = definition = function.definition
+    definition = function.definition
     if definition.backward is None:
         definition.compile()
+    node: Node = object.__new__(definition.node_class)
+    node.definition = definition
     node.edges = edges
     node.metas = metas
     node.saved = saved

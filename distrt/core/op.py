@@ -119,6 +119,7 @@ class Definition:
         self.view = view
         self.holomorphic = holomorphic
         self.node_name = _node_name(node, self.name)
+        self.node_class: type[Node] = Node  # one of its own, for its name, when the operation is compiled
         self.output_names: tuple[str, ...] = ()
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint_rule: Callable[..., Any] | None = None
@@ -182,6 +183,7 @@ class Definition:
 
     def compile(self) -> Callable[..., Any]:
         """Turns the definition into code, and returns the backward function; the rules must all be given by now."""
+        self.node_class = type(self.node_name, (Node,), {"__slots__": ()})
         source = self.source()
         self.keeps_arrays = any(name in (*self.aux, *self.steering, *self.tensors) for name in self.kept)
         filename = f"<op {self.name}>"
@@ -246,7 +248,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "F64": dt.float64.numpy,
         "INFERENCE": INFERENCE,
         "Meta": Meta,
-        "Node": Node,
+        "Node": definition.node_class,
         "Tensor": Tensor,
         "asarray": np.asarray,
         "convert_dtypes": RULES[definition.dtype_rule],

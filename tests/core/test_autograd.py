@@ -379,7 +379,7 @@ def test_only_leaves_can_be_copied_deeply_and_pickles_are_leaves() -> None:
 def test_what_a_node_is_called() -> None:
     x = torch.ones(2, requires_grad=True)
     assert x.grad_fn is None
-    assert (x * 2).grad_fn.name() == "MulBackward0"
+    assert (x * 2).grad_fn.name() == type((x * 2).grad_fn).__name__ == "MulBackward0"
     assert repr((x + 1).sum()) == "tensor(4., grad_fn=<SumBackward0>)"
     assert (x * 2).grad_fn.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
 
