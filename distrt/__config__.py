@@ -15,7 +15,7 @@ __all__ = ["parallel_info", "show"]
 
 def show() -> str:
     """The libraries underneath and their versions, one a line."""
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index, call-overload]
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return (
         f"distrt {__version__} runs with:\n"
         f"  - Python {platform.python_version()} on {platform.machine()}\n"

@@ -24,7 +24,8 @@ class Place(NamedTuple):
 
 #: What Python and NumPy say where a tensor user should read something else.
 FOREIGN = re.compile(
-    r"numpy|ufunc|\baxis\b|\baxes\b|operands could not|\barrays?\b|object has no attribute|not supported between|"
+    r"numpy|ufunc|\baxis\b|\baxes\b|operands could not|array element|for array|input array|"
+    r"array is|arrays? (?:must|to)\b|object has no attribute|not supported between|"
     r"unsupported operand|bad operand|cannot be interpreted|is not iterable|not subscriptable|has no len|not aligned|"
     r"invalid literal|could not convert|indices must be|__index__|list index out of range|iteration over a 0-d|"
     r"core dimension|unhashable|inhomogeneous"

@@ -29,7 +29,7 @@ class Attributes:
     @property
     def shape(self) -> Size:
         """The size of each dim."""
-        return _new_tuple(Size, self._array.shape)
+        return _new_tuple(Size, self._array.shape)  # type: ignore[no-any-return]
 
     def size(self, dim: int | None = None) -> Any:
         """The sizes, or the size of one dim.
@@ -58,6 +58,7 @@ class Attributes:
 
     def is_same_size(self, other: Attributes) -> bool:
         """True where the other tensor has the same sizes."""
+        _require_tensor("is_same_size", other)
         return bool(self._array.shape == other._array.shape)
 
     # -- elements
@@ -124,10 +125,11 @@ class Attributes:
 
     def storage_offset(self) -> int:
         """Elements between the start of the memory that this tensor lies in and its first element."""
-        return (address_of(self._array) - address_of(memory_of(self._array))) // self._array.itemsize
+        return (address_of(self._array) - address_of(memory_of(self._array))) // int(self._array.itemsize)
 
     def is_set_to(self, tensor: Attributes) -> bool:
         """True where the other tensor shows the same elements of the same memory."""
+        _require_tensor("is_set_to", tensor)
         return (
             address_of(self._array) == address_of(tensor._array)
             and self._array.shape == tensor._array.shape
@@ -208,6 +210,11 @@ class Attributes:
     is_vulkan = False
     is_xla = False
     is_xpu = False
+
+
+def _require_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Attributes):
+        raise TypeError(f"{name}(): argument 'other' (position 1) must be Tensor, not {type(value).__name__}")
 
 
 def _correct(steps: list[int], shape: tuple[int, ...]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import formats, ops
-from distrt.core.construct import TYPE_NAMES, constructed
+from distrt.core.construct import TYPE_NAMES, TensorType, constructed
 from distrt.core.device import device as device_type
 from distrt.core.device import missing, require_available
 from distrt.core.errors import AutogradError
@@ -152,7 +152,7 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
         if not found:
             raise ValueError(f"invalid type: {dtype!r}; expected a name such as 'torch.FloatTensor'")
         dtype = found[0]
-    elif isinstance(getattr(dtype, "dtype", None), dt.dtype) and isinstance(dtype, type):
+    elif isinstance(dtype, TensorType):
         dtype = dtype.dtype
     elif not _is_dtype(dtype):
         raise TypeError(f"dtype must be a type, str, or dtype object, got {dtype!r}")

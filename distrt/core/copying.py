@@ -55,7 +55,7 @@ def _copied_row(memory: Array, memo: dict[int, Any]) -> Array:
     if id(memory) not in memo:
         memo[id(memory)] = row_of(memory).copy()
         memo.setdefault(id(memo), []).append(memory)  # so that no other array gets its id meanwhile
-    return memo[id(memory)]  # type: ignore[no-any-return]
+    return memo[id(memory)]
 
 
 def _rebuild(

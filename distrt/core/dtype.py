@@ -175,7 +175,7 @@ def of(array: Any) -> dtype:
     found = _BY_NUMPY.get(array.dtype)
     if found is None:
         raise TypeError(
-            f"tensors have no dtype for numpy {array.dtype}; the supported ones are: "
+            f"tensors have no dtype for elements of type {array.dtype}; the supported ones are: "
             + ", ".join(str(each.numpy) for each in (*ALL, *UNSIGNED))
         )
     return found

@@ -31,7 +31,7 @@ class PrintOptions:
     sci_mode: bool | None = None
 
 
-_PROFILES = {
+_PROFILES: dict[str, dict[str, Any]] = {
     "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
@@ -167,11 +167,12 @@ def _nested(array: Any, indent: int, form: _Form | _ComplexForm, is_summarised: 
         return form.text(array.item())
     if array.ndim == 1:
         return _row(array, indent, form, is_summarised)
-    slices = [
+    slices: list[str] = [
         "..." if each is None else _nested(each, indent + 1, form, is_summarised)
         for each in _cut(array, is_summarised)
     ]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(slices) + "]"
+    rank: int = array.ndim
+    return "[" + ("," + "\n" * (rank - 1) + " " * (indent + 1)).join(slices) + "]"
 
 
 def _row(array: Any, indent: int, form: _Form | _ComplexForm, is_summarised: bool) -> str:

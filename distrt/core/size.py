@@ -76,4 +76,4 @@ def one_of(method: str, values: Sequence[int], dim: Any) -> int:
         raise DimensionError(
             f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})"
         )
-    return values[dim]
+    return values[operator.index(dim)]

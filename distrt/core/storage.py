@@ -116,7 +116,7 @@ class _Storage:
         self._row[where] = getattr(value, "_row", value)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.data_ptr() == other.data_ptr()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.data_ptr() == other.data_ptr()
 
     def __hash__(self) -> int:
         return hash(self.data_ptr())

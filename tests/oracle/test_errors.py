@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import distrt
 
-BUILTINS = (NotImplementedError, IndexError, KeyError, AttributeError, TypeError, ValueError, RuntimeError)
+BUILTINS = (
+    NotImplementedError,
+    OverflowError,
+    IndexError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+)
 
 #: Words of the library underneath that a user of tensors should not meet.
 FOREIGN = re.compile(
     r"numpy(?!\(\))|ufunc|axis|axes|operands could not|broadcast together|array\(|_UFunc|casting|gufunc"
-    r"|setting an array"
+    r"|setting an array|'(?:str|list|int|float|tuple|NoneType)' object has no attribute"
+    r"|unsupported operand type\(s\) for \S+ '(?!Tensor)|between instances of '(?!Tensor)|is not iterable"
+    r"|could not convert|cannot be interpreted|inhomogeneous"
 )
 
 x23 = lambda t: t.ones(2, 3)
@@ -136,6 +149,134 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     "requires_grad of integers": lambda t: t.ones(2, dtype=t.int64).requires_grad_(),
     "requires_grad off for what was computed": lambda t: (t.ones(2, requires_grad=True) * 2).requires_grad_(
         False
+    ),
+    # kinds of arguments
+    "sum of a list": lambda t: t.sum([1.0]),
+    "sum of None": lambda t: t.sum(None),
+    "sum by text": lambda t: x23(t).sum("a"),
+    "sum by a float": lambda t: x23(t).sum(0.5),
+    "max of text": lambda t: t.max("a"),
+    "argmax of a list": lambda t: t.argmax([1.0, 2.0]),
+    "all of None": lambda t: t.all(None),
+    "isnan of a list": lambda t: t.isnan([1.0]),
+    "matmul of a number": lambda t: x23(t) @ 2,
+    "matmul with a list": lambda t: t.matmul(x23(t), [1.0]),
+    "mm of text": lambda t: t.mm(x23(t), "a"),
+    "where of text": lambda t: t.where("a", x23(t), x23(t)),
+    "reshape by text": lambda t: x23(t).reshape("a"),
+    "reshape by floats": lambda t: x23(t).reshape(2.0, 3.0),
+    "view by None": lambda t: x23(t).view(None),
+    "permute by text": lambda t: x23(t).permute("a", "b"),
+    "transpose by text": lambda t: x23(t).transpose("a", 0),
+    "unsqueeze by a float": lambda t: x23(t).unsqueeze(0.5),
+    "flatten by text": lambda t: x23(t).flatten("a"),
+    "expand by text": lambda t: x23(t).expand("a"),
+    "chunk by text": lambda t: x23(t).chunk("a"),
+    "split by text": lambda t: x23(t).split("a"),
+    "cat of None": lambda t: t.cat(None),
+    "cat of a tensor and a number": lambda t: t.cat([x23(t), 1]),
+    "cat by text": lambda t: t.cat([x23(t)], "a"),
+    "stack of numbers": lambda t: t.stack([1, 2]),
+    "softmax by text": lambda t: t.softmax(x23(t), "a"),
+    "clamp by text": lambda t: x23(t).clamp("a"),
+    "pow of text": lambda t: x23(t).pow("a"),
+    "comparison with text": lambda t: x23(t) < "a",
+    "logical_and of a number": lambda t: t.logical_and(x23(t), 1),
+    "bool of text as keepdim": lambda t: x23(t).sum(0, keepdim="a"),
+    "unknown keyword": lambda t: x23(t).sum(nothing=1),
+    "too many arguments": lambda t: t.exp(x23(t), 1, 2),
+    "too few arguments": lambda t: t.exp(),
+    "copy_ of text": lambda t: x23(t).copy_("a"),
+    "fill_ with text": lambda t: x23(t).fill_("a"),
+    "fill_ with many": lambda t: x23(t).fill_(t.ones(2)),
+    "is_set_to a number": lambda t: x23(t).is_set_to(1),
+    "is_same_size as a list": lambda t: x23(t).is_same_size([1]),
+    # conversion
+    "to text": lambda t: x23(t).to("nowhere"),
+    "to a list": lambda t: x23(t).to([1]),
+    "to a dtype by name": lambda t: x23(t).to(dtype="float64"),
+    "type by a wrong name": lambda t: x23(t).type("FloatTensor"),
+    "type by a list": lambda t: x23(t).type([1]),
+    "type_as None": lambda t: x23(t).type_as(None),
+    "int of nothing": lambda t: int(t.ones(0)),
+    "item of nothing": lambda t: t.ones(0).item(),
+    "float of an imaginary number": lambda t: float(t.tensor(1j)),
+    "a number too big for int8": lambda t: t.tensor(300, dtype=t.int8),
+    "a number too big for int64": lambda t: t.tensor(2**64),
+    "numbers too big in a list": lambda t: t.tensor([1, 2**70]),
+    "a negative number for uint8": lambda t: t.full((2,), -300, dtype=t.uint8),
+    "a number too big to fill with": lambda t: t.ones(2, dtype=t.int8).fill_(300),
+    "a number too big to set": lambda t: t.ones(2, dtype=t.int8).__setitem__(0, 300),
+    "an object in a list": lambda t: t.tensor([object()]),
+    "None in a list": lambda t: t.tensor([None]),
+    "None as data": lambda t: t.tensor(None),
+    "a dict as data": lambda t: t.tensor({"a": 1}),
+    "ragged deeper": lambda t: t.tensor([[[1], [2]], [[3], [4, 5]]]),
+    "a list beside a number": lambda t: t.tensor([1, [2]]),
+    "an array of text": lambda t: t.from_numpy(np.array(["a"])),
+    "an array of objects": lambda t: t.tensor(np.array([object()])),
+    "as_tensor of text": lambda t: t.as_tensor("a"),
+    "Tensor of ragged lists": lambda t: t.Tensor([[1.0], [1.0, 2.0]]),
+    # creation
+    "zeros of text": lambda t: t.zeros("a"),
+    "zeros of None": lambda t: t.zeros(None),
+    "ones of a negative size": lambda t: t.ones(2, -3),
+    "full without a value": lambda t: t.full((2,)),
+    "full of text": lambda t: t.full((2,), "a"),
+    "eye of a negative size": lambda t: t.eye(-1),
+    "eye of a float": lambda t: t.eye(2.5),
+    "linspace of negative steps": lambda t: t.linspace(0, 1, -1),
+    "arange in the wrong direction": lambda t: t.arange(0, 3, -1),
+    "arange to infinity": lambda t: t.arange(float("inf")),
+    "rand of integers": lambda t: t.rand(2, dtype=t.int64),
+    "randn of bools": lambda t: t.randn(2, dtype=t.bool),
+    "randperm of a negative number": lambda t: t.randperm(-1),
+    "requires_grad for integers": lambda t: t.zeros(2, dtype=t.int64, requires_grad=True),
+    "zeros_like of a list": lambda t: t.zeros_like([1.0]),
+    "device of a wrong kind": lambda t: t.zeros(2, device=1.5),
+    "device with a wrong index": lambda t: t.zeros(2, device="cuda:x"),
+    "dtype of a wrong kind": lambda t: t.zeros(2, dtype=3),
+    # matrices and reductions
+    "dot of sizes": lambda t: t.dot(t.ones(2), t.ones(3)),
+    "dot of dtypes": lambda t: t.dot(t.ones(2), t.ones(2).double()),
+    "mm of sizes": lambda t: t.mm(x23(t), x23(t)),
+    "bmm of batches": lambda t: t.bmm(t.ones(2, 3, 4), t.ones(3, 4, 5)),
+    "mean of bools": lambda t: (x23(t) > 0).mean(),
+    "std of integers": lambda t: t.ones(2, dtype=t.int64).std(),
+    "min of nothing": lambda t: t.ones(0).min(),
+    "argmin of nothing along": lambda t: t.ones(2, 0).argmin(1),
+    "max of complex": lambda t: t.tensor([1j]).max(),
+    "order of complex": lambda t: t.tensor([1j]) < t.tensor([1j]),
+    "sum along text": lambda t: x23(t).sum(dim="rows"),
+    "norm of integers": lambda t: t.ones(2, dtype=t.int64).norm(),
+    # autograd
+    "backward of many": lambda t: (t.ones(2, requires_grad=True) * 2).backward(),
+    "backward without a graph": lambda t: t.ones(()).backward(),
+    "backward with a gradient of another shape": lambda t: (t.ones(2, requires_grad=True) * 2).backward(
+        t.ones(3)
+    ),
+    "backward twice": lambda t: [
+        each.backward() for each in [(t.ones(2, requires_grad=True) ** 2).sum()] for _ in range(2)
+    ],
+    "grad of what is not used": lambda t: t.autograd.grad(
+        (t.ones(2, requires_grad=True) * 2).sum(), t.ones(2, requires_grad=True)
+    ),
+    "grad of what needs none": lambda t: t.autograd.grad(t.ones(2, requires_grad=True).sum(), t.ones(2)),
+    "an in-place change of a leaf": lambda t: t.ones(2, requires_grad=True).add_(1),
+    "an in-place change of a view of a leaf": lambda t: t.ones(2, requires_grad=True)[0].add_(1),
+    "an in-place change of expanded memory": lambda t: t.ones(3).expand(2, 3).add_(1),
+    "out= in a graph": lambda t: t.add(t.ones(2, requires_grad=True), 1, out=t.ones(2)),
+    "out= that is no tensor": lambda t: t.add(t.ones(2), 1, out=[1]),
+    "out= of another category": lambda t: t.add(t.ones(2), 1.5, out=t.ones(2, dtype=t.int64)),
+    "a hook on what needs no gradient": lambda t: t.ones(2).register_hook(lambda g: g),
+    "retain_grad of what needs no gradient": lambda t: t.ones(2).retain_grad(),
+    "deepcopy of a result": lambda t: copy.deepcopy(t.ones(2, requires_grad=True) * 2),
+    "requires_grad by text": lambda t: t.ones(2).requires_grad_("a"),
+    "detach_ of a view": lambda t: t.ones(2, requires_grad=True)[:1].detach_(),
+    "data that is no tensor": lambda t: setattr(t.ones(2), "data", [1]),
+    "array of what requires grad": lambda t: np.asarray(t.ones(2, requires_grad=True)),
+    "in-place change after saving": lambda t: (lambda a: [(b := a.exp()), b.add_(1), b.sum().backward()])(
+        t.ones(2, requires_grad=True)
     ),
     # layers and losses
     "Conv2d groups": lambda t: t.nn.Conv2d(3, 4, 3, groups=2),
