@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oracle.linalg_cases import NUMBERS, SQUARE, adjoint, eye_like, hermitian, positive, spread
+from tests.oracle.linalg_cases import NUMBERS, SQUARE, adjoint, eye_like, hermitian, positive, spread, turned
 from tests.oracle.op_cases import In, row
 
 row(
@@ -33,11 +33,11 @@ row(
 ANY = [In((4, 3)), In((3, 4)), In((2, 3, 3)), In((0, 4, 3))]
 row(
     "linalg_qr",
-    lambda t, a: tuple(t.linalg.qr(a)),
+    lambda t, a: tuple(t.linalg.qr(turned(t, a))),
     ANY,
     dtypes=NUMBERS,
 )
-row("linalg_qr.complete", lambda t, a: tuple(t.linalg.qr(a, "complete")), ANY[1:3], dtypes=NUMBERS)
+row("linalg_qr.complete", lambda t, a: tuple(t.linalg.qr(turned(t, a), "complete")), ANY[1:3], dtypes=NUMBERS)
 row(
     "linalg_qr of a tall one",
     lambda t, a: tuple(t.linalg.qr(a.detach(), "complete")) + tuple(t.linalg.qr(a.detach(), mode="r")),
@@ -45,25 +45,30 @@ row(
     dtypes=NUMBERS,
     smooth=False,
 )
-row("qr", lambda t, a: (*t.qr(a), *a.qr()), ANY[:2], dtypes=NUMBERS)
+row("qr", lambda t, a: (*t.qr(turned(t, a)), *turned(t, a).qr()), ANY[:2], dtypes=NUMBERS)
 row(
     "linalg_lu",
-    lambda t, a: tuple(t.linalg.lu(a)),
+    lambda t, a: tuple(t.linalg.lu(turned(t, a))),
     [*ANY, In((20, 25)), In((40, 20)), In((0, 3)), In((3, 0))],
     dtypes=NUMBERS,
     covers="_lu_factor",
 )
 row(
     "linalg_lu_factor",
-    lambda t, a: (*t.linalg.lu_factor(a), *t.linalg.lu_factor_ex(a)),
+    lambda t, a: (*t.linalg.lu_factor(turned(t, a)), *t.linalg.lu_factor_ex(turned(t, a))),
     [In((3, 3)), In((2, 3, 3))],
     dtypes=NUMBERS,
     covers="linalg_lu_factor_ex",
 )
-row("lu", lambda t, a: (*t.lu(a), *t.lu(a, get_infos=True), *a.lu()), [In((3, 3))], dtypes=NUMBERS)
+row(
+    "lu",
+    lambda t, a: (*t.lu(turned(t, a)), *t.lu(turned(t, a), get_infos=True), *turned(t, a).lu()),
+    [In((3, 3))],
+    dtypes=NUMBERS,
+)
 row(
     "lu_unpack",
-    lambda t, a: tuple(t.lu_unpack(*t.linalg.lu_factor(a))),
+    lambda t, a: tuple(t.lu_unpack(*t.linalg.lu_factor(turned(t, a)))),
     [In((3, 3)), In((2, 4, 3))],
     dtypes=NUMBERS,
 )
@@ -78,7 +83,7 @@ row("orgqr", lambda t, a, b: (t.orgqr(a, b), a.orgqr(b)), [(In((4, 3)), In((3,))
 
 def _svd_seen(t: Any, a: Any) -> Any:
     """The projection on the first singular vectors of both sides, and what the decomposition gives back."""
-    u, s, vh = t.linalg.svd(a, full_matrices=False)
+    u, s, vh = t.linalg.svd(spread(t, a), full_matrices=False)
     both = u[..., :1] @ vh[..., :1, :]
     return s, both, (u * s.unsqueeze(-2).to(u.dtype)) @ vh, u[..., :2] @ adjoint(u[..., :2])
 
@@ -87,14 +92,14 @@ row("linalg_svd", _svd_seen, [*ANY[:3], In((4, 3), layout="transposed")], dtypes
 row(
     "linalg_svd.full",
     lambda t, a: (
-        t.linalg.svd(a)[1],
+        t.linalg.svd(spread(t, a))[1],
         *(each @ adjoint(each).detach() for each in t.linalg.svd(a.detach())[::2]),
     ),
     [*ANY, In((0, 3))],
     dtypes=NUMBERS,
     covers="linalg_svd",
 )
-row("linalg_svdvals", lambda t, a: t.linalg.svdvals(a), ANY, dtypes=NUMBERS)
+row("linalg_svdvals", lambda t, a: t.linalg.svdvals(spread(t, a)), ANY, dtypes=NUMBERS)
 row(
     "values that nobody differentiates",
     lambda t, a: (
@@ -110,8 +115,8 @@ row(
 row(
     "svd",
     lambda t, a: (
-        (lambda u, s, v: u[..., :1] @ adjoint(v[..., :1]))(*t.svd(a)),
-        a.svd().S,
+        (lambda u, s, v: u[..., :1] @ adjoint(v[..., :1]))(*t.svd(spread(t, a))),
+        spread(t, a).svd().S,
         *t.svd(a, compute_uv=False),
     ),
     ANY[:3],
@@ -174,8 +179,13 @@ row(
 
 def _low_rank_seen(t: Any, a: Any) -> Any:
     """With as many values as the matrix has, the random projection leaves nothing out."""
+    a = spread(t, a)
     found = []
-    for u, s, v in (t.svd_lowrank(a, 3), t.pca_lowrank(a.detach(), 3, niter=1), t.svd_lowrank(a, 3, M=a * 0.5)):
+    for u, s, v in (
+        t.svd_lowrank(a, 3),
+        t.pca_lowrank(a.detach(), 3, niter=1),
+        t.svd_lowrank(a, 3, M=a * 0.5),
+    ):
         found += [s, (u * s.unsqueeze(-2)) @ adjoint(v)]
     return found
 

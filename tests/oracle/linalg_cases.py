@@ -43,8 +43,13 @@ def factor(t: Any, a: Any) -> Any:
 
 
 def spread(t: Any, a: Any) -> Any:
-    """The same matrix with its eigenvalues pulled apart."""
-    return 0.2 * a + 2 * eye_like(t, a) * t.arange(a.shape[-1])
+    """A matrix whose eigenvalues, or singular values, are around 0.6, 1.2, 1.8 and so on."""
+    return 0.1 * a + 0.6 * eye_like(t, a) * (t.arange(a.shape[-1]) + 1)
+
+
+def turned(t: Any, a: Any) -> Any:
+    """A matrix that is far from singular, and whose largest elements are not on the diagonal."""
+    return t.roll(well(t, a), 1, -2)
 
 
 # -- norms
@@ -153,9 +158,9 @@ for is_upper in (True, False):
         row(
             f"linalg_solve_triangular.{is_upper}.{is_unit}",
             lambda t, a, b, u=is_upper, d=is_unit: (
-                t.linalg.solve_triangular(well(t, a), b, upper=u, unitriangular=d),
+                t.linalg.solve_triangular(well(t, a / 4), b, upper=u, unitriangular=d),
                 t.linalg.solve_triangular(
-                    well(t, a), b.transpose(-1, -2), upper=u, unitriangular=d, left=False
+                    well(t, a / 4), b.transpose(-1, -2), upper=u, unitriangular=d, left=False
                 ),
             ),
             [(In((3, 3)), In((3, 2))), (In((2, 3, 3)), In((3, 2))), (In((20, 20)), In((20, 2)))],
@@ -220,7 +225,7 @@ row(
 TALL_AND_WIDE = [In((4, 3)), In((3, 4)), In((2, 4, 3)), In((3, 3))]
 row(
     "linalg_pinv",
-    lambda t, a: t.linalg.pinv(a),
+    lambda t, a: t.linalg.pinv(well(t, a)),
     [*TALL_AND_WIDE, In((0, 3)), In((2, 3, 0))],
     dtypes=NUMBERS,
     covers="_pinv",
@@ -232,9 +237,17 @@ row(
     dtypes=NUMBERS,
 )
 row(
-    "linalg_pinv.atol", lambda t, a: t.linalg.pinv(a, atol=1e-3, rtol=1e-4), TALL_AND_WIDE[:1], dtypes=NUMBERS
+    "linalg_pinv.atol",
+    lambda t, a: t.linalg.pinv(well(t, a), atol=1e-3, rtol=1e-4),
+    TALL_AND_WIDE[:1],
+    dtypes=NUMBERS,
 )
-row("pinverse", lambda t, a: (t.pinverse(a), a.pinverse(1e-5)), TALL_AND_WIDE[:2], dtypes=NUMBERS)
+row(
+    "pinverse",
+    lambda t, a: (t.pinverse(well(t, a)), well(t, a).pinverse(1e-5)),
+    TALL_AND_WIDE[:2],
+    dtypes=NUMBERS,
+)
 for driver in (None, "gels", "gelsd"):
     row(
         f"linalg_lstsq.{driver}",
@@ -292,9 +305,9 @@ for order in ("fro", 1, -math.inf):  # PyTorch 2.13 cannot differentiate these
 
 # -- determinants, powers, the exponential
 
-row("linalg_det", lambda t, a: t.linalg.det(a), SQUARE[:5], dtypes=NUMBERS, covers="_det")
+row("linalg_det", lambda t, a: t.linalg.det(turned(t, a)), SQUARE[:5], dtypes=NUMBERS, covers="_det")
 row("linalg_det of one", lambda t, a: t.linalg.det(a), SQUARE[5:], dtypes=NUMBERS, order=1, covers="_det")
-row("det", lambda t, a: (t.det(a), a.det()), SQUARE[:2])
+row("det", lambda t, a: (t.det(turned(t, a)), turned(t, a).det()), SQUARE[:2])
 row(
     "det of a singular matrix",
     lambda t, a: t.det(a @ eye_like(t, a)[:, :2] @ eye_like(t, a)[:2]),
@@ -304,8 +317,19 @@ row(
     order=1,
     covers="_det",
 )
-row("linalg_slogdet", lambda t, a: tuple(t.linalg.slogdet(a)), SQUARE[:4], dtypes=NUMBERS, covers="_slogdet")
-row("slogdet", lambda t, a: (*t.slogdet(a), a.slogdet().logabsdet), SQUARE[:2], dtypes=NUMBERS)
+row(
+    "linalg_slogdet",
+    lambda t, a: tuple(t.linalg.slogdet(turned(t, a))),
+    SQUARE[:4],
+    dtypes=NUMBERS,
+    covers="_slogdet",
+)
+row(
+    "slogdet",
+    lambda t, a: (*t.slogdet(turned(t, a)), turned(t, a).slogdet().logabsdet),
+    SQUARE[:2],
+    dtypes=NUMBERS,
+)
 row("logdet", lambda t, a: (t.logdet(positive(t, a)), positive(t, a).logdet()), SQUARE[:2], dtypes=NUMBERS)
 for exponent in (-2, -1, 0, 1, 2, 3, 6):
     row(
@@ -329,7 +353,7 @@ row(
 )
 row(
     "matrix_exp",
-    lambda t, a: (t.matrix_exp(a / 4), (a / 4).matrix_exp()),
+    lambda t, a: (t.matrix_exp(a / 16), (a / 16).matrix_exp()),
     SQUARE[:3],
     dtypes=NUMBERS,
     covers="linalg_matrix_exp",
