@@ -13,8 +13,8 @@ from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
-from distrt.core.ops.masking import assigned_element
 from distrt.core.ops.indexing import require_in_range, zeros_of
+from distrt.core.ops.masking import assigned_element
 from distrt.core.out import takes_out
 
 __all__ = ["index_add", "index_copy", "index_fill", "index_select"]
