@@ -104,11 +104,15 @@ MADE = {
 }
 
 
-@pytest.mark.parametrize("what", MADE)
-@pytest.mark.parametrize("name", ["float64", "float32", "float16"])
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        (what, name)
+        for what, name in itertools.product(MADE, ("float64", "float32", "float16"))
+        if "complex" not in what or name != "float16"  # complex32, which NumPy lacks
+    ],
+)
 def test_the_default_dtype_reaches(what: str, name: str, torch: Any) -> None:
-    if name == "float16" and "complex" in what:
-        pytest.skip("complex32, which NumPy lacks")
     for library in (distrt, torch):
         library.set_default_dtype(getattr(library, name))
     assert str(MADE[what](distrt).dtype) == str(MADE[what](torch).dtype)
