@@ -8,6 +8,7 @@ from distrt.core.ops import (
     arithmetic,
     bitwise,
     bounds,
+    broadcasting,
     chains,
     comparison,
     complex_numbers,
@@ -43,6 +44,7 @@ from distrt.core.ops import (
     rounding,
     sampling,
     scan,
+    scatter_reduction,
     sets,
     shape,
     short_time,
@@ -62,6 +64,7 @@ from distrt.core.ops.along_dim import *
 from distrt.core.ops.arithmetic import *
 from distrt.core.ops.bitwise import *
 from distrt.core.ops.bounds import *
+from distrt.core.ops.broadcasting import *
 from distrt.core.ops.chains import *
 from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
@@ -97,6 +100,7 @@ from distrt.core.ops.repeating import *
 from distrt.core.ops.rounding import *
 from distrt.core.ops.sampling import *
 from distrt.core.ops.scan import *
+from distrt.core.ops.scatter_reduction import *
 from distrt.core.ops.sets import *
 from distrt.core.ops.shape import *
 from distrt.core.ops.short_time import *
@@ -117,6 +121,7 @@ _FAMILIES = (
     arithmetic,
     bitwise,
     bounds,
+    broadcasting,
     chains,
     comparison,
     complex_numbers,
@@ -152,6 +157,7 @@ _FAMILIES = (
     rounding,
     sampling,
     scan,
+    scatter_reduction,
     sets,
     shape,
     short_time,

@@ -1,4 +1,4 @@
-"""Picking and placing along one dim by an index tensor: gather, scatter and the reductions on the way.
+"""Picking and placing along one dim by an index tensor: gather and scatter.
 
 Each element of the index names one element. What names whole slices (``index_select`` and the like) is in
 ``slicewise.py``.
@@ -21,7 +21,7 @@ from distrt.core.ops.half import wide
 from distrt.core.ops.masking import assigned_element
 from distrt.core.out import takes_out
 
-__all__ = ["gather", "scatter", "scatter_add", "scatter_reduce", "take_along_dim"]
+__all__ = ["gather", "scatter", "scatter_add", "take_along_dim"]
 
 
 @op()
@@ -130,7 +130,7 @@ def _flat_places(index: Array, shape: tuple[int, ...], axis: int) -> Array:
     return places
 
 
-def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Any]:
+def prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Any]:
     """Where to write in the row of all elements of ``input``, and what: checked."""
     axis = one_dim(dim, input.ndim)
     is_array = isinstance(src, np.ndarray) and (src.ndim > 0 or index.ndim == 0)
@@ -158,7 +158,7 @@ def _prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tupl
 @op(node="Scatter")
 def _scatter(input: Array, src: Array | Scalar, dim: int, index: IndexArray) -> Array:
     """``out[index[i][j]][j] = src[i][j]`` for ``dim=0``; the last of several values for one place stays."""
-    places, values = _prepared("scatter", input, dim, index, src)
+    places, values = prepared("scatter", input, dim, index, src)
     changed = np.array(input, order="C")
     changed.reshape(-1)[places] = values
     return changed
@@ -166,11 +166,11 @@ def _scatter(input: Array, src: Array | Scalar, dim: int, index: IndexArray) -> 
 
 _scatter.gradient(
     input=lambda g, dim, index: _scatter(g, 0, dim, index),
-    src=lambda g, src_meta, dim, index: _gathered(g, src_meta, dim, index),
+    src=lambda g, src_meta, dim, index: gathered(g, src_meta, dim, index),
 )
 
 
-def _gathered(g: Any, src_meta: Meta, dim: int, index: Any) -> Any:
+def gathered(g: Any, src_meta: Meta, dim: int, index: Any) -> Any:
     """The gradient of ``src``: what its elements went to, and 0 for those beyond the index."""
     if not src_meta.shape and index.ndim != 0:
         return ops.sum(gather(g, dim, index))
@@ -226,14 +226,14 @@ def scatter(
 @op(node="Scatter")
 def _scatter_into(input: Array, src: Array | Scalar, dim: int, index: IndexArray, reduce: str) -> Array:
     """As ``_scatter``, adding to or multiplying what is there."""
-    places, values = _prepared("scatter", input, dim, index, src)
-    return _reduced_at(input, places, values, "sum" if reduce == "add" else "prod")
+    places, values = prepared("scatter", input, dim, index, src)
+    return reduced_at(input, places, values, "sum" if reduce == "add" else "prod")
 
 
 _scatter_into.gradient(
     input=lambda g, reduce: _no_rule() if reduce == "multiply" else g,
     src=lambda g, src_meta, dim, index, reduce: (
-        _no_rule() if reduce == "multiply" else _gathered(g, src_meta, dim, index)
+        _no_rule() if reduce == "multiply" else gathered(g, src_meta, dim, index)
     ),
 )
 
@@ -244,13 +244,14 @@ def _no_rule() -> Any:
     )
 
 
-_UFUNCS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
+#: What scatters may do with several values for one place, by name.
+REDUCTIONS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 
 
-def _reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
+def reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
     """A copy of ``input`` with the values added to (multiplied with, ...) what is at their places, in order."""
     changed = np.array(wide(input), order="C")
-    _UFUNCS[reduce].at(
+    REDUCTIONS[reduce].at(
         changed.reshape(-1), places, wide(values) if isinstance(values, np.ndarray) else values
     )
     return changed.astype(input.dtype, copy=False)
@@ -259,13 +260,13 @@ def _reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
 @op(node="ScatterAdd")
 def _scatter_add(input: Array, src: Array, dim: int, index: IndexArray) -> Array:
     """``out[index[i][j]][j] += src[i][j]`` for ``dim=0``."""
-    places, values = _prepared("scatter", input, dim, index, src)
-    return _reduced_at(input, places, values, "sum")
+    places, values = prepared("scatter", input, dim, index, src)
+    return reduced_at(input, places, values, "sum")
 
 
 _scatter_add.gradient(
     input=lambda g: g,
-    src=lambda g, src_meta, dim, index: _gathered(g, src_meta, dim, index),
+    src=lambda g, src_meta, dim, index: gathered(g, src_meta, dim, index),
 )
 
 
@@ -278,142 +279,3 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
         DtypeError: for a ``src`` of another dtype.
     """
     return _scatter_add(input, src, dim, index)
-
-
-# Reductions of what arrives at one place
-
-
-@takes_out
-def scatter_reduce(
-    input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True
-) -> Any:
-    """A copy of ``input`` where each place holds the sum, product, mean or extreme of what ``src`` sends there.
-
-    Args:
-        input: what is copied.
-        dim: the dim that the index counts in.
-        index: for each element of ``src``, its place in ``dim``.
-        src: the values.
-        reduce: "sum", "prod", "mean", "amax" or "amin".
-        include_self: the element of ``input`` takes part; otherwise it stays only where nothing arrives.
-
-    Raises:
-        ShapeError: for sizes that do not fit, an index out of range, or another ``reduce``.
-        DtypeError: for a ``src`` of another dtype.
-    """
-    if reduce not in _UFUNCS:
-        raise ShapeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
-    return _scatter_reduce(input, src, dim, index, reduce, include_self)
-
-
-@op(node="ScatterReduce")
-def _scatter_reduce(
-    input: Array, src: Array, dim: int, index: IndexArray, reduce: str, include_self: bool
-) -> Array:
-    """What :func:`scatter_reduce` computes."""
-    places, values = _prepared("scatter", input, dim, index, src)
-    start = np.array(wide(input), order="C")
-    row = start.reshape(-1)
-    if not include_self and places.size:
-        row[places] = _neutral(reduce, start.dtype)
-    result = _reduced_at(start, places, values, reduce)
-    if reduce == "mean":
-        count = np.full(row.size, int(include_self), np.int64)
-        np.add.at(count, places, 1)
-        share = np.maximum(count, 1).reshape(result.shape)
-        result = result // share if result.dtype.kind in "iu" else result / share
-    return result.astype(input.dtype, copy=False)
-
-
-def _neutral(reduce: str, dtype: np.dtype[Any]) -> Any:
-    if reduce in ("sum", "mean"):
-        return 0
-    if reduce == "prod":
-        return 1
-    if dtype.kind == "b":
-        return reduce == "amin"
-    if dtype.kind in "iu":
-        return np.iinfo(dtype).min if reduce == "amax" else np.iinfo(dtype).max
-    return -np.inf if reduce == "amax" else np.inf
-
-
-def _placed(g: Any, dim: int, index: Any, include_self: bool) -> Any:
-    """The gradient of ``input``: nothing where ``src`` took its place."""
-    return g if include_self else _scatter(g, 0, dim, index)
-
-
-def _gradient_of_input(
-    g: Any, input: Any, src: Any, dim: int, index: Any, out: Any, reduce: str, include_self: bool
-) -> Any:
-    if reduce == "sum":
-        return _placed(g, dim, index, include_self)
-    if reduce == "mean":
-        return _placed(ops.div(g, _shares(g, src, dim, index, include_self)), dim, index, include_self)
-    if reduce == "prod":
-        nonzero = ops.where(ops.eq(input, 0), ops.add(ops.mul(input, 0), 1), input)
-        product = _scatter_reduce(nonzero, src, dim, index, reduce, include_self)
-        return _placed(ops.div(ops.mul(g, product), nonzero), dim, index, include_self)
-    found = ops.zero_unless(_shared_extreme(g, input, src, dim, index, out), ops.eq(input, out))
-    return _placed(found, dim, index, include_self)
-
-
-def _gradient_of_src(
-    g: Any, input: Any, src: Any, dim: int, index: Any, out: Any, reduce: str, include_self: bool
-) -> Any:
-    if reduce == "sum":
-        return _gathered_for(g, src, dim, index)
-    if reduce == "mean":
-        return _gathered_for(ops.div(g, _shares(g, src, dim, index, include_self)), src, dim, index)
-    if reduce == "prod":
-        return _gradient_of_factors(g, input, src, dim, index, out, include_self)
-    hit = ops.eq(src, _gathered_for(out, src, dim, index))
-    shared = _gathered_for(_shared_extreme(g, input, src, dim, index, out), src, dim, index)
-    return ops.zero_unless(shared, hit)
-
-
-def _gathered_for(values: Any, src: Any, dim: int, index: Any) -> Any:
-    return _gathered(values, Meta(tuple(src.shape), _numpy_dtype(src)), dim, index)
-
-
-def _numpy_dtype(value: Any) -> np.dtype[Any]:
-    return getattr(value, "_array", value).dtype  # type: ignore[no-any-return]
-
-
-def _plain(value: Any) -> Array:
-    return getattr(value, "_array", value)
-
-
-def _shares(g: Any, src: Any, dim: int, index: Any, include_self: bool) -> Array:
-    """How many elements each mean was taken of."""
-    dtype = _numpy_dtype(g)
-    start = np.full(tuple(g.shape), int(include_self), dtype)
-    count = _plain(_scatter_add(start, np.ones(tuple(src.shape), dtype), dim, _plain(index)))
-    return np.where(count == 0, np.ones((), dtype), count)
-
-
-def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any) -> Any:
-    """The gradient of an extreme, parted evenly among the elements that are equal to it."""
-    dtype = _numpy_dtype(g)
-    values, best = _plain(src), _plain(out)
-    hit = (values == _plain(_gathered_for(best, values, dim, _plain(index)))).astype(dtype)
-    among = _plain(_scatter_add((_plain(input) == best).astype(dtype), hit, dim, _plain(index)))
-    return ops.div(g, np.where(among == 0, np.ones((), dtype), among))
-
-
-def _gradient_of_factors(
-    g: Any, input: Any, src: Any, dim: int, index: Any, out: Any, include_self: bool
-) -> Any:
-    """The product of the other factors: the whole over each, and for the only zero the product without it."""
-    values = _plain(src)
-    zero = values == 0
-    count = _scatter_add(
-        np.zeros(tuple(g.shape), values.dtype), zero.astype(values.dtype), dim, _plain(index)
-    )
-    alone = zero & (_plain(_gathered_for(count, values, dim, _plain(index))) == 1)
-    one = ops.add(ops.mul(src, 0), 1)
-    others = _scatter_reduce(input, ops.where(alone, one, src), dim, index, "prod", include_self)
-    divided = ops.div(_gathered_for(ops.mul(g, out), src, dim, index), ops.where(zero, one, src))
-    return ops.where(alone, _gathered_for(ops.mul(g, others), src, dim, index), divided)
-
-
-_scatter_reduce.gradient(input=_gradient_of_input, src=_gradient_of_src)
