@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from distrt.core.errors import DeviceMissing
+from distrt.cuda import nccl, nvtx
 from distrt.cuda.stream import Event, ExternalStream, Stream, StreamContext, stream
 
 __all__ = [
@@ -51,6 +52,8 @@ __all__ = [
     "memory_reserved",
     "memory_stats",
     "memory_summary",
+    "nccl",
+    "nvtx",
     "reset_max_memory_allocated",
     "reset_max_memory_cached",
     "reset_peak_memory_stats",

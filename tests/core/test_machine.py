@@ -140,6 +140,14 @@ def test_switches_are_remembered_and_given_back_after_a_block() -> None:
         assert distrt.backends.mkldnn.enabled
 
 
+def test_marks_for_profilers_do_nothing_without_one() -> None:
+    with distrt.cuda.nvtx.range("step {}", 1):
+        assert distrt.cuda.nvtx.range_push("inner") == -1
+        assert distrt.cuda.nvtx.range_pop() == -1
+    with pytest.raises(RuntimeError, match="GPU"):
+        distrt.cuda.nccl.version()
+
+
 def test_what_it_runs_with_is_told() -> None:
     assert "NumPy" in distrt.__config__.show()
     assert str(distrt.get_num_threads()) in distrt.__config__.parallel_info()
