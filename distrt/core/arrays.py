@@ -88,6 +88,11 @@ def require_array(operation: str, name: str, value: Any) -> None:
         raise TypeError(f"{operation}(): argument '{name}' must be Tensor, not {type(value).__name__}")
 
 
+def no_argument(operation: str, name: str) -> TypeError:
+    """The error for an argument that is missing."""
+    return TypeError(f'{operation}() missing 1 required positional arguments: "{name}"')
+
+
 def no_tensor(operation: str, name: str, value: Any) -> TypeError:
     """The error for a call by a user without any tensor among the arguments."""
     kind = f"{'numpy.' if isinstance(value, np.ndarray) else ''}{type(value).__name__}"

@@ -6,6 +6,7 @@ Bound to ``Tensor`` by ``core/methods.py``; the functions are in ``core/ops``.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,16 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     return _resize(self, varargs(sizes))
 
 
+def resize(self: Tensor, *sizes: Any) -> Tensor:
+    """``reshape`` under an older name.
+
+    Raises:
+        ShapeError: where the number of elements would change.
+    """
+    warnings.warn("non-inplace resize is deprecated", UserWarning, stacklevel=2)
+    return ops.reshape(self, varargs(sizes))  # type: ignore[no-any-return]
+
+
 def resize_as_(self: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """Gives the tensor the sizes of another one."""
     return _resize(self, tuple(the_template._array.shape))
@@ -166,6 +177,7 @@ METHODS: dict[str, Any] = {
     "repeat": _sized("repeat", "repeats"),
     "repeat_interleave": repeat_interleave,
     "reshape": _sized("reshape", "shape"),
+    "resize": resize,
     "resize_": resize_,
     "resize_as_": resize_as_,
     "set_": set_,

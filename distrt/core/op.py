@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import FAULTS, explain, no_tensor, require_array, require_sequence
+from distrt.core.arrays import FAULTS, explain, no_argument, no_tensor, require_array, require_sequence
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
 from distrt.core.modes import modes
 from distrt.core.op_source import Writer, kept_names
@@ -247,6 +247,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "F32": dt.float32.numpy,
         "F64": dt.float64.numpy,
         "INFERENCE": INFERENCE,
+        "MISSING": inspect.Parameter.empty,
         "Meta": Meta,
         "Node": definition.node_class,
         "Tensor": Tensor,
@@ -260,6 +261,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "modes": modes,
         "ndarray": np.ndarray,
         "new": object.__new__,
+        "no_argument": no_argument,
         "no_tensor": no_tensor,
         "next_sequence": next_sequence,
         "ref": weakref.ref,

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from distrt.core.op import Definition
 
 
+#: NumPy's keywords, which PyTorch takes as well.
+NUMPY_NAMES = {"dim": "axis", "keepdim": "keepdims"}
+
+
 class Writer:
     """Writes the two functions of one definition."""
 
@@ -26,6 +30,7 @@ class Writer:
         """The function that users and rules call; the strict form refuses arguments without any tensor among them."""
         op = self.op
         self.lines = [f"def call({self._signature()}):"]
+        self._rename()
         self._unwrap(strict)
         self._convert()
         self._run()
@@ -54,10 +59,32 @@ class Writer:
                 keyword_only = True
                 parts.append("*")
             default = "" if parameter.default is parameter.empty else f"=default_{name}"
-            parts.append(name + default)
-        if self.op.takes_out:
-            parts += ["out=None"] if keyword_only else ["*", "out=None"]
+            parts.append(name + (default or ("=MISSING" if name in self._renamable() else "")))
+        extra = [f"{NUMPY_NAMES[name]}=None" for name in self._renamable()]
+        extra += ["out=None"] if self.op.takes_out else []
+        if extra:
+            parts += extra if keyword_only else ["*", *extra]
         return ", ".join(parts)
+
+    def _renamable(self) -> list[str]:
+        """The parameters that may be given by NumPy's keyword, too."""
+        found = []
+        for position, name in enumerate(self.op.parameters):
+            later = list(self.op.parameters.values())[position + 1 :]
+            may_be_left_out = all(
+                each.default is not each.empty or each.kind is each.KEYWORD_ONLY for each in later
+            )
+            if name in NUMPY_NAMES and may_be_left_out:
+                found.append(name)
+        return found
+
+    def _rename(self) -> None:
+        for name in self._renamable():
+            self._put(1, f"if {NUMPY_NAMES[name]} is not None:")
+            self._put(2, f"{name} = {NUMPY_NAMES[name]}")
+            if self.op.parameters[name].default is inspect.Parameter.empty:
+                self._put(1, f"if {name} is MISSING:")
+                self._put(2, f"raise no_argument({self.op.name!r}, {name!r})")
 
     def _arguments(self, prefix: str) -> str:
         """The forward function's argument list, arrays by their unwrapped names."""

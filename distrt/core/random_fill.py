@@ -14,7 +14,7 @@ from distrt.core.tensor import Tensor, wrap
 
 
 def _overwritten(self: Tensor, values: Any) -> Tensor:
-    return self.copy_(wrap(np.asarray(values).astype(self._array.dtype)))  # type: ignore[no-any-return]
+    return self.copy_(wrap(np.asarray(values).astype(self._array.dtype)))
 
 
 def _require_floating(self: Tensor, name: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
@@ -16,6 +16,7 @@ from distrt.core.arrays import address_of as address_of
 from distrt.core.arrays import memory_of as memory_of
 from distrt.core.attributes import Attributes
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, RemovableHandle
+from distrt.core.bound import Bound
 from distrt.core.construct import constructed
 from distrt.core.copying import Copying
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
@@ -25,7 +26,7 @@ from distrt.core.python_values import PythonValues
 from distrt.core.versions import Counter
 
 
-class Tensor(Attributes, PythonValues, Copying, Interchange):
+class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     """A multi-dimensional array that can remember how it was computed.
 
     ``Tensor(data)`` makes a float32 tensor of nested lists, ``Tensor(2, 3)`` an uninitialised one of that size;
@@ -253,23 +254,6 @@ class Tensor(Attributes, PythonValues, Copying, Interchange):
         return text_of(self, tensor_contents)
 
     __hash__ = object.__hash__
-
-    if TYPE_CHECKING:  # bound by core/methods.py
-
-        def __getattr__(self, name: str) -> Any: ...
-        def __getitem__(self, index: Any) -> Tensor: ...
-        def __setitem__(self, index: Any, value: Any) -> None: ...
-        def __add__(self, other: Any) -> Tensor: ...
-        def __radd__(self, other: Any) -> Tensor: ...
-        def __sub__(self, other: Any) -> Tensor: ...
-        def __rsub__(self, other: Any) -> Tensor: ...
-        def __mul__(self, other: Any) -> Tensor: ...
-        def __rmul__(self, other: Any) -> Tensor: ...
-        def __truediv__(self, other: Any) -> Tensor: ...
-        def __rtruediv__(self, other: Any) -> Tensor: ...
-        def __pow__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
 
 
 def wrap(array: Array, edge: Edge | None = None) -> Tensor:

@@ -39,6 +39,7 @@ FUNCTIONS: dict[str, str] = {
 
 #: Methods of ``Tensor``.
 METHODS: dict[str, str] = {
+    "index": "distrt has no first-class dims: use tensor[key]",
     "ccol_indices": _SPARSE,
     "col_indices": _SPARSE,
     "crow_indices": _SPARSE,

@@ -18,6 +18,8 @@ from distrt.core.arrays import FOREIGN, explain, no_tensor
 from distrt.core.errors import DistrtError
 from distrt.core.tensor import Tensor
 
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+
 _TENSOR_NAMES = frozenset(("input", "self", "tensor"))
 
 
@@ -36,13 +38,33 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
                 given = (*args, *kwargs.values())[0]
                 raise no_tensor(function.__name__, "input", given)
             return result
-        except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
+        except TypeError as fault:
+            renamed = _renamed(kwargs, fault)
+            if renamed is not None:
+                return run(*args, **renamed)
+            better = _better(function, is_method, args, kwargs, fault)
+            if better is None:
+                raise
+            raise better from fault
+        except (AttributeError, IndexError, OverflowError, RuntimeError, ValueError) as fault:
             better = _better(function, is_method, args, kwargs, fault)
             if better is None:
                 raise
             raise better from fault
 
     return run
+
+
+def _renamed(kwargs: dict[str, Any], fault: TypeError) -> dict[str, Any] | None:
+    """The keywords with PyTorch's names for NumPy's, where one of these is what the function did not know."""
+    for numpys, name in _NUMPY_NAMES.items():
+        if (
+            numpys in kwargs
+            and name not in kwargs
+            and f"unexpected keyword argument '{numpys}'" in str(fault)
+        ):
+            return {(name if key == numpys else key): value for key, value in kwargs.items()}
+    return None
 
 
 def _better(

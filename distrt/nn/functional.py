@@ -33,7 +33,7 @@ def pair(value: Any, name: str) -> tuple[int, int]:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """``max(input, 0)``."""
-    return input.relu_() if inplace else ops.relu(input)  # type: ignore[no-any-return]
+    return input.relu_() if inplace else ops.relu(input)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -264,12 +264,12 @@ def _soft_cross_entropy(
     scaled = logs if weight is None else logs * _per_class(weight, logs.ndim, class_dim)
     losses = -(scaled * target).sum(class_dim)
     if reduction == "mean":
-        return losses.sum() / max(1, math.prod(losses.shape))  # type: ignore[no-any-return]
+        return losses.sum() / max(1, math.prod(losses.shape))
     return _reduce(losses, reduction)
 
 
 def _per_class(weight: Tensor, ndim: int, class_dim: int) -> Tensor:
-    return weight.reshape([-1 if n == class_dim else 1 for n in range(ndim)])  # type: ignore[no-any-return]
+    return weight.reshape([-1 if n == class_dim else 1 for n in range(ndim)])
 
 
 def _smoothing(

@@ -48,31 +48,31 @@ def _fan(tensor: Tensor, mode: str) -> int:
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Uniform in [a, b)."""
-    return tensor.uniform_(a, b)  # type: ignore[no-any-return]
+    return tensor.uniform_(a, b)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Normal."""
-    return tensor.normal_(mean, std)  # type: ignore[no-any-return]
+    return tensor.normal_(mean, std)
 
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """``val`` everywhere."""
-    return tensor.fill_(val)  # type: ignore[no-any-return]
+    return tensor.fill_(val)
 
 
 @no_grad()
 def zeros_(tensor: Tensor) -> Tensor:
     """0 everywhere."""
-    return tensor.fill_(0)  # type: ignore[no-any-return]
+    return tensor.fill_(0)
 
 
 @no_grad()
 def ones_(tensor: Tensor) -> Tensor:
     """1 everywhere."""
-    return tensor.fill_(1)  # type: ignore[no-any-return]
+    return tensor.fill_(1)
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 import distrt
-from distrt.core.errors import UnsupportedError
 from tests.oracle.table import CASES
 
 HERE = pathlib.Path(__file__).parent
@@ -103,12 +102,6 @@ def _attributes_in_tests() -> frozenset[str]:
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in TO_COME])
 def test_name_is_used_by_a_test(name: str) -> None:
     assert name.rpartition(".")[2] in _attributes_in_tests()
-
-
-@pytest.mark.parametrize("name", ["sparse_coo_tensor", "spmm", "vmap"])
-def test_what_is_left_out_says_what_to_use(name: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"use |broadcast"):
-        getattr(distrt, name)()
 
 
 def test_what_is_to_come_is_in_the_list() -> None:

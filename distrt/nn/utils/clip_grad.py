@@ -81,7 +81,7 @@ def clip_grad_norm_(
         RuntimeError: for a norm that is not finite, where ``error_if_nonfinite`` is set.
     """
     listed = _listed(parameters)  # it may be an iterator, and is read twice
-    total = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
+    total: Tensor = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(listed, max_norm, total)
     return total
 
