@@ -49,8 +49,15 @@ row("qr", lambda t, a: (*t.qr(turned(t, a)), *turned(t, a).qr()), ANY[:2], dtype
 row(
     "linalg_lu",
     lambda t, a: tuple(t.linalg.lu(turned(t, a))),
-    [*ANY, In((20, 25)), In((40, 20)), In((0, 3)), In((3, 0))],
+    [*ANY, In((0, 3)), In((3, 0))],
     dtypes=NUMBERS,
+    covers="_lu_factor",
+)
+row(  # in float32, the rounding of 20 eliminations is larger than the tolerance of the table
+    "linalg_lu of larger ones",
+    lambda t, a: tuple(t.linalg.lu(turned(t, a))),
+    [In((20, 25)), In((40, 20))],
+    dtypes=("float64", "complex128"),
     covers="_lu_factor",
 )
 row(

@@ -248,6 +248,14 @@ row("clamp", lambda t, a: t.clamp(a, -0.3, 0.8), ones(), dtypes=HALVES)
 row("clamp.min", lambda t, a: t.clamp(a, min=-0.3), ones()[:3], covers="clamp")
 row("clamp.max", lambda t, a: a.clamp(max=0.3), ones()[:3], covers="clamp")
 row("clamp at its bounds", lambda t, a: t.clamp(a, -1, 1), [In((5, 5), "ties")], smooth=False, covers="clamp")
+row(
+    "clamp at a rounded bound",
+    lambda t, a: t.clamp(t.where(a > 0, a * 0 + 0.8, a * 0 - 0.3), -0.3, 0.8) * a,
+    [In((3, 4))],
+    dtypes=HALVES,
+    smooth=False,
+    covers="clamp",
+)
 row("clamp of integers", lambda t, a: t.clamp(a, 2, 5), ones(), dtypes=INTEGERS, covers="clamp")
 row("maximum", lambda t, a, b: t.maximum(a, b), pairs("apart", "nonzero"), dtypes=ALL)
 row("minimum", lambda t, a, b: t.minimum(a, b), pairs("apart", "nonzero"), dtypes=ALL)

@@ -169,6 +169,9 @@ _clamp.gradient(input=lambda g, input, min, max: zero_unless(g, _within(input, m
 
 
 def _within(input: Any, low: Any, high: Any) -> Any:
+    """Where the input lies within the bounds, which arrays meet in their own dtype, as in the forward pass."""
+    if isinstance(input, np.ndarray):
+        low, high = (bound if bound is None else np.asarray(bound, input.dtype) for bound in (low, high))
     if low is None:
         return le(input, high)
     return ge(input, low) if high is None else logical_and(ge(input, low), le(input, high))
