@@ -72,10 +72,12 @@ def _resolve(shape: Sequence[int], numel: int) -> tuple[int, ...]:
 @op(view=True, node="View")
 def _view(input: Array, shape: tuple[int, ...]) -> Array:
     """The same memory under another shape."""
-    sizes = _resolve(shape, input.size)
+    if shape and min(shape) < -1:  # NumPy takes any negative size for -1
+        _resolve(shape, input.size)
     try:
-        return array_module(input).reshape(input, sizes, copy=False)
+        return input.reshape(shape, copy=False)
     except ValueError:
+        sizes = _resolve(shape, input.size)
         raise ShapeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             f"contiguous subspaces): {list(sizes)} of a tensor of {list(input.shape)}. Use .reshape(...) instead."
@@ -98,11 +100,10 @@ def reshape(input: Any, shape: Sequence[int]) -> Any:
     """The elements under another shape: a view where the memory allows it, else a copy."""
     if not isinstance(input, Tensor):
         return input.reshape(shape)
-    sizes = _resolve(shape, input._array.size)
     try:
-        return _view(input, sizes)
+        return _view(input, tuple(shape))
     except ShapeError:
-        return _copy_reshape(input, sizes)
+        return _copy_reshape(input, _resolve(shape, input._array.size))
 
 
 def reshape_as(input: Any, other: Any) -> Any:
