@@ -307,7 +307,7 @@ row("augmented item", _added_twice, [(In((3, 4)), In((4,)))], covers="_index_put
 # -- one slice
 
 CUBES = [In((2, 3, 4)), In((2, 3, 4), "normal", "strided"), In((4, 3, 2), "normal", "transposed")]
-row("select", lambda t, a: (t.select(a, 1, -1), a.select(-1, 0)), CUBES, dtypes=EVERY, covers="_index_view")
+row("select", lambda t, a: (t.select(a, 1, -1), a.select(-1, 0)), CUBES, dtypes=EVERY, covers="_select_view")
 row(
     "narrow",
     lambda t, a: (t.narrow(a, 1, 1, 2), a.narrow(1, -2, 1)),

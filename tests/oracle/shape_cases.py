@@ -71,7 +71,7 @@ row(
     lambda t, a: (*t.unbind(a), *a.unbind(-1)),
     [In((2, 3)), In((2, 2, 2))],
     dtypes=ALL,
-    covers="_index_view",
+    covers="_select_view",
 )
 
 # -- indexing
@@ -91,7 +91,7 @@ VIEWED = {
     "index of 0-d": lambda t, a: (a[0, 0][None], a[0, 0][...]),
 }
 for name, run in VIEWED.items():
-    row(name, run, GRID, dtypes=ALL, covers="index _index_view index_scatter")
+    row(name, run, GRID, dtypes=ALL, covers="index _index_view _select_view index_scatter")
 COPIED = {
     "index by list": lambda t, a: (a[[0, 2, 0]], a[:, [1, 1]], a[[0, 1], [2, 3]], a[[-1]]),
     "index by tensor": lambda t, a: (a[t.tensor([[0, 1], [3, 3]])], a[1:, t.tensor([0, 0])], a[t.tensor(2)]),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import distrt
 from tests.oracle.expressions import assert_same_outcome
 
 KEYS = (
@@ -222,3 +223,24 @@ KEYS = (
 @pytest.mark.parametrize("expression", KEYS)
 def test_picking_and_placing_is_as_in_pytorch(expression: str, torch: Any) -> None:
     assert_same_outcome(expression, torch)
+
+
+NAMED = {
+    "an integer": 0,
+    "integers": (0, 1),
+    "a whole dim first": (slice(None), 1),
+    "a whole dim last": (1, slice(None)),
+    "Ellipsis first": (..., -1),
+    "a new dim before an integer": (None, 0),
+    "a slice": slice(1, 2),
+    "an integer before a slice": (0, slice(1, 2)),
+    "a list": [0, 1],
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_node_is_named_for_the_last_step_of_the_key(name: str, torch: Any) -> None:
+    names = [
+        library.ones(3, 4, requires_grad=True)[NAMED[name]].grad_fn.name() for library in (distrt, torch)
+    ]
+    assert names[0] == names[1]

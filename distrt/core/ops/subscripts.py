@@ -42,6 +42,16 @@ __all__ = [
 @op(view=True, node="Slice")
 def _index_view(input: Array, key: Any) -> Array:
     """``input[key]`` as a view."""
+    return _viewed(input, key)
+
+
+@op(view=True, node="Select")
+def _select_view(input: Array, key: Any) -> Array:
+    """``input[key]`` as a view, by a key whose last step takes one position: PyTorch names the node after it."""
+    return _viewed(input, key)
+
+
+def _viewed(input: Array, key: Any) -> Array:
     parts = as_tuple(key)
     try:
         return input[parts] if Ellipsis in parts else input[(*parts, ...)]  # an Ellipsis keeps a 0-d array
@@ -72,6 +82,7 @@ def index_scatter(input: Array, shape: tuple[int, ...], key: Any) -> Array:
 
 
 _index_view.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
+_select_view.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
 _index_copy.gradient(input=lambda g, input_meta, key: index_scatter(g, input_meta.shape, key))
 index_scatter.gradient(input=lambda g, key: index(g, key))
 
@@ -79,14 +90,21 @@ index_scatter.gradient(input=lambda g, key: index(g, key))
 def index(input: Any, key: Any) -> Any:
     """``input[key]``: a view for integers, slices, None and Ellipsis; a copy for lists, masks and index tensors."""
     kind = key.__class__
-    if kind is int or (kind is slice and key.step is None):
+    if kind is int:
+        return _select_view(input, key)
+    if kind is slice and key.step is None:
         return _index_view(input, key)
     basic, advanced = read_key(key, input.ndim)
     if basic is not None:
-        input = _index_view(input, basic)
+        input = (_select_view if _takes_one_last(basic) else _index_view)(input, basic)
     if advanced is None:
         return input
     return _index_copy(input, own_key(advanced) if getattr(input, "requires_grad", False) else advanced)
+
+
+def _takes_one_last(basic: Any) -> bool:
+    steps = [part for part in basic if part is not Ellipsis and part != slice(None)]
+    return bool(steps) and isinstance(steps[-1], int)
 
 
 # Writing
@@ -173,7 +191,7 @@ def select(input: Any, dim: int, index: Any) -> Any:
         raise DimensionError(
             f"select(): index {position} out of range for tensor of size {list(input.shape)} at dimension {axis}"
         )
-    return _index_view(input, _along(axis, position))
+    return _select_view(input, _along(axis, position))
 
 
 def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
