@@ -27,8 +27,8 @@ FOREIGN = re.compile(
     r"numpy|ufunc|\baxis\b|\baxes\b|operands could not|array element|for array|input array|"
     r"array is|arrays? (?:must|to)\b|object has no attribute|not supported between|"
     r"unsupported operand|bad operand|cannot be interpreted|is not iterable|not subscriptable|has no len|not aligned|"
-    r"invalid literal|could not convert|indices must be|__index__|list index out of range|iteration over a 0-d|"
-    r"core dimension|unhashable|inhomogeneous"
+    r"invalid literal|could not convert|(?<!slice )indices must be|(?<!have an )__index__|"
+    r"list index out of range|iteration over a 0-d|core dimension|unhashable|inhomogeneous"
 )
 
 #: What NumPy raises for arguments that do not fit.

@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.errors import DtypeError
 from distrt.core.history import adopt, require_no_leaf, require_writeable
 from distrt.core.modes import modes
 from distrt.core.ops.keys import own_key, read_key
@@ -81,10 +81,8 @@ def _write_view(target: Array, given: Any) -> None:
     try:
         target[...] = given
     except ValueError:
-        raise ShapeError(
-            f"expand(torch.Tensor{{{list(given.shape)}}}, size={list(target.shape)}): the sizes must match, be 1, or "
-            "be missing in front"
-        ) from None
+        ops.expand(wrap(given), target.shape)  # refuses it, and says which dim does not fit
+        raise
 
 
 def _set_recorded(self: Tensor, basic: Any, advanced: Any, value: Any) -> None:

@@ -353,3 +353,25 @@ def test_messages_speak_of_tensors(name: str) -> None:
     found = _raised(WRONG[name], distrt)
     assert str(found).strip()
     assert not FOREIGN.search(str(found)), found
+
+
+#: Texts that scripts search for, or that people look up.
+SAID: dict[str, Callable[[Any], Any]] = {
+    "an item of another size": lambda t: operator.setitem(x34(t), 0, t.ones(5)),
+    "an item of more dims": lambda t: operator.setitem(x34(t), 0, x23(t)),
+    "a slice between floats": lambda t: t.arange(10)[2.0:5],
+    "a float slice of rows": lambda t: x34(t)[:1.5, 0],
+    "where by floats": lambda t: t.where(t.ones(2), t.ones(2), 0),
+    "where by floats, of numbers": lambda t: t.where(t.ones(2), 1, 0),
+    "where by integers, of numbers": lambda t: t.where(t.tensor([1, 0]), 1, 0),
+    "masked_fill by floats": lambda t: x23(t).masked_fill(x23(t), 0),
+    "allclose of dtypes": lambda t: t.allclose(t.ones(2), t.ones(2).double()),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_message_holds_pytorchs_text(name: str, torch: Any) -> None:
+    expected, found = _raised(SAID[name], torch), _raised(SAID[name], distrt)
+    wanted = next(each for each in BUILTINS if isinstance(expected, each))
+    assert isinstance(found, wanted), f"{found!r} instead of {expected!r}"
+    assert str(expected) in str(found)

@@ -11,6 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
+from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 
 __all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to", "expand", "expand_as", "expand_copy"]
@@ -22,8 +23,9 @@ def expand(input: Array, shape: tuple[int, ...]) -> Array:
     extra = len(shape) - input.ndim
     if extra < 0:
         raise ShapeError(
-            f"expand(torch.Tensor{{{list(input.shape)}}}, size={list(shape)}): the number of sizes provided "
-            f"({len(shape)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
+            f"expand(torch.{scalar_type(input)}Tensor{{{list(input.shape)}}}, size={list(shape)}): the number of "
+            f"sizes provided ({len(shape)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({input.ndim})"
         )
     sizes = tuple(
         input.shape[n - extra] if size == -1 and n >= extra else int(size) for n, size in enumerate(shape)

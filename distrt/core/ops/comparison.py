@@ -11,6 +11,7 @@ from distrt.core.arrays import Array, Scalar, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import refuse, wide
+from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor, wrap
 
@@ -177,7 +178,7 @@ def isclose(
     require_array("isclose", "input", input)
     require_array("isclose", "other", other)
     if input.dtype != other.dtype:
-        raise DtypeError(f"{input.dtype} did not match {other.dtype}")
+        raise DtypeError(f"{scalar_type(input)} did not match {scalar_type(other)}")
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if tolerance < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {tolerance}")
@@ -262,7 +263,7 @@ def _choose(condition: Any, input: Any, other: Any) -> Any:
         condition = ne(condition, 0)
     elif kind != np.bool_:
         raise DtypeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {kind}"
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {scalar_type(condition)}"
         )
     return _where(input, other, condition)
 
@@ -270,7 +271,9 @@ def _choose(condition: Any, input: Any, other: Any) -> Any:
 _MISSING: Any = object()
 
 
-def where(condition: Any, input: Any = _MISSING, other: Any = _MISSING, *, out: Any = None) -> Any:
+def where(
+    condition: Any, input: Array | Scalar = _MISSING, other: Array | Scalar = _MISSING, *, out: Any = None
+) -> Any:
     """``input`` where ``condition`` is true, else ``other``; given a condition alone, where it is non-zero.
 
     The second form returns one tensor of indices for each dim. Shape: the three broadcast.

@@ -11,6 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, Scalar
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.type_names import c_type
 from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor, wrap
 
@@ -83,7 +84,7 @@ def _no_place(dtype: np.dtype[Any]) -> DtypeError:
 
 def _require_mask(name: str, mask: Array) -> None:
     if mask.dtype != np.bool_:
-        raise DtypeError(f"{name} only supports boolean masks, but got mask with dtype {dt.of(mask)}")
+        raise DtypeError(f"{name} only supports boolean masks, but got mask with dtype {c_type(mask)}")
 
 
 @op(node="MaskedFill")
