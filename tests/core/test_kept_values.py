@@ -1,5 +1,7 @@
 """What backward keeps cannot be changed behind its back; what is frozen stays as it is."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,15 @@ def test_a_second_pass_through_a_product_with_a_number_is_refused() -> None:
     z = (x + 2).sum()
     z.backward()
     z.backward()
+
+
+@pytest.mark.parametrize("function", [lambda y: y**3, lambda y: y.exp(), lambda y: y * y * y])
+def test_a_recorded_backward_pass_notices_that_what_it_kept_was_changed_later(function: Any) -> None:
+    y = torch.ones(2, requires_grad=True) * 2
+    z = function(y)
+    (g,) = torch.autograd.grad(z.sum(), y, create_graph=True)
+    with torch.no_grad():
+        y.mul_(2)
+        z.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        g.sum().backward()

@@ -25,12 +25,10 @@ def changed_in_place(node: Node) -> AutogradError:
     changed = max(node.counters, key=lambda counter: counter[0])
     found, times = changed[0], sum(counter is changed for counter in node.counters)
     described = ""
-    owners = _owners(node)
-    if len(owners) == len(node.counters):
-        array, edge = next(
-            owner for owner, counter in zip(owners, node.counters, strict=True) if counter is changed
-        )
-        described = describe(array, edge)
+    names = counted_names(node, node.saved)
+    if len(names) == len(node.counters):
+        name = next(each for each, counter in zip(names, node.counters, strict=True) if counter is changed)
+        described = describe(node.saved[node.definition.kept.index(name)], _edge_of(node, name))
     return error(described, found, max(0, found - changes // times))
 
 
@@ -76,20 +74,31 @@ _KINDS = {
 }
 
 
-def _owners(node: Node) -> list[tuple[Any, Edge | None]]:
-    """The kept array behind each of the node's counters, in the order in which ``core/op_source.py`` writes them."""
+def counted_names(node: Node, saved: tuple[Any, ...]) -> list[str]:
+    """The kept name behind each of the node's counters, in the order in which ``core/op_source.py`` writes them.
+
+    There are more names than counters where an array stood for a tensor.
+    """
     definition = node.definition
     names = definition.differentiable
-    with_edge = {name: edge for name, edge in zip(names, node.edges, strict=False) if edge is not None}
-    certain = set(with_edge) if definition.joint_rule is None and len(names) <= 2 else set()
-    sure: list[tuple[Any, Edge | None]] = []
-    unsure: list[tuple[Any, Edge | None]] = []
-    for name, value in zip(definition.kept, node.saved, strict=True):
+    wanted = {name for name, edge in zip(names, node.edges, strict=False) if edge is not None}
+    certain = wanted if definition.joint_rule is None and len(names) <= 2 else set()
+    sure: list[str] = []
+    unsure: list[str] = []
+    for name, value in zip(definition.kept, saved, strict=True):
         if value is None or not hasattr(value, "dtype"):
             continue
-        if name == "out" or name in definition.output_names:
-            number = 0 if name == "out" else definition.output_names.index(name)
-            sure.append((value, (node, number)))
+        if name in certain or name == "out" or name in definition.output_names:
+            sure.append(name)
         elif name in definition.tensors or name in definition.steering:
-            (sure if name in certain else unsure).append((value, with_edge.get(name)))
+            unsure.append(name)
     return sure + unsure
+
+
+def _edge_of(node: Node, name: str) -> Edge | None:
+    definition = node.definition
+    if name == "out":
+        return (node, 0)
+    if name in definition.output_names:
+        return (node, definition.output_names.index(name))
+    return dict(zip(definition.differentiable, node.edges, strict=False)).get(name)

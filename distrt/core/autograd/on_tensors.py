@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.autograd.complaint import counted_names
 from distrt.core.autograd.laws import conjugating
 from distrt.core.autograd.node import Node
 
@@ -16,12 +17,27 @@ def differentiate_on_tensors(node: Node, saved: tuple[Any, ...], gradients: Any)
     if node.is_custom:
         return definition.backward(node.edges, saved, *gradients, None)  # type: ignore[misc]
     values = tuple(_restore(node, name, value) for name, value in zip(definition.kept, saved, strict=True))
+    _share_counters(node, saved, values)
     if definition.joint_rule is not None and definition.function.composite is not None:
         return _differentiate_composite(node, dict(zip(definition.kept, values, strict=True)), gradients)
     backward = definition.backward or definition.compile()
     if any(gradient is not None and gradient._array.dtype.kind == "c" for gradient in gradients):
         backward = conjugating(definition, backward)
     return backward(node.edges, values, *gradients, None)
+
+
+def _share_counters(node: Node, saved: tuple[Any, ...], values: tuple[Any, ...]) -> None:
+    """What the rules record keeps the same memory: it must notice later in-place changes, too."""
+    if not node.counters:
+        return
+    names = counted_names(node, saved)
+    if len(names) != len(node.counters):
+        return
+    by_name = dict(zip(node.definition.kept, values, strict=True))
+    for name, counter in zip(names, node.counters, strict=True):
+        value = by_name[name]
+        if hasattr(value, "_counter"):  # what only steers the operation comes as an array
+            value._counter = counter
 
 
 def _restore(node: Node, name: str, value: Any) -> Any:
@@ -69,7 +85,9 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any)
     for name, edge, meta in zip(definition.differentiable, node.edges, node.metas, strict=True):
         if edge is not None:
             with_edges.append(name)
-            values[name] = ops.identity(values[name] if name in values else wrap(np.zeros(*meta), edge))
+            given = values[name] if name in values else wrap(np.zeros(*meta), edge)
+            values[name] = ops.identity(given)
+            values[name]._counter = given._counter
     arguments = {name: values[name] for name in definition.parameters if name in values}
     result = definition.function.composite(**arguments)  # type: ignore[misc]
     wanted = [values[name]._edge for name in with_edges]
