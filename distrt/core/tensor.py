@@ -218,7 +218,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
         def keep(gradient: Tensor) -> None:
             tensor = itself()
             if tensor is not None:
-                tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+                tensor._grad = gradient.clone() if tensor._grad is None else tensor._grad + gradient
 
         node.hooks_of(number)[RUNS_LAST] = keep
 

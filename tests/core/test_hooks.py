@@ -158,3 +158,24 @@ def test_a_hook_may_remove_itself() -> None:
     y.sum().backward()
     y.sum().backward()
     assert ran == ["hook"]
+
+
+def test_retained_gradients_share_no_memory() -> None:
+    y = torch.ones(2, requires_grad=True) * 2
+    z = y + 1
+    given = torch.ones(2)
+    y.retain_grad()
+    z.retain_grad()
+    z.backward(given)
+    z.grad.zero_()
+    assert y.grad.tolist() == [1.0, 1.0]
+    assert given.tolist() == [1.0, 1.0]
+
+
+def test_leaves_of_a_recorded_pass_share_no_gradient() -> None:
+    x, y = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    given = torch.ones(2)
+    (x + y).backward(given, create_graph=True)
+    x.grad.zero_()
+    assert y.grad.tolist() == [1.0, 1.0]
+    assert given.tolist() == [1.0, 1.0]

@@ -56,4 +56,4 @@ def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
         leaf._grad_slot[...] = gradient._array
         leaf._grad = gradient
     else:
-        leaf._grad = gradient
+        leaf._grad = gradient.clone()  # the pass may have handed the same tensor to others

@@ -73,7 +73,7 @@ def _backward_into(
                 accumulate(edge[0], arrived)
                 hooks.after(edge[0], [], [arrived])
             elif not isinstance(tensor, GradientEdge):
-                accumulate_tensor(tensor, arrived if create_graph else _as_tensor(np.array(arrived)))
+                accumulate_tensor(tensor, _as_tensor(arrived))
 
     run_backward(roots, started, keep_graph, create_graph, captured=edges, deliver=deliver)
 
