@@ -46,17 +46,34 @@ def _require_own_view(tensor: Tensor, base: Tensor) -> None:
         if base._edge is not None and type(base._edge[0]) is not AccumulateGrad:
             raise AutogradError(_MADE_WITHOUT_GRAD)
         return
-    node, number = tensor._edge
-    if node.is_custom:
-        raise AutogradError(
-            f"Output {number} of {node.name().removesuffix('Backward')} is a view and is being modified inplace. This "
-            "view was created inside a custom Function (or because an input was returned as-is) and the autograd logic "
-            "to handle view+inplace would override the custom backward associated with the custom Function, leading to "
-            "incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom "
-            "Function."
-        )
+    if _is_through_custom(tensor, base):
+        raise AutogradError(_through_custom(tensor, "is being"))
     if tensor._one_of_several is not None:
         raise AutogradError(_siblings(tensor, "is being"))
+
+
+def _is_through_custom(view: Tensor, base: Tensor) -> bool:
+    """True where a user's Function stands between the base and the view."""
+    edge = view._edge
+    while edge is not None and edge != base._edge:
+        node: Any = edge[0]
+        if node.is_custom:
+            return True
+        if type(node) is AccumulateGrad or not node.definition.view:
+            return False
+        edge = node.edges[0]
+    return False
+
+
+def _through_custom(view: Tensor, event: str) -> str:
+    node, number = view._edge  # type: ignore[misc]
+    name = node.name().removesuffix("Backward").removesuffix("Backward0")
+    return (
+        f"Output {number} of {name} is a view and {event} modified inplace. This view was created inside a custom "
+        "Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would "
+        "override the custom backward associated with the custom Function, leading to incorrect gradients. This "
+        "behavior is forbidden. You can fix this by cloning the output of the custom Function."
+    )
 
 
 _MADE_WITHOUT_GRAD = (
@@ -202,21 +219,28 @@ def _is_in(value: Any, array: Array) -> bool:
 
 def move(tensor: Tensor, edge: Edge | None) -> None:
     """Gives a changed tensor its new place in the graph, and with it its base and their views."""
-    base = tensor._base
-    if base is None:
-        base = tensor
+    base = tensor if tensor._base is None else tensor._base
+    views = {id(view): view for view in live_views(tensor._counter) if view._base is base}
+    refusals = {key: _refusal(view, base) for key, view in views.items()}  # while the base is where it was
+    if tensor is base:
         _place(tensor, edge)
     else:
         _place(base, _with_part(base, tensor, edge))
-    views = {id(view): view for view in live_views(tensor._counter) if view._base is base}
-    if tensor is not base:
         views[id(tensor)] = tensor
-    for view in views.values():
+    for key, view in views.items():
         made = _part(base, view)
-        if view._one_of_several is not None:
+        if refusals.get(key) is not None:
             made[0].__class__ = _RefusedNode
-            made[0].saved = _siblings(view, "its base or another view of its base has been")
+            made[0].saved = refusals[key]
         _place(view, made)
+
+
+def _refusal(view: Tensor, base: Tensor) -> str | None:
+    """Why no gradient can go through this view once its base has changed; None where one can."""
+    event = "its base or another view of its base has been"
+    if view._one_of_several is not None:
+        return _siblings(view, event)
+    return _through_custom(view, event) if _is_through_custom(view, base) else None
 
 
 def _with_part(base: Tensor, view: Tensor, edge: Edge | None) -> tuple[Node, int]:

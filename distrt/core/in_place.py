@@ -119,7 +119,7 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     require_no_leaf(self)
-    if modes.grad and (self._edge is not None or src._edge is not None):
+    if modes.grad and (self._edge is not None or src._edge is not None) and self.dtype.category > 1:
         return adopt(self, _copied(_stand_in(self), src), "copy_")
     if src._array.shape == self._array.shape:
         write(self, _real_part(src._array, self._array))

@@ -143,3 +143,51 @@ def test_a_loop_of_changes_grows_by_one_node_each() -> None:
         total += x
     total.sum().backward()
     assert x.grad.tolist() == [20_000.0] * 2
+
+
+class _TenTimes(torch.autograd.Function):
+    """A view of its input, with a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x.view(-1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return g * 10
+
+
+class _Returned(_TenTimes):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x
+
+
+@pytest.mark.parametrize("function", [_TenTimes, _Returned])
+@pytest.mark.parametrize("take", [lambda out: out, lambda out: out[:2]])
+def test_a_view_through_a_function_lets_no_gradient_pass_once_its_base_changed(
+    function: Any, take: Any
+) -> None:
+    y = torch.ones(3, requires_grad=True) * 2
+    out = take(function.apply(y))
+    y.mul_(3)
+    with pytest.raises(RuntimeError, match="its base or another view of its base has been modified inplace"):
+        out.sum().backward()
+
+
+def test_a_part_of_a_view_through_a_function_cannot_be_changed() -> None:
+    y = torch.ones(3, requires_grad=True) * 2
+    part = _TenTimes.apply(y)[:2]
+    with pytest.raises(RuntimeError, match="Output 0 of Slice is a view and is being modified inplace"):
+        part.mul_(3)
+    assert y.tolist() == [2.0] * 3
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_integers_copied_from_a_recorded_tensor_require_no_grad(dtype: Any) -> None:
+    x = torch.ones(2, requires_grad=True)
+    whole, part = torch.zeros(2, dtype=dtype), torch.zeros(2, dtype=dtype)
+    whole.copy_(x)
+    part[:1] = x[:1]
+    assert not whole.requires_grad and not part.requires_grad
+    assert whole.tolist() == [1, 1] and part.tolist() == [1, 0]

@@ -7,6 +7,7 @@ next comes to the backward function as the "saved values", which are the node it
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,8 @@ def record_outputs(
                 each = _alias(each, edge)
             else:
                 each._edge = edge
+            if edge is not None and each._base is not None and id(each) not in dirty:
+                each._counter.append(weakref.ref(each))  # a change of its base must reach it
         recorded.append(each)
     if node is not None:
         save(ctx, node)
