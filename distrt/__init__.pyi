@@ -36,17 +36,17 @@ from distrt.core.size import Size as Size
 from distrt.core.storage import TypedStorage as TypedStorage
 from distrt.core.storage import UntypedStorage as UntypedStorage
 from distrt.core.tensor import Tensor as Tensor
-from torch import BFloat16Tensor as BFloat16Tensor
-from torch import BoolTensor as BoolTensor
-from torch import ByteTensor as ByteTensor
-from torch import CharTensor as CharTensor
-from torch import DoubleTensor as DoubleTensor
-from torch import FloatTensor as FloatTensor
-from torch import HalfTensor as HalfTensor
-from torch import IntTensor as IntTensor
-from torch import LongTensor as LongTensor
-from torch import ShortTensor as ShortTensor
 
+BFloat16Tensor: _b.type[Tensor]
+BoolTensor: _b.type[Tensor]
+ByteTensor: _b.type[Tensor]
+CharTensor: _b.type[Tensor]
+DoubleTensor: _b.type[Tensor]
+FloatTensor: _b.type[Tensor]
+HalfTensor: _b.type[Tensor]
+IntTensor: _b.type[Tensor]
+LongTensor: _b.type[Tensor]
+ShortTensor: _b.type[Tensor]
 ao: Any
 bfloat16: dtype
 bool: dtype

@@ -31,6 +31,16 @@ def test_the_package_stub_gives_every_public_name_and_no_other() -> None:
     assert _defined(ROOT / "__init__.pyi") - {"__all__", "__version__"} == set(distrt.__all__)
 
 
+def test_the_stubs_import_nothing_but_the_standard_library_and_distrt() -> None:
+    """A stub that imports PyTorch hides it where PyTorch is installed, and fails in every editor where it is not."""
+    for path in (ROOT / "__init__.pyi", ROOT / "core" / "bound.pyi"):
+        sources = {
+            node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
+        }
+        roots = {str(source).partition(".")[0] for source in sources}
+        assert roots - set(sys.stdlib_module_names) == {"distrt"}
+
+
 def test_every_public_attribute_of_a_tensor_is_in_the_source_or_in_a_stub() -> None:
     written = {name for kind in distrt.Tensor.__mro__[:-1] for name in ast_names(kind)}
     public = {name for name in dir(distrt.Tensor) if not name.startswith("_")}
