@@ -1,8 +1,8 @@
 """In-place changes: writing into a tensor's memory, and moving it (and what shares its memory) in the graph.
 
 A recorded change gives the tensor the edge of the operation that computed its new values. Changed through a view, the
-base becomes "what it was, with these values put there" (a ``CopySlices`` node); every view that grad mode has seen then
-becomes a view of the new base. Source: https://pytorch.org/docs/stable/notes/autograd.html (in-place correctness).
+base becomes "what it was, with these values put there" (a ``CopySlices`` node); every view of it then becomes a view of
+the new base. Source: https://pytorch.org/docs/stable/notes/autograd.html (in-place correctness).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, next_sequence
+from distrt.core.dtype import FLOATING_NUMPY
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.versions import live_views, note_change, require_changeable
@@ -43,8 +44,8 @@ def require_no_leaf(tensor: Tensor) -> None:
 
 def _require_own_view(tensor: Tensor, base: Tensor) -> None:
     if tensor._edge is None:
-        if base._edge is not None and type(base._edge[0]) is not AccumulateGrad:
-            raise AutogradError(_MADE_WITHOUT_GRAD)
+        if tensor._made_without_grad and base._edge is not None and type(base._edge[0]) is not AccumulateGrad:
+            raise AutogradError(_without_grad("is being modified inplace"))
         return
     if _is_through_custom(tensor, base):
         raise AutogradError(_through_custom(tensor, "is being"))
@@ -76,12 +77,13 @@ def _through_custom(view: Tensor, event: str) -> str:
     )
 
 
-_MADE_WITHOUT_GRAD = (
-    "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case "
-    "is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace "
-    "either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want "
-    "the inplace to be tracked)."
-)
+def _without_grad(event: str) -> str:
+    return (
+        f"A view was created in no_grad mode and {event} with grad mode enabled. Given that this use case is ambiguous "
+        "and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either "
+        "both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the "
+        "inplace to be tracked)."
+    )
 
 
 def _siblings(view: Tensor, event: str) -> str:
@@ -160,11 +162,15 @@ def adopt(tensor: Tensor, result: Tensor, name: str, is_one_value: bool = False)
         result = _as_dtype_of(tensor, result)
     edge = result._edge
     if edge is None:
+        moves = tensor._edge is not None and modes.grad  # constants, in (a part of) what had a history
+        if moves:
+            _require_same_kind(tensor)
         write(tensor, result._array, is_one_value)
-        if tensor._edge is not None and modes.grad:
-            move(tensor, None)  # constants, in the place or in a part of what had a history
+        if moves:
+            move(tensor, None)
         return tensor
     _require_followed(tensor)
+    _require_same_kind(tensor)
     require_writeable(tensor, is_one_value)
     _release(tensor, result)
     tensor._array[...] = result._array
@@ -184,16 +190,38 @@ def _as_dtype_of(tensor: Tensor, result: Tensor) -> Tensor:
 
 
 def _require_followed(tensor: Tensor) -> None:
-    """Refuses a recorded change through a view that grad mode has not seen, or that is one of several."""
+    """Refuses a recorded change through a view that was made without grad mode, or that is one of several."""
     if tensor._base is None:
         return
     if tensor._one_of_several is not None:
         said = _siblings(tensor, "is being")
         if tensor._edge is None:  # PyTorch's words for the pieces of a constant
-            said = _MADE_WITHOUT_GRAD.partition(" Given")[0] + said[said.index(" This view") :]
+            said = _without_grad("is being modified inplace").partition(" Given")[0]
+            said += _siblings(tensor, "is being").partition(" inplace.")[2]
         raise AutogradError(said)
-    if tensor._edge is None and all(view is not tensor for view in live_views(tensor._counter)):
-        raise AutogradError(_MADE_WITHOUT_GRAD)
+    if tensor._made_without_grad:
+        raise AutogradError(_without_grad("is being modified inplace"))
+
+
+def _require_same_kind(tensor: Tensor) -> None:
+    """Refuses a recorded change of memory that is seen as two floating dtypes, of which neither is part of the other.
+
+    Raises:
+        AutogradError: naming both, before anything is written.
+    """
+    base = tensor if tensor._base is None else tensor._base
+    for view in (tensor, *_followers(base)):
+        if view._array.dtype != base._array.dtype:
+            _pairs(base, view)
+
+
+def _followers(base: Tensor) -> list[Tensor]:
+    """The views that have a part of the base's gradient: those of its integers have none."""
+    return [
+        view
+        for view in live_views(base._counter)
+        if view._base is base and view._array.dtype in FLOATING_NUMPY
+    ]
 
 
 def _release(tensor: Tensor, result: Tensor) -> None:
@@ -220,7 +248,7 @@ def _is_in(value: Any, array: Array) -> bool:
 def move(tensor: Tensor, edge: Edge | None) -> None:
     """Gives a changed tensor its new place in the graph, and with it its base and their views."""
     base = tensor if tensor._base is None else tensor._base
-    views = {id(view): view for view in live_views(tensor._counter) if view._base is base}
+    views = {id(view): view for view in _followers(base)}
     refusals = {key: _refusal(view, base) for key, view in views.items()}  # while the base is where it was
     if tensor is base:
         _place(tensor, edge)
@@ -240,6 +268,8 @@ def _refusal(view: Tensor, base: Tensor) -> str | None:
     event = "its base or another view of its base has been"
     if view._one_of_several is not None:
         return _siblings(view, event)
+    if view._made_without_grad:
+        return _without_grad("its base or another view of its base has been modified inplace")
     return _through_custom(view, event) if _is_through_custom(view, base) else None
 
 

@@ -189,6 +189,9 @@ class Writer:
                 first = op.tensors[0]
                 self._put(1, f"{result}._counter = counter = {first}._counter")
                 self._put(1, f"{result}._base = {first} if {first}._base is None else {first}._base")
+                self._put(1, f"counter.append(ref({result}))  # a recorded change of the base must reach it")
+                self._put(1, "if len(counter) >= 32:")
+                self._put(2, "forget_dead_views(counter)")
             else:
                 self._put(1, f"{result}._counter = [0]")
 
@@ -197,6 +200,9 @@ class Writer:
     def _record(self) -> None:
         op = self.op
         self._put(1, "grad = modes.grad")
+        if op.view:
+            self._put(1, f"if not grad or {op.tensors[0]}._made_without_grad:")
+            self._put(2, "result._made_without_grad = True")
         self._put(1, "if grad:")
         if op.sequence:
             each = f"each in {op.sequence}"
@@ -208,11 +214,6 @@ class Writer:
         names = op.differentiable
         for name in names:
             self._put(2, f"e_{name} = {name}._edge if t_{name} else None")
-        if op.view:  # a recorded change of a leaf is refused, so its views never need to follow one
-            self._put(2, f"if e_{names[0]} is None or e_{names[0]}[0].__class__ is not AccumulateGrad:")
-            self._put(3, "counter.append(ref(result))")
-            self._put(3, "if len(counter) >= 32:")
-            self._put(4, "forget_dead_views(counter)")
         wanted = " or ".join(f"e_{name} is not None" for name in names)
         outs = self._outs()[0]
         cast = op.name in ("to_dtype",)

@@ -40,6 +40,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     _one_of_several: tuple[str, int] | None = (
         None  # where it is one of the views that split and its kin return
     )
+    _made_without_grad = False  # a view that was made while grad mode was off, or a view of such a one
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
     _array: Array

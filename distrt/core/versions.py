@@ -1,7 +1,7 @@
 """Version counters: how a tensor and its views know that their memory was changed in place.
 
 A counter is a list that a tensor shares with its views and its detached twins. Its first element is the number of
-in-place changes; the others are weak references to the views that grad mode has seen, which a recorded change of any
+in-place changes; the others are weak references to the views of the memory, which a recorded change of any
 of them must reach (``core/history.py``). A list, because one is made for every result of every operation, and a list
 display is the cheapest thing in Python that can be shared and changed.
 """

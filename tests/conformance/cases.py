@@ -25,8 +25,9 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
 LAYOUTS = ("contiguous", "strided", "buffer", "view")
 COUNTS = (0, 1, 2, 7, 127, 1021, 8192, 8209, 65537)
-BIG_COUNT = 262145  # 1 MB + 1 element of float32
-HUGE_COUNT = 1500007  # more than two chunks of the staging areas, for every dtype of at least 2 bytes
+#: The transports that cut arrays into chunks make them 1 MiB long.
+BIG_BYTES = 1024 * 1024  # a chunk, to which one element is added
+HUGE_BYTES = 3000000  # more than two chunks, and no whole number of them
 
 Combine = Callable[[Array, Array], Array]
 COMBINE: dict[ReduceOp, Combine] = {
@@ -50,7 +51,7 @@ class Case:
 
     @property
     def dtype(self) -> np.dtype:
-        return np.dtype(ml_dtypes.bfloat16 if self.dtype_name == "bfloat16" else self.dtype_name)
+        return numpy_dtype(self.dtype_name)
 
     @property
     def reduces(self) -> bool:
@@ -144,7 +145,16 @@ def values(dtype: np.dtype, shape: tuple[int, ...], seed: int) -> Array:
     return rng.uniform(-2.0, 2.0, shape).astype(dtype)
 
 
-def every_case(collective: str, counts: Iterable[int]) -> list[Case]:
+def numpy_dtype(name: str) -> np.dtype:
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
+
+
+def big_counts(dtype: np.dtype) -> tuple[int, ...]:
+    """Element counts of arrays that pass in several chunks."""
+    return BIG_BYTES // dtype.itemsize + 1, HUGE_BYTES // dtype.itemsize + 7
+
+
+def every_case(collective: str, counts: Callable[[np.dtype], Iterable[int]]) -> list[Case]:
     """All combinations that have a meaning; half of them asynchronous."""
     found = []
     for name in (*INTEGERS, *FLOATS, *COMPLEX):
@@ -154,7 +164,7 @@ def every_case(collective: str, counts: Iterable[int]) -> list[Case]:
             ):
                 continue
             for layout in LAYOUTS:
-                for count in counts:
+                for count in counts(numpy_dtype(name)):
                     seed = zlib.crc32(f"{collective}/{name}/{op}/{layout}/{count}".encode())
                     found.append(Case(collective, name, op, layout, count, bool(seed & 64), seed))
     return found
@@ -162,9 +172,9 @@ def every_case(collective: str, counts: Iterable[int]) -> list[Case]:
 
 def sample(collective: str, seed: int, amount: int | None) -> list[Case]:
     """``amount`` cases (None: all of ordinary size), the same for the same seed, with a few big ones among them."""
-    ordinary, big = every_case(collective, COUNTS), every_case(collective, (BIG_COUNT, HUGE_COUNT))
+    ordinary, big = every_case(collective, lambda dtype: COUNTS), every_case(collective, big_counts)
     if amount is None:
-        return ordinary + big[seed % 4 :: 4]  # each takes a quarter of a second
+        return ordinary + big[seed % 4 :: 4]  # each takes a tenth of a second
     chosen = random.Random(f"{collective}/{seed}")
     return chosen.sample(ordinary, amount) + chosen.sample(big, amount // 10)
 

@@ -52,6 +52,38 @@ def _base_then_view(t: Any, x: Any) -> Any:
     return (v * y.reshape(-1)[:3]).sum()
 
 
+def _frozen_base(t: Any, x: Any) -> Any:
+    base = t.ones(2, 3, requires_grad=True)
+    part = base[:1]
+    base.requires_grad_(False)
+    base.mul_(x)
+    return (part * 2).sum()
+
+
+def _integers_of_a_base(t: Any, x: Any) -> Any:
+    y = x * 2
+    bits = y.view(t.int32)
+    bits.add_(1)
+    y.mul_(2)
+    return (y * y.detach() + bits.sum() * 0).sum()
+
+
+def _later_change(t: Any, x: Any) -> None:
+    y = x * 1
+    with t.no_grad():
+        part = y[0]
+    y.mul_(3)
+    (part * 2).sum().backward()
+
+
+def _later_change_of_a_constant(t: Any, x: Any) -> None:
+    y = t.ones(2, 3)
+    with t.no_grad():
+        part = y[0]
+    y.mul_(x)
+    (part * 2).sum().backward()
+
+
 def _constant_base(t: Any, x: Any) -> Any:
     buffer = t.zeros(3, 3)
     part = buffer[1:]
@@ -122,6 +154,8 @@ def _strided(t: Any, x: Any) -> Any:
 
 
 GRADIENTS: dict[str, Program] = {
+    "a base that was frozen when it was changed": _frozen_base,
+    "integers that lie where a changed base lies": _integers_of_a_base,
     "slices of one base": _slices,
     "base and view in turn": _base_then_view,
     "a constant that takes in a gradient": _constant_base,
@@ -177,6 +211,11 @@ REFUSED: dict[str, Program] = {
     "a view made without grad": lambda t, x: _then(y := x * 1, _without(t, lambda: y[0]).add_(1)),
     "a view made without grad, assigned": lambda t, x: _put(_without(t, lambda y=x * 1: y[0]), 0, 1.0),
     "a constant's view made without grad": lambda t, x: _without(t, lambda: t.zeros(2, 3)[0]).add_(x[0]),
+    "a view made without grad whose base is changed": _later_change,
+    "a constant's view made without grad whose base is changed": _later_change_of_a_constant,
+    "a view of a view made without grad, assigned": lambda t, x: _put(
+        _without(t, lambda y=x * 1: y[0])[:1], 0, 1.0
+    ),
     "one of several views": lambda t, x: (x * 1).unbind(0)[0].add_(1),
     "one piece": lambda t, x: (x * 1).split(1)[1].mul_(2),
     "one of several constants": lambda t, x: t.zeros(3).split(1)[0].add_(x[0, :1]),

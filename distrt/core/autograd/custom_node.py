@@ -17,6 +17,7 @@ from distrt.core.autograd.context import FunctionCtx, let_go, save
 from distrt.core.autograd.node import AccumulateGrad, Edge, Node, next_sequence
 from distrt.core.errors import AutogradError
 from distrt.core.history import move
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.versions import note_change
 
@@ -86,8 +87,6 @@ def _definition(node_name: str, count: int) -> _FunctionDefinition:
 
 
 def _records() -> bool:
-    from distrt.core.modes import modes
-
     return bool(modes.grad)
 
 
@@ -164,8 +163,8 @@ def record_outputs(
                 each = _alias(each, edge)
             else:
                 each._edge = edge
-            if edge is not None and each._base is not None and id(each) not in dirty:
-                each._counter.append(weakref.ref(each))  # a change of its base must reach it
+            if each._base is not None and modes.grad:
+                each._made_without_grad = False  # forward ran without, its caller did not
         recorded.append(each)
     if node is not None:
         save(ctx, node)
@@ -189,4 +188,5 @@ def _alias(returned: Tensor, edge: Edge | None) -> Tensor:
     alias._counter = returned._counter
     if edge is not None:
         alias._base = returned if returned._base is None else returned._base
+        alias._counter.append(weakref.ref(alias))  # a recorded change of the base must reach it
     return alias
