@@ -108,8 +108,6 @@ def __getattr__(name: str) -> Any:
             found = getattr(importlib.import_module(module), attribute)
             if module == "distrt.core.ops" and hasattr(found, "definition"):
                 found = found.definition.for_users()
-            else:
-                found = getattr(importlib.import_module(module), attribute)
             if module.startswith(("distrt.core.ops", "distrt.core.creation")):
                 found = importlib.import_module("distrt.core.wording").worded(found)
         globals()[name] = found

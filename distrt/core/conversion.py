@@ -18,21 +18,6 @@ from distrt.core.history import write
 from distrt.core.sharing import is_shared, share_memory_
 from distrt.core.tensor import Tensor, wrap
 
-CASTS = {
-    "bfloat16": dt.bfloat16,
-    "bool": dt.bool_,
-    "byte": dt.uint8,
-    "cdouble": dt.complex128,
-    "cfloat": dt.complex64,
-    "char": dt.int8,
-    "double": dt.float64,
-    "float": dt.float32,
-    "half": dt.float16,
-    "int": dt.int32,
-    "long": dt.int64,
-    "short": dt.int16,
-}
-
 
 def to(
     self: Tensor,
@@ -254,7 +239,7 @@ def _refuse_graph(name: str, tensor: Tensor) -> None:
 
 
 METHODS: dict[str, Any] = {
-    **{name: _cast_method(wanted) for name, wanted in CASTS.items()},
+    **{name: _cast_method(wanted) for name, wanted in dt.CASTS.items()},
     "_make_subclass": staticmethod(_make_subclass),
     "apply_": apply_,
     "as_subclass": as_subclass,

@@ -204,3 +204,20 @@ def to_numpy(wanted: dtype | None, otherwise: dtype | None = None) -> np.dtype[A
     if wanted is complex:
         return complex128.numpy
     raise TypeError(f"dtype: expected a distrt dtype such as distrt.float32, got {wanted!r}")
+
+
+#: The dtype that ``x.long()`` and its kin convert to.
+CASTS = {
+    "bfloat16": bfloat16,
+    "bool": bool_,
+    "byte": uint8,
+    "cdouble": complex128,
+    "cfloat": complex64,
+    "char": int8,
+    "double": float64,
+    "float": float32,
+    "half": float16,
+    "int": int32,
+    "long": int64,
+    "short": int16,
+}

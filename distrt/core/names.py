@@ -145,6 +145,9 @@ IN_PLACE: dict[str, str] = {
     "products": "addbmm addmm addmv addr baddbmm",
 }
 
+#: NumPy's keywords for PyTorch's: PyTorch takes these as well.
+NUMPY_NAMES = {"dim": "axis", "keepdim": "keepdims"}
+
 
 def listed(table: dict[str, str]) -> list[str]:
     """All names of a table."""

@@ -9,12 +9,10 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from distrt.core.names import NUMPY_NAMES
+
 if TYPE_CHECKING:
     from distrt.core.op import Definition
-
-
-#: NumPy's keywords, which PyTorch takes as well.
-NUMPY_NAMES = {"dim": "axis", "keepdim": "keepdims"}
 
 
 class Writer:

@@ -190,19 +190,9 @@ def _cast_to(wanted: dt.dtype) -> Any:
     return cast
 
 
-for _name, _wanted in {
-    "bool": dt.bool_,
-    "byte": dt.uint8,
-    "char": dt.int8,
-    "double": dt.float64,
-    "float": dt.float32,
-    "half": dt.float16,
-    "int": dt.int32,
-    "long": dt.int64,
-    "short": dt.int16,
-    "bfloat16": dt.bfloat16,
-}.items():
-    setattr(TypedStorage, _name, _cast_to(_wanted))
+for _name, _wanted in dt.CASTS.items():
+    if not _wanted.is_complex:
+        setattr(TypedStorage, _name, _cast_to(_wanted))
 
 
 def is_storage(obj: Any) -> bool:

@@ -16,9 +16,8 @@ import numpy as np
 
 from distrt.core.arrays import FOREIGN, explain, no_tensor
 from distrt.core.errors import DistrtError
+from distrt.core.names import NUMPY_NAMES
 from distrt.core.tensor import Tensor
-
-_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
 _TENSOR_NAMES = frozenset(("input", "self", "tensor"))
 
@@ -38,15 +37,10 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
                 given = (*args, *kwargs.values())[0]
                 raise no_tensor(function.__name__, "input", given)
             return result
-        except TypeError as fault:
+        except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
             renamed = _renamed(kwargs, fault)
             if renamed is not None:
                 return run(*args, **renamed)
-            better = _better(function, is_method, args, kwargs, fault)
-            if better is None:
-                raise
-            raise better from fault
-        except (AttributeError, IndexError, OverflowError, RuntimeError, ValueError) as fault:
             better = _better(function, is_method, args, kwargs, fault)
             if better is None:
                 raise
@@ -55,9 +49,9 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
     return run
 
 
-def _renamed(kwargs: dict[str, Any], fault: TypeError) -> dict[str, Any] | None:
+def _renamed(kwargs: dict[str, Any], fault: Exception) -> dict[str, Any] | None:
     """The keywords with PyTorch's names for NumPy's, where one of these is what the function did not know."""
-    for numpys, name in _NUMPY_NAMES.items():
+    for name, numpys in NUMPY_NAMES.items():
         if (
             numpys in kwargs
             and name not in kwargs

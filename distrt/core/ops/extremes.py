@@ -187,24 +187,24 @@ for _extreme in (_max_dim, _min_dim):
 
 def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
     """The largest element; with ``dim``, (values, indices) along it; with a tensor, ``maximum`` of the two."""
-    if dim is None and other is None:
-        result = _max_all(input)
-    elif other is None and not isinstance(dim, Tensor):
-        result = _max_dim(input, dim, keepdim)
-    else:
-        result = ops.maximum(input, dim if other is None else other)
+    result = _one_of_three(_max_all, _max_dim, ops.maximum, input, dim, keepdim, other)
     return result if out is None else write_out("max", result, out)
 
 
 def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None, out: Any = None) -> Any:
     """The smallest element; with ``dim``, (values, indices) along it; with a tensor, ``minimum`` of the two."""
-    if dim is None and other is None:
-        result = _min_all(input)
-    elif other is None and not isinstance(dim, Tensor):
-        result = _min_dim(input, dim, keepdim)
-    else:
-        result = ops.minimum(input, dim if other is None else other)
+    result = _one_of_three(_min_all, _min_dim, ops.minimum, input, dim, keepdim, other)
     return result if out is None else write_out("min", result, out)
+
+
+def _one_of_three(
+    of_all: Any, along: Any, of_two: Any, input: Any, dim: Any, keepdim: bool, other: Any
+) -> Any:
+    if dim is None and other is None:
+        return of_all(input)
+    if other is None and not isinstance(dim, Tensor):
+        return along(input, dim, keepdim)
+    return of_two(input, dim if other is None else other)
 
 
 @op()
