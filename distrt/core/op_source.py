@@ -351,6 +351,13 @@ def kept_names(definition: Definition) -> list[str]:
     """What the rules ask for besides the gradients: what a node must keep."""
     rules = [definition.joint_rule] if definition.joint_rule else list(definition.rules.values())
     names = dict.fromkeys(name for rule in rules for name in _rule_parameters(rule))
+    if (
+        definition.joint_rule and definition.function.composite
+    ):  # is run again with the options that the call had
+        options = definition.parameters.keys() - {*definition.tensors, *definition.steering}
+        names.update(
+            dict.fromkeys(name for name in _rule_parameters(definition.function.composite) if name in options)
+        )
     return [
         name for name in names if not _is_gradient_name(definition, name) and name not in _ENGINE_SUPPLIED
     ]
