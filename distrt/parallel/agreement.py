@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import CollectiveMismatch
-from distrt.nn.module import Module
+from distrt.nn.modules.module import Module
 
 
 def require_same_parameters(module: Module, group: ProcessGroup) -> None:

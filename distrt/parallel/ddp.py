@@ -18,7 +18,7 @@ from distrt.core.autograd.engine import queue_callback
 from distrt.core.errors import AutogradError, DtypeError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
-from distrt.nn.module import Module
+from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
 from distrt.parallel.bucket import Bucket, assign_to_buckets
 from distrt.parallel.buffers import BufferBroadcast

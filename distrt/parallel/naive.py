@@ -10,7 +10,7 @@ from typing import Any
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group
 from distrt.core.tensor import Tensor
-from distrt.nn.module import Module
+from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
 
 

@@ -21,11 +21,11 @@ HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "numba", "torch")
 
 VIOLATIONS = {
     "core imports nn": ("distrt/core/tensor.py", "import distrt.nn"),
-    "nn imports optim": ("distrt/nn/linear.py", "from distrt.optim import sgd"),
+    "nn imports optim": ("distrt/nn/modules/linear.py", "from distrt.optim import sgd"),
     "data imports comm": ("distrt/data/sampler.py", "import distrt.comm"),
     "comm imports nn": ("distrt/comm/shm.py", "from distrt.nn import linear"),
-    "nn reaches parallel past its facade": ("distrt/nn/linear.py", "import distrt.parallel"),
-    "nn reaches parallel through a facade": ("distrt/nn/linear.py", "import distrt.distributed"),
+    "nn reaches parallel past its facade": ("distrt/nn/modules/linear.py", "import distrt.parallel"),
+    "nn reaches parallel through a facade": ("distrt/nn/modules/linear.py", "import distrt.distributed"),
     "a lazy import in a function": ("distrt/core/tensor.py", "def f():\n    import distrt.nn"),
     "launch imports the tensor": ("launch/cli.py", "from distrt.core import tensor"),
     "launch reaches numpy through the store": ("distrt/comm/store.py", "import numpy"),
@@ -48,7 +48,7 @@ def small_house(tmp_path: Path) -> Path:
     files = {
         "distrt/core/errors.py": "",
         "distrt/core/tensor.py": "import numpy",
-        "distrt/nn/linear.py": "from distrt.core import tensor",
+        "distrt/nn/modules/linear.py": "from distrt.core import tensor",
         "distrt/nn/parallel/__init__.py": "from distrt.parallel.ddp import nothing",
         "distrt/optim/sgd.py": "from distrt.core import tensor",
         "distrt/data/sampler.py": "from distrt.core import tensor",

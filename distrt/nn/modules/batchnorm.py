@@ -9,8 +9,10 @@ from distrt.core.creation import empty, ones, tensor, zeros
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init
-from distrt.nn.module import Module
+from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
+
+__all__ = ["BatchNorm1d", "BatchNorm2d"]
 
 
 class BatchNorm(Module):

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from distrt.nn.module import Module
+from distrt.nn.modules.module import Module
+
+__all__ = ["Sequential"]
 
 
 class Sequential(Module):

@@ -9,8 +9,12 @@ from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init
-from distrt.nn.module import Module
+from distrt.nn.functional.convolution import named_padding
+from distrt.nn.functional.sizes import pair
+from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
+
+__all__ = ["Conv2d"]
 
 
 class Conv2d(Module):
@@ -38,7 +42,7 @@ class Conv2d(Module):
         if out_channels % groups:
             raise ValueError("out_channels must be divisible by groups")
         if isinstance(padding, str):
-            F.named_padding(padding, (1, 1), F.pair(stride, "stride"), (1, 1))  # refuses what does not fit
+            named_padding(padding, (1, 1), pair(stride, "stride"), (1, 1))  # refuses what does not fit
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise ValueError(
                 f"padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got {padding_mode!r}"
@@ -49,10 +53,10 @@ class Conv2d(Module):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = F.pair(kernel_size, "kernel_size")
-        self.stride = F.pair(stride, "stride")
-        self.padding = padding if isinstance(padding, str) else F.pair(padding, "padding")
-        self.dilation = F.pair(dilation, "dilation")
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = pair(stride, "stride")
+        self.padding = padding if isinstance(padding, str) else pair(padding, "padding")
+        self.dilation = pair(dilation, "dilation")
         self.groups = groups
         self.padding_mode = padding_mode
         self.weight = Parameter(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
-from distrt.nn.module import Module
+from distrt.nn.modules.module import Module
+
+__all__ = ["CrossEntropyLoss", "MSELoss"]
 
 
 class CrossEntropyLoss(Module):

@@ -14,6 +14,8 @@ from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.nn.parameter import Parameter
 
+__all__ = ["Module"]
+
 
 class IncompatibleKeys(NamedTuple):
     """What ``load_state_dict`` found on one side only."""

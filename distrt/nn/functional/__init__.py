@@ -1,0 +1,20 @@
+"""The functions behind the layers, for direct use: ``import distrt.nn.functional as F``.
+
+Each family lists what it gives in its own ``__all__``.
+"""
+
+import sys
+
+from distrt.nn.functional.activation import *
+from distrt.nn.functional.convolution import *
+from distrt.nn.functional.dropout import *
+from distrt.nn.functional.linear import *
+from distrt.nn.functional.loss import *
+from distrt.nn.functional.normalisation import *
+from distrt.nn.functional.pooling import *
+
+_FAMILIES = [
+    each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")
+]
+
+__all__ = sorted({name for family in _FAMILIES for name in family.__all__})  # noqa: PLE0605 - one list, not two

@@ -1,0 +1,23 @@
+"""The layers, one family a file, at the paths that PyTorch has them: ``distrt.nn.modules.conv.Conv2d``.
+
+Each family lists what it gives in its own ``__all__``.
+"""
+
+import sys
+
+from distrt.nn.modules.activation import *
+from distrt.nn.modules.batchnorm import *
+from distrt.nn.modules.container import *
+from distrt.nn.modules.conv import *
+from distrt.nn.modules.dropout import *
+from distrt.nn.modules.flatten import *
+from distrt.nn.modules.linear import *
+from distrt.nn.modules.loss import *
+from distrt.nn.modules.module import *
+from distrt.nn.modules.pooling import *
+
+_FAMILIES = [
+    each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")
+]
+
+__all__ = sorted({name for family in _FAMILIES for name in family.__all__})  # noqa: PLE0605 - one list, not two
