@@ -36,8 +36,11 @@ def _as_int(dim: Any) -> int:
     return operator.index(dim)
 
 
-def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
+def all_dims(dim: Dims, ndim: int, in_range_first: bool = False) -> tuple[int, ...]:
     """One dim, several, or None for all of them, as a tuple counted from the front.
+
+    Where a list has both faults, the first one in it is named; with ``in_range_first``, as in PyTorch's structured
+    reductions, one that is out of range.
 
     Raises:
         DimensionError: out of range.
@@ -49,12 +52,18 @@ def all_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
         axis = one_dim(dim, ndim)
         return (axis,) if ndim else ()
     several: Any = dim if isinstance(dim, list | tuple) else (dim,)
-    found = tuple([one_dim(each, ndim) for each in several])
-    if len(set(found)) != len(found):
-        raise ShapeError(f"dim {_repeated(found)} appears multiple times in the list of dims {list(found)}")
+    if in_range_first:
+        for each in several:
+            one_dim(each, ndim)
+    found: list[int] = []
+    for each in several:
+        axis = one_dim(each, ndim)
+        if axis in found:
+            raise ShapeError(f"dim {axis} appears multiple times in the list of dims {list(several)}")
+        found.append(axis)
     if not found:
         return tuple(range(ndim))
-    return found if ndim else ()
+    return tuple(found) if ndim else ()
 
 
 def kept_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
@@ -66,10 +75,6 @@ def kept_shape(shape: tuple[int, ...], dim: Dims) -> tuple[int, ...]:
 def count_over(shape: tuple[int, ...], dim: Dims) -> int:
     """How many elements of ``shape`` are reduced to one."""
     return math.prod([shape[each] for each in all_dims(dim, len(shape))])
-
-
-def _repeated(dims: tuple[int, ...]) -> int:
-    return next(dim for number, dim in enumerate(dims) if dim in dims[:number])
 
 
 def varargs(sizes: tuple[Any, ...]) -> tuple[int, ...]:

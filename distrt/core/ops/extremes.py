@@ -40,7 +40,7 @@ def with_elements(input: Array, dim: Dims, name: str) -> tuple[int, ...]:
         DimensionError: where there is no element to choose from.
         ShapeError: the same, for all elements of an empty tensor.
     """
-    dims = all_dims(dim, input.ndim)
+    dims = all_dims(dim, input.ndim, True)
     if not input.size:
         if dim is None or dim == ():
             raise (DimensionError if name.startswith("arg") else ShapeError)(

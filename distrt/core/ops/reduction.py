@@ -52,7 +52,7 @@ def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
     if dtype is not None:
         input = input.astype(dt.to_numpy(dtype), copy=False)
     kind = input.dtype
-    axes = None if dim is None else all_dims(dim, input.ndim)
+    axes = None if dim is None else all_dims(dim, input.ndim, True)
     if kind is F32 or kind is F64:
         return add_up(input, axis=axes, keepdims=keepdim)
     total = add_up(input, axis=axes, keepdims=keepdim, dtype=_adds_up_in(kind))
@@ -103,6 +103,7 @@ def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any 
         raise DtypeError("nansum does not support complex inputs")
     if input.dtype in dt.FLOATING_NUMPY:
         input = np.where(np.isnan(input), np.zeros((), input.dtype), input)
+    all_dims(dim, input.ndim)  # named in another order than sum names its faults
     return sum(input, dim, keepdim, dtype=dtype)
 
 
@@ -123,7 +124,7 @@ def mean(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     kind = input.dtype
     if kind is not F32 and kind is not F64:
         _floating(dt.of(input), "Input dtype")
-    axes = None if dim is None else all_dims(dim, input.ndim)
+    axes = None if dim is None else all_dims(dim, input.ndim, True)
     total = add_up(input, axis=axes, keepdims=keepdim, dtype=F32 if kind.itemsize == 2 else None)
     count = input.size if axes is None else count_over(input.shape, axes) if axes else 1
     return np.true_divide(total, count).astype(kind, copy=False)
@@ -203,7 +204,7 @@ def any(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
 
 
 def _as_truth(combine: Any, input: Array, dim: Dims, keepdim: bool) -> Array:
-    axes = None if dim is None else () if dim == () else all_dims(dim, input.ndim)
+    axes = None if dim is None else () if dim == () else all_dims(dim, input.ndim, True)
     found = combine.reduce(input.astype(np.bool_, copy=False), axis=axes, keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
@@ -211,13 +212,13 @@ def _as_truth(combine: Any, input: Array, dim: Dims, keepdim: bool) -> Array:
 @op()
 def count_nonzero(input: IndexArray, dim: Dims = None) -> Array:
     """How many elements over ``dim`` are not 0."""
-    return add_up(input.astype(np.bool_, copy=False), axis=all_dims(dim, input.ndim), dtype=np.int64)
+    return add_up(input.astype(np.bool_, copy=False), axis=all_dims(dim, input.ndim, True), dtype=np.int64)
 
 
 @op(dtype="float", autocast="full")
 def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
     """The logarithm of the sum of exponentials over ``dim``, shifted by the maximum so that it cannot overflow."""
-    axes = all_dims(dim, input.ndim)
+    axes = all_dims(dim, input.ndim, True)
     work = wide(input)
     shown = work.real
     if not input.size:
