@@ -120,7 +120,7 @@ def explain(fault: Exception, name: str, arguments: tuple[Any, ...]) -> Exceptio
     name = name.strip("_")
     shapes = [argument.shape for argument in arguments if hasattr(argument, "shape")]
     if isinstance(fault, ValueError) and "broadcast" in str(fault) and len(shapes) >= 2:
-        return ShapeError(f"{name}: {_first_clash(shapes)}")
+        return ShapeError(_first_clash(name, shapes))
     if not FOREIGN.search(str(fault)):
         return ShapeError(str(fault)) if isinstance(fault, ValueError) else fault
     described = ", ".join(map(_describe, arguments))
@@ -138,7 +138,7 @@ def explain(fault: Exception, name: str, arguments: tuple[Any, ...]) -> Exceptio
     return ShapeError(f"{name}(): the sizes of the arguments do not fit: ({described})")
 
 
-def _first_clash(shapes: list[tuple[int, ...]]) -> str:
+def _first_clash(name: str, shapes: list[tuple[int, ...]]) -> str:
     rank = max(len(shape) for shape in shapes)
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
     for dim in reversed(range(rank)):
@@ -147,9 +147,9 @@ def _first_clash(shapes: list[tuple[int, ...]]) -> str:
             if other != sizes[0]:
                 return (
                     f"The size of tensor a ({sizes[0]}) must match the size of tensor b ({other}) at non-singleton "
-                    f"dimension {dim}; the shapes are {' and '.join(str(list(shape)) for shape in shapes)}"
+                    f"dimension {dim} ({name} of {' and '.join(str(list(shape)) for shape in shapes)})"
                 )
-    return f"the shapes {shapes} do not fit together"
+    return f"{name}: the shapes {shapes} do not fit together"
 
 
 def _describe(argument: Any) -> str:
