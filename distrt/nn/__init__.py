@@ -4,12 +4,12 @@ import importlib
 from typing import Any
 
 from distrt.core import methods as _methods  # tensors have their methods wherever layers exist
-from distrt.nn import functional, init, modules, parameter, utils
+from distrt.nn import attention, functional, init, modules, parameter, utils
 from distrt.nn.modules import *
 from distrt.nn.parameter import Parameter
 
 __all__ = sorted(  # noqa: PLE0605 - one list, not two
-    [*modules.__all__, "Parameter", "functional", "init", "modules", "parallel", "parameter", "utils"]
+    [*modules.__all__, "Parameter", "attention", "functional", "init", "modules", "parallel", "parameter", "utils"]
 )
 
 

@@ -7,6 +7,7 @@ import sys
 
 from distrt.core.ops.along_dim import *
 from distrt.core.ops.arithmetic import *
+from distrt.core.ops.attention import *
 from distrt.core.ops.bitwise import *
 from distrt.core.ops.bounds import *
 from distrt.core.ops.broadcasting import *

@@ -6,10 +6,12 @@ Each family lists what it gives in its own ``__all__``.
 import sys
 
 from distrt.nn.functional.activation import *
+from distrt.nn.functional.attention import *
 from distrt.nn.functional.convolution import *
 from distrt.nn.functional.dropout import *
 from distrt.nn.functional.linear import *
 from distrt.nn.functional.loss import *
+from distrt.nn.functional.multi_head_attention import *
 from distrt.nn.functional.normalisation import *
 from distrt.nn.functional.pooling import *
 

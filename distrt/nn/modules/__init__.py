@@ -6,6 +6,7 @@ Each family lists what it gives in its own ``__all__``.
 import sys
 
 from distrt.nn.modules.activation import *
+from distrt.nn.modules.attention import *
 from distrt.nn.modules.batchnorm import *
 from distrt.nn.modules.container import *
 from distrt.nn.modules.conv import *
