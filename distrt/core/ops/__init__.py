@@ -21,6 +21,7 @@ from distrt.core.ops.differences import *
 from distrt.core.ops.distances import *
 from distrt.core.ops.division import *
 from distrt.core.ops.elementwise import *
+from distrt.core.ops.embedding import *
 from distrt.core.ops.extremes import *
 from distrt.core.ops.factorisations import *
 from distrt.core.ops.fourier import *

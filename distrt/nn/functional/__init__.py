@@ -9,6 +9,7 @@ from distrt.nn.functional.activation import *
 from distrt.nn.functional.attention import *
 from distrt.nn.functional.convolution import *
 from distrt.nn.functional.dropout import *
+from distrt.nn.functional.embedding import *
 from distrt.nn.functional.linear import *
 from distrt.nn.functional.loss import *
 from distrt.nn.functional.multi_head_attention import *

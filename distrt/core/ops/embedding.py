@@ -1,0 +1,136 @@
+"""Looking up rows of a matrix, and adding rows up by number: each is the other's derivative.
+
+Behind ``nn.Embedding``. Rows are added up by sorting their numbers first, because ``np.add.at`` takes one element at a
+time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.op import IndexArray, op
+from distrt.core.ops.half import wide
+from distrt.core.ops.type_names import scalar_type
+
+__all__ = ["embedding", "embedding_dense_backward"]
+
+
+@op()
+def embedding(
+    weight: Array,
+    indices: IndexArray,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Array:
+    """The rows of ``weight`` that ``indices`` name. Shape: (rows, features), any -> (…, features).
+
+    Args:
+        weight: the matrix.
+        indices: numbers of rows.
+        padding_idx: the row that gets no gradient; -1 for none.
+        scale_grad_by_freq: divide the gradient of each row by how often it is named.
+        sparse: accepted for compatibility; the gradient has the same values, as an ordinary tensor.
+
+    Raises:
+        DimensionError: for an index out of range; negative ones are.
+        DtypeError: for indices that are not int32 or int64.
+    """
+    if weight.ndim != 2:
+        raise ShapeError("'weight' must be 2-D")
+    require_rows("embedding", indices)
+    if indices.size and (indices.min() < 0 or indices.max() >= weight.shape[0]):
+        raise DimensionError("index out of range in self")
+    return weight.take(indices, 0)
+
+
+def require_rows(operation: str, indices: Array) -> None:
+    """Raises DtypeError for numbers of rows that are not int32 or int64."""
+    if indices.dtype not in (np.int64, np.int32):
+        raise DtypeError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"torch.{scalar_type(indices)}Tensor instead (while checking arguments for {operation})"
+        )
+
+
+@op()
+def embedding_dense_backward(
+    grad_output: Array,
+    indices: IndexArray,
+    num_weights: int,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+) -> Array:
+    """The sum of the rows with each number. Shape: (…, features), (…) -> (num_weights, features).
+
+    Args:
+        grad_output: the rows.
+        indices: the number of each.
+        num_weights: how many sums there are.
+        padding_idx: the number whose rows do not count; -1 for none.
+        scale_grad_by_freq: divide each sum by how many rows it has.
+    """
+    features = grad_output.shape[-1]
+    places, rows = indices.reshape(-1), wide(grad_output.reshape(-1, features))
+    if padding_idx >= 0:
+        kept = places != padding_idx
+        if not kept.all():
+            places, rows = places[kept], rows[kept]
+    sums = np.zeros((num_weights, features), rows.dtype)
+    if places.size:
+        _add_rows(sums, places, rows, scale_grad_by_freq)
+    return sums.astype(grad_output.dtype, copy=False)
+
+
+#: Numbers with at most so many rows are served together, one row of each at a time; the others one by one.
+_FEW = 8
+
+
+def _add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
+    """Puts the sum (or mean) of the rows with each number into ``sums``, which is zero."""
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    counts = np.diff(starts, append=places.size)
+    numbers = ordered[starts]
+    for n in np.flatnonzero(counts > _FEW):
+        rows.take(order[starts[n] : starts[n] + counts[n]], 0).sum(0, out=sums[numbers[n]])
+    few = counts <= _FEW
+    still, first = counts[few], starts[few]
+    sums[ordered[first]] = rows.take(order[first], 0)
+    for turn in range(1, int(still.max(initial=1))):
+        more = still > turn
+        still, first = still[more], first[more]
+        sums[ordered[first]] += rows.take(order[first + turn], 0)
+    if mean:
+        sums[numbers] /= counts[:, None].astype(sums.real.dtype)
+
+
+def _picked(g: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:
+    """What each row's share in its sum is, times the gradient of that sum."""
+    found = embedding(g, indices)
+    if padding_idx < 0 and not scale_grad_by_freq:
+        return found
+    places = getattr(indices, "_array", indices)
+    shares = np.ones(places.shape)
+    if scale_grad_by_freq and places.size:
+        shares = 1 / np.bincount(places.reshape(-1))[places]
+    shares = np.where(places == padding_idx, 0, shares)[..., None]
+    return ops.mul(found, shares.astype(getattr(found, "_array", found).dtype))
+
+
+embedding.gradient(
+    weight=lambda g, weight_meta, indices, padding_idx, scale_grad_by_freq: embedding_dense_backward(
+        g, indices, weight_meta.shape[0], padding_idx, scale_grad_by_freq
+    )
+)
+embedding_dense_backward.gradient(
+    grad_output=lambda g, indices, padding_idx, scale_grad_by_freq: _picked(
+        g, indices, padding_idx, scale_grad_by_freq
+    )
+)
