@@ -1,8 +1,37 @@
 """Optimizers, under PyTorch's names."""
 
 from distrt.optim import lr_scheduler
+from distrt.optim._adafactor import Adafactor
+from distrt.optim._muon import Muon
+from distrt.optim.adadelta import Adadelta
+from distrt.optim.adagrad import Adagrad
 from distrt.optim.adam import Adam
+from distrt.optim.adamax import Adamax
+from distrt.optim.adamw import AdamW
+from distrt.optim.asgd import ASGD
+from distrt.optim.nadam import NAdam
 from distrt.optim.optimizer import Optimizer
+from distrt.optim.radam import RAdam
+from distrt.optim.rmsprop import RMSprop
+from distrt.optim.rprop import Rprop
 from distrt.optim.sgd import SGD
+from distrt.optim.sparse_adam import SparseAdam
 
-__all__ = ["SGD", "Adam", "Optimizer", "lr_scheduler"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Muon",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "SparseAdam",
+    "lr_scheduler",
+]

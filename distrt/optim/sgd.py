@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
-from distrt.optim.optimizer import Optimizer, blocks, refuse, require_not_negative
+from distrt.optim.elementwise import (
+    ElementwiseOptimizer,
+    require,
+    require_fused_alone,
+    require_fusible,
+    require_one_element,
+)
+from distrt.optim.operands import Operand
+from distrt.optim.optimizer import ParamsT
+from distrt.optim.rules import Rule, decayed, number
+
+__all__ = ["SGD"]
 
 
-class SGD(Optimizer):
+class SGD(ElementwiseOptimizer):
     r"""Gradient descent with momentum, PyTorch's form.
 
     g ← ∇ (negated by ``maximize``) + weight_decay · p;  b ← momentum · b + (1 - dampening) · g, and b ← g at first;
@@ -21,13 +30,21 @@ class SGD(Optimizer):
     Source: https://pytorch.org/docs/stable/generated/torch.optim.SGD.html
     """
 
+    later_options: ClassVar[dict[str, Any]] = {
+        "nesterov": False,
+        "maximize": False,
+        "foreach": None,
+        "differentiable": False,
+        "fused": False,
+    }
+
     def __init__(
         self,
-        params: Iterable[Any],
-        lr: float = 1e-3,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
-        weight_decay: float = 0,
+        weight_decay: float | Tensor = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
@@ -35,12 +52,10 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse(differentiable=differentiable)
-        require_not_negative(
-            **{"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay}
-        )
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        require_one_element(lr)
+        require(not lr < 0.0, f"Invalid learning rate: {lr}")
+        require(not momentum < 0.0, f"Invalid momentum value: {momentum}")
+        require(not weight_decay < 0.0, f"Invalid weight_decay value: {weight_decay}")
         defaults = {
             "lr": lr,
             "momentum": momentum,
@@ -52,27 +67,60 @@ class SGD(Optimizer):
             "differentiable": differentiable,
             "fused": fused,
         }
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(params, defaults)
+        require_fused_alone(fused, foreach, differentiable)
+        if fused:
+            self._step_supports_amp_scaling = True
 
-    def update(self, param: Tensor, grad: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """One block of the parameter at a time, so that every operand stays in the cache."""
-        values = param._array
-        momentum, lr = group["momentum"], float(group["lr"])
-        first = momentum and state.get("momentum_buffer") is None
-        if first:
-            state["momentum_buffer"] = wrap(np.empty_like(values))
-        operands = (values, grad, state["momentum_buffer"]._array) if momentum else (values, grad)
-        for p, g, *buffer in blocks(*operands):
-            if group["maximize"]:
-                g = -g
-            if group["weight_decay"]:
-                g = g + p * group["weight_decay"]
-            if buffer:
-                (b,) = buffer
-                if first:
-                    b[...] = g
-                else:
-                    b *= momentum
-                    b += g if group["dampening"] == 0 else g * (1 - group["dampening"])
-                g = g + b * momentum if group["nesterov"] else b
-            p -= g * lr
+    def _prepare(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        """A momentum comes with the first step that has one; without momentum there is no state at all."""
+        require_fusible(param, group)
+        return self.state[param] if group["momentum"] != 0 else {}
+
+
+def _numbers(param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    momentum = group["momentum"]
+    is_first = momentum != 0 and state.get("momentum_buffer") is None
+    if is_first:
+        state["momentum_buffer"] = wrap(np.empty_like(param._array))
+    return {
+        "lr": number(group["lr"]),
+        "momentum": momentum,
+        "dampening": group["dampening"],
+        "decay": number(group["weight_decay"]),
+        "nesterov": group["nesterov"],
+        "maximize": group["maximize"],
+        "is_first": is_first,
+    }
+
+
+def _update(
+    p: Operand,
+    g: Operand,
+    b: Operand = None,
+    *,
+    lr: Any,
+    momentum: float,
+    dampening: float,
+    decay: Any,
+    nesterov: bool,
+    maximize: bool,
+    is_first: bool,
+) -> None:
+    g = decayed(p, g, maximize, decay)
+    if is_first:
+        b.copy_(g.detach())
+    elif b is not None:
+        b.mul_(momentum).add_(g, 1 - dampening)
+    if b is not None:
+        g = g.add(b, momentum) if nesterov else b
+    p.add_(g, -lr)
+
+
+def _state_names(group: dict[str, Any]) -> tuple[str, ...]:
+    return ("momentum_buffer",) if group["momentum"] != 0 else ()
+
+
+SGD.rule = Rule("SGD", _state_names, _numbers, _update)
