@@ -63,6 +63,7 @@ FUNCTIONS: dict[str, str] = {
     "short_time": "istft stft",
     "spectral": "svd",
     "pseudo_inverse": "pinverse",
+    "recurrent_networks": "gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell",
     "sampling": "bernoulli binomial multinomial poisson",
 }
 

@@ -42,6 +42,10 @@ from distrt.core.ops.pooling import *
 from distrt.core.ops.powers import *
 from distrt.core.ops.products import *
 from distrt.core.ops.pseudo_inverse import *
+from distrt.core.ops.recurrent import *
+from distrt.core.ops.recurrent_gru import *
+from distrt.core.ops.recurrent_lstm import *
+from distrt.core.ops.recurrent_networks import *
 from distrt.core.ops.reduction import *
 from distrt.core.ops.repeating import *
 from distrt.core.ops.rounding import *

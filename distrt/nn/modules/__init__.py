@@ -16,6 +16,7 @@ from distrt.nn.modules.linear import *
 from distrt.nn.modules.loss import *
 from distrt.nn.modules.module import *
 from distrt.nn.modules.pooling import *
+from distrt.nn.modules.rnn import *
 from distrt.nn.modules.sparse import *
 
 _FAMILIES = [

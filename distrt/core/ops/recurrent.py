@@ -1,0 +1,246 @@
+"""One layer of a recurrent network, in one direction, over all its steps; here the plain ``RNN``.
+
+What every kind shares: the rows of all steps lie below one another, (rows, features), those of one step together, and
+``sizes`` tells how many rows each step has. Sequences of different lengths are sorted, longest first, so a step's rows
+are the first of its predecessor's. The state is one buffer of (batch, features); a step reads and writes its first
+rows. A sequence that has ended (or, in reverse, not begun) keeps its last (initial) state there, and its gradient too.
+
+The projection of the input is one matrix product over all rows, and so are the gradients of all weights; only the
+product with the state is inside the loop over time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core import dtype as dt
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.op import op
+from distrt.core.ops.half import wide
+
+__all__ = ["rnn_layer"]
+
+Sizes = tuple[int, ...]
+F32 = dt.float32.numpy
+
+
+@op(dtype="same", autocast="lower")
+def rnn_layer(
+    input: Array,
+    hidden: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    sizes: Sizes,
+    reverse: bool,
+    nonlinearity: str,
+) -> Any:
+    """``h = tanh(W_ih x + b_ih + W_hh h + b_hh)``, or relu of it.
+
+    Shape: (rows, in), (batch, H) -> (rows, H), (batch, H).
+    """
+    output = project(input, weight_ih, bias_ih, bias_hh)
+    state, matrix = wide(hidden).copy(), wide(weight_hh).T
+    for rows, count in steps(sizes, reverse):
+        now = output[rows]
+        now += state[:count] @ matrix
+        if nonlinearity == "tanh":
+            np.tanh(now, out=now)
+        else:
+            np.maximum(now, 0, out=now)
+        state[:count] = now
+    return output.astype(input.dtype, copy=False), state.astype(input.dtype, copy=False)
+
+
+rnn_layer.outputs("output", "last")
+
+
+@rnn_layer.gradients
+def _rnn_gradients(
+    g_output: Any,
+    g_last: Any,
+    input: Any,
+    hidden: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    output: Any,
+    sizes: Sizes,
+    reverse: bool,
+    nonlinearity: str,
+    needs: tuple[bool, ...],
+) -> tuple[Any, ...]:
+    if on_tensors(g_output, g_last):
+        inputs = (input, hidden, weight_ih, weight_hh, bias_ih, bias_hh)
+        options = (sizes, reverse, nonlinearity)
+        return by_single_ops(_plain_rnn, inputs, options, (g_output, g_last), needs)
+    out, matrix = wide(output), wide(weight_hh)
+    slopes = 1 - np.square(out) if nonlinearity == "tanh" else (out > 0).astype(out.dtype)
+    carried = carried_from(g_last, hidden)
+    g_out = None if g_output is None else wide(g_output)
+    for rows, count in steps(sizes, not reverse):
+        g_state = carried[:count]
+        if g_out is not None:
+            g_state += g_out[rows]
+        slope = slopes[rows]
+        slope *= g_state
+        np.matmul(slope, matrix, out=g_state)
+    earlier = states_before(out, hidden, sizes, reverse) if needs[3] else None
+    g_input, g_ih, g_hh, g_bias_ih, g_bias_hh = weight_gradients(
+        slopes, slopes, input, earlier, weight_ih, needs
+    )
+    return g_input, carried, g_ih, g_hh, g_bias_ih, g_bias_hh
+
+
+def _plain_rnn(
+    input: Any,
+    hidden: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    sizes: Sizes,
+    reverse: bool,
+    nonlinearity: str,
+) -> tuple[Any, ...]:
+    activate = ops.tanh if nonlinearity == "tanh" else ops.relu
+
+    def step(projected: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (activate(ops.add(projected, ops.linear(state[0], weight_hh, bias_hh))),)
+
+    return plain_walk(step, ops.linear(input, weight_ih, bias_ih), (hidden,), sizes, reverse)
+
+
+# -- for every kind, on arrays
+
+
+def steps(sizes: Sizes, reverse: bool) -> list[tuple[slice, int]]:
+    """The rows of each step and their count, in the order of the walk."""
+    starts = itertools.accumulate(sizes, initial=0)
+    walked = [(slice(start, start + count), count) for start, count in zip(starts, sizes, strict=False)]
+    return walked[::-1] if reverse else walked
+
+
+def project(input: Array, weight: Array, *biases: Array | None) -> Array:
+    """``input @ weight.T`` plus the biases, in at least float32."""
+    projected = wide(input) @ wide(weight).T
+    known = [wide(bias) for bias in biases if bias is not None]
+    if known:
+        projected += sum(known[1:], known[0])
+    return projected
+
+
+def carried_from(g_last: Array | None, state: Array) -> Array:
+    """The buffer in which a state's gradient travels back through time, as it starts."""
+    return np.zeros(state.shape, wide(state[:0]).dtype) if g_last is None else np.array(wide(g_last))
+
+
+def states_before(states: Array, initial: Array, sizes: Sizes, reverse: bool) -> Array:
+    """For each row the state that its step began with."""
+    earlier, buffer = np.empty_like(states), wide(initial).copy()
+    for rows, count in steps(sizes, reverse):
+        earlier[rows] = buffer[:count]
+        buffer[:count] = states[rows]
+    return earlier
+
+
+def weight_gradients(
+    g_projected: Array,
+    g_recurrent: Array,
+    input: Array,
+    earlier: Array | None,
+    weight_ih: Array,
+    needs: tuple[bool, ...],
+) -> tuple[Any, ...]:
+    """The gradients of the input, both weights and both biases, from those of the two projections.
+
+    ``needs`` ends with those of weight_ih, weight_hh, bias_ih and bias_hh; ``earlier`` is None where weight_hh
+    needs none.
+    """
+    g_input = g_projected @ wide(weight_ih) if needs[0] else None
+    g_ih = g_projected.T @ wide(input) if needs[-4] else None
+    g_hh = None if earlier is None else g_recurrent.T @ earlier
+    return (
+        g_input,
+        g_ih,
+        g_hh,
+        g_projected.sum(axis=0) if needs[-2] else None,
+        g_recurrent.sum(axis=0) if needs[-1] else None,
+    )
+
+
+# -- for every kind, on tensors: the second order
+
+
+def on_tensors(*gradients: Any) -> bool:
+    """True where the rule runs under ``create_graph``."""
+    return any(hasattr(gradient, "_array") for gradient in gradients)
+
+
+def by_single_ops(
+    plain: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    options: tuple[Any, ...],
+    gradients: tuple[Any, ...],
+    needs: tuple[bool, ...],
+) -> tuple[Any, ...]:
+    """The gradients of ``inputs`` by way of ``plain``, the same computation in single operations, which records them.
+
+    The graph ends at stand-ins of the inputs, so each gradient arrives once, here, and not at the leaves behind it.
+    """
+    from distrt.core.autograd.engine import run_backward
+
+    stand_ins: list[Any] = [None if each is None else ops.identity(each) for each in inputs]
+    for stand_in, each in zip(stand_ins, inputs, strict=True):
+        if each is not None:
+            stand_in._counter = each._counter
+    results = plain(*map(_widened, stand_ins), *options)
+    roots = [
+        (result._edge, _widened(gradient))
+        for result, gradient in zip(results, gradients, strict=True)
+        if gradient is not None and result._edge is not None
+    ]
+    wanted = [stand_in._edge for stand_in, need in zip(stand_ins, needs, strict=True) if need]
+    found = iter(
+        run_backward(
+            [edge for edge, _ in roots],
+            [gradient for _, gradient in roots],
+            keep_graph=True,
+            create_graph=True,
+            captured=wanted,
+        )
+    )
+    return tuple(next(found) if need else None for need in needs)
+
+
+def _widened(value: Any) -> Any:
+    return value if value is None or value._array.dtype.itemsize != 2 else ops.to_dtype(value, F32)
+
+
+def plain_walk(
+    step: Callable[[Any, tuple[Any, ...]], tuple[Any, ...]],
+    projected: Any,
+    states: tuple[Any, ...],
+    sizes: Sizes,
+    reverse: bool,
+) -> tuple[Any, ...]:
+    """The walk through time in single operations: all outputs in the order of the rows, then the last states."""
+    outputs = []
+    for rows, count in steps(sizes, reverse):
+        current = tuple(ops.narrow(state, 0, 0, count) for state in states)
+        new = step(ops.narrow(projected, 0, rows.start, count), current)
+        outputs.append(new[0])
+        states = tuple(
+            made
+            if count == old.shape[0]
+            else ops.cat([made, ops.narrow(old, 0, count, old.shape[0] - count)], 0)
+            for made, old in zip(new, states, strict=True)
+        )
+    return ops.cat(outputs[::-1] if reverse else outputs, 0), *states
