@@ -104,6 +104,12 @@ row(
     order=1,
     covers="attention",
 )
+row(
+    "attention.mask of few dims",
+    lambda t, q, k, v, m, n: attend(t, q, k, v, m) + attend(t, q, k, v, n),
+    [(*heads(3, 5, (2,)), In((5,)), bools(5)), (*heads(3, 5, ()), In(()), bools())],
+    covers="attention",
+)
 ADDED = [
     (*heads(3, 5), In((3, 5))),
     (*heads(3, 5), In((2, 1, 3, 5))),

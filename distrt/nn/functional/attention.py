@@ -56,8 +56,8 @@ def scaled_dot_product_attention(
     options = (bool(is_causal), float(scale), float(dropout_p), seed)
     if enable_gqa and not _heads(query) == _heads(key) == _heads(value):
         return _grouped_attention(query, key, value, attn_mask, options)
-    _check_mask(query, key, value, attn_mask)
-    return ops.attention(query, key, value, attn_mask, *options)  # type: ignore[no-any-return]
+    mask = _fitting_mask(query, key, value, attn_mask)
+    return ops.attention(query, key, value, mask, *options)  # type: ignore[no-any-return]
 
 
 def _heads(each: Tensor) -> int:
@@ -79,13 +79,13 @@ def _grouped_attention(
     if key.shape[-3] != value.shape[-3]:
         key = ops.repeat_interleave(key, heads // key.shape[-3], -3)
         value = ops.repeat_interleave(value, heads // value.shape[-3], -3)
-        _check_mask(query, key, value, mask)
+        mask = _fitting_mask(query, key, value, mask)
         return ops.attention(query, key, value, mask, *options)  # type: ignore[no-any-return]
     query = query.unflatten(-3, (shared, heads // shared))
     key, value = key.unsqueeze(-3), value.unsqueeze(-3)
     if mask is not None and mask.ndim > 2:
         mask = mask.unsqueeze(-3) if mask.shape[-3] == 1 else mask.unflatten(-3, (shared, heads // shared))
-    _check_mask(query, key, value, mask)
+    mask = _fitting_mask(query, key, value, mask)
     return ops.attention(query, key, value, mask, *options).flatten(-4, -3)  # type: ignore[no-any-return]
 
 
@@ -134,8 +134,8 @@ def _is_fused(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout_p
     )
 
 
-def _check_mask(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
-    """Raises ShapeError for sizes that do not fit."""
+def _fitting_mask(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor | None:
+    """The mask with two dims at least; raises ShapeError for sizes that do not fit, of any of the four."""
     batch: tuple[int, ...] = ()
     for each in (query, key, value):
         batch = _broadcast(batch, tuple(each.shape[:-2]))
@@ -145,8 +145,8 @@ def _check_mask(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) 
     if key.shape[-2] != value.shape[-2]:
         raise _no_product("weights and value", scores, (*batch, *value.shape[-2:]))
     if mask is None:
-        return
-    if mask.ndim < 2:
+        return None
+    if mask.ndim < 2 and query.ndim == 4:  # where PyTorch's fused kernel looks at the mask's last two dims
         raise DimensionError(
             "Dimension specified as -2 but tensor has no dimensions"
             if mask.ndim == 0
@@ -158,6 +158,7 @@ def _check_mask(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) 
             f"output with shape {list(scores)} doesn't match the broadcast shape {list(whole)}: a mask must broadcast "
             "to the shape of the scores"
         )
+    return mask if mask.ndim > 1 else mask.reshape(1, -1)
 
 
 def _no_product(names: str, left: tuple[int, ...], right: tuple[int, ...]) -> ShapeError:
