@@ -9,6 +9,7 @@ from distrt.optim.adam import Adam
 from distrt.optim.adamax import Adamax
 from distrt.optim.adamw import AdamW
 from distrt.optim.asgd import ASGD
+from distrt.optim.lbfgs import LBFGS
 from distrt.optim.nadam import NAdam
 from distrt.optim.optimizer import Optimizer
 from distrt.optim.radam import RAdam
@@ -19,6 +20,7 @@ from distrt.optim.sparse_adam import SparseAdam
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adafactor",
