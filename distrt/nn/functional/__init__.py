@@ -6,15 +6,24 @@ Each family lists what it gives in its own ``__all__``.
 import sys
 
 from distrt.nn.functional.activation import *
+from distrt.nn.functional.adaptive_pooling import *
 from distrt.nn.functional.attention import *
+from distrt.nn.functional.classification import *
 from distrt.nn.functional.convolution import *
+from distrt.nn.functional.ctc import *
+from distrt.nn.functional.distance import *
 from distrt.nn.functional.dropout import *
 from distrt.nn.functional.embedding import *
+from distrt.nn.functional.folding import *
+from distrt.nn.functional.likelihood import *
 from distrt.nn.functional.linear import *
-from distrt.nn.functional.loss import *
+from distrt.nn.functional.margins import *
 from distrt.nn.functional.multi_head_attention import *
 from distrt.nn.functional.normalisation import *
+from distrt.nn.functional.padding import *
 from distrt.nn.functional.pooling import *
+from distrt.nn.functional.regression import *
+from distrt.nn.functional.shuffling import *
 
 _FAMILIES = [
     each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")

@@ -6,18 +6,28 @@ Each family lists what it gives in its own ``__all__``.
 import sys
 
 from distrt.nn.modules.activation import *
+from distrt.nn.modules.adaptive import *
 from distrt.nn.modules.attention import *
 from distrt.nn.modules.batchnorm import *
+from distrt.nn.modules.channelshuffle import *
 from distrt.nn.modules.container import *
 from distrt.nn.modules.conv import *
+from distrt.nn.modules.distance import *
 from distrt.nn.modules.dropout import *
 from distrt.nn.modules.flatten import *
+from distrt.nn.modules.fold import *
+from distrt.nn.modules.instancenorm import *
+from distrt.nn.modules.lazy import *
 from distrt.nn.modules.linear import *
 from distrt.nn.modules.loss import *
 from distrt.nn.modules.module import *
+from distrt.nn.modules.normalization import *
+from distrt.nn.modules.padding import *
+from distrt.nn.modules.pixelshuffle import *
 from distrt.nn.modules.pooling import *
 from distrt.nn.modules.rnn import *
 from distrt.nn.modules.sparse import *
+from distrt.nn.modules.transformer import *
 
 _FAMILIES = [
     each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")

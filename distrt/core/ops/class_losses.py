@@ -1,0 +1,214 @@
+"""Losses against the indices of classes: the negative log likelihood, alone and in one pass with its log-softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
+from distrt.core.op import IndexArray, op
+from distrt.core.ops.half import wide
+from distrt.core.ops.type_names import scalar_type
+
+__all__ = ["cross_entropy", "cross_entropy2d", "nll_loss", "nll_loss2d"]
+
+
+@op(node="NllLoss", autocast="full", aux=("powers", "totals", "scale"))
+def cross_entropy(
+    input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
+) -> Any:
+    """``nll_loss`` of the log-softmax of ``input``, in one pass each way; half precision rounds once, at the end.
+
+    Shape: (N, C) and (N) -> (), or (N) for "none". ``powers`` and ``totals`` are the exponentials and their sums.
+    """
+    return _cross_entropy(input, target, weight, ignore_index, reduction)
+
+
+@op(node="NllLoss2D", autocast="full", aux=("powers", "totals", "scale"))
+def cross_entropy2d(
+    input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
+) -> Any:
+    """As ``cross_entropy``, over dims behind the classes. Shape: (N, C, d, …) and (N, d, …) -> () or (N, d, …)."""
+    return _cross_entropy(input, target, weight, ignore_index, reduction)
+
+
+def _cross_entropy(
+    input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
+) -> tuple[Array, Array, Array, Array]:
+    if input.dtype.kind not in "fV":
+        raise NoKernelError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{scalar_type(input)}'")
+    _check(input, target, weight)
+    safe, weights, total = _weighed(input, target, weight, ignore_index)
+    values = wide(input)
+    powers = values - np.maximum.reduce(values, axis=1, keepdims=True, initial=-np.inf)
+    losses = -_picked(powers, safe)
+    np.exp(powers, out=powers)
+    totals = np.add.reduce(powers, axis=1)
+    losses += np.log(totals)
+    result, scale = _reduced(losses, target != ignore_index, weights, total, reduction, input.dtype)
+    return result, powers, totals, scale
+
+
+def _cross_entropy_gradients(
+    g: Any, input: Any, target: Any, weight: Any, powers: Any, totals: Any, scale: Any, ignore_index: int
+) -> tuple[Any, ...]:
+    """``softmax - 1`` at the target, ``softmax`` elsewhere; ``input`` and ``weight`` are kept for the second order."""
+    factor = np.multiply(wide(g), scale)
+    slope = np.multiply(powers, np.expand_dims(factor / totals, 1))
+    place = np.expand_dims(np.where(target == ignore_index, 0, target), 1)
+    at_target = np.take_along_axis(slope, place, 1) - np.expand_dims(factor, 1)
+    np.put_along_axis(slope, place, at_target, 1)
+    return (slope,)
+
+
+def _plain_cross_entropy(
+    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+) -> Any:
+    return nll_loss(ops.log_softmax(input, 1), target, weight, ignore_index, reduction)
+
+
+for _fused in (cross_entropy, cross_entropy2d):
+    _fused.gradients(_cross_entropy_gradients)
+    _fused.composite = _plain_cross_entropy
+
+
+@op(node="NllLoss", autocast="full", aux=("scale",))
+def nll_loss(input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str) -> Any:
+    """The negative of ``input`` at each target class, weighted; reduced by "mean", "sum" or "none".
+
+    Shape: (N, C) and (N) -> () or (N). The mean divides by the sum of the weights, as PyTorch's does. ``scale`` is
+    what the output's gradient is multiplied with at each target.
+    """
+    return _nll_loss(input, target, weight, ignore_index, reduction)
+
+
+@op(node="NllLoss2D", autocast="full", aux=("scale",))
+def nll_loss2d(
+    input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
+) -> Any:
+    """As ``nll_loss``, over dims behind the classes. Shape: (N, C, d, …) and (N, d, …) -> () or (N, d, …)."""
+    return _nll_loss(input, target, weight, ignore_index, reduction)
+
+
+def _nll_loss(
+    input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
+) -> tuple[Array, Array]:
+    if input.dtype.kind not in "fV":
+        raise NoKernelError(f"\"nll_loss_out_frame\" not implemented for '{scalar_type(input)}'")
+    _check(input, target, weight)
+    safe, weights, total = _weighed(input, target, weight, ignore_index)
+    losses = np.negative(wide(_picked(input, safe)))
+    return _reduced(losses, target != ignore_index, weights, total, reduction, input.dtype)
+
+
+def _check(input: Array, target: Array, weight: Array | None) -> None:
+    """Raises ShapeError and DtypeError for what PyTorch refuses, in its words."""
+    classes, places = input.shape[1], (input.shape[0], *input.shape[2:])
+    if target.dtype not in (np.int64, np.uint8):
+        raise DtypeError(f"expected target dtype to be Long or Byte, but got {scalar_type(target)}")
+    if input.ndim > 2 and target.dtype != np.int64:
+        raise DtypeError(f"expected scalar type Long but found {scalar_type(target)}")
+    if weight is not None and (
+        weight.size != classes if input.ndim > 2 else weight.shape != input.shape[1:2]
+    ):
+        raise ShapeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
+            f"shape: {list(weight.shape)}"
+        )
+    if weight is not None and weight.dtype != input.dtype:
+        raise DtypeError(f"expected scalar type {scalar_type(input)} but found {scalar_type(weight)}")
+    if places == target.shape:
+        return
+    if input.ndim == 2:
+        raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
+    if input.ndim == 4 and target.ndim != 3:
+        raise ShapeError(
+            "only batches of spatial targets supported (3D tensors) but got targets of dimension: "
+            f"{target.ndim}"
+        )
+    if input.ndim == 4:
+        raise ShapeError(f"size mismatch (got input: {list(input.shape)} , target: {list(target.shape)}")
+    raise ShapeError(f"Expected target size {list(places)}, got {list(target.shape)}")
+
+
+def _weighed(
+    input: Array, target: Array, weight: Array | None, ignore_index: int
+) -> tuple[Array, Array, Any]:
+    """The targets with 0 for those to ignore, the weight of each place, and their sum.
+
+    Raises:
+        DimensionError: for a target that is no class.
+    """
+    counted = target != ignore_index
+    wrong = counted & ((target < 0) | (target >= input.shape[1]))
+    if wrong.any():
+        raise DimensionError(f"Target {int(target[wrong].flat[0])} is out of bounds.")
+    safe = np.where(counted, target, 0)
+    work = np.float32 if input.dtype.itemsize == 2 else input.dtype
+    if weight is None or not safe.size:
+        weights = counted.astype(work)
+    else:
+        weights = np.where(counted, weight.reshape(-1)[safe], 0).astype(work)
+    return safe, weights, np.add.reduce(weights, axis=None)
+
+
+def _picked(values: Array, safe: Array) -> Array:
+    """The elements at each target."""
+    if not safe.size:
+        return np.zeros(safe.shape, values.dtype)
+    return np.take_along_axis(values, np.expand_dims(safe, 1), 1).squeeze(1)
+
+
+def _reduced(
+    losses: Array, counted: Array, weights: Array, total: Any, reduction: str, dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
+    """The result, and what each place's gradient is scaled with: nothing at all where the place is ignored."""
+    losses = np.where(counted, losses * weights, np.zeros((), losses.dtype))
+    if reduction == "none":
+        return losses.astype(dtype, copy=False), weights
+    result = np.add.reduce(losses, axis=None)
+    if reduction == "mean":
+        result, weights = result / total, np.where(counted, weights / total, np.zeros((), weights.dtype))
+    return np.asarray(result).astype(dtype, copy=False), weights
+
+
+@op()
+def nll_loss_route(
+    input: Array, target: IndexArray, scale: IndexArray, shape: tuple[int, ...], ignore_index: int
+) -> Array:
+    """Zeros of ``shape`` with ``-input * scale`` at each target."""
+    routed = np.zeros(shape, input.dtype)
+    if not routed.size:
+        return routed
+    safe = np.expand_dims(np.where(target == ignore_index, 0, target), 1)
+    values = np.negative(wide(input)) * scale
+    np.put_along_axis(routed, safe, np.expand_dims(np.broadcast_to(values, target.shape), 1), 1)
+    return routed
+
+
+nll_loss_route.gradient(
+    input=lambda g, target, scale, input_meta, ignore_index: _unroute(
+        g, target, scale, input_meta.shape, ignore_index
+    )
+)
+
+
+def _unroute(g: Any, target: Any, scale: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
+    safe = np.expand_dims(np.where(_plain(target) == ignore_index, 0, _plain(target)), 1)
+    picked = ops.mul(ops.squeeze(ops.along_dim_pick(g, safe, 1), 1), -_plain(scale))
+    return picked if shape else ops.sum(picked)
+
+
+def _plain(value: Any) -> Array:
+    return value._array if hasattr(value, "_array") else value
+
+
+for _alone in (nll_loss, nll_loss2d):
+    _alone.gradient(
+        input=lambda g, target, scale, input_meta, ignore_index: nll_loss_route(
+            g, target, scale, input_meta.shape, ignore_index
+        )
+    )

@@ -1,0 +1,76 @@
+"""What becomes of the losses of a batch: themselves, their mean or their sum, and PyTorch's older words for these."""
+
+from __future__ import annotations
+
+import warnings
+
+from distrt.core import ops
+from distrt.core.errors import AutogradError
+from distrt.core.modes import is_grad_enabled
+from distrt.core.ops.matrix import require_broadcast
+from distrt.core.tensor import Tensor
+
+
+def reduction_of(reduction: str, size_average: bool | None = None, reduce: bool | None = None) -> str:
+    """One of "none", "mean" and "sum"; the older arguments win where they are given.
+
+    Raises:
+        ValueError: for another text.
+    """
+    if size_average is not None or reduce is not None:
+        return legacy_reduction(size_average, reduce)
+    if reduction == "elementwise_mean":
+        warnings.warn(
+            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return "mean"
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    return reduction
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
+    """What ``size_average`` and ``reduce`` mean together, with a warning."""
+    reduced = reduce is None or reduce
+    averaged = size_average is None or size_average
+    reduction = "none" if not reduced else "mean" if averaged else "sum"
+    warnings.warn(
+        f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+        UserWarning,
+        stacklevel=4,
+    )
+    return reduction
+
+
+def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """The losses, their mean or their sum."""
+    if reduction == "none":
+        return losses
+    return ops.mean(losses) if reduction == "mean" else ops.sum(losses)  # type: ignore[no-any-return]
+
+
+def same_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the shape that they broadcast to, with a warning where they differ."""
+    if input.shape == target.shape:
+        return input, target
+    warnings.warn(
+        f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will "
+        "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+        UserWarning,
+        stacklevel=3,
+    )
+    require_broadcast(input.shape, target.shape)
+    expanded_input, expanded_target = ops.broadcast_tensors(input, target)
+    return expanded_input, expanded_target
+
+
+def require_no_gradient(function: str, **tensors: Tensor | None) -> None:
+    """Raises AutogradError for a tensor that requires grad where the function has no derivative for it."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.requires_grad and is_grad_enabled():
+            raise AutogradError(
+                f"The function '{function}' is not differentiable with respect to argument '{name}'. This input cannot "
+                "have requires_grad True."
+            )
