@@ -6,11 +6,12 @@ from typing import Any
 from distrt.core import methods as _methods  # tensors have their methods wherever layers exist
 from distrt.nn import attention, functional, init, modules, parameter, utils
 from distrt.nn.modules import *
-from distrt.nn.parameter import Parameter
+from distrt.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-__all__ = sorted(  # noqa: PLE0605 - one list, not two
-    [*modules.__all__, "Parameter", "attention", "functional", "init", "modules", "parallel", "parameter", "utils"]
-)
+_PARAMETERS = ("Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter")
+_SUBMODULES = ("attention", "functional", "init", "modules", "parallel", "parameter", "utils")
+
+__all__ = sorted([*modules.__all__, *_PARAMETERS, *_SUBMODULES])  # noqa: PLE0605 - one list, not two
 
 
 def __getattr__(name: str) -> Any:
