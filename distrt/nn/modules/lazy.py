@@ -1,4 +1,4 @@
-"""Layers that learn their input sizes from the first input, and are the usual layers from then on."""
+"""``LazyModuleMixin``: for modules that learn input sizes from the first input, and are the usual ones from then on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import itertools
 from typing import Any
 
 from distrt.core.modes import no_grad
-from distrt.core.tensor import Tensor
-from distrt.nn.modules.linear import Linear
 from distrt.nn.modules.module import Module
-from distrt.nn.parameter import UninitializedParameter, is_lazy
-
-__all__ = ["LazyLinear"]
+from distrt.nn.parameter import is_lazy
 
 
 class LazyModuleMixin(Module):
@@ -65,41 +61,3 @@ class LazyModuleMixin(Module):
             "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward pass to "
             "correctly initialize the modules"
         )
-
-
-class LazyLinear(LazyModuleMixin, Linear):
-    """A ``Linear`` whose ``in_features`` are those of the first input."""
-
-    cls_to_become = Linear
-    weight: UninitializedParameter
-    bias: UninitializedParameter | None
-
-    def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
-        super().__init__(0, 0, False)
-        self.weight = UninitializedParameter(device=device, dtype=dtype)
-        self.out_features = out_features
-        if bias:
-            self.bias = UninitializedParameter(device=device, dtype=dtype)
-
-    def reset_parameters(self) -> None:
-        """Draws new weights, once there are any."""
-        if not self.has_uninitialized_params() and self.in_features != 0:
-            super().reset_parameters()
-
-    def initialize_parameters(self, input: Tensor) -> None:  # type: ignore[override]
-        """Takes ``in_features`` from an input of shape (…, in_features)."""
-        given = input.shape[-1]
-        if self.has_uninitialized_params():
-            with no_grad():
-                self.in_features = given
-                self.weight.materialize((self.out_features, given))
-                if self.bias is not None:
-                    self.bias.materialize((self.out_features,))
-                self.reset_parameters()
-        if self.in_features == 0:  # the weight was loaded
-            if given != self.weight.shape[-1]:
-                raise AssertionError(
-                    f"The in_features inferred from input: {given} is not equal to in_features from self.weight: "
-                    f"{self.weight.shape[-1]}"
-                )
-            self.in_features = given
