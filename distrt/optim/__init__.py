@@ -1,8 +1,12 @@
 """Optimizers, under PyTorch's names."""
 
+import importlib
+from typing import Any
+
 from distrt.optim import lr_scheduler
 from distrt.optim._adafactor import Adafactor
 from distrt.optim._muon import Muon
+from distrt.optim._stateless import swap_in_optimizer_params_and_state
 from distrt.optim.adadelta import Adadelta
 from distrt.optim.adagrad import Adagrad
 from distrt.optim.adam import Adam
@@ -36,4 +40,12 @@ __all__ = [
     "Rprop",
     "SparseAdam",
     "lr_scheduler",
+    "swa_utils",
+    "swap_in_optimizer_params_and_state",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "swa_utils":  # a facade of a room to the right, loaded when asked for
+        return importlib.import_module("distrt.optim.swa_utils")
+    raise AttributeError(f"module 'distrt.optim' has no attribute {name!r}")
