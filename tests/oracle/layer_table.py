@@ -15,6 +15,7 @@ import importlib
 import math
 import pkgutil
 import re
+import warnings
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -40,8 +41,10 @@ class Layer:
         return self.text.removeprefix("nn.").partition("(")[0]
 
     def make(self, library: Any) -> Any:
-        """The module, in either library."""
-        return eval(self.text, {"nn": library.nn, "t": library, "OrderedDict": OrderedDict})
+        """The module, in either library; some are deprecated."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return eval(self.text, {"nn": library.nn, "t": library, "OrderedDict": OrderedDict})
 
     def arguments(self, library: Any, call: str, dtype: str, seed: int) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of a call, the same values in either library."""
