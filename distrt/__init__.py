@@ -25,7 +25,7 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator autograd backends compiler cpu cuda distributed fft jit linalg nn optim random special "
+    "__config__ accelerator autograd backends compiler cpu cuda distributed fft func jit linalg nn optim random special "
     "testing utils version".split()
 )
 
@@ -87,6 +87,10 @@ _list(
     "zeros_like",
 )
 _list("ops", " ".join(FUNCTIONS.values()))
+_list(
+    "in_place_functions",
+    "alpha_dropout_ celu_ dropout_ feature_alpha_dropout_ feature_dropout_ relu_ rrelu_ selu_ threshold_",
+)
 
 _DTYPES = frozenset(
     "bfloat16 bool cdouble cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 "

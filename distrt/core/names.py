@@ -22,6 +22,13 @@ FUNCTIONS: dict[str, str] = {
     "view_as_real",
     "division": "div divide floor_divide fmod remainder",
     "elementwise": "logit relu sigmoid",
+    "activations": "celu selu",
+    "rectifiers": "hardshrink prelu rrelu threshold",
+    "normalisation": "group_norm layer_norm rms_norm",
+    "batch_normalisation": "batch_norm instance_norm",
+    "dropout": "alpha_dropout dropout feature_alpha_dropout feature_dropout native_dropout",
+    "shuffling": "channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle",
+    "similarity": "bilinear cosine_similarity pairwise_distance",
     "powers": "exp exp2 expm1 float_power frexp ldexp log log10 log1p log2 logaddexp logaddexp2 pow "
     "reciprocal rsqrt sqrt square",
     "rounding": "abs absolute ceil copysign fix floor frac heaviside nan_to_num nextafter round sgn sign "
@@ -80,6 +87,7 @@ METHODS: dict[str, str] = {
     "complex": "angle conj conj_physical resolve_conj resolve_neg",
     "division": "div divide floor_divide fmod remainder",
     "elementwise": "logit relu sigmoid",
+    "rectifiers": "hardshrink prelu",
     "powers": "exp exp2 expm1 float_power frexp ldexp log log10 log1p log2 logaddexp logaddexp2 pow "
     "reciprocal rsqrt sqrt square",
     "rounding": "abs absolute ceil copysign fix floor frac heaviside nan_to_num nextafter round sgn sign "

@@ -262,13 +262,6 @@ row("minimum", lambda t, a, b: t.minimum(a, b), pairs("apart", "nonzero"), dtype
 TIED = [(In((5, 5), "ties"), In((5, 5), "ties"))]
 row("maximum of ties", lambda t, a, b: t.maximum(a, b), TIED, smooth=False, covers="maximum")
 row("minimum of ties", lambda t, a, b: t.minimum(a, b), TIED, smooth=False, covers="minimum")
-row("dropout", lambda t, a: t.nn.functional.dropout(a, 1.0), ones(), smooth=False)  # every p: test_layers
-row(
-    "dropout in evaluation",
-    lambda t, a: t.nn.functional.dropout(a, 0.5, training=False) * 1,
-    ones()[:1],
-    covers="mul",
-)
 
 # -- comparison and choice
 

@@ -38,6 +38,7 @@ from distrt.core.ops.histograms import *
 from distrt.core.ops.householder import *
 from distrt.core.ops.indexing import *
 from distrt.core.ops.joining import *
+from distrt.core.ops.linear_cross_entropy import *
 from distrt.core.ops.losses import *
 from distrt.core.ops.low_rank import *
 from distrt.core.ops.margin_losses import *

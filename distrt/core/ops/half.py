@@ -8,11 +8,23 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.errors import AutogradError, NoKernelError
+from distrt.core.ops.type_names import scalar_type
 
 
 def wide(array: Array) -> Array:
     """The array itself, or a float32 copy of one in float16 or bfloat16."""
     return array.astype(np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
+
+
+def floating(operation: str, input: Array) -> Array:
+    """The array as ``wide`` gives it.
+
+    Raises:
+        NoKernelError: for integers, bools and complex numbers, in PyTorch's words.
+    """
+    if input.dtype.kind in "biuc":
+        raise NoKernelError(f"\"{operation}\" not implemented for '{scalar_type(input)}'")
+    return wide(input)
 
 
 def refuse(operation: str, value: Any, kinds: str) -> None:

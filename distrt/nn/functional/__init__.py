@@ -17,6 +17,7 @@ from distrt.nn.functional.embedding import *
 from distrt.nn.functional.folding import *
 from distrt.nn.functional.likelihood import *
 from distrt.nn.functional.linear import *
+from distrt.nn.functional.linear_cross_entropy import *
 from distrt.nn.functional.margins import *
 from distrt.nn.functional.multi_head_attention import *
 from distrt.nn.functional.normalisation import *

@@ -1,10 +1,11 @@
-"""Linear maps."""
+"""Linear and bilinear maps."""
 
 from __future__ import annotations
 
 from distrt.core import ops
+from distrt.core.wording import worded
 
-__all__ = ["linear"]
+__all__ = ["bilinear", "linear"]
 
-
+bilinear = worded(ops.bilinear)
 linear = ops.linear

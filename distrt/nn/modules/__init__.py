@@ -17,8 +17,9 @@ from distrt.nn.modules.dropout import *
 from distrt.nn.modules.flatten import *
 from distrt.nn.modules.fold import *
 from distrt.nn.modules.instancenorm import *
-from distrt.nn.modules.lazy import *
+from distrt.nn.modules.lazy_layers import *
 from distrt.nn.modules.linear import *
+from distrt.nn.modules.linear_cross_entropy_options import *
 from distrt.nn.modules.loss import *
 from distrt.nn.modules.module import *
 from distrt.nn.modules.normalization import *

@@ -1,4 +1,4 @@
-"""Batch normalisation layers."""
+"""Batch normalisation layers, and what the instance normalisation layers share with them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from distrt.nn import init
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
 
-__all__ = ["BatchNorm1d", "BatchNorm2d"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"]
 
 
-class BatchNorm(Module):
-    """What the batch normalisation layers share; use ``BatchNorm1d`` or ``BatchNorm2d``.
+class _NormBase(Module):
+    """Weights and running statistics of each channel."""
 
-    Under DistributedDataParallel each rank normalises with the statistics of its own part of the batch, so a model with
-    these layers differs, by definition, from one process on the whole batch.
-    """
-
-    _dims: tuple[int, ...] = ()
+    _version = 2  # 2 counts the batches
+    num_features: int
+    eps: float
+    momentum: float | None
+    affine: bool
+    track_running_stats: bool
+    running_mean: Any
+    running_var: Any
+    num_batches_tracked: Any
 
     def __init__(
         self,
@@ -52,7 +56,9 @@ class BatchNorm(Module):
         self.register_buffer(
             "running_var", ones(num_features, dtype=dtype, device=device) if tracked else None
         )
-        self.register_buffer("num_batches_tracked", tensor(0, dtype=dt.int64) if tracked else None)
+        self.register_buffer(
+            "num_batches_tracked", tensor(0, dtype=dt.int64, device=device) if tracked else None
+        )
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:
@@ -65,50 +71,93 @@ class BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Scale 1, shift 0, no statistics."""
         self.reset_running_stats()
-        if self.weight is not None:
+        if self.affine:
             init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+            if self.bias is not None:
+                init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Shape: (N, num_features, …) -> the same."""
-        if input.ndim not in self._dims:
-            expected = " or ".join(f"{dims}D" for dims in self._dims)
-            raise ValueError(f"expected {expected} input (got {input.ndim}D input)")
-        use_batch = self.training or self.running_mean is None
-        momentum = self.momentum or 0.0
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:  # the plain average over all batches
-                momentum = 1 / int(self.num_batches_tracked)
-        moving = not self.training or self.track_running_stats
-        return F.batch_norm(
-            input,
-            self.running_mean if moving else None,
-            self.running_var if moving else None,
-            self.weight,
-            self.bias,
-            use_batch,
-            momentum,
-            self.eps,
-        )
+    def _check_input_dim(self, input: Tensor) -> None:
+        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """Sizes and options, as PyTorch prints them."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """States that were saved before the batches were counted keep the count of this layer."""
+        version = local_metadata.get("version")
+        key = f"{prefix}num_batches_tracked"
+        if (version is None or version < 2) and self.track_running_stats and key not in state_dict:
+            counted = self.num_batches_tracked
+            state_dict[key] = tensor(0, dtype=dt.int64) if counted is None else counted
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
 
 
-class BatchNorm1d(BatchNorm):
+class _BatchNorm(_NormBase):
+    """What the batch normalisation layers share.
+
+    Under DistributedDataParallel each rank normalises with the statistics of its own part of the batch, so a model with
+    these layers differs, by definition, from one process on the whole batch.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape: (N, num_features, …) -> the same."""
+        self._check_input_dim(input)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        if self.training and self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:  # the plain average over all batches
+                momentum = 1.0 / float(self.num_batches_tracked)
+        by_batch = self.training or (self.running_mean is None and self.running_var is None)
+        is_used = not self.training or self.track_running_stats
+        return F.batch_norm(
+            input,
+            self.running_mean if is_used else None,
+            self.running_var if is_used else None,
+            self.weight,
+            self.bias,
+            by_batch,
+            momentum,
+            self.eps,
+        )
+
+
+def _require_dims(input: Tensor, *dims: int) -> None:
+    if input.ndim not in dims:
+        expected = " or ".join(f"{each}D" for each in dims)
+        raise ValueError(f"expected {expected} input (got {input.ndim}D input)")
+
+
+class BatchNorm1d(_BatchNorm):
     """Over (N, C) or (N, C, L): the statistics of each channel C."""
 
-    _dims = (2, 3)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 2, 3)
 
 
-class BatchNorm2d(BatchNorm):
+class BatchNorm2d(_BatchNorm):
     """Over (N, C, H, W): the statistics of each channel C."""
 
-    _dims = (4,)
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 4)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Over (N, C, D, H, W): the statistics of each channel C."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        _require_dims(input, 5)

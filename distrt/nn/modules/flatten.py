@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 
-__all__ = ["Flatten"]
+__all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Module):
@@ -23,3 +25,33 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """The dims."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """One dim as several, of ``unflattened_size``. Dims with names are not available, in PyTorch neither."""
+
+    def __init__(self, dim: int, unflattened_size: tuple[int, ...] | list[int]) -> None:
+        super().__init__()
+        self._require_tuple_int(unflattened_size)
+        self.dim = dim
+        self.unflattened_size = unflattened_size
+
+    def _require_tuple_int(self, input: Any) -> None:
+        if not isinstance(input, tuple | list):
+            raise TypeError(
+                f"unflattened_size must be a tuple of ints, but found type {type(input).__name__}"
+            )
+        for position, each in enumerate(input):
+            if not isinstance(each, int):
+                raise TypeError(
+                    f"unflattened_size must be tuple of ints, but found element of type {type(each).__name__} at pos "
+                    f"{position}"
+                )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Shape: (…, n, …) -> (…, *unflattened_size, …)."""
+        return input.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """The dim and its sizes."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -1,0 +1,82 @@
+"""In-place forms that are functions, not methods: ``distrt.selu_(x)``, and those of ``nn.functional``.
+
+Each overwrites its first argument, moves it to its new place in the graph, and returns it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core import ops
+from distrt.core.in_place import in_place
+from distrt.core.tensor import Tensor
+
+__all__ = [
+    "alpha_dropout_",
+    "celu_",
+    "dropout_",
+    "elu_",
+    "feature_alpha_dropout_",
+    "feature_dropout_",
+    "hardsigmoid_",
+    "hardswish_",
+    "hardtanh_",
+    "leaky_relu_",
+    "mish_",
+    "relu_",
+    "rrelu_",
+    "selu_",
+    "silu_",
+    "threshold_",
+]
+
+
+def _form(function: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The function ``NAME_`` of the operation ``NAME``."""
+    name = f"{function.__name__}_"
+    change = in_place(function, name)
+
+    @functools.wraps(change)
+    def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
+        return change(input, *args, **kwargs)
+
+    return changed
+
+
+celu_ = _form(ops.celu)
+elu_ = _form(ops.elu)
+hardsigmoid_ = _form(ops.hardsigmoid)
+hardswish_ = _form(ops.hardswish)
+hardtanh_ = _form(ops.hardtanh)
+leaky_relu_ = _form(ops.leaky_relu)
+mish_ = _form(ops.mish)
+relu_ = _form(ops.relu)
+rrelu_ = _form(ops.rrelu)
+selu_ = _form(ops.selu)
+silu_ = _form(ops.silu)
+threshold_ = _form(ops.threshold)
+
+
+def _dropping(function: Callable[..., Any]) -> Callable[[Tensor, float, bool], Tensor]:
+    """As ``_form``; where nothing is dropped, nothing is changed, so that even a leaf is returned as it is."""
+    change = _form(function)
+
+    @functools.wraps(change)
+    def changed(input: Tensor, p: float, train: bool) -> Tensor:
+        drops = train and p != 0 and input.numel()
+        return change(input, p, train) if drops else function(input, p, train)
+
+    return changed
+
+
+alpha_dropout_ = _dropping(ops.alpha_dropout)
+dropout_ = _dropping(ops.dropout)
+feature_alpha_dropout_ = _dropping(ops.feature_alpha_dropout)
+feature_dropout_ = _dropping(ops.feature_dropout)
