@@ -24,7 +24,7 @@ def cross_entropy(
 
     Shape: (N, C) and (N) -> (), or (N) for "none". ``powers`` and ``totals`` are the exponentials and their sums.
     """
-    return _cross_entropy(input, target, weight, ignore_index, reduction)
+    return softmax_losses(input, target, weight, ignore_index, reduction)
 
 
 @op(node="NllLoss2D", autocast="full", aux=("powers", "totals", "scale"))
@@ -32,12 +32,13 @@ def cross_entropy2d(
     input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
 ) -> Any:
     """As ``cross_entropy``, over dims behind the classes. Shape: (N, C, d, …) and (N, d, …) -> () or (N, d, …)."""
-    return _cross_entropy(input, target, weight, ignore_index, reduction)
+    return softmax_losses(input, target, weight, ignore_index, reduction)
 
 
-def _cross_entropy(
+def softmax_losses(
     input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
 ) -> tuple[Array, Array, Array, Array]:
+    """The loss, the exponentials and their sums, and the scale of each place's gradient."""
     if input.dtype.kind not in "fV":
         raise NoKernelError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{scalar_type(input)}'")
     _check(input, target, weight)
@@ -52,7 +53,7 @@ def _cross_entropy(
     return result, powers, totals, scale
 
 
-def _cross_entropy_gradients(
+def softmax_slope(
     g: Any, input: Any, target: Any, weight: Any, powers: Any, totals: Any, scale: Any, ignore_index: int
 ) -> tuple[Any, ...]:
     """``softmax - 1`` at the target, ``softmax`` elsewhere; ``input`` and ``weight`` are kept for the second order."""
@@ -71,7 +72,7 @@ def _plain_cross_entropy(
 
 
 for _fused in (cross_entropy, cross_entropy2d):
-    _fused.gradients(_cross_entropy_gradients)
+    _fused.gradients(softmax_slope)
     _fused.composite = _plain_cross_entropy
 
 

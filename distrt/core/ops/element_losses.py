@@ -11,7 +11,8 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.half import wide, widened
+from distrt.core.ops.half import wide
+from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.promotion import result_dtype
 
@@ -265,14 +266,14 @@ def _truth_slope(g: Any, input: Any, weight: Any, pos_weight: Any, reduction: st
 @op(autocast="full")
 def soft_margin_loss(input: Array, target: IndexArray, reduction: str) -> Array:
     """``log(1 + exp(-target * input))``, of the input's shape and dtype."""
-    if target.dtype == np.bool_:
+    if input.dtype == np.bool_:
         raise DtypeError(
             "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
             "the `~` or `logical_not()` operator instead."
         )
     _require_result(np.dtype(np.float32), input.dtype)
     logits = wide(input)
-    losses = np.log1p(np.exp(_weighted(logits, np.negative(wide(target)))))
+    losses = np.log1p(np.exp(_weighted(-logits, wide(target))))
     return _reduced(losses, reduction, input.dtype)
 
 

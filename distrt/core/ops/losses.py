@@ -12,7 +12,8 @@ from distrt.core.arrays import Array
 from distrt.core.errors import UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
-from distrt.core.ops.half import wide, widened
+from distrt.core.ops.half import wide
+from distrt.core.ops.half_rules import widened
 
 __all__ = ["log_softmax", "softmax"]
 

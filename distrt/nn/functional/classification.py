@@ -166,8 +166,19 @@ def binary_cross_entropy(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
             "deprecated. Please ensure they have the same size."
         )
+    if weight is not None:
+        _require_broadcast(weight, target)
     require_no_gradient("binary_cross_entropy", weight=weight)
     return ops.binary_cross_entropy(input, target, weight, reduction)  # type: ignore[no-any-return]
+
+
+def _require_broadcast(weight: Tensor, target: Tensor) -> None:
+    for dim in range(-1, -1 - min(weight.ndim, target.ndim), -1):
+        if weight.shape[dim] != target.shape[dim] and 1 not in (weight.shape[dim], target.shape[dim]):
+            raise ShapeError(
+                f"Attempting to broadcast a dimension of length {weight.shape[dim]} at {dim}! Mismatching argument at "
+                f"index 1 had {weight.size()}; but expected shape should be broadcastable to {list(target.shape)}"
+            )
 
 
 def binary_cross_entropy_with_logits(

@@ -51,7 +51,7 @@ def multi_margin_loss(
         )
     targets = ops.reshape(target, (rows.shape[0],))
     loss = ops.multi_margin_loss(rows, targets, p, margin, weight, reduction)
-    return loss if input.ndim > 1 or not loss.ndim else ops.reshape(loss, ())  # type: ignore[no-any-return]
+    return loss if loss.ndim == 0 or target.ndim else ops.reshape(loss, ())  # type: ignore[no-any-return]
 
 
 def _rows(input: Tensor) -> Tensor:

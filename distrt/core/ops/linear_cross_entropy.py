@@ -1,0 +1,110 @@
+"""A linear layer and the cross entropy of its outputs, a part of the rows at a time.
+
+With very many classes the logits take more memory than anything else. Here they exist for one part of the rows only,
+and once more, part by part, in the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.op import IndexArray, op
+from distrt.core.ops.class_losses import softmax_losses, softmax_slope
+from distrt.core.ops.half import wide
+
+__all__ = ["linear_cross_entropy"]
+
+
+@op(autocast="lower", aux=("scale",))
+def linear_cross_entropy(
+    input: Array,
+    linear_weight: Array,
+    linear_bias: Array | None,
+    target: IndexArray,
+    weight: IndexArray,
+    ignore_index: int,
+    reduction: str,
+    rows_at_a_time: int,
+) -> Any:
+    """``cross_entropy(input @ linear_weight.T + linear_bias, target)``, ``rows_at_a_time`` rows at a time.
+
+    Shape: (N, D), (C, D), (C), (N) -> () or (N). ``scale`` is what each row's gradient is multiplied with.
+    """
+    ops.linear(input[:0], linear_weight, linear_bias)  # its checks of shapes and dtypes
+    work = np.float32 if input.dtype.itemsize == 2 else input.dtype
+    losses, scale = np.zeros(input.shape[0], work), np.zeros(input.shape[0], work)
+    class_weight = None if weight is None else wide(weight)
+    for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
+        found = softmax_losses(logits, target[rows], class_weight, ignore_index, "none")
+        losses[rows], scale[rows] = found[0], found[3]
+    if reduction == "none":
+        return losses.astype(input.dtype, copy=False), scale
+    result = np.add.reduce(losses)
+    if reduction == "mean":
+        total = np.add.reduce(scale)
+        result, scale = result / total, np.where(target == ignore_index, 0, scale / total)
+    return np.asarray(result).astype(input.dtype, copy=False), scale
+
+
+def _parts(
+    input: Array, linear_weight: Array, linear_bias: Array | None, rows_at_a_time: int
+) -> Iterator[tuple[slice, Array]]:
+    """The logits of each part of the rows, in float32 for half precision."""
+    transposed = wide(linear_weight).T
+    for start in range(0, input.shape[0], rows_at_a_time):
+        rows = slice(start, start + rows_at_a_time)
+        logits = np.matmul(wide(input[rows]), transposed)
+        yield rows, logits if linear_bias is None else logits + wide(linear_bias)
+
+
+@linear_cross_entropy.gradients
+def _linear_cross_entropy_gradients(
+    g: Any,
+    input: Any,
+    linear_weight: Any,
+    linear_bias: Any,
+    target: Any,
+    weight: Any,
+    scale: Any,
+    ignore_index: int,
+    rows_at_a_time: int,
+    needs: Any,
+) -> tuple[Any, ...]:
+    """Each part's logits come to life once more, and turn into their gradient."""
+    factor = np.multiply(wide(g), scale)
+    matrix = wide(linear_weight)
+    g_input = np.empty(input.shape, matrix.dtype) if needs[0] else None
+    g_weight = np.zeros(matrix.shape, matrix.dtype) if needs[1] else None
+    g_bias = np.zeros(matrix.shape[:1], matrix.dtype) if needs[2] else None
+    for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
+        places = target[rows]
+        _, powers, totals, _ = softmax_losses(logits, places, None, ignore_index, "none")
+        (slope,) = softmax_slope(factor[rows], logits, places, None, powers, totals, 1, ignore_index)
+        if g_input is not None:
+            np.matmul(slope, matrix, out=g_input[rows])
+        if g_weight is not None:
+            g_weight += np.matmul(slope.T, wide(input[rows]))
+        if g_bias is not None:
+            g_bias += slope.sum(axis=0)
+    return g_input, g_weight, g_bias
+
+
+def _plain_linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    linear_bias: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Any:
+    logits = ops.linear(input, linear_weight, linear_bias)
+    return ops.cross_entropy(logits, target, weight, ignore_index, reduction)
+
+
+linear_cross_entropy.composite = _plain_linear_cross_entropy
