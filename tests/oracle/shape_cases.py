@@ -273,37 +273,6 @@ for reduction in ("mean", "sum", "none"):
         TARGETS,
         covers="nll_loss nll_loss_route",
     )
-IMAGE, KERNEL = In((2, 4, 6, 5)), In((6, 2, 3, 2))
-row(
-    "convolution2d",
-    lambda t, a, w, b: t.nn.functional.conv2d(
-        a, w, b, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2
-    ),
-    [(IMAGE, KERNEL, In((6,)))],
-    dtypes=FLOATS,
-    covers="convolution2d_input_gradient convolution2d_weight_gradient",
-)
-row(
-    "convolution2d in half",
-    lambda t, a, w: t.nn.functional.conv2d(a, w, groups=2),
-    [(IMAGE, KERNEL)],
-    dtypes=("bfloat16",),
-    covers="convolution2d",
-    order=1,
-)
-row(
-    "max_pool2d",
-    lambda t, a: t.nn.functional.max_pool2d(a, (3, 2), (1, 2), (1, 1), 1, True),
-    [In((2, 2, 5, 4), "apart")],
-    dtypes=HALVES,
-    covers="max_pool2d_route max_pool2d_pick",
-)
-POOLS = {
-    "max_pool2d of ties": lambda t, a: t.nn.functional.max_pool2d(a, 2, 1),
-    "max_pool2d of nan": lambda t, a: t.nn.functional.max_pool2d(a / a, 2, 1),
-}
-for name, run in POOLS.items():
-    row(name, run, [In((2, 2, 5, 4), "ties")], smooth=False, order=1, covers="max_pool2d")
 NORMALISED = [(In((4, 3)), In((3,)), In((3,))), (In((2, 3, 2, 2)), In((3,)), In((3,)))]
 row(
     "batch_norm",

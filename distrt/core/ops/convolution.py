@@ -1,158 +1,219 @@
-"""Convolution over two spatial dims.
+"""Convolution over one, two or three spatial dims, transposed convolution, and the gradients of both.
 
-Three ops close under differentiation: the product itself, its gradient with respect to the input, and with respect to
-the weight; each one's gradients are the other two. All of them work on columns: (N, G, C/G*kh*kw, L), where L counts
-output positions, so that each is a matrix product per sample and group.
+Three operations close under differentiation: the product itself, its gradient with respect to the input, and with
+respect to the weight; each one's gradients are the other two. A transposed convolution is the second of them with a
+size and a bias of its own. All work on columns (N, groups, C/groups * kernel, L), where L counts output positions, so
+that each is a matrix product per sample and group; the columns are made a block at a time, since whole they take the
+kernel's volume times the memory of the input.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
+from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import ShapeError
 from distrt.core.op import op
-from distrt.core.ops.dims import Pair, windows
+from distrt.core.ops.convolution_shapes import convolution_shape, transposed_shape
 from distrt.core.ops.half import wide
+from distrt.core.ops.windows import Sizes, inner, surrounded, window_slices
 
-__all__ = [
-    "convolution2d",
-]
+__all__ = ["convolution", "transposed_convolution"]
+
+_BLOCK_BYTES = (
+    1 << 24
+)  # of columns: several samples of a usual layer, little against the caches' and the heap's cost
 
 
-def _out_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+@op(dtype="keep", autocast="lower", node="Convolution")
+def convolution(
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> Array:
+    """Cross-correlation. Shape: (N, C, ...), (O, C/groups, kernel...), (O) -> (N, O, ...)."""
+    out = convolution_shape(input, weight, bias, stride, padding, dilation, groups)
+    samples, matrix = len(input), _as_matrices(weight, groups)
+    product = np.empty((samples, groups, matrix.shape[1], math.prod(out)), matrix.dtype)
+    for block, _, positions, columns in _columns(
+        wide(input), weight.shape[2:], out, stride, padding, dilation, groups
+    ):
+        np.matmul(matrix, columns, out=product[block, :, :, positions])
+    if bias is not None:
+        product += wide(bias).reshape(groups, -1, 1)
+    return product.reshape(samples, weight.shape[0], *out).astype(input.dtype, copy=False)
 
 
-def _pad(input: Array, padding: Pair, value: float = 0.0) -> Array:
-    if padding == (0, 0):
-        return input
-    n, c, h, w = input.shape
-    ph, pw = padding
-    padded = np.full((n, c, h + 2 * ph, w + 2 * pw), value, input.dtype)
-    padded[:, :, ph : ph + h, pw : pw + w] = input
-    return padded
+@op(dtype="keep", node="ConvolutionBackward")
+def convolution_input_gradient(
+    input: Array, weight: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Array:
+    """What the output's gradient ``input`` gives for the convolution's input of ``shape``."""
+    return _spread(input, weight, shape, stride, padding, dilation, groups)
+
+
+@op(dtype="keep", autocast="lower", node="Convolution")
+def transposed_convolution(
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> Array:
+    """Each element scales a kernel, and the kernels are added up where they lie.
+
+    Shape: (N, C, ...), (C, O/groups, kernel...), (O) -> (N, O, ...).
+    """
+    size = transposed_shape(input, weight, bias, stride, padding, output_padding, dilation, groups)
+    shape = (len(input), weight.shape[1] * groups, *size)
+    if bias is None:
+        return _spread(input, weight, shape, stride, padding, dilation, groups)
+    out = wide(_spread(wide(input), wide(weight), shape, stride, padding, dilation, groups))
+    out += wide(bias).reshape(-1, *[1] * len(size))
+    return out.astype(input.dtype, copy=False)
+
+
+@op(dtype="keep", node="ConvolutionBackward")
+def convolution_weight_gradient(
+    input: Array, g_out: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Array:
+    """What the output's gradient ``g_out`` gives for the convolution's weight of ``shape``."""
+    out, kernel = g_out.shape[2:], shape[2:]
+    g = wide(g_out).reshape(len(input), groups, shape[0] // groups, math.prod(out))
+    total = np.zeros((groups, shape[0] // groups, math.prod(shape[1:])), g.dtype)
+    for block, _, positions, columns in _columns(wide(input), kernel, out, stride, padding, dilation, groups):
+        part = g[block, :, :, positions]
+        if total.shape[2] <= part.shape[3]:
+            total += np.matmul(part, columns.swapaxes(2, 3)).sum(axis=0)
+        else:  # one product over all samples and positions, rather than a sum of large ones
+            total += np.matmul(_samples_last(part), _samples_last(columns).swapaxes(1, 2))
+    return total.reshape(shape).astype(input.dtype, copy=False)
+
+
+def _as_matrices(weight: Array, groups: int) -> Array:
+    """Shape: (O, C/groups, kernel...) -> (groups, O/groups, C/groups * kernel)."""
+    return wide(weight).reshape(groups, weight.shape[0] // groups, math.prod(weight.shape[1:]))
+
+
+def _samples_last(blocks: Array) -> Array:
+    """Shape: (N, groups, rows, L) -> (groups, rows, N * L)."""
+    n, groups, rows, positions = blocks.shape
+    return blocks.transpose(1, 2, 0, 3).reshape(groups, rows, n * positions)
 
 
 def _columns(
-    input: Array, kernel: Pair, out: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    input: Array, kernel: Sizes, out: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Iterator[tuple[slice, slice, slice, Array]]:
+    """Block by block: its samples, its rows, its output positions, and its columns, which the next block overwrites."""
+    padded = surrounded(input, padding, padding)
+    samples, channels = padded.shape[:2]
+    volume = math.prod(kernel)
+    rows = channels // groups * volume
+    buffer = np.empty(0, input.dtype)
+    direct = volume == 1 and set(stride) == {1} and padded.flags.c_contiguous
+    for block, lines, positions in _blocks(samples, out, 0 if direct else channels * volume * input.itemsize):
+        part = padded[block, :, lines.start * stride[0] :]
+        size = (lines.stop - lines.start, *out[1:])
+        shape = (part.shape[0], groups, rows, math.prod(size))
+        if direct:
+            yield block, lines, positions, part.reshape(shape)
+            continue
+        if buffer.size < math.prod(shape):
+            buffer = np.empty(math.prod(shape), input.dtype)
+        columns = buffer[: math.prod(shape)].reshape(part.shape[0], channels, volume, *size)
+        for number, window in enumerate(window_slices(size, kernel, stride, dilation)):
+            columns[:, :, number] = part[window]
+        yield block, lines, positions, columns.reshape(shape)
+
+
+def _blocks(samples: int, out: Sizes, position_bytes: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Samples, rows of the first spatial dim, and output positions whose columns together take about one block."""
+    line = math.prod(out[1:])
+    lines = max(1, min(out[0], _BLOCK_BYTES // max(line * position_bytes, 1)))
+    several = max(1, _BLOCK_BYTES // max(out[0] * line * position_bytes, 1))
+    for first in range(0, samples, several):
+        block = slice(first, min(first + several, samples))
+        for top in range(0, out[0], lines):
+            bottom = min(top + lines, out[0])
+            yield block, slice(top, bottom), slice(top * line, bottom * line)
+
+
+def _spread(
+    input: Array, weight: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Array:
-    n, c = input.shape[:2]
-    padded = _pad(input, padding)
-    columns = np.empty((n, c, kernel[0] * kernel[1], *out), input.dtype)
-    for number, (rows, cols) in enumerate(windows(out, kernel, stride, dilation)):
-        columns[:, :, number] = padded[:, :, rows, cols]
-    return columns.reshape(n, groups, -1, out[0] * out[1])
+    """Each element times its kernel, added up in an array of ``shape``."""
+    g, size, kernel = wide(input), input.shape[2:], weight.shape[2:]
+    turned = _as_matrices(weight, groups).swapaxes(1, 2)  # (groups, C/groups * kernel, O/groups)
+    volume, channels = math.prod(kernel), shape[1]
+    flat = g.reshape(len(g), groups, turned.shape[2], math.prod(size))
+    if volume == 1 and set(stride) == {1} and not any(padding) and size == shape[2:]:
+        return np.matmul(turned, flat).reshape(shape).astype(input.dtype, copy=False)
+    spatial = [n + 2 * p for n, p in zip(shape[2:], padding, strict=True)]
+    padded = np.zeros((*shape[:2], *spatial), turned.dtype)
+    for block, lines, positions in _blocks(len(g), size, channels * volume * padded.itemsize):
+        columns = np.matmul(turned, flat[block, :, :, positions])
+        part = (lines.stop - lines.start, *size[1:])
+        columns = columns.reshape(len(columns), channels, volume, *part)
+        target = padded[block, :, lines.start * stride[0] :]
+        for number, window in enumerate(window_slices(part, kernel, stride, dilation)):
+            target[window] += columns[:, :, number]
+    return np.ascontiguousarray(padded[inner(shape[2:], padding)]).astype(input.dtype, copy=False)
 
 
-def _check_convolution(
-    input: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Pair:
-    if input.ndim != 4 or weight.ndim != 4:
-        raise ShapeError(
-            f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(input.shape)} "
-            "and weight "
-            f"of size {list(weight.shape)}"
-        )
-    if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
-        raise ShapeError(
-            f"convolution: stride and dilation must be positive and padding not negative, got stride={stride}, "
-            f"dilation={dilation}, padding={padding}"
-        )
-    if input.shape[1] != weight.shape[1] * groups:
-        raise ShapeError(
-            f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
-            f"{weight.shape[1] * groups} channels, but got {input.shape[1]} channels instead"
-        )
-    out = tuple(
-        _out_size(input.shape[n + 2], weight.shape[n + 2], stride[n], padding[n], dilation[n]) for n in (0, 1)
-    )
-    if min(out) < 1:
-        padded = [input.shape[n + 2] + 2 * padding[n] for n in (0, 1)]
-        raise ShapeError(
-            f"Calculated padded input size per channel: {padded}. Kernel size: {list(weight.shape[2:])}. Kernel "
-            "size can't be "
-            "greater than actual input size"
-        )
-    return out[0], out[1]
+def _cropped(value: Any, shape: Sizes) -> Any:
+    """Without the last positions, which an output padding of a stride or more adds."""
+    for dim, size in enumerate(shape):
+        if value.shape[dim] != size:
+            value = ops.narrow(value, dim, 0, size)
+    return value
 
 
-@op(dtype="same", autocast="lower", node="Convolution")
-def convolution2d(
-    input: Array, weight: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """Cross-correlation. Shape: (N, C, H, W), (O, C/groups, kh, kw) -> (N, O, H', W')."""
-    out = _check_convolution(input, weight, stride, padding, dilation, groups)
-    kernel = weight.shape[2:]
-    columns = _columns(wide(input), kernel, out, stride, padding, dilation, groups)
-    matrix = wide(weight).reshape(groups, weight.shape[0] // groups, -1)
-    product = np.matmul(matrix, columns)  # (N, groups, O/groups, L)
-    return product.reshape(input.shape[0], weight.shape[0], *out).astype(input.dtype, copy=False)
+def _sum_of_channels(g: Any) -> Any:
+    return ops.sum(g, (0, *range(2, g.ndim)))
 
 
-@op(dtype="same", node="ConvolutionBackward")
-def convolution2d_input_gradient(
-    input: Array,
-    weight: Array,
-    shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """What the output's gradient ``input`` gives for the convolution's input of ``shape``."""
-    g, out, kernel = wide(input), input.shape[2:], weight.shape[2:]
-    n, channels = shape[:2]
-    matrix = wide(weight).reshape(groups, weight.shape[0] // groups, -1)
-    columns = np.matmul(matrix.transpose(0, 2, 1), g.reshape(n, groups, -1, out[0] * out[1]))
-    columns = columns.reshape(n, channels, kernel[0] * kernel[1], *out)
-    (ph, pw), (h, w) = padding, shape[2:]
-    padded = np.zeros((n, channels, h + 2 * ph, w + 2 * pw), columns.dtype)
-    for number, (rows, cols) in enumerate(windows(out, kernel, stride, dilation)):
-        padded[:, :, rows, cols] += columns[:, :, number]
-    return np.ascontiguousarray(padded[:, :, ph : ph + h, pw : pw + w]).astype(input.dtype, copy=False)
-
-
-@op(dtype="same", node="ConvolutionBackward")
-def convolution2d_weight_gradient(
-    input: Array,
-    g_out: Array,
-    shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """What the output's gradient ``g_out`` gives for the convolution's weight of ``shape``."""
-    n, out, kernel = input.shape[0], g_out.shape[2:], (shape[2], shape[3])
-    columns = _columns(wide(input), kernel, out, stride, padding, dilation, groups)
-    g = wide(g_out).reshape(n, groups, shape[0] // groups, -1)
-    return (
-        np.matmul(g, columns.transpose(0, 1, 3, 2)).sum(axis=0).reshape(shape).astype(input.dtype, copy=False)
-    )
-
-
-convolution2d.gradient(
-    input=lambda g, weight, input_meta, stride, padding, dilation, groups: convolution2d_input_gradient(
+convolution.gradient(
+    input=lambda g, weight, input_meta, stride, padding, dilation, groups: convolution_input_gradient(
         g, weight, input_meta.shape, stride, padding, dilation, groups
     ),
-    weight=lambda g, input, weight_meta, stride, padding, dilation, groups: convolution2d_weight_gradient(
+    weight=lambda g, input, weight_meta, stride, padding, dilation, groups: convolution_weight_gradient(
         input, g, weight_meta.shape, stride, padding, dilation, groups
     ),
+    bias=_sum_of_channels,
 )
-convolution2d_input_gradient.gradient(
-    input=lambda g, weight, stride, padding, dilation, groups: convolution2d(
-        g, weight, stride, padding, dilation, groups
+transposed_convolution.gradient(
+    input=lambda g, weight, input_meta, stride, padding, dilation, groups: _cropped(
+        convolution(g, weight, None, stride, padding, dilation, groups), input_meta.shape
     ),
-    weight=lambda g, input, weight_meta, stride, padding, dilation, groups: convolution2d_weight_gradient(
+    weight=lambda g, input, weight_meta, stride, padding, dilation, groups: convolution_weight_gradient(
+        g, input, weight_meta.shape, stride, padding, dilation, groups
+    ),
+    bias=_sum_of_channels,
+)
+convolution_input_gradient.gradient(
+    input=lambda g, weight, input_meta, stride, padding, dilation, groups: _cropped(
+        convolution(g, weight, None, stride, padding, dilation, groups), input_meta.shape
+    ),
+    weight=lambda g, input, weight_meta, stride, padding, dilation, groups: convolution_weight_gradient(
         g, input, weight_meta.shape, stride, padding, dilation, groups
     ),
 )
-convolution2d_weight_gradient.gradient(
-    input=lambda g, g_out, input_meta, stride, padding, dilation, groups: convolution2d_input_gradient(
+convolution_weight_gradient.gradient(
+    input=lambda g, g_out, input_meta, stride, padding, dilation, groups: convolution_input_gradient(
         g_out, g, input_meta.shape, stride, padding, dilation, groups
     ),
-    g_out=lambda g, input, stride, padding, dilation, groups: convolution2d(
-        input, g, stride, padding, dilation, groups
+    g_out=lambda g, input, g_out_meta, stride, padding, dilation, groups: _cropped(
+        convolution(input, g, None, stride, padding, dilation, groups), g_out_meta.shape
     ),
 )

@@ -10,7 +10,6 @@ from typing import Any
 from distrt.core.errors import DimensionError, ShapeError
 
 Dims = int | Sequence[int] | None
-Pair = tuple[int, int]  # one size for each spatial dim
 
 
 def one_dim(dim: int, ndim: int) -> int:
@@ -97,16 +96,3 @@ def sizes_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     if min(sizes, default=0) < 0:
         raise ShapeError(f"Dimension size must be non-negative, got {list(sizes)}")
     return sizes
-
-
-def windows(size: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair) -> list[tuple[slice, slice]]:
-    """For each kernel position, the slices of a padded plane that it reads."""
-    (out_h, out_w), (kh, kw) = size, kernel
-    return [
-        (
-            slice(i * dilation[0], i * dilation[0] + stride[0] * (out_h - 1) + 1, stride[0]),
-            slice(j * dilation[1], j * dilation[1] + stride[1] * (out_w - 1) + 1, stride[1]),
-        )
-        for i in range(kh)
-        for j in range(kw)
-    ]

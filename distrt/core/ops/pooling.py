@@ -1,128 +1,189 @@
-"""Max pooling over two spatial dims.
+"""Max pooling over two or three spatial dims.
 
-The op keeps which position of each window won; routing a gradient there and picking from there are each other's
-derivative.
+An operation keeps which position of its window won, one byte for each; routing a gradient there and picking from
+there are each other's derivative.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import Array
-from distrt.core.errors import ShapeError
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.dims import Pair, windows
+from distrt.core.ops.half import wide
+from distrt.core.ops.pooling_shapes import pool_counts, require_kernel
+from distrt.core.ops.windows import Sizes, inner, overlap, reach, surrounded, window_slices
 
-__all__ = [
-    "max_pool2d",
-]
-
-
-def _pool_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    span = size + 2 * padding - dilation * (kernel - 1) - 1
-    out = (-(-span // stride) if ceil_mode else span // stride) + 1
-    if ceil_mode and (out - 1) * stride >= size + padding:  # the last window must start inside the input
-        out -= 1
-    return out
+__all__ = ["max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices"]
 
 
 @op(node="MaxPool2DWithIndices", aux=("winner",))
 def max_pool2d(
-    input: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+    input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Any:
-    """The largest element of each window. Shape: (N, C, H, W) -> (N, C, H', W')."""
-    if input.ndim != 4:
-        raise ShapeError(f"max_pool2d: Expected 3D or 4D (batch mode) tensor, got {list(input.shape)}")
-    for n in (0, 1):
-        if padding[n] > kernel[n] // 2:
-            raise ShapeError(
-                f"max_pool2d: pad should be at most half of effective kernel size, but got pad={padding[n]} for a "
-                f"kernel of {kernel[n]}"
-            )
-    out = tuple(
-        _pool_size(input.shape[n + 2], kernel[n], stride[n], padding[n], dilation[n], ceil_mode)
-        for n in (0, 1)
+    """The largest element of each window. Shape: (N, C, H, W) or (C, H, W) -> the same with H' and W'."""
+    return _largest("max_pool2d", input, kernel, stride, padding, dilation, ceil_mode)
+
+
+@op(node="MaxPool3DWithIndices", aux=("winner",))
+def max_pool3d(
+    input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Any:
+    """The largest element of each window. Shape: (N, C, D, H, W) or without N -> the same with D', H' and W'."""
+    return _largest("max_pool3d", input, kernel, stride, padding, dilation, ceil_mode)
+
+
+@op(node="MaxPool2DWithIndices", aux=("winner",))
+def max_pool2d_with_indices(
+    input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Any:
+    """As ``max_pool2d``, with the places of the largest elements, counted through each plane."""
+    best, winner = _largest("max_pool2d", input, kernel, stride, padding, dilation, ceil_mode)
+    return best, _places(winner, input.shape, kernel, stride, padding, dilation), winner
+
+
+@op(node="MaxPool3DWithIndices", aux=("winner",))
+def max_pool3d_with_indices(
+    input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> Any:
+    """As ``max_pool3d``, with the places of the largest elements, counted through each volume."""
+    best, winner = _largest("max_pool3d", input, kernel, stride, padding, dilation, ceil_mode)
+    return best, _places(winner, input.shape, kernel, stride, padding, dilation), winner
+
+
+def _largest(
+    name: str, input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> tuple[Array, Array]:
+    """The largest element of each window and the number of its position; the last NaN, else the first of ties."""
+    out = pool_counts(input, kernel, stride, padding, dilation, ceil_mode)
+    require_kernel(name, input, "bc")
+    work = wide(input)
+    lowest = -np.inf if work.dtype.kind == "f" else np.iinfo(work.dtype).min
+    padded = _covered(work, out, kernel, stride, padding, dilation, lowest)
+    number_type = np.int8 if math.prod(kernel) <= 127 else np.int32
+    best = np.full((*input.shape[: -len(out)], *out), lowest, work.dtype)
+    winner = np.broadcast_to(_first_inside(out, kernel, stride, padding, dilation), best.shape).astype(
+        number_type
     )
-    if min(out) < 1:
-        raise ShapeError(
-            f"max_pool2d: Given input size {list(input.shape)}, the output size is too small: {list(out)}"
-        )
-    padded = _cover(input, out, kernel, stride, padding, dilation)
-    best = winner = None
-    for number, (rows, cols) in enumerate(windows(out, kernel, stride, dilation)):
-        candidate = padded[:, :, rows, cols]
-        if best is None or winner is None:
-            best, winner = candidate.copy(), np.zeros(candidate.shape, np.int32)
-        else:
-            better = (candidate > best) | np.isnan(candidate)
-            np.copyto(best, candidate, where=better)
-            winner[better] = number
-    return best, winner
+    slices = window_slices(out, kernel, stride, dilation)
+    for number, window in enumerate(slices):
+        candidate = padded[window]
+        # A later position has the larger number, so the winner is a maximum, too: far faster than masked assignment.
+        np.maximum(winner, (candidate > best) * number_type(number), out=winner)
+        np.maximum(best, candidate, out=best)
+    if work.dtype.kind == "f" and np.isnan(best).any():
+        for number, window in enumerate(slices):
+            np.maximum(winner, np.isnan(padded[window]) * number_type(number), out=winner)
+    return best.astype(input.dtype, copy=False), winner
 
 
-def _cover(
-    input: Array, out: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+def _first_inside(out: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Array:
+    """The number of each window's first position that is not padding: the winner where all elements are the lowest."""
+    steps: list[Array] = []
+    for o, s, p, d in zip(out, stride, padding, dilation, strict=True):
+        steps.append(-(-np.maximum(p - np.arange(o) * s, 0) // d))
+    number = np.zeros((), np.int64)
+    for axis, (step, k) in enumerate(zip(steps, kernel, strict=True)):
+        number = number * k + step.reshape(-1, *[1] * (len(out) - 1 - axis))
+    return number
+
+
+def _places(
+    winner: Array, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> Array:
-    """The input padded with the lowest value on the left, and as far right as the last window reaches."""
-    reach = [(out[n] - 1) * stride[n] + dilation[n] * (kernel[n] - 1) + 1 for n in (0, 1)]
-    after = [max(0, reach[n] - padding[n] - input.shape[n + 2]) for n in (0, 1)]
-    if padding == (0, 0) and after == [0, 0]:
-        return input
-    lowest = -np.inf if input.dtype.kind in "fV" else np.iinfo(input.dtype).min
-    n, c, h, w = input.shape
-    padded = np.full((n, c, h + padding[0] + after[0], w + padding[1] + after[1]), lowest, input.dtype)
-    padded[:, :, padding[0] : padding[0] + h, padding[1] : padding[1] + w] = input
-    return padded
+    """The winners' positions in their planes, as PyTorch counts them."""
+    dims = len(kernel)
+    spatial, out = shape[-dims:], winner.shape[-dims:]
+    offsets = np.zeros(math.prod(kernel), np.int64)
+    for number, position in enumerate(itertools.product(*map(range, kernel))):
+        offsets[number] = _ravelled([i * d for i, d in zip(position, dilation, strict=True)], spatial)
+    starts = [
+        (np.arange(o) * s - p).reshape(-1, *[1] * (dims - 1 - axis))
+        for axis, (o, s, p) in enumerate(zip(out, stride, padding, strict=True))
+    ]
+    return offsets[winner] + _ravelled(starts, spatial)
+
+
+def _ravelled(position: list[Any], shape: Sizes) -> Any:
+    place = position[0]
+    for along, size in zip(position[1:], shape[1:], strict=True):
+        place = place * size + along
+    return place
+
+
+def _covered(
+    input: Array, out: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, value: Any
+) -> Array:
+    """The input padded on the near side, and as far on the other as the last window reaches."""
+    spatial = input.shape[-len(out) :]
+    far = reach(out, kernel, stride, dilation)
+    after = [max(0, r - p - n) for r, p, n in zip(far, padding, spatial, strict=True)]
+    return surrounded(input, padding, after, value)
 
 
 @op()
-def max_pool2d_route(
+def max_pool_route(
     input: Array,
     winner: IndexArray,
-    shape: tuple[int, ...],
-    kernel: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
+    shape: Sizes,
+    kernel: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
 ) -> Array:
     """Zeros of ``shape`` with each element added where its window's winner is."""
-    out = input.shape[2:]
-    canvas = np.zeros(shape, input.dtype)
-    padded = _cover(canvas, out, kernel, stride, padding, dilation)
-    routed = np.zeros(padded.shape, input.dtype)
-    for number, (rows, cols) in enumerate(windows(out, kernel, stride, dilation)):
-        routed[:, :, rows, cols] += np.where(winner == number, input, np.zeros((), input.dtype))
-    top, left = padding
-    return np.ascontiguousarray(routed[:, :, top : top + shape[2], left : left + shape[3]])
+    g, dims = wide(input), len(kernel)
+    spatial, out = shape[-dims:], input.shape[-dims:]
+    far = reach(out, kernel, stride, dilation)
+    covered = [max(n + p, r) for n, p, r in zip(spatial, padding, far, strict=True)]
+    routed = np.zeros((*shape[:-dims], *covered), g.dtype)
+    zero, several = np.zeros((), g.dtype), overlap(kernel, stride, dilation)
+    for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
+        won = winner == number
+        if several:
+            routed[window] += np.where(won, g, zero)
+        else:
+            np.copyto(routed[window], g, where=won)
+    return np.ascontiguousarray(routed[inner(spatial, padding)]).astype(input.dtype, copy=False)
 
 
 @op()
-def max_pool2d_pick(
-    input: Array, winner: IndexArray, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
+def max_pool_pick(
+    input: Array, winner: IndexArray, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> Array:
     """The elements of ``input`` at each window's winner."""
-    out = winner.shape[2:]
-    padded = _cover(input, out, kernel, stride, padding, dilation)
+    out = winner.shape[-len(kernel) :]
+    padded = _covered(input, out, kernel, stride, padding, dilation, 0)
     picked = np.zeros(winner.shape, input.dtype)
-    for number, (rows, cols) in enumerate(windows(out, kernel, stride, dilation)):
-        np.copyto(picked, padded[:, :, rows, cols], where=winner == number)
+    for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
+        np.copyto(picked, padded[window], where=winner == number)
     return picked
 
 
-max_pool2d.gradient(
-    input=lambda g, winner, input_meta, kernel, stride, padding, dilation: max_pool2d_route(
-        g, winner, input_meta.shape, kernel, stride, padding, dilation
+for _pool in (max_pool2d, max_pool3d):
+    _pool.gradient(
+        input=lambda g, winner, input_meta, kernel, stride, padding, dilation: max_pool_route(
+            g, winner, input_meta.shape, kernel, stride, padding, dilation
+        )
     )
-)
-max_pool2d_route.gradient(
-    input=lambda g, winner, kernel, stride, padding, dilation: max_pool2d_pick(
+for _pool in (max_pool2d_with_indices, max_pool3d_with_indices):
+    _pool.outputs("output", "indices")
+    _pool.gradient(
+        input=lambda g_output, winner, input_meta, kernel, stride, padding, dilation: max_pool_route(
+            g_output, winner, input_meta.shape, kernel, stride, padding, dilation
+        )
+    )
+max_pool_route.gradient(
+    input=lambda g, winner, kernel, stride, padding, dilation: max_pool_pick(
         g, winner, kernel, stride, padding, dilation
     )
 )
-max_pool2d_pick.gradient(
-    input=lambda g, winner, input_meta, kernel, stride, padding, dilation: max_pool2d_route(
+max_pool_pick.gradient(
+    input=lambda g, winner, input_meta, kernel, stride, padding, dilation: max_pool_route(
         g, winner, input_meta.shape, kernel, stride, padding, dilation
     )
 )
