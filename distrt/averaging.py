@@ -72,7 +72,7 @@ class AveragedModel(Module):
         """Takes the present weights of ``model`` into the average; the first ones become it."""
         mine, theirs = self._averaged(self), self._averaged(model)
         pairs = [(a.detach(), b.detach()) for a, b in zip(mine, theirs, strict=False)]
-        if self.n_averaged == 0:
+        if not self.n_averaged:
             for average, value in pairs:
                 average.copy_(value)
         elif self.multi_avg_fn is not None:

@@ -63,7 +63,7 @@ class LBFGS(Optimizer):
         self._numel_cache: int | None = None
 
     @no_grad()
-    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]  # here it is required
+    def step(self, closure: Callable[[], Any]) -> Any:
         """Runs up to ``max_iter`` steps; returns the loss before the first."""
         group = self.param_groups[0]
         # the state is the first parameter's, so that loading gives it that parameter's dtype

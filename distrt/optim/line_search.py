@@ -113,7 +113,7 @@ def _zoom(
 
 def _inside(bracket: list[_Point], was_near_an_end: bool) -> tuple[Any, bool]:
     """A length inside the bracket, kept off its ends where two in a row came near one."""
-    length = _minimum_of_cubic(*bracket)
+    length = _minimum_of_cubic(bracket[0], bracket[1])
     shortest = min(point.length for point in bracket)
     longest = max(point.length for point in bracket)
     margin = 0.1 * (longest - shortest)

@@ -29,6 +29,7 @@ __all__ = [
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 StateDict: TypeAlias = dict[str, Any]
 Hook: TypeAlias = Callable[..., Any]
+Hooks: TypeAlias = OrderedDict[float, Hook]
 
 
 class _RequiredParameter:
@@ -40,8 +41,8 @@ class _RequiredParameter:
 
 required = _RequiredParameter()
 
-_global_optimizer_pre_hooks: OrderedDict[float, Hook] = OrderedDict()
-_global_optimizer_post_hooks: OrderedDict[float, Hook] = OrderedDict()
+_global_optimizer_pre_hooks: Hooks = OrderedDict()
+_global_optimizer_post_hooks: Hooks = OrderedDict()
 
 
 def register_optimizer_step_pre_hook(hook: Hook) -> RemovableHandle:
@@ -76,6 +77,12 @@ class Optimizer:
     state: dict[Any, Any]
     param_groups: list[dict[str, Any]]
     defaults: dict[str, Any]
+    _optimizer_step_pre_hooks: Hooks
+    _optimizer_step_post_hooks: Hooks
+    _optimizer_state_dict_pre_hooks: Hooks
+    _optimizer_state_dict_post_hooks: Hooks
+    _optimizer_load_state_dict_pre_hooks: Hooks
+    _optimizer_load_state_dict_post_hooks: Hooks
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -276,7 +283,7 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def _registered(hooks: OrderedDict[float, Hook], hook: Hook, prepend: bool) -> RemovableHandle:
+def _registered(hooks: Hooks, hook: Hook, prepend: bool) -> RemovableHandle:
     handle = RemovableHandle(hooks, hook)
     if prepend:
         hooks.move_to_end(handle.id, last=False)

@@ -95,9 +95,10 @@ def apply(
 
 
 def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: dict[str, Any]) -> None:
+    """Runs the update on copies, which the graph may keep while the next step changes values and state again."""
     is_complex = tensors[0].is_complex()
-    operands = [Recorded(ops.view_as_real(tensor) if is_complex else tensor) for tensor in tensors]
-    before = [operand.tensor for operand in operands]
+    before = [ops.view_as_real(tensor.clone()) if is_complex else tensor.clone() for tensor in tensors]
+    operands = [Recorded(tensor) for tensor in before]
     update(*operands, **numbers)
     for tensor, operand, old in zip(tensors, operands, before, strict=True):
         if operand.tensor is not old:
@@ -108,7 +109,8 @@ def _run_on_arrays(
     update: Callable[..., None], arrays: list[Array], numbers: dict[str, Any], scratches: dict[Any, Scratch]
 ) -> None:
     """Runs the update over blocks of the flat arrays; what cannot be flattened in place is copied, and put back."""
-    flat = [_flat(array) for array in _in_memory_order(arrays)]
+    arrays = _in_memory_order(arrays)
+    flat = [_flat(array) for array in arrays]
     dtype = flat[0].dtype
     is_half = dtype.itemsize == 2
     scratch = scratches.get(dtype)
@@ -125,34 +127,20 @@ def _run_on_arrays(
                 if position != 1:  # the gradient is only read
                     piece[...] = block.array
     for position, (array, piece) in enumerate(zip(arrays, flat, strict=True)):
-        if position != 1 and not np.may_share_memory(array, piece):
-            array[...] = _unflattened(piece, array, arrays[0])
-
-
-def _order(array: Array) -> tuple[int, ...]:
-    """The dims from the widest stride to the narrowest: the order in which the elements lie in memory."""
-    return tuple(sorted(range(array.ndim), key=lambda dim: -abs(array.strides[dim])))
+        if position != 1 and not array.flags.c_contiguous:
+            array[...] = piece.view(array.dtype).reshape(array.shape)
 
 
 def _in_memory_order(arrays: list[Array]) -> list[Array]:
-    """The arrays with their dims in the order in which the first one lies in memory."""
-    if arrays[0].flags.c_contiguous:
+    """The arrays with their dims in the order in which the first one lies in memory, widest stride first."""
+    first = arrays[0]
+    if first.flags.c_contiguous:
         return arrays
-    order = _order(arrays[0])
+    order = sorted(range(first.ndim), key=lambda dim: -abs(first.strides[dim]))
     return [array.transpose(order) for array in arrays]
 
 
 def _flat(array: Array) -> Array:
     """The elements in a row, complex ones as pairs; a copy where they do not lie in a row."""
-    flat = array.reshape(-1)
+    flat = np.ascontiguousarray(array).reshape(-1)
     return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
-
-
-def _unflattened(flat: Array, array: Array, first: Array) -> Array:
-    if array.dtype.kind == "c":
-        flat = flat.view(array.dtype)
-    if first.flags.c_contiguous:
-        return flat.reshape(array.shape)
-    order = _order(first)
-    ordered = flat.reshape([array.shape[dim] for dim in order])
-    return ordered.transpose(np.argsort(order))

@@ -54,7 +54,9 @@ def loaded_state(state_dict: dict[str, Any], groups: Groups, mine: Groups) -> di
         if number not in by_number:
             state[number] = values
             continue
-        group = next((each for each in state_dict["param_groups"] if number in each["params"]), {})
+        group: dict[str, Any] = next(
+            (each for each in state_dict["param_groups"] if number in each["params"]), {}
+        )
         state[by_number[number]] = _like(by_number[number], values, group)
     return state
 
