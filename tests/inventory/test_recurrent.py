@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import distrt as torch
+import distrt.nn.functional as F
 from distrt import nn
 from tests.inventory.rows import covers
 
@@ -76,3 +77,12 @@ def test_rnn_begins_with_the_state_that_is_given() -> None:
     first, between = rnn(x[:2], h0)
     second, end = rnn(x[2:], between)
     assert torch.allclose(whole, torch.cat([first, second])) and torch.allclose(last, end)
+
+
+@covers("J11")
+def test_interpolate_has_half_pixel_centres() -> None:
+    x, cam = torch.randn(1, 3, 8, 8), torch.tensor([[[[0.0, 4.0], [8.0, 12.0]]]])
+    found = F.interpolate(cam, x.shape[2:], mode="bilinear", align_corners=False)
+    assert found.shape == (1, 1, 8, 8)
+    steps = ((torch.arange(8.0) + 0.5) / 4 - 0.5).clamp(0, 1)
+    assert torch.allclose(found[0, 0], 8 * steps[:, None] + 4 * steps)

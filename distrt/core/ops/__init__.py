@@ -61,6 +61,7 @@ from distrt.core.ops.recurrent_lstm import *
 from distrt.core.ops.recurrent_networks import *
 from distrt.core.ops.reduction import *
 from distrt.core.ops.repeating import *
+from distrt.core.ops.resampling import *
 from distrt.core.ops.rounding import *
 from distrt.core.ops.sampling import *
 from distrt.core.ops.scan import *

@@ -24,7 +24,9 @@ from distrt.nn.functional.normalisation import *
 from distrt.nn.functional.padding import *
 from distrt.nn.functional.pooling import *
 from distrt.nn.functional.regression import *
+from distrt.nn.functional.resampling import *
 from distrt.nn.functional.shuffling import *
+from distrt.nn.functional.vision import *
 
 _FAMILIES = [
     each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")

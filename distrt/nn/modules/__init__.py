@@ -29,6 +29,7 @@ from distrt.nn.modules.pooling import *
 from distrt.nn.modules.rnn import *
 from distrt.nn.modules.sparse import *
 from distrt.nn.modules.transformer import *
+from distrt.nn.modules.upsampling import *
 
 _FAMILIES = [
     each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")
