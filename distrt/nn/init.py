@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -83,11 +85,26 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return math.sqrt(2 / (1 + slope**2))
 
 
+_SKIPPED: ContextVar[bool] = ContextVar("distrt_init_skipped", default=False)
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Inside, tensors are left as they are, and nothing is drawn: for ``nn.utils.skip_init``."""
+    token = _SKIPPED.set(True)
+    try:
+        yield
+    finally:
+        _SKIPPED.reset(token)
+
+
 # Filling
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """``val`` everywhere."""
+    if _SKIPPED.get():
+        return tensor
     with no_grad():
         return tensor.fill_(val)
 
@@ -139,6 +156,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in [a, b)."""
+    if _SKIPPED.get():
+        return tensor
     with no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
@@ -147,6 +166,8 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Normal."""
+    if _SKIPPED.get():
+        return tensor
     with no_grad():
         return tensor.normal_(mean, std, generator=generator)
 

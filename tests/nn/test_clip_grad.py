@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import distrt
+from tests.nn.both import Tell, assert_same_run
 
 
 def _parameters(library: Any, rng: np.random.Generator, scale: float) -> list[Any]:
@@ -20,7 +21,7 @@ def _parameters(library: Any, rng: np.random.Generator, scale: float) -> list[An
     return [*made, library.nn.Parameter(library.ones(2))]
 
 
-@pytest.mark.parametrize("norm_type", [2.0, 1.0, 3, float("inf")])
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, 3, 0.5, 0, -1, float("inf"), float("-inf"), "inf"])
 @pytest.mark.parametrize("scale", [0.01, 100.0])
 def test_clipping_by_norm_agrees_with_pytorch(torch: Any, seed: int, norm_type: float, scale: float) -> None:
     ours, theirs = (_parameters(library, np.random.default_rng(seed), scale) for library in (distrt, torch))
@@ -56,3 +57,43 @@ def test_a_single_tensor_and_no_gradient_at_all() -> None:
     parameter.grad = distrt.tensor([3.0, 4.0])
     assert distrt.nn.utils.clip_grad_norm_(parameter, 1.0) == 5
     np.testing.assert_allclose(parameter.grad.norm().item(), 1.0, rtol=1e-5)
+
+
+def _details(t: Any, tell: Tell) -> None:
+    utils = t.nn.utils
+
+    def with_gradient(*values: float, dtype: str = "float32") -> Any:
+        parameter = t.nn.Parameter(t.ones(len(values), dtype=getattr(t, dtype)))
+        parameter.grad = t.tensor(values, dtype=parameter.dtype)
+        return parameter
+
+    tell(
+        utils.get_total_norm([t.ones(2), t.ones(3) * 2]),
+        utils.get_total_norm([]),
+        utils.get_total_norm(t.ones(4)),
+    )
+    tell(utils.get_total_norm([t.ones(2)], 1.0, False, None), utils.get_total_norm([t.ones(2)], norm_type=1))
+    for foreach in (None, False, True):
+        parameter = with_gradient(3.0, 4.0)
+        memory = parameter.grad.data_ptr()
+        tell(utils.clip_grad_norm_([parameter], 1.0, foreach=foreach), parameter.grad)
+        assert parameter.grad.data_ptr() == memory
+        utils.clip_grads_with_norm_(parameter, 0.5, t.tensor(2.0), foreach=foreach)
+        tell(parameter.grad)
+        utils.clip_grad_value_([parameter], clip_value=0.1, foreach=foreach)
+        tell(parameter.grad)
+    mixed = [with_gradient(3.0), with_gradient(4.0, dtype="float16"), with_gradient(12.0, dtype="float64")]
+    tell(utils.clip_grad_norm_(mixed, 2), *[each.grad for each in mixed])
+    wild = with_gradient(1.0, float("inf"))
+    tell.error(lambda: utils.clip_grad_norm_(wild, 1.0, norm_type=3, error_if_nonfinite=True))
+    tell(wild.grad)
+    tell(utils.clip_grad_norm_(wild, 1.0), wild.grad)
+    tell.warning(lambda: tell(utils.clip_grad_norm_((each for each in []), 1.0)))
+    tell.warning(lambda: tell(utils.clip_grad_norm_([], 1.0)))
+    tell.warning(lambda: tell(utils.clip_grad_norm(with_gradient(3.0, 4.0), 1.0, 2)))
+    unused = t.nn.Parameter(t.ones(2))
+    tell(utils.clip_grad_norm_(iter([unused, with_gradient(6.0, 8.0)]), max_norm=1.0), unused.grad)
+
+
+def test_details_are_pytorchs(torch: Any) -> None:
+    assert_same_run(torch, _details)

@@ -1,11 +1,51 @@
-"""Services around layers: clipping gradients."""
+"""Services around layers: clipping gradients, parametrizations, pruning, fusing, padded sequences."""
 
-from distrt.nn.utils import clip_grad
+from distrt.nn.utils import clip_grad, parametrizations, parametrize, prune, rnn, stateless
 from distrt.nn.utils.clip_grad import (
+    clip_grad_norm,
     clip_grad_norm_,
     clip_grad_value_,
     clip_grads_with_norm_,
     get_total_norm,
 )
+from distrt.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
+from distrt.nn.utils.fusion import (
+    fuse_conv_bn_eval,
+    fuse_conv_bn_weights,
+    fuse_linear_bn_eval,
+    fuse_linear_bn_weights,
+)
+from distrt.nn.utils.init import skip_init
+from distrt.nn.utils.memory_format import (
+    convert_conv2d_weight_memory_format,
+    convert_conv3d_weight_memory_format,
+)
+from distrt.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm
+from distrt.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
-__all__ = ["clip_grad", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+__all__ = [
+    "clip_grad",
+    "clip_grad_norm",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "convert_conv2d_weight_memory_format",
+    "convert_conv3d_weight_memory_format",
+    "fuse_conv_bn_eval",
+    "fuse_conv_bn_weights",
+    "fuse_linear_bn_eval",
+    "fuse_linear_bn_weights",
+    "get_total_norm",
+    "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
+    "prune",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "rnn",
+    "skip_init",
+    "spectral_norm",
+    "stateless",
+    "vector_to_parameters",
+    "weight_norm",
+]

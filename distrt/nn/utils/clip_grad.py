@@ -1,19 +1,24 @@
 """Clipping gradients: by the norm of all of them together, or each element by its value.
 
-Source: https://pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
+The gradients are changed in place, so those that lie in the buckets of DistributedDataParallel stay there.
+
+Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.utils.clip_grad_norm_.html
 """
 
 from __future__ import annotations
 
 import math
+import types
+import warnings
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from distrt.core import ops
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor, wrap
+
+__all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_"]
 
 Tensors = Tensor | Iterable[Tensor]
 
@@ -42,14 +47,15 @@ def get_total_norm(
         RuntimeError: for a norm that is not finite, where ``error_if_nonfinite`` is set.
     """
     listed = _listed(tensors)
+    order = float(norm_type)
     if not listed:
         return wrap(np.zeros((), np.float32))
-    norms = ops.stack([ops.norm(each, float(norm_type)) for each in listed])
-    total: Tensor = ops.norm(norms, float(norm_type))
+    norms = ops.stack([ops.linalg_vector_norm(each, order) for each in listed])
+    total: Tensor = ops.linalg_vector_norm(norms, order)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
-            f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite, so it cannot "
-            "be clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
+            f"The total norm of order {order} for gradients from `parameters` is non-finite, so it cannot be clipped. "
+            "To disable this error and scale the gradients by the non-finite norm anyway, set "
             "`error_if_nonfinite=False`"
         )
     return total
@@ -81,14 +87,32 @@ def clip_grad_norm_(
         RuntimeError: for a norm that is not finite, where ``error_if_nonfinite`` is set.
     """
     listed = _listed(parameters)  # it may be an iterator, and is read twice
+    if not listed and isinstance(parameters, types.GeneratorType):
+        warnings.warn("`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=2)
     total: Tensor = get_total_norm(_gradients(listed), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(listed, max_norm, total)
     return total
 
 
+def clip_grad_norm(
+    parameters: Tensors,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Deprecated: use :func:`clip_grad_norm_`."""
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
+
+
 @no_grad()
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Moves every element of the gradients into [-clip_value, clip_value]."""
-    bound: Any = float(clip_value)
+    bound = float(clip_value)
     for gradient in _gradients(parameters):
         gradient.clamp_(-bound, bound)
