@@ -93,8 +93,8 @@ class Block:
         return self._changed()
 
     def sign(self) -> Block:
-        """-1, 0 or 1."""
-        return self._made(np.sign(self.array, out=self._new()))
+        """-1, 0 or 1; 0 for what is no number."""
+        return self.by_sign(1, -1, 0)
 
     def add(self, other: Any, number: Any = 1) -> Block:
         """Self + number · other."""

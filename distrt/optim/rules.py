@@ -15,8 +15,11 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.history import require_writeable
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
+from distrt.core.versions import note_change
 from distrt.optim.operands import BLOCK, Block, Operand, Recorded, Scratch
 
 Group = dict[str, Any]
@@ -84,14 +87,37 @@ def apply(
         group: the options.
         scratches: scratch memory by dtype, shared by the parameters of a step.
         is_recorded: gradients shall flow through the update.
+
+    Raises:
+        NoKernelError: for a parameter of integers or bools.
+        ShapeError: for state of another size, and for parameters that share elements, as expanded ones do.
     """
+    if param.dtype.category < 2:
+        raise NoKernelError(
+            f"{rule.name}: an optimizer changes floating point and complex parameters only; this one is {param.dtype}"
+        )
     numbers = rule.numbers(param, state, group)
-    tensors = [param, param.grad, *(state[name] for name in rule.state_names(group))]
+    tensors: list[Any] = [
+        param,
+        param.grad,
+        *(_fitting(state[name], param, name) for name in rule.state_names(group)),
+    ]
     if is_recorded:
         _run_recorded(rule.update, tensors, numbers)
     else:
+        require_writeable(param)
         _run_on_arrays(rule.update, [tensor._array for tensor in tensors], numbers, scratches)
-        param._counter[0] += 1
+        note_change(param._counter)
+
+
+def _fitting(tensor: Tensor, param: Tensor, name: str) -> Tensor:
+    if tensor._array.shape != param._array.shape:
+        raise ShapeError(
+            f"the state {name!r} has size {list(tensor.shape)}, its parameter {list(param.shape)}: it was saved for "
+            "another model"
+        )
+    require_writeable(tensor)
+    return tensor
 
 
 def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: dict[str, Any]) -> None:

@@ -194,3 +194,30 @@ def test_a_scaler_may_hand_its_scale_to_a_fused_optimizer() -> None:
     optimizer.found_inf = torch.tensor(0.0)
     optimizer.step()
     assert p.tolist() == [0.0] and p.grad.tolist() == [2.0]
+
+
+def test_what_cannot_be_updated_is_refused_in_words_of_tensors() -> None:
+    integers = torch.ones(2, dtype=torch.int64)
+    integers.grad = torch.ones(2, dtype=torch.int64)
+    with pytest.raises(
+        NotImplementedError, match=r"floating point and complex parameters only.*torch\.int64"
+    ):
+        torch.optim.Adam([integers]).step()
+    expanded = torch.ones(1).expand(3).requires_grad_()
+    expanded.grad = torch.ones(3)
+    with pytest.raises(RuntimeError, match="single memory location"):
+        torch.optim.SGD([expanded]).step()
+    p = _parameter(1.0, 2.0)
+    optimizer = torch.optim.Adam([p])
+    p.grad = torch.ones(2)
+    optimizer.step()
+    optimizer.state[p]["exp_avg"] = torch.ones(3)
+    with pytest.raises(RuntimeError, match=r"'exp_avg' has size \[3\], its parameter \[2\]"):
+        optimizer.step()
+
+
+def test_a_gradient_that_is_no_number_moves_nothing_in_rprop() -> None:
+    p = _parameter(1.0, 1.0)
+    p.grad = torch.tensor([float("nan"), 1.0])
+    torch.optim.Rprop([p], lr=0.5).step()
+    assert p.tolist() == [1.0, 0.5]
