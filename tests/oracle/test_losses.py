@@ -120,7 +120,118 @@ def test_mean_squared_error_of_different_shapes_warns(torch: Any) -> None:
             assert t.nn.functional.mse_loss(t.ones(3, 1), t.zeros(2)).item() == 1.0
 
 
-# -- functions of nn.functional with options that no layer passes on
+# -- dtypes, edges, and functions with options that no layer passes on
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "F.mse_loss(x, y, weight=y)",
+        "F.mse_loss(x, y, reduction='none', weight=y)",
+        "F.mse_loss(x, y, reduction='sum', weight=y)",
+        "F.l1_loss(x, y, weight=y)",
+        "F.l1_loss(x, y, weight=y, reduction='none')",
+        "F.huber_loss(x, y, weight=y)",
+        "F.huber_loss(x, y, 'sum', 0.5, y)",
+        "F.huber_loss(x, y, 'none', 0.5, weight=y)",
+        "F.mse_loss(x.float(), y)",
+        "F.mse_loss(x, y.half())",
+        "F.smooth_l1_loss(x.half(), y.float())",
+        "F.binary_cross_entropy_with_logits(x.float(), y)",
+        "F.binary_cross_entropy_with_logits(x, y.float())",
+        "F.binary_cross_entropy_with_logits(x, y, pos_weight=t.tensor(2.0))",
+        "F.cross_entropy(x.float(), y)",
+        "F.cross_entropy(x, y.float(), weight=t.tensor([1.0, 2.0, 3.0]))",
+        "F.cross_entropy(x, t.tensor([1, 0, 2], dtype=t.uint8))",
+        "F.cross_entropy(x, t.tensor([1, 0, 2]), label_smoothing=-0.5)",
+        "F.cross_entropy(x[0].detach(), t.tensor([1]), reduction='none')",
+        "F.cross_entropy(x[:, :, None], t.tensor([[1], [0], [2]]), weight=t.ones(1, 3).double())",
+        "F.hinge_embedding_loss(x, y.float().round().long())",
+        "F.soft_margin_loss(x, y.float())",
+        "F.cosine_embedding_loss(x, y, t.tensor([1, -1, 0]))",
+        "F.cosine_embedding_loss(x.float(), y.float(), t.tensor([1.0, -1.0, 1.0]))",
+        "F.margin_ranking_loss((x * 9).long(), (y * 9).long(), t.ones(3, 3).long())",
+        "F.triplet_margin_loss(x, y, y * 2, p=float('inf'))",
+        "F.triplet_margin_loss((x * 9).long(), (y * 9).long(), (x * 5).long())",
+        "F.triplet_margin_with_distance_loss(x, y, y * 2, distance_function=lambda a, b: (a - b).abs().amax(1))",
+        "F.multi_margin_loss(t.tensor([[0.0, 1.0, 0.0]]).double() * x[:1] ** 0, t.tensor([1]))",
+        "F.gaussian_nll_loss(x, y, y[:, 0])",
+        "F.gaussian_nll_loss((x * 9).long(), (y * 9).long(), 0.5)",
+        "F.poisson_nll_loss(x, (y * 9).long(), full=True)",
+        "F.poisson_nll_loss((x * 9).long(), (y * 9).long())",
+        "F.kl_div(x.float(), y, reduction='sum')",
+        "F.multilabel_soft_margin_loss(x.float(), y)",
+    ],
+)
+def test_functions_agree_with_pytorch(text: str, torch: Any, rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((3, 3)), rng.uniform(0.1, 0.9, (3, 3))
+    found = []
+    for t in (distrt, torch):
+        given = t.tensor(x, requires_grad=True)
+        space = {"t": t, "nn": t.nn, "F": t.nn.functional, "x": given, "y": t.tensor(y)}
+        loss = eval(text, space)
+        slope = t.autograd.grad(loss.sum(), given)[0] if loss.requires_grad else t.zeros(())
+        found.append((loss, slope))
+    (ours, slope), (theirs, expected) = found
+    # A lower precision's result may be in a higher dtype.
+    mixed = 1e8 if ".half" in text else 1e6 if ".float" in text else 10
+    assert_same(ours, theirs, text, mixed if str(theirs.dtype) == "torch.float64" else 10)
+    assert_same(slope, expected, f"gradient of {text}", mixed)
+
+
+def test_a_mean_over_ignored_targets_alone_has_no_gradient(torch: Any) -> None:
+    for weight in (None, [1.0, 2.0, 3.0]):
+        for shape, target in (((2, 3), [-100, -100]), ((1, 3, 2), [[-100, -100]])):
+            for t in (distrt, torch):
+                x = t.ones(shape, requires_grad=True)
+                given = None if weight is None else t.tensor(weight)
+                loss = t.nn.functional.cross_entropy(x, t.tensor(target), given)
+                loss.backward()
+                assert loss.isnan() and not x.grad.any()
+
+
+def test_cross_entropy_of_infinite_logits_agrees_with_pytorch(torch: Any) -> None:
+    inf = float("inf")
+    rows = np.array([[-inf, 0, 1], [inf, 0, 1], [np.nan, 1, 1], [-inf, -inf, -inf], [0, -inf, 1]])
+    for target in ([0, 1, 1, 1, 0], [1, 0, -100, -100, 1]):
+        results = []
+        for t in (distrt, torch):
+            x = t.tensor(rows, requires_grad=True)
+            losses = t.nn.functional.cross_entropy(x, t.tensor(target), reduction="none")
+            losses.sum().backward()
+            results.append((losses, x.grad))
+        for ours, theirs in zip(*results, strict=True):
+            assert_same(ours, theirs, f"{target}")
+
+
+def test_binary_cross_entropies_at_their_ends_agree_with_pytorch(torch: Any) -> None:
+    inputs = {
+        "binary_cross_entropy": [0.0, 1, 0.5, 0, 1],
+        "binary_cross_entropy_with_logits": [-1e3, 1e3, 0, 1e3, -1e3],
+    }
+    for name, values in inputs.items():
+        results = []
+        for t in (distrt, torch):
+            x = t.tensor(values, requires_grad=True)
+            y = t.tensor([1.0, 0.0, 0.5, 0.0, 1.0], requires_grad=True)
+            losses = getattr(t.nn.functional, name)(x, y, reduction="none")
+            losses.sum().backward()
+            results.append((losses, x.grad, y.grad))
+        for ours, theirs in zip(*results, strict=True):
+            assert_same(ours, theirs, name)
+
+
+def test_a_loss_of_numbers_keeps_the_precision_of_its_dtype(torch: Any) -> None:
+    for name in ("binary_cross_entropy", "huber_loss", "smooth_l1_loss", "mse_loss"):
+        found = []
+        for t in (distrt, torch):
+            x = t.tensor(0.3, dtype=t.float64, requires_grad=True)
+            getattr(t.nn.functional, name)(x, t.tensor(0.9, dtype=t.float64)).backward()
+            found.append(x.grad.item())
+        assert found[0] == pytest.approx(found[1], rel=1e-14)
+
+
+# -- other functions of nn.functional with options that no layer passes on
 
 
 def test_functional_forms_agree_with_pytorch(torch: Any, rng: np.random.Generator) -> None:

@@ -45,6 +45,11 @@ def _difference(input: Any, target: Any) -> Any:
     return ops.sub(widened(input), widened(target))
 
 
+def _as_array(value: Any) -> Any:
+    """NumPy makes numbers of 0-d results, and a clamp takes numbers for those of Python, which have no dtype."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
 def _require_floats(kernel: str, *arrays: Array) -> None:
     dtype = result_dtype(*arrays)
     if dtype.kind not in "fV":
@@ -139,7 +144,7 @@ def _huber_slope(g: Any, input: Any, target: Any, delta: float, steepness: float
 
 def _bent_slope(g: Any, input: Any, target: Any, bound: float, steepness: float, reduction: str) -> Any:
     difference = _difference(input, target)
-    steps = ops.mul(ops.clamp(difference, -bound, bound), steepness)
+    steps = ops.mul(ops.clamp(_as_array(difference), -bound, bound), steepness)
     return ops.mul(steps, _share(g, difference, reduction))
 
 
@@ -195,7 +200,7 @@ binary_cross_entropy.gradient(
 
 def _probability_slope(g: Any, input: Any, target: Any, weight: Any, reduction: str) -> Any:
     probability = widened(input)
-    spread = ops.clamp_min(ops.mul(ops.sub(1, probability), probability), 1e-12)
+    spread = ops.clamp_min(_as_array(ops.mul(ops.sub(1, probability), probability)), 1e-12)
     slope = ops.true_divide(_difference(input, target), spread)
     return _times(ops.mul(slope, _share(g, input, reduction)), weight)
 
