@@ -182,7 +182,8 @@ class RNNBase(Module):
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
-            kind, noun = type(self).__name__, " tensor" if self.mode.startswith("RNN") else ""
+            kind = self.mode.partition("_")[0]
+            noun = " tensor" if kind == "RNN" else ""
             raise ValueError(f"{kind}: Expected input to be 2D or 3D, got {input.dim()}D{noun} instead")
         batched = input.dim() == 3
         batch_dim = 0 if self.batch_first else 1

@@ -21,6 +21,8 @@ __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
 class RNNCellBase(Module):
     """What the cells share: two weights and two biases of ``num_chunks`` gates."""
 
+    _kind = ""  # as errors name it, in subclasses of users, too
+
     def __init__(
         self,
         input_size: int,
@@ -63,9 +65,7 @@ class RNNCellBase(Module):
     def _check_dims(self, given: dict[str, Tensor | None]) -> None:
         for name, tensor in given.items():
             if tensor is not None and tensor.dim() not in (1, 2):
-                raise ValueError(
-                    f"{type(self).__name__}: Expected {name} to be 1D or 2D, got {tensor.dim()}D instead"
-                )
+                raise ValueError(f"{self._kind}: Expected {name} to be 1D or 2D, got {tensor.dim()}D instead")
 
     def _first_state(self, input: Tensor) -> Tensor:
         return zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
@@ -82,6 +82,8 @@ class RNNCellBase(Module):
 
 class RNNCell(RNNCellBase):
     """``tanh(W_ih x + b_ih + W_hh h + b_hh)``, or relu of it. Shape: (B, in), (B, H) -> (B, H), or without B."""
+
+    _kind = "RNNCell"
 
     def __init__(
         self,
@@ -105,6 +107,8 @@ class RNNCell(RNNCellBase):
 class LSTMCell(RNNCellBase):
     """``c = f c + i g; h = o tanh(c)``. Shape: (B, in), two of (B, H) -> two of (B, H), or without B."""
 
+    _kind = "LSTMCell"
+
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
     ) -> None:
@@ -125,6 +129,8 @@ class LSTMCell(RNNCellBase):
 
 class GRUCell(RNNCellBase):
     """``h = (1 - z) n + z h``. Shape: (B, in), (B, H) -> (B, H), or without B."""
+
+    _kind = "GRUCell"
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None
