@@ -92,6 +92,13 @@ _list(
     "alpha_dropout_ celu_ dropout_ feature_alpha_dropout_ feature_dropout_ relu_ rrelu_ selu_ threshold_",
 )
 
+_IN_NN = (  # functions of ``nn.functional`` that PyTorch has here, too
+    "adaptive_avg_pool1d avg_pool1d conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
+    "max_pool1d max_pool1d_with_indices max_pool2d max_pool3d"
+)
+_NAMES.update({name: ("distrt.nn.functional", name) for name in _IN_NN.split()})
+_NAMES["adaptive_max_pool1d"] = ("distrt.nn.functional", "adaptive_max_pool1d_with_indices")
+
 _DTYPES = frozenset(
     "bfloat16 bool cdouble cfloat complex128 complex64 double float float16 float32 float64 half int int16 int32 int64 "
     "int8 long short uint16 uint32 uint64 uint8".split()

@@ -129,8 +129,7 @@ def _columns(
         if direct:
             yield block, lines, positions, part.reshape(shape)
             continue
-        if buffer.size < math.prod(shape):
-            buffer = np.empty(math.prod(shape), input.dtype)
+        buffer = _room(buffer, math.prod(shape))
         columns = buffer[: math.prod(shape)].reshape(part.shape[0], channels, volume, *size)
         for number, window in enumerate(window_slices(size, kernel, stride, dilation)):
             columns[:, :, number] = part[window]
@@ -149,6 +148,11 @@ def _blocks(samples: int, out: Sizes, position_bytes: int) -> Iterator[tuple[sli
             yield block, slice(top, bottom), slice(top * line, bottom * line)
 
 
+def _room(buffer: Array, count: int) -> Array:
+    """The buffer, or a new one where it is too small; the first block is the largest."""
+    return buffer if buffer.size >= count else np.empty(count, buffer.dtype)
+
+
 def _spread(
     input: Array, weight: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Array:
@@ -161,13 +165,18 @@ def _spread(
         return np.matmul(turned, flat).reshape(shape).astype(input.dtype, copy=False)
     spatial = [n + 2 * p for n, p in zip(shape[2:], padding, strict=True)]
     padded = np.zeros((*shape[:2], *spatial), turned.dtype)
+    buffer = np.empty(0, padded.dtype)
     for block, lines, positions in _blocks(len(g), size, channels * volume * padded.itemsize):
-        columns = np.matmul(turned, flat[block, :, :, positions])
-        part = (lines.stop - lines.start, *size[1:])
-        columns = columns.reshape(len(columns), channels, volume, *part)
+        part = flat[block, :, :, positions]
+        count = len(part) * channels * volume * part.shape[3]
+        buffer = _room(buffer, count)
+        columns = buffer[:count].reshape(len(part), groups, turned.shape[1], part.shape[3])
+        np.matmul(turned, part, out=columns)
+        rows = (lines.stop - lines.start, *size[1:])
+        taps = columns.reshape(len(part), channels, volume, *rows)
         target = padded[block, :, lines.start * stride[0] :]
-        for number, window in enumerate(window_slices(part, kernel, stride, dilation)):
-            target[window] += columns[:, :, number]
+        for number, window in enumerate(window_slices(rows, kernel, stride, dilation)):
+            target[window] += taps[:, :, number]
     return np.ascontiguousarray(padded[inner(shape[2:], padding)]).astype(input.dtype, copy=False)
 
 
