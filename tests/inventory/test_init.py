@@ -1,4 +1,4 @@
-"""Area L: initial values; of area X: clipping gradients."""
+"""Area L: initial values; of area I: embeddings; of area X: clipping gradients."""
 
 from __future__ import annotations
 
@@ -48,6 +48,24 @@ def test_orthogonal() -> None:
         weight = nn.init.orthogonal_(torch.empty(shape))
         short = weight if shape[0] < shape[1] else weight.t()
         assert torch.allclose(short @ short.t(), torch.eye(20), atol=1e-5)
+
+
+@covers("I24")
+def test_embedding() -> None:
+    layer = nn.Embedding(num_embeddings=10000, embedding_dim=256)
+    assert layer.weight.shape == (10000, 256)
+    assert abs(layer.weight.mean().item()) < 0.01 and abs(layer.weight.std().item() - 1) < 0.01
+    words = torch.tensor([[3, 7, 3], [9999, 0, 3]])
+    out = layer(words)
+    assert out.shape == (2, 3, 256) and torch.equal(out[1, 0], layer.weight[9999])
+    out.sum().backward()
+    assert (layer.weight.grad[3] == 3).all() and (layer.weight.grad[7] == 1).all()
+    assert layer.weight.grad.sum() == 6 * 256
+    for wrong in (10000, -1):
+        with pytest.raises(IndexError, match="index out of range in self"):
+            layer(torch.tensor([wrong]))
+    with pytest.raises(RuntimeError, match="Long, Int"):
+        layer(torch.tensor([1.0]))
 
 
 @covers("X1")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import distrt
+from distrt.comm.local import run_local
+from distrt.parallel import DistributedDataParallel
 from tests.nn.both import Tell, assert_same_run
 
 
@@ -97,3 +99,21 @@ def _details(t: Any, tell: Tell) -> None:
 
 def test_details_are_pytorchs(torch: Any) -> None:
     assert_same_run(torch, _details)
+
+
+def test_gradients_in_buckets_are_clipped_where_they_lie() -> None:
+    def run(group: Any) -> tuple[bool, float, float]:
+        model = DistributedDataParallel(distrt.nn.Linear(3, 2), process_group=group)
+        model(distrt.full((2, 3), 10.0 * (group.rank + 1))).sum().backward()
+        before = distrt.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        buffers = [bucket.buffer for bucket in model._buckets]
+        stays = all(any(np.shares_memory(p.grad.numpy(), b) for b in buffers) for p in model.parameters())
+        return (
+            stays,
+            before.item(),
+            distrt.nn.utils.get_total_norm([p.grad for p in model.parameters()]).item(),
+        )
+
+    expected = (6 * 30.0**2 + 2 * 2.0**2) ** 0.5
+    for stays, before, after in run_local(run, 2):
+        assert stays and before == pytest.approx(expected) and after == pytest.approx(1)

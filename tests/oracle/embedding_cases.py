@@ -15,7 +15,7 @@ row(
     lambda t, w, i: t.nn.functional.embedding(i, w),
     TABLES,
     dtypes=HALVES,
-    covers="embedding_dense_backward",
+    covers="embedding_dense_backward _plain_embedding",
 )
 row(
     "embedding of nothing",

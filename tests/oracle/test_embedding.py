@@ -61,6 +61,22 @@ def test_rows_named_often_add_up_as_with_one_rounding(dtype: str, seed: int) -> 
     np.testing.assert_allclose(weight.grad.double().numpy(), expected, rtol=tolerance, atol=1e-5)
 
 
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_the_gradient_of_a_table_in_a_bucket_is_written_there(padding_idx: int | None, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    named = distrt.from_numpy(rng.integers(0, 5, (3, 4)))
+    factor = distrt.from_numpy(rng.standard_normal((3, 4, 2)))
+    found = []
+    for slot in (None, np.full((5, 2), np.nan)):
+        weight = distrt.ones(5, 2, dtype=distrt.float64, requires_grad=True)
+        weight._grad_slot = slot
+        out = distrt.nn.functional.embedding(named, weight, padding_idx)
+        (out * factor).sum().backward()
+        assert slot is None or np.shares_memory(weight.grad.numpy(), slot)
+        found.append(weight.grad)
+    assert distrt.equal(*found)
+
+
 def test_tied_weights_get_both_gradients() -> None:
     table = distrt.nn.Embedding(5, 3)
     head = distrt.nn.Linear(3, 5, bias=False)

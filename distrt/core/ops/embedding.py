@@ -75,16 +75,20 @@ def embedding_dense_backward(
         padding_idx: the number whose rows do not count; -1 for none.
         scale_grad_by_freq: divide each sum by how many rows it has.
     """
-    features = grad_output.shape[-1]
-    places, rows = indices.reshape(-1), wide(grad_output.reshape(-1, features))
+    sums = np.zeros((num_weights, grad_output.shape[-1]), wide(grad_output[:0]).dtype)
+    _add_up(sums, grad_output, indices, padding_idx, scale_grad_by_freq)
+    return sums.astype(grad_output.dtype, copy=False)
+
+
+def _add_up(sums: Array, given: Array, indices: Array, padding_idx: int, mean: bool) -> None:
+    """Puts the sum (or mean) of the rows with each number, but for the padding, into ``sums``, which is zero."""
+    places, rows = indices.reshape(-1), wide(given.reshape(-1, given.shape[-1]))
     if padding_idx >= 0:
         kept = places != padding_idx
         if not kept.all():
             places, rows = places[kept], rows[kept]
-    sums = np.zeros((num_weights, features), rows.dtype)
     if places.size:
-        _add_rows(sums, places, rows, scale_grad_by_freq)
-    return sums.astype(grad_output.dtype, copy=False)
+        _add_rows(sums, places, rows, mean)
 
 
 #: Numbers with at most so many rows are served together, one row of each at a time; the others one by one.
@@ -92,7 +96,6 @@ _FEW = 8
 
 
 def _add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
-    """Puts the sum (or mean) of the rows with each number into ``sums``, which is zero."""
     order = np.argsort(places, kind="stable")
     ordered = places[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
@@ -124,7 +127,30 @@ def _picked(g: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) ->
     return ops.mul(found, shares.astype(getattr(found, "_array", found).dtype))
 
 
-embedding.gradient(
+@embedding.gradients
+def _embedding_gradients(
+    g: Any, weight_meta: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool, into: Any
+) -> tuple[Any]:
+    """Written straight into the weight's bucket slot, where it has one: the table may be the largest parameter."""
+    slot = None if into is None or g.dtype.itemsize == 2 else into[0]
+    if slot is None:
+        rows = weight_meta.shape[0]
+        return (embedding_dense_backward(g, indices, rows, padding_idx, scale_grad_by_freq),)
+    slot[...] = 0
+    _add_up(slot, g, indices, padding_idx, scale_grad_by_freq)
+    return (slot,)
+
+
+@op(node="Embedding")
+def _plain_embedding(
+    weight: Array, indices: IndexArray, padding_idx: int = -1, scale_grad_by_freq: bool = False
+) -> Array:
+    """As ``embedding``, with a rule that can be differentiated again."""
+    return weight.take(indices, 0)
+
+
+embedding.composite = _plain_embedding
+_plain_embedding.gradient(
     weight=lambda g, weight_meta, indices, padding_idx, scale_grad_by_freq: embedding_dense_backward(
         g, indices, weight_meta.shape[0], padding_idx, scale_grad_by_freq
     )
