@@ -143,6 +143,20 @@ class Hooked(Registration):
         return [*global_hooks._global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
 
 
+def has_hooks(module: Any) -> bool:
+    """True where something must be called besides ``forward``."""
+    return bool(
+        module._backward_hooks
+        or module._backward_pre_hooks
+        or module._forward_hooks
+        or module._forward_pre_hooks
+        or global_hooks._global_backward_pre_hooks
+        or global_hooks._global_backward_hooks
+        or global_hooks._global_forward_hooks
+        or global_hooks._global_forward_pre_hooks
+    )
+
+
 def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Runs ``forward`` between all hooks that there are."""
     call = _Call(module, args, kwargs)

@@ -62,7 +62,7 @@ class LazyLinear(LazyModuleMixin, Linear):
         if not self.has_uninitialized_params() and self.in_features != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Tensor) -> None:
         """Takes ``in_features`` from an input of shape (…, in_features)."""
         given = input.shape[-1]
         if self.has_uninitialized_params():
@@ -98,7 +98,7 @@ class _LazyConvNd(LazyModuleMixin, _ConvNd):
         if not self.has_uninitialized_params() and self.in_channels != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Takes ``in_channels`` from an input of shape (N, in_channels, ...), with or without the batch dim."""
         if not self.has_uninitialized_params():
             return
@@ -120,7 +120,7 @@ class _LazyConvNd(LazyModuleMixin, _ConvNd):
                 f"Expected {unbatched}D (unbatched) or {unbatched + 1}D (batched) input to {type(self).__name__}, but "
                 f"got input of size: {input.shape}"
             )
-        return input.shape[input.ndim - unbatched]
+        return int(input.shape[input.ndim - unbatched])
 
 
 class _LazyConv(_LazyConvNd, _PlainConvNd):
@@ -247,7 +247,7 @@ class _LazyNorm(LazyModuleMixin, _NormBase):
         if not self.has_uninitialized_params() and self.num_features != 0:
             super().reset_parameters()
 
-    def initialize_parameters(self, input: Tensor) -> None:  # type: ignore[override]
+    def initialize_parameters(self, input: Tensor) -> None:
         """Takes ``num_features`` from an input of shape (N, num_features, ...)."""
         if not self.has_uninitialized_params():
             return

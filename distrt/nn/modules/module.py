@@ -22,7 +22,7 @@ from distrt.nn.modules.global_hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from distrt.nn.modules.hooks import Hooked, call_with_hooks
+from distrt.nn.modules.hooks import Hooked, call_with_hooks, has_hooks
 from distrt.nn.modules.state import State
 from distrt.nn.modules.state import _IncompatibleKeys as _IncompatibleKeys
 
@@ -84,8 +84,8 @@ class Module(Conversion, State, Hooked):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs ``forward`` between the hooks."""
-        # No handle, no hooks: one test for all eight registries. The attribute tells whether __init__ has run.
-        if RemovableHandle.next_id or self._backward_hooks:
+        # No handle, no hooks: one test for all registries. The attribute also tells whether __init__ has run.
+        if self._backward_hooks or (RemovableHandle.next_id and has_hooks(self)):
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
