@@ -73,7 +73,6 @@ METHODS: dict[str, str] = {
 MODULES: dict[str, str] = {
     "ao": _QUANTISED,
     "export": _GRAPH,
-    "func": f"{_VMAP}; distrt.autograd.functional has jacobian, hessian, vjp and jvp",
     "fx": _GRAPH,
     "masked": "distrt has no masked tensors: use where, masked_fill or nansum",
     "nested": "distrt has no nested tensors: pad the sequences, or keep a list",
