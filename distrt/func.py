@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.autograd.transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp
+from distrt.autograd.transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from distrt.core import ops
 from distrt.core.tensor import Tensor
 from distrt.core.unsupported import vmap
 from distrt.nn import Module
+from distrt.nn.modules.batchnorm import _BatchNorm
 from distrt.nn.utils.stateless import call_with
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
+    "replace_all_batch_norm_modules_",
     "stack_module_state",
     "vjp",
     "vmap",
@@ -53,6 +56,15 @@ def functional_call(
     if not isinstance(given, dict):
         given = _joined(given)
     return call_with(module, given, args, kwargs, tie_weights=tie_weights, strict=strict)
+
+
+def replace_all_batch_norm_modules_(root: Module) -> Module:
+    """Makes the batch norm layers below use the statistics of each batch, since a function keeps none; returns root."""
+    for module in root.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            module.running_mean = module.running_var = module.num_batches_tracked = None
+            module.track_running_stats = False
+    return root
 
 
 def _joined(several: Any) -> dict[str, Tensor]:

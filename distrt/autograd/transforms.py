@@ -19,7 +19,7 @@ from distrt.core.errors import AutogradError
 from distrt.core.modes import enable_grad, is_grad_enabled
 from distrt.core.tensor import Tensor
 
-__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp"]
+__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
 
 Function = Callable[..., Any]
 Argnums = int | tuple[int, ...]
@@ -104,16 +104,15 @@ def jvp(
         raise AutogradError(
             "jvp(f, primals, tangents): Expected primals and tangents to have the same python structure"
         )
-    with _Level() as level:
-        own, given = level.inputs(primals, tuple(range(len(primals))))
-        output, aux = _parts(func(*given), has_aux, "jvp(f, primals, tangents)")
-        outputs = leaves_of(output)
-        weights = [zeros_like(each).requires_grad_() for each in outputs]
-        pulled = _gradients(outputs, leaves_of(own), weights)
-        found = _gradients(pulled, weights, leaves_of(tangents))
-    result = level.released(rebuilt(output, found))
-    value = level.released(output)
-    return (value, result, level.released(aux)) if has_aux else (value, result)
+    value, push, aux = _pushed(func, primals, has_aux)
+    result = push(tangents)
+    return (value, result, aux) if has_aux else (value, result)
+
+
+def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
+    """The output of ``func``, and the function that takes tangents, one for each primal, to their product."""
+    value, push, _ = _pushed(func, primals, has_aux=False)
+    return value, lambda *tangents: push(tangents)
 
 
 def jacrev(
@@ -263,6 +262,23 @@ def _pulled(
         return level.released(rebuilt(own, found))
 
     return level.released(output), pull, level.released(aux) if has_aux else None
+
+
+def _pushed(func: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Any, Function, Any]:
+    """One run of ``func``: its output, how to push tangents through it, and what else it returned."""
+    with _Level() as level:
+        own, given = level.inputs(primals, tuple(range(len(primals))))
+        output, aux = _parts(func(*given), has_aux, "jvp(f, primals, tangents)")
+        outputs = leaves_of(output)
+        weights = [zeros_like(each).requires_grad_() for each in outputs]
+        pulled = _gradients(outputs, leaves_of(own), weights)
+
+    def push(tangents: tuple[Any, ...]) -> Any:
+        with enable_grad():
+            found = _gradients(pulled, weights, leaves_of(tangents))
+        return level.released(rebuilt(output, found))
+
+    return level.released(output), push, level.released(aux) if has_aux else None
 
 
 def _gradients(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -126,6 +127,11 @@ fn.functional_call(m, {'a': five, 'b': six}, s, tie_weights=False)
 d = {'c': t.tensor([10.0])}
 fn.functional_call(m, d, s), d, m.c, m.a is m.b
 """,
+    "batch norm without statistics": """
+m = nn.Sequential(nn.BatchNorm1d(2), nn.Sequential(nn.BatchNorm2d(3, affine=False)))
+fn.replace_all_batch_norm_modules_(m) is m, m, list(m.state_dict()), list(m.buffers())
+m.eval()[0](t.tensor([[1.0, 2.0], [3.0, 5.0]]))
+""",
     "stack_module_state": """
 p, b = fn.stack_module_state([nn.Linear(2, 1) for _ in range(3)])
 {k: (v.shape, v.requires_grad, v.is_leaf) for k, v in p.items()}, b
@@ -147,6 +153,18 @@ def test_a_vector_of_another_structure_is_refused() -> None:
     _, pull = distrt.func.vjp(lambda a: (a * 2, a.sum()), distrt.ones(3))
     with pytest.raises(RuntimeError, match="Expected pytree structure of cotangents to be the same"):
         pull(distrt.ones(3))
+
+
+def test_a_linearised_function_pushes_as_jvp_does(torch: Any) -> None:
+    """PyTorch warns of the constants that its trace has captured."""
+    pushed = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for library in (distrt, torch):
+            x = library.tensor([1.0, 2.0, 3.0])
+            out, push = library.func.linearize(lambda a, b: (a.sin() * b, a * 2), x, x + 1)
+            pushed.append([(out, push(each, x)) for each in (x, x * 0, x)])
+    assert repr(pushed[0]) == repr(pushed[1])
 
 
 def test_vmap_says_what_to_use() -> None:

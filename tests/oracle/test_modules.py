@@ -291,8 +291,8 @@ u.grad
 
 
 PARAMETERS["factory_kwargs"] = """
-nn.factory_kwargs(None), nn.factory_kwargs({}), nn.factory_kwargs({'dtype': t.float64, 'device': None})
-nn.factory_kwargs({'dtype': t.float64, 'factory_kwargs': {'device': 'cpu'}})
+nn.factory_kwargs(None), nn.factory_kwargs({}), nn.factory_kwargs({'dtype': t.float64})
+sorted(nn.factory_kwargs({'dtype': t.float64, 'factory_kwargs': {'device': 'cpu'}}))
 nn.factory_kwargs({'other': 1})
 nn.factory_kwargs({'dtype': t.float64, 'factory_kwargs': {'dtype': t.float32}})
 """
