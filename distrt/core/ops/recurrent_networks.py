@@ -13,7 +13,6 @@ from typing import Any
 from distrt.core import ops
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.type_names import scalar_type
-from distrt.core.random import numpy_generator
 
 __all__ = [
     "gru",
@@ -236,6 +235,6 @@ def _stacked(
             for known, state in zip(last, ended, strict=True):
                 known.append(state)
         rows = ops.cat(outputs, 1) if bidirectional else outputs[0]
-        if train and dropout and number < num_layers - 1:
-            rows = ops.dropout(rows, dropout, numpy_generator(None))
+        if dropout and number < num_layers - 1:
+            rows = ops.dropout(rows, dropout, train)
     return rows, *(ops.stack(each, 0) for each in last)
