@@ -69,7 +69,7 @@ def _exponential_linear(input: Array, alpha: float, scale: float, input_scale: f
 
 def _exponential_linear_slope(g: Any, input: Any, alpha: float, scale: float, input_scale: float) -> Any:
     g, wider = widened(g), widened(input)
-    growth = ops.exp(ops.mul(ops.clamp(wider, max=0), input_scale))
+    growth = ops.exp(ops.mul(ops.where(ops.lt(wider, 0), wider, 0.0), input_scale))
     curved = ops.mul(g, ops.mul(growth, alpha * scale * input_scale))
     return ops.where(ops.le(wider, 0), curved, ops.mul(g, scale))
 
@@ -80,7 +80,11 @@ elu.gradient(
     )
 )
 selu.gradient(input=lambda g, input: _exponential_linear_slope(g, input, _SELU_ALPHA, _SELU_SCALE, 1.0))
-celu.gradient(input=lambda g, input, alpha: _exponential_linear_slope(g, input, alpha, 1.0, 1 / alpha))
+celu.gradient(  # PyTorch takes the reciprocal of alpha in float32 here, and in float64 going forward
+    input=lambda g, input, alpha: _exponential_linear_slope(
+        g, input, alpha, 1.0, 1 / float(np.float32(alpha))
+    )
+)
 
 
 # gelu

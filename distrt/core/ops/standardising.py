@@ -45,17 +45,52 @@ def standardise(
         none = np.zeros([1 if n in view.dims else size for n, size in enumerate(view.shape)], work.dtype)
         return input.copy(), none, none
     if is_centred:
-        average = work.mean(axis=view.dims, keepdims=True)
+        average = _mean(work, view.dims)
         work = work - average
     else:
         average = np.zeros((), work.dtype)
-    variance = np.square(work).mean(axis=view.dims, keepdims=True)
-    out = np.multiply(work, _inverse(variance, eps), out=work if is_centred else None)
-    if weight is not None:
+    variance = _mean(np.square(work), view.dims)
+    scale = _scale(weight, variance, eps, view)
+    out = np.multiply(work, scale, out=work if is_centred else None)
+    if weight is not None and not _is_even(view):
         out *= weight.reshape(view.parameters)
     if bias is not None:
         out += bias.reshape(view.parameters)
     return out.reshape(input.shape).astype(input.dtype, copy=False), average, variance
+
+
+def _is_even(view: View) -> bool:
+    """Whether all that share a mean share a weight."""
+    return all(view.parameters[n] == 1 for n in view.dims)
+
+
+def _scale(weight: Array | None, variance: Array, eps: float, view: View) -> Array:
+    """One over the standard deviation; times the weight, where all that share the former share the latter."""
+    inverse = _inverse(variance, eps)
+    if weight is None or not _is_even(view):
+        return inverse
+    return inverse * wide(weight).reshape(view.parameters)
+
+
+def _mean(values: Array, dims: tuple[int, ...]) -> Array:
+    """The mean over ``dims``, which stay as dims of size 1."""
+    return _total(values, dims) / max(math.prod([values.shape[n] for n in dims]), 1)
+
+
+def _total(values: Array, dims: tuple[int, ...]) -> Array:
+    """The sum over ``dims``, which stay as dims of size 1.
+
+    NumPy sums along the last dim pairwise, which is exact enough; along the others one after another, where float32
+    would lose the variance of a long batch with a large mean.
+    """
+    last = values.ndim - 1
+    total = values
+    if last in dims and values.shape[last] > 1:
+        total = np.add.reduce(values, axis=last, keepdims=True)
+    outer = tuple(n for n in dims if n != last)
+    if outer:
+        total = np.add.reduce(total, axis=outer, keepdims=True, dtype=np.float64)
+    return total.astype(values.dtype, copy=False)
 
 
 def _inverse(variance: Array, eps: float) -> Array:
@@ -78,27 +113,30 @@ def slopes(
 
     Source: Ioffe and Szegedy 2015, section 3; the other normalisations differ in their dims alone.
     """
-    own, inverse = wide(g).reshape(view.shape), _inverse(variance, eps)
-    normal = (wide(input).reshape(view.shape) - average) * inverse
+    own = wide(g).reshape(view.shape)
+    normal = (wide(input).reshape(view.shape) - average) * _inverse(variance, eps)
+    product = own * normal
     others = tuple(n for n, size in enumerate(view.parameters) if size == 1)
+    of_weight, of_bias = product, own
+    if _is_even(view):  # then the sums over what shares a mean are part of those for the weight
+        pull, push = of_weight, of_bias = [_total(each, view.dims) for each in (product, own)]
+    else:
+        if weight is not None:
+            weighed = wide(weight).reshape(view.parameters)
+            own, product = own * weighed, product * weighed
+        pull, push = _total(product, view.dims), _total(own, view.dims)
     g_weight = None
     if weight is not None and needs[1]:
-        g_weight = (own * normal).sum(axis=others).reshape(weight.shape)
-    g_bias = own.sum(axis=others).reshape(view.parameters) if needs[2] else None
+        g_weight = _total(of_weight, others).reshape(weight.shape)
+    g_bias = _total(of_bias, others).reshape(view.parameters) if needs[2] else None
     if not needs[0]:
         return None, g_weight, g_bias
-    count = math.prod([view.shape[n] for n in view.dims])
-    scale = inverse
-    if weight is not None and all(view.parameters[n] == 1 for n in view.dims):
-        scale = inverse * wide(weight).reshape(view.parameters)  # one weight for all that share a mean
-    elif weight is not None:
-        own = own * wide(weight).reshape(view.parameters)
-    pull = (own * normal).sum(axis=view.dims, keepdims=True) / max(count, 1)
-    normal *= -pull
+    count = max(math.prod([view.shape[n] for n in view.dims]), 1)
+    normal *= pull / -count
     normal += own
     if is_centred:
-        normal -= own.sum(axis=view.dims, keepdims=True) / max(count, 1)
-    normal *= scale
+        normal -= push / count
+    normal *= _scale(weight, variance, eps, view)
     return normal.reshape(input.shape), g_weight, g_bias
 
 
