@@ -52,5 +52,5 @@ row(
     [(In((5, 3), "apart"), In((2, 4), "below 5", dtype="int64"), In((2, 4)))],
     dtypes=HALVES,
     order=1,
-    covers="embedding embedding_dense_backward",
+    covers="bag_sum weighted_bag_sum bag_max",
 )

@@ -29,6 +29,7 @@ from distrt.core.ops.dropout import *
 from distrt.core.ops.element_losses import *
 from distrt.core.ops.elementwise import *
 from distrt.core.ops.embedding import *
+from distrt.core.ops.embedding_bag import *
 from distrt.core.ops.extremes import *
 from distrt.core.ops.factorisations import *
 from distrt.core.ops.folding import *

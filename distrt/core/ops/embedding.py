@@ -88,14 +88,15 @@ def _add_up(sums: Array, given: Array, indices: Array, padding_idx: int, mean: b
         if not kept.all():
             places, rows = places[kept], rows[kept]
     if places.size:
-        _add_rows(sums, places, rows, mean)
+        add_rows(sums, places, rows, mean)
 
 
 #: Numbers with at most so many rows are served together, one row of each at a time; the others one by one.
 _FEW = 8
 
 
-def _add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
+def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
+    """Puts the sum (or mean) of the rows with each number into ``sums``, which is zero; there is a row at least."""
     order = np.argsort(places, kind="stable")
     ordered = places[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

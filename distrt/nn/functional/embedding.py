@@ -130,16 +130,16 @@ def embedding_bag(
     number = np.repeat(np.arange(count), np.diff(starts, append=stop))[used]
     places = places[:stop][used]
     if mode == "max":
-        return _largest(weight, places, number, count)
-    rows = ops.embedding(weight, wrap(places), -1, scale_grad_by_freq)
-    if per_sample_weights is not None:
-        factors = ops.index_select(ops.reshape(per_sample_weights, (-1,)), 0, wrap(np.flatnonzero(used)))
-        rows = ops.mul(rows, ops.unsqueeze(factors, 1))
-    sums: Tensor = ops.embedding_dense_backward(rows, wrap(number), count)
-    if mode == "sum":
-        return sums
-    sizes = np.maximum(np.bincount(number, minlength=count), 1)[:, None]
-    return ops.div(sums, wrap(sizes.astype(sums._array.dtype)))  # type: ignore[no-any-return]
+        return ops.bag_max(weight, wrap(places), wrap(number), count)  # type: ignore[no-any-return]
+    if per_sample_weights is None:
+        mean = mode == "mean"
+        return ops.bag_sum(weight, wrap(places), wrap(number), count, mean, scale_grad_by_freq)  # type: ignore[no-any-return]
+    factors = ops.reshape(per_sample_weights, (-1,))
+    if len(places) < factors.numel():
+        factors = ops.index_select(factors, 0, wrap(np.flatnonzero(used)))
+    return ops.weighted_bag_sum(  # type: ignore[no-any-return]
+        weight, factors, wrap(places), wrap(number), count, scale_grad_by_freq
+    )
 
 
 def _require_arguments(
@@ -234,18 +234,3 @@ def _used(places: Array, weight: Tensor, padding_idx: int | None) -> Array:
             f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}"
         )
     return np.asarray(places != padding_idx % rows)
-
-
-def _largest(weight: Tensor, places: Array, number: Array, count: int) -> Tensor:
-    """The largest element of each bag and feature; the first of several gets the gradient."""
-    winner = np.zeros((count, weight.shape[1]), np.int64)
-    filled = np.bincount(number, minlength=count) > 0
-    if places.size:
-        rows = weight._array.take(places, 0)
-        starts = np.flatnonzero(np.diff(number, prepend=-1))
-        best = np.repeat(np.maximum.reduceat(rows, starts, 0), np.diff(starts, append=places.size), 0)
-        reached = (rows == best) | (rows != rows)
-        positions = np.where(reached, np.arange(places.size)[:, None], places.size)
-        winner[filled] = places[np.minimum.reduceat(positions, starts, 0)]
-    found = ops.gather(weight, 0, wrap(winner))
-    return ops.masked_fill(found, wrap(~filled[:, None]), 0)  # type: ignore[no-any-return]
