@@ -165,6 +165,12 @@ def test(model, x, y):
 
 #: (what the block says, what it plainly meant)
 MENDED: dict[str, list[tuple[str, str]]] = {
+    "deep_dive_20": [  # the logits and targets of the part on binary cross entropy are used where there are classes
+        (
+            "criterion = nn.NLLLoss()\n",
+            "criterion = nn.NLLLoss()\nlogits, targets = torch.randn(3, 5), torch.tensor([1, 0, 4])\n",
+        )
+    ],
     "deep_dive_22": [("model = nn.Linear(10, 2)", "model = nn_linear(10, 2)")],
     "notes_01": [("torch.matmul(x, y)", "torch.matmul(x, y.T)"), ("x.reshape(2, 6)", "x.reshape(2, 3)")],
     "engineers_01": [("3d_tensor", "tensor_3d")],
@@ -184,12 +190,6 @@ NEEDS_CUDA = frozenset(
 WAITS_FOR: dict[str, str] = {
     **dict.fromkeys("architecture_12 deep_dive_33 notes_16".split(), "autocast and GradScaler"),
     **dict.fromkeys("architecture_21 deep_dive_36".split(), "jit"),
-    **dict.fromkeys(
-        "deep_dive_16 deep_dive_17 deep_dive_20 deep_dive_38 engineers_03".split(), "layers and losses"
-    ),
-    **dict.fromkeys(
-        "deep_dive_22 deep_dive_23 deep_dive_27 notes_04 notes_15".split(), "optimizers and schedulers"
-    ),
     **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
     **dict.fromkeys("deep_dive_29 notes_06 notes_13 notes_14".split(), "save and load"),
     "deep_dive_30": "onnx",

@@ -50,3 +50,22 @@ def test_numpys_keepdims_is_keepdim() -> None:
     assert torch.cat([x, x], axis=1).shape == (2, 6)
     with pytest.raises(TypeError, match="missing 1 required"):
         x.cumsum()
+
+
+def test_initialisers_by_their_old_names_warn_and_work() -> None:
+    weight = torch.empty(200, 100)
+    with pytest.warns(FutureWarning, match="deprecated"):
+        assert torch.nn.init.kaiming_normal(weight) is weight
+    assert weight.std().item() == pytest.approx((2 / 100) ** 0.5, rel=0.1)
+    with pytest.warns(FutureWarning, match="deprecated"):
+        assert torch.nn.init.normal(weight, 0, 3).std().item() == pytest.approx(3, rel=0.1)
+    with pytest.warns(FutureWarning, match="deprecated"):
+        assert torch.nn.init.constant(weight, 4).unique().tolist() == [4.0]
+
+
+def test_what_scripts_take_from_the_optimizer_module() -> None:
+    from distrt.optim import optimizer
+
+    assert optimizer.Optimizer is torch.optim.Optimizer
+    assert repr(optimizer.required) == "<required parameter>"
+    assert "Iterable" in str(optimizer.ParamsT)

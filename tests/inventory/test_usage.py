@@ -11,6 +11,7 @@ import ast
 import functools
 import importlib
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -39,6 +40,12 @@ FINISHED = (
     "torch.version",
     "torch.testing",
     "torch.compiler",
+    "torch.nn",
+    "torch.nn.functional",
+    "torch.nn.init",
+    "torch.nn.modules",
+    "torch.nn.utils",
+    "torch.optim",
 )
 
 #: What of them belongs to rooms that are still to be built.
@@ -58,6 +65,10 @@ TO_COME: dict[str, str] = {
         "mixed precision",
     ),
     "torch.autograd.profiler.profile": "the profiler",
+    **dict.fromkeys(
+        ("torch.nn.DataParallel", "torch.nn.SyncBatchNorm", "torch.nn.modules.batchnorm.SyncBatchNorm"),
+        "data parallelism",
+    ),
 }
 
 NAMES = [f"{module}.{name}" for module in FINISHED for name in USAGE[module]]
@@ -106,6 +117,9 @@ def _attributes_in_tests() -> frozenset[str]:
                 found.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
                 found.update(node.value.replace(".", " ").split())
+                found.update(
+                    re.findall(r"[A-Za-z_]\w*(?=\()", node.value)
+                )  # calls in texts that a test evaluates
     return frozenset(found)
 
 
