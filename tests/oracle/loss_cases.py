@@ -44,6 +44,7 @@ for reduction in ("mean", "sum", "none"):
             lambda t, a, y, r=reduction: t.nn.functional.cross_entropy(a, y, reduction=r),
             _with_elements(given, reduction),
             dtypes=HALVES,
+            covers="cross_entropy_slope",
         )
     row(
         f"nll_loss2d.{reduction}",

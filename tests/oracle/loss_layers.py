@@ -161,6 +161,20 @@ layers(
 )
 
 errors(
+    "F.cross_entropy(t.ones(2, 3), [0, 1])",
+    "F.cross_entropy(t.ones(2, 3), t.tensor([0, 1]).numpy())",
+    "F.cross_entropy([[1.0]], t.tensor([0]))",
+    "F.cross_entropy(t.ones(2, 3), t.tensor([0, 1]), [1.0, 1.0, 1.0])",
+    "F.nll_loss(t.ones(2, 3), None)",
+    "F.mse_loss(t.ones(2), 1.0)",
+    "F.binary_cross_entropy(t.ones(2), None)",
+    "F.kl_div(t.ones(2), 1.0, reduction='sum')",
+    "F.cosine_embedding_loss(t.ones(2, 2), t.ones(2, 2), 1)",
+    "F.triplet_margin_loss(t.ones(2, 2), t.ones(2, 2), None)",
+    "F.soft_margin_loss(t.ones(2), 1)",
+    "F.hinge_embedding_loss(t.ones(2), 1)",
+    "F.multi_margin_loss(t.ones(2, 2), [0, 1])",
+    "F.poisson_nll_loss(t.ones(2), 1.0)",
     "F.cross_entropy(t.ones(5, 4), t.zeros(3, dtype=t.int64))",
     "F.cross_entropy(t.ones(5, 4), t.zeros(5, 1, dtype=t.int64))",
     "F.cross_entropy(t.ones(5, 4), t.tensor(0))",

@@ -72,3 +72,9 @@ def test_a_second_derivative_is_refused_as_in_pytorch(torch: Any, rng: np.random
         (slope,) = t.autograd.grad(loss, x, create_graph=True)
         with pytest.raises(RuntimeError, match="derivative for aten::_ctc_loss_backward is not implemented"):
             slope.sum().backward()
+
+
+def test_labels_must_be_a_tensor(torch: Any) -> None:
+    for t in (distrt, torch):
+        with pytest.raises(TypeError, match=r"ctc_loss\(\)"):
+            t.nn.functional.ctc_loss(t.ones(3, 1, 2), [[1]], [3], [1])

@@ -204,6 +204,19 @@ def test_cross_entropy_of_infinite_logits_agrees_with_pytorch(torch: Any) -> Non
             assert_same(ours, theirs, f"{target}")
 
 
+def test_logits_may_change_between_the_loss_and_its_gradient(torch: Any, rng: np.random.Generator) -> None:
+    logits = rng.standard_normal((3, 4))
+    found = []
+    for t in (distrt, torch):
+        x = t.tensor(logits, requires_grad=True)
+        changed = x * 1
+        loss = t.nn.functional.cross_entropy(changed, t.tensor([0, 3, 1]))
+        changed.add_(1)
+        loss.backward()
+        found.append(x.grad)
+    assert_same(*found, "gradient")
+
+
 def test_binary_cross_entropies_at_their_ends_agree_with_pytorch(torch: Any) -> None:
     inputs = {
         "binary_cross_entropy": [0.0, 1, 0.5, 0, 1],

@@ -11,23 +11,25 @@ from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
+from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
 
 __all__ = ["cross_entropy", "cross_entropy2d", "nll_loss", "nll_loss2d"]
 
 
-@op(node="NllLoss", autocast="full", aux=("powers", "totals", "scale"))
+@op(node="NllLoss", autocast="full", aux=("scale",))
 def cross_entropy(
     input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
 ) -> Any:
     """``nll_loss`` of the log-softmax of ``input``, in one pass each way; half precision rounds once, at the end.
 
-    Shape: (N, C) and (N) -> (), or (N) for "none". ``powers`` and ``totals`` are the exponentials and their sums.
+    Shape: (N, C) and (N) -> (), or (N) for "none". The probabilities are the second output, so that the input itself
+    need not be kept.
     """
     return softmax_losses(input, target, weight, ignore_index, reduction)
 
 
-@op(node="NllLoss2D", autocast="full", aux=("powers", "totals", "scale"))
+@op(node="NllLoss2D", autocast="full", aux=("scale",))
 def cross_entropy2d(
     input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
 ) -> Any:
@@ -37,8 +39,8 @@ def cross_entropy2d(
 
 def softmax_losses(
     input: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
-) -> tuple[Array, Array, Array, Array]:
-    """The loss, the exponentials and their sums, and the scale of each place's gradient."""
+) -> tuple[Array, Array, Array]:
+    """The loss, the probabilities, and the scale of each place's gradient."""
     if input.dtype.kind not in "fV":
         raise NoKernelError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{scalar_type(input)}'")
     _check(input, target, weight)
@@ -47,33 +49,59 @@ def softmax_losses(
     powers = values - np.maximum.reduce(values, axis=1, keepdims=True, initial=-np.inf)
     losses = -_picked(powers, safe)
     np.exp(powers, out=powers)
-    totals = np.add.reduce(powers, axis=1)
-    losses += np.log(totals)
+    totals = np.add.reduce(powers, axis=1, keepdims=True)
+    losses += np.log(totals.squeeze(1))
+    powers /= totals
     result, scale = _reduced(losses, target != ignore_index, weights, total, reduction, input.dtype)
-    return result, powers, totals, scale
+    return result, powers, scale
 
 
-def softmax_slope(
-    g: Any, input: Any, target: Any, weight: Any, powers: Any, totals: Any, scale: Any, ignore_index: int
-) -> tuple[Any, ...]:
-    """``softmax - 1`` at the target, ``softmax`` elsewhere; ``input`` and ``weight`` are kept for the second order."""
-    factor = np.multiply(wide(g), scale)
-    slope = np.multiply(powers, np.expand_dims(factor / totals, 1))
+@op()
+def cross_entropy_slope(
+    outer: Array, probabilities: Array, target: IndexArray, scale: IndexArray, ignore_index: int
+) -> Array:
+    """``outer * scale`` times the probabilities, less 1 at each target."""
+    factor = np.expand_dims(np.multiply(wide(outer), scale), 1)
+    slope = np.multiply(probabilities, factor)
     place = np.expand_dims(np.where(target == ignore_index, 0, target), 1)
-    at_target = np.take_along_axis(slope, place, 1) - np.expand_dims(factor, 1)
-    np.put_along_axis(slope, place, at_target, 1)
-    return (slope,)
+    np.put_along_axis(slope, place, np.take_along_axis(slope, place, 1) - factor, 1)
+    return slope
 
 
-def _plain_cross_entropy(
-    input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
+def _slope_of_slope(g: Any, probabilities: Any, target: Any, scale: Any, ignore_index: int) -> Any:
+    place = np.expand_dims(np.where(_plain(target) == ignore_index, 0, _plain(target)), 1)
+    at_target = ops.squeeze(ops.along_dim_pick(g, place, 1), 1)
+    return ops.mul(ops.sub(ops.sum(ops.mul(g, probabilities), 1), at_target), scale)
+
+
+cross_entropy_slope.gradient(
+    outer=lambda g, probabilities, target, scale, ignore_index: _slope_of_slope(
+        g, probabilities, target, scale, ignore_index
+    ),
+    probabilities=lambda g, outer, scale: ops.mul(g, ops.unsqueeze(ops.mul(widened(outer), scale), 1)),
+)
+
+
+def _logits_slope(
+    g_loss: Any, g_probabilities: Any, probabilities: Any, target: Any, scale: Any, ignore_index: int
 ) -> Any:
-    return nll_loss(ops.log_softmax(input, 1), target, weight, ignore_index, reduction)
+    slope = None
+    if g_loss is not None:
+        slope = cross_entropy_slope(g_loss, probabilities, target, scale, ignore_index)
+    if g_probabilities is None:
+        return slope
+    change = ops.sub(g_probabilities, ops.sum(ops.mul(g_probabilities, probabilities), 1, True))
+    through = ops.mul(probabilities, change)
+    return through if slope is None else ops.add(slope, through)
 
 
 for _fused in (cross_entropy, cross_entropy2d):
-    _fused.gradients(softmax_slope)
-    _fused.composite = _plain_cross_entropy
+    _fused.outputs("loss", "probabilities")
+    _fused.gradient(
+        input=lambda g_loss, g_probabilities, probabilities, target, scale, ignore_index: _logits_slope(
+            g_loss, g_probabilities, probabilities, target, scale, ignore_index
+        )
+    )
 
 
 @op(node="NllLoss", autocast="full", aux=("scale",))

@@ -14,7 +14,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.class_losses import softmax_losses, softmax_slope
+from distrt.core.ops.class_losses import cross_entropy_slope, softmax_losses
 from distrt.core.ops.half import wide
 
 __all__ = ["linear_cross_entropy"]
@@ -41,7 +41,7 @@ def linear_cross_entropy(
     class_weight = None if weight is None else wide(weight)
     for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
         found = softmax_losses(logits, target[rows], class_weight, ignore_index, "none")
-        losses[rows], scale[rows] = found[0], found[3]
+        losses[rows], scale[rows] = found[0], found[2]
     if reduction == "none":
         return losses.astype(input.dtype, copy=False), scale
     result = np.add.reduce(losses)
@@ -83,8 +83,8 @@ def _linear_cross_entropy_gradients(
     g_bias = np.zeros(matrix.shape[:1], matrix.dtype) if needs[2] else None
     for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
         places = target[rows]
-        _, powers, totals, _ = softmax_losses(logits, places, None, ignore_index, "none")
-        (slope,) = softmax_slope(factor[rows], logits, places, None, powers, totals, 1, ignore_index)
+        _, probabilities, _ = softmax_losses(logits, places, None, ignore_index, "none")
+        slope = cross_entropy_slope(factor[rows], probabilities, places, 1, ignore_index)
         if g_input is not None:
             np.matmul(slope, matrix, out=g_input[rows])
         if g_weight is not None:
@@ -104,7 +104,7 @@ def _plain_linear_cross_entropy(
     reduction: str = "mean",
 ) -> Any:
     logits = ops.linear(input, linear_weight, linear_bias)
-    return ops.cross_entropy(logits, target, weight, ignore_index, reduction)
+    return ops.cross_entropy(logits, target, weight, ignore_index, reduction)[0]
 
 
 linear_cross_entropy.composite = _plain_linear_cross_entropy

@@ -8,7 +8,7 @@ from distrt.core import ops
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.tensor import Tensor
-from distrt.nn.functional.reductions import reduced, reduction_of, require_no_gradient
+from distrt.nn.functional.reductions import reduced, reduction_of, require_no_gradient, require_tensors
 
 __all__ = [
     "binary_cross_entropy",
@@ -28,6 +28,7 @@ def nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """The negative log likelihood of the target classes. Shape: (N, C, …) or (C), and (N, …) or ()."""
+    require_tensors("nll_loss_nd", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, size_average, reduce)
     return _of_classes(input, target, weight, ignore_index, reduction, fused=False)
 
@@ -50,8 +51,8 @@ def _of_classes(
         )
     if fused:
         function = ops.cross_entropy if input.ndim == 2 else ops.cross_entropy2d
-    else:
-        function = ops.nll_loss if input.ndim == 2 else ops.nll_loss2d
+        return function(input, target, weight, ignore_index, reduction)[0]  # type: ignore[no-any-return]
+    function = ops.nll_loss if input.ndim == 2 else ops.nll_loss2d
     return function(input, target, weight, ignore_index, reduction)  # type: ignore[no-any-return]
 
 
@@ -78,6 +79,7 @@ def cross_entropy(
     Shape: (N, C, …) or (C), with (N, …) or () class indices.
     Source: https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
     """
+    require_tensors("cross_entropy_loss", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, size_average, reduce)
     probabilities = input.shape == target.shape
     if probabilities and not target.is_floating_point():
@@ -161,7 +163,7 @@ def binary_cross_entropy(
 ) -> Tensor:
     """The cross entropy of probabilities with targets between 0 and 1; a logarithm counts as -100 where it is less."""
     reduction = reduction_of(reduction, size_average, reduce)
-    if target.shape != input.shape:
+    if target.size() != input.size():
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
             "deprecated. Please ensure they have the same size."
@@ -192,7 +194,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """``binary_cross_entropy`` of the sigmoid of ``input``, in a form that cannot overflow."""
     reduction = reduction_of(reduction, size_average, reduce)
-    if target.shape != input.shape:
+    if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     require_no_gradient("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     return ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)  # type: ignore[no-any-return]

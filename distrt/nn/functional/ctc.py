@@ -12,7 +12,7 @@ from distrt.core.creation import tensor
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.tensor import Tensor
-from distrt.nn.functional.reductions import reduced, reduction_of
+from distrt.nn.functional.reductions import reduced, reduction_of, require_tensors
 
 __all__ = ["ctc_loss"]
 
@@ -36,6 +36,7 @@ def ctc_loss(
     Shape: (T, N, C), (N, S) or all labels in one row, (N), (N) -> () or (N); or (T, C), (S), (), ().
     """
     reduction = reduction_of(reduction)
+    require_tensors("ctc_loss", log_probs=log_probs, targets=targets)
     is_batched = log_probs.ndim == 3
     logs = log_probs if is_batched else ops.unsqueeze(log_probs, 1)
     lengths = [

@@ -10,7 +10,7 @@ from distrt.core.creation import ones_like
 from distrt.core.errors import DtypeError
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
-from distrt.nn.functional.reductions import reduced, reduction_of
+from distrt.nn.functional.reductions import reduced, reduction_of, require_tensors
 
 __all__ = ["gaussian_nll_loss", "kl_div", "poisson_nll_loss"]
 
@@ -37,6 +37,7 @@ def kl_div(
             stacklevel=2,
         )
     wanted = reduction_of(wanted, size_average, reduce)
+    require_tensors("kl_div", input=input, target=target)
     _require_real(input, target)
     if log_target:
         losses = ops.mul(ops.exp(target), ops.sub(target, input))
@@ -71,6 +72,7 @@ def poisson_nll_loss(
         reduction = reduction_of(reduction, size_average, reduce)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
+    require_tensors("poisson_nll_loss", input=input, target=target)
     if log_input:
         losses = ops.sub(ops.exp(input), ops.mul(target, input))
     else:

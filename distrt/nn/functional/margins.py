@@ -10,7 +10,7 @@ from distrt.core.ops.matrix import require_broadcast
 from distrt.core.promotion import result_dtype
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.distance import pairwise_distance
-from distrt.nn.functional.reductions import reduced, reduction_of, require_no_gradient
+from distrt.nn.functional.reductions import reduced, reduction_of, require_no_gradient, require_tensors
 
 __all__ = [
     "cosine_embedding_loss",
@@ -37,6 +37,7 @@ def multi_margin_loss(
 ) -> Tensor:
     """By how much other classes come within ``margin`` of the target, to the power ``p``. Shape: (N, C) or (C)."""
     reduction = reduction_of(reduction, size_average, reduce)
+    require_tensors("multi_margin_loss", input=input, target=target)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.ndim != 1:
@@ -79,6 +80,7 @@ def multilabel_margin_loss(
     Shape: (N, C) or (C), both.
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    require_tensors("multilabel_margin_loss", input=input, target=target)
     rows = _rows(input)
     if target.shape != input.shape and (input.ndim > 1 or target.ndim > 1 or target.numel() != input.numel()):
         raise ShapeError(
@@ -125,6 +127,7 @@ def soft_margin_loss(
 ) -> Tensor:
     """The logistic loss of scores with targets 1 and -1: ``log(1 + exp(-target * input))``."""
     reduction = reduction_of(reduction, size_average, reduce)
+    require_tensors("soft_margin_loss", input=input, target=target)
     require_no_gradient("soft_margin_loss", target=target)
     return ops.soft_margin_loss(input, target, reduction)  # type: ignore[no-any-return]
 
@@ -139,6 +142,7 @@ def hinge_embedding_loss(
 ) -> Tensor:
     """A distance where the target is 1; by how much it is below ``margin`` where the target is -1."""
     reduction = reduction_of(reduction, size_average, reduce)
+    require_tensors("hinge_embedding_loss", input=input, target=target)
     _require_numbers(input)
     apart = ops.to_dtype(ops.clamp_min(ops.sub(margin, input), 0), input._array.dtype)
     losses = ops.add(ops.zero_unless(apart, ops.ne(target, 1)), ops.zero_unless(input, ops.ne(target, -1)))
@@ -187,6 +191,7 @@ def cosine_embedding_loss(
     Shape: (N, D), (N, D) and (N) -> () or (N); or (D), (D) and ().
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    require_tensors("cosine_embedding_loss", input1=input1, input2=input2, target=target)
     if target.ndim > 1:
         raise ShapeError("0D or 1D target tensor expected, multi-target not supported")
     wanted = target.ndim + 1
@@ -222,6 +227,7 @@ def triplet_margin_loss(
     Source: Balntas et al. 2016, "Learning local feature descriptors with triplets".
     """
     reduction = reduction_of(reduction, size_average, reduce)
+    require_tensors("triplet_margin_loss", anchor=anchor, positive=positive, negative=negative)
     return _triplet(
         lambda x1, x2: pairwise_distance(x1, x2, p, eps),
         (anchor, positive, negative),

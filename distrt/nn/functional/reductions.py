@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
+
+import numpy as np
 
 from distrt.core import ops
 from distrt.core.errors import AutogradError
@@ -51,9 +54,22 @@ def reduced(losses: Tensor, reduction: str) -> Tensor:
     return ops.mean(losses) if reduction == "mean" else ops.sum(losses)  # type: ignore[no-any-return]
 
 
+def require_tensors(function: str, **values: Any) -> None:
+    """Raises TypeError for what is no tensor, in PyTorch's words; the arguments are in their order.
+
+    A weight may be None.
+    """
+    for position, (name, value) in enumerate(values.items(), 1):
+        if not isinstance(value, Tensor) and (value is not None or name != "weight"):
+            kind = f"{'numpy.' if isinstance(value, np.ndarray) else ''}{type(value).__name__}"
+            raise TypeError(
+                f"{function}(): argument '{name}' (position {position}) must be Tensor, not {kind}"
+            )
+
+
 def same_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in the shape that they broadcast to, with a warning where they differ."""
-    if input.shape == target.shape:
+    if input.size() == target.size():
         return input, target
     warnings.warn(
         f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will "
