@@ -109,6 +109,12 @@ row(
     covers="transposed_convolution",
 )
 row(
+    "transposed_convolution with one weight each, and more at the end",
+    lambda t, a, w: _f(t).conv_transpose1d(a, w, None, 1, 1, 1, 1, 2),
+    [(In((2, 2, 4)), In((2, 3, 1)))],
+    covers="transposed_convolution",
+)
+row(
     "transposed_convolution over one and three dims",
     lambda t, a, w: (
         _f(t).conv_transpose3d(a, w, None, 2, 1) * _f(t).conv_transpose1d(a[0, :, 0, 0], w[:, :, 0, 0]).sum()

@@ -40,10 +40,13 @@ layers(
     "CircularPad3d((1, 2, 2, 0, 1, 1))",
 )
 
+layers("2x3x4x5", "ReplicationPad2d((-3, -2, 1, 1))", "ReflectionPad2d((-2, -3, 0, 1))")  # nothing is left
+
 errors(
     "F.pad(t.arange(4.0), (1, 1, 1, 1))",
     "F.pad(t.arange(4.0), (1,))",
     "F.pad(t.arange(4.0), (-2, -3))",
+    "F.pad(t.ones(1), (2, -2))",
     "F.pad(t.arange(4.0), 1)",
     "F.pad(t.arange(4.0), (1.0, 1))",
     "F.pad(t.arange(4.0), (1, 1), 'reflect')",

@@ -48,6 +48,7 @@ layers(
     "LPPool2d(2, 2)",
     "LPPool2d(float('inf'), 2)",
 )
+layers("2x3x4 3x4", "MaxPool1d(5, 3, ceil_mode=True)", "LPPool1d(float('inf'), 6, 4, True)")
 layers("0x3x4x4", "MaxPool2d(2)", "AvgPool2d(2)", "AdaptiveMaxPool2d(3)", "AdaptiveAvgPool2d(3)")
 layers(
     "2x2x5x4x6 2x4x6x5",

@@ -121,7 +121,7 @@ def _columns(
     volume = math.prod(kernel)
     rows = channels // groups * volume
     buffer = np.empty(0, input.dtype)
-    direct = volume == 1 and set(stride) == {1} and padded.flags.c_contiguous
+    direct = volume == 1 and set(stride) == {1} and padded.shape[2:] == out and padded.flags.c_contiguous
     for block, lines, positions in _blocks(samples, out, 0 if direct else channels * volume * input.itemsize):
         part = padded[block, :, lines.start * stride[0] :]
         size = (lines.stop - lines.start, *out[1:])

@@ -97,9 +97,10 @@ def transposed_shape(
         )
     )
     if min(out) < 1:
+        line = (1,) if len(out) == 1 else ()  # PyTorch takes a line as an image of one row
         raise ShapeError(
-            f"Given input size per channel: ({_product(input.shape[2:])}). Calculated output size per channel: "
-            f"({_product(out)}). Output size is too small"
+            f"Given input size per channel: ({_product(line + input.shape[2:])}). Calculated output size per channel: "
+            f"({_product(line + out)}). Output size is too small"
         )
     require_dtypes(input, weight, bias)
     if input.dtype.kind in "bui" and input.dtype.name != "int64":

@@ -25,7 +25,8 @@ Pads = tuple[tuple[int, int], ...]
 def constant_pad(input: Array, pad: Pads, value: Scalar) -> Array:
     """``value`` around the last dims."""
     shape = _padded_shape(input.shape, pad)
-    if min(shape, default=0) < 0:
+    sizes = zip(input.shape[input.ndim - len(pad) :], pad, strict=True)
+    if min(shape) < 0 or any(n + min(b, 0) + min(a, 0) < 0 for n, (b, a) in sizes):
         raise ShapeError("narrow(): length must be non-negative.")
     filler = np.asarray(value).astype(input.dtype)
     padded: Array = np.zeros(shape, input.dtype) if not value else np.full(shape, filler, input.dtype)

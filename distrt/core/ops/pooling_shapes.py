@@ -42,17 +42,13 @@ def pool_counts(
                 f"pad={p}, kernel_size={k} and dilation={d}"
             )
     if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
-        shown = [
-            f"{name} = {size}"
-            for option, sizes in (("pad", padding), ("k", kernel))
-            for name, size in zip((f"{option}{axis}" for axis in "WHT"), reversed(sizes), strict=False)
-        ]
         raise ShapeError(
-            f"pad should be smaller than or equal to half of kernel size, but got {', '.join(shown)}"
+            f"pad should be smaller than or equal to half of kernel size, but got {_listed(padding, kernel)}"
         )
     spatial = input.shape[input.ndim - dims :]
     out = tuple(
-        _count(*sizes, ceil_mode) for sizes in zip(spatial, kernel, stride, padding, dilation, strict=True)
+        pool_count(*sizes, ceil_mode)
+        for sizes in zip(spatial, kernel, stride, padding, dilation, strict=True)
     )
     if min(out) < 1:
         channels = input.shape[input.ndim - dims - 1]
@@ -63,7 +59,17 @@ def pool_counts(
     return out
 
 
-def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
+def _listed(padding: Sizes, kernel: Sizes) -> str:
+    """Paddings and windows in the order that PyTorch lists them in."""
+    if len(kernel) == 3:
+        (t, h, w), (pt, ph, pw) = kernel, padding
+        return f"kT: {t} kW: {w} kH: {h} padT: {pt} padW: {pw} padH: {ph}"
+    (h, w), (ph, pw) = kernel, padding
+    return f"padW = {pw}, padH = {ph}, kW = {w}, kH = {h}"
+
+
+def pool_count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
+    """The number of windows along one dim."""
     span = size + 2 * padding - dilation * (kernel - 1) - 1
     out = (-(-span // stride) if ceil_mode else span // stride) + 1
     if ceil_mode and (out - 1) * stride >= size + padding:  # the last window must start inside the input

@@ -90,11 +90,13 @@ def _require_filled(name: str, input: Tensor, pairs: Pads) -> None:
 
 def _require_left(input: Tensor, pairs: Pads) -> None:
     spatial = input.shape[input.ndim - len(pairs) :]
-    for axis, n, (before, after) in zip("DHW"[-len(pairs) :], spatial, pairs, strict=True):
-        if n + before + after < 1:
-            raise ShapeError(
-                f"input ({axis}: {n}) is too small. Calculated output {axis}: {n + before + after}"
-            )
+    out = [n + before + after for n, (before, after) in zip(spatial, pairs, strict=True)]
+    if max(out) < 1 or min(out) < 0:
+        given, found = (
+            [f"{axis}: {n}" for axis, n in zip("DHW"[-len(pairs) :], sizes, strict=True)]
+            for sizes in (spatial, out)
+        )
+        raise ShapeError(f"input ({', '.join(given)}) is too small. Calculated output {' '.join(found)}")
 
 
 def _require_reflect(input: Tensor, pairs: Pads) -> None:
@@ -117,11 +119,12 @@ def _require_replicate(input: Tensor, pairs: Pads) -> None:
 
 
 def _require_circular(input: Tensor, pairs: Pads) -> None:
-    for n, (before, after) in zip(input.shape[input.ndim - len(pairs) :], pairs, strict=True):
-        if before > n or after > n:
-            raise ShapeError("Padding value causes wrapping around more than once.")
-        if n + before + after < 0:
-            raise ShapeError("Negative padding value is resulting in an empty dimension")
+    sizes = [(n, *pair) for n, pair in zip(input.shape[input.ndim - len(pairs) :], pairs, strict=True)]
+    if any(before > n or after > n for n, before, after in sizes):
+        raise ShapeError("Padding value causes wrapping around more than once.")
+    if any(n + before + after < 0 for n, before, after in sizes):
+        raise ShapeError("Negative padding value is resulting in an empty dimension")
+    for n, before, after in sizes:
         if max(before, after) > n + min(before, 0) + min(after, 0):
             raise ShapeError(
                 f"pad(): a circular padding of ({before}, {after}) needs more elements than it leaves of {n}"

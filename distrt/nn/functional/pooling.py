@@ -8,7 +8,7 @@ from typing import Any
 from distrt.core import ops
 from distrt.core.arrays import require_array
 from distrt.core.errors import DimensionError, ShapeError
-from distrt.core.ops.pooling_shapes import require_kernel
+from distrt.core.ops.pooling_shapes import pool_count, require_kernel
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.sizes import integers
 
@@ -43,7 +43,7 @@ def max_pool1d(
     if return_indices:
         return max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
     require_array("max_pool1d", "input", input)
-    _require_line("max_pool1d", input, kernel_size, stride, padding, dilation)
+    _require_line("max_pool1d", input, kernel_size, stride, padding, dilation, ceil_mode)
     require_kernel("max_pool1d_impl", input._array, "biuc")
     options = _options("max_pool1d", 1, kernel_size, stride, padding, dilation)
     return ops.squeeze(ops.max_pool2d(ops.unsqueeze(input, -2), *_as_plane(options), ceil_mode), -2)
@@ -184,7 +184,12 @@ def avg_pool3d(
     """The mean of each window. Shape: (N, C, D, H, W) or (C, D, H, W)."""
     require_array("avg_pool3d", "input", input)
     kernel, step, around, _ = _options("avg_pool3d", 3, kernel_size, stride, padding, 1)
-    if input.ndim in (4, 5) and any(n < k for n, k in zip(input.shape[-3:], kernel, strict=True)):
+    pads_fit = all(p <= k // 2 for p, k in zip(around, kernel, strict=True))  # else the operation says so
+    if (
+        input.ndim in (4, 5)
+        and pads_fit
+        and any(n < k for n, k in zip(input.shape[-3:], kernel, strict=True))
+    ):
         sizes, windows = (
             " ".join(f"{letter}{axis}: {size}" for axis, size in zip("THW", each, strict=True))
             for letter, each in (("", input.shape[-3:]), ("k", kernel))
@@ -276,7 +281,7 @@ def _require_ndim(name: str, input: Tensor) -> None:
 
 
 def _require_line(
-    name: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any
+    name: str, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> None:
     """What ``max_pool1d`` says in words of its own."""
     if input.ndim not in (2, 3) or 0 in input.shape[-2:]:
@@ -303,6 +308,6 @@ def _require_line(
             f"kernel_size={kernel}"
         )
     step = sizes["stride"][0] if sizes.get("stride") else kernel
-    count = (input.shape[-1] + 2 * around - spacing * (kernel - 1) - 1) // step + 1
+    count = pool_count(input.shape[-1], kernel, step, around, spacing, ceil_mode)
     if count < 1:
         raise ShapeError(f"{name}() Invalid computed output size: {count}")
