@@ -12,7 +12,7 @@ from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.ops.pooling_shapes import require_kernel
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.tensor import Tensor
-from distrt.nn.functional.pooling import _require_ndim
+from distrt.nn.functional.pooling import require_ndim
 from distrt.nn.functional.sizes import integers, ntuple
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """The mean of each of ``output_size`` bins. Shape: (N, C, L) or (C, L)."""
     require_array("adaptive_avg_pool1d", "input", input)
-    _require_ndim("adaptive_avg_pool1d", input)
+    require_ndim("adaptive_avg_pool1d", input)
     size = _one_size("adaptive_avg_pool1d", output_size)
     return ops.squeeze(adaptive_avg_pool2d(ops.unsqueeze(input, -2), (1, size)), -2)  # type: ignore[no-any-return]
 
@@ -64,7 +64,7 @@ def adaptive_max_pool1d_with_indices(
 ) -> tuple[Tensor, Tensor]:
     """As ``adaptive_max_pool1d``, with the places of the largest elements."""
     require_array("adaptive_max_pool1d", "input", input)
-    _require_ndim("adaptive_max_pool1d", input)
+    require_ndim("adaptive_max_pool1d", input)
     size = _one_size("adaptive_max_pool1d", output_size)
     out, indices = ops.adaptive_max_pool2d(ops.unsqueeze(input, -2), (1, size))
     return ops.squeeze(out, -2), ops.squeeze(indices, -2)

@@ -60,7 +60,7 @@ def max_pool1d_with_indices(
 ) -> tuple[Tensor, Tensor]:
     """As ``max_pool1d``, with the places of the largest elements."""
     require_array("max_pool1d", "input", input)
-    _require_ndim("max_pool1d", input)
+    require_ndim("max_pool1d", input)
     options = _options("max_pool1d", 1, kernel_size, stride, padding, dilation)
     out, indices = ops.max_pool2d_with_indices(ops.unsqueeze(input, -2), *_as_plane(options), ceil_mode)
     return ops.squeeze(out, -2), ops.squeeze(indices, -2)
@@ -142,7 +142,7 @@ def avg_pool1d(
 ) -> Tensor:
     """The mean of each window. Shape: (N, C, L) or (C, L)."""
     require_array("avg_pool1d", "input", input)
-    _require_ndim("avg_pool1d", input)
+    require_ndim("avg_pool1d", input)
     kernel, step, around, _ = _as_plane(_options("avg_pool1d", 1, kernel_size, stride, padding, 1))
     plane = ops.unsqueeze(input, -2)
     return ops.squeeze(  # type: ignore[no-any-return]
@@ -272,7 +272,8 @@ def _as_plane(options: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, int], ..
     return (1, kernel), (1, stride), (0, padding), (1, dilation)
 
 
-def _require_ndim(name: str, input: Tensor) -> None:
+def require_ndim(name: str, input: Tensor) -> None:
+    """Raises ShapeError where an input of pooling over one dim has neither two dims nor three."""
     if input.ndim not in (2, 3):
         raise ShapeError(
             f"Expected 2 to 3 dimensions, but got {input.ndim}-dimensional tensor for argument #1 'self' (while "
