@@ -184,3 +184,12 @@ def test_keys_and_values_may_be_given_projected(given: str, torch: Any, rng: np.
         )
     for mine, theirs in zip(*found, strict=True):
         assert_same(mine, theirs, given)
+
+
+def test_layers_are_at_pytorchs_paths(torch: Any) -> None:
+    for library in (distrt, torch):
+        modules = library.nn.modules
+        assert modules.activation.MultiheadAttention is library.nn.MultiheadAttention
+        projection = library.nn.MultiheadAttention(4, 2).out_proj
+        assert type(projection) is modules.linear.NonDynamicallyQuantizableLinear
+        assert modules.transformer.TransformerEncoderLayer is library.nn.TransformerEncoderLayer

@@ -168,7 +168,12 @@ class _Tile(NamedTuple):
             scores += self.mask
         if self.is_causal:
             corner = scores[..., self.rows.start :]  # every row sees what is left of it
-            np.copyto(corner, -np.inf, where=~np.tri(*corner.shape[-2:], dtype=bool))
+            np.copyto(corner, -np.inf, where=_later(*corner.shape[-2:]))
+
+
+def _later(queries: int, keys: int) -> Array:
+    """True where a key comes after a query."""
+    return np.arange(keys) > np.arange(queries)[:, None]
 
 
 class _Plan:
@@ -202,7 +207,7 @@ class _Plan:
             yield _Group(numbers, places, self.batch)
 
     def _rows(self) -> int:
-        fitting = max(1, min(self.length, BLOCK // max(1, self.source)))
+        fitting: int = max(1, min(self.length, BLOCK // max(1, self.source)))
         return min(fitting, CAUSAL_ROWS) if self.is_causal else fitting
 
     def tiles(self, group: _Group) -> Iterator[_Tile]:
@@ -288,8 +293,7 @@ def _plain_attention(
     elif attn_mask is not None:
         scores = ops.add(scores, ops.to_dtype(attn_mask, scores._array.dtype))
     if is_causal:
-        later = ~np.tri(plan.length, plan.source, dtype=bool)
-        scores = ops.masked_fill(scores, later, -math.inf)
+        scores = ops.masked_fill(scores, _later(plan.length, plan.source), -math.inf)
     unseeing = np.isneginf(scores._array).all(axis=-1, keepdims=True)
     weights = ops.softmax(ops.masked_fill(scores, unseeing, 0.0), -1)
     weights = ops.masked_fill(weights, unseeing, 0.0)

@@ -63,7 +63,7 @@ def scaled_dot_product_attention(
 def _heads(each: Tensor) -> int:
     if each.ndim < 3:
         raise DimensionError("Dimension out of range (expected to be in range of [-2, 1], but got -3)")
-    return each.shape[-3]
+    return int(each.shape[-3])
 
 
 def _grouped_attention(

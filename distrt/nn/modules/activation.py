@@ -9,6 +9,7 @@ from distrt.core.creation import empty
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init as initial
+from distrt.nn.modules.attention import MultiheadAttention as MultiheadAttention
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
 

@@ -9,15 +9,11 @@ from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init
 from distrt.nn.functional.multi_head_attention import canonical_mask
-from distrt.nn.modules.linear import Linear
+from distrt.nn.modules.linear import NonDynamicallyQuantizableLinear
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
 
 __all__ = ["MultiheadAttention"]
-
-
-class NonDynamicallyQuantizableLinear(Linear):
-    """A ``Linear`` under the name that PyTorch prints for the last projection of attention."""
 
 
 class MultiheadAttention(Module):

@@ -294,7 +294,7 @@ def _causal_mask(size: int, device: Any = None, dtype: Any = None) -> Tensor:
 
 
 def _sequence_length(src: Tensor, batch_first: bool) -> int:
-    return src.shape[1 if src.ndim == 3 and batch_first else 0]
+    return int(src.shape[1 if src.ndim == 3 and batch_first else 0])
 
 
 def _is_causal(mask: Tensor | None, hint: bool | None, size: int) -> bool:
@@ -303,4 +303,4 @@ def _is_causal(mask: Tensor | None, hint: bool | None, size: int) -> bool:
         return hint is True
     if tuple(mask.shape) != (size, size):
         return False
-    return bool((mask == _causal_mask(size, None, mask.dtype)).all())
+    return bool(ops.eq(mask, _causal_mask(size, None, mask.dtype)).all())

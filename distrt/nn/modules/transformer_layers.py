@@ -200,5 +200,5 @@ def _activation(given: Activation) -> Callable[[Tensor], Tensor]:
     if given == "relu":
         return F.relu
     if given == "gelu":
-        return F.gelu  # type: ignore[no-any-return]
+        return F.gelu
     raise RuntimeError(f"activation should be relu/gelu, not {given}")
