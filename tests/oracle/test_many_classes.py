@@ -71,3 +71,36 @@ def test_a_linear_cross_entropy_by_parts_never_holds_all_logits(rng: np.random.G
     assert peaks[1] < peaks[0] / 4
     for ours, theirs in zip(*slopes, strict=True):
         assert distrt.allclose(ours, theirs)
+
+
+def test_a_linear_cross_entropy_by_parts_has_gradients_of_every_order(rng: np.random.Generator) -> None:
+    """PyTorch's has those of the first order only."""
+    options = distrt.nn.LinearCrossEntropyOptions(batch_chunk_size=2)
+    target = distrt.tensor([0, 6, 2, -100, 2])
+
+    def run(x: Any, w: Any, b: Any) -> Any:
+        return distrt.nn.functional.linear_cross_entropy(x, w, target, linear_bias=b, options=options)
+
+    given = [
+        distrt.tensor(rng.standard_normal(shape), requires_grad=True) for shape in ((5, 3), (7, 3), (7,))
+    ]
+    assert distrt.autograd.gradcheck(run, given)
+    assert distrt.autograd.gradgradcheck(run, given)
+
+
+def test_margins_have_gradients_of_every_order(rng: np.random.Generator) -> None:
+    """PyTorch's have those of the first order only."""
+    x = distrt.tensor(rng.standard_normal((4, 3)), requires_grad=True)
+    target, listed = (
+        distrt.tensor([0, 2, 1, 1]),
+        distrt.tensor([[0, 2, -1], [1, -1, 0], [-1, 0, 0], [0, 1, 2]]),
+    )
+    weight = distrt.tensor([1.0, 2.0, 0.5], dtype=distrt.float64)
+    for reduction in ("mean", "sum", "none"):
+        for run in (
+            lambda x, r=reduction: distrt.nn.functional.multi_margin_loss(
+                x**3, target, 2, 1.5, weight, reduction=r
+            ),
+            lambda x, r=reduction: distrt.nn.functional.multilabel_margin_loss(x**3, listed, reduction=r),
+        ):
+            assert distrt.autograd.gradgradcheck(run, (x,))
