@@ -35,6 +35,10 @@ layers(
         "f(3, 2, 4), f(5, 2, 4), f(5, 2, 4), need_weights=False, key_padding_mask=c(2, 5), attn_mask=c(4, 3, 5)",
         "f(4, 2, 4), f(4, 2, 4), f(4, 2, 4), need_weights=False, attn_mask=t.ones(4, 4).triu(1).bool(), is_causal=True",
         "f(3, 2, 4), f(5, 2, 4), f(5, 2, 4), need_weights=False, key_padding_mask=t.ones(2, 5).bool()",
+        "f(0, 2, 4), f(5, 2, 4), f(5, 2, 4), need_weights=False",
+        "f(3, 0, 4), f(5, 0, 4), f(5, 0, 4), need_weights=False",
+        "f(0, 2, 4), f(5, 2, 4), f(5, 2, 4)",
+        "f(3, 0, 4), f(5, 0, 4), f(5, 0, 4)",
     ),
     "MultiheadAttention(4, 2)",
     "MultiheadAttention(4, 2, bias=False, add_bias_kv=True, add_zero_attn=True)",
@@ -109,5 +113,6 @@ errors(
     "F.scaled_dot_product_attention(t.ones(1, 5, 3, 4), *[t.ones(1, 3, 3, 4)] * 2, enable_gqa=True)",
     "F.scaled_dot_product_attention(t.ones(3, 4), *[t.ones(3, 4)] * 2, enable_gqa=True)",
     "F.scaled_dot_product_attention(t.ones(3, 4), t.ones(3, 4), None)",
+    "F.scaled_dot_product_attention(*[t.ones(3, 4)] * 3, scale='half')",
     "t.nn.attention.sdpa_kernel('math').__enter__()",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, SupportsFloat
 
 from distrt.core import ops
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
@@ -49,6 +49,10 @@ def scaled_dot_product_attention(
     if is_causal and attn_mask is not None and not _is_fused(query, key, value, attn_mask, dropout_p):
         raise RuntimeError(
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+        )
+    if not isinstance(scale, SupportsFloat | None):
+        raise TypeError(
+            f"scaled_dot_product_attention(): argument 'scale' must be float, not {type(scale).__name__}"
         )
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0

@@ -75,9 +75,10 @@ def multi_head_attention_forward(
     if bias_k is not None or bias_v is not None:
         k, v = _with_bias_rows(k, v, bias_k, bias_v, (static_k, static_v))
         extra += 1
-    q, k, v = (each.reshape(each.shape[0], batch, num_heads, -1).permute(1, 2, 0, 3) for each in (q, k, v))
-    k = k if static_k is None else _static(static_k, "static_k", batch, num_heads, k.shape[-1])
-    v = v if static_v is None else _static(static_v, "static_v", batch, num_heads, v.shape[-1])
+    width = embed_dim // num_heads
+    q, k, v = (each.reshape(each.shape[0], batch, num_heads, width).permute(1, 2, 0, 3) for each in (q, k, v))
+    k = k if static_k is None else _static(static_k, "static_k", batch, num_heads, width)
+    v = v if static_v is None else _static(static_v, "static_v", batch, num_heads, width)
     if add_zero_attn:
         k, v = (_with_zero_row(each) for each in (k, v))
         extra += 1
