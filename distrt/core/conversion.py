@@ -40,7 +40,7 @@ def to(
         raise TypeError(
             f"to(): argument 'memory_format' must be memory_format, not {type(memory_format).__name__}"
         )
-    if memory_format not in (formats.preserve_format, formats.contiguous_format):
+    if memory_format is not formats.preserve_format:
         arranged = self if self.is_contiguous(memory_format=memory_format) else rearrange(self, memory_format)
         return arranged if wanted == self._array.dtype else cast(arranged, wanted)
     if wanted == self._array.dtype and not copy:
@@ -98,18 +98,12 @@ def rearrange(self: Tensor, wanted: formats.memory_format) -> Tensor:
     Raises:
         ShapeError: for channels last, where the rank is another.
     """
-    copied = ops.clone(self)
-    copied._array = formats.arranged(copied._array, wanted)
-    return copied  # type: ignore[no-any-return]
+    return ops.clone(self, memory_format=wanted)  # type: ignore[no-any-return]
 
 
 def contiguous(self: Tensor, *, memory_format: formats.memory_format = formats.contiguous_format) -> Tensor:
     """This tensor where its elements stand in the order of the format, else a copy in that order."""
-    if self.is_contiguous(memory_format=memory_format):
-        return self
-    if memory_format is formats.contiguous_format:
-        return ops.clone(self)  # type: ignore[no-any-return]
-    return rearrange(self, memory_format)
+    return self if self.is_contiguous(memory_format=memory_format) else rearrange(self, memory_format)
 
 
 def _cast_method(wanted: dt.dtype) -> Callable[..., Tensor]:

@@ -67,8 +67,8 @@ def arranged(array: Any, wanted: memory_format) -> Any:
     """
     if wanted is contiguous_format:
         return array.copy(order="C")
-    if wanted is preserve_format:
-        return array.copy(order="K")
+    if wanted is preserve_format:  # elements that several places share come apart in row-major order
+        return array.copy(order="K" if all(array.strides) else "C")
     order = _order(wanted)
     if array.ndim != len(order):
         raise ShapeError(f"required rank {len(order)} tensor to use {wanted._name} format")

@@ -75,6 +75,25 @@ SAME: dict[str, Callable[[Any], Any]] = {
     ),
     "is_contiguous of size 1": lambda t: t.zeros(2, 1, 3).transpose(0, 1).is_contiguous(),
     "is_contiguous of expand": lambda t: x23(t).expand(3, 2, 3).is_contiguous(),
+    "copies in an order of dims": lambda t: [
+        copied.stride()
+        for last in [t.ones(2, 3, 4, 5).to(memory_format=t.channels_last)]
+        for copied in [
+            last,
+            last.clone(),
+            t.clone(last, memory_format=t.contiguous_format),
+            last.clone(memory_format=t.preserve_format),
+            last.to(memory_format=t.contiguous_format),
+            last.to(t.float64),
+            last.to(t.float64, memory_format=t.contiguous_format),
+            last.contiguous(),
+            last + 1,
+            t.ones(3, 4).t().clone(),
+            t.ones(3, 4).t().clone(memory_format=t.contiguous_format),
+            t.ones(1, 4).expand(3, 4).clone(),
+            t.ones(6, 4)[::2].t().clone(),
+        ]
+    ],
     "is_contiguous in a format": lambda t: (
         t.ones(1, 2, 3, 4).is_contiguous(memory_format=t.channels_last),
         t.ones(1, 1, 3, 4).is_contiguous(memory_format=t.channels_last),

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar, array_module, require_array
+from distrt.core import formats
+from distrt.core.arrays import Array, Scalar, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
@@ -53,9 +54,9 @@ to_dtype.gradient(input=lambda g: g)
 
 
 @op()
-def clone(input: Array) -> Array:
-    """A copy, in row-major order."""
-    return array_module(input).array(input, order="C")
+def clone(input: Array, *, memory_format: formats.memory_format = formats.preserve_format) -> Array:
+    """A copy, whose elements stand in memory in the same order of dims, or in that of a format."""
+    return formats.arranged(input, memory_format)
 
 
 clone.gradient(input=lambda g: g)
@@ -64,7 +65,7 @@ clone.gradient(input=lambda g: g)
 def contiguous(input: Any) -> Any:
     """The tensor itself where its elements stand in row-major order, else a copy in that order."""
     array = getattr(input, "_array", input)
-    return input if array.flags.c_contiguous else clone(input)
+    return input if array.flags.c_contiguous else clone(input, memory_format=formats.contiguous_format)
 
 
 @op()
