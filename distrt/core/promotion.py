@@ -23,8 +23,9 @@ _UNSIGNED = frozenset(each.numpy for each in dt.UNSIGNED)
 def result_dtype(*values: Any) -> np.dtype[Any]:
     """The NumPy dtype that an operation on arrays and Python numbers computes in."""
     ranks: list[np.dtype[Any] | None] = [None, None, None]  # with dims, 0-d, Python numbers
+    has_array = any(isinstance(value, np.ndarray) for value in values)
     for value in values:
-        rank, found = _rank(value)
+        rank, found = _rank(value, has_array)
         known = ranks[rank]
         ranks[rank] = found if known is None else promote_types(known, found)
     result: np.dtype[Any] | None = None
@@ -36,8 +37,10 @@ def result_dtype(*values: Any) -> np.dtype[Any]:
     return result
 
 
-def _rank(value: Any) -> tuple[int, np.dtype[Any]]:
-    if isinstance(value, np.generic):  # NumPy's own scalars count as Python numbers, as in PyTorch
+def _rank(value: Any, beside_array: bool) -> tuple[int, np.dtype[Any]]:
+    if beside_array and isinstance(value, np.generic):
+        # A user's NumPy scalar counts as a Python number, as in PyTorch. Where there is no array, it is what NumPy made
+        # of a 0-d array, inside a derivative rule.
         value = value.item()
     if hasattr(value, "dtype"):
         return (0 if value.ndim else 1), value.dtype
