@@ -23,10 +23,17 @@ def _pair(torch: Any, layer: Layer, dtype: str, rng: np.random.Generator) -> tup
     ours.to(getattr(distrt, dtype))
     theirs.to(getattr(torch, dtype))
     state = {name: value for name, value in theirs.state_dict().items() if value.is_floating_point()}
-    drawn = {name: rng.uniform(0.5, 1.5, tuple(value.shape)).astype(dtype) for name, value in state.items()}
+    drawn = {name: _weights(rng, tuple(value.shape)).astype(dtype) for name, value in state.items()}
     theirs.load_state_dict({name: torch.tensor(array) for name, array in drawn.items()}, strict=False)
     ours.load_state_dict({name: distrt.tensor(array) for name, array in drawn.items()}, strict=False)
     return ours, theirs
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Matrices that keep a signal's size, so that float32 loses no digits in deep models; scales above 0."""
+    if len(shape) < 2:
+        return rng.uniform(0.5, 1.5, shape)
+    return rng.standard_normal(shape) / np.sqrt(max(1, np.prod(shape[1:])))
 
 
 def _run(library: Any, module: Any, given: tuple[list[Any], dict[str, Any]]) -> tuple[list[Any], list[Any]]:
