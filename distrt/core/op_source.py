@@ -116,6 +116,16 @@ class Writer:
                 self._put(2, "if out is not None:")
                 self._put(3, f"raise require_tensor_beside_out({op.name!r})")
             self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
+        for name, parameter in op.parameters.items():
+            if name not in (*op.tensors, *op.steering) and str(parameter.annotation) in (
+                "Scalar",
+                "Scalar | None",
+            ):
+                self._put(
+                    1,
+                    f"if {name}.__class__ is not int and isinstance({name}, Tensor) and {name}._array.ndim == 0:",
+                )
+                self._put(2, f"{name} = {name}.item()  # stands for its number")
         for name in op.tensors + op.steering:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
         if op.sequence:

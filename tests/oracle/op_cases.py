@@ -166,6 +166,16 @@ AFFINE = [In((2, 3, 4)), In((), "normal"), In((4, 3, 2), "normal", "transposed")
 row("add", lambda t, a, b: t.add(a, b), pairs(), dtypes=EVERY)
 row("add.alpha", lambda t, a, b: t.add(a, b, alpha=3), pairs()[:4], dtypes=ALL, covers="add")
 row("sub", lambda t, a, b: t.sub(a, b), pairs(), dtypes=ALL)
+row(
+    "add.alpha as a tensor",
+    lambda t, a, b: (
+        t.add(a, b, alpha=t.tensor(3.0)),
+        a.sub(b, alpha=t.tensor(2)),
+        t.addcmul(a, a, b, value=t.tensor(0.5)),
+    ),
+    pairs()[:3],
+    covers="add",
+)
 row("sub.alpha", lambda t, a, b: a.sub(b, alpha=2), pairs()[:3], covers="sub")
 row("mul", lambda t, a, b: t.mul(a, b), pairs(), dtypes=(*EVERY, *COMPLEX))
 row("div", lambda t, a, b: t.div(a, b), pairs(right="nonzero"), dtypes=ALL, covers="true_divide")
