@@ -8,6 +8,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.adding_at import add_at
 from distrt.core.ops.dims import one_dim
 
 __all__ = ["along_dim_add", "along_dim_pick", "along_dim_scatter"]
@@ -40,7 +41,7 @@ def along_dim_add(input: Array, indices: IndexArray, shape: tuple[int, ...], dim
     axis = one_dim(dim, len(shape))
     places: list[Any] = list(np.ogrid[tuple(map(slice, indices.shape))])
     places[axis] = indices
-    np.add.at(summed, tuple(places), input)
+    add_at(summed, tuple(places), input)
     return summed
 
 

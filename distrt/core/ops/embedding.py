@@ -1,7 +1,6 @@
 """Looking up rows of a matrix, and adding rows up by number: each is the other's derivative.
 
-Behind ``nn.Embedding``. Rows are added up by sorting their numbers first, because ``np.add.at`` takes one element at a
-time.
+Behind ``nn.Embedding``.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.adding_at import add_rows
 from distrt.core.ops.half import wide
 from distrt.core.ops.type_names import scalar_type
 
@@ -89,30 +89,6 @@ def _add_up(sums: Array, given: Array, indices: Array, padding_idx: int, mean: b
             places, rows = places[kept], rows[kept]
     if places.size:
         add_rows(sums, places, rows, mean)
-
-
-#: Numbers with at most so many rows are served together, one row of each at a time; the others one by one.
-_FEW = 8
-
-
-def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
-    """Puts the sum (or mean) of the rows with each number into ``sums``, which is zero; there is a row at least."""
-    order = np.argsort(places, kind="stable")
-    ordered = places[order]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
-    counts = np.diff(starts, append=places.size)
-    numbers = ordered[starts]
-    for n in np.flatnonzero(counts > _FEW):
-        rows.take(order[starts[n] : starts[n] + counts[n]], 0).sum(0, out=sums[numbers[n]])
-    few = counts <= _FEW
-    still, first = counts[few], starts[few]
-    sums[ordered[first]] = rows.take(order[first], 0)
-    for turn in range(1, int(still.max(initial=1))):
-        more = still > turn
-        still, first = still[more], first[more]
-        sums[ordered[first]] += rows.take(order[first + turn], 0)
-    if mean:
-        sums[numbers] /= counts[:, None].astype(sums.real.dtype)
 
 
 def _picked(g: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) -> Any:

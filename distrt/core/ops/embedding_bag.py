@@ -12,7 +12,8 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.embedding import add_rows, embedding, embedding_dense_backward
+from distrt.core.ops.adding_at import add_rows
+from distrt.core.ops.embedding import embedding, embedding_dense_backward
 from distrt.core.ops.half import wide
 from distrt.core.ops.indexing import zeros_of
 

@@ -11,6 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, Scalar
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.adding_at import add_at
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.indexing import require_in_range, zeros_of
@@ -86,7 +87,7 @@ def _index_add(input: Array, source: Array, dim: int, index: IndexArray, alpha: 
     added = wide(source) if alpha == 1 else wide(source) * np.asarray(alpha).astype(changed.dtype)
     if input.ndim == 0:
         return (changed + added).astype(input.dtype)
-    np.add.at(changed, _key(axis, index), added)
+    add_at(changed, _key(axis, index), added)
     return changed.astype(input.dtype, copy=False)
 
 

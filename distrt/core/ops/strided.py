@@ -115,7 +115,7 @@ def strided_add(input: Array, geometry: Geometry) -> Array:
     extent = _extent(geometry)
     places = _part(np.arange(extent), geometry.shape, geometry.strides, geometry.offset)
     flat = np.zeros(extent, input.dtype)
-    np.add.at(flat, places, input)
+    np.add.at(flat, places.reshape(-1), input.reshape(-1))
     total[...] = _part(flat, geometry.base_shape, geometry.base_strides, 0)
     return total
 

@@ -14,6 +14,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, Scalar, array_module
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
+from distrt.core.ops.adding_at import add_at
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.keys import (
     Key,
@@ -72,12 +73,11 @@ def _index_copy(input: Array, key: Any) -> Array:
 @op()
 def index_scatter(input: Array, shape: tuple[int, ...], key: Any) -> Array:
     """Zeros of ``shape`` with ``input`` added at ``key``: the derivative of indexing."""
-    xp = array_module(input)
-    scattered = xp.zeros(shape, input.dtype)
+    scattered = array_module(input).zeros(shape, input.dtype)
     if is_view_key(key):
         scattered[key] = input
     else:
-        xp.add.at(scattered, key, input)
+        add_at(scattered, key, input)
     return scattered
 
 
@@ -127,7 +127,7 @@ def put_at(target: Array, key: Key, values: Any, accumulate: bool = False) -> No
     """
     try:
         if accumulate:
-            array_module(target).add.at(target, key, values)
+            add_at(target, key, values)
         else:
             target[key] = values
     except IndexError:
