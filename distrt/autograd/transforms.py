@@ -204,29 +204,52 @@ class _Level:
     def released(self, result: Any) -> Any:
         """A result as the caller may have it: in the graph only where that leads to what the caller knows."""
 
+        known: dict[int, bool] = {}
+
         def release(value: Any) -> Any:
             if not isinstance(value, Tensor):
                 raise AutogradError(f"Expected tensors, got unsupported type {type(value)}")
-            return value if self.tracked and _leads_outside(value) else value.detach()
+            return value if self.tracked and _leads_outside(value, known) else value.detach()
 
         return mapped(release, result)
 
 
-def _leads_outside(tensor: Tensor) -> bool:
-    """True where the graph behind a tensor ends at a leaf that is no input of a finished transform."""
-    waiting = [tensor._edge[0]] if tensor._edge is not None else []
-    seen = set(map(id, waiting))
+def _leads_outside(tensor: Tensor, known: dict[int, bool]) -> bool:
+    """True where the graph behind a tensor ends at a leaf that is no input of a finished transform.
+
+    ``known`` has the answer for each node that was met before: results of one call share most of their graph.
+    """
+    if tensor._edge is None:
+        return False
+    root = tensor._edge[0]
+    inner = [(node, _nodes_behind(node)) for node in _reachable(root, known)]
+    for node, behind in sorted(
+        inner, key=lambda each: each[0].sequence
+    ):  # what a node needs is older than it
+        known[id(node)] = any([known[id(each)] for each in behind])
+    return known[id(root)]
+
+
+def _reachable(root: Any, known: dict[int, bool]) -> list[Any]:
+    """The operations behind a node that are not known yet; the leaves among them become known."""
+    found = []
+    waiting = [] if id(root) in known else [root]
+    seen = {id(root)}
     while waiting:
         node = waiting.pop()
         if isinstance(node, AccumulateGrad):
-            if _DONE not in node.metadata:
-                return True
+            known[id(node)] = _DONE not in node.metadata
             continue
-        for following, _ in node.next_functions:
-            if following is not None and id(following) not in seen:
+        found.append(node)
+        for following in _nodes_behind(node):
+            if id(following) not in seen and id(following) not in known:
                 seen.add(id(following))
                 waiting.append(following)
-    return False
+    return found
+
+
+def _nodes_behind(node: Any) -> list[Any]:
+    return [following for following, _ in node.next_functions if following is not None]
 
 
 def _pulled(
