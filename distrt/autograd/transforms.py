@@ -223,10 +223,9 @@ def _leads_outside(tensor: Tensor, known: dict[int, bool]) -> bool:
         return False
     root = tensor._edge[0]
     inner = [(node, _nodes_behind(node)) for node in _reachable(root, known)]
-    for node, behind in sorted(
-        inner, key=lambda each: each[0].sequence
-    ):  # what a node needs is older than it
-        known[id(node)] = any([known[id(each)] for each in behind])
+    inner.sort(key=lambda each: each[0].sequence)  # what a node needs is older than it
+    for node, behind in inner:
+        known[id(node)] = any(known[id(each)] for each in behind)
     return known[id(root)]
 
 
