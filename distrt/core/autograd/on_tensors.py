@@ -74,7 +74,7 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any)
 
     The stand-ins are copies of the graph's edges (an identity op), so the gradient of each input arrives exactly
     once, here, and not at the leaves behind it. An input that the joint rule does not name has no part in any
-    gradient: zeros stand for it.
+    gradient: zeros stand for it. Where the plain form gives fewer outputs, nobody has the others' gradients.
     """
     from distrt.core import ops
     from distrt.core.autograd.engine import run_backward
@@ -89,8 +89,15 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any)
             values[name] = ops.identity(given)
             values[name]._counter = given._counter
     arguments = {name: values[name] for name in definition.parameters if name in values}
-    result = definition.function.composite(**arguments)  # type: ignore[misc]
+    results = definition.function.composite(**arguments)  # type: ignore[misc]
+    several = results if isinstance(results, tuple) else (results,)
+    roots = [
+        (result._edge, gradient)
+        for result, gradient in zip(several, gradients, strict=False)
+        if gradient is not None and result._edge is not None
+    ]
     wanted = [values[name]._edge for name in with_edges]
-    found = run_backward([result._edge], gradients[:1], keep_graph=True, create_graph=True, captured=wanted)
+    edges, given = zip(*roots, strict=True) if roots else ((), ())
+    found = run_backward(list(edges), list(given), keep_graph=True, create_graph=True, captured=wanted)
     by_name = dict(zip(with_edges, found, strict=True))
     return tuple(by_name.get(name) for name in definition.differentiable)

@@ -11,22 +11,22 @@ product with the state is inside the loop over time.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.op import op
 from distrt.core.ops.half import wide
+from distrt.core.ops.half_rules import widened
 
 __all__ = ["rnn_layer"]
 
 Sizes = tuple[int, ...]
-F32 = dt.float32.numpy
 
 
 @op(dtype="same", autocast="lower")
@@ -61,7 +61,7 @@ def rnn_layer(
 rnn_layer.outputs("output", "last")
 
 
-@rnn_layer.gradients
+@rnn_layer.gradients  # the biases are named, and thereby kept, for ``_plain_rnn``
 def _rnn_gradients(
     g_output: Any,
     g_last: Any,
@@ -77,10 +77,6 @@ def _rnn_gradients(
     nonlinearity: str,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
-    if on_tensors(g_output, g_last):
-        inputs = (input, hidden, weight_ih, weight_hh, bias_ih, bias_hh)
-        options = (sizes, reverse, nonlinearity)
-        return by_single_ops(_plain_rnn, inputs, options, (g_output, g_last), needs)
     out, matrix = wide(output), wide(weight_hh)
     slopes = 1 - np.square(out) if nonlinearity == "tanh" else (out > 0).astype(out.dtype)
     carried = carried_from(g_last, hidden)
@@ -97,25 +93,6 @@ def _rnn_gradients(
         slopes, slopes, input, earlier, weight_ih, needs
     )
     return g_input, carried, g_ih, g_hh, g_bias_ih, g_bias_hh
-
-
-def _plain_rnn(
-    input: Any,
-    hidden: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any,
-    bias_hh: Any,
-    sizes: Sizes,
-    reverse: bool,
-    nonlinearity: str,
-) -> tuple[Any, ...]:
-    activate = ops.tanh if nonlinearity == "tanh" else ops.relu
-
-    def step(projected: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (activate(ops.add(projected, ops.linear(state[0], weight_hh, bias_hh))),)
-
-    return plain_walk(step, ops.linear(input, weight_ih, bias_ih), (hidden,), sizes, reverse)
 
 
 # -- for every kind, on arrays
@@ -176,52 +153,20 @@ def weight_gradients(
     )
 
 
-# -- for every kind, on tensors: the second order
+# -- for every kind, in single operations, for derivatives of derivatives
 
 
-def on_tensors(*gradients: Any) -> bool:
-    """True where the rule runs under ``create_graph``."""
-    return any(hasattr(gradient, "_array") for gradient in gradients)
+def rounded_once(plain: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """The same computation, in float32 for half precision, which is rounded at the end."""
 
+    @functools.wraps(plain)
+    def rounded(**arguments: Any) -> tuple[Any, ...]:
+        dtype = arguments["input"]._array.dtype
+        wider = {name: widened(each) if hasattr(each, "_array") else each for name, each in arguments.items()}
+        results = plain(**wider)
+        return tuple(each if each._array.dtype == dtype else ops.to_dtype(each, dtype) for each in results)
 
-def by_single_ops(
-    plain: Callable[..., Any],
-    inputs: tuple[Any, ...],
-    options: tuple[Any, ...],
-    gradients: tuple[Any, ...],
-    needs: tuple[bool, ...],
-) -> tuple[Any, ...]:
-    """The gradients of ``inputs`` by way of ``plain``, the same computation in single operations, which records them.
-
-    The graph ends at stand-ins of the inputs, so each gradient arrives once, here, and not at the leaves behind it.
-    """
-    from distrt.core.autograd.engine import run_backward
-
-    stand_ins: list[Any] = [None if each is None else ops.identity(each) for each in inputs]
-    for stand_in, each in zip(stand_ins, inputs, strict=True):
-        if each is not None:
-            stand_in._counter = each._counter
-    results = plain(*map(_widened, stand_ins), *options)
-    roots = [
-        (result._edge, _widened(gradient))
-        for result, gradient in zip(results, gradients, strict=True)
-        if gradient is not None and result._edge is not None
-    ]
-    wanted = [stand_in._edge for stand_in, need in zip(stand_ins, needs, strict=True) if need]
-    found = iter(
-        run_backward(
-            [edge for edge, _ in roots],
-            [gradient for _, gradient in roots],
-            keep_graph=True,
-            create_graph=True,
-            captured=wanted,
-        )
-    )
-    return tuple(next(found) if need else None for need in needs)
-
-
-def _widened(value: Any) -> Any:
-    return value if value is None or value._array.dtype.itemsize != 2 else ops.to_dtype(value, F32)
+    return rounded
 
 
 def plain_walk(
@@ -244,3 +189,26 @@ def plain_walk(
             for made, old in zip(new, states, strict=True)
         )
     return ops.cat(outputs[::-1] if reverse else outputs, 0), *states
+
+
+@rounded_once
+def _plain_rnn(
+    input: Any,
+    hidden: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any,
+    bias_hh: Any,
+    sizes: Sizes,
+    reverse: bool,
+    nonlinearity: str,
+) -> tuple[Any, ...]:
+    activate = ops.tanh if nonlinearity == "tanh" else ops.relu
+
+    def step(projected: Any, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (activate(ops.add(projected, ops.linear(state[0], weight_hh, bias_hh))),)
+
+    return plain_walk(step, ops.linear(input, weight_ih, bias_ih), (hidden,), sizes, reverse)
+
+
+rnn_layer.composite = _plain_rnn

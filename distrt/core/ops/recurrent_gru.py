@@ -16,11 +16,10 @@ from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.ops.recurrent import (
     Sizes,
-    by_single_ops,
     carried_from,
-    on_tensors,
     plain_walk,
     project,
+    rounded_once,
     states_before,
     steps,
     weight_gradients,
@@ -76,7 +75,7 @@ def gru_layer(
 gru_layer.outputs("output", "last")
 
 
-@gru_layer.gradients
+@gru_layer.gradients  # the biases are named, and thereby kept, for ``_plain_gru``
 def _gru_gradients(
     g_output: Any,
     g_last: Any,
@@ -93,9 +92,6 @@ def _gru_gradients(
     reverse: bool,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
-    if on_tensors(g_output, g_last):
-        inputs = (input, hidden, weight_ih, weight_hh, bias_ih, bias_hh)
-        return by_single_ops(_plain_gru, inputs, (sizes, reverse), (g_output, g_last), needs)
     size = hidden.shape[1]
     earlier = states_before(wide(output), hidden, sizes, reverse)
     g_recurrent, slope_new = _slopes(gates, recurrent_new, earlier)
@@ -131,6 +127,7 @@ def _slopes(gates: Array, recurrent_new: Array, earlier: Array) -> tuple[Array, 
     return slopes, of_new
 
 
+@rounded_once
 def _plain_gru(
     input: Any,
     hidden: Any,
@@ -150,3 +147,6 @@ def _plain_gru(
         return (ops.add(new, ops.mul(update, ops.sub(state[0], new))),)
 
     return plain_walk(step, ops.linear(input, weight_ih, bias_ih), (hidden,), sizes, reverse)
+
+
+gru_layer.composite = _plain_gru

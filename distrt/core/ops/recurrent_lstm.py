@@ -16,11 +16,10 @@ from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.ops.recurrent import (
     Sizes,
-    by_single_ops,
     carried_from,
-    on_tensors,
     plain_walk,
     project,
+    rounded_once,
     states_before,
     steps,
     weight_gradients,
@@ -85,7 +84,7 @@ def lstm_layer(
 lstm_layer.outputs("output", "last", "last_cell")
 
 
-@lstm_layer.gradients
+@lstm_layer.gradients  # the biases are named, and thereby kept, for ``_plain_lstm``
 def _lstm_gradients(
     g_output: Any,
     g_last: Any,
@@ -106,9 +105,6 @@ def _lstm_gradients(
     reverse: bool,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
-    if on_tensors(g_output, g_last, g_last_cell):
-        inputs = (input, hidden, cell, weight_ih, weight_hh, bias_ih, bias_hh, weight_hr)
-        return by_single_ops(_plain_lstm, inputs, (sizes, reverse), (g_output, g_last, g_last_cell), needs)
     size = cell.shape[1]
     slopes, through_output = _slopes(gates, earlier_cells, squashed)
     forget, let_out = gates[:, size : 2 * size], gates[:, 3 * size :]
@@ -151,6 +147,7 @@ def _slopes(gates: Array, earlier_cells: Array, squashed: Array) -> tuple[Array,
     return slopes, let_out * (1 - np.square(squashed))
 
 
+@rounded_once
 def _plain_lstm(
     input: Any,
     hidden: Any,
@@ -172,3 +169,6 @@ def _plain_lstm(
         return hidden if weight_hr is None else ops.linear(hidden, weight_hr), cell
 
     return plain_walk(step, ops.linear(input, weight_ih, bias_ih), (hidden, cell), sizes, reverse)
+
+
+lstm_layer.composite = _plain_lstm
