@@ -16,6 +16,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.op import op
 from distrt.core.ops.half import wide
+from distrt.core.ops.half_rules import widened
 
 __all__ = ["attention"]
 
@@ -286,7 +287,7 @@ def _plain_attention(
     """All scores at once: what the fused operation computes, and how it is differentiated twice."""
     plan = _Plan(query._array, key._array, value._array, None, is_causal, dropout_p, seed)
     dtype = query._array.dtype
-    query, key, value = (_widened(each) for each in (query, key, value))
+    query, key, value = (widened(each) for each in (query, key, value))
     scores = ops.matmul(ops.mul(query, scale), ops.transpose(key, -1, -2))
     if attn_mask is not None and attn_mask._array.dtype == np.bool_:
         scores = ops.masked_fill(scores, ops.logical_not(attn_mask), -math.inf)
@@ -300,10 +301,6 @@ def _plain_attention(
     if dropout_p:
         weights = ops.mul(weights, _all_kept(plan, weights._array))
     return ops.to_dtype(ops.matmul(weights, value), dtype)
-
-
-def _widened(value: Any) -> Any:
-    return ops.to_dtype(value, np.dtype(np.float32)) if value._array.dtype.itemsize == 2 else value
 
 
 def _all_kept(plan: _Plan, weights: Array) -> Array:
