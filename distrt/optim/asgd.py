@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from distrt.core.history import write
 from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import ElementwiseOptimizer, a_number, require, require_one_element, zeros_like
 from distrt.optim.operands import Operand
@@ -78,7 +79,7 @@ def _numbers(param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> dic
     }
     eta, mu = lr / (1 + lambd * lr * step) ** group["alpha"], 1 / max(1, step - group["t0"])
     for name, value in (("eta", eta), ("mu", mu)):
-        state[name]._array[...] = a_number(float(value))._array  # of the default dtype, whatever was loaded
+        write(state[name], a_number(float(value))._array)  # of the default dtype, whatever was loaded
     return numbers
 
 

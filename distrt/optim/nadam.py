@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
-
+from distrt.core.history import write
 from distrt.core.tensor import Tensor
 from distrt.optim.adam import require_moments
 from distrt.optim.elementwise import ElementwiseOptimizer, a_number, require, require_one_element, zeros_like
@@ -85,8 +84,8 @@ def _numbers(param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> dic
     beta1, beta2 = group["betas"]
     lr, decay, slowing = number(group["lr"]), group["weight_decay"], group["momentum_decay"]
     now, after = (beta1 * (1.0 - 0.5 * 0.96 ** (t * slowing)) for t in (step, step + 1))
-    product = state["mu_product"]._array
-    np.multiply(product, now, out=product)
+    write(state["mu_product"], state["mu_product"]._array * now)
+    product = float(state["mu_product"]._array)
     is_decoupled = group["decoupled_weight_decay"]
     return {
         "shrink": 1 - lr * decay if is_decoupled and decay != 0 else 1,
@@ -94,8 +93,8 @@ def _numbers(param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> dic
         "beta1": beta1,
         "beta2": beta2,
         "correction": 1 - beta2**step,
-        "gradient_size": -lr * (1.0 - now) / (1.0 - float(product)),
-        "moment_size": -lr * after / (1.0 - float(product) * after),
+        "gradient_size": -lr * (1.0 - now) / (1.0 - product),
+        "moment_size": -lr * after / (1.0 - product * after),
         "eps": group["eps"],
         "maximize": group["maximize"],
     }

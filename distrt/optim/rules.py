@@ -63,9 +63,10 @@ def number(value: Any) -> Any:
 
 def advance(state: State) -> float:
     """Counts a step, and says which it is."""
-    array = state["step"]._array
-    np.add(array, 1, out=array)
-    return float(array)
+    step = state["step"]
+    np.add(step._array, 1, out=step._array)
+    note_change(step._counter)
+    return float(step._array)
 
 
 def decayed(p: Operand, g: Operand, maximize: bool, decay: Any) -> Operand:
@@ -96,28 +97,31 @@ def apply(
         raise NoKernelError(
             f"{rule.name}: an optimizer changes floating point and complex parameters only; this one is {param.dtype}"
         )
-    numbers = rule.numbers(param, state, group)
-    tensors: list[Any] = [
-        param,
-        param.grad,
-        *(_fitting(state[name], param, name) for name in rule.state_names(group)),
-    ]
+    names = rule.state_names(group)
+    if not is_recorded:
+        require_writeable(param)
+    for name in names:
+        _require_fitting(state.get(name), param, name)
+    numbers = rule.numbers(param, state, group)  # which changes the state, and hence comes after all checks
+    own = [state[name] for name in names]
+    tensors: list[Any] = [param, param.grad, *own]
     if is_recorded:
         _run_recorded(rule.update, tensors, numbers)
-    else:
-        require_writeable(param)
-        _run_on_arrays(rule.update, [tensor._array for tensor in tensors], numbers, scratches)
-        note_change(param._counter)
+        return
+    _run_on_arrays(rule.update, [tensor._array for tensor in tensors], numbers, scratches)
+    for tensor in (param, *own):
+        note_change(tensor._counter)
 
 
-def _fitting(tensor: Tensor, param: Tensor, name: str) -> Tensor:
+def _require_fitting(tensor: Tensor | None, param: Tensor, name: str) -> None:
+    if tensor is None:  # the rule makes it
+        return
     if tensor._array.shape != param._array.shape:
         raise ShapeError(
             f"the state {name!r} has size {list(tensor.shape)}, its parameter {list(param.shape)}: it was saved for "
             "another model"
         )
     require_writeable(tensor)
-    return tensor
 
 
 def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: dict[str, Any]) -> None:

@@ -126,12 +126,38 @@ def test_loaded_state_takes_the_dtype_of_its_parameter() -> None:
     assert second.state[q]["step"].dtype is torch.float32
 
 
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_changes_of_the_state_are_noticed(name: str) -> None:
+    p = _parameter(1.0, 2.0)
+    optimizer = getattr(torch.optim, name)([p], **({"momentum": 0.9} if name == "SGD" else {}))
+    p.grad = torch.ones(2)
+    optimizer.step()
+    state = {key: value for key, value in optimizer.state[p].items() if isinstance(value, torch.Tensor)}
+    before = {key: (value._version, value.tolist()) for key, value in state.items()}
+    p.grad = torch.tensor([-2.0, 3.0])
+    optimizer.step()
+    changed = [key for key, value in state.items() if value.tolist() != before[key][1]]
+    assert changed
+    assert all(state[key]._version > before[key][0] for key in changed)
+
+
 def test_a_state_that_does_not_fit_changes_nothing() -> None:
     p = _parameter(1.0)
     optimizer = torch.optim.SGD([p], lr=0.25)
     with pytest.raises(ValueError, match="doesn't match the size"):
         optimizer.load_state_dict({"state": {}, "param_groups": [{"params": [0, 1], "lr": 9.0}]})
     assert optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_a_step_that_is_refused_is_not_counted() -> None:
+    p = _parameter(1.0, 2.0)
+    optimizer = torch.optim.Adam([p])
+    p.grad = torch.ones(2)
+    optimizer.step()
+    optimizer.state[p]["exp_avg"] = torch.zeros(3)
+    with pytest.raises(RuntimeError, match="saved for another model"):
+        optimizer.step()
+    assert optimizer.state[p]["step"].item() == 1.0
 
 
 def test_state_survives_pickle_and_deepcopy() -> None:
