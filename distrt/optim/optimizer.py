@@ -173,9 +173,11 @@ class Optimizer:
     def _patch_step_function(self) -> None:
         """Puts the hooks around the class's ``step``, once per class that defines one."""
         cls: Any = type(self)
-        if not getattr(cls.step, "hooked", False):
-            cls.step = self.profile_hook_step(cls.step)
-            cls.step.hooked = True
+        step = cls.step
+        if not getattr(step, "hooked", False):
+            hooked: Any = self.profile_hook_step(step)
+            hooked.hooked = True  # before the class has it: ranks may be threads, and one wrapping is enough
+            cls.step = hooked
 
     @staticmethod
     def profile_hook_step(func: Callable[..., Any]) -> Callable[..., Any]:
