@@ -228,3 +228,15 @@ def test_a_parameter_shares_memory_with_its_data() -> None:
     assert not nn.Parameter(data, requires_grad=False).requires_grad
     with pytest.raises(AttributeError, match="'list' object has no attribute 'detach'"):
         nn.Parameter([1.0])
+
+
+@pytest.mark.parametrize(
+    "name", ["_cast", "_forget", "_own_state", "_load_one", "_after_hooks", "_require_name"]
+)
+def test_a_child_may_have_any_name_that_pytorch_leaves_free(name: str) -> None:
+    model = nn.Module()
+    setattr(model, name, nn.Linear(2, 3))
+    model.scale = nn.Parameter(torch.ones(3))
+    assert isinstance(getattr(model, name), nn.Linear)
+    assert model.double().scale.dtype == torch.float64
+    assert model.load_state_dict(model.state_dict()).missing_keys == []

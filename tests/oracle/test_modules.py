@@ -328,3 +328,7 @@ def test_compile_leaves_the_module_as_it_is() -> None:
     assert layer(distrt.ones(3, 2)).shape == (3, 1)
     with pytest.raises(RuntimeError, match="Either mode or options"):
         layer.compile(mode="default", options={"a": 1})
+
+
+def test_modules_have_no_attribute_that_pytorch_does_not_have(torch: Any) -> None:
+    assert set(dir(distrt.nn.Module())) - set(dir(torch.nn.Module())) == set()

@@ -121,26 +121,27 @@ class Conversion(Walking):
 
     def float(self) -> Self:
         """Makes the floating-point parameters and buffers float32; returns self."""
-        return self._cast("float")
+        return self._apply(_cast("float"))
 
     def double(self) -> Self:
         """Makes the floating-point parameters and buffers float64; returns self."""
-        return self._cast("double")
+        return self._apply(_cast("double"))
 
     def half(self) -> Self:
         """Makes the floating-point parameters and buffers float16; returns self."""
-        return self._cast("half")
+        return self._apply(_cast("half"))
 
     def bfloat16(self) -> Self:
         """Makes the floating-point parameters and buffers bfloat16; returns self."""
-        return self._cast("bfloat16")
-
-    def _cast(self, method: str) -> Self:
-        return self._apply(lambda tensor: getattr(tensor, method)() if tensor.is_floating_point() else tensor)
+        return self._apply(_cast("bfloat16"))
 
     def share_memory(self) -> Self:
         """Moves everything to memory that child processes share; returns self."""
         return self._apply(lambda tensor: tensor.share_memory_())
+
+
+def _cast(method: str) -> Callable[[Any], Any]:
+    return lambda tensor: getattr(tensor, method)() if tensor.is_floating_point() else tensor
 
 
 def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool, Any]:

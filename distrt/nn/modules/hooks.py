@@ -108,7 +108,7 @@ class Hooked(Registration):
         Raises:
             RuntimeError: where the module has a hook of the deprecated kind.
         """
-        self._choose_backward_kind(is_full=True)
+        _choose_backward_kind(self, is_full=True)
         return add(self._backward_hooks, hook, prepend=prepend)
 
     def register_backward_hook(self, hook: Hook) -> RemovableHandle:
@@ -117,16 +117,8 @@ class Hooked(Registration):
         Raises:
             RuntimeError: where the module has a full backward hook.
         """
-        self._choose_backward_kind(is_full=False)
+        _choose_backward_kind(self, is_full=False)
         return add(self._backward_hooks, hook)
-
-    def _choose_backward_kind(self, is_full: bool) -> None:
-        if self._is_full_backward_hook is (not is_full):
-            raise RuntimeError(
-                "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only "
-                "one of them."
-            )
-        self._is_full_backward_hook = is_full
 
     def _get_backward_hooks(self) -> tuple[list[Hook], list[Hook]]:
         """The full backward hooks, and those of the deprecated kind."""
@@ -141,6 +133,15 @@ class Hooked(Registration):
 
     def _get_backward_pre_hooks(self) -> list[Hook]:
         return [*global_hooks._global_backward_pre_hooks.values(), *self._backward_pre_hooks.values()]
+
+
+def _choose_backward_kind(module: Any, is_full: bool) -> None:
+    if module._is_full_backward_hook is (not is_full):
+        raise RuntimeError(
+            "Cannot use both regular backward hooks and full backward hooks on a single Module. Please use only "
+            "one of them."
+        )
+    module._is_full_backward_hook = is_full
 
 
 def has_hooks(module: Any) -> bool:

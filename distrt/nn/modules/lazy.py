@@ -7,6 +7,7 @@ from typing import Any
 
 from distrt.core.modes import no_grad
 from distrt.nn.modules.module import Module
+from distrt.nn.modules.state import own_state
 from distrt.nn.parameter import is_lazy
 
 
@@ -34,7 +35,7 @@ class LazyModuleMixin(Module):
         return any(map(is_lazy, itertools.chain(self._parameters.values(), self._buffers.values())))
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        for name, each in self._own_state():
+        for name, each in own_state(self):
             destination[prefix + name] = each if keep_vars or is_lazy(each) else each.detach()
 
     def _lazy_load_hook(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:

@@ -36,7 +36,7 @@ class Registration:
         """
         if "_parameters" not in self.__dict__:
             raise AttributeError("cannot assign parameter before Module.__init__() call")
-        self._require_name(name, "parameter", self._parameters)
+        _require_name(self, name, "parameter", self._parameters)
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
@@ -49,7 +49,7 @@ class Registration:
                     f"explicitly. To express '{name}' as a function of another Tensor, compute the value in the "
                     "forward() method."
                 )
-            param = self._after_hooks(global_hooks._global_parameter_registration_hooks, name, param)
+            param = _after_hooks(self, global_hooks._global_parameter_registration_hooks, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -61,12 +61,12 @@ class Registration:
         """
         if "_buffers" not in self.__dict__:
             raise AttributeError("cannot assign buffer before Module.__init__() call")
-        self._require_name(name, "buffer", self._buffers)
+        _require_name(self, name, "buffer", self._buffers)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
                 f"cannot assign '{typename(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
             )
-        self._buffers[name] = self._after_hooks(global_hooks._global_buffer_registration_hooks, name, tensor)
+        self._buffers[name] = _after_hooks(self, global_hooks._global_buffer_registration_hooks, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -89,28 +89,11 @@ class Registration:
             raise KeyError(f'module name can\'t contain ".", got: {name}')
         if name == "":
             raise KeyError('module name can\'t be empty string ""')
-        self._modules[name] = self._after_hooks(global_hooks._global_module_registration_hooks, name, module)
+        self._modules[name] = _after_hooks(self, global_hooks._global_module_registration_hooks, name, module)
 
     def register_module(self, name: str, module: Any) -> None:
         """The same as :meth:`add_module`."""
         self.add_module(name, module)
-
-    def _require_name(self, name: Any, kind: str, registry: dict[str, Any]) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
-        if "." in name:
-            raise KeyError(f'{kind} name can\'t contain "."')
-        if name == "":
-            raise KeyError(f'{kind} name can\'t be empty string ""')
-        if hasattr(self, name) and name not in registry:
-            raise KeyError(f"attribute '{name}' already exists")
-
-    def _after_hooks(self, hooks: global_hooks.Hooks, name: str, value: Any) -> Any:
-        for hook in hooks.values():
-            replaced = hook(self, name, value)
-            if replaced is not None:
-                value = replaced
-        return value
 
     # -- as attributes
 
@@ -119,7 +102,7 @@ class Registration:
         if isinstance(value, Parameter):
             if "_parameters" not in registries:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
-            self._forget(name, kept="_parameters")
+            _forget(self, name, kept="_parameters")
             self.register_parameter(name, value)
         elif name in registries.get("_parameters", ()):
             if value is not None:
@@ -130,52 +113,22 @@ class Registration:
         elif isinstance(value, Registration):
             if "_modules" not in registries:
                 raise AttributeError("cannot assign module before Module.__init__() call")
-            self._forget(name, kept="_modules")
-            self._modules[name] = self._after_hooks(
-                global_hooks._global_module_registration_hooks, name, value
+            _forget(self, name, kept="_modules")
+            self._modules[name] = _after_hooks(
+                self, global_hooks._global_module_registration_hooks, name, value
             )
         elif name in registries.get("_modules", ()):
             if value is not None:
                 raise TypeError(
                     f"cannot assign '{typename(value)}' as child module '{name}' (torch.nn.Module or None expected)"
                 )
-            self._modules[name] = self._after_hooks(
-                global_hooks._global_module_registration_hooks, name, value
+            self._modules[name] = _after_hooks(
+                self, global_hooks._global_module_registration_hooks, name, value
             )
         elif isinstance(value, Buffer) or name in registries.get("_buffers", ()):
-            self._assign_buffer(name, value)
+            _assign_buffer(self, name, value)
         else:
             super().__setattr__(name, value)
-
-    def _forget(self, name: str, kept: str) -> None:
-        """Lets a name move from one kind of attribute to another; within its kind it keeps its place."""
-        registries = self.__dict__
-        for registry in ("_parameters", "_buffers", "_modules"):
-            if registry != kept:
-                registries[registry].pop(name, None)
-        registries["_non_persistent_buffers_set"].discard(name)
-        registries.pop(name, None)
-
-    def _assign_buffer(self, name: str, value: Any) -> None:
-        if value is not None and not isinstance(value, Tensor):
-            raise TypeError(
-                f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None "
-                "expected)"
-            )
-        if isinstance(value, Buffer):
-            persistent = value.persistent
-        else:
-            persistent = name not in self._non_persistent_buffers_set
-        own = getattr(self.register_buffer, "__func__", None) is Registration.register_buffer
-        if own or "persistent" in inspect.signature(self.register_buffer).parameters:
-            self.register_buffer(name, value, persistent)
-            return
-        if not persistent:
-            raise RuntimeError(
-                "Registering a non-persistent buffer on a Module subclass that implements register_buffer() without "
-                "the persistent argument is not allowed."
-            )
-        self.register_buffer(name, value)
 
     def __getattr__(self, name: str) -> Any:
         registries = self.__dict__
@@ -205,3 +158,54 @@ class Registration:
             *self._buffers,
         ]
         return sorted(name for name in names if not name[0].isdigit())
+
+
+def _require_name(module: Any, name: Any, kind: str, registry: dict[str, Any]) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{kind} name should be a string. Got {typename(name)}")
+    if "." in name:
+        raise KeyError(f'{kind} name can\'t contain "."')
+    if name == "":
+        raise KeyError(f'{kind} name can\'t be empty string ""')
+    if hasattr(module, name) and name not in registry:
+        raise KeyError(f"attribute '{name}' already exists")
+
+
+def _after_hooks(module: Any, hooks: global_hooks.Hooks, name: str, value: Any) -> Any:
+    for hook in hooks.values():
+        replaced = hook(module, name, value)
+        if replaced is not None:
+            value = replaced
+    return value
+
+
+def _forget(module: Any, name: str, kept: str) -> None:
+    """Lets a name move from one kind of attribute to another; within its kind it keeps its place."""
+    registries = module.__dict__
+    for registry in ("_parameters", "_buffers", "_modules"):
+        if registry != kept:
+            registries[registry].pop(name, None)
+    registries["_non_persistent_buffers_set"].discard(name)
+    registries.pop(name, None)
+
+
+def _assign_buffer(module: Any, name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, Tensor):
+        raise TypeError(
+            f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None "
+            "expected)"
+        )
+    if isinstance(value, Buffer):
+        persistent = value.persistent
+    else:
+        persistent = name not in module._non_persistent_buffers_set
+    own = getattr(module.register_buffer, "__func__", None) is Registration.register_buffer
+    if own or "persistent" in inspect.signature(module.register_buffer).parameters:
+        module.register_buffer(name, value, persistent)
+        return
+    if not persistent:
+        raise RuntimeError(
+            "Registering a non-persistent buffer on a Module subclass that implements register_buffer() without "
+            "the persistent argument is not allowed."
+        )
+    module.register_buffer(name, value)

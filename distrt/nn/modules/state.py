@@ -84,15 +84,10 @@ class State(Registration):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """Adds what this module itself holds to ``destination``."""
-        for name, tensor in self._own_state():
+        for name, tensor in own_state(self):
             destination[prefix + name] = tensor if keep_vars else tensor.detach()
         if type(self).get_extra_state is not State.get_extra_state:
             destination[prefix + _EXTRA_STATE_KEY_SUFFIX] = self.get_extra_state()
-
-    def _own_state(self) -> list[tuple[str, Any]]:
-        """This module's own parameters and persistent buffers."""
-        buffers = [item for item in self._buffers.items() if item[0] not in self._non_persistent_buffers_set]
-        return [item for item in [*self._parameters.items(), *buffers] if item[1] is not None]
 
     def get_extra_state(self) -> Any:
         """What else to keep in the state_dict; a subclass that has something writes this and ``set_extra_state``."""
@@ -169,11 +164,11 @@ class State(Registration):
         """Copies into what this module itself holds, and notes in the lists what is wrong."""
         for hook in self._load_state_dict_pre_hooks.values():
             hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
-        own = dict(self._own_state())
+        own = dict(own_state(self))
         assign = bool(local_metadata.get("assign_to_params_buffers", False))
         for name, tensor in own.items():
             if prefix + name in state_dict:
-                problem = self._load_one(name, prefix + name, tensor, state_dict[prefix + name], assign)
+                problem = _load_one(self, name, prefix + name, tensor, state_dict[prefix + name], assign)
                 if problem is not None:
                     error_msgs.append(problem)
             elif strict:
@@ -193,36 +188,6 @@ class State(Registration):
                     if first not in (self._modules if dot else own):
                         unexpected_keys.append(key)
 
-    def _load_one(self, name: str, key: str, tensor: Any, given: Any, assign: bool) -> str | None:
-        """Copies or assigns one tensor; returns what is wrong, if something is."""
-        if not isinstance(given, Tensor):
-            return (
-                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
-                f"checkpoint but received {type(given)}"
-            )
-        if not is_lazy(tensor):
-            if tensor.shape == () and given.shape == (1,):
-                given = given[0]  # as files before PyTorch 0.4 have it
-            if given.shape != tensor.shape:
-                return (
-                    f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape "
-                    f"in current model is {tensor.shape}."
-                )
-        try:
-            with no_grad():
-                if assign:
-                    setattr(
-                        self, name, _as_parameter(given, tensor) if isinstance(tensor, Parameter) else given
-                    )
-                else:
-                    tensor.copy_(given)
-        except Exception as fault:
-            return (
-                f'While copying the parameter named "{key}", whose dimensions in the model are {tensor.size()} and '
-                f"whose dimensions in the checkpoint are {given.size()}, an exception occurred : {fault.args}."
-            )
-        return None
-
     def _register_load_state_dict_pre_hook(self, hook: Hook, with_module: bool = False) -> RemovableHandle:
         """As :meth:`register_load_state_dict_pre_hook`; the hook gets the module only where that is asked for."""
         return add(self._load_state_dict_pre_hooks, WrappedHook(hook, self if with_module else None))
@@ -238,6 +203,43 @@ class State(Registration):
     def register_load_state_dict_post_hook(self, hook: Hook) -> RemovableHandle:
         """Calls ``hook(module, incompatible_keys)`` after loading; it may change the two lists in place."""
         return add(self._load_state_dict_post_hooks, hook)
+
+
+def own_state(module: Any) -> list[tuple[str, Any]]:
+    """The module's own parameters and persistent buffers."""
+    buffers = [item for item in module._buffers.items() if item[0] not in module._non_persistent_buffers_set]
+    return [item for item in [*module._parameters.items(), *buffers] if item[1] is not None]
+
+
+def _load_one(module: Any, name: str, key: str, tensor: Any, given: Any, assign: bool) -> str | None:
+    """Copies or assigns one tensor; returns what is wrong, if something is."""
+    if not isinstance(given, Tensor):
+        return (
+            f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object from '
+            f"checkpoint but received {type(given)}"
+        )
+    if not is_lazy(tensor):
+        if tensor.shape == () and given.shape == (1,):
+            given = given[0]  # as files before PyTorch 0.4 have it
+        if given.shape != tensor.shape:
+            return (
+                f"size mismatch for {key}: copying a param with shape {given.shape} from checkpoint, the shape "
+                f"in current model is {tensor.shape}."
+            )
+    try:
+        with no_grad():
+            if assign:
+                setattr(
+                    module, name, _as_parameter(given, tensor) if isinstance(tensor, Parameter) else given
+                )
+            else:
+                tensor.copy_(given)
+    except Exception as fault:
+        return (
+            f'While copying the parameter named "{key}", whose dimensions in the model are {tensor.size()} and '
+            f"whose dimensions in the checkpoint are {given.size()}, an exception occurred : {fault.args}."
+        )
+    return None
 
 
 class _Loading:
