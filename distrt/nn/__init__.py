@@ -4,13 +4,13 @@ import importlib
 from typing import Any
 
 from distrt.core import methods as _methods  # tensors have their methods wherever layers exist
-from distrt.nn import attention, functional, init, modules, parameter, utils
+from distrt.nn import attention, common_types, functional, init, modules, parameter, utils
 from distrt.nn.factory import factory_kwargs
 from distrt.nn.modules import *
 from distrt.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
 _PARAMETERS = ("Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter")
-_SUBMODULES = ("attention", "functional", "init", "modules", "parallel", "parameter", "utils")
+_SUBMODULES = ("attention", "common_types", "functional", "init", "modules", "parallel", "parameter", "utils")
 
 __all__ = sorted([*modules.__all__, *_PARAMETERS, *_SUBMODULES, "factory_kwargs"])  # noqa: PLE0605 - one list, not two
 

@@ -69,3 +69,38 @@ def test_what_scripts_take_from_the_optimizer_module() -> None:
     assert optimizer.Optimizer is torch.optim.Optimizer
     assert repr(optimizer.required) == "<required parameter>"
     assert "Iterable" in str(optimizer.ParamsT)
+
+
+def test_what_layers_of_users_take_from_paths_inside_nn() -> None:
+    from distrt.nn.common_types import _ratio_2_t, _size_2_opt_t, _size_2_t
+    from distrt.nn.modules.transformer import _get_clones
+    from distrt.nn.modules.transformer_layers import _get_activation_fn
+    from distrt.nn.modules.utils import (
+        _list_with_default,
+        _pair,
+        _quadruple,
+        _reverse_repeat_tuple,
+        _single,
+        _triple,
+    )
+
+    assert _size_2_t == int | tuple[int, int] and _ratio_2_t == float | tuple[float, float]
+    assert _size_2_opt_t == int | None | tuple[int | None, int | None]
+    assert (_single(3), _pair(3), _triple(3)) == ((3,), (3, 3), (3, 3, 3))
+    assert _pair([1, 2]) == (1, 2) and _quadruple("ab") == ("a", "b") and _pair.__name__ == "_pair"
+    assert _reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
+    assert _list_with_default([None, 3], [7, 8, 9]) == [8, 3] and _list_with_default(2, [1]) == 2
+    with pytest.raises(ValueError, match="Input dimension should be at least 3"):
+        _list_with_default([None, 3], [8, 9])
+    assert len(_get_clones(torch.nn.Linear(1, 2), 3)) == 3
+    assert _get_activation_fn("relu") is torch.nn.functional.relu
+
+
+def test_a_wrappers_prefix_comes_off_the_names_of_a_state_dict() -> None:
+    wrapped = torch.nn.Sequential()
+    wrapped.add_module("module", torch.nn.Sequential(torch.nn.Linear(2, 3)))
+    state = wrapped.state_dict()
+    torch.nn.modules.utils.consume_prefix_in_state_dict_if_present(state, "module.")
+    assert list(state) == ["0.weight", "0.bias"]
+    assert list(state._metadata) == ["", "0"]
+    wrapped.module.load_state_dict(state)

@@ -5,6 +5,7 @@ Each family lists what it gives in its own ``__all__``.
 
 import sys
 
+from distrt.nn.modules import utils  # noqa: F401 - there as soon as its package is, as in PyTorch
 from distrt.nn.modules.activation import *
 from distrt.nn.modules.adaptive import *
 from distrt.nn.modules.attention import *
