@@ -128,3 +128,8 @@ def test_pooling_window_of_the_whole_image_keeps_its_place() -> None:
     value, place = F.max_pool2d(x, 20, return_indices=True)
     assert value.item() == 1 and place.item() == 13 * 20 + 17
     assert torch.equal(F.max_unpool2d(value, place, 20), x)
+
+
+def test_the_places_of_a_dilated_window_lie_in_order_in_memory() -> None:
+    _, places = F.max_pool2d(torch.randn(2, 3, 7, 8), (2, 3), dilation=2, return_indices=True)
+    assert places.view(2, -1).shape == (2, 18)

@@ -129,3 +129,8 @@ def test_upsample_keeps_its_options() -> None:
     assert layer.name == "Upsample" and layer.scale_factor == (2.0, 3.0) and layer.size is None
     assert layer.align_corners is False and layer.recompute_scale_factor is None
     assert nn.UpsamplingBilinear2d(3).align_corners is True
+
+
+def test_resampled_bytes_lie_in_order_in_memory() -> None:
+    x = distrt.arange(32).reshape(1, 2, 4, 4).to(distrt.uint8)
+    assert F.interpolate(x, size=(5, 7), mode="bilinear").view(2, -1).shape == (2, 35)

@@ -67,7 +67,7 @@ def _largest(
     number_type = np.int8 if math.prod(kernel) <= 127 else np.int32
     best = np.full((*input.shape[: -len(out)], *out), lowest, work.dtype)
     winner = np.broadcast_to(_first_inside(out, kernel, stride, padding, dilation), best.shape).astype(
-        number_type
+        number_type, order="C"
     )
     slices = window_slices(out, kernel, stride, dilation)
     for number, window in enumerate(slices):

@@ -101,4 +101,4 @@ def _resample_bytes(input: Array, taps: tuple[Taps, ...]) -> Array:
         whole = np.trunc(scaled + np.where(scaled < 0, -0.5, 0.5))
         summed = np.moveaxis(np.moveaxis(result, axis, -1) @ whole.T, -1, axis)
         result = np.clip(np.floor((summed + 2.0 ** (bits - 1)) / 2.0**bits), 0, 255)
-    return result.astype(np.uint8)
+    return result.astype(np.uint8, order="C")
