@@ -78,6 +78,11 @@ def test_an_index_out_of_range_changes_nothing(wrong: int, width: int) -> None:
     assert not target.any()
 
 
+def test_indices_that_do_not_broadcast_are_refused_as_an_index() -> None:
+    with pytest.raises(IndexError):
+        add_at(np.zeros((7, 64)), (np.zeros(40, np.int64), np.zeros(3, np.int64)), np.ones(40))
+
+
 @pytest.mark.parametrize("dtype", [np.dtype(np.float16), dt.bfloat16.numpy], ids=str)
 def test_long_rows_of_half_precision_are_rounded_once(dtype: Any) -> None:
     target, values = np.zeros((7, 64), dtype), np.ones((4096, 64), dtype)

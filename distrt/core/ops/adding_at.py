@@ -55,7 +55,10 @@ def _is_quick(target: Array, key: Any, values: Any) -> bool:
         or len(parts) > target.ndim
     ):
         return False
-    named = np.broadcast_shapes(*[each.shape for each in arrays])
+    try:
+        named = np.broadcast_shapes(*[each.shape for each in arrays])
+    except ValueError:  # NumPy's indexing says so with an IndexError
+        return False
     before, behind = target.shape[:first], target.shape[first + len(arrays) :]
     width = math.prod(before) * math.prod(behind)
     if width * math.prod(named) < _MANY:
