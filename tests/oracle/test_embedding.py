@@ -77,6 +77,13 @@ def test_the_gradient_of_a_table_in_a_bucket_is_written_there(padding_idx: int |
     assert distrt.equal(*found)
 
 
+@pytest.mark.parametrize("indices", [[[0, 1], [1, 1]], []])
+def test_rows_without_features_have_a_gradient_without_elements(indices: list[Any]) -> None:
+    table = distrt.zeros(4, 0, requires_grad=True)
+    distrt.nn.functional.embedding(distrt.tensor(indices, dtype=distrt.int64), table).sum().backward()
+    assert table.grad.shape == (4, 0)
+
+
 def test_tied_weights_get_both_gradients() -> None:
     table = distrt.nn.Embedding(5, 3)
     head = distrt.nn.Linear(3, 5, bias=False)

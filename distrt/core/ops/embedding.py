@@ -82,7 +82,7 @@ def embedding_dense_backward(
 
 def _add_up(sums: Array, given: Array, indices: Array, padding_idx: int, mean: bool) -> None:
     """Puts the sum (or mean) of the rows with each number, but for the padding, into ``sums``, which is zero."""
-    places, rows = indices.reshape(-1), wide(given.reshape(-1, given.shape[-1]))
+    places, rows = indices.reshape(-1), wide(given.reshape(indices.size, given.shape[-1]))
     if padding_idx >= 0:
         kept = places != padding_idx
         if not kept.all():
