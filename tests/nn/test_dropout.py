@@ -165,6 +165,9 @@ def test_unusual_dims_are_warned_of_as_in_pytorch(
 def test_native_dropout_gives_the_mask() -> None:
     out, mask = torch.native_dropout(torch.ones(1000), 0.5, True)
     assert mask.dtype == torch.bool and torch.equal(out, mask * 2.0)
+    out, mask = torch.native_dropout(torch.ones(2, 3), 1.0, True)
+    assert not out.any()
+    assert mask.tolist() == [[False] * 3] * 2
     out, mask = torch.native_dropout(torch.ones(3), 0.5, False)
     assert out.tolist() == [1, 1, 1] and mask.all()
 

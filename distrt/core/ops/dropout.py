@@ -68,7 +68,7 @@ def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Any, Te
         return ops.clone(input), wrap(np.ones(input.shape, np.bool_))
     _changes_nothing(input, p, True)
     mask = _kept(input, p, input.shape)
-    return _scaled(input, mask), wrap(mask != 0)
+    return _scaled(input, mask), wrap(np.broadcast_to(mask != 0, input.shape).copy())
 
 
 def _changes_nothing(input: Tensor, p: float, train: bool) -> bool:
