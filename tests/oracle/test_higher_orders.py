@@ -105,3 +105,36 @@ def test_gradient_penalty_trains_through_a_layer(inner: str, torch: Any, rng: np
         assert (mine is None) == (reference is None), number
         if reference is not None:
             assert_same(mine, reference, f"input {number}", 1000)
+
+
+LAYOUTS: dict[str, Callable[..., Any]] = {
+    "linear": lambda t, x, w: t.nn.functional.linear(x, w),
+    "linear of sequences": lambda t, x, w: t.nn.functional.linear(x.expand(2, 5, 4), w),
+    "linear by a transposed weight": lambda t, x, w: t.nn.functional.linear(x[:, :3], w.t()),
+    "product with a transposed matrix": lambda t, x, w: x @ w.t(),
+    "product of transposed matrices": lambda t, x, w: w[:, :2].clone().t() @ x.t()[:3, :3].t() @ x[:3],
+    "left one transposed": lambda t, x, w: w.t() @ w,
+}
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("run", LAYOUTS.values(), ids=LAYOUTS.keys())
+def test_gradients_of_products_lie_in_memory_as_pytorchs_do(
+    run: Callable[..., Any], create_graph: bool, torch: Any, rng: np.random.Generator
+) -> None:
+    given = [rng.standard_normal(shape) for shape in ((5, 4), (3, 4))]
+    strides = []
+    for t in (torch, distrt):
+        leaves = [t.from_numpy(each.copy()).requires_grad_() for each in given]
+        gradients = t.autograd.grad(
+            run(t, *leaves).pow(2).sum(), leaves, create_graph=create_graph, allow_unused=True
+        )
+        strides.append([None if each is None else each.stride() for each in gradients])
+    assert strides[0] == strides[1]
+
+
+def test_gradients_with_a_graph_can_be_joined_to_one_vector() -> None:
+    model = distrt.nn.Sequential(distrt.nn.Linear(4, 8), distrt.nn.Tanh(), distrt.nn.LSTM(8, 3))
+    loss = model(distrt.ones(5, 4))[0].sum()
+    gradients = distrt.autograd.grad(loss, list(model.parameters()), create_graph=True)
+    assert distrt.cat([each.view(-1) for each in gradients]).shape[0] == sum(map(distrt.numel, gradients))

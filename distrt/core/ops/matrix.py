@@ -80,9 +80,27 @@ def sizes(array: Any) -> str:
 
 
 _product.gradient(
-    input=lambda g, other: _product(g, ops.transpose(other, -1, -2)),
-    other=lambda g, input: _product(ops.transpose(input, -1, -2), g),
+    input=lambda g, input, other: _laid_out_as(input, g, _turned(other)),
+    other=lambda g, input, other: _laid_out_as(other, _turned(input), g),
 )
+
+
+def _laid_out_as(like: Any, left: Any, right: Any) -> Any:
+    """``left @ right``, by columns in memory where the matrix ``like`` is a transposed one: so PyTorch's gradients lie.
+
+    The gradient of a layer's weight, which enters the product transposed, is then contiguous after turning it back.
+    """
+    if (
+        like.ndim == 2
+        and not (flags := getattr(like, "_array", like).flags).c_contiguous
+        and flags.f_contiguous
+    ):
+        return _turned(_product(_turned(right), _turned(left)))
+    return _product(left, right)
+
+
+def _turned(input: Any) -> Any:
+    return ops.transpose(input, -1, -2)
 
 
 @op(dtype="keep", autocast="lower")
@@ -293,8 +311,10 @@ def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) ->
     if needs[1]:
         flat = wide(input.reshape(-1, input.shape[-1]))
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]
-        g_weight = np.matmul(rows.T, flat, out=slot) if slot is not None else np.matmul(rows.T, flat)
-        g_weight = g_weight if slot is not None else g_weight.reshape(shape)
+        if slot is not None:
+            g_weight = np.matmul(rows.T, flat, out=slot)
+        else:
+            g_weight = _laid_out_as(weight, rows.T, flat).reshape(shape)
     if needs[2]:
         g_bias = rows.sum(axis=0)
     return g_input, g_weight, g_bias
