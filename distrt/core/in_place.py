@@ -154,10 +154,36 @@ def zero_(self: Tensor) -> Tensor:
     return fill_(self, 0)
 
 
+def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Overwrites the main diagonal (of a cube in all its dims) with a number; returns this tensor.
+
+    With ``wrap``, the diagonal of a tall matrix starts anew, one row below each end.
+
+    Raises:
+        ShapeError: for fewer than two dims, or more than two of different sizes.
+    """
+    if not isinstance(fill_value, int | float | complex | np.generic):
+        kind = type(fill_value).__name__
+        raise TypeError(f"fill_diagonal_(): argument 'fill_value' (position 1) must be Number, not {kind}")
+    if self.ndim < 2:
+        raise ShapeError(f"dimensions must larger than 1, not {self.ndim}")
+    if self.ndim > 2 and len(set(self.shape)) > 1:
+        raise ShapeError(f"all dimensions of input must be of equal length, not {list(self.shape)}")
+    height, width = self.shape[:2]
+    start, step = self.storage_offset(), sum(self.stride())
+    fill_(ops.as_strided(self, (min(self.shape),), (step,), start), fill_value)
+    if wrap and self.ndim == 2 and height > width + 1:
+        below = start + self.stride(0) * (width + 1)
+        count = -(-height * width // (width + 1)) - width
+        fill_(ops.as_strided(self, (count,), (step,), below), fill_value)
+    return self
+
+
 WRITTEN_OUT: dict[str, Any] = {
     "__setitem__": set_item,
     "copy_": copy_,
     "fill_": fill_,
+    "fill_diagonal_": fill_diagonal_,
     "zero_": zero_,
 }
 

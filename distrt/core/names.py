@@ -59,7 +59,7 @@ FUNCTIONS: dict[str, str] = {
     "splitting": "chunk dsplit hsplit split split_with_sizes tensor_split unbind unsafe_chunk unsafe_split vsplit",
     "repeating": "flip fliplr flipud repeat_interleave roll rot90 tile",
     "triangles": "diag diag_embed diagflat diagonal diagonal_scatter tril triu",
-    "grids": "cartesian_prod combinations meshgrid",
+    "grids": "cartesian_prod combinations meshgrid unravel_index",
     "products": "addbmm addmm addmv addr baddbmm chain_matmul cross ger inner kron outer tensordot trace",
     "contractions": "einsum",
     "determinants": "det logdet matrix_exp matrix_power slogdet vander",

@@ -237,6 +237,12 @@ def _changed_diagonal(t, a, b):
     return changed
 
 
+row(
+    "fill_diagonal_",
+    lambda t, a: ((a * 1).fill_diagonal_(2.0) * a, (a * a).fill_diagonal_(-1.0, wrap=True)),
+    [In((3, 4)), In((5, 2))],
+    covers="strided_put",
+)
 row("change of a diagonal", _changed_diagonal, [(In((3, 4)), In((3,)))], covers="strided_put")
 row(
     "unfold",
@@ -265,6 +271,13 @@ row(
     lambda t, a: (t.combinations(a), t.combinations(a, 3, True), t.combinations(a, r=1)),
     [In((4,)), In((2,))],
     covers="_index_copy",
+)
+row(
+    "unravel_index",
+    lambda t, a: (*t.unravel_index(a.long(), (3, 4)), *t.unravel_index(a.long(), 9)),
+    [In((3, 4), "below 9"), In((), "below 9")],
+    dtypes=("int64",),
+    smooth=False,
 )
 row(
     "one_hot",

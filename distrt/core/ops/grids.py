@@ -1,9 +1,10 @@
-"""Grids and selections made of vectors: meshgrid, products, combinations, one-hot rows."""
+"""Grids, their coordinates, and selections made of vectors: meshgrid, products, combinations, one-hot rows."""
 
 from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from distrt.core import ops
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.tensor import Tensor, wrap
 
-__all__ = ["cartesian_prod", "combinations", "meshgrid", "one_hot"]
+__all__ = ["cartesian_prod", "combinations", "meshgrid", "one_hot", "unravel_index"]
 
 
 def _unpacked(tensors: tuple[Any, ...]) -> list[Any]:
@@ -80,6 +81,34 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     choose: Any = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     chosen = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
     return ops.index(input, (wrap(chosen),))
+
+
+def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+    """The coordinates in a grid of ``shape`` of elements given by their number in its row: one tensor for each dim.
+
+    Raises:
+        TypeError: for indices that are no integers, or another ``shape`` than an int or a sequence of them.
+        ValueError: for a negative size.
+    """
+    if not isinstance(indices, Tensor) or indices._array.dtype.kind not in "iu":
+        kind = indices.dtype if isinstance(indices, Tensor) else type(indices).__name__
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {kind}")
+    if not isinstance(shape, int | Sequence):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    for size in sizes:
+        if not isinstance(size, int):
+            raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(size)}")
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    if 0 in sizes and indices._array.size:
+        raise ShapeError(f"unravel_index: a grid of shape {list(sizes)} has no element")
+    left = indices._array.astype(np.int64)
+    coordinates = np.empty((*left.shape, len(sizes)), np.int64)
+    for dim, size in reversed(list(enumerate(sizes))):
+        coordinates[..., dim] = left % max(size, 1)
+        left = left // max(size, 1)
+    return tuple(wrap(coordinates[..., dim]) for dim in range(len(sizes)))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
