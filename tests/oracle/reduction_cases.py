@@ -436,6 +436,20 @@ row(
     order=1,
     covers="cdist _largest_size",
 )
+row(
+    "cdist of many rows",
+    lambda t, a, b: t.cdist(a, b),
+    [(In((27, 3)), In((4, 3))), (In((2, 3, 3)), In((26, 3)))],
+    order=2,
+    covers="_euclidean",
+)
+row(
+    "cdist by a mode",
+    lambda t, a, b: tuple(t.cdist(a, b, 2.0, f"{how}use_mm_for_euclid_dist") for how in ("", "donot_")),
+    TABLES,
+    order=1,
+    covers="_euclidean",
+)
 row("cdist of equals", lambda t, a: t.cdist(a, a), [In((3, 2))], smooth=False, order=1, covers="cdist")
 row(
     "renorm",
