@@ -43,11 +43,15 @@ class IterableDataset(Dataset[T_co], Iterable[T_co]):
         return ChainDataset([self, other])
 
 
+class SizeMismatch(ShapeError, AssertionError):  # noqa: N818 - named for what is the case
+    """Tensors of different numbers of rows were to be one dataset: PyTorch asserts that they are not."""
+
+
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Sample ``i`` is the tuple of the ``i``-th rows of several tensors.
 
     Raises:
-        ShapeError: where the tensors differ in their number of rows.
+        SizeMismatch: (an AssertionError) where the tensors differ in their number of rows.
     """
 
     tensors: tuple[Tensor, ...]
@@ -57,7 +61,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
             raise ValueError("TensorDataset: expected at least one tensor")
         rows = [len(tensor) for tensor in tensors]
         if len(set(rows)) > 1:
-            raise ShapeError(f"TensorDataset: size mismatch between tensors: they have {rows} rows")
+            raise SizeMismatch(f"TensorDataset: size mismatch between tensors: they have {rows} rows")
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:

@@ -55,7 +55,7 @@ def test_tensor_dataset_yields_tuples_of_rows() -> None:
 
 
 def test_tensor_dataset_refuses_different_lengths() -> None:
-    with pytest.raises(RuntimeError, match=r"size mismatch between tensors: they have \[2, 3\] rows"):
+    with pytest.raises(AssertionError, match=r"size mismatch between tensors: they have \[2, 3\] rows"):
         TensorDataset(arange(2), arange(3))
 
 
