@@ -73,8 +73,7 @@ def test_what_scripts_take_from_the_optimizer_module() -> None:
 
 def test_what_layers_of_users_take_from_paths_inside_nn() -> None:
     from distrt.nn.common_types import _ratio_2_t, _size_2_opt_t, _size_2_t
-    from distrt.nn.modules.transformer import _get_clones
-    from distrt.nn.modules.transformer_layers import _get_activation_fn
+    from distrt.nn.modules.transformer import _get_activation_fn, _get_clones
     from distrt.nn.modules.utils import (
         _list_with_default,
         _pair,

@@ -22,6 +22,7 @@ from distrt.nn.modules.transformer_layers import (
     Activation,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
+    _get_activation_fn,  # noqa: F401 - layers of users import it from here
 )
 
 __all__ = [
