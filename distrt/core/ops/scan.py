@@ -39,7 +39,12 @@ def _running(combine: np.ufunc, input: Array, dim: int, dtype: Any) -> Array:
     result = kind if dtype is not None or kind in dt.FLOATING_NUMPY else dt.int64.numpy
     if not input.ndim:
         return input.astype(result)
-    return combine.accumulate(input, axis=axis, dtype=_WIDER.get(kind, result)).astype(result, copy=False)
+    wider = _WIDER.get(kind, result)
+    if wider == kind:
+        return combine.accumulate(input, axis=axis, dtype=kind)
+    total = input.astype(wider, order="C")
+    combine.accumulate(total, axis=axis, out=total)  # in place: NumPy would convert in small pieces
+    return total.astype(result, copy=False)
 
 
 _WIDER = {
@@ -61,9 +66,7 @@ def _sum_of_later(g: Any, dim: int) -> Any:
 
 
 def _flipped(input: Any, dim: int) -> Any:
-    axis = one_dim(dim, len(input.shape))
-    places = np.arange(input.shape[axis] - 1, -1, -1)
-    return ops.index(input, (*[slice(None)] * axis, places))
+    return ops.flip(input, (one_dim(dim, len(input.shape)),))
 
 
 cumprod.gradient(input=lambda g, input, out, dim: _cumprod_slope(g, input, out, dim))
