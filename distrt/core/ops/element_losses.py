@@ -105,8 +105,19 @@ def smooth_l1_loss(input: Array, target: Array, beta: float, reduction: str) -> 
     _require_floats("smooth_l1_cpu", input, target)
     error = np.abs(np.subtract(wide(input), wide(target)))
     beta = error.dtype.type(beta)
-    losses = np.where(error < beta, error * error * error.dtype.type(0.5) / beta, error - beta / 2)
-    return _reduced(losses, reduction, input.dtype)
+    return _reduced(_bent(error, beta, beta) if beta else error, reduction, input.dtype)
+
+
+def _bent(error: Array, bound: Any, divisor: Any) -> Array:
+    """``error² / 2`` up to ``bound`` and a straight line from there on, over ``divisor``; may overwrite the error.
+
+    Without a choice between two results, which would take several times as long.
+    """
+    near = np.minimum(error, bound)
+    error -= near * near.dtype.type(0.5)
+    near /= divisor  # first, so that the product cannot overflow
+    error *= near
+    return error
 
 
 smooth_l1_loss.gradient(
@@ -125,10 +136,7 @@ def huber_loss(input: Array, target: Array, delta: float, reduction: str) -> Arr
     _require_floats("huber_cpu", input, target)
     _require_result(result_dtype(input, target), input.dtype)
     error = np.abs(np.subtract(wide(input), wide(target)))
-    delta = error.dtype.type(delta)
-    half = error.dtype.type(0.5)
-    losses = np.where(error <= delta, half * error * error, delta * (error - half * delta))
-    return _reduced(losses, reduction, input.dtype)
+    return _reduced(_bent(error, error.dtype.type(delta), error.dtype.type(1)), reduction, input.dtype)
 
 
 huber_loss.gradient(
