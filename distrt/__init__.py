@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 from distrt.core import unsupported
-from distrt.core.names import FUNCTIONS
+from distrt.core.names import FUNCTIONS, IN_PLACE_FUNCTIONS
 
 __version__ = "0.1.0"
 
@@ -89,7 +89,8 @@ _list(
 _list("ops", " ".join(FUNCTIONS.values()))
 _list(
     "in_place_functions",
-    "alpha_dropout_ celu_ dropout_ feature_alpha_dropout_ feature_dropout_ relu_ rrelu_ selu_ threshold_",
+    "alpha_dropout_ celu_ dropout_ feature_alpha_dropout_ feature_dropout_ relu_ rrelu_ selu_ threshold_ "
+    + IN_PLACE_FUNCTIONS,
 )
 
 _IN_NN = (  # functions of ``nn.functional`` that PyTorch has here, too

@@ -12,6 +12,7 @@ from typing import Any
 from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core import ops
 from distrt.core.in_place import in_place
+from distrt.core.names import IN_PLACE_FUNCTIONS
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "silu_",
     "threshold_",
 ]
+
+#: Functions that are the method of the same name.
+OF_METHODS = frozenset(IN_PLACE_FUNCTIONS.split())
 
 
 def _form(function: Callable[..., Any]) -> Callable[..., Tensor]:
@@ -72,6 +76,22 @@ def _dropping(function: Callable[..., Any]) -> Callable[[Tensor, float, bool], T
     def changed(input: Tensor, p: float, train: bool) -> Tensor:
         drops = train and p != 0 and input.numel()
         return change(input, p, train) if drops else function(input, p, train)
+
+    return changed
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name not in OF_METHODS:
+        raise AttributeError(name)
+    method = getattr(Tensor, name)
+
+    @functools.wraps(method)
+    def changed(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
+        return method(input, *args, **kwargs)
 
     return changed
 
