@@ -189,9 +189,11 @@ def update_bn(loader: Iterable[Any], model: Module, device: Any = None) -> None:
     for module in momenta:
         module.reset_running_stats()
         module.momentum = None  # a plain mean over the batches
-    for batch in loader:
-        value = batch[0] if isinstance(batch, list | tuple) else batch
-        model(value if device is None else value.to(device))
-    for module, momentum in momenta.items():
-        module.momentum = momentum
-    model.train(was_training)
+    try:
+        for batch in loader:
+            value = batch[0] if isinstance(batch, list | tuple) else batch
+            model(value if device is None else value.to(device))
+    finally:
+        for module, momentum in momenta.items():
+            module.momentum = momentum
+        model.train(was_training)

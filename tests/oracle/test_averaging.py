@@ -201,3 +201,11 @@ def test_bad_arguments_raise_what_pytorch_raises(name: str, torch: Any) -> None:
     with pytest.raises(theirs.type) as ours:
         BAD[name](distrt)
     assert str(ours.value) == str(theirs.value)
+
+
+def test_momenta_are_put_back_where_a_batch_fails() -> None:
+    model = distrt.nn.BatchNorm1d(3, momentum=0.25).eval()
+    with pytest.raises(ValueError):
+        distrt.optim.swa_utils.update_bn([distrt.ones(4, 3), distrt.ones(4)], model)
+    assert model.momentum == 0.25
+    assert not model.training
