@@ -14,6 +14,7 @@ Parameters annotated ``Array`` are differentiable tensors, ``Sequence[Array]`` a
 that only steers (indices, masks, targets); all others are plain values. A rule's parameters choose what is kept:
 
 * an input's name: that array, after promotion;     ``NAME_meta``: its shape and dtype only;
+* ``NAME_strides``: how it lies in memory;
 * ``out``, or a name given to ``.outputs(...)``;     an ``aux`` name: an extra result of forward that is not returned;
 * a plain parameter's name: its value;               ``g`` (``g_NAME`` with several outputs): the gradient, or None.
 """

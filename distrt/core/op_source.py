@@ -294,6 +294,8 @@ class Writer:
                 saved.append(f"a_{name}")
             elif name.endswith("_meta") and name[:-5] == op.sequence:
                 saved.append(f"[Meta(each.shape, each.dtype) for each in a_{op.sequence}]")
+            elif name.endswith("_strides"):
+                saved.append(f"a_{name[:-8]}.strides")
             elif name.endswith("_meta"):
                 saved.append(f"Meta(a_{name[:-5]}.shape, a_{name[:-5]}.dtype)")
             elif name == "out" or name in op.output_names:

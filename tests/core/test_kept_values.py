@@ -104,3 +104,12 @@ def test_a_recorded_backward_pass_notices_that_what_it_kept_was_changed_later(fu
         z.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         g.sum().backward()
+
+
+def test_a_product_keeps_only_what_its_gradients_need() -> None:
+    weight = torch.ones(2, 3, requires_grad=True)
+    x = torch.ones(2, 3) * weight
+    product = x @ torch.eye(3)
+    x += product  # the constant alone is needed for the gradient of x
+    x.sum().backward()
+    assert weight.grad is not None and weight.grad.tolist() == [[2.0] * 3] * 2

@@ -80,21 +80,17 @@ def sizes(array: Any) -> str:
 
 
 _product.gradient(
-    input=lambda g, input, other: _laid_out_as(input, g, _turned(other)),
-    other=lambda g, input, other: _laid_out_as(other, _turned(input), g),
+    input=lambda g, other, input_strides: _laid_out_as(input_strides, g, _turned(other)),
+    other=lambda g, input, other_strides: _laid_out_as(other_strides, _turned(input), g),
 )
 
 
-def _laid_out_as(like: Any, left: Any, right: Any) -> Any:
-    """``left @ right``, by columns in memory where the matrix ``like`` is a transposed one: so PyTorch's gradients lie.
+def _laid_out_as(strides: tuple[int, ...], left: Any, right: Any) -> Any:
+    """``left @ right``, by columns in memory where ``strides`` are a transposed matrix's: so PyTorch's gradients lie.
 
     The gradient of a layer's weight, which enters the product transposed, is then contiguous after turning it back.
     """
-    if (
-        like.ndim == 2
-        and not (flags := getattr(like, "_array", like).flags).c_contiguous
-        and flags.f_contiguous
-    ):
+    if len(strides) == 2 and strides[0] < strides[1]:
         return _turned(_product(_turned(right), _turned(left)))
     return _product(left, right)
 
@@ -314,7 +310,7 @@ def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) ->
         if slot is not None:
             g_weight = np.matmul(rows.T, flat, out=slot)
         else:
-            g_weight = _laid_out_as(weight, rows.T, flat).reshape(shape)
+            g_weight = _laid_out_as(weight.strides, rows.T, flat).reshape(shape)
     if needs[2]:
         g_bias = rows.sum(axis=0)
     return g_input, g_weight, g_bias
