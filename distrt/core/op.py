@@ -59,6 +59,7 @@ class OpFunction(Protocol):
     gradients: Callable[[Callable[..., Any]], Callable[..., Any]]
     outputs: Callable[..., None]
     composite: Callable[..., Any] | None
+    needs_of_gradients: dict[str, tuple[str, ...]] | None
     __name__: str
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -168,6 +169,7 @@ class Definition:
             setattr(function, verb, getattr(self, verb))
         function.definition = self  # type: ignore[attr-defined]
         function.composite = None  # type: ignore[attr-defined]
+        function.needs_of_gradients = None  # type: ignore[attr-defined]
         return function
 
     @property

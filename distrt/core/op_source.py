@@ -281,9 +281,13 @@ class Writer:
         saved: list[str] = []
         sure: list[str] = []
         unsure: list[str] = []
+        conditions = {name: self._wanted_by(name) for name in op.tensors}
         for name in op.kept:
             if name not in used:
                 saved.append("None")
+            elif conditions.get(name):
+                saved.append(f"a_{name} if {conditions[name]} else None")
+                unsure.append(name)
             elif name in op.tensors:
                 saved.append(f"a_{name}")
                 (sure if name in certain else unsure).append(name)
@@ -310,10 +314,24 @@ class Writer:
                     f"{op.name}: a rule asks for {name!r}, which is neither an input, an output nor aux"
                 )
         counters = "(" + "".join(f"{name}._counter, " for name in sure) + ")"
-        counters += "".join(f" + (({name}._counter,) if t_{name} else ())" for name in unsure)
+        asked = {
+            name: f"t_{name}" + (f" and ({conditions[name]})" if conditions.get(name) else "")
+            for name in unsure
+        }
+        counters += "".join(f" + (({name}._counter,) if {asked[name]} else ())" for name in unsure)
         parts = [f"{name}._counter[0]" for name in sure]
-        parts += [f"({name}._counter[0] if t_{name} else 0)" for name in unsure]
+        parts += [f"({name}._counter[0] if {asked[name]} else 0)" for name in unsure]
         return f"({''.join(f'{value}, ' for value in saved)})", counters, " + ".join(parts) or "0"
+
+    def _wanted_by(self, name: str) -> str:
+        """Where a joint rule says which gradients need which inputs: the test that one of those is wanted."""
+        op = self.op
+        needs = op.function.needs_of_gradients
+        if needs is None:
+            return ""
+        return " or ".join(
+            f"e_{each} is not None" for each in op.differentiable if name in needs.get(each, ())
+        )
 
     # -- backward
 

@@ -113,3 +113,31 @@ def test_a_product_keeps_only_what_its_gradients_need() -> None:
     x += product  # the constant alone is needed for the gradient of x
     x.sum().backward()
     assert weight.grad is not None and weight.grad.tolist() == [[2.0] * 3] * 2
+
+
+def test_a_frozen_layer_keeps_no_input_and_a_constant_input_no_weight() -> None:
+    layer = nn.Linear(3, 3).requires_grad_(False)
+    weight = torch.ones(2, 3, requires_grad=True)
+    x = torch.ones(2, 3) * weight
+    x += layer(x)
+    x.sum().backward()
+    assert weight.grad is not None
+    layer.requires_grad_()
+    out = layer(torch.ones(2, 3))
+    with torch.no_grad():
+        layer.weight.add_(1)
+    out.sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.tolist() == [[2.0] * 3] * 3
+    out = layer(torch.ones(2, 3, requires_grad=True))
+    with torch.no_grad():
+        layer.weight.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+
+
+def test_a_bias_alone_is_differentiated_twice() -> None:
+    layer = nn.Linear(3, 2)
+    layer.weight.requires_grad_(False)
+    (gradient,) = torch.autograd.grad((layer(torch.ones(4, 3)) ** 2).sum(), layer.bias, create_graph=True)
+    gradient.sum().backward()
+    assert layer.bias.grad is not None and layer.bias.grad.tolist() == [8.0, 8.0]

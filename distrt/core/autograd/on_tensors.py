@@ -85,9 +85,11 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any)
     for name, edge, meta in zip(definition.differentiable, node.edges, node.metas, strict=True):
         if edge is not None:
             with_edges.append(name)
-            given = values[name] if name in values else wrap(np.zeros(*meta), edge)
+            given = wrap(np.zeros(*meta), edge) if values.get(name) is None else values[name]
             values[name] = ops.identity(given)
             values[name]._counter = given._counter
+        elif values.get(name) is None and f"{name}_meta" in values:  # not kept: no wanted gradient needs it
+            values[name] = wrap(np.zeros(*values[f"{name}_meta"]))
     arguments = {name: values[name] for name in definition.parameters if name in values}
     results = definition.function.composite(**arguments)  # type: ignore[misc]
     several = results if isinstance(results, tuple) else (results,)

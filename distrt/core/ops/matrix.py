@@ -295,11 +295,20 @@ def _refuse_linear(input: Array, weight: Array) -> None:
 
 
 @linear.gradients
-def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) -> tuple[Any, ...]:
+def _linear_gradients(
+    g: Any,
+    input: Any,
+    weight: Any,
+    input_meta: Any,
+    weight_meta: Any,
+    weight_strides: Any,
+    needs: Any,
+    into: Any,
+) -> tuple[Any, ...]:
     """The weight's gradient is written straight into its bucket slot, where it has one."""
-    shape = weight.shape
-    if weight.ndim == 1:
-        g, weight, into = g[..., None], weight[None], None
+    shape = weight_meta.shape
+    if len(shape) == 1:
+        g, weight, into = g[..., None], None if weight is None else weight[None], None
     rows = wide(g.reshape(-1, g.shape[-1]))
     g_input = g_weight = g_bias = None
     if needs[0]:
@@ -310,7 +319,7 @@ def _linear_gradients(g: Any, input: Any, weight: Any, needs: Any, into: Any) ->
         if slot is not None:
             g_weight = np.matmul(rows.T, flat, out=slot)
         else:
-            g_weight = _laid_out_as(weight.strides, rows.T, flat).reshape(shape)
+            g_weight = _laid_out_as(weight_strides, rows.T, flat).reshape(shape)
     if needs[2]:
         g_bias = rows.sum(axis=0)
     return g_input, g_weight, g_bias
@@ -322,3 +331,4 @@ def _plain_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
 
 
 linear.composite = _plain_linear
+linear.needs_of_gradients = {"input": ("weight",), "weight": ("input",)}
