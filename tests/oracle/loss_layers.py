@@ -132,8 +132,13 @@ for reduction in REDUCTIONS:
         f"LinearCrossEntropyLoss(4, 7, bias=True, weight=t.ones(7), ignore_index=2, {given}, label_smoothing=0.1)",
     )
     layers(
-        # A single target that is ignored has a gradient of 0 here, nan in PyTorch: docs/evidence.md.
-        ("f(5, 4), i(7, 5)", "f(4), t.tensor(5)", "f(5, 4), t.tensor([0, 2, 2, 6, 1])"),
+        (
+            "f(5, 4), i(7, 5)",
+            "f(4), i(7)",
+            "f(5, 4), t.tensor([0, 2, 2, 6, 1])",
+            "f(3, 4), t.tensor([2, 2, 2])",
+            "f(4), t.tensor(2)",
+        ),
         f"LinearCrossEntropyLoss(4, 7, {given}, options=nn.LinearCrossEntropyOptions(batch_chunk_size=2))",
         f"LinearCrossEntropyLoss(4, 7, bias=True, weight=t.ones(7), ignore_index=2, {given}, "
         "options=nn.LinearCrossEntropyOptions())",

@@ -47,7 +47,10 @@ def linear_cross_entropy(
     result = np.add.reduce(losses)
     if reduction == "mean":
         total = np.add.reduce(scale)
-        result, scale = result / total, np.where(target == ignore_index, 0, scale / total)
+        result = result / total
+        scale = np.where(
+            (target == ignore_index) & (total != 0), 0, scale / total
+        )  # a mean over nothing is nan
     return np.asarray(result).astype(input.dtype, copy=False), scale
 
 
