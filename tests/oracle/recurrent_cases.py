@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oracle.op_cases import HALVES, In, row
+from tests.oracle.op_cases import FLOATS, HALVES, In, row
 
 INPUT, STATE = In((3, 2, 3)), In((1, 2, 4))
 
@@ -29,7 +29,8 @@ for name, gates in (("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
             (In((3, 2, 3), "normal", "transposed"), STATE, *weights(gates)),
             (In((2, 0, 3)), In((1, 0, 4)), *weights(gates)),
         ],
-        dtypes=HALVES,
+        # In half precision the last digit decides which side of ReLU's corner a state is on, and with it the gradient.
+        dtypes=FLOATS if name == "rnn_relu" else HALVES,
         covers="gru_layer" if name == "gru" else "rnn_layer",
     )
     row(
@@ -42,7 +43,7 @@ for name, gates in (("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
         f"{name}_cell",
         lambda t, x, h, *w, n=name: getattr(t, f"{n}_cell")(x, h, *w),
         [(In((2, 3)), In((2, 4)), *weights(gates)), (In((2, 3)), In((2, 4)), *weights(gates)[:2])],
-        dtypes=HALVES,
+        dtypes=FLOATS if name == "rnn_relu" else HALVES,
         covers="gru_layer" if name == "gru" else "rnn_layer",
     )
 
