@@ -13,6 +13,7 @@ from distrt import cuda as cuda
 from distrt import distributed as distributed
 from distrt import fft as fft
 from distrt import func as func
+from distrt import futures as futures
 from distrt import jit as jit
 from distrt import linalg as linalg
 from distrt import nn as nn
