@@ -145,12 +145,12 @@ def _of(group: ProcessGroup | None) -> ProcessGroup:
 
 def get_rank(group: ProcessGroup | None = None) -> int:
     """This process's number in the group."""
-    return _of(group).rank
+    return _of(group).rank()
 
 
 def get_world_size(group: ProcessGroup | None = None) -> int:
     """The number of ranks in the group."""
-    return _of(group).size
+    return _of(group).size()
 
 
 def get_backend(group: ProcessGroup | None = None) -> str:
@@ -198,11 +198,11 @@ def all_gather(
 ) -> Work | None:
     """Fills ``tensor_list`` with every rank's tensor, in rank order."""
     chosen, mine = _of(group), _array(tensor, "all_gather")
-    if len(tensor_list) != chosen.size:
+    if len(tensor_list) != chosen.size():
         raise ShapeError(
-            f"all_gather: tensor_list must have one tensor per rank ({chosen.size}), but it has {len(tensor_list)}"
+            f"all_gather: tensor_list must have one tensor per rank ({chosen.size()}), but it has {len(tensor_list)}"
         )
-    gathered = np.empty((chosen.size, *mine.shape), mine.dtype)
+    gathered = np.empty((chosen.size(), *mine.shape), mine.dtype)
     work = chosen.all_gather(gathered, mine)
     for target, row in zip(tensor_list, gathered, strict=True):
         if tuple(target.shape) != tuple(tensor.shape):
@@ -220,12 +220,12 @@ def all_gather_into_tensor(
     """Fills ``output_tensor`` with every rank's tensor, one after another along the first dim (or stacked)."""
     chosen, mine = _of(group), _array(input_tensor, "all_gather_into_tensor")
     out = _array(output_tensor, "all_gather_into_tensor")
-    if out.size != chosen.size * mine.size:
+    if out.size != chosen.size() * mine.size:
         raise ShapeError(
-            f"all_gather_into_tensor: output of {list(out.shape)} must hold {chosen.size} times the "
+            f"all_gather_into_tensor: output of {list(out.shape)} must hold {chosen.size()} times the "
             f"input of {list(mine.shape)}"
         )
-    stacked = (chosen.size, *mine.shape)
+    stacked = (chosen.size(), *mine.shape)
     is_plain = out.flags.c_contiguous
     gathered = out.reshape(stacked) if is_plain else np.empty(stacked, out.dtype)
     work = chosen.all_gather(gathered, mine)
@@ -244,9 +244,9 @@ def reduce_scatter(
 ) -> Work | None:
     """``output`` becomes the reduction of every rank's ``input_list[rank]``."""
     chosen = _of(group)
-    if len(input_list) != chosen.size:
+    if len(input_list) != chosen.size():
         raise ShapeError(
-            f"reduce_scatter: input_list must have one tensor per rank ({chosen.size}), but it has {len(input_list)}"
+            f"reduce_scatter: input_list must have one tensor per rank ({chosen.size()}), but it has {len(input_list)}"
         )
     stacked = np.stack([_array(each, "reduce_scatter") for each in input_list])
     work = chosen.reduce_scatter(_array(output, "reduce_scatter"), stacked, op)
@@ -264,12 +264,12 @@ def reduce_scatter_tensor(
     """``output`` becomes this rank's part of the reduction of every rank's ``input``, cut along the first dim."""
     chosen, out = _of(group), _array(output, "reduce_scatter_tensor")
     whole = _array(input, "reduce_scatter_tensor")
-    if whole.size != chosen.size * out.size:
+    if whole.size != chosen.size() * out.size:
         raise ShapeError(
-            f"reduce_scatter_tensor: input of {list(whole.shape)} must hold {chosen.size} times the "
+            f"reduce_scatter_tensor: input of {list(whole.shape)} must hold {chosen.size()} times the "
             f"output of {list(out.shape)}"
         )
-    work = chosen.reduce_scatter(out, np.ascontiguousarray(whole).reshape(chosen.size, *out.shape), op)
+    work = chosen.reduce_scatter(out, np.ascontiguousarray(whole).reshape(chosen.size(), *out.shape), op)
     _changed(output)
     return work if async_op else None
 

@@ -1,6 +1,6 @@
 """Ranks as threads of one process: the reference that other transports are compared with, and a test's quick world.
 
-Every collective is the same three steps: each rank deposits a copy of its array, waits until all have, and
+Every collective is the same three steps: each rank deposits copies of its arrays, waits until all have, and
 computes its result from everyone's deposits.
 """
 
@@ -9,21 +9,27 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from distrt.comm.process_group import ProcessGroup, Work, name_ranks
+from distrt.comm.process_group import ProcessGroup
+from distrt.comm.progress import Operation, Steps, Wait, name_ranks
 from distrt.comm.reduction import Array, Reduction
-from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed
+from distrt.comm.transport import Transport, require_fitting_lengths
+from distrt.core.errors import DistributedError, ShapeError
 
-__all__ = ["LocalGroup", "is_local_rank", "run_local"]
+__all__ = ["LocalTransport", "is_local_rank", "run_local"]
 
 #: True in the threads of `run_local`, each of which may have a default group of its own.
 is_local_rank: contextvars.ContextVar[bool] = contextvars.ContextVar("is_local_rank", default=False)
 
 T = TypeVar("T")
+
+_MEETINGS = "meetings"  # the queue of collectives
+
+Compute = Callable[[list[Sequence[Array]]], Any]  # gets all ranks' deposits
 
 
 def run_local(fn: Callable[[ProcessGroup], T], world_size: int, timeout_s: float = 60.0) -> list[T]:
@@ -36,12 +42,12 @@ def run_local(fn: Callable[[ProcessGroup], T], world_size: int, timeout_s: float
     results: list[Any] = [None] * world_size
 
     def run(rank: int) -> None:
-        group = LocalGroup(room, rank, timeout_s)
+        group = ProcessGroup(LocalTransport(room, rank), timeout_s, "local")
         is_local_rank.set(True)
         try:
             results[rank] = fn(group)
         except BaseException as error:
-            room.leave(rank, error)
+            room.fail(rank, error)
         finally:
             group.close()
 
@@ -58,82 +64,127 @@ def run_local(fn: Callable[[ProcessGroup], T], world_size: int, timeout_s: float
     return results
 
 
-class LocalGroup(ProcessGroup):
+class LocalTransport(Transport):
     """One thread's rank in a `_Room`."""
 
-    backend = "local"
+    kind = "local"
 
-    def __init__(self, room: _Room, rank: int, timeout_s: float, name: str = "local") -> None:
-        super().__init__(rank, room.size, timeout_s, name)
+    def __init__(self, room: _Room, rank: int) -> None:
+        super().__init__(rank, room.size)
         self._room = room
         self._meeting = 0
 
-    def _all_reduce(self, flat: Array, reduction: Reduction, async_op: bool) -> Work:
-        return self._meet(flat, lambda deposits: reduction.reduce(deposits, flat), async_op)
+    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+        """From everyone's copies."""
+        return self._meet([flat], lambda given: reduction.reduce([each[0] for each in given], flat))
 
-    def _broadcast(self, flat: Array, src: int, async_op: bool) -> Work:
-        return self._meet(flat, lambda deposits: _copy_all([(flat, deposits[src])]), async_op)
+    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+        """From everyone's copies, on one rank."""
 
-    def _all_gather(self, rows: Array, flat: Array, async_op: bool) -> Work:
-        return self._meet(flat, lambda deposits: _copy_all(zip(rows, deposits, strict=True)), async_op)
+        def compute(given: list[Sequence[Array]]) -> None:
+            if self.rank == dst:
+                reduction.reduce([each[0] for each in given], flat)
 
-    def _reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, async_op: bool) -> Work:
+        return self._meet([flat], compute)
+
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+        """From everyone's rows."""
         return self._meet(
-            rows,
-            lambda deposits: reduction.reduce([deposit[self.rank] for deposit in deposits], flat),
-            async_op,
+            [rows], lambda given: reduction.reduce([each[0][self.rank] for each in given], flat)
         )
 
-    def _barrier(self, async_op: bool) -> Work:
-        return self._meet(np.empty(0), lambda deposits: None, async_op)
+    def broadcast(self, flat: Array, src: int) -> Operation:
+        """From one rank's copy."""
+        mine = [flat] if self.rank == src else []
+        return self._meet(mine, lambda given: _copy(flat, given[src][0]))
 
-    def _allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return np.zeros(shape, dtype)
+    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+        """From everyone's copies."""
+        return self.gather(outputs, flat, self.rank)
 
-    def _free(self, array: Array) -> None:
-        pass
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+        """From everyone's copies, on one rank."""
 
-    def _close(self) -> None:
-        self._room.leave(self.rank, None)
+        def compute(given: list[Sequence[Array]]) -> None:
+            for output, each in zip(outputs or (), given, strict=False):
+                _copy(output, each[0])
 
-    def _meet(self, array: Array, compute: Callable[[list[Array]], None], async_op: bool) -> Work:
-        self._meeting += 1
-        self._room.deposit(self.rank, self._meeting, array.copy())
-        work = _LocalWork(self, self._room, self._meeting, compute)
-        if not async_op:
-            work.wait()
-        return work
+        return self._meet([flat], compute)
 
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+        """From one rank's copies."""
+        return self._meet(inputs or [], lambda given: _copy(flat, given[src][self.rank]))
 
-class _LocalWork(Work):
-    __slots__ = ("_compute", "_group", "_label", "_meeting", "_room")
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+        """From everyone's copies, if the lengths fit."""
 
-    def __init__(
-        self, group: LocalGroup, room: _Room, meeting: int, compute: Callable[[list[Array]], None]
-    ) -> None:
-        self._group, self._room, self._meeting = group, room, meeting
-        self._compute: Callable[[list[Array]], None] | None = compute
-        self._label = (group.operation, group.sequence)
+        def compute(given: list[Sequence[Array]]) -> Exception | None:
+            sizes = np.array([[part.nbytes for part in each] for each in given])
+            sent, expected = sizes[:, : self.size], sizes[:, self.size :]
+            if (fault := require_fitting_lengths(sent, expected)) is not None:
+                return ShapeError(fault)
+            for output, each in zip(outputs, given, strict=True):
+                _copy(output, each[self.rank])
+            return None
 
-    def is_completed(self) -> bool:
-        return self._compute is None or (self._room.is_complete(self._meeting) and self.wait())
+        return self._meet([*inputs, *outputs], compute)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        if self._compute is None:
-            return True
-        waited_s = self._group.timeout_s if timeout is None else timeout
-        missing, failed = self._room.wait(self._meeting, waited_s)
-        if failed is not None:
-            what = self._group.label(
-                f"{name_ranks([failed])} failed or left; the call needs it", *self._label
-            )
-            raise PeerFailed(what) from self._room.first_error
-        if missing:
-            what = self._group.label(f"waited {waited_s:g} s for {name_ranks(missing)}", *self._label)
-            raise CollectiveTimeout(what)
-        self._compute(self._room.take(self._meeting))
-        self._compute = None
-        return True
+    def barrier(self) -> Operation:
+        """A meeting."""
+        return self._meet([], lambda given: None)
+
+    def send(self, flat: Array, dst: int, tag: int) -> Operation:
+        """A copy in the room."""
+
+        def steps() -> Steps:
+            self._room.post(self.rank, dst, tag, flat.copy())
+            return
+            yield
+
+        return Operation(steps(), ("send", dst))
+
+    def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
+        """The first copy in the room that is for this rank."""
+
+        def steps() -> Steps:
+            sources = [src] if src is not None else [r for r in range(self.size) if r != self.rank]
+            yield _Message(self._room, self.rank, sources, tag)
+            source, array = self._room.fetch(self.rank, sources, tag)
+            if array.nbytes != flat.nbytes or array.dtype != flat.dtype:
+                return ShapeError(
+                    f"rank {source} sent {array.size} elements of {array.dtype.name}, "
+                    f"the receiver has room for {flat.size} elements of {flat.dtype.name}"
+                )
+            _copy(flat, array)
+            return source
+
+        return Operation(steps(), ("recv", src, tag))
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+        """An ordinary array."""
+        return self._meet([], lambda given: np.zeros(shape, dtype))
+
+    def free(self, array: Array) -> Operation:
+        """Nothing to do but to meet."""
+        return self.barrier()
+
+    def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
+        """Some of the threads."""
+        return LocalTransport(self._room.sub(name, len(ranks)), list(ranks).index(self.rank))
+
+    def close(self) -> None:
+        """Tell the others."""
+        self._room.leave(self.rank)
+
+    def _meet(self, arrays: Sequence[Array], compute: Compute) -> Operation:
+        def steps() -> Steps:
+            self._meeting += 1
+            meeting = self._meeting
+            self._room.deposit(self.rank, meeting, [array.copy() for array in arrays])
+            yield _Deposits(self._room, meeting)
+            return compute(self._room.take(meeting))
+
+        return Operation(steps(), _MEETINGS, is_long=sum(each.nbytes for each in arrays) >= 128 * 1024)
 
 
 class _Room:
@@ -143,52 +194,128 @@ class _Room:
         if size < 1:
             raise DistributedError(f"world_size must be at least 1, got {size}")
         self.size = size
+        self.changed = threading.Condition()
         self.first_error: BaseException | None = None
-        self._changed = threading.Condition()
-        self._arrived = [0] * size  # the last meeting that each rank has come to
-        self._left: list[int] = []  # ranks, in the order of their leaving
-        self._deposits: dict[int, dict[int, Array]] = {}  # meeting -> rank -> copy
+        self.arrived = [0] * size  # the last meeting that each rank has come to
+        self.left: list[int] = []  # ranks, in the order of their leaving
+        self._deposits: dict[int, dict[int, Sequence[Array]]] = {}  # meeting -> rank -> copies
         self._takers: dict[int, int] = {}
+        self._messages: list[tuple[int, int, int, Array]] = []  # source, target, tag, copy
+        self._subrooms: dict[str, _Room] = {}
+        self._visitors = 0
 
-    def deposit(self, rank: int, meeting: int, array: Array) -> None:
-        with self._changed:
-            self._deposits.setdefault(meeting, {})[rank] = array
-            self._arrived[rank] = meeting
-            self._changed.notify_all()
+    def deposit(self, rank: int, meeting: int, arrays: Sequence[Array]) -> None:
+        with self.changed:
+            self._deposits.setdefault(meeting, {})[rank] = arrays
+            self.arrived[rank] = meeting
+            self.changed.notify_all()
 
-    def take(self, meeting: int) -> list[Array]:
+    def take(self, meeting: int) -> list[Sequence[Array]]:
         """All ranks' deposits; forgotten when the last rank has taken them."""
-        with self._changed:
+        with self.changed:
             deposits = self._deposits[meeting]
             self._takers[meeting] = self._takers.get(meeting, 0) + 1
             if self._takers[meeting] == self.size:
                 del self._takers[meeting], self._deposits[meeting]
             return [deposits[rank] for rank in range(self.size)]
 
-    def leave(self, rank: int, error: BaseException | None) -> None:
-        with self._changed:
-            if self.first_error is None and error is not None:
+    def post(self, source: int, target: int, tag: int, array: Array) -> None:
+        with self.changed:
+            self._messages.append((source, target, tag, array))
+            self.changed.notify_all()
+
+    def find(self, target: int, sources: list[int], tag: int) -> int | None:
+        for place, (source, to, with_tag, _) in enumerate(self._messages):
+            if to == target and with_tag == tag and source in sources:
+                return place
+        return None
+
+    def fetch(self, target: int, sources: list[int], tag: int) -> tuple[int, Array]:
+        with self.changed:
+            place = self.find(target, sources, tag)
+            assert place is not None, "fetch comes after a wait for the message"
+            source, _, _, array = self._messages.pop(place)
+            return source, array
+
+    def fail(self, rank: int, error: BaseException) -> None:
+        with self.changed:
+            if self.first_error is None:
                 self.first_error = error
-            if rank not in self._left:
-                self._left.append(rank)
-            self._changed.notify_all()
+        self.leave(rank)
 
-    def is_complete(self, meeting: int) -> bool:
-        return min(self._arrived) >= meeting
+    def leave(self, rank: int) -> None:
+        with self.changed:
+            if rank not in self.left:
+                self.left.append(rank)
+            self.changed.notify_all()
 
-    def wait(self, meeting: int, timeout_s: float) -> tuple[list[int], int | None]:
-        """Wait for a meeting: the ranks that did not come, and the first of those that never will."""
-        deadline = time.monotonic() + timeout_s
-        with self._changed:
-            while True:
-                missing = [rank for rank, last in enumerate(self._arrived) if last < meeting]
-                gone = [rank for rank in self._left if rank in missing]
-                remaining = deadline - time.monotonic()
-                if not missing or gone or remaining <= 0:
-                    return missing, (gone[0] if gone else None)
-                self._changed.wait(remaining)
+    def sub(self, name: str, size: int) -> _Room:
+        """The room of a subgroup; the same one for every rank that asks with that name, until all have."""
+        with self.changed:
+            room = self._subrooms.setdefault(name, _Room(size))
+            room._visitors += 1
+            if room._visitors == size:
+                del self._subrooms[name]
+            return room
 
 
-def _copy_all(pairs: Any) -> None:
-    for target, source in pairs:
-        target[...] = source
+class _InRoom(Wait):
+    __slots__ = ("_room",)
+
+    def __init__(self, room: _Room) -> None:
+        self._room = room
+
+    def sleep(self, seconds: float, sleeper: int) -> None:
+        with self._room.changed:
+            deadline = time.monotonic() + seconds
+            while not self.is_over() and self.lost() is None:
+                if (remaining := deadline - time.monotonic()) <= 0:
+                    return
+                self._room.changed.wait(remaining)
+
+    def lost(self) -> str | None:
+        left, missing = self._room.left, self.missing()
+        gone = [rank for rank in left if rank in missing]
+        return f"{name_ranks(gone[:1])} failed or left; the call needs it" if gone else None
+
+
+class _Deposits(_InRoom):
+    """Waiting for all ranks to come to a meeting."""
+
+    __slots__ = ("_meeting",)
+
+    def __init__(self, room: _Room, meeting: int) -> None:
+        super().__init__(room)
+        self._meeting = meeting
+
+    def is_over(self) -> bool:
+        return min(self._room.arrived) >= self._meeting
+
+    def missing(self) -> list[int]:
+        return [rank for rank, last in enumerate(self._room.arrived) if last < self._meeting]
+
+
+class _Message(_InRoom):
+    """Waiting for a message."""
+
+    __slots__ = ("_sources", "_tag", "_target")
+
+    def __init__(self, room: _Room, target: int, sources: list[int], tag: int) -> None:
+        super().__init__(room)
+        self._target, self._sources, self._tag = target, sources, tag
+
+    def is_over(self) -> bool:
+        with self._room.changed:
+            return self._room.find(self._target, self._sources, self._tag) is not None
+
+    def missing(self) -> list[int]:
+        return self._sources
+
+    def lost(self) -> str | None:
+        if len(self._sources) > 1 and len(self._room.left) < len(self._sources):
+            return None  # somebody can still send
+        return None if self.is_over() else super().lost()
+
+
+def _copy(target: Array, source: Array) -> None:
+    target[...] = source

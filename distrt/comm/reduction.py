@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Array", "ReduceOp", "Reduction", "as_bits", "check_dtype", "copy"]
+__all__ = ["Array", "PremulSum", "ReduceOp", "Reduction", "as_bits", "as_sum", "check_dtype", "copy"]
 
 
 class ReduceOp(enum.Enum):
@@ -30,8 +31,33 @@ class ReduceOp(enum.Enum):
     PRODUCT = "product"
     MIN = "min"
     MAX = "max"
+    BAND = "band"
+    BOR = "bor"
+    BXOR = "bxor"
 
     __hash__ = object.__hash__  # members are singletons, and Enum's own hash costs 0.2 us of Python a call
+
+
+@dataclass(frozen=True)
+class PremulSum:
+    """SUM of every rank's elements times a factor, which may be another one on each rank."""
+
+    factor: float | Array
+
+
+def as_sum(op: ReduceOp | PremulSum, array: Array, out: Array) -> ReduceOp:
+    """Write ``array`` times the factor to ``out``; what is left to do.
+
+    Raises:
+        DtypeError: ``array`` is not floating or complex.
+    """
+    if not isinstance(op, PremulSum):
+        raise TypeError(f"op: expected a ReduceOp, got {type(op).__name__}")
+    if array.dtype.kind in "biu":
+        raise DtypeError(f"ReduceOp.PREMUL_SUM needs a floating or complex dtype, got {array.dtype}")
+    with np.errstate(all="ignore"):
+        out[...] = array * np.asarray(op.factor, array.dtype)
+    return ReduceOp.SUM
 
 
 _COMBINE: dict[ReduceOp, np.ufunc] = {
@@ -40,7 +66,11 @@ _COMBINE: dict[ReduceOp, np.ufunc] = {
     ReduceOp.PRODUCT: np.multiply,
     ReduceOp.MIN: np.minimum,
     ReduceOp.MAX: np.maximum,
+    ReduceOp.BAND: np.bitwise_and,
+    ReduceOp.BOR: np.bitwise_or,
+    ReduceOp.BXOR: np.bitwise_xor,
 }
+_BITWISE = (ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR)
 
 Combine: TypeAlias = Callable[..., Any]  # (first, second, out=...)
 
@@ -68,7 +98,8 @@ class Reduction:
     array's size nor on how a transport cuts it up. float16 and bfloat16 are combined in float32 and rounded once.
 
     Raises:
-        DtypeError: where the operation has no meaning for the dtype (AVG of integers, MIN of complex numbers).
+        DtypeError: where the operation has no meaning for the dtype (AVG of integers, MIN of complex numbers,
+            BAND of floating ones).
     """
 
     __slots__ = ("_combine", "_is_complex", "_scale", "_scratch", "_wide")
@@ -79,6 +110,8 @@ class Reduction:
             raise DtypeError(
                 f"ReduceOp.AVG needs a floating or complex dtype, got {dtype}; use SUM and divide"
             )
+        if op in _BITWISE and dtype.kind not in "biu":
+            raise DtypeError(f"ReduceOp.{op.name} needs an integer dtype or bool, got {dtype}")
         if op in (ReduceOp.MIN, ReduceOp.MAX) and dtype.kind == "c":
             raise DtypeError(f"ReduceOp.{op.name}: complex numbers have no order, got {dtype}")
         self._is_complex = dtype.kind == "c"

@@ -2,46 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from distrt.comm.process_group import COMPLETED, ProcessGroup, Work
+from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction
+from distrt.comm.transport import Transport
+from distrt.core.errors import ShapeError
 
-__all__ = ["SoloGroup"]
+__all__ = ["SoloTransport"]
+
+_QUEUE = "solo"
 
 
-class SoloGroup(ProcessGroup):
-    """Every collective is the identity."""
+class SoloTransport(Transport):
+    """Every collective is a copy at most."""
 
-    backend = "solo"
+    kind = "solo"
 
-    def __init__(self, timeout_s: float = 1800.0, name: str = "world") -> None:
-        super().__init__(0, 1, timeout_s, name)
+    def __init__(self) -> None:
+        super().__init__(0, 1)
 
-    def _all_reduce(self, flat: Array, reduction: Reduction, async_op: bool) -> Work:
-        return COMPLETED
+    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+        """Nothing to do."""
+        return _done()
 
-    def _broadcast(self, flat: Array, src: int, async_op: bool) -> Work:
-        return COMPLETED
+    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+        """Nothing to do."""
+        return _done()
 
-    def _all_gather(self, rows: Array, flat: Array, async_op: bool) -> Work:
-        rows[0] = flat
-        return COMPLETED
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+        """A copy."""
+        return _done(flat, rows[0])
 
-    def _reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, async_op: bool) -> Work:
-        flat[...] = rows[0]
-        return COMPLETED
+    def broadcast(self, flat: Array, src: int) -> Operation:
+        """Nothing to do."""
+        return _done()
 
-    def _barrier(self, async_op: bool) -> Work:
-        return COMPLETED
+    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+        """A copy."""
+        return _done(outputs[0], flat)
 
-    def _allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return np.zeros(shape, dtype)
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+        """A copy."""
+        return _done() if outputs is None else _done(outputs[0], flat)
 
-    def _free(self, array: Array) -> None:
-        pass
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+        """A copy."""
+        return _done() if inputs is None else _done(flat, inputs[0])
 
-    def _close(self) -> None:
-        pass
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+        """A copy."""
+        sent, expected = inputs[0].nbytes, outputs[0].nbytes
+        if sent != expected:
+            return _done(value=ShapeError(f"rank 0 sends {sent} bytes to rank 0, which expects {expected}"))
+        return _done(outputs[0], inputs[0])
+
+    def send(self, flat: Array, dst: int, tag: int) -> Operation:
+        """There is nobody to send to."""
+        raise AssertionError("ProcessGroup refuses messages to oneself")
+
+    def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
+        """There is nobody to receive from."""
+        return _done(value=ShapeError("there is no other rank to receive from"))
+
+    def barrier(self) -> Operation:
+        """Nothing to do."""
+        return _done()
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+        """An ordinary array."""
+        return _done(value=np.zeros(shape, dtype))
+
+    def free(self, array: Array) -> Operation:
+        """Nothing to do."""
+        return _done()
+
+    def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
+        """Another world of one."""
+        return SoloTransport()
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def _done(target: Array | None = None, source: Array | None = None, value: Any = None) -> Operation:
+    def steps() -> Steps:
+        if target is not None:
+            target[...] = source
+        return value
+        yield
+
+    return Operation(steps(), _QUEUE)

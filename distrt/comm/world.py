@@ -18,11 +18,11 @@ from distrt import __version__
 from distrt.comm.environment import Environment
 from distrt.comm.local import is_local_rank
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.shm import ShmGroup, Store
-from distrt.comm.solo import SoloGroup
+from distrt.comm.shm import ShmTransport, Store
+from distrt.comm.solo import SoloTransport
 from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
 
-__all__ = ["create_group", "default_group", "is_initialized", "set_default_group"]
+__all__ = ["create_group", "default_group", "is_initialized", "set_default_group", "solo_group"]
 
 _of_process: list[ProcessGroup] = []  # none or one; every thread of the process sees it
 _of_local_rank: contextvars.ContextVar[ProcessGroup | None] = contextvars.ContextVar(
@@ -61,6 +61,11 @@ def set_default_group(group: ProcessGroup | None) -> None:
         _of_process[:] = [] if group is None else [group]
 
 
+def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
+    """A world of one rank."""
+    return ProcessGroup(SoloTransport(), timeout_s, name)
+
+
 def create_group(
     environment: Environment, store: Store | None, timeout_s: float, name: str = "world"
 ) -> ProcessGroup:
@@ -71,7 +76,7 @@ def create_group(
         UnsupportedError: when a rank runs on another machine.
     """
     if environment.world_size == 1:
-        return SoloGroup(timeout_s)
+        return solo_group(timeout_s, name)
     if store is None:
         raise DistributedError(f"{environment.world_size} ranks need a store to find one another")
     rank, size = environment.rank, environment.world_size
@@ -79,7 +84,8 @@ def create_group(
     generation = (store.add(f"group/{name}/joined", 1) - 1) // size
     prefix = f"group/{name}/{generation}"
     _require_one_machine(rank, size, store, prefix)
-    group = ShmGroup.connect(rank, size, store, timeout_s, name, prefix)
+    transport = ShmTransport.connect(rank, range(size), store, prefix)
+    group = ProcessGroup(transport, timeout_s, name)
     atexit.register(_close, weakref.ref(group))
     group.barrier()  # all have read what they need: whoever hosts the store may close it
     return group
@@ -103,8 +109,16 @@ def _require_one_machine(rank: int, size: int, store: Store, prefix: str) -> Non
 
 
 def _machine() -> list[str]:
-    """What two ranks have in common exactly if they can share memory: kernel and process namespace."""
-    return [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    """What two ranks have in common exactly if they can share memory: kernel and process namespace.
+
+    ``DISTRT_MACHINE`` is a name besides: ranks that differ in it count as being on different machines, which lets one
+    machine stand for several in tests.
+    """
+    return [
+        Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        os.readlink("/proc/self/ns/pid"),
+        os.environ.get("DISTRT_MACHINE", ""),
+    ]
 
 
 def _close(reference: weakref.ref[ProcessGroup]) -> None:

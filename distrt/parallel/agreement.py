@@ -37,11 +37,11 @@ def require_same_parameters(module: Module, group: ProcessGroup) -> None:
 
 def _all_gather_json(value: object, group: ProcessGroup) -> list[list[list[object]]]:
     encoded = np.frombuffer(json.dumps(value).encode(), np.uint8)
-    lengths = np.zeros((group.size, 1), np.int64)
+    lengths = np.zeros((group.size(), 1), np.int64)
     group.all_gather(lengths, np.array([encoded.size], np.int64)).wait()
     padded = np.zeros(int(lengths.max()), np.uint8)
     padded[: encoded.size] = encoded
-    gathered = np.zeros((group.size, padded.size), np.uint8)
+    gathered = np.zeros((group.size(), padded.size), np.uint8)
     group.all_gather(gathered, padded).wait()
     return [
         json.loads(row[: int(length)].tobytes()) for row, (length,) in zip(gathered, lengths, strict=True)

@@ -33,11 +33,11 @@ class BufferBroadcast:
     def run(self) -> None:
         """Overwrites the buffers with rank 0's; a collective."""
         for flat, pieces in self._flats:
-            if self.group.rank == 0:
+            if self.group.rank() == 0:
                 for buffer, piece in pieces:
                     piece[...] = buffer._array.reshape(-1)
             self.group.broadcast(flat, src=0).wait()
-            if self.group.rank != 0:
+            if self.group.rank() != 0:
                 for buffer, piece in pieces:
                     buffer._array[...] = piece.reshape(buffer._array.shape)
                     buffer._counter[0] += 1

@@ -172,7 +172,7 @@ class DistributedDataParallel(Module):
             self._abandon_pass()
             names = [self._names[id(bucket.parameters[n])] for bucket, positions in unused for n in positions]
             raise AutogradError(
-                f"rank {self.process_group.rank}: these parameters got no gradient in this backward pass: "
+                f"rank {self.process_group.rank()}: these parameters got no gradient in this backward pass: "
                 f"{', '.join(names)}. Every parameter must take part in the loss; if some do not on purpose, pass "
                 "find_unused_parameters=True"
             )

@@ -7,6 +7,7 @@ result; the digest that it returns is compared between ranks and between transpo
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import zlib
 from collections.abc import Callable, Iterable
@@ -16,10 +17,27 @@ from functools import reduce
 import ml_dtypes
 import numpy as np
 
-from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
 from distrt.comm.reduction import Array
 
-COLLECTIVES = ("all_reduce", "broadcast", "all_gather", "reduce_scatter")
+COLLECTIVES = (
+    "all_reduce",
+    "reduce",
+    "broadcast",
+    "all_gather",
+    "all_gather_uneven",
+    "gather",
+    "scatter",
+    "reduce_scatter",
+    "all_to_all",
+    "all_to_all_uneven",
+    "send_recv",
+)
+REDUCING = ("all_reduce", "reduce", "reduce_scatter")
+#: The shape of the input has a row for every rank.
+STACKED = ("scatter", "reduce_scatter", "all_to_all")
+#: What they leave in a rank is its own: nothing to compare between ranks.
+OWN = ("reduce", "gather", "scatter", "reduce_scatter", "all_to_all", "all_to_all_uneven", "send_recv")
 INTEGERS = ("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
@@ -36,7 +54,11 @@ COMBINE: dict[ReduceOp, Combine] = {
     ReduceOp.PRODUCT: np.multiply,
     ReduceOp.MIN: np.minimum,
     ReduceOp.MAX: np.maximum,
+    ReduceOp.BAND: np.bitwise_and,
+    ReduceOp.BOR: np.bitwise_or,
+    ReduceOp.BXOR: np.bitwise_xor,
 }
+BITWISE = (ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR)
 
 
 @dataclass(frozen=True)
@@ -55,41 +77,87 @@ class Case:
 
     @property
     def reduces(self) -> bool:
-        return self.collective in ("all_reduce", "reduce_scatter")
+        return self.collective in REDUCING
 
     def run(self, group: ProcessGroup) -> str:
         """Run on one rank, compare with NumPy, and return a digest of what all ranks must have alike."""
-        inputs = [self._input(rank, group.size) for rank in range(group.size)]
-        root = self.seed % group.size
-        array, release = self._laid_out(inputs[group.rank], group)
+        rank, size = group.rank(), group.size()
+        inputs = [self._input(other, size) for other in range(size)]
+        root = self.seed % size
+        array, release = self._laid_out(inputs[rank], group, max(each.size for each in inputs))
         try:
-            result = self._call(group, array, root)
-            expected = self._expected(inputs, group.rank, root)
-            self._compare(np.ascontiguousarray(result).reshape(-1), expected.reshape(-1))
-            untouched = self.collective in ("all_gather", "reduce_scatter")
-            if untouched:
-                assert same_bits(array, inputs[group.rank]), "the input was changed"
-            return "" if self.collective == "reduce_scatter" else digest(result)
+            result = self._call(group, array, inputs, root)
+            expected = self._expected(inputs, rank, root)
+            self._compare(flat(result), flat(expected))
+            is_changed = self.collective in ("all_reduce", "broadcast") or (
+                self.collective == "reduce" and rank == root
+            )
+            if not is_changed:
+                assert same_bits(array, inputs[rank]), "the input was changed"
+            return "" if self.collective in OWN else digest(flat(result))
         finally:
             release()
 
-    def _call(self, group: ProcessGroup, array: Array, root: int) -> Array:
+    def _call(self, group: ProcessGroup, array: Array, inputs: list[Array], root: int) -> Array | list[Array]:
+        rank, size = group.rank(), group.size()
+        is_async = self.is_async
+        result: Array | list[Array]
         match self.collective:
             case "all_reduce":
-                work, result = group.all_reduce(array, self.op, async_op=self.is_async), array
+                work, result = group.all_reduce(array, self.op, async_op=is_async), array
+            case "reduce":
+                work, result = group.reduce(array, root, self.op, async_op=is_async), array
             case "broadcast":
-                work, result = group.broadcast(array, root, async_op=self.is_async), array
+                work, result = group.broadcast(array, root, async_op=is_async), array
             case "all_gather":
-                result = self._output((group.size, *array.shape))
-                work = group.all_gather(result, array, async_op=self.is_async)
-            case _:
+                result = self._output((size, *array.shape))
+                work = group.all_gather(result, array, async_op=is_async)
+            case "all_gather_uneven":
+                result = [self._output(each.shape) for each in inputs]
+                work = group.all_gather(result, array, async_op=is_async)
+            case "gather":
+                result = self._output((size, *array.shape)) if rank == root else []
+                work = group.gather(result if rank == root else None, array, root, async_op=is_async)
+            case "scatter":
                 result = self._output(array.shape[1:])
-                work = group.reduce_scatter(result, array, self.op, async_op=self.is_async)
-        if self.is_async:
+                work = group.scatter(result, array if rank == root else None, root, async_op=is_async)
+            case "reduce_scatter":
+                result = self._output(array.shape[1:])
+                work = group.reduce_scatter(result, array, self.op, async_op=is_async)
+            case "all_to_all":
+                result = self._output(array.shape)
+                work = group.all_to_all(list(result), list(array), async_op=is_async)
+            case "all_to_all_uneven":
+                result = [self._output((part.size,)) for part in self._parts_for(inputs, rank)]
+                work = group.all_to_all(result, self._cut(array, rank, size), async_op=is_async)
+            case _:
+                result = self._output(array.shape)
+                work = self._pass_around(group, result, array)
+        if is_async:
             work.is_completed()
             assert work.wait()
         assert work.is_completed()
         return result
+
+    def _pass_around(self, group: ProcessGroup, result: Array, array: Array) -> Work:
+        """Everyone sends to the next rank and receives from the one before."""
+        rank, size = group.rank(), group.size()
+        if size == 1:
+            result[...] = array
+            return COMPLETED
+        tag, source = self.seed % 3, None if self.seed & 8 else (rank - 1) % size
+        if self.is_async:
+            received = group.recv(result, source, tag, async_op=True)
+            group.send(array, (rank + 1) % size, tag, async_op=True).wait()
+        elif rank == 0 and self.count > 8192:  # a blocking send of what does not fit needs a receiver
+            received = group.recv(result, source, tag)
+            group.send(array, (rank + 1) % size, tag)
+        else:
+            group.send(array, (rank + 1) % size, tag)
+            received = group.recv(result, source, tag)
+        received.wait()
+        assert received.source_rank() == (rank - 1) % size
+        return received
 
     def _output(self, shape: tuple[int, ...]) -> Array:
         if self.layout == "strided":
@@ -97,27 +165,52 @@ class Case:
         return np.zeros(shape, self.dtype)
 
     def _input(self, rank: int, size: int) -> Array:
-        shape = (size, self.count) if self.collective == "reduce_scatter" else (self.count,)
+        count = self.count
+        if self.collective in ("all_gather_uneven", "all_to_all_uneven"):
+            count = count * (rank + self.seed % 5) // 3  # some have none
+        shape = (size, count) if self.collective in STACKED else (count,)
         return values(self.dtype, shape, self.seed + 7919 * rank)
 
-    def _laid_out(self, data: Array, group: ProcessGroup) -> tuple[Array, Callable[[], object]]:
+    def _cut(self, array: Array, rank: int, size: int) -> list[Array]:
+        """Rank's array in uneven parts, one for every rank."""
+        weights = np.random.default_rng([self.seed, rank]).integers(0, 4, size)
+        bounds = np.concatenate([[0], np.cumsum(weights) * array.size // max(1, weights.sum())])
+        return [array[low:high] for low, high in itertools.pairwise(bounds)]
+
+    def _parts_for(self, inputs: list[Array], rank: int) -> list[Array]:
+        return [self._cut(each, source, len(inputs))[rank] for source, each in enumerate(inputs)]
+
+    def _laid_out(self, data: Array, group: ProcessGroup, longest: int) -> tuple[Array, Callable[[], object]]:
         if self.layout == "strided":
             array = np.zeros((*data.shape[:-1], 2 * data.shape[-1]), data.dtype)[..., ::2]
             array[...] = data
             return array, lambda: None
         if self.layout in ("buffer", "view"):
             skipped = 3 if self.layout == "view" else 0
-            buffer = group.allocate((data.size + 2 * skipped,), data.dtype)
+            buffer = group.allocate((longest + 2 * skipped,), data.dtype)
             array = buffer[skipped : skipped + data.size].reshape(data.shape)
             array[...] = data
             return array, lambda: group.free(buffer)
         return data.copy(), lambda: None
 
-    def _expected(self, inputs: list[Array], rank: int, root: int) -> Array:
-        if self.collective == "broadcast":
-            return inputs[root]
-        if self.collective == "all_gather":
-            return np.stack(inputs)
+    def _expected(self, inputs: list[Array], rank: int, root: int) -> Array | list[Array]:
+        match self.collective:
+            case "broadcast":
+                return inputs[root]
+            case "all_gather" | "all_gather_uneven":
+                return inputs
+            case "gather":
+                return inputs if rank == root else []
+            case "scatter":
+                return inputs[root][rank]
+            case "all_to_all":
+                return [each[rank] for each in inputs]
+            case "all_to_all_uneven":
+                return self._parts_for(inputs, rank)
+            case "send_recv":
+                return inputs[rank - 1]
+        if self.collective == "reduce" and rank != root:
+            return inputs[rank]
         wide = np.float64 if self.dtype_name in FLOATS else self.dtype
         total = reduce(COMBINE[self.op], [each.astype(wide) for each in inputs])
         if self.op is ReduceOp.AVG:
@@ -126,7 +219,7 @@ class Case:
 
     def _compare(self, result: Array, expected: Array) -> None:
         if not self.reduces or self.dtype_name in INTEGERS or self.op in (ReduceOp.MIN, ReduceOp.MAX):
-            assert same_bits(result, expected.astype(self.dtype)), f"{self}: not equal"
+            assert same_bits(result, expected.astype(self.dtype)), "not equal"
         else:
             ulp = float(ml_dtypes.finfo(self.dtype).eps)
             wide = result.astype(np.complex128 if self.dtype.kind == "c" else np.float64)
@@ -158,10 +251,8 @@ def every_case(collective: str, counts: Callable[[np.dtype], Iterable[int]]) -> 
     """All combinations that have a meaning; half of them asynchronous."""
     found = []
     for name in (*INTEGERS, *FLOATS, *COMPLEX):
-        for op in ReduceOp if collective in ("all_reduce", "reduce_scatter") else (ReduceOp.SUM,):
-            if (op is ReduceOp.AVG and name in INTEGERS) or (
-                op in (ReduceOp.MIN, ReduceOp.MAX) and name in COMPLEX
-            ):
+        for op in ReduceOp if collective in REDUCING else (ReduceOp.SUM,):
+            if not has_meaning(op, name):
                 continue
             for layout in LAYOUTS:
                 for count in counts(numpy_dtype(name)):
@@ -170,13 +261,27 @@ def every_case(collective: str, counts: Callable[[np.dtype], Iterable[int]]) -> 
     return found
 
 
+def has_meaning(op: ReduceOp, dtype_name: str) -> bool:
+    if op is ReduceOp.AVG:
+        return dtype_name not in INTEGERS
+    if op in (ReduceOp.MIN, ReduceOp.MAX):
+        return dtype_name not in COMPLEX
+    return op not in BITWISE or dtype_name in INTEGERS
+
+
 def sample(collective: str, seed: int, amount: int | None) -> list[Case]:
     """``amount`` cases (None: all of ordinary size), the same for the same seed, with a few big ones among them."""
     ordinary, big = every_case(collective, lambda dtype: COUNTS), every_case(collective, big_counts)
     if amount is None:
         return ordinary + big[seed % 4 :: 4]  # each takes a tenth of a second
     chosen = random.Random(f"{collective}/{seed}")
-    return chosen.sample(ordinary, amount) + chosen.sample(big, amount // 10)
+    return chosen.sample(ordinary, amount) + chosen.sample(big, amount // 7)
+
+
+def flat(arrays: Array | list[Array]) -> Array:
+    if isinstance(arrays, np.ndarray):
+        return np.ascontiguousarray(arrays).reshape(-1)
+    return np.concatenate([np.ascontiguousarray(each).reshape(-1) for each in arrays] or [np.empty(0)])
 
 
 def same_bits(first: Array, second: Array) -> bool:
@@ -194,5 +299,5 @@ def run_all(group: ProcessGroup, cases: list[Case]) -> list[str]:
         try:
             digests.append(case.run(group))
         except Exception as error:
-            raise AssertionError(f"rank {group.rank} of {group.size}: {case}") from error
+            raise AssertionError(f"rank {group.rank()} of {group.size()}: {case}") from error
     return digests

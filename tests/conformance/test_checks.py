@@ -10,7 +10,7 @@ from distrt.comm import world
 from distrt.comm.environment import Environment
 from distrt.comm.local import run_local
 from distrt.comm.process_group import ReduceOp
-from distrt.comm.solo import SoloGroup
+from distrt.comm.world import solo_group
 from distrt.core.errors import (
     CollectiveTimeout,
     DistributedError,
@@ -54,11 +54,11 @@ ONES = np.ones(4, np.float32)
 )
 def test_a_call_that_makes_no_sense_is_refused(call, error, text):
     with pytest.raises(error, match=text):
-        call(SoloGroup())
+        call(solo_group())
 
 
 def test_a_closed_group_refuses_calls_and_closes_again():
-    group = SoloGroup()
+    group = solo_group()
     group.close()
     group.close()
     with pytest.raises(DistributedError, match="it was closed"):
@@ -69,7 +69,7 @@ def test_a_rank_that_raises_wakes_the_others_and_its_error_is_the_one_that_is_ra
     errors = []
 
     def run(group):
-        if group.rank == 1:
+        if group.rank() == 1:
             raise ZeroDivisionError("mine")
         try:
             group.barrier()
@@ -86,7 +86,7 @@ def test_a_late_rank_is_named_by_the_timeout():
     gate = threading.Event()
 
     def run(group):
-        if group.rank == 1:
+        if group.rank() == 1:
             gate.wait(10)
             return
         try:
@@ -102,7 +102,7 @@ def test_threads_can_have_default_groups_of_their_own():
     def run(group):
         world.set_default_group(group)
         group.barrier()
-        return world.default_group().rank
+        return world.default_group().rank()
 
     assert run_local(run, 3) == [0, 1, 2]
     assert not world.is_initialized()

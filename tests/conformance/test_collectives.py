@@ -9,7 +9,7 @@ import os
 import pytest
 
 from distrt.comm.local import run_local
-from distrt.comm.solo import SoloGroup
+from distrt.comm.world import solo_group
 from tests.conformance.cases import COLLECTIVES, run_all, sample
 from tests.conformance.ranks import ranks
 
@@ -27,7 +27,7 @@ print({name: run_all(group, sample(name, int(sys.argv[1]), amount)) for name in 
 def digests(transport: str, size: int, amount: int | None) -> list[dict[str, list[str]]]:
     """Per rank and collective, the digests of all cases; a transport's processes are started once per world size."""
     if transport == "solo":
-        return [{name: run_all(SoloGroup(), sample(name, SEED, amount)) for name in COLLECTIVES}]
+        return [{name: run_all(solo_group(), sample(name, SEED, amount)) for name in COLLECTIVES}]
     if transport == "local":
         return run_local(
             lambda group: {name: run_all(group, sample(name, SEED, amount)) for name in COLLECTIVES}, size
@@ -50,7 +50,7 @@ def check(transport: str, size: int, collective: str, amount: int | None) -> Non
     [("solo", 1), ("local", 2), ("local", 3), ("local", 4), ("shm", 2), ("shm", 3), ("shm", 4)],
 )
 def test_a_sample_of_cases_is_right_and_bit_equal(transport, size, collective):
-    check(transport, size, collective, amount=30)
+    check(transport, size, collective, amount=15)
 
 
 @pytest.mark.slow

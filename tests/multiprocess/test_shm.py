@@ -82,7 +82,7 @@ def test_a_stopped_rank_leads_to_a_timeout_that_names_it():
 
 
 def test_a_rank_that_leaves_is_named():
-    program = REPORT + "group = join()\nif group.rank: report(group.barrier)"
+    program = REPORT + "group = join()\nif group.rank(): report(group.barrier)"
     with ranks(2, program) as started:
         assert "rank 0 left the group" in started.output()[1]
 
@@ -93,7 +93,7 @@ group = join()
 array = np.ones(100_000, np.float32)
 for _ in range(10):
     group.all_reduce(array)
-if group.rank == 1:
+if group.rank() == 1:
     time.sleep(0.3)
 print(array[0])
 """
@@ -102,7 +102,7 @@ print(array[0])
 
 
 def test_a_group_that_failed_refuses_further_calls_and_says_why():
-    program = REPORT + "group = join()\nif group.rank: report(group.barrier); report(group.barrier)"
+    program = REPORT + "group = join()\nif group.rank(): report(group.barrier); report(group.barrier)"
     with ranks(2, program) as started:
         second = started.output()[1].splitlines()[1]
         assert second.startswith("DistributedError") and "rank 0 left the group" in second
@@ -114,9 +114,9 @@ def test_the_rank_that_was_lost_first_is_named_by_those_who_waited_for_others():
         + """
 group = join()
 print("ready", flush=True)
-if group.rank == 2:
+if group.rank() == 2:
     time.sleep(60)
-if group.rank == 0:
+if group.rank() == 0:
     time.sleep(0.4)  # comes when rank 1 has given up already
 report(group.barrier)
 """
@@ -133,11 +133,11 @@ def test_a_wait_with_its_own_timeout_can_be_taken_up_again():
         + """
 group = join()
 buffer = group.allocate(1000, np.float64)
-buffer[...] = group.rank
-if group.rank == 0:
+buffer[...] = group.rank()
+if group.rank() == 0:
     time.sleep(0.5)
 work = group.all_reduce(buffer, async_op=True)
-if group.rank == 1:
+if group.rank() == 1:
     report(lambda: work.wait(timeout=0.1))
 work.wait()
 print(buffer.sum())
@@ -153,14 +153,14 @@ def test_outstanding_buffers_are_independent_and_may_be_awaited_in_any_order():
     program = """
 group = join()
 buffers = [group.allocate(50_000, np.float32) for _ in range(4)]
-plain = [np.full(n, 1.0 + group.rank) for n in (10, 300_000, 1000)]
+plain = [np.full(n, 1.0 + group.rank()) for n in (10, 300_000, 1000)]
 for trial in range(5):
     for i, buffer in enumerate(buffers):
-        buffer[...] = i + group.rank
+        buffer[...] = i + group.rank()
     for array in plain:
-        array[...] = 1 + group.rank
+        array[...] = 1 + group.rank()
     works = [group.all_reduce(array, async_op=True) for array in (*buffers, *plain)]
-    if group.rank:
+    if group.rank():
         works.reverse()
         group.progress()
     for work in works[trial:]:
@@ -201,7 +201,7 @@ def test_freed_memory_goes_back_to_the_machine():
     program = """
 group = join()
 def held():
-    return os.stat(group._segment.path).st_blocks * 512
+    return os.stat(group.transport._segment.path).st_blocks * 512
 before = held()
 buffer = group.allocate((8 << 20,), np.uint8)
 buffer[...] = 1
@@ -219,7 +219,7 @@ assert held() - before < 1 << 20
 def test_waiting_ranks_sleep():
     program = """
 group = join()
-if group.rank == 0:
+if group.rank() == 0:
     time.sleep(1.0)
 before = time.process_time()
 group.barrier()

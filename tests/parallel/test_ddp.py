@@ -17,8 +17,8 @@ def _train_parallel(wrapper, name, world_size, **options):
     data = batches(name, STEPS)
 
     def run(group):
-        model = wrapper(make(name, seed=group.rank), process_group=group, **options)
-        return train(model, data, group.rank, group.size)
+        model = wrapper(make(name, seed=group.rank()), process_group=group, **options)
+        return train(model, data, group.rank(), group.size())
 
     return run_local(run, world_size)
 
@@ -52,7 +52,7 @@ def test_buckets_give_the_bits_of_naive_data_parallelism(name, bucket_cap_mb):
 
 def test_rank_0_gives_its_values_to_the_others():
     def run(group):
-        model = DistributedDataParallel(make("mlp", seed=group.rank), process_group=group)
+        model = DistributedDataParallel(make("mlp", seed=group.rank()), process_group=group)
         return [p.detach().numpy().copy() for p in model.parameters()]
 
     first, second = run_local(run, 2)
@@ -76,7 +76,7 @@ def test_no_sync_adds_up_locally_and_the_next_pass_averages_the_sum():
 
     def run(group):
         model = DistributedDataParallel(make("mlp"), process_group=group)
-        part = slice(group.rank * 2, group.rank * 2 + 2)
+        part = slice(group.rank() * 2, group.rank() * 2 + 2)
         with model.no_sync():
             model(torch.from_numpy(data[0][part])).square().mean().backward()
         local = [p.grad.numpy().copy() for p in model.parameters()]
@@ -107,7 +107,7 @@ def test_an_assigned_gradient_is_taken_into_the_bucket():
     def run(group):
         model = DistributedDataParallel(nn.Linear(2, 1, bias=False).double(), process_group=group)
         weight = model.module.weight
-        weight.grad = torch.full((1, 2), float(group.rank), dtype=torch.float64)
+        weight.grad = torch.full((1, 2), float(group.rank()), dtype=torch.float64)
         model(torch.ones(1, 2, dtype=torch.float64)).sum().backward()
         return weight.grad.numpy().copy()
 
@@ -139,7 +139,7 @@ def test_a_parameter_without_gradient_is_an_error_that_names_it():
 def test_unused_parameters_may_be_unused_on_some_ranks():
     def run(group):
         model = DistributedDataParallel(_SometimesUnused(), process_group=group, find_unused_parameters=True)
-        model(torch.ones(1, 2), use_rarely=group.rank == 1).sum().backward()
+        model(torch.ones(1, 2), use_rarely=group.rank() == 1).sum().backward()
         module = model.module
         return [module.always.weight.grad, module.rarely.weight.grad, module.never.weight.grad]
 
@@ -162,7 +162,7 @@ def test_unused_parameters_may_be_unused_on_some_ranks():
 @pytest.mark.parametrize("wrapper", [NaiveDDP, DistributedDataParallel])
 def test_models_that_differ_are_refused_on_every_rank(wrapper, odd_one, expected):
     def run(group):
-        model = odd_one() if group.rank == 1 else nn.Linear(2, 2)
+        model = odd_one() if group.rank() == 1 else nn.Linear(2, 2)
         if wrapper is DistributedDataParallel and not any(p.requires_grad for p in model.parameters()):
             model.weight.requires_grad_(True)
         with pytest.raises(CollectiveMismatch, match=expected):
@@ -180,7 +180,7 @@ def test_buffers_follow_rank_0_until_the_first_evaluation():
             lambda module, args: at_start.append(module.running_mean.item())
         )
         for _ in range(2):
-            model(torch.tensor([[0.0], [1.0]]) + group.rank * 10)
+            model(torch.tensor([[0.0], [1.0]]) + group.rank() * 10)
         own = model.module.running_mean.item()
         with torch.no_grad():
             model.eval()(torch.tensor([[0.0], [1.0]]))
@@ -196,7 +196,7 @@ def test_two_wrapped_modules_in_one_program_keep_apart():
     def run(group):
         first = DistributedDataParallel(make("mlp", 1), process_group=group)
         second = DistributedDataParallel(make("mlp", 2), process_group=group)
-        inputs = torch.full((2, 6), 1.0 + group.rank, dtype=torch.float64)
+        inputs = torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)
         (first(inputs).sum() + second(inputs).sum()).backward()
         return [p.grad.numpy().copy() for p in [*first.parameters(), *second.parameters()]]
 
@@ -226,7 +226,7 @@ def test_a_module_without_trained_parameters_is_refused():
 def test_a_pass_that_an_exception_ended_does_not_spoil_the_next():
     def run(group):
         model = DistributedDataParallel(make("mlp"), process_group=group)
-        inputs = torch.full((2, 6), 1.0 + group.rank, dtype=torch.float64)
+        inputs = torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)
         handle = model.module[2].weight.register_hook(lambda gradient: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             model(inputs).sum().backward()
@@ -250,13 +250,13 @@ def test_what_a_broken_pass_has_launched_does_not_reach_the_next():
 
     def run(group):
         model = DistributedDataParallel(make("mlp"), process_group=group, bucket_cap_mb=1e-5)
-        big = torch.full((2, 6), 100.0 + group.rank, dtype=torch.float64)
+        big = torch.full((2, 6), 100.0 + group.rank(), dtype=torch.float64)
         handle = model.module[0].weight.register_hook(lambda gradient: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             model(big).sum().backward()
         handle.remove()
         model.zero_grad()
-        model(torch.full((2, 6), 1.0 + group.rank, dtype=torch.float64)).sum().backward()
+        model(torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)).sum().backward()
         return [p.grad.numpy().copy() for p in model.parameters()]
 
     together = run_local(run, 2)[0]
@@ -286,7 +286,7 @@ def test_a_backward_pass_around_the_wrapper_stays_local():
         inputs = torch.ones(2, 6, dtype=torch.float64)
         model(inputs).sum().backward()
         model.zero_grad()
-        if group.rank == 0:
+        if group.rank() == 0:
             model.module(inputs).sum().backward()
         group.barrier()
         return model.module[0].weight.grad is not None
@@ -299,7 +299,7 @@ def test_freezing_and_unfreezing_keeps_a_parameter_in_its_bucket():
         model = DistributedDataParallel(nn.Linear(1, 1, bias=False), process_group=group)
         model.module.weight.requires_grad_(False)
         model.module.weight.requires_grad_(True)
-        model(torch.full((1, 1), float(group.rank))).sum().backward()
+        model(torch.full((1, 1), float(group.rank()))).sum().backward()
         return model.module.weight.grad.item()
 
     assert run_local(run, 2) == [0.5, 0.5]
@@ -308,7 +308,7 @@ def test_freezing_and_unfreezing_keeps_a_parameter_in_its_bucket():
 def test_backward_with_inputs_averages_too():
     def run(group):
         model = DistributedDataParallel(nn.Linear(1, 1, bias=False), process_group=group)
-        model(torch.full((1, 1), float(group.rank))).sum().backward(inputs=[model.module.weight])
+        model(torch.full((1, 1), float(group.rank()))).sum().backward(inputs=[model.module.weight])
         return model.module.weight.grad.item()
 
     assert run_local(run, 2) == [0.5, 0.5]

@@ -26,7 +26,7 @@ def inputs(size, count, seed, dtype="float32"):
 
 def all_reduced(arrays, op=ReduceOp.SUM):
     def run(group):
-        mine = arrays[group.rank].copy()
+        mine = arrays[group.rank()].copy()
         group.all_reduce(mine, op)
         return mine
 
@@ -82,7 +82,7 @@ def test_reduce_scatter_then_all_gather_is_all_reduce(size, count, seed):
 
     def run(group):
         part = np.empty(count, np.float32)
-        group.reduce_scatter(part, arrays[group.rank].reshape(size, count))
+        group.reduce_scatter(part, arrays[group.rank()].reshape(size, count))
         whole = np.empty((size, count), np.float32)
         group.all_gather(whole, part)
         return whole.reshape(-1)

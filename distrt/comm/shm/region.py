@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from distrt.comm import segment
+from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
-from distrt.comm.segment import PAGE, round_up
+from distrt.comm.shm import segment
+from distrt.comm.shm.segment import PAGE, round_up
 
 __all__ = ["Region", "Staging"]
 
@@ -35,6 +37,22 @@ class Region:
         self._mine = (PAGE + rank * stride, stride)
         self._bytes = np.ndarray((size, stride), np.uint8, buffer=mapping, offset=PAGE)
         self._blocks: dict[tuple[int, int, np.dtype[Any]], list[tuple[Array, ...]]] = {}
+        self._issued = self._served = 0
+
+    def in_turn(self, steps: Steps) -> Steps:
+        """``steps``, after those of all earlier operations on this buffer, whatever queue they are in."""
+        ticket = self._issued
+        self._issued += 1
+        return self._after(ticket, steps)
+
+    def _after(self, ticket: int, steps: Steps) -> Steps:
+        if self._served != ticket:
+            yield _Turn(self, ticket)
+        try:
+            value = yield from steps
+        finally:
+            self._served += 1
+        return value
 
     @classmethod
     def length(cls, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -70,6 +88,24 @@ class Region:
                 self._blocks.clear()
             self._blocks[key] = blocks
         return blocks
+
+
+class _Turn(Wait):
+    """Waiting for earlier operations of this very rank."""
+
+    __slots__ = ("_region", "_ticket")
+
+    def __init__(self, region: Region, ticket: int) -> None:
+        self._region, self._ticket = region, ticket
+
+    def is_over(self) -> bool:
+        return self._region._served == self._ticket
+
+    def sleep(self, seconds: float, sleeper: int) -> None:
+        time.sleep(min(seconds, 0.0001))
+
+    def missing(self) -> list[int]:
+        return []  # the operation that it waits for names them
 
 
 class Staging:

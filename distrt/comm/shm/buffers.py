@@ -1,0 +1,115 @@
+"""Collectives on buffers that lie in the shared segment: nothing is copied in or out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.progress import Steps
+from distrt.comm.reduction import Array, Reduction
+from distrt.comm.shm.meeting import Meeting, MeetingRoom
+from distrt.comm.shm.region import Region
+from distrt.comm.shm.segment import Segment, available_bytes
+from distrt.comm.shm.staged import cache_blocks, slice_bounds
+from distrt.core.errors import DistributedError
+
+__all__ = ["Buffers"]
+
+
+class Buffers:
+    """The `allocate`d buffers of one rank.
+
+    Args:
+        room: how ranks meet.
+        memory: where the buffers are.
+        barrier: the steps of a meeting that all buffers share.
+    """
+
+    def __init__(self, room: MeetingRoom, memory: Segment, barrier: Callable[[], Steps]) -> None:
+        self._room = room
+        self._segment = memory
+        self._barrier = barrier
+        self.rank = room.rank
+        self.size = len(room.peers)
+        self._regions: dict[int, Region] = {}  # by the ids of the mapping and of the root array
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Steps:
+        """A new buffer, the same on every rank; an error that all agree on where there is no memory for it."""
+        length = Region.length(self.size, shape, dtype)
+        offset = self._segment.reserve(length)
+        verdict = self._room.control.verdict
+        if self.rank == 0:
+            verdict[0] = length <= available_bytes() and self._segment.grow()
+        yield from self._barrier()
+        is_granted = verdict[0]
+        if not is_granted:
+            yield from self._barrier()
+            return DistributedError(
+                f"a buffer of {shape} {dtype} on {self.size} ranks needs {length >> 20} MB of shared memory, and "
+                f"only {available_bytes() >> 20} MB are left on this machine (or to this container)"
+            )
+        region = Region(self._segment.map(offset, length), self.rank, self.size, shape, dtype)
+        region.populate()
+        self._regions[id(region.mapping)] = self._regions[id(region.array)] = region
+        yield from self._barrier()
+        return region.array
+
+    def free(self, region: Region) -> Steps:
+        """Give a buffer's memory back."""
+        yield from self._barrier()
+        del self._regions[id(region.mapping)], self._regions[id(region.array)]
+        region.discard()
+
+    def root(self, array: Array) -> Region | None:
+        """The buffer that ``array`` is the whole of, as `allocate` gave it."""
+        region = self._regions.get(id(array))
+        return region if region is not None and region.array is array else None
+
+    def locate(self, array: Array) -> tuple[Region, int] | None:
+        """The buffer that an array lies in, and how many bytes into it."""
+        base = array.base
+        if base is None or not self._regions:
+            return None
+        region = self._regions.get(id(base))
+        if region is not None and array.nbytes == region.nbytes:
+            return region, 0
+        address = array.ctypes.data
+        for region in self._regions.values():
+            if 0 <= address - region.address <= region.nbytes - array.nbytes:
+                return region, address - region.address
+        return None
+
+    def reduce(
+        self, region: Region, offset: int, flat: Array, reduction: Reduction, dst: int | None = None
+    ) -> Steps:
+        """Each rank reduces its slice of all copies, and writes it to all copies (or to that of ``dst``)."""
+        blocks = region.blocks(offset, flat.size, flat.dtype, self._my_blocks)
+        yield self._come_to(region)
+        for views in blocks:
+            if dst is not None:
+                reduction.reduce(views, views[dst])
+                continue
+            mine = views[self.rank]
+            reduction.reduce(views, mine)
+            for view in views:
+                if view is not mine:
+                    view[...] = mine  # same offset in every page: memcpy is at its best
+        yield self._come_to(region)
+
+    def show(self, region: Region, offset: int, flat: Array, receive: Callable[[list[Array]], None]) -> Steps:
+        """Let every rank see all ranks' copies of the same elements."""
+        views = region.views(offset, flat.size, flat.dtype)
+        yield self._come_to(region)
+        receive(views)
+        yield self._come_to(region)  # only now may a rank write to its copy again
+
+    def _come_to(self, region: Region) -> Meeting:
+        region.tick += 1
+        self._room.post(region.words, region.tick)
+        return Meeting(self._room, region.words, region.tick)
+
+    def _my_blocks(self, length: int, itemsize: int) -> list[tuple[int, int]]:
+        cut = slice_bounds(length, self.size, itemsize)
+        return cache_blocks(cut[self.rank], cut[self.rank + 1], itemsize)

@@ -1,0 +1,149 @@
+"""How the ranks of one machine wait for one another: numbers in shared memory, a bell for each.
+
+A meeting is one row of numbers, one per rank: "I have come to meeting n". Each rank writes only its own number,
+so nothing here needs an atomic read-modify-write, and a rank that is killed leaves nothing locked.
+
+Memory ordering: a rank writes data, then its number; others read the number, then the data. x86 keeps stores in
+order and loads in order, so plain aligned stores are enough. Machines with weaker ordering (ARM, POWER) need a
+release store where `MeetingRoom.post` writes a number, and an acquire load wherever `words` are read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import mmap
+from collections.abc import Callable
+
+from distrt.comm.progress import Wait
+from distrt.comm.shm import futex
+from distrt.comm.shm.peers import Peer
+from distrt.comm.shm.segment import round_up
+
+__all__ = ["MAX_RANKS", "Control", "Meeting", "MeetingRoom"]
+
+MAX_RANKS = 254  # a sleeper says on whom it waits in one byte
+
+_LINE = 64
+
+_LEFT = 1  # values of a rank's state; 0 while it takes part
+_GAVE_UP = 2  # + the rank because of which
+
+
+class Control:
+    """The shared words that every group has; zero in a new segment."""
+
+    def __init__(self, mapping: mmap.mmap, size: int) -> None:
+        memory = memoryview(mapping)
+        row = round_up(8 * size, _LINE)
+        self.ticks = memory[0 : 8 * size].cast("q")  # meetings of the staging areas
+        self.states = memory[row : row + 8 * size].cast("q")
+        self.verdict = memory[2 * row : 2 * row + 8].cast("q")  # rank 0's word on an allocation
+        self.bells = memory[3 * row : 3 * row + 4 * size].cast(
+            "i"
+        )  # futex words; each post changes the poster's
+        # 0, or 1 + the rank whose bell this rank sleeps on; one row for callers, one for helper threads
+        self.sleepers = memory[4 * row : 4 * row + 2 * size]
+        self._bells_address = ctypes.addressof(ctypes.c_char.from_buffer(mapping)) + 3 * row
+
+    @staticmethod
+    def length(size: int) -> int:
+        """How many bytes the words of ``size`` ranks take."""
+        return 5 * round_up(8 * size, _LINE)
+
+    def bell_address(self, rank: int) -> int:
+        """Where rank's bell lies in this process."""
+        return self._bells_address + 4 * rank
+
+
+class MeetingRoom:
+    """One rank's way of saying that it has come, and of seeing who has not.
+
+    Args:
+        rank: this process's rank.
+        peers: all ranks' processes, in rank order.
+        control: the shared words.
+    """
+
+    def __init__(self, rank: int, peers: list[Peer], control: Control) -> None:
+        self.rank = rank
+        self.peers = peers
+        self.control = control
+        self._bells = itertools.count(1)  # threads may ring at once: counting is one step of the interpreter
+        self._as_sleeper = rank + 1
+
+    def post(self, words: memoryview, tick: int) -> None:
+        """Say that this rank has come to meeting ``tick`` of ``words``."""
+        words[self.rank] = tick
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake those who sleep until this rank does something."""
+        control, rank = self.control, self.rank
+        control.bells[rank] = next(self._bells) & 0x7FFFFFFF
+        if self._as_sleeper in control.sleepers.tobytes():
+            futex.wake(control.bell_address(rank))
+
+    def sleep(self, peer: int, is_over: Callable[[], bool], seconds: float, sleeper: int) -> None:
+        """Sleep until ``peer`` rings, at most so long, unless it has done what is waited for."""
+        control = self.control
+        slot = self.rank + sleeper * len(self.peers)
+        bell = control.bells[peer]
+        control.sleepers[slot] = peer + 1
+        if (
+            not is_over()
+        ):  # asked after `sleepers` was written: whatever the peer does from now on rings the bell
+            futex.wait(control.bell_address(peer), bell, seconds)
+        control.sleepers[slot] = 0
+
+    def leave(self) -> None:
+        """Tell the others that this rank takes part no more."""
+        if self.control.states[self.rank] == 0:
+            self.control.states[self.rank] = _LEFT
+
+    def is_there(self, rank: int) -> bool:
+        """Whether a rank still takes part."""
+        return self.control.states[rank] == 0 and self.peers[rank].is_alive()
+
+    def why_lost(self, ranks: list[int], is_over: Callable[[int], bool]) -> str | None:
+        """What became of those of ``ranks`` that will never come; the others are told that this rank gives up."""
+        lost = []
+        for rank in ranks:
+            state, is_alive = self.control.states[rank], self.peers[rank].is_alive()
+            if is_over(rank):
+                continue  # it came, and left after that
+            if state >= _GAVE_UP:
+                lost.append((state - _GAVE_UP, f"rank {rank} gave up because of rank {state - _GAVE_UP}"))
+            elif state == _LEFT:
+                lost.append((rank, f"rank {rank} left the group"))
+            elif not is_alive:
+                lost.insert(0, (rank, f"rank {rank} (process {self.peers[rank].pid}) died"))
+        if not lost:
+            return None
+        self.control.states[self.rank] = _GAVE_UP + lost[0][0]
+        return "; ".join(text for _, text in lost)
+
+
+class Meeting(Wait):
+    """Waiting for all ranks to come to meeting ``tick`` of ``words``."""
+
+    __slots__ = ("_room", "_tick", "_words")
+
+    def __init__(self, room: MeetingRoom, words: memoryview, tick: int) -> None:
+        self._room = room
+        self._words = words
+        self._tick = tick
+
+    def is_over(self) -> bool:  # noqa: D102
+        return min(self._words.tolist()) >= self._tick
+
+    def sleep(self, seconds: float, sleeper: int) -> None:  # noqa: D102
+        if missing := self.missing():
+            peer = missing[0]
+            self._room.sleep(peer, lambda: bool(self._words[peer] >= self._tick), seconds, sleeper)
+
+    def missing(self) -> list[int]:  # noqa: D102
+        return [rank for rank, come_to in enumerate(self._words.tolist()) if come_to < self._tick]
+
+    def lost(self) -> str | None:  # noqa: D102
+        return self._room.why_lost(self.missing(), lambda rank: bool(self._words[rank] >= self._tick))

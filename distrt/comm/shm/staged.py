@@ -1,0 +1,223 @@
+"""Collectives on arrays that are not in the shared segment: they pass through its staging areas, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from distrt.comm.progress import Engine, Label, Steps
+from distrt.comm.reduction import Array, Reduction, as_bits, copy
+from distrt.comm.shm.meeting import Meeting, MeetingRoom
+from distrt.comm.shm.region import Staging
+from distrt.comm.transport import block_bounds, require_fitting_lengths
+from distrt.core.errors import ShapeError
+
+__all__ = ["CHUNK_BYTES", "Staged", "cache_blocks", "slice_bounds"]
+
+CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
+_BLOCK_BYTES = 128 * 1024  # of one copy: what was reduced is still in cache when it goes to the others
+_LINE = 64
+
+Stage: TypeAlias = Callable[[int], None]  # does its part of the chunk with this number
+Receiver: TypeAlias = Callable[[list[Array], int, int], None]  # gets all ranks' columns from low to high
+
+
+class Staged:
+    """One rank's part in the operations that share the staging areas. They run one after another.
+
+    Args:
+        room: how ranks meet; its control words count the meetings.
+        staging: the areas.
+    """
+
+    def __init__(self, room: MeetingRoom, staging: Staging) -> None:
+        self._room = room
+        self._staging = staging
+        self.rank = room.rank
+        self.size = len(room.peers)
+        self._words = room.control.ticks
+        self._tick = 0  # the last meeting that this rank has come to
+        self._chunks = 0  # how many chunks have gone through: picks the half
+        self._half = 0  # the half of the slots that the last small operation used
+
+    # Small arrays: each rank shows a whole one, and each reduces them all.
+
+    def reduce_small_now(self, flat: Array, reduction: Reduction, engine: Engine, label: Label) -> None:
+        """`reduce_small` without a generator: at 1 KB Python's own time is most of the whole."""
+        slots = self._next_slots(flat)
+        slots[self.rank][...] = flat
+        self._tick = tick = self._tick + 1
+        self._room.post(self._words, tick)
+        engine.block(Meeting(self._room, self._words, tick), label)
+        reduction.reduce(slots, flat)
+
+    def reduce_small(self, flat: Array, reduction: Reduction, dst: int | None = None) -> Steps:
+        """All-reduce (or reduce, to ``dst``) of an array that fits into a slot."""
+        slots = self._next_slots(flat)
+        slots[self.rank][...] = flat
+        yield self._meet()
+        if dst is None or dst == self.rank:
+            reduction.reduce(slots, flat)
+
+    def barrier(self) -> Steps:
+        """Over when all have come."""
+        yield self._meet()
+
+    def _next_slots(self, flat: Array) -> list[Array]:
+        self._half ^= 1
+        return self._staging.slots(flat.dtype, flat.size)[self._half]
+
+    # Large ones: each reduces a slice.
+
+    def reduce(self, flat: Array, reduction: Reduction, dst: int | None = None) -> Steps:
+        """Stages: show the others their slices; reduce my slice and show it; take over the others' slices."""
+        width = CHUNK_BYTES // flat.itemsize
+        count = -(-flat.size // width)
+        first, me, ranks = self._chunks, self.rank, range(self.size)
+        self._chunks += count
+        bits = as_bits(flat)
+        inputs, results = self._staging.inputs, self._staging.results(bits.dtype)
+        takes, is_in_place = dst is None or dst == me, dst is None
+
+        def bounds(chunk: int) -> list[int]:
+            return slice_bounds(min(width, flat.size - chunk * width), self.size, flat.itemsize)
+
+        def show(chunk: int) -> None:
+            start, cut, shown = chunk * width, bounds(chunk), inputs(bits.dtype)[first + chunk & 1][me]
+            for low, high in ((0, cut[me]), (cut[me + 1], cut[-1])):
+                if low < high:
+                    copy(shown[low:high], bits[start + low : start + high])
+
+        def reduce(chunk: int) -> None:
+            start, cut = chunk * width, bounds(chunk)
+            shown = inputs(flat.dtype)[first + chunk & 1]
+            result = self._staging.results(flat.dtype)[first + chunk & 1][me]
+            for low, high in cache_blocks(cut[me], cut[me + 1], flat.itemsize):
+                mine = flat[start + low : start + high]
+                target = result[low - cut[me] : high - cut[me]]
+                sources = [mine if rank == me else shown[rank][low:high] for rank in ranks]
+                if is_in_place:
+                    reduction.reduce(sources, mine)
+                    copy(as_bits(target), bits[start + low : start + high])
+                else:
+                    reduction.reduce(sources, target)
+
+        def take(chunk: int) -> None:
+            start, cut, reduced = chunk * width, bounds(chunk), results[first + chunk & 1]
+            for rank in ranks:
+                low, high = cut[rank], cut[rank + 1]
+                if low < high and takes and (rank != me or not is_in_place):
+                    copy(bits[start + low : start + high], reduced[rank][: high - low])
+
+        yield from self._pipeline(count, show, reduce, take)
+
+    # Showing arrays to the others.
+
+    def show(
+        self, source: Array | None, columns: int, rows: int, itemsize_of: Array, receive: Receiver
+    ) -> Steps:
+        """Let every rank see all ranks' arrays, chunk by chunk.
+
+        Args:
+            source: this rank's, (rows, n) with n up to ``columns``; None where it has nothing to show.
+            columns: the longest n, on which all ranks agree, as on ``rows``.
+            rows: how many rows each array has.
+            itemsize_of: any array of the dtype.
+            receive: gets a list with every rank's (rows, high - low) window, and low and high.
+        """
+        dtype = itemsize_of.dtype
+        width = max(1, CHUNK_BYTES // dtype.itemsize // rows)
+        count = max(1, -(-columns // width))
+        first = self._chunks
+        self._chunks += count
+        staging = self._staging.inputs(dtype)
+
+        def window(area: Array, low: int, high: int) -> Array:
+            return area[: rows * (high - low)].reshape(rows, high - low)
+
+        def show(chunk: int) -> None:
+            if source is None:
+                return
+            low, high = chunk * width, min((chunk + 1) * width, columns)
+            mine = source[:, low:high]
+            copy(window(staging[first + chunk & 1][self.rank], low, high)[:, : mine.shape[1]], mine)
+
+        def pass_on(chunk: int) -> None:
+            low, high = chunk * width, min((chunk + 1) * width, columns)
+            receive([window(area, low, high) for area in staging[first + chunk & 1]], low, high)
+
+        yield from self._pipeline(count, show, pass_on)
+
+    def exchange(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Steps:
+        """All-to-all of bytes, of any lengths: each rank's chunk has a lane for every other rank."""
+        sent = np.array([each.nbytes for each in inputs], np.int64)
+        expected = np.array([each.nbytes for each in outputs], np.int64)
+        slots = self._next_slots(np.empty(2 * self.size, np.int64))
+        slots[self.rank][...] = np.concatenate([sent, expected])
+        yield self._meet()
+        table = np.stack(slots)
+        fault = require_fitting_lengths(table[:, : self.size], table[:, self.size :])
+        if fault is not None:
+            return ShapeError(fault)
+        np.fill_diagonal(table[:, : self.size], 0)
+        outgoing, incoming = ([each.view(np.uint8) for each in arrays] for arrays in (inputs, outputs))
+        copy(incoming[self.rank], outgoing[self.rank])
+        lane = CHUNK_BYTES // self.size // _LINE * _LINE
+        count = max(1, -(-int(table[:, : self.size].max()) // lane))
+        first, me = self._chunks, self.rank
+        self._chunks += count
+        areas = self._staging.inputs(np.dtype(np.uint8))
+
+        def show(chunk: int) -> None:
+            area = areas[first + chunk & 1][me]
+            for other in range(self.size):
+                part = outgoing[other][chunk * lane : (chunk + 1) * lane]
+                if other != me and part.size:
+                    copy(area[other * lane : other * lane + part.size], part)
+
+        def take(chunk: int) -> None:
+            for other, area in enumerate(areas[first + chunk & 1]):
+                part = incoming[other][chunk * lane : (chunk + 1) * lane]
+                if other != me and part.size:
+                    copy(part, area[me * lane : me * lane + part.size])
+
+        yield from self._pipeline(count, show, take)
+        return None
+
+    # How arrays travel.
+
+    def _meet(self) -> Meeting:
+        self._tick += 1
+        self._room.post(self._words, self._tick)
+        return Meeting(self._room, self._words, self._tick)
+
+    def _pipeline(self, count: int, *stages: Stage) -> Steps:
+        """Run ``count`` chunks through the stages: chunk c is in stage k in round c + k; ranks meet between rounds.
+
+        What stage 0 writes in round c is read in round c + 1 and overwritten in round c + 2, when all ranks have
+        finished round c + 1: so two halves of each staging area are enough, and a round costs one meeting however
+        many stages there are.
+        """
+        rounds = count + len(stages) - 1
+        meeting: Meeting | None = None
+        for this_round in range(rounds):
+            if meeting is not None:
+                yield meeting
+            for lag in range(len(stages) - 1, -1, -1):
+                if 0 <= this_round - lag < count:
+                    stages[lag](this_round - lag)
+            if this_round < rounds - 1:
+                meeting = self._meet()
+
+
+def slice_bounds(length: int, ranks: int, itemsize: int) -> list[int]:
+    """Which slice of an array each rank reduces: bounds at cache lines."""
+    return block_bounds(length, ranks, _LINE // itemsize)
+
+
+def cache_blocks(start: int, stop: int, itemsize: int) -> list[tuple[int, int]]:
+    """``start:stop`` in pieces that stay in the L2 cache."""
+    step = _BLOCK_BYTES // itemsize
+    return [(low, min(low + step, stop)) for low in range(start, stop, step)]

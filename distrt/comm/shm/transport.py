@@ -1,0 +1,293 @@
+"""Ranks as processes of one machine that share memory: collectives without messages.
+
+Every collective is a *pipeline*: its array is cut into chunks, a chunk passes through stages, and between two
+stages all ranks meet (`meeting`). `distrt.comm.progress` drives it.
+
+Buffers from `allocate` lie in the segment: an all-reduce sums each rank's slice of all copies and writes the
+result to all copies (`buffers`). Other arrays pass through staging areas there (`staged`), and messages between two
+ranks through rings (`mailbox`). `benchmarks/all_reduce.py` measures both kinds of arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from distrt.comm.progress import Engine, Label, Operation, Steps
+from distrt.comm.reduction import Array, Reduction, as_bits, copy
+from distrt.comm.shm.buffers import Buffers
+from distrt.comm.shm.mailbox import BOX_BYTES, Mailroom
+from distrt.comm.shm.meeting import MAX_RANKS, Control, MeetingRoom
+from distrt.comm.shm.peers import Peer, start_time
+from distrt.comm.shm.region import Staging
+from distrt.comm.shm.segment import PAGE, Segment, round_up
+from distrt.comm.shm.staged import CHUNK_BYTES, Staged, cache_blocks
+from distrt.comm.solo import SoloTransport
+from distrt.comm.transport import Transport
+from distrt.core.errors import DistributedError
+
+__all__ = ["ShmTransport", "Store"]
+
+_SMALL_BYTES = 1024 * 1024  # over all ranks: up to here each reduces everything itself, after one meeting
+_SMALL_IN_PLACE = 8  # a buffer, which needs no copies, is reduced in place from this part of that on
+_LONG_BYTES = 128 * 1024  # from here on an operation is worth waking the helper thread
+_STAGED = "staged"  # the queue of the operations that share the staging areas
+
+
+class Store(Protocol):
+    """What a group needs of the job's key-value store."""
+
+    def set(self, key: str, value: bytes) -> None: ...  # noqa: D102
+
+    def get(self, key: str, *, ranks: Iterable[int] = ()) -> bytes: ...  # noqa: D102
+
+    def add(self, key: str, amount: int) -> int: ...  # noqa: D102
+
+
+class ShmTransport(Transport):
+    """The processes of one machine. `connect` makes one."""
+
+    kind = "shm"
+
+    def __init__(
+        self, rank: int, peers: list[Peer], members: Sequence[int], memory: Segment, store: Store, prefix: str
+    ) -> None:
+        super().__init__(rank, len(peers))
+        self._members = tuple(members)
+        self._store, self._prefix = store, prefix
+        self._owner_pid = os.getpid()
+        self._segment = memory
+        self._slot_bytes = _SMALL_BYTES // self.size
+        base = _Base.reserve(memory, self.size)
+        mapping = memory.map(base.offset, base.length)
+        self._boxes = base.boxes
+        self._room = MeetingRoom(rank, peers, Control(mapping, self.size))
+        areas = Staging(mapping, self.size, self._slot_bytes, CHUNK_BYTES, base.control_length)
+        self._staged = Staged(self._room, areas)
+        self._buffers = Buffers(self._room, memory, self._staged.barrier)
+        self._mail = Mailroom(self._room, self._open_box)
+
+    @classmethod
+    def connect(cls, rank: int, members: Sequence[int], store: Store, prefix: str) -> ShmTransport:
+        """Meet the other ranks of this machine through ``store``, whose keys under ``prefix`` must be unused.
+
+        Args:
+            rank: this process's place among ``members``.
+            members: the job's ranks that meet, in the group's order.
+            store: where they find one another.
+            prefix: what the keys begin with.
+        """
+        size = len(members)
+        if size > MAX_RANKS:
+            raise DistributedError(f"shared memory connects at most {MAX_RANKS} ranks, got {size}")
+        if rank == 0:
+            memory = Segment.create()
+            _Base.reserve(memory, size)
+            memory.grow()
+            store.set(f"{prefix}/segment", memory.path.encode())
+        path = store.get(f"{prefix}/segment", ranks=[members[0]]).decode()
+        store.set(f"{prefix}/process/{rank}", json.dumps([os.getpid(), start_time(os.getpid())]).encode())
+        peers = []
+        for other in range(size):
+            pid, started = json.loads(store.get(f"{prefix}/process/{other}", ranks=[members[other]]))
+            peers.append(Peer(other, pid, started))
+        return cls(rank, peers, members, Segment.open(path), store, prefix)
+
+    @property
+    def spins(self) -> bool:
+        """Whether every rank has a core."""
+        return self.size <= len(os.sched_getaffinity(0))
+
+    def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
+        """Some of the ranks, in a segment of their own."""
+        if len(ranks) == 1:
+            return SoloTransport()
+        members = [self._members[rank] for rank in ranks]
+        return ShmTransport.connect(
+            list(ranks).index(self.rank), members, self._store, f"{self._prefix}/{name}"
+        )
+
+    # Reductions.
+
+    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+        """Small: everyone reduces everything. Large: everyone a slice, in place if it lies in the segment."""
+        return self._reduce(flat, reduction, None)
+
+    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+        """As `all_reduce`, but that one rank alone takes the result."""
+        return self._reduce(flat, reduction, dst)
+
+    def _reduce(self, flat: Array, reduction: Reduction, dst: int | None) -> Operation:
+        place = self._buffers.locate(flat)
+        is_long = flat.nbytes >= _LONG_BYTES
+        if place is None:
+            if flat.nbytes <= self._slot_bytes:
+                return Operation(self._staged.reduce_small(flat, reduction, dst), _STAGED)
+            return Operation(self._staged.reduce(flat, reduction, dst), _STAGED, is_long)
+        region, offset = place
+        if flat.nbytes * _SMALL_IN_PLACE <= self._slot_bytes:
+            return Operation(region.in_turn(self._staged.reduce_small(flat, reduction, dst)), _STAGED)
+        steps = self._buffers.reduce(region, offset, flat, reduction, dst)
+        return Operation(region.in_turn(steps), region, is_long)
+
+    def all_reduce_at_once(self, flat: Array, reduction: Reduction, engine: Engine, label: Label) -> bool:
+        """A small array, when nothing is outstanding."""
+        if flat.nbytes > self._slot_bytes or not engine.is_idle:
+            return False
+        if flat.nbytes * _SMALL_IN_PLACE > self._slot_bytes and self._buffers.locate(flat) is not None:
+            return False
+        self._staged.reduce_small_now(flat, reduction, engine, label)
+        return True
+
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+        """Everyone sees the others' rows, and reduces its own."""
+
+        def reduce(sources: list[Array], low: int, high: int) -> None:
+            for start, stop in cache_blocks(0, high - low, flat.itemsize):
+                reduction.reduce(
+                    [source[self.rank, start:stop] for source in sources], flat[low + start : low + stop]
+                )
+
+        place = self._buffers.locate(rows)
+        is_long = rows.nbytes >= _LONG_BYTES
+        if place is None:
+            return Operation(self._staged.show(rows, flat.size, self.size, rows, reduce), _STAGED, is_long)
+        region, offset = place
+
+        def reduce_all(sources: list[Array]) -> None:
+            reduce([source.reshape(self.size, -1) for source in sources], 0, flat.size)
+
+        steps = self._buffers.show(region, offset, rows.reshape(-1), reduce_all)
+        return Operation(region.in_turn(steps), region, is_long)
+
+    # Arrays that only travel.
+
+    def broadcast(self, flat: Array, src: int) -> Operation:
+        """One rank shows its array, the others take it."""
+        bits = as_bits(flat)
+
+        def take(sources: list[Array], low: int, high: int) -> None:
+            if self.rank != src:
+                copy(bits[low:high], sources[src][0])
+
+        place = self._buffers.locate(bits)
+        is_long = flat.nbytes >= _LONG_BYTES
+        if place is None:
+            shown = bits.reshape(1, -1) if self.rank == src else None
+            return Operation(self._staged.show(shown, bits.size, 1, bits, take), _STAGED, is_long)
+        region, offset = place
+
+        def take_all(sources: list[Array]) -> None:
+            take([source.reshape(1, -1) for source in sources], 0, bits.size)
+
+        steps = self._buffers.show(region, offset, bits, take_all)
+        return Operation(region.in_turn(steps), region, is_long)
+
+    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+        """Everyone shows its array, and takes all."""
+        longest = max(each.size for each in outputs)
+        is_even = all(each.size == longest for each in outputs)
+        return self._gather([as_bits(each) for each in outputs], flat, longest, is_even)
+
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+        """Everyone shows its array, and one rank takes all."""
+        return self._gather([as_bits(each) for each in outputs or ()], flat, flat.size)
+
+    def _gather(self, targets: list[Array], flat: Array, columns: int, is_even: bool = True) -> Operation:
+        bits = as_bits(flat)
+
+        def take(sources: list[Array], low: int, high: int) -> None:
+            for target, source in zip(targets, sources, strict=False):  # no targets where nothing is gathered
+                part = target[low:high]
+                copy(part, source[0, : part.size])
+
+        place = self._buffers.locate(bits) if is_even else None
+        is_long = columns * bits.itemsize >= _LONG_BYTES
+        if place is None:
+            steps = self._staged.show(bits.reshape(1, -1), columns, 1, bits, take)
+            return Operation(steps, _STAGED, is_long)
+        region, offset = place
+
+        def take_all(sources: list[Array]) -> None:
+            take([source.reshape(1, -1) for source in sources], 0, columns)
+
+        return Operation(region.in_turn(self._buffers.show(region, offset, bits, take_all)), region, is_long)
+
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+        """One rank shows all parts, and each takes its own."""
+        bits = as_bits(flat)
+        shown = None if inputs is None else as_bits(np.stack(inputs))
+
+        def take(sources: list[Array], low: int, high: int) -> None:
+            copy(bits[low:high], sources[src][self.rank])
+
+        steps = self._staged.show(shown, bits.size, self.size, bits, take)
+        return Operation(steps, _STAGED, self.size * flat.nbytes >= _LONG_BYTES)
+
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+        """The lengths first, then the bytes."""
+        is_long = sum(each.nbytes for each in (*inputs, *outputs)) >= _LONG_BYTES
+        return Operation(self._staged.exchange(outputs, inputs), _STAGED, is_long)
+
+    def barrier(self) -> Operation:
+        """One meeting."""
+        return Operation(self._staged.barrier(), _STAGED)
+
+    # Messages.
+
+    def send(self, flat: Array, dst: int, tag: int) -> Operation:
+        """Through the ring to ``dst``, after what was sent there before."""
+        return Operation(self._mail.send(flat, dst, tag), ("send", dst), flat.nbytes >= _LONG_BYTES)
+
+    def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
+        """From the ring of ``src``, or from any."""
+        steps = self._mail.recv(flat, src, tag)
+        return Operation(steps, steps, flat.nbytes >= _LONG_BYTES)
+
+    def _open_box(self, source: int, target: int) -> mmap.mmap:
+        return self._segment.map(self._boxes + (source * self.size + target) * BOX_BYTES, BOX_BYTES)
+
+    # Memory.
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+        """A buffer in the segment."""
+        return Operation(self._buffers.allocate(shape, dtype), _STAGED)
+
+    def free(self, array: Array) -> Operation:
+        """Give the memory of a buffer back."""
+        region = self._buffers.root(array)
+        if region is None:
+            return Operation(_refuse("free takes what allocate returned, once"), _STAGED)
+        return Operation(region.in_turn(self._buffers.free(region)), _STAGED)
+
+    def close(self) -> None:
+        """Say that this rank leaves."""
+        if os.getpid() == self._owner_pid:  # a forked child leaves nothing that its parent is in
+            self._room.leave()
+            self._segment.close()
+
+
+class _Base(NamedTuple):
+    """What every group has in its segment, in bytes: the control words and the staging areas, and the rings."""
+
+    offset: int
+    length: int
+    control_length: int
+    boxes: int
+
+    @classmethod
+    def reserve(cls, memory: Segment, size: int) -> _Base:
+        control = round_up(Control.length(size), PAGE)
+        length = control + Staging.length(size, _SMALL_BYTES // size, CHUNK_BYTES)
+        # The rings are address space until two ranks write to one another.
+        return cls(memory.reserve(length), length, control, memory.reserve(size * size * BOX_BYTES))
+
+
+def _refuse(text: str) -> Steps:
+    return DistributedError(text)
+    yield

@@ -1,0 +1,135 @@
+"""The seam between those who communicate and those who carry.
+
+A transport connects the ranks of one group. It says how an operation runs, step by step (`distrt.comm.progress`), on
+arrays that `ProcessGroup` has checked: flat, contiguous, of a dtype that `check_dtype` knows. It neither checks nor
+numbers calls, and it waits for nothing itself.
+
+``local``, ``shm``, ``mpi`` and ``solo`` fill the seam in; one conformance suite (``tests/conformance``) runs on all.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.progress import Engine, Label, Operation
+from distrt.comm.reduction import Array, Reduction
+
+__all__ = ["Transport", "block_bounds", "require_fitting_lengths"]
+
+
+class Transport(ABC):
+    """What carries the arrays of one group, as seen by one rank.
+
+    Args:
+        rank: this process's number in the group.
+        size: how many ranks there are.
+    """
+
+    kind: str  #: "shm", "local", …
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank = rank
+        self.size = size
+
+    @property
+    def spins(self) -> bool:
+        """Whether waiting ranks have cores of their own."""
+        return False
+
+    @abstractmethod
+    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+        """``flat`` becomes the reduction of all ranks' on every rank."""
+
+    def all_reduce_at_once(self, flat: Array, reduction: Reduction, engine: Engine, label: Label) -> bool:
+        """Do a small all-reduce now, past the engine's book-keeping, if it can be done so; whether it was."""
+        return False
+
+    @abstractmethod
+    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+        """``flat`` of rank ``dst`` becomes the reduction; the others' stay as they are."""
+
+    @abstractmethod
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+        """``flat`` becomes row ``rank`` of the reduction of all ranks' ``rows`` (size, n)."""
+
+    @abstractmethod
+    def broadcast(self, flat: Array, src: int) -> Operation:
+        """``flat`` becomes rank ``src``'s."""
+
+    @abstractmethod
+    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+        """``outputs[r]`` becomes rank r's ``flat``, whose length it has; lengths may differ between ranks."""
+
+    @abstractmethod
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+        """``outputs[r]`` of rank ``dst`` becomes rank r's ``flat``; all have one length. None on the others."""
+
+    @abstractmethod
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+        """``flat`` becomes ``inputs[rank]`` of rank ``src``; all have one length. None on the others."""
+
+    @abstractmethod
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+        """``outputs[r]`` becomes rank r's ``inputs[rank]``; any lengths.
+
+        The steps return a `ShapeError` on every rank where what is sent and what is expected differ in length
+        (see `require_fitting_lengths`).
+        """
+
+    @abstractmethod
+    def send(self, flat: Array, dst: int, tag: int) -> Operation:
+        """Send to one rank. Messages between two ranks with one tag arrive in the order in which they were sent."""
+
+    @abstractmethod
+    def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
+        """Receive from one rank (None: whoever sends first); the steps return the sender's rank.
+
+        A message of another length or dtype is an error that names both, which the steps return; it is consumed.
+        """
+
+    @abstractmethod
+    def barrier(self) -> Operation:
+        """Over when every rank has come."""
+
+    @abstractmethod
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+        """The steps return this rank's zeroed buffer, which operations use without copying."""
+
+    @abstractmethod
+    def free(self, array: Array) -> Operation:
+        """Give an `allocate`d buffer back."""
+
+    @abstractmethod
+    def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
+        """Connect some of this group's ranks, this one among them, in the given order (all of them call)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave: ranks that still wait for this one are told. Once."""
+
+
+def require_fitting_lengths(sent: Array, expected: Array) -> str | None:
+    """What does not fit, if something does not.
+
+    Shape: sent and expected are (size, size): ``sent[i, j]`` bytes go from rank i to rank j, which has room for
+    ``expected[j, i]``.
+    """
+    faults = np.argwhere(sent != expected.T)
+    if not len(faults):
+        return None
+    source, target = (int(each) for each in faults[0])
+    more = f" (and {len(faults) - 1} more such pairs)" if len(faults) > 1 else ""
+    return (
+        f"rank {source} sends {sent[source, target]} bytes to rank {target}, "
+        f"which expects {expected[target, source]}{more}"
+    )
+
+
+def block_bounds(length: int, parts: int, align: int = 1) -> list[int]:
+    """Bounds of ``parts`` nearly equal runs of ``length`` elements, at multiples of ``align``: parts + 1 numbers."""
+    inner = (length * part // parts // align * align for part in range(1, parts))
+    return [0, *inner, length]
