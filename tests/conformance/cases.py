@@ -81,24 +81,35 @@ class Case:
 
     def run(self, group: ProcessGroup) -> str:
         """Run on one rank, compare with NumPy, and return a digest of what all ranks must have alike."""
+        return self.launch(group)()
+
+    def launch(self, group: ProcessGroup) -> Callable[[], str]:
+        """Start on one rank; what is returned waits, compares with NumPy, and gives the digest of `run`."""
         rank, size = group.rank(), group.size()
         inputs = [self._input(other, size) for other in range(size)]
         root = self.seed % size
         array, release = self._laid_out(inputs[rank], group, max(each.size for each in inputs))
-        try:
-            result = self._call(group, array, inputs, root)
-            expected = self._expected(inputs, rank, root)
-            self._compare(flat(result), flat(expected))
+        work, result = self._call(group, array, inputs, root)
+
+        def finish() -> str:
+            if self.is_async:
+                work.is_completed()
+                assert work.wait()
+            assert work.is_completed()
+            self._compare(flat(result), flat(self._expected(inputs, rank, root)))
             is_changed = self.collective in ("all_reduce", "broadcast") or (
                 self.collective == "reduce" and rank == root
             )
             if not is_changed:
                 assert same_bits(array, inputs[rank]), "the input was changed"
-            return "" if self.collective in OWN else digest(flat(result))
-        finally:
             release()
+            return "" if self.collective in OWN else digest(flat(result))
 
-    def _call(self, group: ProcessGroup, array: Array, inputs: list[Array], root: int) -> Array | list[Array]:
+        return finish
+
+    def _call(
+        self, group: ProcessGroup, array: Array, inputs: list[Array], root: int
+    ) -> tuple[Work, Array | list[Array]]:
         rank, size = group.rank(), group.size()
         is_async = self.is_async
         result: Array | list[Array]
@@ -133,11 +144,7 @@ class Case:
             case _:
                 result = self._output(array.shape)
                 work = self._pass_around(group, result, array)
-        if is_async:
-            work.is_completed()
-            assert work.wait()
-        assert work.is_completed()
-        return result
+        return work, result
 
     def _pass_around(self, group: ProcessGroup, result: Array, array: Array) -> Work:
         """Everyone sends to the next rank and receives from the one before."""
@@ -155,8 +162,8 @@ class Case:
         else:
             group.send(array, (rank + 1) % size, tag)
             received = group.recv(result, source, tag)
-        received.wait()
-        assert received.source_rank() == (rank - 1) % size
+        if not self.is_async:
+            assert received.source_rank() == (rank - 1) % size
         return received
 
     def _output(self, shape: tuple[int, ...]) -> Array:

@@ -52,12 +52,25 @@ class Ranks:
         assert stdout is not None
         return stdout.readline().strip()
 
+    def tell(self, rank: int, line: str) -> None:
+        """Give a rank that reads its standard input a line."""
+        stdin = self.processes[rank].stdin
+        assert stdin is not None
+        stdin.write(line + "\n")
+        stdin.flush()
+
+    def why(self, rank: int) -> str:
+        """What a rank that has ended printed to standard error."""
+        stderr = self.processes[rank].stderr
+        assert stderr is not None
+        return f"rank {rank}: {stderr.read()}"
+
     def signal(self, rank: int, number: signal.Signals) -> None:
         self.processes[rank].send_signal(number)
 
 
 @contextmanager
-def ranks(size: int, program: str, *arguments: str) -> Iterator[Ranks]:
+def ranks(size: int, program: str, *arguments: str, reads_stdin: bool = False) -> Iterator[Ranks]:
     """Run ``program`` (Python source, after `PRELUDE`) in ``size`` processes; none of them outlives the block."""
     server = StoreServer("127.0.0.1", 0)
     processes = []
@@ -78,6 +91,7 @@ def ranks(size: int, program: str, *arguments: str) -> Iterator[Ranks]:
                 subprocess.Popen(
                     [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments],
                     env=kept | {name: str(value) for name, value in place.items()},
+                    stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
