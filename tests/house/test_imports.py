@@ -55,7 +55,7 @@ def small_house(tmp_path: Path) -> Path:
         "distrt/comm/store.py": "from distrt.core import errors",
         "distrt/comm/shm.py": "from distrt.core import tensor",
         "distrt/parallel/ddp.py": "from distrt.comm import shm\nfrom distrt.nn import linear",
-        "distrt/distributed.py": "from distrt.parallel import ddp",
+        "distrt/distributed/__init__.py": "from distrt.parallel import ddp",
         "launch/cli.py": "from distrt.comm import store",
     }
     for name, text in files.items():

@@ -6,8 +6,16 @@ from distrt.comm.collectives import (
     all_reduce,
     barrier,
     broadcast,
+    reduce_scatter,
+    reduce_scatter_tensor,
+)
+from distrt.comm.groups import (
+    GroupMember,
     destroy_process_group,
     get_backend,
+    get_global_rank,
+    get_group_rank,
+    get_process_group_ranks,
     get_rank,
     get_world_size,
     group,
@@ -18,13 +26,12 @@ from distrt.comm.collectives import (
     is_mpi_available,
     is_nccl_available,
     is_torchelastic_launched,
-    reduce_scatter,
-    reduce_scatter_tensor,
 )
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.data.distributed_sampler import set_default_world
 
 __all__ = [
+    "GroupMember",
     "ProcessGroup",
     "ReduceOp",
     "Work",
@@ -35,6 +42,9 @@ __all__ = [
     "broadcast",
     "destroy_process_group",
     "get_backend",
+    "get_global_rank",
+    "get_group_rank",
+    "get_process_group_ranks",
     "get_rank",
     "get_world_size",
     "group",
