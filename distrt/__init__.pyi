@@ -16,6 +16,7 @@ from distrt import func as func
 from distrt import futures as futures
 from distrt import jit as jit
 from distrt import linalg as linalg
+from distrt import multiprocessing as multiprocessing
 from distrt import nn as nn
 from distrt import optim as optim
 from distrt import random as random
