@@ -1,7 +1,7 @@
-"""Two worlds of ranks side by side, one of PyTorch and one of distrt, measured in turns.
+"""Worlds of ranks side by side, such as one of PyTorch and one of distrt, measured in turns.
 
-A benchmark is a file that calls ``main`` with a function that sets up one case in a rank. The ranks of both libraries
-live through the whole run; those of the library whose turn it is not sleep on a pipe. Rounds alternate, each round
+A benchmark is a file that calls ``main`` with a function that sets up one case in a rank. The ranks of all worlds
+live through the whole run; those of a world whose turn it is not sleep on a pipe. Rounds alternate, each round
 gives one ratio, and the medians over rounds are shown: on a shared machine one figure proves nothing.
 """
 
@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -27,9 +27,18 @@ Setup = Callable[[ModuleType, str], Callable[[], None]]
 
 
 class World:
-    """The ranks of one library, each a process that waits for commands."""
+    """The ranks of one library, each a process that waits for commands.
 
-    def __init__(self, script: str, library: str, size: int) -> None:
+    Args:
+        script: the benchmark; it is started with ``--rank-of LIBRARY`` in every rank.
+        library: what the ranks import.
+        size: how many ranks.
+        environment: further variables of theirs.
+    """
+
+    def __init__(
+        self, script: str, library: str, size: int, environment: Mapping[str, str] | None = None
+    ) -> None:
         with create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         threads = str(max(1, len(os.sched_getaffinity(0)) // size))
@@ -38,7 +47,14 @@ class World:
         self.ranks = [
             subprocess.Popen(
                 [sys.executable, script, "--rank-of", library],
-                env={**os.environ, **shared, **limits, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                env={
+                    **os.environ,
+                    **shared,
+                    **limits,
+                    **(environment or {}),
+                    "RANK": str(rank),
+                    "LOCAL_RANK": str(rank),
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -76,38 +92,49 @@ class World:
                 rank.stdout.close()
 
 
-def _be_a_rank(library: str, setup: Setup) -> None:
-    """Answers commands until the pipe closes: prepare a case, or time some repetitions of it."""
+def answer_commands(prepare: Callable[[str], Callable[[], None]], meet: Callable[[], object]) -> None:
+    """A rank's life, until the pipe closes: prepare a case, or time some repetitions of it after all have met."""
+    work: Callable[[], None] = lambda: None  # noqa: E731
+    for line in sys.stdin:
+        command = json.loads(line)
+        if "case" in command:
+            work = prepare(command["case"])
+        meet()
+        start = time.perf_counter()
+        for _ in range(command["repeat"]):
+            work()
+        print((time.perf_counter() - start) / max(1, command["repeat"]), flush=True)
+
+
+def be_a_rank(library: str, setup: Setup) -> None:
+    """The life of a rank of PyTorch or distrt."""
     module = import_module(library)
     distributed = import_module(f"{library}.distributed")
     import_module(f"{library}.nn.parallel")
     if library == "torch":
         module.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     distributed.init_process_group("gloo")
-    work: Callable[[], None] = lambda: None  # noqa: E731
-    for line in sys.stdin:
-        command = json.loads(line)
-        if "case" in command:
-            work = setup(module, command["case"])
-        distributed.barrier()
-        start = time.perf_counter()
-        for _ in range(command["repeat"]):
-            work()
-        print((time.perf_counter() - start) / max(1, command["repeat"]), flush=True)
+    answer_commands(lambda case: setup(module, case), distributed.barrier)
     distributed.destroy_process_group()
 
 
-def measure(worlds: dict[str, World], case: str, rounds: int, round_s: float) -> dict[str, object]:
-    """Times one case in turns; a round of each library takes about ``round_s`` seconds."""
+def times(worlds: dict[str, World], case: str, rounds: int, round_s: float) -> dict[str, list[float]]:
+    """Seconds of one case in every round of every world, in turns; a turn takes about ``round_s`` seconds."""
     repeat = {}
-    for library, world in worlds.items():
+    for name, world in worlds.items():
         world.ask(case=case, repeat=3)
         once_s = max(world.ask(repeat=5))
-        repeat[library] = max(1, min(10_000, int(round_s / once_s)))
-    seconds: dict[str, list[float]] = {library: [] for library in worlds}
+        repeat[name] = max(1, min(10_000, int(round_s / once_s)))
+    seconds: dict[str, list[float]] = {name: [] for name in worlds}
     for number in range(rounds):
-        for library in LIBRARIES if number % 2 else reversed(LIBRARIES):
-            seconds[library].append(max(worlds[library].ask(repeat=repeat[library])))
+        for name in list(worlds)[:: 1 if number % 2 else -1]:
+            seconds[name].append(max(worlds[name].ask(repeat=repeat[name])))
+    return seconds
+
+
+def measure(worlds: dict[str, World], case: str, rounds: int, round_s: float) -> dict[str, object]:
+    """One case's row: PyTorch beside distrt."""
+    seconds = times(worlds, case, rounds, round_s)
     ratios = [theirs / ours for theirs, ours in zip(seconds["torch"], seconds["distrt"], strict=True)]
     return {
         "case": case,
@@ -131,7 +158,7 @@ def main(title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int
     parser.add_argument("--rank-of", choices=LIBRARIES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.rank_of:
-        _be_a_rank(args.rank_of, setup)
+        be_a_rank(args.rank_of, setup)
         return
     try:
         torch_version = import_module("torch").__version__
@@ -156,15 +183,20 @@ def main(title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int
         for world in worlds.values():
             world.close()
     if args.output:
-        record = {
-            "title": title,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {"processor": _processor(), "cores": len(os.sched_getaffinity(0))},
-            "versions": {"python": platform.python_version(), "torch": torch_version},
-            "ranks": args.ranks,
-            "rows": rows,
-        }
-        args.output.write_text(json.dumps(record, indent=2) + "\n")
+        write_record(args.output, title, args.ranks, rows)
+
+
+def write_record(path: Path, title: str, ranks: int, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes the rows, and where and when they were measured."""
+    record = {
+        "title": title,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": _processor(), "cores": len(os.sched_getaffinity(0))},
+        "versions": {"python": platform.python_version(), "torch": import_module("torch").__version__},
+        "ranks": ranks,
+        "rows": rows,
+    }
+    path.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def _processor() -> str:

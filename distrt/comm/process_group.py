@@ -57,7 +57,7 @@ class ProcessGroup:
         self.sequence = 0
         self._rank = transport.rank
         self._size = transport.size
-        self._engine = Engine(self.label, timeout_s, transport.spins)
+        self._engine = Engine(self.label, timeout_s, transport.look)
         self._closed_because: str | None = None
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
 

@@ -8,6 +8,7 @@ after another, in launch order; queues are independent of one another.
 
 from __future__ import annotations
 
+import enum
 import os
 import threading
 import time
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 from distrt.comm.work import Work, seconds_of
 from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed
 
-__all__ = ["CALLER", "HELPER", "Engine", "Label", "Operation", "Steps", "Wait", "name_ranks"]
+__all__ = ["CALLER", "HELPER", "Engine", "Label", "Look", "Operation", "Steps", "Wait", "name_ranks"]
 
 CALLER, HELPER = 0, 1  # who sleeps; a transport may keep a bell for each
 
@@ -31,6 +32,14 @@ _BUSY_SLICE_S = 0.001  # while other operations are outstanding, which the sleep
 _IDLE_S = 1.0  # how long the helper thread stays without anything to do
 
 Label: TypeAlias = tuple[str, int]  # an operation's name and number, for messages
+
+
+class Look(enum.Enum):
+    """How long a rank looks out for what it waits for, before it sleeps."""
+
+    NEVER = "never"  # others need what this thread holds: the interpreter
+    YIELD = "yield"  # a little, and giving the core away all the time: there are more ranks than cores
+    SPIN = "spin"  # a little; every rank has a core
 
 
 class Wait(ABC):
@@ -72,10 +81,10 @@ class Engine:
     Args:
         describe: puts the rank and a label in front of a message.
         timeout_s: how long one step may wait for another rank.
-        spins: whether ranks have cores of their own, so that looking out without giving the core away is cheap.
+        look: how ranks look out for one another before they sleep.
     """
 
-    def __init__(self, describe: Callable[[str, str, int], str], timeout_s: float, spins: bool) -> None:
+    def __init__(self, describe: Callable[[str, str, int], str], timeout_s: float, look: Look) -> None:
         self.timeout_s = timeout_s
         self.failed: str | None = None  # why the group is of no use any more
         self._describe = describe
@@ -84,7 +93,7 @@ class Engine:
         self._is_closed = False
         self._helper: threading.Thread | None = None
         self._news = threading.Event()
-        self._look_s, self._spin_s = _look_out(spins)
+        self._look_s, self._spin_s = _look_out(look)
 
     @property
     def is_idle(self) -> bool:
@@ -365,11 +374,11 @@ class _Running(Work):
         return int(self.value) if isinstance(self.value, int) else super().source_rank()
 
 
-def _look_out(spins: bool) -> tuple[float, float]:
+def _look_out(look: Look) -> tuple[float, float]:
     """How long to look out before sleeping, and how much of that without giving the core away, in seconds.
 
     ``DISTRT_WAIT=spin`` sleeps only after half a second, ``DISTRT_WAIT=sleep`` sleeps at once; else it depends on
-    whether every rank has a core.
+    what the ranks are.
     """
     wish = os.environ.get("DISTRT_WAIT", "")
     if wish not in ("", "spin", "sleep"):
@@ -378,7 +387,7 @@ def _look_out(spins: bool) -> tuple[float, float]:
         return 0.5, 0.5
     if wish == "sleep":
         return 0.0, 0.0
-    return _LOOK_S, _SPIN_S if spins else 0.0
+    return {Look.NEVER: (0.0, 0.0), Look.YIELD: (_LOOK_S, 0.0), Look.SPIN: (_LOOK_S, _SPIN_S)}[look]
 
 
 def name_ranks(ranks: list[int]) -> str:

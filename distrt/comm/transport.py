@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.comm.progress import Engine, Label, Operation
+from distrt.comm.progress import Engine, Label, Look, Operation
 from distrt.comm.reduction import Array, Reduction
 
 __all__ = ["Transport", "block_bounds", "require_fitting_lengths"]
@@ -36,9 +36,9 @@ class Transport(ABC):
         self.size = size
 
     @property
-    def spins(self) -> bool:
-        """Whether waiting ranks have cores of their own."""
-        return False
+    def look(self) -> Look:
+        """How ranks look out for one another before they sleep."""
+        return Look.NEVER
 
     @abstractmethod
     def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from distrt.comm.progress import Engine, Operation, Steps, Wait
+from distrt.comm.progress import Engine, Look, Operation, Steps, Wait
 from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed, ShapeError
 
 LABEL = ("test", 1)
@@ -35,7 +35,7 @@ class Door(Wait):
 
 @pytest.fixture
 def engine():
-    made = Engine(lambda text, name, number: f"rank 0: {name} #{number}: {text}", 5.0, spins=False)
+    made = Engine(lambda text, name, number: f"rank 0: {name} #{number}: {text}", 5.0, Look.NEVER)
     yield made
     made.close()
 
@@ -190,11 +190,11 @@ def test_the_helper_thread_goes_when_it_is_idle(engine, monkeypatch):
 @pytest.mark.parametrize(("wish", "looks"), [("spin", True), ("sleep", False)])
 def test_how_to_wait_can_be_chosen(monkeypatch, wish, looks):
     monkeypatch.setenv("DISTRT_WAIT", wish)
-    engine = Engine(lambda *_: "", 5.0, spins=False)
+    engine = Engine(lambda *_: "", 5.0, Look.NEVER)
     assert (engine._look_s > 0) == looks
 
 
 def test_an_unknown_way_of_waiting_is_refused(monkeypatch):
     monkeypatch.setenv("DISTRT_WAIT", "dance")
     with pytest.raises(DistributedError, match="DISTRT_WAIT='dance'"):
-        Engine(lambda *_: "", 5.0, spins=False)
+        Engine(lambda *_: "", 5.0, Look.NEVER)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from distrt.comm.progress import Engine, Label, Operation, Steps
+from distrt.comm.progress import Engine, Label, Look, Operation, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.buffers import Buffers
 from distrt.comm.shm.mailbox import BOX_BYTES, Mailroom
@@ -99,9 +99,9 @@ class ShmTransport(Transport):
         return cls(rank, peers, members, Segment.open(path), store, prefix)
 
     @property
-    def spins(self) -> bool:
-        """Whether every rank has a core."""
-        return self.size <= len(os.sched_getaffinity(0))
+    def look(self) -> Look:
+        """It depends on whether every rank has a core."""
+        return Look.SPIN if self.size <= len(os.sched_getaffinity(0)) else Look.YIELD
 
     def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
         """Some of the ranks, in a segment of their own."""
