@@ -29,8 +29,10 @@ from distrt.comm.groups import (
 )
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.data.distributed_sampler import set_default_world
+from distrt.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 __all__ = [
+    "DeviceMesh",
     "GroupMember",
     "ProcessGroup",
     "ReduceOp",
@@ -48,6 +50,7 @@ __all__ = [
     "get_rank",
     "get_world_size",
     "group",
+    "init_device_mesh",
     "init_process_group",
     "is_available",
     "is_gloo_available",
