@@ -7,6 +7,7 @@ Standard library only.
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
@@ -14,10 +15,11 @@ from typing import Self
 from distrt.comm import wire
 from distrt.comm.environment import Environment
 from distrt.comm.store_server import StoreServer
-from distrt.core.errors import AuthenticationError, RendezvousError
+from distrt.core.errors import AuthenticationError, DistNetworkError, DistStoreError, SettingError
 
-__all__ = ["Store", "StoreServer", "connect_store"]
+__all__ = ["Store", "StoreServer", "connect_store", "host_store"]
 
+_HANDSHAKE_PATIENCE_S = 1.0  # how long calls are repeated that somebody takes and hangs up
 _ANSWER_GRACE_S = 5.0  # how much later than its own time-out a live server may answer
 
 
@@ -25,59 +27,89 @@ def connect_store(environment: Environment, timeout_s: float = 300.0) -> "Store"
     """Connect this rank to its job's store, hosting the store where that falls to this rank.
 
     Under ``distrt-launch`` the launcher hosts it. Elsewhere rank 0 hosts it at ``MASTER_ADDR:MASTER_PORT``
-    inside its own process, so rank 0 must outlive the others' use of the store: let the ranks meet at a
-    barrier before rank 0 closes it. A world of 1 needs no address.
+    inside its own process, until it has left and so have the others. A world of 1 needs no address.
 
     Raises:
         RendezvousError: nothing answers within ``timeout_s``, the port is taken, or the address is not set.
         AuthenticationError: the store holds another secret.
     """
+    rank, secret = environment.rank, environment.secret
     if environment.store_addr is not None:
         host, port = _split_address(environment.store_addr)
-        return Store(host, port, rank=environment.rank, secret=environment.secret, timeout_s=timeout_s)
-    if environment.world_size == 1:
-        host, port = "127.0.0.1", 0
-    elif environment.master_addr is None or environment.master_port is None:
-        raise RendezvousError(
-            f"rank {environment.rank} of {environment.world_size} does not know where to meet the others: "
-            f"set MASTER_ADDR and MASTER_PORT on every rank, or start the script with distrt-launch"
-        )
-    else:
-        host, port = environment.master_addr, environment.master_port
-    server = _host(host, port, environment.secret) if environment.rank == 0 else None
+        return Store(host, port, rank=rank, secret=secret, timeout_s=timeout_s, host_name="the launcher")
+    host, port = _master_address(environment)
+    server = host_store(host, port, secret) if rank == 0 else None
     port = port if server is None else server.port
     try:
         return Store(
-            host, port, rank=environment.rank, secret=environment.secret, timeout_s=timeout_s, server=server
+            host,
+            port,
+            rank=rank,
+            secret=secret,
+            timeout_s=timeout_s,
+            server=server,
+            host_name="rank 0, which hosts it,",
         )
     except BaseException:
         if server is not None:
-            server.close()
+            server.release()
         raise
 
 
-def _host(host: str, port: int, secret: bytes) -> StoreServer:
+def _master_address(environment: Environment) -> tuple[str, int]:
+    if environment.world_size == 1 and environment.master_port is None:
+        return "127.0.0.1", 0
+    wanted = {"MASTER_ADDR": environment.master_addr, "MASTER_PORT": environment.master_port}
+    missing = [name for name, value in wanted.items() if value is None]
+    if environment.master_addr is None or environment.master_port is None:
+        raise SettingError(
+            f"rank {environment.rank} of {environment.world_size} does not know where to meet the others: "
+            f"environment variable {missing[0]} expected, but not set; set MASTER_ADDR and MASTER_PORT on every rank, "
+            f"give init_method='tcp://HOST:PORT', or start the script with distrt-launch"
+        )
+    return environment.master_addr, environment.master_port
+
+
+#: The servers that this process hosts, by address: a script that joins, leaves and joins again meets at one address,
+#: where ranks that are ahead may be connected already.
+_hosted: weakref.WeakValueDictionary[tuple[str, int], StoreServer] = weakref.WeakValueDictionary()
+
+
+def host_store(host: str, port: int, secret: bytes) -> StoreServer:
+    """Host a store, or take one more share in the one that this process hosts at the address.
+
+    Raises:
+        RendezvousError: the address is taken or is not this machine's, or needs a secret.
+    """
+    former = _hosted.get((host, port))
+    if former is not None:
+        if former.retain(secret):
+            return former
+        if former.is_ending:
+            former.close()  # waits until the port is free
     try:
-        return StoreServer(host, port, secret=secret)
+        server = StoreServer(host, port, secret=secret)
     except OSError as error:
-        raise RendezvousError(
+        raise DistNetworkError(
             f"rank 0 cannot host the store at {host}:{port}: {error.strerror or error}; "
             f"choose another MASTER_PORT, and a MASTER_ADDR that is rank 0's own"
         ) from error
+    _hosted[host, server.port] = server
+    return server
 
 
 def _split_address(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise RendezvousError(f"DISTRT_STORE_ADDR={address!r} is not host:port")
+        raise SettingError(f"DISTRT_STORE_ADDR={address!r} is not host:port")
     return host, int(port)
 
 
 class Store:
     """One rank's connection to the store; usable from several threads, one request at a time.
 
-    ``timeout_s`` bounds the connecting and is every wait's default. ``server`` is a server that lives and
-    dies with this connection.
+    ``timeout_s`` bounds the connecting and is every wait's default. ``server`` is a server that this
+    connection releases when it closes, or is collected. ``host_name`` says in errors who hosts the store.
 
     Raises:
         RendezvousError: nothing that speaks the protocol answers within ``timeout_s``.
@@ -93,25 +125,21 @@ class Store:
         secret: bytes = b"",
         timeout_s: float = 300.0,
         server: StoreServer | None = None,
+        host_name: str = "the process that hosts it",
     ) -> None:
         self.address = f"{host}:{port}"
+        self._host = host_name
         self.timeout_s = timeout_s
         self._rank = rank
         self._server = server
         self._lock = threading.Lock()
         self._reader = wire.FrameReader()
-        deadline = time.monotonic() + timeout_s
-        self._connection: socket.socket | None = self._dial(host, port, deadline)
-        try:
-            self._shake_hands(self._connection, secret, deadline)
-        except BaseException:
-            self._disconnect()
-            raise
+        self._connection: socket.socket | None = self._connect(host, port, secret)
+        self._leave = weakref.finalize(self, _leave, self._connection, server)
 
     def set(self, key: str, value: bytes | str) -> None:
         """Set ``key`` to ``value``; text is stored as UTF-8."""
-        data = value.encode() if isinstance(value, str) else bytes(value)
-        self._request({"op": "set", "key": key, "value": wire.encode_value(data)})
+        self._request({"op": "set", "key": key, "value": _encode(value)})
 
     def get(self, key: str, timeout_s: float | None = None, *, ranks: Iterable[int] = ()) -> bytes:
         """Wait until ``key`` is set and return its value; see ``wait`` for the arguments and errors."""
@@ -132,6 +160,36 @@ class Store:
         """
         self._wait(list(keys), timeout_s, ranks, wants_value=False)
 
+    def compare_set(self, key: str, expected: bytes | str, desired: bytes | str) -> bytes:
+        """Set ``key`` if its value is ``expected`` (empty: if it is unset), and return what is there then."""
+        request = {
+            "op": "compare_set",
+            "key": key,
+            "expected": _encode(expected),
+            "desired": _encode(desired),
+        }
+        return wire.decode_value(self._request(request).get("value"))
+
+    def append(self, key: str, value: bytes | str) -> None:
+        """Put ``value`` behind what is at ``key``."""
+        self._request({"op": "append", "key": key, "value": _encode(value)})
+
+    def push(self, key: str, value: bytes | str) -> None:
+        """Put ``value`` at the end of the queue ``key``."""
+        self._request({"op": "push", "key": key, "value": _encode(value)})
+
+    def pop(self, key: str, timeout_s: float | None = None) -> bytes:
+        """Wait until the queue ``key`` has an element, and take the first."""
+        return wire.decode_value(self._wait([key], timeout_s, (), wants_value=True, pops=True).get("value"))
+
+    def queue_length(self, key: str) -> int:
+        """Return how many elements the queue ``key`` has."""
+        return int(self._request({"op": "queue_length", "key": key})["count"])
+
+    def list_keys(self) -> list[str]:
+        """Return the keys that are set."""
+        return [str(key) for key in self._request({"op": "list_keys"})["keys"]]
+
     def check(self, keys: Sequence[str]) -> bool:
         """Return whether all ``keys`` are set, without waiting."""
         return bool(self._request({"op": "check", "keys": list(keys)})["found"])
@@ -145,10 +203,12 @@ class Store:
         return int(self._request({"op": "num_keys"})["count"])
 
     def close(self) -> None:
-        """Close the connection, and the server if this rank hosts it; a second call does nothing."""
-        self._disconnect()
-        if self._server is not None:
-            self._server.close()
+        """Close the connection; a second call does nothing.
+
+        A server that this rank hosts serves the others until they have left, too.
+        """
+        self._connection = None
+        self._leave()
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +222,13 @@ class Store:
         return f"Store({self.address}, rank={self._rank}{', hosting' if self._server is not None else ''})"
 
     def _wait(
-        self, keys: list[str], timeout_s: float | None, ranks: Iterable[int], *, wants_value: bool
+        self,
+        keys: list[str],
+        timeout_s: float | None,
+        ranks: Iterable[int],
+        *,
+        wants_value: bool,
+        pops: bool = False,
     ) -> wire.Message:
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         request = {
@@ -171,6 +237,7 @@ class Store:
             "ranks": list(ranks),
             "timeout_s": timeout_s,
             "wants_value": wants_value,
+            "pops": pops,
         }
         return self._request(request, timeout_s)
 
@@ -179,12 +246,12 @@ class Store:
         with self._lock:
             answer = self._exchange(frame, str(message["op"]), timeout_s)
         if "error" in answer:
-            raise RendezvousError(f"store at {self.address}: {answer.get('text')}")
+            raise DistStoreError(f"store at {self.address}: {answer.get('text')}")
         return answer
 
     def _exchange(self, frame: bytes, operation: str, timeout_s: float) -> wire.Message:
         if self._connection is None:
-            raise RendezvousError(
+            raise DistNetworkError(
                 f"{self._who()}: {operation}: the connection to the store at {self.address} is closed"
             )
         try:
@@ -193,13 +260,36 @@ class Store:
             return wire.receive(self._connection, self._reader)
         except OSError as error:
             self._disconnect()
-            raise RendezvousError(
+            raise DistNetworkError(
                 f"{self._who()}: {operation}: the store at {self.address} does not answer ({error}); "
-                f"the process that hosts it may have ended"
+                f"{self._host} may have ended"
             ) from error
         except BaseException:  # an interrupted exchange leaves its answer on the wire
             self._disconnect()
             raise
+
+    def _connect(self, host: str, port: int, secret: bytes) -> socket.socket:
+        """Dial until somebody answers who holds the secret.
+
+        A host that is just leaving, as between two groups of one script, takes the call and hangs up: the next one
+        may be about to come.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        patience = min(deadline, time.monotonic() + _HANDSHAKE_PATIENCE_S)
+        while True:
+            connection = self._dial(host, port, deadline)
+            try:
+                self._shake_hands(connection, secret, deadline)
+                return connection
+            except DistNetworkError:
+                connection.close()
+                if time.monotonic() + 0.05 >= patience:
+                    raise
+            except BaseException:
+                connection.close()
+                raise
+            self._reader = wire.FrameReader()
+            time.sleep(0.05)
 
     def _dial(self, host: str, port: int, deadline: float) -> socket.socket:
         pause_s = 0.005
@@ -211,7 +301,7 @@ class Store:
                 return connection
             except OSError as error:
                 if time.monotonic() + pause_s >= deadline:
-                    raise RendezvousError(
+                    raise DistNetworkError(
                         f"{self._who()} could not reach the store at {self.address} "
                         f"within {self.timeout_s:.1f} s ({error}); is rank 0 running, is the address right?"
                     ) from error
@@ -234,7 +324,7 @@ class Store:
             if "welcome" not in wire.receive(connection, self._reader):
                 raise AuthenticationError(self._other_secret())
         except OSError as error:
-            raise RendezvousError(
+            raise DistNetworkError(
                 f"{self._who()}: what listens at {self.address} is not this job's store, or ended ({error})"
             ) from error
 
@@ -251,3 +341,13 @@ class Store:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _leave(connection: socket.socket, server: StoreServer | None) -> None:
+    connection.close()
+    if server is not None:
+        server.release()
+
+
+def _encode(value: bytes | str) -> str:
+    return wire.encode_value(value.encode() if isinstance(value, str) else bytes(value))

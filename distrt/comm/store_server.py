@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from distrt.comm import wire
+from distrt.comm.store_table import Table
 from distrt.core.errors import RendezvousError
 
 __all__ = ["StoreServer"]
@@ -31,6 +32,7 @@ class _Wait:
     since: float
     deadline: float
     wants_value: bool
+    pops: bool  # the keys are one queue, and its first element is wanted
 
 
 @dataclass(eq=False)
@@ -50,15 +52,24 @@ class _Peer:
 class StoreServer:
     """Serves keys on one interface; ``port`` 0 takes a free one (see ``address``).
 
+    ``listener`` is a bound socket to take over in place of opening one. The server has one holder, who made it;
+    others may ``retain`` it. It ends at ``close``, or when all holders have released it and nobody is connected.
+
     Raises:
         RendezvousError: there is no secret and ``host`` is not a loopback address.
         OSError: the address is taken, or is not this machine's.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, secret: bytes = b"", handshake_timeout_s: float = 5.0
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        secret: bytes = b"",
+        handshake_timeout_s: float = 5.0,
+        listener: socket.socket | None = None,
     ) -> None:
-        self._listener = _listen(host, port)
+        self._listener = _listen(host, port) if listener is None else _listen_on(listener)
         self.host = host
         self.port: int = self._listener.getsockname()[1]
         self._secret = secret
@@ -68,12 +79,13 @@ class StoreServer:
             raise RendezvousError(
                 f"a store on {host} needs a secret: set DISTRT_JOB_SECRET (hex) alike on every rank"
             )
-        self._values: dict[str, bytes] = {}
+        self._table = Table()
         self._peers: dict[socket.socket, _Peer] = {}
         self._joined: set[int] = set()
         self._ended: dict[int, str] = {}
         self._is_closing = False
-        self._lock = threading.Lock()  # over _joined, _ended and _is_closing, which other threads touch
+        self._holders = 1
+        self._lock = threading.Lock()  # over _joined, _ended, _is_closing, _holders: other threads touch them
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_writer.setblocking(False)
         self._selector = selectors.DefaultSelector()
@@ -102,6 +114,28 @@ class StoreServer:
             self._ended[rank] = how
         self._wake()
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the server has ended, or is about to."""
+        return self._is_closing
+
+    def retain(self, secret: bytes) -> bool:
+        """Count one more holder and return True; False where the server has ended or has another secret."""
+        with self._lock:
+            if self._is_closing or secret != self._secret:
+                return False
+            self._holders += 1
+        return True
+
+    def release(self) -> None:
+        """Count one holder less; after the last, the server ends when nobody is connected any more.
+
+        So a rank that hosts the store may leave first: the others' last requests are still answered.
+        """
+        with self._lock:
+            self._holders -= 1
+        self._wake()
+
     def close(self) -> None:
         """Close every connection and end the thread; a second call does nothing."""
         with self._lock:
@@ -120,12 +154,18 @@ class StoreServer:
                     self._handle(key.fileobj, events)
                 self._settle_waits()
                 self._drop_late_strangers()
+                self._end_if_unused()
         finally:
             for peer in list(self._peers.values()):
                 self._drop(peer)
             self._selector.close()
             for end in (self._listener, self._wake_reader, self._wake_writer):
                 end.close()
+
+    def _end_if_unused(self) -> None:
+        with self._lock:
+            if self._holders <= 0 and not self._peers:
+                self._is_closing = True
 
     def _next_deadline_in_s(self) -> float | None:
         deadlines = [peer.deadline for peer in self._peers.values() if not peer.is_trusted]
@@ -237,23 +277,45 @@ class StoreServer:
             self._send(peer, {"error": "request", "text": f"{request.get('op')}: {error}"})
 
     def _set(self, peer: _Peer, request: wire.Message) -> None:
-        self._values[str(request["key"])] = wire.decode_value(request["value"])
+        self._table.values[str(request["key"])] = wire.decode_value(request["value"])
         self._send(peer, {})
 
     def _add(self, peer: _Peer, request: wire.Message) -> None:
-        key = str(request["key"])
-        total = int(self._values.get(key, b"0")) + int(request["amount"])
-        self._values[key] = str(total).encode()
-        self._send(peer, {"total": total})
+        self._send(peer, {"total": self._table.add(str(request["key"]), int(request["amount"]))})
+
+    def _compare_set(self, peer: _Peer, request: wire.Message) -> None:
+        expected, desired = wire.decode_value(request["expected"]), wire.decode_value(request["desired"])
+        value = self._table.compare_set(str(request["key"]), expected, desired)
+        self._send(peer, {"value": wire.encode_value(value)})
+
+    def _append(self, peer: _Peer, request: wire.Message) -> None:
+        key, value = str(request["key"]), wire.decode_value(request["value"])
+        size = len(self._table.values.get(key, b"")) + len(value)
+        if size > wire.MAX_VALUE_BYTES:
+            raise ValueError(
+                f"key {key!r} would have {size} bytes, at most {wire.MAX_VALUE_BYTES} are allowed"
+            )
+        self._table.append(key, value)
+        self._send(peer, {})
 
     def _check(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"found": all(str(key) in self._values for key in request["keys"])})
+        self._send(peer, {"found": not self._table.missing(str(key) for key in request["keys"])})
 
     def _delete_key(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"found": self._values.pop(str(request["key"]), None) is not None})
+        self._send(peer, {"found": self._table.delete(str(request["key"]))})
 
     def _num_keys(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"count": len(self._values)})
+        self._send(peer, {"count": len(self._table.values)})
+
+    def _list_keys(self, peer: _Peer, request: wire.Message) -> None:
+        self._send(peer, {"keys": list(self._table.values)})
+
+    def _push(self, peer: _Peer, request: wire.Message) -> None:
+        self._table.push(str(request["key"]), wire.decode_value(request["value"]))
+        self._send(peer, {})
+
+    def _queue_length(self, peer: _Peer, request: wire.Message) -> None:
+        self._send(peer, {"count": self._table.queue_length(str(request["key"]))})
 
     def _wait(self, peer: _Peer, request: wire.Message) -> None:
         now = time.monotonic()
@@ -263,14 +325,20 @@ class StoreServer:
             since=now,
             deadline=now + float(request["timeout_s"]),
             wants_value=bool(request["wants_value"]),
+            pops=bool(request.get("pops")),
         )
 
     _HANDLERS: dict[str, Callable[["StoreServer", _Peer, wire.Message], None]] = {  # noqa: RUF012 - never changed
         "set": _set,
         "add": _add,
+        "append": _append,
         "check": _check,
+        "compare_set": _compare_set,
         "delete_key": _delete_key,
+        "list_keys": _list_keys,
         "num_keys": _num_keys,
+        "push": _push,
+        "queue_length": _queue_length,
         "wait": _wait,
     }
 
@@ -285,9 +353,10 @@ class StoreServer:
                     self._drop(peer)
 
     def _outcome(self, peer: _Peer, wait: _Wait) -> wire.Message | None:
-        missing = [key for key in wait.keys if key not in self._values]
-        if not missing:
-            return {"value": wire.encode_value(self._values[wait.keys[0]])} if wait.wants_value else {}
+        missing = self._table.missing(wait.keys)
+        if not missing and (answer := self._grant(wait)) is not None:
+            return answer
+        missing = missing or list(wait.keys)  # a value where a queue was expected, or the other way round
         awaited = f"{'key' if len(missing) == 1 else 'keys'} {', '.join(map(repr, missing))}"
         with self._lock:
             gone = self._who_is_gone(peer, wait)
@@ -298,6 +367,13 @@ class StoreServer:
             waited_s = wait.deadline - wait.since
             return {"error": "timeout", "text": f"{_name(peer)} waited {waited_s:.1f} s for {awaited}{whose}"}
         return None
+
+    def _grant(self, wait: _Wait) -> wire.Message | None:
+        if not (wait.pops or wait.wants_value):
+            return {}
+        key = wait.keys[0]
+        value = self._table.pop(key) if wait.pops else self._table.values.get(key)
+        return None if value is None else {"value": wire.encode_value(value)}
 
     def _who_is_gone(self, peer: _Peer, wait: _Wait) -> str | None:
         for rank, how in self._ended.items():
@@ -312,6 +388,12 @@ def _listen(host: str, port: int) -> socket.socket:
     name = host.encode() if host.isascii() else host  # bytes spare the launcher the import of encodings.idna
     family, _, _, _, address = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
     listener = socket.create_server(address[:2], family=family, backlog=1024)
+    listener.setblocking(False)
+    return listener
+
+
+def _listen_on(listener: socket.socket) -> socket.socket:
+    listener.listen(1024)
     listener.setblocking(False)
     return listener
 

@@ -24,6 +24,7 @@ from distrt.core.errors import RendezvousError
 __all__ = [
     "MAX_FRAME_BYTES",
     "MAX_HANDSHAKE_BYTES",
+    "MAX_VALUE_BYTES",
     "PROTOCOL",
     "FrameReader",
     "Message",
@@ -39,6 +40,7 @@ __all__ = [
 PROTOCOL = "distrt-store/1"
 MAX_FRAME_BYTES = 1 << 20
 MAX_HANDSHAKE_BYTES = 1 << 10
+MAX_VALUE_BYTES = MAX_FRAME_BYTES // 4 * 3 - (1 << 10)  # in base64, and with room for what stands around it
 _LENGTH = struct.Struct(">I")
 
 Message = dict[str, Any]

@@ -13,10 +13,16 @@
     ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
     └── DistributedError (RuntimeError)      anything that involves more than one rank
         ├── RendezvousError                  the ranks did not find one another
-        │   └── AuthenticationError          a peer without the job's secret
-        ├── CollectiveMismatch               ranks called different collectives
-        ├── CollectiveTimeout (TimeoutError) a rank did not come in time
-        └── PeerFailed                       a rank died or left while others needed it
+        │   ├── AuthenticationError          a peer without the job's secret
+        │   ├── SettingError (ValueError)    a rank, a size or an address that is missing, malformed or contradicted
+        │   ├── DistNetworkError             an address where nobody answers, or that cannot be served
+        │   └── DistStoreError               a key that did not come, or a request that the store refuses
+        │       └── QueueEmptyError          a queue of the store without an element
+        ├── NoGroupError (ValueError)        a process group that is not there, or not any more
+        └── DistBackendError                 what fails between ranks that have found one another
+            ├── CollectiveMismatch               ranks called different collectives
+            ├── CollectiveTimeout (TimeoutError) a rank did not come in time
+            └── PeerFailed                       a rank died or left while others needed it
 
 Each class also derives from the builtin that PyTorch users catch. This file imports nothing, so the launcher
 can use it without loading NumPy.
@@ -82,13 +88,37 @@ class AuthenticationError(RendezvousError):
     """A peer that does not hold the job's secret."""
 
 
-class CollectiveMismatch(DistributedError):  # noqa: N818 - named for what happened, as the field does
+class SettingError(RendezvousError, ValueError):
+    """What a process was told of its job is missing, malformed or contradicts itself."""
+
+
+class DistNetworkError(RendezvousError):
+    """An address where nobody answers, or that cannot be served."""
+
+
+class DistStoreError(RendezvousError):
+    """A key that did not come in time, or a request that the store refuses."""
+
+
+class QueueEmptyError(DistStoreError):
+    """A queue of the store that has no element."""
+
+
+class NoGroupError(DistributedError, ValueError):
+    """A process group that was not initialized, or was destroyed."""
+
+
+class DistBackendError(DistributedError):
+    """Something that failed between ranks that had found one another."""
+
+
+class CollectiveMismatch(DistBackendError):  # noqa: N818 - named for what happened, as the field does
     """Ranks called collectives that do not match."""
 
 
-class CollectiveTimeout(DistributedError, TimeoutError):  # noqa: N818
+class CollectiveTimeout(DistBackendError, TimeoutError):  # noqa: N818
     """A rank did not arrive within the group's time-out."""
 
 
-class PeerFailed(DistributedError):  # noqa: N818
+class PeerFailed(DistBackendError):  # noqa: N818
     """A rank died, or left, while others needed it."""
