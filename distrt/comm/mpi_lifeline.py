@@ -1,0 +1,263 @@
+"""Which ranks have died or left, on any machine: a connection per rank to a hub in rank 0.
+
+MPI does not say so: with MPICH a receive from a killed rank waits for ever. The kernel does: it closes a dead
+process's connections, and keep-alive probes find a machine that has vanished. The hub tells all ranks. Each rank
+says how it leaves, so that the ranks know whether they can end MPI together. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import selectors
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Self
+
+from distrt.comm import wire
+from distrt.comm.mpi_address import local_addresses, network_place, open_any
+from distrt.comm.store import Store
+from distrt.core.errors import RendezvousError
+
+__all__ = ["Lifeline"]
+
+_IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3  # a machine that is gone is noticed after about 30 s
+_HANDSHAKE_S = 10.0
+_ARRIVAL_S = 5.0  # how long what a rank sent before it left may still be on its way
+
+
+class Lifeline:
+    """One rank's view of the others' lives. `connect` makes one.
+
+    Attributes:
+        lost: why each rank that is gone without having said goodbye is taken to be gone.
+        left: when each rank said goodbye (``time.monotonic``), and whether it ended well.
+    """
+
+    def __init__(
+        self, rank: int, size: int, connection: socket.socket, reader: wire.FrameReader, hub: _Hub | None
+    ) -> None:
+        self.rank, self.size = rank, size
+        self.lost: dict[int, str] = {}
+        self.left: dict[int, tuple[float, bool]] = {}
+        self._hub = hub
+        self._connection = connection
+        self._reader = reader
+        self._is_over = False
+        _keep_alive(connection)
+        connection.settimeout(None)
+        self._thread = threading.Thread(target=self._listen, name="distrt-lifeline", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def connect(cls, rank: int, size: int, store: Store, prefix: str, timeout_s: float) -> Self:
+        """Meet the other ranks through ``store``, whose keys under ``prefix`` must be unused."""
+        hub = None
+        store.set(f"{prefix}/place/{rank}", network_place())
+        if rank == 0:
+            places = {store.get(f"{prefix}/place/{other}", timeout_s, ranks=[other]) for other in range(size)}
+            is_near = len(places) == 1
+            secret = secrets.token_bytes(32)
+            hub = _Hub(size, secret, "127.0.0.1" if is_near else "0.0.0.0")
+            addresses = ["127.0.0.1", *([] if is_near else local_addresses())]
+            here = {"addresses": addresses, "port": hub.port, "secret": secret.hex()}
+            store.set(f"{prefix}/hub", json.dumps(here))
+        where = json.loads(store.get(f"{prefix}/hub", timeout_s, ranks=[0]))
+        secret = bytes.fromhex(where["secret"])
+        try:
+            _, connection, reader = open_any(where["addresses"], where["port"], timeout_s, secret, rank)
+        except BaseException:
+            if hub is not None:
+                hub.close()
+            raise
+        store.set(f"{prefix}/connected/{rank}", b"1")
+        for other in range(size):  # from here on, who is missing has died
+            store.get(f"{prefix}/connected/{other}", timeout_s, ranks=[other])
+        return cls(rank, size, connection, reader, hub)
+
+    def gone(self, rank: int) -> str | None:
+        """Why nothing more will come from a rank, if so."""
+        if rank in self.lost:
+            return f"rank {rank} {self.lost[rank]}"
+        since, is_well = self.left.get(rank, (float("inf"), True))
+        if time.monotonic() - since < (_ARRIVAL_S if is_well else 0.0):
+            return None
+        return f"rank {rank} left the group" if is_well else f"rank {rank} failed"
+
+    def leave(self, is_well: bool) -> None:
+        """Tell the others that this rank is about to end."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(wire.encode_frame({"leaves": self.rank, "well": is_well}))
+        if not is_well:
+            self.left[self.rank] = (time.monotonic(), False)
+
+    def everybody_has_left(self) -> bool:
+        """Whether all ranks, this one too, have said goodbye and ended well."""
+        return len(self.left) == self.size and all(is_well for _, is_well in self.left.values())
+
+    def somebody_failed(self) -> str | None:
+        """The first rank that died or ended badly, if there is one."""
+        for rank in sorted(self.lost):
+            return f"rank {rank} {self.lost[rank]}"
+        return next((f"rank {rank} failed" for rank, (_, is_well) in self.left.items() if not is_well), None)
+
+    def close(self, patience_s: float = 2.0) -> None:
+        """Let go of the connection, and of the hub in rank 0 once the others have let go, or time is up."""
+        self._is_over = True
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+        if self._hub is not None:
+            self._hub.close(patience_s)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                message = wire.receive(self._connection, self._reader)
+                if "lost" in message:
+                    self.lost.setdefault(int(message["lost"]), str(message["how"]))
+                elif "leaves" in message:
+                    self.left[int(message["leaves"])] = (time.monotonic(), bool(message["well"]))
+        except (OSError, RendezvousError, ValueError):
+            if not self._is_over and not self.everybody_has_left():
+                self.lost.setdefault(0, "died, or its machine cannot be reached")
+
+
+@dataclass(eq=False)
+class _Guest:
+    """One connection to the hub."""
+
+    connection: socket.socket
+    since: float
+    reader: wire.FrameReader = field(default_factory=lambda: wire.FrameReader(wire.MAX_HANDSHAKE_BYTES))
+    rank: int | None = None
+    expected_proof: str | None = None
+    is_trusted: bool = False
+    has_left: bool = False
+
+
+class _Hub:
+    """Rank 0's thread that hears of every death and departure, and tells all."""
+
+    def __init__(self, size: int, secret: bytes, host: str) -> None:
+        self._size = size
+        self._secret = secret
+        self._guests: dict[socket.socket, _Guest] = {}
+        self._news: list[wire.Message] = []  # all of it, for those who connect late
+        self._listener = socket.create_server((host, 0), backlog=1024)
+        self.port: int = self._listener.getsockname()[1]
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._serve, name="distrt-lifeline-hub", daemon=True)
+        self._thread.start()
+
+    def close(self, patience_s: float = 0.0) -> None:
+        """Close everything, once the others have closed or ``patience_s`` seconds have gone by."""
+        deadline = time.monotonic() + patience_s
+        while len(self._guests) > 0 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        self._is_closing = True
+        self._thread.join(timeout=2.0)
+
+    def _serve(self) -> None:
+        while not self._is_closing:
+            for key, _ in self._selector.select(0.1):
+                if key.fileobj is self._listener:
+                    self._accept()
+                elif isinstance(key.fileobj, socket.socket) and key.fileobj in self._guests:
+                    self._read(self._guests[key.fileobj])
+            now = time.monotonic()
+            for guest in list(self._guests.values()):
+                if not guest.is_trusted and now - guest.since > _HANDSHAKE_S:
+                    self._drop(guest)
+        for guest in list(self._guests.values()):
+            guest.connection.close()
+        self._selector.close()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            connection.settimeout(
+                _HANDSHAKE_S
+            )  # for sending; news are short, and never fill a live peer's window
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            _keep_alive(connection)
+            self._guests[connection] = _Guest(connection, time.monotonic())
+            self._selector.register(connection, selectors.EVENT_READ)
+
+    def _read(self, guest: _Guest) -> None:
+        try:
+            data = guest.connection.recv(1 << 16)
+            if not data:
+                raise ConnectionResetError("closed")
+            guest.reader.feed(data)
+            while (message := guest.reader.next_message()) is not None:
+                if guest.is_trusted:
+                    self._hear(guest, message)
+                else:
+                    self._shake_hands(guest, message)
+        except (OSError, RendezvousError):
+            self._drop(guest)
+
+    def _drop(self, guest: _Guest) -> None:
+        if self._guests.pop(guest.connection, None) is None:
+            return
+        self._selector.unregister(guest.connection)
+        guest.connection.close()
+        if guest.is_trusted and not guest.has_left:
+            self._tell({"lost": guest.rank, "how": "died, or its machine cannot be reached"})
+
+    def _hear(self, guest: _Guest, message: wire.Message) -> None:
+        if "leaves" in message:
+            guest.has_left = True
+            self._tell({"leaves": guest.rank, "well": bool(message.get("well"))})
+
+    def _tell(self, message: wire.Message) -> None:
+        self._news.append(message)
+        for guest in list(self._guests.values()):
+            if guest.is_trusted:
+                self._send(guest, message)
+
+    def _send(self, guest: _Guest, message: wire.Message) -> None:
+        try:
+            guest.connection.sendall(wire.encode_frame(message))
+        except OSError:
+            self._drop(guest)
+
+    def _shake_hands(self, guest: _Guest, message: wire.Message) -> None:
+        if guest.expected_proof is None:
+            self._challenge(guest, message)
+        elif wire.is_proof(message.get("proof"), guest.expected_proof):
+            guest.is_trusted = True
+            self._send(guest, {"welcome": wire.PROTOCOL})
+            for news in self._news:
+                self._send(guest, news)
+        else:
+            raise RendezvousError("a stranger")
+
+    def _challenge(self, guest: _Guest, hello: wire.Message) -> None:
+        nonce, rank = hello.get("nonce"), hello.get("rank")
+        if not isinstance(nonce, str) or type(rank) is not int or not 0 <= rank < self._size:
+            raise RendezvousError("the first message is not a hello")
+        guest.rank, own = rank, wire.new_nonce()
+        guest.expected_proof = wire.prove(self._secret, "client", nonce, own, rank)
+        proof = wire.prove(self._secret, "server", nonce, own, rank)
+        self._send(guest, {"nonce": own, "proof": proof})
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, _IDLE_S),
+        (socket.TCP_KEEPINTVL, _BETWEEN_S),
+        (socket.TCP_KEEPCNT, _PROBES),
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    # No probes are sent while news are on their way: these must be acknowledged in as much time.
+    patience_ms = 1000 * (_IDLE_S + _BETWEEN_S * _PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)

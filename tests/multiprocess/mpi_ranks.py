@@ -1,0 +1,158 @@
+"""Ranks of tests with MPI: processes that share a store, or that mpiexec starts, on simulated or separate machines."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from distrt.comm.store_server import StoreServer
+
+ROOT = Path(__file__).resolve().parents[2]
+PRELUDE = """
+import ctypes, os, signal, sys, time
+ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: a test run that is killed leaves no rank
+from distrt.comm.environment import Environment, read_environment
+from distrt.comm.store import Store, connect_store
+from distrt.comm.mpi_start import start_mpi, store_through_mpi
+def begin(timeout_s=30.0):
+    environment = read_environment()
+    with connect_store(environment, timeout_s) as store:
+        world = start_mpi(environment, store, timeout_s, eval(os.environ.get("TEST_MACHINES", "None")))
+        world.comm.Barrier()  # rank 0 may host the store
+        return world
+"""
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+
+#: Variables of whoever runs the tests that must not reach the ranks.
+_FOREIGN = re.compile(r"(DISTRT|PMI|PMIX|HYDI|HYDRA|OMPI|SLURM|MASTER|LOCAL|GROUP)_|(RANK|WORLD_SIZE)$")
+
+
+class MpiRanks:
+    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
+        self.processes = processes
+
+    def output(self, timeout_s: float = 60.0) -> list[str]:
+        """What each rank printed; all must end well."""
+        results = self.results(timeout_s)
+        for rank, (code, out, err) in enumerate(results):
+            assert code == 0, f"rank {rank} ended with {code}\n{out}\n{err}\n{results}"
+            assert not err, f"rank {rank} wrote to stderr:\n{err}"
+        return [out for _, out, _ in results]
+
+    def results(self, timeout_s: float = 60.0) -> list[tuple[int, str, str]]:
+        """Each rank's exit code, stdout and stderr."""
+        deadline, found = time.monotonic() + timeout_s, []
+        for process in self.processes:
+            out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
+            found.append((process.returncode, out, err))
+        return found
+
+    def line(self, rank: int) -> str:
+        """The next line that a rank prints."""
+        stdout = self.processes[rank].stdout
+        assert stdout is not None
+        return stdout.readline().strip()
+
+    def signal(self, rank: int, number: signal.Signals) -> None:
+        self.processes[rank].send_signal(number)
+
+
+def clean_variables(extra: Mapping[str, object] = {}) -> dict[str, str]:
+    """This process's variables without another launcher's, and what every rank needs."""
+    kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {**kept, "PYTHONPATH": str(ROOT), **threads, **{name: str(value) for name, value in extra.items()}}
+
+
+@contextmanager
+def mpi_ranks(
+    size: int,
+    program: str,
+    *arguments: str,
+    machines: Sequence[object] | None = None,
+    prefixes: Sequence[Sequence[str]] | None = None,
+    master: str | None = None,
+    variables: Mapping[str, object] = {},
+) -> Iterator[MpiRanks]:
+    """Run ``program`` (Python source, after `PRELUDE`) in ``size`` processes that share a store.
+
+    ``machines`` names the machine that each rank counts as being on; ``prefixes`` is put before each rank's command.
+    Rank 0 hosts the store at the address ``master``, if there is one; else the test does.
+    """
+    secret = os.urandom(16)
+    server = StoreServer("127.0.0.1", 0, secret=secret)
+    processes = []
+    machines = machines or [0] * size
+    try:
+        for rank in range(size):
+            local = [other for other in range(size) if machines[other] == machines[rank]]
+            place = {
+                "DISTRT_RANK": rank,
+                "DISTRT_WORLD_SIZE": size,
+                "DISTRT_LOCAL_RANK": local.index(rank),
+                "DISTRT_LOCAL_WORLD_SIZE": len(local),
+                **(
+                    {"MASTER_ADDR": master, "MASTER_PORT": 29417}
+                    if master
+                    else {"DISTRT_STORE_ADDR": server.address}
+                ),
+                "DISTRT_JOB_SECRET": secret.hex(),
+                "DISTRT_MACHINE": f"machine {machines[rank]}",
+                "TEST_MACHINES": list(machines),
+            }
+            command = [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments]
+            processes.append(
+                _start(
+                    [*(prefixes[rank] if prefixes else ()), *command],
+                    clean_variables(place | dict(variables)),
+                )
+            )
+        yield MpiRanks(processes)
+    finally:
+        end_all(processes)
+        server.close()
+
+
+@contextmanager
+def mpiexec(
+    size: int,
+    program: str,
+    *arguments: str,
+    options: Sequence[str] = (),
+    variables: Mapping[str, object] = {},
+) -> Iterator[MpiRanks]:
+    """Run ``program`` under mpiexec, which is the one process that is waited for."""
+    command = [str(MPIEXEC), *options, "-n", str(size)]
+    command += [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments]
+    process = _start(command, clean_variables(variables))
+    try:
+        yield MpiRanks([process])
+    finally:
+        end_all([process])
+
+
+def _start(command: Sequence[str], variables: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end_all(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """End each process with its group."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
