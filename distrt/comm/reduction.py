@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,16 +26,31 @@ __all__ = ["Array", "PremulSum", "ReduceOp", "Reduction", "as_bits", "as_sum", "
 class ReduceOp(enum.Enum):
     """How the ranks' elements are combined. On bool, SUM and MAX are "or", PRODUCT and MIN are "and"."""
 
-    SUM = "sum"
-    AVG = "avg"
-    PRODUCT = "product"
-    MIN = "min"
-    MAX = "max"
-    BAND = "band"
-    BOR = "bor"
-    BXOR = "bxor"
+    SUM = 0
+    AVG = 1
+    PRODUCT = 2
+    MIN = 3
+    MAX = 4
+    BAND = 5
+    BOR = 6
+    BXOR = 7
+    PREMUL_SUM = 8  # a name only: what is reduced with is a `PremulSum`, which has the factor
+
+    RedOpType: ClassVar[type[ReduceOp]]  # PyTorch's class of the members, which here is this one
 
     __hash__ = object.__hash__  # members are singletons, and Enum's own hash costs 0.2 us of Python a call
+
+    def __str__(self) -> str:
+        return f"RedOpType.{self.name}"
+
+    def __repr__(self) -> str:
+        return f"<RedOpType.{self.name}: {self.value}>"
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+
+ReduceOp.RedOpType = ReduceOp
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,11 @@ class PremulSum:
     """SUM of every rank's elements times a factor, which may be another one on each rank."""
 
     factor: float | Array
+
+    def __eq__(self, other: object) -> bool:
+        return other is ReduceOp.PREMUL_SUM or self is other
+
+    __hash__ = object.__hash__
 
 
 def as_sum(op: ReduceOp | PremulSum, array: Array, out: Array) -> ReduceOp:
@@ -110,8 +130,14 @@ class Reduction:
             raise DtypeError(
                 f"ReduceOp.AVG needs a floating or complex dtype, got {dtype}; use SUM and divide"
             )
+        if op is ReduceOp.PREMUL_SUM:
+            raise DtypeError(
+                "Cannot use ReduceOp.PREMUL_SUM without its factor: _make_nccl_premul_sum(factor)"
+            )
         if op in _BITWISE and dtype.kind not in "biu":
-            raise DtypeError(f"ReduceOp.{op.name} needs an integer dtype or bool, got {dtype}")
+            raise DtypeError(
+                f"Cannot use ReduceOp.{op.name} with non-integral dtype: it needs integers or bool, got {dtype}"
+            )
         if op in (ReduceOp.MIN, ReduceOp.MAX) and dtype.kind == "c":
             raise DtypeError(f"ReduceOp.{op.name}: complex numbers have no order, got {dtype}")
         self._is_complex = dtype.kind == "c"

@@ -270,6 +270,8 @@ def every_case(collective: str, counts: Callable[[np.dtype], Iterable[int]]) -> 
 
 
 def has_meaning(op: ReduceOp, dtype_name: str) -> bool:
+    if op is ReduceOp.PREMUL_SUM:
+        return False  # it has a factor
     if op is ReduceOp.AVG:
         return dtype_name not in INTEGERS
     if op in (ReduceOp.MIN, ReduceOp.MAX):
