@@ -3,7 +3,9 @@
 `scripts/test` calls pytest with this. A bare `pytest` is its plain tier with seed 0.
 """
 
+import contextlib
 import fcntl
+import gc
 import os
 import shutil
 import tempfile
@@ -26,7 +28,7 @@ SHARED_MEMORY = Path("/dev/shm")
 STARTS_RANKS = {"conformance", "launch", "multiprocess"}  # folders
 
 shm_before = pytest.StashKey[set[str]]()
-shm_leaked = pytest.StashKey[list[str]]()
+left_behind = pytest.StashKey[list[str]]()
 
 # Loaded by name, or hypothesis would pick its own CI profile, which ignores the run's seed.
 for profile, examples in {"distrt": 50, "distrt-full": 500}.items():
@@ -124,41 +126,76 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             fcntl.flock(floor, fcntl.LOCK_UN)  # said aloud: a forked child holds the same open file
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails a run whose tests leave something in shared memory."""
+    """Fails a run whose tests leave a process, or something in shared memory."""
     config = session.config
     if hasattr(config, "workerinput"):
         return
     shutil.rmtree(os.environ["DISTRT_TEST_RUN"], ignore_errors=True)
-    leaked = leaked_segments(config.stash[shm_before])
-    if leaked:  # what is just being torn down gets a moment
-        time.sleep(0.5)
-        leaked = leaked_segments(config.stash[shm_before])
-    config.stash[shm_leaked] = leaked
-    if leaked:
+    deadline = time.monotonic() + 3.0  # what is just being torn down gets a moment
+    while (left := leftovers(config.stash[shm_before])) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    config.stash[left_behind] = left
+    if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for name in config.stash.get(shm_leaked, []):
-        terminalreporter.write_line(f"FAILED this run left {SHARED_MEMORY / name} behind", red=True)
+    for what in config.stash.get(left_behind, []):
+        terminalreporter.write_line(f"FAILED this run left {what} behind", red=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_listening_socket_is_left() -> Iterator[None]:
+    """Fails where a test process still listens on a port when its tests are done."""
+    yield
+    gc.collect()
+    inodes = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(f"/proc/self/fd/{fd}"))
+    listening = []
+    for table in ("tcp", "tcp6"):
+        rows = (line.split() for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:])
+        listening += [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
+    assert not listening, f"this process still listens at {listening} (address:port, hexadecimal)"
 
 
 def shm_names() -> set[str]:
     return set(os.listdir(SHARED_MEMORY)) if SHARED_MEMORY.is_dir() else set()
 
 
-def leaked_segments(before: set[str]) -> list[str]:
-    return sorted(shm_names() - before - held_elsewhere())
+def leftovers(shm_before: set[str]) -> list[str]:
+    segments = sorted(shm_names() - shm_before - held_elsewhere())
+    return [str(SHARED_MEMORY / name) for name in segments] + living_descendants()
+
+
+def started_by_this_run(process: Path) -> bool:
+    ours = f"DISTRT_TEST_RUN={os.environ['DISTRT_TEST_RUN']}".encode()
+    return ours in (process / "environ").read_bytes().split(b"\0")
+
+
+def living_descendants() -> list[str]:
+    """Processes that inherited this run's mark, but for pytest's own."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if command and int(process.name) != os.getpid() and started_by_this_run(process):
+                found.append((process.name, command))
+        except OSError:  # it ended, or is not ours to read
+            continue
+    of_xdist = "exec(eval(sys.stdin.readline()))"
+    return [f"process {pid} ({command[:200]})" for pid, command in found if of_xdist not in command]
 
 
 def held_elsewhere() -> set[str]:
     """Names in shared memory that a live process which this run did not start has mapped."""
     held: set[str] = set()
-    ours = f"DISTRT_TEST_RUN={os.environ['DISTRT_TEST_RUN']}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if int(process.name) == os.getpid() or ours in (process / "environ").read_bytes().split(b"\0"):
+            if int(process.name) == os.getpid() or started_by_this_run(process):
                 continue
             lines = (process / "maps").read_text().splitlines()
         except OSError:  # it ended, or is not ours to read

@@ -1,7 +1,9 @@
 """The test run itself: tiers, seeds, tests that run alone, and what a run may not leave behind."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -49,6 +51,36 @@ def test_run_that_leaves_a_shared_segment_fails_and_names_it(tmp_path: Path) -> 
         segment.unlink(missing_ok=True)
     assert result.returncode == 1
     assert f"FAILED this run left {segment} behind" in result.stdout
+
+
+LEAVES_A_PROCESS = """
+import subprocess, sys
+def test_leaks():
+    global child
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    print("pid", child.pid)
+"""
+
+
+def test_run_that_leaves_a_process_fails_and_names_it(tmp_path: Path) -> None:
+    write_test(tmp_path, LEAVES_A_PROCESS)
+    result = run_pytest(tmp_path, "-s")
+    pid = re.search(r"pid (\d+)", result.stdout)
+    assert pid is not None
+    os.kill(int(pid[1]), signal.SIGKILL)
+    assert result.returncode == 1
+    assert re.search(rf"FAILED this run left process {pid[1]} \(.*time.sleep\(60\)", result.stdout)
+
+
+def test_run_that_leaves_a_listening_socket_fails_and_says_where(tmp_path: Path) -> None:
+    write_test(
+        tmp_path,
+        "import socket\ndef test_leaks():\n    global server\n    server = socket.create_server(('127.0.0.1', 0))\n",
+    )
+    result = run_pytest(tmp_path)
+    assert result.returncode == 1
+    assert "this process still listens at ['0100007F:" in result.stdout
 
 
 def test_run_that_leaves_nothing_passes(tmp_path: Path) -> None:
