@@ -1,0 +1,160 @@
+"""How a process finds the others of its job: from ``init_method``, rank and world size to a connected store.
+
+``init_process_group`` calls ``rendezvous``. "env://" reads the variables of whoever started the process,
+"tcp://HOST:PORT" meets at an address where rank 0 serves, "file:///PATH" in a file that all can reach. Rank and world
+size come from the arguments or from the query ("?rank=0&world_size=2"). Standard library only.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from distrt.comm import slurm
+from distrt.comm.environment import Environment, read_environment
+from distrt.comm.file_store import FileStore
+from distrt.comm.store import connect_store
+from distrt.core.errors import RendezvousError, SettingError
+
+__all__ = ["StoreLike", "rendezvous"]
+
+
+class StoreLike(Protocol):
+    """What groups need of a store."""
+
+    def set(self, key: str, value: bytes | str) -> None:
+        """Set ``key``."""
+
+    def get(self, key: str, timeout_s: float | None = None, *, ranks: Iterable[int] = ()) -> bytes:
+        """Wait until ``key`` is set, by one of ``ranks``, and return its value."""
+
+    def add(self, key: str, amount: int) -> int:
+        """Add to the number at ``key`` and return the sum."""
+
+    def close(self) -> None:
+        """Leave the store."""
+
+
+def rendezvous(
+    init_method: str | None, rank: int | None, world_size: int | None, timeout_s: float
+) -> tuple[Environment, StoreLike | None]:
+    """Find this process's place, and connect to the store of its job.
+
+    Where MPI started the ranks and no address is known, the store stays None and ``master_addr`` unset: MPI itself
+    connects them. It is None, too, for a world of one, unless it meets in a file.
+
+    Args:
+        init_method: "env://", "tcp://", "file://"; None means "env://".
+        rank, world_size: what the script says; None where it does not.
+        timeout_s: how long to wait for whoever serves the store.
+
+    Raises:
+        SettingError: a rank, a size or an address is missing, malformed or contradicted.
+        RendezvousError: nobody answers in time, or the address cannot be served.
+    """
+    address = urlsplit("env://" if init_method is None else _require_text(init_method))
+    handler = _HANDLERS.get(address.scheme)
+    if handler is None:
+        raise RendezvousError(
+            f"No rendezvous handler for {address.scheme}://; init_method may begin with "
+            f"{', '.join(f'{scheme}://' for scheme in _HANDLERS)}"
+        )
+    query = _read_query(address)
+    given = {name for name, value in (("rank", rank), ("world_size", world_size)) if value is not None}
+    if given and query:
+        raise AssertionError(  # PyTorch's class
+            f"The url: {init_method} has node-specific arguments(rank, world_size) already; "
+            f"give {' and '.join(sorted(given))} in one of the two places"
+        )
+    return handler(address, query.get("rank", rank), query.get("world_size", world_size), timeout_s)
+
+
+def _from_variables(
+    address: SplitResult, rank: int | None, world_size: int | None, timeout_s: float
+) -> tuple[Environment, StoreLike | None]:
+    environment = read_environment(rank=rank, world_size=world_size)
+    if environment.world_size == 1:
+        return environment, None
+    if environment.store_addr is None and environment.master_addr is None:
+        if environment.source == "Slurm":
+            host, port = slurm.meeting_point(os.environ, environment.local_world_size, environment.world_size)
+            environment = replace(environment, master_addr=host, master_port=environment.master_port or port)
+        elif environment.source in ("Open MPI", "PMI"):
+            return environment, None
+    elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and environment.source == "torchrun":
+        environment = replace(environment, master_port=_beside(environment.master_port))
+    return environment, connect_store(environment, timeout_s)
+
+
+def _beside(port: int | None) -> int | None:
+    """torchrun serves a store of PyTorch's at MASTER_PORT, which does not speak our protocol: rank 0 goes next door."""
+    if port is None:
+        return None
+    return port + 1 if port < 65535 else port - 1
+
+
+def _at_address(
+    address: SplitResult, rank: int | None, world_size: int | None, timeout_s: float
+) -> tuple[Environment, StoreLike | None]:
+    try:
+        port = address.port
+    except ValueError as error:
+        raise _error("tcp", str(error)) from None
+    if port is None:
+        raise _error("tcp", "port number missing")
+    environment = _place("tcp", rank, world_size)
+    if not address.hostname:
+        raise _error("tcp", "host missing")
+    environment = replace(environment, store_addr=None, master_addr=address.hostname, master_port=port)
+    return environment, None if environment.world_size == 1 else connect_store(environment, timeout_s)
+
+
+def _in_file(
+    address: SplitResult, rank: int | None, world_size: int | None, timeout_s: float
+) -> tuple[Environment, StoreLike | None]:
+    if not address.path:
+        raise _error("file", "path missing")
+    environment = _place("file", rank, world_size)
+    store = FileStore(address.path, environment.world_size, rank=environment.rank)
+    store.set_timeout(float(timeout_s))
+    return replace(environment, store_addr=None), store
+
+
+_HANDLERS: dict[
+    str,
+    Callable[[SplitResult, int | None, int | None, float], tuple[Environment, StoreLike | None]],
+] = {"env": _from_variables, "tcp": _at_address, "file": _in_file}
+
+
+def _place(scheme: str, rank: int | None, world_size: int | None) -> Environment:
+    if rank is None:
+        raise _error(scheme, "rank parameter missing")
+    if world_size is None:
+        raise _error(scheme, "world size parameter missing")
+    return read_environment(rank=rank, world_size=world_size)
+
+
+def _read_query(address: SplitResult) -> dict[str, int]:
+    found = {}
+    for pair in filter(None, address.query.split("&")):
+        name, _, value = pair.partition("=")
+        if name not in ("rank", "world_size"):
+            continue  # such as PyTorch's use_libuv
+        try:
+            found[name] = int(value)
+        except ValueError:
+            raise _error(address.scheme, f"{name}={value!r} is not a whole number") from None
+    return found
+
+
+def _require_text(init_method: object) -> str:
+    if isinstance(init_method, bytes):
+        return init_method.decode()
+    if not isinstance(init_method, str):
+        raise RendezvousError(f"init_method: expected a str, got {type(init_method).__name__}")
+    return init_method
+
+
+def _error(scheme: str, what: str) -> SettingError:
+    return SettingError(f"Error initializing distrt.distributed using {scheme}:// rendezvous: {what}")
