@@ -130,7 +130,7 @@ def expand_hosts(text: str) -> list[str]:
 
 def _split(text: str) -> list[str]:
     """Split at the commas outside of brackets."""
-    if text.count("[") != text.count("]"):
+    if not re.fullmatch(r"[^\[\]]*(?:\[[^\[\]]+\][^\[\]]*)*", text):
         raise SettingError(f"Slurm: the list of machines {text!r} is malformed")
     return re.split(r",(?![^\[]*\])", text)
 

@@ -21,6 +21,7 @@ __all__ = ["StoreServer"]
 
 _READ_BYTES = 1 << 16
 _MAX_STRANGERS = 1024
+_LEAVING_S = 0.2
 
 
 @dataclass
@@ -120,7 +121,12 @@ class StoreServer:
         return self._is_closing
 
     def retain(self, secret: bytes) -> bool:
-        """Count one more holder and return True; False where the server has ended or has another secret."""
+        """Count one more holder and return True; False where the server has ended or has another secret.
+
+        Where all holders have released it, it gets a moment to see that the others have left, too.
+        """
+        if self._holders <= 0:
+            self._thread.join(_LEAVING_S)
         with self._lock:
             if self._is_closing or secret != self._secret:
                 return False
