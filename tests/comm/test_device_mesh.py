@@ -11,28 +11,10 @@ import pytest
 import distrt
 from distrt.comm import groups, mesh_layout, world
 from distrt.comm.device_mesh import DeviceMesh, _mesh_resources, init_device_mesh
-from distrt.comm.groups import GroupMember, get_process_group_ranks
 from distrt.comm.local import run_local
-from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import DeviceMissing
 
 THREE = ("dp", "cp", "tp")
-
-
-@pytest.fixture(autouse=True)
-def subgroups(monkeypatch):
-    """Stands in for ``new_group`` until it is there."""
-
-    def new_group(ranks, timeout=None, backend=None, pg_options=None, group_desc=None):
-        default = world.default_group()
-        default.made = getattr(default, "made", 0) + 1
-        if default.rank() not in ranks:
-            return GroupMember.NON_GROUP_MEMBER
-        transport = default.transport.subgroup(sorted(ranks), str(default.made), 30.0)
-        return ProcessGroup(transport, 30.0, str(default.made), ranks=sorted(ranks))
-
-    if not hasattr(groups, "new_group"):
-        monkeypatch.setattr(groups, "new_group", new_group, raising=False)
 
 
 class Side:
@@ -289,14 +271,19 @@ CLAIMS = (
 )
 
 
+def join(group):
+    group.backend_asked = "gloo"  # subgroups then need no warning about an unknown backend
+    world.set_default_group(group)
+
+
 def ours(claim, size):
     def run(group):
-        world.set_default_group(group)
+        join(group)
         side = Side(
             distrt,
             init_device_mesh,
             DeviceMesh,
-            get_process_group_ranks,
+            groups.get_process_group_ranks,
             groups.new_group,
             world.default_group,
         )
@@ -345,7 +332,7 @@ def test_small_worlds_are_cut_up_as_pytorchs(shape, size, torch):
 
 def test_a_sum_along_each_dim_is_that_of_its_ranks():
     def run(group):
-        world.set_default_group(group)
+        join(group)
         mesh = init_device_mesh("cpu", (2, 3), mesh_dim_names=("dp", "tp"))
         sums = []
         for name in ("dp", "tp"):
@@ -375,7 +362,7 @@ def test_without_a_default_group_one_is_made():
 
 def test_the_mesh_of_a_with_statement_is_the_current_one():
     def run(group):
-        world.set_default_group(group)
+        join(group)
         mesh = init_device_mesh("cpu", (2,))
         with mesh as entered:
             assert entered is mesh is _mesh_resources.get_current_mesh()
@@ -389,7 +376,7 @@ def test_detailed_debugging_prints_the_ranks(monkeypatch):
     monkeypatch.setenv("TORCH_DISTRIBUTED_DEBUG", "DETAIL")
 
     def run(group):
-        world.set_default_group(group)
+        join(group)
         return repr(init_device_mesh("cpu", (2,)))
 
     assert run_local(run, 2) == ["DeviceMesh((2,), 'cpu', stride=(1,), Mesh: [0, 1])"] * 2
@@ -397,7 +384,7 @@ def test_detailed_debugging_prints_the_ranks(monkeypatch):
 
 def test_a_pickled_mesh_has_no_groups():
     def run(group):
-        world.set_default_group(group)
+        join(group)
         mesh = pickle.loads(pickle.dumps(init_device_mesh("cpu", (2,))))
         with pytest.raises(RuntimeError, match="process groups not initialized"):
             mesh.get_group()
