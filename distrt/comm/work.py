@@ -68,6 +68,7 @@ class Work(ABC):
         from distrt.comm.futures import Future  # most programs never ask
 
         future: Future[Any] = Future()
+        future._drive = self.wait  # a small operation moves on only while somebody waits
 
         def settle() -> None:
             error = self.exception()

@@ -1,14 +1,20 @@
 """Facade: process groups and collectives at the path that PyTorch users type. The room is ``distrt.comm``."""
 
-from distrt.comm.collectives import (
-    all_gather,
+from distrt.comm.all_to_all import all_to_all, all_to_all_single
+from distrt.comm.blocks import all_gather, all_gather_single, reduce_scatter, reduce_scatter_single
+from distrt.comm.coalesced import all_gather_base as _all_gather_base  # noqa: F401 - PyTorch has it here
+from distrt.comm.coalesced import (
+    all_gather_coalesced,
     all_gather_into_tensor,
-    all_reduce,
-    barrier,
-    broadcast,
-    reduce_scatter,
+    all_reduce_coalesced,
+    reduce_op,
     reduce_scatter_tensor,
 )
+from distrt.comm.coalesced import reduce_scatter_base as _reduce_scatter_base  # noqa: F401 - PyTorch has it here
+from distrt.comm.coalescing import CoalescingManager as _CoalescingManager  # noqa: F401 - PyTorch has it here
+from distrt.comm.coalescing import coalescing_manager as _coalescing_manager  # noqa: F401 - PyTorch has it here
+from distrt.comm.collectives import all_reduce, barrier, broadcast, gather, reduce, scatter
+from distrt.comm.collectives import premul_sum as _make_nccl_premul_sum  # noqa: F401 - PyTorch has it here
 from distrt.comm.groups import (
     GroupMember,
     destroy_process_group,
@@ -27,22 +33,46 @@ from distrt.comm.groups import (
     is_nccl_available,
     is_torchelastic_launched,
 )
+from distrt.comm.monitored import monitored_barrier
+from distrt.comm.objects import (
+    all_gather_object,
+    broadcast_object_list,
+    gather_object,
+    recv_object_list,
+    scatter_object_list,
+    send_object_list,
+)
+from distrt.comm.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, send
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.comm.shared_tensors import allocate_shared, free_shared
 from distrt.data.distributed_sampler import set_default_world
 from distrt.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 __all__ = [
     "DeviceMesh",
     "GroupMember",
+    "P2POp",
     "ProcessGroup",
     "ReduceOp",
     "Work",
     "all_gather",
+    "all_gather_coalesced",
     "all_gather_into_tensor",
+    "all_gather_object",
+    "all_gather_single",
     "all_reduce",
+    "all_reduce_coalesced",
+    "all_to_all",
+    "all_to_all_single",
+    "allocate_shared",
     "barrier",
+    "batch_isend_irecv",
     "broadcast",
+    "broadcast_object_list",
     "destroy_process_group",
+    "free_shared",
+    "gather",
+    "gather_object",
     "get_backend",
     "get_global_rank",
     "get_group_rank",
@@ -52,14 +82,26 @@ __all__ = [
     "group",
     "init_device_mesh",
     "init_process_group",
+    "irecv",
     "is_available",
     "is_gloo_available",
     "is_initialized",
     "is_mpi_available",
     "is_nccl_available",
     "is_torchelastic_launched",
+    "isend",
+    "monitored_barrier",
+    "recv",
+    "recv_object_list",
+    "reduce",
+    "reduce_op",
     "reduce_scatter",
+    "reduce_scatter_single",
     "reduce_scatter_tensor",
+    "scatter",
+    "scatter_object_list",
+    "send",
+    "send_object_list",
 ]
 
 # A DistributedSampler without arguments takes its place from here: data may not know comm, so it is handed in.
