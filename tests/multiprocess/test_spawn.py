@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,14 @@ def is_gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_helpers_left():
+    """The standard library's own helper processes live as long as their parent, but for this."""
+    yield
+    forkserver._forkserver._stop()
+    resource_tracker._resource_tracker._stop()
 
 
 @pytest.fixture
@@ -196,3 +205,26 @@ def test_the_standard_librarys_names_are_there():
     assert {"Process", "Queue", "Pool", "set_start_method", "cpu_count"} <= set(mp.__all__)
     with pytest.warns(UserWarning, match="SpawnContext is renamed"):
         mp.SpawnContext([], [])
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("tcp", 2), ("tcp", 4), ("file", 2), ("env", 2)])
+def test_spawned_ranks_form_a_group(tmp_path, monkeypatch, scheme, size):
+    port = free_port()
+    if scheme == "env":
+        monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+        monkeypatch.setenv("MASTER_PORT", str(port))
+    meeting = tmp_path / "meeting"
+    method = {"tcp": f"tcp://127.0.0.1:{port}", "file": f"file://{meeting}", "env": "env://"}[scheme]
+    mp.spawn(spawned.reduces, args=(size, method, str(tmp_path)), nprocs=size)
+    total = size * (size + 1) / 2
+    assert {(tmp_path / str(rank)).read_text() for rank in range(size)} == {
+        f"{rank} ({[total] * 3},)" for rank in range(size)
+    }
+    assert not meeting.exists()
+
+
+def test_a_rank_that_is_killed_ends_the_group(tmp_path):
+    with pytest.raises(mp.ProcessException) as caught:
+        mp.spawn(spawned.leaves_early, args=(2, f"file://{tmp_path}/meeting"), nprocs=2)
+    told = str(caught.value)
+    assert told == "process 0 terminated with signal SIGKILL" or "PeerFailed" in told
