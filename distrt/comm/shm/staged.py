@@ -50,7 +50,8 @@ class Staged:
         slots[self.rank][...] = flat
         self._tick = tick = self._tick + 1
         self._room.post(self._words, tick)
-        engine.block(Meeting(self._room, self._words, tick), label)
+        if min(self._words.tolist()) < tick:
+            engine.block(Meeting(self._room, self._words, tick), label)
         reduction.reduce(slots, flat)
 
     def reduce_small(self, flat: Array, reduction: Reduction, dst: int | None = None) -> Steps:
