@@ -50,8 +50,11 @@ class ProcessGroup:
             raise DistributedError(f"timeout_s must be positive, got {timeout_s}")
         self.timeout_s = timeout_s
         self.group_name = name
+        self.group_desc = "undefined"  # PyTorch's word for a group that nobody described
+        self.bound_device_id: Any = None
         self.ranks = tuple(range(transport.size) if ranks is None else ranks)
         self.backend = backend or transport.kind
+        self.backend_asked = self.backend  # may name devices: "cpu:gloo,cuda:nccl"
         self.transport = transport
         self.operation = "none"
         self.sequence = 0
@@ -73,6 +76,11 @@ class ProcessGroup:
     def size(self) -> int:
         """How many ranks there are."""
         return self._size
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this process has left the group."""
+        return self._closed_because is not None
 
     def name(self) -> str:
         """The backend's name, as PyTorch's groups give it."""

@@ -1,6 +1,6 @@
-"""The default process group: the one place that says which group a call means when it names none.
+"""The world: the default process group, the groups made of it, and the store where their ranks meet.
 
-All threads of a process share it, but for the threads of `run_local`: each can have its own.
+All threads of a process share one, but for the threads of `run_local`: each can have its own.
 Who calls: `distrt.distributed` and `parallel`.
 """
 
@@ -9,10 +9,14 @@ from __future__ import annotations
 import atexit
 import contextvars
 import json
+import logging
 import os
 import socket
 import weakref
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from distrt import __version__
 from distrt.comm.environment import Environment
@@ -20,45 +24,124 @@ from distrt.comm.local import is_local_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
-from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
+from distrt.comm.transport import Transport
+from distrt.core.errors import DistributedError, NoGroupError, RendezvousError, UnsupportedError
 
-__all__ = ["create_group", "default_group", "is_initialized", "set_default_group", "solo_group"]
+__all__ = [
+    "World",
+    "create_group",
+    "current_world",
+    "default_group",
+    "end_world",
+    "is_initialized",
+    "set_default_group",
+    "set_world",
+    "solo_group",
+]
 
-_of_process: list[ProcessGroup] = []  # none or one; every thread of the process sees it
-_of_local_rank: contextvars.ContextVar[ProcessGroup | None] = contextvars.ContextVar(
-    "default_group", default=None
-)
+logger = logging.getLogger("distrt.comm")
 
 
-def _current() -> ProcessGroup | None:
+class World:
+    """A default group and what was made of it.
+
+    Args:
+        group: the default group.
+        close_store: what to call when no group is left that could need the store.
+    """
+
+    def __init__(self, group: ProcessGroup, close_store: Callable[[], object] | None = None) -> None:
+        self.default_group = group
+        self.groups = {group: None}  # in the order of their making
+        self._made = 1
+        self._made_of: Counter[tuple[int, ...]] = Counter()
+        self._close_store = close_store
+        self._owner_pid = os.getpid()
+
+    @property
+    def group_count(self) -> int:
+        """How many groups all ranks have made together."""
+        return self._made
+
+    def next_name(self, only_of: tuple[int, ...] | None = None) -> str:
+        """A new group's name, the same on all ranks that make it.
+
+        Args:
+            only_of: the ranks that make it, if they alone do: then they alone can count.
+        """
+        if only_of is None:
+            self._made += 1
+            return str(self._made - 1)
+        self._made_of[only_of] += 1
+        return f"{'_'.join(map(str, only_of))}#{self._made_of[only_of]}"
+
+    def remove(self, group: ProcessGroup) -> None:
+        """Leave one group."""
+        del self.groups[group]
+        group.close()
+
+    def end(self) -> None:
+        """Leave all groups, the newest first, and then the store. In a forked child nothing happens."""
+        if os.getpid() != self._owner_pid:
+            return
+        for group in reversed(self.groups):
+            group.close()
+        self.groups.clear()
+        if self._close_store is not None:
+            self._close_store()
+            self._close_store = None
+
+
+_of_process: list[World] = []  # none or one; every thread of the process sees it
+_of_local_rank: contextvars.ContextVar[World | None] = contextvars.ContextVar("world", default=None)
+
+
+def current_world() -> World | None:
+    """The world of the process, or of this thread of `run_local`."""
     if is_local_rank.get():
         return _of_local_rank.get()
     return _of_process[0] if _of_process else None
+
+
+def set_world(world: World | None) -> None:
+    """Make ``world`` that of the process, or of this thread of `run_local`; None for none."""
+    if is_local_rank.get():
+        _of_local_rank.set(world)
+    else:
+        _of_process[:] = [] if world is None else [world]
+
+
+@atexit.register
+def end_world() -> None:
+    """Leave every group and the store, if that has not been done; a program may end without."""
+    world = current_world()
+    if world is not None:
+        set_world(None)
+        world.end()
 
 
 def default_group() -> ProcessGroup:
     """The group that calls use when they name none.
 
     Raises:
-        DistributedError: when no group was set.
+        NoGroupError: when no group was set.
     """
-    group = _current()
-    if group is None:
-        raise DistributedError("there is no default process group: call init_process_group() first")
-    return group
+    world = current_world()
+    if world is None:
+        raise NoGroupError(
+            "Default process group has not been initialized, please make sure to call init_process_group."
+        )
+    return world.default_group
 
 
 def is_initialized() -> bool:
     """Whether there is a default group."""
-    return _current() is not None
+    return current_world() is not None
 
 
 def set_default_group(group: ProcessGroup | None) -> None:
     """Make ``group`` the default one, of the process or of this thread of `run_local`; None for none."""
-    if is_local_rank.get():
-        _of_local_rank.set(group)
-    else:
-        _of_process[:] = [] if group is None else [group]
+    set_world(None if group is None else World(group))
 
 
 def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
@@ -69,13 +152,14 @@ def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
 def create_group(
     environment: Environment, store: Store | None, timeout_s: float, name: str = "world"
 ) -> ProcessGroup:
-    """The group of all ranks of the job (all of them call): shared memory, or nothing at all for one rank.
+    """The group of all ranks of the job (all of them call), over what connects them best.
 
     Raises:
         RendezvousError: when a rank runs another version of distrt.
-        UnsupportedError: when a rank runs on another machine.
+        UnsupportedError: when nothing connects the ranks.
     """
     if environment.world_size == 1:
+        logger.info("a world of one rank: nothing to connect")
         return solo_group(timeout_s, name)
     if store is None:
         raise DistributedError(f"{environment.world_size} ranks need a store to find one another")
@@ -83,17 +167,19 @@ def create_group(
     # A job may create a group of one name again: every rank counts, so all agree on which time this is.
     generation = (store.add(f"group/{name}/joined", 1) - 1) // size
     prefix = f"group/{name}/{generation}"
-    _require_one_machine(rank, size, store, prefix)
-    transport = ShmTransport.connect(rank, range(size), store, prefix)
+    machines = _meet(rank, size, store, prefix)
+    transport = _connect(rank, machines, store, prefix)
     group = ProcessGroup(transport, timeout_s, name)
     atexit.register(_close, weakref.ref(group))
     group.barrier()  # all have read what they need: whoever hosts the store may close it
     return group
 
 
-def _require_one_machine(rank: int, size: int, store: Store, prefix: str) -> None:
+def _meet(rank: int, size: int, store: Store, prefix: str) -> list[dict[str, Any]]:
+    """What each rank says of itself; all run one version of distrt."""
     mine = {"machine": _machine(), "host": socket.gethostname(), "version": __version__}
     store.set(f"{prefix}/machine/{rank}", json.dumps(mine).encode())
+    found = []
     for other in range(size):
         theirs = json.loads(store.get(f"{prefix}/machine/{other}", ranks=[other]))
         if theirs["version"] != mine["version"]:
@@ -101,11 +187,22 @@ def _require_one_machine(rank: int, size: int, store: Store, prefix: str) -> Non
                 f"rank {rank} runs distrt {mine['version']} and rank {other} ({theirs['host']}) "
                 f"{theirs['version']}; install one version everywhere"
             )
-        if theirs["machine"] != mine["machine"]:
-            raise UnsupportedError(
-                f"rank {rank} runs on {mine['host']} and rank {other} on {theirs['host']} (or in another container "
-                "with its own processes); this version of distrt connects the ranks of one machine only"
-            )
+        found.append(theirs)
+    return found
+
+
+def _connect(rank: int, places: list[dict[str, Any]], store: Store, prefix: str) -> Transport:
+    """The transport of all ranks, given where each of them is."""
+    mine, size = places[rank], len(places)
+    away = [other for other, theirs in enumerate(places) if theirs["machine"] != mine["machine"]]
+    if not away:
+        if rank == 0:
+            logger.info("%d ranks on %s: connected through shared memory", size, mine["host"])
+        return ShmTransport.connect(rank, range(size), store, prefix)
+    raise UnsupportedError(
+        f"rank {rank} runs on {mine['host']} and rank {away[0]} on {places[away[0]]['host']} (or in another container "
+        "with its own processes); this version of distrt connects the ranks of one machine only"
+    )
 
 
 def _machine() -> list[str]:

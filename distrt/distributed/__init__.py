@@ -1,6 +1,20 @@
 """Facade: process groups and collectives at the path that PyTorch users type. The room is ``distrt.comm``."""
 
 from distrt.comm.all_to_all import all_to_all, all_to_all_single
+from distrt.comm.backend import (
+    Backend,
+    BackendConfig,
+    default_pg_timeout,
+    get_default_backend_for_device,
+    is_available,
+    is_backend_available,
+    is_gloo_available,
+    is_mpi_available,
+    is_nccl_available,
+    is_ucc_available,
+    is_xccl_available,
+    supports_complex,
+)
 from distrt.comm.blocks import all_gather, all_gather_single, reduce_scatter, reduce_scatter_single
 from distrt.comm.coalesced import all_gather_base as _all_gather_base  # noqa: F401 - PyTorch has it here
 from distrt.comm.coalesced import (
@@ -15,23 +29,27 @@ from distrt.comm.coalescing import CoalescingManager as _CoalescingManager  # no
 from distrt.comm.coalescing import coalescing_manager as _coalescing_manager  # noqa: F401 - PyTorch has it here
 from distrt.comm.collectives import all_reduce, barrier, broadcast, gather, reduce, scatter
 from distrt.comm.collectives import premul_sum as _make_nccl_premul_sum  # noqa: F401 - PyTorch has it here
+from distrt.comm.debug_level import DebugLevel, get_debug_level, set_debug_level, set_debug_level_from_env
 from distrt.comm.groups import (
     GroupMember,
     destroy_process_group,
     get_backend,
+    get_backend_config,
     get_global_rank,
     get_group_rank,
+    get_node_local_rank,
+    get_pg_count,
     get_process_group_ranks,
     get_rank,
     get_world_size,
     group,
     init_process_group,
-    is_available,
-    is_gloo_available,
     is_initialized,
-    is_mpi_available,
-    is_nccl_available,
     is_torchelastic_launched,
+    new_group,
+    new_subgroups,
+    new_subgroups_by_enumeration,
+    split_group,
 )
 from distrt.comm.monitored import monitored_barrier
 from distrt.comm.objects import (
@@ -45,14 +63,25 @@ from distrt.comm.objects import (
 from distrt.comm.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, send
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.comm.shared_tensors import allocate_shared, free_shared
+from distrt.core.errors import DistBackendError, DistNetworkError, DistStoreError, QueueEmptyError
+from distrt.core.errors import DistributedError as DistError
 from distrt.data.distributed_sampler import set_default_world
+from distrt.distributed import constants, distributed_c10d
 from distrt.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 __all__ = [
+    "Backend",
+    "BackendConfig",
+    "DebugLevel",
     "DeviceMesh",
+    "DistBackendError",
+    "DistError",
+    "DistNetworkError",
+    "DistStoreError",
     "GroupMember",
     "P2POp",
     "ProcessGroup",
+    "QueueEmptyError",
     "ReduceOp",
     "Work",
     "all_gather",
@@ -69,13 +98,21 @@ __all__ = [
     "batch_isend_irecv",
     "broadcast",
     "broadcast_object_list",
+    "constants",
+    "default_pg_timeout",
     "destroy_process_group",
+    "distributed_c10d",
     "free_shared",
     "gather",
     "gather_object",
     "get_backend",
+    "get_backend_config",
+    "get_debug_level",
+    "get_default_backend_for_device",
     "get_global_rank",
     "get_group_rank",
+    "get_node_local_rank",
+    "get_pg_count",
     "get_process_group_ranks",
     "get_rank",
     "get_world_size",
@@ -84,13 +121,19 @@ __all__ = [
     "init_process_group",
     "irecv",
     "is_available",
+    "is_backend_available",
     "is_gloo_available",
     "is_initialized",
     "is_mpi_available",
     "is_nccl_available",
     "is_torchelastic_launched",
+    "is_ucc_available",
+    "is_xccl_available",
     "isend",
     "monitored_barrier",
+    "new_group",
+    "new_subgroups",
+    "new_subgroups_by_enumeration",
     "recv",
     "recv_object_list",
     "reduce",
@@ -102,6 +145,10 @@ __all__ = [
     "scatter_object_list",
     "send",
     "send_object_list",
+    "set_debug_level",
+    "set_debug_level_from_env",
+    "split_group",
+    "supports_complex",
 ]
 
 # A DistributedSampler without arguments takes its place from here: data may not know comm, so it is handed in.

@@ -1,0 +1,228 @@
+"""The names of backends, as PyTorch's users write them, and which of them this installation serves.
+
+A name says little here: ranks of one machine meet in shared memory whatever it is, and ranks of several through MPI.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, ClassVar, NoReturn
+
+from distrt.comm.reduction import ReduceOp
+from distrt.core.device import device
+from distrt.core.errors import UnsupportedError
+
+__all__ = [
+    "Backend",
+    "BackendConfig",
+    "default_pg_nccl_timeout",
+    "default_pg_timeout",
+    "get_default_backend_for_device",
+    "is_available",
+    "is_backend_available",
+    "is_gloo_available",
+    "is_mpi_available",
+    "is_nccl_available",
+    "is_ucc_available",
+    "is_xccl_available",
+    "supports_complex",
+]
+
+default_pg_timeout = timedelta(minutes=30)
+default_pg_nccl_timeout: timedelta | None = None  # as where PyTorch was built without NCCL
+
+
+class Backend(str):
+    """The known names as attributes; called with a name in any case, it gives that in lower case, a plain ``str``."""
+
+    __slots__ = ()
+
+    UNDEFINED = "undefined"
+    GLOO = "gloo"
+    NCCL = "nccl"
+    UCC = "ucc"
+    MPI = "mpi"
+    XCCL = "xccl"
+    FAKE = "fake"
+    SHM = "shm"
+
+    backend_list: ClassVar[list[str]] = [UNDEFINED, GLOO, NCCL, XCCL, UCC, MPI, FAKE, SHM]
+    default_device_backend_map: ClassVar[dict[str, str]] = {
+        "cpu": GLOO,
+        "cuda": NCCL,
+        "xpu": XCCL,
+        "mps": GLOO,
+    }
+    backend_capability: ClassVar[dict[str, list[str]]] = {
+        GLOO: ["cpu", "cuda"],
+        NCCL: ["cuda"],
+        XCCL: ["xpu"],
+        UCC: ["cpu", "cuda"],
+        MPI: ["cpu", "cuda"],
+        FAKE: ["cpu", "cuda", "hpu", "xpu"],
+        SHM: ["cpu"],
+    }
+
+    def __new__(cls, name: str) -> str:  # type: ignore[misc]  # noqa: D102 - PyTorch's own gives plain strings, too
+        if not isinstance(name, str):
+            raise ValueError("Backend constructor parameter must be string-ish")
+        return name.lower()
+
+    @classmethod
+    def register_backend(
+        cls, name: str, func: Any, extended_api: bool = False, devices: str | list[str] | None = None
+    ) -> NoReturn:
+        """Refused: transports are distrt's own.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        raise UnsupportedError(
+            f"register_backend({name!r}): distrt takes no other backends than its own; init_process_group() chooses"
+        )
+
+
+class BackendConfig:
+    """Which backend serves which kind of device: "gloo" for all that it can, or pairs such as "cpu:gloo,cuda:nccl".
+
+    Raises:
+        ValueError: pairs that are malformed, or name a device twice.
+    """
+
+    def __init__(self, backend: str) -> None:
+        name = str(backend).lower()
+        if name == Backend.UNDEFINED:
+            self.device_backend_map = {"cpu": Backend.default_device_backend_map["cpu"]}
+        elif name in Backend.backend_list:
+            self.device_backend_map = dict.fromkeys(Backend.backend_capability[name], name)
+        elif ":" in name:
+            self.device_backend_map = _read_pairs(name)
+        else:
+            warnings.warn(
+                f"Device capability of {name} unknown, assuming `cpu` and `cuda`. You can specify it in "
+                "`device:backend` format in `init_process_group` call.",
+                stacklevel=2,
+            )
+            self.device_backend_map = dict.fromkeys(("cpu", "cuda", "xpu"), name)
+
+    def __repr__(self) -> str:
+        return ",".join(f"{kind}:{name}" for kind, name in self.device_backend_map.items())
+
+    def get_device_backend_map(self) -> dict[str, str]:
+        """The kind of device -> the name of its backend."""
+        return self.device_backend_map
+
+
+def _read_pairs(text: str) -> dict[str, str]:
+    advice = (
+        f"The custom backend string argument is invalid: {text}. It must be in the format "
+        "'<device_type1>:<backend1>,<device_type2>:<backend2>...', e.g. 'cpu:gloo,cuda:nccl'"
+    )
+    found: dict[str, str] = {}
+    for pair in text.split(","):
+        kind, _, name = pair.partition(":")
+        if not name or ":" in name:
+            raise ValueError(f"Invalid device:backend pairing: {pair}. {advice}")
+        if kind in found:
+            raise ValueError(f"Duplicate device type {kind} in backend string: {text}. {advice}")
+        found[kind] = name
+    return found
+
+
+def get_default_backend_for_device(device: str | device) -> str:
+    """The name of the backend that PyTorch takes for a kind of device.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = Backend.default_device_backend_map.get(_kind(device))
+    if found is None:
+        raise ValueError(f"Default backend not registered for device : {device}")
+    return found
+
+
+_device = device
+
+
+def _kind(wanted: str | device) -> str:
+    return wanted.type if isinstance(wanted, _device) else _device(wanted).type
+
+
+def is_available() -> bool:
+    """True: process groups are part of every installation."""
+    return True
+
+
+def is_gloo_available() -> bool:
+    """True: the name "gloo" is served by shared memory, and by MPI between machines."""
+    return True
+
+
+def is_mpi_available() -> bool:
+    """Whether mpi4py is installed."""
+    return importlib.util.find_spec("mpi4py") is not None
+
+
+def is_nccl_available() -> bool:
+    """True where GPUs can talk through NCCL."""
+    return False
+
+
+def is_ucc_available() -> bool:
+    """False: there is no such backend here."""
+    return False
+
+
+def is_xccl_available() -> bool:
+    """False: there is no such backend here."""
+    return False
+
+
+_AVAILABLE: dict[str, Callable[[], bool]] = {
+    "gloo": is_gloo_available,
+    "mpi": is_mpi_available,
+    "nccl": is_nccl_available,
+    "ucc": is_ucc_available,
+    "xccl": is_xccl_available,
+    "fake": lambda: False,
+}
+
+
+def is_backend_available(backend: str) -> bool:
+    """Whether a backend of this name, or all of those in pairs such as "cpu:gloo,cuda:nccl", can be had."""
+    if ":" in backend:
+        return all(is_backend_available(name) for name in BackendConfig(backend).device_backend_map.values())
+    name = backend.lower()
+    return _AVAILABLE[name]() if name in _AVAILABLE else name in Backend.backend_list
+
+
+def supports_complex(reduceOp: ReduceOp) -> bool:  # noqa: N803 - PyTorch's own spelling
+    """Whether complex numbers can be combined so: they have no order, and no bits to combine."""
+    return reduceOp in (ReduceOp.SUM, ReduceOp.AVG, ReduceOp.PREMUL_SUM)
+
+
+def served(backend: str | None) -> tuple[str, str]:
+    """What ``get_backend`` and a group's ``name()`` answer where the user asked for ``backend``.
+
+    "nccl" is served as "gloo", with a warning, so that a script does not go on to move its model to a GPU.
+
+    Raises:
+        ValueError: no text, or malformed pairs.
+        AssertionError: a name that is not known.
+    """
+    asked = Backend(Backend.UNDEFINED if backend is None else backend)
+    if asked == Backend.NCCL and not is_nccl_available():
+        warnings.warn(
+            "no GPU is available, so backend 'nccl' is served by shared memory", UserWarning, stacklevel=3
+        )
+        asked = Backend.GLOO
+    by_device = BackendConfig(asked).device_backend_map
+    for name in by_device.values():
+        if name not in (Backend.GLOO, Backend.NCCL, Backend.MPI, Backend.SHM):
+            raise AssertionError(
+                f"Unknown backend type {name}: expected gloo, mpi, nccl, shm, or pairs such as 'cpu:gloo,cuda:nccl'"
+            )
+    return asked, by_device.get("cpu", Backend.UNDEFINED)

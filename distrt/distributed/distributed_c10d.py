@@ -1,0 +1,16 @@
+"""Facade: the names of ``distrt.distributed`` once more, at the path where PyTorch defines them."""
+
+import importlib
+from typing import Any
+
+from distrt.comm.membership import is_non_member as _rank_not_in_group  # noqa: F401
+from distrt.comm.world import default_group as _get_default_group  # noqa: F401
+
+
+def __getattr__(name: str) -> Any:  # not a list of its own, which would have to be kept in step
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(importlib.import_module("distrt.distributed"), name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
