@@ -19,13 +19,15 @@ from typing import Self
 
 from distrt.comm import wire
 from distrt.comm.mpi_address import local_addresses, network_place, open_any
-from distrt.comm.store import Store
+from distrt.comm.pmi import Board
 from distrt.core.errors import RendezvousError
 
 __all__ = ["Lifeline"]
 
 _IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3  # a machine that is gone is noticed after about 30 s
 _HANDSHAKE_S = 10.0
+_DIED = "died, or its machine cannot be reached"
+_GRACE_S = 0.5
 _ARRIVAL_S = 5.0  # how long what a rank sent before it left may still be on its way
 
 
@@ -33,16 +35,17 @@ class Lifeline:
     """One rank's view of the others' lives. `connect` makes one.
 
     Attributes:
-        lost: why each rank that is gone without having said goodbye is taken to be gone.
-        left: when each rank said goodbye (``time.monotonic``), and whether it ended well.
+        lost: when each rank that said no goodbye was found to be gone (``time.monotonic``).
+        left: when each rank said goodbye, and whether it ended well.
     """
 
     def __init__(
         self, rank: int, size: int, connection: socket.socket, reader: wire.FrameReader, hub: _Hub | None
     ) -> None:
         self.rank, self.size = rank, size
-        self.lost: dict[int, str] = {}
+        self.lost: dict[int, float] = {}
         self.left: dict[int, tuple[float, bool]] = {}
+        self._closed: dict[tuple[str, int], float] = {}
         self._hub = hub
         self._connection = connection
         self._reader = reader
@@ -53,19 +56,19 @@ class Lifeline:
         self._thread.start()
 
     @classmethod
-    def connect(cls, rank: int, size: int, store: Store, prefix: str, timeout_s: float) -> Self:
+    def connect(cls, rank: int, size: int, store: Board, prefix: str, timeout_s: float) -> Self:
         """Meet the other ranks through ``store``, whose keys under ``prefix`` must be unused."""
         hub = None
-        store.set(f"{prefix}/place/{rank}", network_place())
+        store.set(f"{prefix}/place/{rank}", network_place().encode())
         if rank == 0:
-            places = {store.get(f"{prefix}/place/{other}", timeout_s, ranks=[other]) for other in range(size)}
+            places = {store.get(f"{prefix}/place/{other}", ranks=[other]) for other in range(size)}
             is_near = len(places) == 1
             secret = secrets.token_bytes(32)
             hub = _Hub(size, secret, "127.0.0.1" if is_near else "0.0.0.0")
             addresses = ["127.0.0.1", *([] if is_near else local_addresses())]
             here = {"addresses": addresses, "port": hub.port, "secret": secret.hex()}
-            store.set(f"{prefix}/hub", json.dumps(here))
-        where = json.loads(store.get(f"{prefix}/hub", timeout_s, ranks=[0]))
+            store.set(f"{prefix}/hub", json.dumps(here).encode())
+        where = json.loads(store.get(f"{prefix}/hub", ranks=[0]))
         secret = bytes.fromhex(where["secret"])
         try:
             _, connection, reader = open_any(where["addresses"], where["port"], timeout_s, secret, rank)
@@ -75,17 +78,29 @@ class Lifeline:
             raise
         store.set(f"{prefix}/connected/{rank}", b"1")
         for other in range(size):  # from here on, who is missing has died
-            store.get(f"{prefix}/connected/{other}", timeout_s, ranks=[other])
+            store.get(f"{prefix}/connected/{other}", ranks=[other])
         return cls(rank, size, connection, reader, hub)
 
-    def gone(self, rank: int) -> str | None:
-        """Why nothing more will come from a rank, if so."""
+    def gone(self, rank: int, group: str = "") -> str | None:
+        """Why nothing more will come from a rank (in a group), if so."""
         if rank in self.lost:
-            return f"rank {rank} {self.lost[rank]}"
-        since, is_well = self.left.get(rank, (float("inf"), True))
-        if time.monotonic() - since < (_ARRIVAL_S if is_well else 0.0):
-            return None
-        return f"rank {rank} left the group" if is_well else f"rank {rank} failed"
+            return f"rank {rank} {_DIED}"
+        now = time.monotonic()
+        left_at, is_well = self.left.get(rank, (now, True))
+        closed_at = self._closed.get((group, rank), now)
+        if not is_well:
+            return f"rank {rank} failed"
+        return f"rank {rank} left the group" if now - min(left_at, closed_at) > _ARRIVAL_S else None
+
+    def died(self, rank: int) -> str | None:
+        """Whether a rank is gone without a goodbye, and for long enough that all it had sent has arrived."""
+        since = self.lost.get(rank)
+        return None if since is None or time.monotonic() - since < _GRACE_S else f"rank {rank} {_DIED}"
+
+    def close_group(self, group: str) -> None:
+        """Tell the others that this rank has closed a group; what they name it is theirs to agree on."""
+        with contextlib.suppress(OSError):
+            self._connection.sendall(wire.encode_frame({"closes": group, "rank": self.rank}))
 
     def leave(self, is_well: bool) -> None:
         """Tell the others that this rank is about to end."""
@@ -101,7 +116,7 @@ class Lifeline:
     def somebody_failed(self) -> str | None:
         """The first rank that died or ended badly, if there is one."""
         for rank in sorted(self.lost):
-            return f"rank {rank} {self.lost[rank]}"
+            return f"rank {rank} {_DIED}"
         return next((f"rank {rank} failed" for rank, (_, is_well) in self.left.items() if not is_well), None)
 
     def close(self, patience_s: float = 2.0) -> None:
@@ -118,12 +133,14 @@ class Lifeline:
             while True:
                 message = wire.receive(self._connection, self._reader)
                 if "lost" in message:
-                    self.lost.setdefault(int(message["lost"]), str(message["how"]))
+                    self.lost.setdefault(int(message["lost"]), time.monotonic())
+                elif "closes" in message:
+                    self._closed[str(message["closes"]), int(message["rank"])] = time.monotonic()
                 elif "leaves" in message:
                     self.left[int(message["leaves"])] = (time.monotonic(), bool(message["well"]))
         except (OSError, RendezvousError, ValueError):
             if not self._is_over and not self.everybody_has_left():
-                self.lost.setdefault(0, "died, or its machine cannot be reached")
+                self.lost.setdefault(0, time.monotonic())
 
 
 @dataclass(eq=False)
@@ -210,12 +227,14 @@ class _Hub:
         self._selector.unregister(guest.connection)
         guest.connection.close()
         if guest.is_trusted and not guest.has_left:
-            self._tell({"lost": guest.rank, "how": "died, or its machine cannot be reached"})
+            self._tell({"lost": guest.rank})
 
     def _hear(self, guest: _Guest, message: wire.Message) -> None:
         if "leaves" in message:
             guest.has_left = True
             self._tell({"leaves": guest.rank, "well": bool(message.get("well"))})
+        elif "closes" in message:
+            self._tell({"closes": str(message["closes"]), "rank": guest.rank})
 
     def _tell(self, message: wire.Message) -> None:
         self._news.append(message)

@@ -29,11 +29,11 @@ from typing import Any, TypeVar
 from distrt.comm.environment import Environment
 from distrt.comm.mpi_address import connect_any, local_addresses, network_place
 from distrt.comm.mpi_lifeline import Lifeline
-from distrt.comm.pmi import PmiServer
+from distrt.comm.pmi import Board, PmiServer
 from distrt.comm.store import Store, StoreServer
 from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
 
-__all__ = ["MpiWorld", "is_started_by_mpi", "start_mpi", "store_through_mpi"]
+__all__ = ["MpiWorld", "is_started_by_mpi", "start_mpi", "store_through_mpi", "within"]
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -106,7 +106,7 @@ class _Process:
     def _finalize(self) -> None:
         try:
             # mpi4py keeps the interpreter's lock here, and the thread that serves PMI needs it.
-            _within(_FINALIZE_S, "MPI_Finalize", self._library.MPI_Finalize)
+            within(_FINALIZE_S, "MPI_Finalize", self._library.MPI_Finalize)
         except RendezvousError as error:
             _log.warning("%s", error)
         if self._server is not None:
@@ -134,7 +134,7 @@ def is_started_by_mpi(environment: Environment) -> bool:
 
 
 def start_mpi(
-    environment: Environment, store: Store, timeout_s: float, machines: Sequence[object] | None = None
+    environment: Environment, store: Board, timeout_s: float, machines: Sequence[object] | None = None
 ) -> MpiWorld:
     """Start MPI for all ranks of the job (all of them call), or take what is started.
 
@@ -182,7 +182,7 @@ def store_through_mpi(environment: Environment, timeout_s: float) -> Store:
     comm = _own_communicator(process.mpi, environment, timeout_s)
     place = hashlib.sha256(network_place().encode()).digest()
     places = bytearray(len(place) * environment.world_size)
-    _within(timeout_s, "MPI_Allgather", lambda: comm.Allgather(place, places))
+    within(timeout_s, "MPI_Allgather", lambda: comm.Allgather(place, places))
     is_one_machine = bytes(places) == place * environment.world_size
     server = None
     if rank == 0:
@@ -212,7 +212,7 @@ def _take_over() -> _Process:
 
 
 def _start_through(
-    store: Store, prefix: str, rank: int, size: int, timeout_s: float, machines: Sequence[object] | None
+    store: Board, prefix: str, rank: int, size: int, timeout_s: float, machines: Sequence[object] | None
 ) -> _Process:
     """Start MPI without a process manager."""
     mpi = _import_mpi(starts=False)
@@ -228,17 +228,17 @@ def _start_through(
             f"mpirun -n {size}, or install MPICH: pip install 'distrt[mpi]'"
         )
     if rank == 0:
-        store.set(f"{prefix}/name", f"distrt-{secrets.token_hex(8)}")
-    name = store.get(f"{prefix}/name", timeout_s, ranks=[0]).decode()
+        store.set(f"{prefix}/name", f"distrt-{secrets.token_hex(8)}".encode())
+    name = store.get(f"{prefix}/name", ranks=[0]).decode()
     store.set(f"{prefix}/ready/{rank}", b"1")  # MPI's own wait cannot be left: begin when all are here
     for other in range(size):
-        store.get(f"{prefix}/ready/{other}", timeout_s, ranks=[other])
+        store.get(f"{prefix}/ready/{other}", ranks=[other])
     numbers = {machine: number for number, machine in enumerate(dict.fromkeys(machines or ()))}
     mapping = None if machines is None else [numbers[machine] for machine in machines]
     server = PmiServer(rank, size, store, name, machines=mapping, timeout_s=timeout_s)
     process = _Process(mpi, server, is_ours=True)
     with _only_these_variables(server.variables()):
-        _within(timeout_s, "MPI_Init_thread", lambda: _init_thread(mpi), server.look_for_failure)
+        within(timeout_s, "MPI_Init_thread", lambda: _init_thread(mpi), server.look_for_failure)
     server.seal()
     mpi.COMM_WORLD.Set_errhandler(mpi.ERRORS_RETURN)
     mpi.COMM_SELF.Set_errhandler(mpi.ERRORS_RETURN)
@@ -290,7 +290,7 @@ def _own_communicator(mpi: Any, environment: Environment, timeout_s: float) -> A
         )
     if not _started[0].world:
         _log.info("MPI: %s", mpi.Get_library_version().strip().partition("\n")[0])
-    comm = _within(timeout_s, "MPI_Comm_split", lambda: world.Split(0, rank))
+    comm = within(timeout_s, "MPI_Comm_split", lambda: world.Split(0, rank))
     if comm.Get_rank() != rank:
         raise RendezvousError(
             f"rank {rank} would be rank {comm.Get_rank()} in MPI: ranks must be 0 to {size - 1}, each once"
@@ -311,15 +311,15 @@ def _fix(size: int) -> str:
 
 def _broadcast_bytes(comm: Any, text: bytes, timeout_s: float) -> bytes:
     length = bytearray(len(text).to_bytes(8, "little"))
-    _within(timeout_s, "MPI_Bcast", lambda: comm.Bcast(length, 0))
+    within(timeout_s, "MPI_Bcast", lambda: comm.Bcast(length, 0))
     data = bytearray(text) if text else bytearray(int.from_bytes(length, "little"))
-    _within(timeout_s, "MPI_Bcast", lambda: comm.Bcast(data, 0))
+    within(timeout_s, "MPI_Bcast", lambda: comm.Bcast(data, 0))
     return bytes(data)
 
 
 def _unlink_shared_memory(mpi: Any, comm: Any, timeout_s: float) -> None:
     """Take the names off MPICH's shared memory once all have mapped it, so that a killed job leaves nothing."""
-    _within(timeout_s, "MPI_Barrier", comm.Barrier)
+    within(timeout_s, "MPI_Barrier", comm.Barrier)
     for name in set(
         re.findall(r"(/dev/shm/mpich_shm_\S+)$", Path("/proc/self/maps").read_text(), re.MULTILINE)
     ):
@@ -341,7 +341,7 @@ def _only_these_variables(variables: dict[str, str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _within(
+def within(
     timeout_s: float,
     what: str,
     function: Callable[[], _Result],

@@ -15,7 +15,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from distrt.core.errors import RendezvousError
@@ -30,15 +30,13 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02  # between looks at the store wh
 
 
 class Board(Protocol):
-    """What a server needs of the job's key-value store (``distrt.comm.store.Store`` has it)."""
+    """What is needed of the job's key-value store (``distrt.comm.store.Store`` has it)."""
 
-    def set(self, key: str, value: bytes | str) -> None: ...  # noqa: D102
+    def set(self, key: str, value: bytes) -> None: ...  # noqa: D102
 
-    def get(self, key: str, timeout_s: float | None = None) -> bytes: ...  # noqa: D102
+    def get(self, key: str, *, ranks: Iterable[int] = ()) -> bytes: ...  # noqa: D102
 
     def add(self, key: str, amount: int) -> int: ...  # noqa: D102
-
-    def check(self, keys: Sequence[str]) -> bool: ...  # noqa: D102
 
 
 class PmiServer:
@@ -97,10 +95,7 @@ class PmiServer:
 
     def look_for_failure(self) -> str | None:
         """Why MPI cannot start, if this rank or another has found out."""
-        board, key = self._board, f"{self.name}/failed"
-        if self.failure is None and board is not None and board.check([key]):
-            return board.get(key).decode()
-        return self.failure
+        return self.failure or self._look_up("failed")
 
     def let_go(self) -> None:
         """Close this process's copy of the rank's end, once the rank has its own."""
@@ -153,8 +148,7 @@ class PmiServer:
             return
         self.failure = f"rank {self.rank}: {reason}"
         with contextlib.suppress(OSError, RendezvousError):  # the store may be what failed
-            if self._board is not None:
-                self._board.set(f"{self.name}/failed", self.failure)
+            self._note("failed", self.failure)
         if self._on_failure is not None:
             self._on_failure(self.failure)
 
@@ -184,41 +178,45 @@ class PmiServer:
         return f"cmd={answered} rc=-1 msg=not_supported"
 
     def _put(self, key: str, value: str) -> str:
-        if self._board is not None:
-            self._board.set(f"{self.name}/{key}", value)
+        self._note(key, value)
         return "cmd=put_result rc=0 msg=success"
 
     def _get(self, key: str) -> str:
-        value = self._mapping if key == "PMI_process_mapping" else self._look_up(f"{self.name}/{key}")
+        value = self._mapping if key == "PMI_process_mapping" else self._look_up(key)
         if value is None:
             return "cmd=get_result rc=-1 msg=key_not_found value=unknown"
         return f"cmd=get_result rc=0 msg=success value={value}"
 
+    def _note(self, key: str, value: str) -> None:
+        if self._board is not None:
+            self._board.set(f"{self.name}/{key}", value.encode())
+            self._board.add(f"{self.name}/{key}/is-set", 1)
+
     def _look_up(self, key: str) -> str | None:
         # MPICH asks for what was put before a barrier, and for options that may not be there: nobody waits here.
         board = self._board
-        return board.get(key).decode() if board is not None and board.check([key]) else None
+        if board is None or board.add(f"{self.name}/{key}/is-set", 0) == 0:
+            return None
+        return board.get(f"{self.name}/{key}").decode()
 
     def _meet(self) -> None:
         board = self._board
         if board is None:
             return
         self._barriers += 1
-        here, is_open = f"{self.name}/barrier-{self._barriers}", f"{self.name}/barrier-{self._barriers}-open"
-        if board.add(here, 1) == self.size:
-            board.set(is_open, b"1")
-            return
+        door = f"{self.name}/barrier-{self._barriers}"
+        come = board.add(door, 1)
         deadline, pause_s = time.monotonic() + self._timeout_s, _FIRST_PAUSE_S
-        while not board.check([is_open]):
-            if board.check([f"{self.name}/failed"]):
-                raise RendezvousError(board.get(f"{self.name}/failed").decode())
+        while come < self.size:
+            if (failure := self._look_up("failed")) is not None:
+                raise RendezvousError(failure)
             if time.monotonic() >= deadline:
-                come = board.add(here, 0)
                 raise RendezvousError(
                     f"waited {self._timeout_s:g} s for {self.size - come} of {self.size} ranks to start MPI"
                 )
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            come = board.add(door, 0)
 
 
 def _lines(connection: socket.socket) -> Iterator[str]:

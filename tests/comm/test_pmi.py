@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -18,10 +18,10 @@ class Board:
         self.values: dict[str, bytes] = {}
         self.lock = threading.Lock()
 
-    def set(self, key: str, value: bytes | str) -> None:
-        self.values[key] = value.encode() if isinstance(value, str) else value
+    def set(self, key: str, value: bytes) -> None:
+        self.values[key] = value
 
-    def get(self, key: str, timeout_s: float | None = None) -> bytes:
+    def get(self, key: str, *, ranks: Iterable[int] = ()) -> bytes:
         return self.values[key]
 
     def add(self, key: str, amount: int) -> int:
@@ -29,9 +29,6 @@ class Board:
             total = int(self.values.get(key, b"0")) + amount
             self.values[key] = str(total).encode()
         return total
-
-    def check(self, keys: list[str]) -> bool:
-        return all(key in self.values for key in keys)
 
 
 class Client:
@@ -156,7 +153,7 @@ def test_mpich_giving_up_is_a_failure_with_its_words(connect: Connect) -> None:
 
 def test_a_store_that_is_gone_is_a_failure(connect: Connect) -> None:
     class Gone(Board):
-        def set(self, key: str, value: bytes | str) -> None:
+        def set(self, key: str, value: bytes) -> None:
             raise RendezvousError("the connection is closed")
 
     reasons: list[str] = []

@@ -1,0 +1,303 @@
+"""MPI between two ranks: waiting without blocking, and messages with tags.
+
+MPI carries bytes only: dtypes, lengths and sums are ours. Nothing blocks inside MPI, so that time-outs, deaths and
+other operations are seen to while a rank waits.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.progress import Steps, Wait
+from distrt.comm.reduction import Array
+from distrt.core.errors import DistributedError, PeerFailed, ShapeError
+
+__all__ = ["COLLECTIVE_TAG", "Arrivals", "Gone", "Mail"]
+
+COLLECTIVE_TAG = 0  # collectives run one after another; messages with the user's tags take 1, 2, 3, …
+
+_HEADER = struct.Struct("=q16s")  # bytes, dtype
+_NEWS_S = 1.0
+_KEPT_BYTES = 256 * 1024  # as much as fits into a ring of shared memory
+_POLL_S, _LONGEST_POLL_S = 20e-6, 1e-3
+
+Gone = Callable[[list[int]], str | None]  # says what became of a rank without which one cannot go on
+
+
+class Polled(Wait):
+    """Waiting for what must be asked about again and again."""
+
+    __slots__ = ("_gone", "_lock", "_over")
+
+    def __init__(self, gone: Gone) -> None:
+        self._gone = gone
+        self._over = False
+        self._lock = threading.Lock()
+
+    def poll(self) -> bool:
+        """Whether it is over (called by one thread at a time)."""
+        raise NotImplementedError
+
+    def is_over(self) -> bool:
+        if not self._over and self._lock.acquire(blocking=False):  # else another thread is asking
+            try:
+                self._over = self._over or self.poll()
+            finally:
+                self._lock.release()
+        return self._over
+
+    def sleep(self, seconds: float, sleeper: int) -> None:
+        deadline, pause_s = time.monotonic() + seconds, _POLL_S
+        while not self.is_over() and (remaining_s := deadline - time.monotonic()) > 0:
+            time.sleep(min(pause_s, remaining_s))
+            pause_s = min(2 * pause_s, _LONGEST_POLL_S)
+
+    def lost(self) -> str | None:
+        return self._gone(self.missing())
+
+
+class Arrivals(Polled):
+    """Waiting for messages under way, to and from several ranks.
+
+    Args:
+        mpi: the module ``mpi4py.MPI``.
+        requests: what MPI gave for each.
+        ranks: whom each goes to or comes from.
+        buffers: what MPI reads or writes.
+        gone: see `Gone`.
+        under_way: where this is kept, and with it the buffers, until all have arrived, whoever gives up waiting.
+    """
+
+    __slots__ = ("_buffers", "_mpi", "_ranks", "_requests", "_under_way")
+
+    def __init__(
+        self,
+        mpi: Any,
+        requests: Sequence[Any],
+        ranks: Sequence[int],
+        buffers: Sequence[Array],
+        gone: Gone,
+        under_way: set[Arrivals],
+    ) -> None:
+        super().__init__(gone)
+        self._mpi = mpi
+        self._under_way = under_way
+        under_way.add(self)
+        self._requests, self._ranks, self._buffers = list(requests), list(ranks), list(buffers)
+
+    def poll(self) -> bool:
+        """Whether all have arrived."""
+        try:
+            if not self._mpi.Request.Testall(self._requests):
+                return False
+        except self._mpi.Exception as error:
+            raise PeerFailed(self._reason() or f"MPI: {error}") from error
+        self._under_way.discard(self)
+        return True
+
+    def _reason(self) -> str | None:
+        """What became of a rank that MPI has just lost; the news may come a little later."""
+        deadline = time.monotonic() + _NEWS_S
+        while (text := self._gone(self._ranks)) is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return text
+
+    def missing(self) -> list[int]:  # noqa: D102
+        with self._lock:
+            waiting = [request.Test() if request else True for request in self._requests]
+        return sorted({rank for rank, done in zip(self._ranks, waiting, strict=True) if not done})
+
+
+class _Receipt:
+    """A posted receive."""
+
+    __slots__ = ("array", "buffer", "fault", "is_here", "request", "source", "tag", "wanted")
+
+    def __init__(self, array: Array, wanted: int | None, tag: int) -> None:
+        self.array, self.wanted, self.tag = array, wanted, tag
+        self.source: int | None = None
+        self.request: Any = None
+        self.buffer: Array | None = None
+        self.fault: str | None = None
+        self.is_here = False
+
+
+class Mail:
+    """One rank's messages with tags. A header says what comes; then the bytes come, to where they belong.
+
+    Args:
+        mpi: the module ``mpi4py.MPI``.
+        comm: the group's communicator.
+        gone: see `Gone`.
+        under_way: see `Arrivals`.
+    """
+
+    def __init__(self, mpi: Any, comm: Any, gone: Gone, under_way: set[Arrivals]) -> None:
+        self._mpi, self._comm, self._gone = mpi, comm, gone
+        self._under_way = under_way
+        self._highest = (comm.Get_attr(mpi.TAG_UB) - 2) // 2
+        self._posted: list[_Receipt] = []  # in posting order
+        self._kept: list[
+            tuple[Arrivals, int, int]
+        ] = []  # copies of short messages, to whom, and of how many bytes
+        self._carrier: threading.Thread | None = None
+        self._lock = threading.Lock()  # a header and its bytes are sent, and received, without others between
+
+    def send(self, flat: Array, dst: int, tag: int) -> Steps:
+        """The steps of a send."""
+        if (fault := self._refuse(tag)) is not None:
+            return fault
+        header = np.frombuffer(_HEADER.pack(flat.nbytes, flat.dtype.name.encode()), np.uint8).copy()
+        is_kept = flat.nbytes <= self._space(dst)
+        body = flat.view(np.uint8)
+        body = body.copy() if is_kept else body
+        with self._lock:
+            requests = [
+                self._comm.Isend([header, self._mpi.BYTE], dst, 2 * tag + 1),
+                self._comm.Isend([body, self._mpi.BYTE], dst, 2 * tag + 2),
+            ]
+        sent = Arrivals(self._mpi, requests, [dst, dst], [header, body], self._gone, self._under_way)
+        if not is_kept:
+            yield sent
+        elif not sent.is_over():
+            self._keep(sent, dst, flat.nbytes)
+        return None
+
+    def _space(self, dst: int) -> int:
+        """How many bytes more may be on their way to a rank after the sends of them have returned."""
+        return _KEPT_BYTES - sum(nbytes for _, to, nbytes in tuple(self._kept) if to == dst)
+
+    def _keep(self, sent: Arrivals, dst: int, nbytes: int) -> None:
+        with self._lock:
+            self._kept.append((sent, dst, nbytes))
+            if self._carrier is None:
+                self._carrier = threading.Thread(target=self._carry, name="distrt mail", daemon=True)
+                self._carrier.start()
+
+    def _carry(self) -> None:
+        """See kept messages off: MPI moves them on when it is asked, and their sender may be busy."""
+        pause_s = _POLL_S
+        while True:
+            kept = tuple(self._kept)
+            gone = {sent for sent, _, _ in kept if _is_away(sent)}
+            with self._lock:
+                self._kept = [each for each in self._kept if each[0] not in gone]
+                if not self._kept:
+                    self._carrier = None
+                    return
+            pause_s = _POLL_S if gone else min(2 * pause_s, _LONGEST_POLL_S)
+            time.sleep(pause_s)
+
+    def recv(self, flat: Array, src: int | None, tag: int) -> Steps:
+        """The steps of a receive."""
+        if (fault := self._refuse(tag)) is not None:
+            return fault
+        receipt = _Receipt(flat, src, tag)
+        with self._lock:
+            self._posted.append(receipt)
+        yield _Letter(self, receipt, self._gone)
+        return receipt.source if receipt.fault is None else ShapeError(receipt.fault)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a receive is posted."""
+        return bool(self._posted)
+
+    def pump(self) -> None:
+        """Take in what has come for posted receives."""
+        if not self._lock.acquire(blocking=False):
+            return  # another thread does
+        try:
+            waiting: set[tuple[int | None, int]] = set()
+            for receipt in tuple(self._posted):
+                if receipt.request is None and not self._match(receipt, waiting):
+                    waiting.add((receipt.wanted, receipt.tag))
+                elif receipt.request.Test():
+                    receipt.is_here = True
+                    self._posted.remove(receipt)
+        finally:
+            self._lock.release()
+
+    def _match(self, receipt: _Receipt, waiting: set[tuple[int | None, int]]) -> bool:
+        """Give a receive the next message for it, unless that is for one that was posted before."""
+        tag = receipt.tag
+        if (None, tag) in waiting or (receipt.wanted, tag) in waiting:
+            return False
+        if receipt.wanted is not None:
+            sources = [receipt.wanted]
+        elif any(each == tag for _, each in waiting):
+            ranks = range(self._comm.Get_size())
+            sources = [rank for rank in ranks if (rank, tag) not in waiting and rank != self._comm.Get_rank()]
+        else:
+            sources = [self._mpi.ANY_SOURCE]
+        status = self._mpi.Status()
+        for source in sources:
+            message = self._comm.Improbe(source, 2 * tag + 1, status)
+            if message is not None:
+                header = bytearray(_HEADER.size)
+                message.Recv([header, self._mpi.BYTE])
+                self._listen(receipt, status.Get_source(), *_HEADER.unpack(header))
+                return True
+        return False
+
+    def _listen(self, receipt: _Receipt, source: int, nbytes: int, dtype: bytes) -> None:
+        name, array = dtype.rstrip(b"\0").decode(), receipt.array
+        receipt.source = source
+        receipt.buffer = array.view(np.uint8)
+        if (nbytes, name) != (array.nbytes, array.dtype.name):
+            receipt.buffer = np.empty(nbytes, np.uint8)
+            receipt.fault = (
+                f"rank {source} sent {_describe(nbytes, name)}, "
+                f"the receiver has room for {_describe(array.nbytes, array.dtype.name)}"
+            )
+        receipt.request = self._comm.Irecv([receipt.buffer, self._mpi.BYTE], source, 2 * receipt.tag + 2)
+
+    def _refuse(self, tag: int) -> DistributedError | None:
+        if 0 <= tag <= self._highest:
+            return None
+        return DistributedError(f"a tag between machines is from 0 to {self._highest}, got {tag}")
+
+
+class _Letter(Polled):
+    """Waiting for a message."""
+
+    __slots__ = ("_mail", "_receipt")
+
+    def __init__(self, mail: Mail, receipt: _Receipt, gone: Gone) -> None:
+        super().__init__(gone)
+        self._mail, self._receipt = mail, receipt
+
+    def poll(self) -> bool:
+        self._mail.pump()
+        return self._receipt.is_here
+
+    def missing(self) -> list[int]:
+        wanted = self._receipt.source if self._receipt.source is not None else self._receipt.wanted
+        if wanted is not None:
+            return [wanted]
+        comm = self._mail._comm
+        return [rank for rank in range(comm.Get_size()) if rank != comm.Get_rank()]
+
+    def lost(self) -> str | None:
+        missing = self.missing()
+        if len(missing) > 1 and any(self._gone([rank]) is None for rank in missing):
+            return None  # somebody can still send
+        return self._gone(missing[:1])
+
+
+def _is_away(sent: Arrivals) -> bool:
+    try:
+        return sent.is_over()
+    except PeerFailed:
+        return True  # whoever waits for that rank is told
+
+
+def _describe(nbytes: int, dtype: str) -> str:
+    itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+    return f"{nbytes // itemsize} elements of {dtype}"

@@ -1,0 +1,165 @@
+"""The ranks of one machine, as a part of a group that spans several."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+
+from distrt.comm.progress import Steps, Wait
+from distrt.comm.reduction import Array, as_bits, copy
+from distrt.comm.shm import ShmTransport
+from distrt.comm.shm.staged import Receiver
+from distrt.comm.solo import SoloTransport
+
+__all__ = ["LoneNode", "Node", "SharedNode", "in_group"]
+
+
+class SharedNode(ShmTransport):
+    """Several ranks that share memory."""
+
+    def show(self, flat: Array, receive: Receiver) -> Steps:
+        """Let all see all ranks' arrays: ``receive`` gets them, each as (1, high - low), with low and high."""
+        place = self._buffers.locate(flat)
+        if place is None:
+            yield from self._staged.show(flat.reshape(1, -1), flat.size, 1, flat, receive)
+            return
+        region, offset = place
+
+        def receive_all(sources: list[Array]) -> None:
+            receive([source.reshape(1, -1) for source in sources], 0, flat.size)
+
+        yield from region.in_turn(self._buffers.show(region, offset, flat, receive_all))
+
+    def show_rows(self, rows: Array, receive: Receiver) -> Steps:
+        """As `show`, of arrays with several rows each."""
+        place = self._buffers.locate(rows)
+        if place is None:
+            yield from self._staged.show(rows, rows.shape[1], rows.shape[0], rows, receive)
+            return
+        region, offset = place
+
+        def receive_all(sources: list[Array]) -> None:
+            receive([source.reshape(rows.shape) for source in sources], 0, rows.shape[1])
+
+        yield from region.in_turn(self._buffers.show(region, offset, rows.reshape(-1), receive_all))
+
+    def spread(self, flat: Array, bounds: Sequence[int], have_met: bool) -> Steps:
+        """Rank k's ``flat[bounds[k]:bounds[k + 1]]`` becomes everybody's; ranks without bounds only take.
+
+        ``have_met``: all are known to have come to this operation, so that their copies may be written to.
+        """
+        place = self._buffers.locate(flat)
+        bits = as_bits(flat)
+        if place is None:
+            yield from self.collect(self._slice(bits, bounds), bits, bounds, is_in_place=True)
+            return
+        region, offset = place
+        if not have_met:
+            yield self._buffers._come_to(region)
+        mine = self._slice(bits, bounds)
+        if mine is not None:
+            low = bounds[self.rank]
+            for rank, view in enumerate(region.views(offset, bits.size, bits.dtype)):
+                if rank != self.rank:
+                    view[low : low + mine.size] = mine
+        yield self._buffers._come_to(region)
+
+    def collect(
+        self,
+        mine: Array | None,
+        target: Array,
+        bounds: Sequence[int],
+        takes: bool = True,
+        is_in_place: bool = False,
+    ) -> Steps:
+        """Rank k's ``mine`` becomes ``target[bounds[k]:bounds[k + 1]]`` of all who take it.
+
+        ``is_in_place``: what a rank shows is that part of its own target.
+        """
+        widest = max(high - low for low, high in itertools.pairwise(bounds))
+
+        def take(sources: list[Array], low: int, high: int) -> None:
+            if not takes:
+                return
+            for rank, (start, stop) in enumerate(itertools.pairwise(bounds)):
+                part = target[start + low : min(start + high, stop)]
+                if part.size and not (is_in_place and rank == self.rank):
+                    copy(part, sources[rank][0, : part.size])
+
+        shown = None if mine is None else mine.reshape(1, -1)
+        yield from self._staged.show(shown, widest, 1, target, take)
+
+    def _slice(self, bits: Array, bounds: Sequence[int]) -> Array | None:
+        if self.rank + 1 >= len(bounds):
+            return None
+        return bits[bounds[self.rank] : bounds[self.rank + 1]]
+
+
+class LoneNode(SoloTransport):
+    """A machine with one rank of the group."""
+
+    def show(self, flat: Array, receive: Receiver) -> Steps:
+        """There is this rank's array alone."""
+        receive([flat.reshape(1, -1)], 0, flat.size)
+        return
+        yield
+
+    def show_rows(self, rows: Array, receive: Receiver) -> Steps:
+        """There is this rank's array alone."""
+        receive([rows], 0, rows.shape[1])
+        return
+        yield
+
+    def spread(self, flat: Array, bounds: Sequence[int], have_met: bool) -> Steps:
+        """There is nobody to spread to."""
+        return
+        yield
+
+    def collect(self, mine: Array | None, target: Array, bounds: Sequence[int], takes: bool = True) -> Steps:
+        """A copy at most."""
+        if mine is not None and takes:
+            target[bounds[0] : bounds[1]] = mine
+        return
+        yield
+
+
+Node = SharedNode | LoneNode
+
+
+def in_group(steps: Steps, members: Sequence[int], gone: Callable[[list[int]], str | None]) -> Steps:
+    """The steps of a node, whose waits name ranks of the group.
+
+    Args:
+        steps: what the node does.
+        members: the node's ranks in the group.
+        gone: says what became of a rank without which the group cannot go on.
+    """
+    while True:
+        try:
+            wait = next(steps)
+        except StopIteration as end:
+            return end.value
+        yield _InGroup(wait, members, gone)
+
+
+class _InGroup(Wait):
+    __slots__ = ("_gone", "_members", "_wait")
+
+    def __init__(self, wait: Wait, members: Sequence[int], gone: Callable[[list[int]], str | None]) -> None:
+        self._wait, self._members, self._gone = wait, members, gone
+
+    def is_over(self) -> bool:
+        return self._wait.is_over()
+
+    def sleep(self, seconds: float, sleeper: int) -> None:
+        self._wait.sleep(seconds, sleeper)
+
+    def missing(self) -> list[int]:
+        return [self._members[rank] for rank in self._wait.missing()]
+
+    def lost(self) -> str | None:
+        text = self._wait.lost()
+        if text is None:
+            return self._gone(self.missing())
+        return re.sub(r"\brank (\d+)", lambda found: f"rank {self._members[int(found[1])]}", text)
