@@ -6,18 +6,22 @@ size come from the arguments or from the query ("?rank=0&world_size=2"). Standar
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from distrt.comm import slurm
 from distrt.comm.environment import Environment, read_environment
 from distrt.comm.file_store import FileStore
 from distrt.comm.store import connect_store
+from distrt.comm.store_base import DEFAULT_TIMEOUT, Store
+from distrt.comm.stores import PrefixStore
+from distrt.comm.tcp_store import TCPStore
 from distrt.core.errors import RendezvousError, SettingError
 
-__all__ = ["StoreLike", "rendezvous"]
+__all__ = ["StoreLike", "register_rendezvous_handler", "rendezvous", "rendezvous_iterator"]
 
 
 class StoreLike(Protocol):
@@ -54,11 +58,13 @@ def rendezvous(
         RendezvousError: nobody answers in time, or the address cannot be served.
     """
     address = urlsplit("env://" if init_method is None else _require_text(init_method))
+    if address.scheme in _registered:
+        return _by_registered_handler(address, rank, world_size, timeout_s)
     handler = _HANDLERS.get(address.scheme)
     if handler is None:
         raise RendezvousError(
             f"No rendezvous handler for {address.scheme}://; init_method may begin with "
-            f"{', '.join(f'{scheme}://' for scheme in _HANDLERS)}"
+            f"{', '.join(f'{scheme}://' for scheme in (*_HANDLERS, *_registered))}"
         )
     query = _read_query(address)
     given = {name for name, value in (("rank", rank), ("world_size", world_size)) if value is not None}
@@ -68,6 +74,46 @@ def rendezvous(
             f"give {' and '.join(sorted(given))} in one of the two places"
         )
     return handler(address, query.get("rank", rank), query.get("world_size", world_size), timeout_s)
+
+
+def rendezvous_iterator(
+    url: str, rank: int = -1, world_size: int = -1, *, timeout: timedelta = DEFAULT_TIMEOUT
+) -> Iterator[tuple[Store, int, int]]:
+    """PyTorch's ``rendezvous``: yields a store with PyTorch's methods, the rank and the world size, once.
+
+    A number below 0 means that it is not given.
+
+    Raises:
+        RuntimeError: the url has a scheme that nobody registered, or the iterator is asked again.
+        ValueError: a rank, a size or an address is missing.
+    """
+    address = urlsplit(_require_text(url))
+    if address.scheme in _registered:
+        yield from _registered[address.scheme](_with_place(address, rank, world_size), timeout=timeout)
+        return
+    given = (None if rank < 0 else rank, None if world_size < 0 else world_size)
+    environment, store = rendezvous(url, *given, timeout.total_seconds())
+    if not isinstance(store, Store):
+        if store is not None:
+            store.close()
+        store = _tcp_store(environment, timeout)
+    yield store, environment.rank, environment.world_size
+    raise RuntimeError(f"Unable to perform rerendezvous using {address.scheme}:// method")
+
+
+def register_rendezvous_handler(scheme: str, handler: Callable[..., Iterator[tuple[Any, int, int]]]) -> None:
+    """Let ``init_method`` begin with ``scheme://``.
+
+    Args:
+        handler: called with the url, rank and world size in its query, and ``timeout``; yields a store, the rank and
+            the world size.
+
+    Raises:
+        RuntimeError: there is a handler for the scheme.
+    """
+    if scheme in _HANDLERS or scheme in _registered:
+        raise RuntimeError(f"Rendezvous handler for {scheme}:// already registered")
+    _registered[scheme] = handler
 
 
 def _from_variables(
@@ -125,6 +171,38 @@ _HANDLERS: dict[
     str,
     Callable[[SplitResult, int | None, int | None, float], tuple[Environment, StoreLike | None]],
 ] = {"env": _from_variables, "tcp": _at_address, "file": _in_file}
+
+
+#: What users have registered, for the whole process, as in PyTorch.
+_registered: dict[str, Callable[..., Iterator[tuple[Any, int, int]]]] = {}
+
+
+def _by_registered_handler(
+    address: SplitResult, rank: int | None, world_size: int | None, timeout_s: float
+) -> tuple[Environment, StoreLike]:
+    url = _with_place(address, -1 if rank is None else rank, -1 if world_size is None else world_size)
+    found = next(iter(_registered[address.scheme](url, timeout=timedelta(seconds=timeout_s))))
+    store, rank, world_size = found
+    return read_environment({}, rank=rank, world_size=world_size), PrefixStore("default_pg", store)
+
+
+def _with_place(address: SplitResult, rank: int, world_size: int) -> str:
+    parts = [address.query] if address.query else []
+    parts += [f"{name}={value}" for name, value in (("rank", rank), ("world_size", world_size)) if value >= 0]
+    return urlunsplit(address._replace(query="&".join(parts)))
+
+
+def _tcp_store(environment: Environment, timeout: timedelta) -> TCPStore:
+    """The store of PyTorch's kind where the ranks have just met; rank 0's server is still there to be shared."""
+    is_host = environment.rank == 0 and environment.store_addr is None
+    if environment.store_addr is not None:
+        host, _, digits = environment.store_addr.rpartition(":")
+        port = int(digits)
+    elif environment.master_addr is None or environment.master_port is None:
+        host, port, is_host = "127.0.0.1", 0, environment.world_size == 1
+    else:
+        host, port = environment.master_addr, environment.master_port
+    return TCPStore(host, port, None, is_host, timeout, multi_tenant=True)
 
 
 def _place(scheme: str, rank: int | None, world_size: int | None) -> Environment:
