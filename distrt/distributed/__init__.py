@@ -30,6 +30,7 @@ from distrt.comm.coalescing import coalescing_manager as _coalescing_manager  # 
 from distrt.comm.collectives import all_reduce, barrier, broadcast, gather, reduce, scatter
 from distrt.comm.collectives import premul_sum as _make_nccl_premul_sum  # noqa: F401 - PyTorch has it here
 from distrt.comm.debug_level import DebugLevel, get_debug_level, set_debug_level, set_debug_level_from_env
+from distrt.comm.file_store import FileStore
 from distrt.comm.groups import (
     GroupMember,
     destroy_process_group,
@@ -63,11 +64,15 @@ from distrt.comm.objects import (
 from distrt.comm.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, send
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.comm.shared_tensors import allocate_shared, free_shared
+from distrt.comm.store_base import Store
+from distrt.comm.stores import HashStore, PrefixStore
+from distrt.comm.tcp_store import TCPStore
 from distrt.core.errors import DistBackendError, DistNetworkError, DistStoreError, QueueEmptyError
 from distrt.core.errors import DistributedError as DistError
 from distrt.data.distributed_sampler import set_default_world
 from distrt.distributed import constants, distributed_c10d
 from distrt.distributed.device_mesh import DeviceMesh, init_device_mesh
+from distrt.distributed.rendezvous import register_rendezvous_handler, rendezvous
 
 __all__ = [
     "Backend",
@@ -78,11 +83,16 @@ __all__ = [
     "DistError",
     "DistNetworkError",
     "DistStoreError",
+    "FileStore",
     "GroupMember",
+    "HashStore",
     "P2POp",
+    "PrefixStore",
     "ProcessGroup",
     "QueueEmptyError",
     "ReduceOp",
+    "Store",
+    "TCPStore",
     "Work",
     "all_gather",
     "all_gather_coalesced",
@@ -141,6 +151,8 @@ __all__ = [
     "reduce_scatter",
     "reduce_scatter_single",
     "reduce_scatter_tensor",
+    "register_rendezvous_handler",
+    "rendezvous",
     "scatter",
     "scatter_object_list",
     "send",
