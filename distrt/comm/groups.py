@@ -117,6 +117,8 @@ def init_process_group(
     else:
         given_rank, given_size = (None if number < 0 else number for number in (rank, world_size))
         environment, found = rendezvous(init_method, given_rank, given_size, timeout_s)
+        if found is None and environment.world_size > 1:
+            found = world.store_of_mpi(environment, timeout_s)
         meeting, close = found, None if found is None else found.close
     try:
         joined = world.create_group(environment, meeting, timeout_s, "0")

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from distrt.comm.environment import Environment
+from distrt.comm.environment import Environment, require_same_world
 from distrt.comm.mpi_address import connect_any, local_addresses, network_place
 from distrt.comm.mpi_lifeline import Lifeline
 from distrt.comm.pmi import Board, PmiServer
@@ -194,7 +194,7 @@ def store_through_mpi(environment: Environment, timeout_s: float) -> Store:
         text = b""
     where = json.loads(_broadcast_bytes(comm, text, timeout_s))
     host = connect_any(where["addresses"], where["port"], timeout_s, bytes.fromhex(where["secret"]))
-    return Store(
+    store = Store(
         host,
         where["port"],
         rank=rank,
@@ -202,6 +202,8 @@ def store_through_mpi(environment: Environment, timeout_s: float) -> Store:
         timeout_s=timeout_s,
         server=server,
     )
+    start_mpi(environment, store, timeout_s)  # so that MPI ends well, whether it is used any further or not
+    return store
 
 
 def _take_over() -> _Process:
@@ -279,10 +281,7 @@ def _loaded() -> Any:
 def _own_communicator(mpi: Any, environment: Environment, timeout_s: float) -> Any:
     """A communicator that carries our messages only, in the job's order of ranks."""
     world, rank, size = mpi.COMM_WORLD, environment.rank, environment.world_size
-    if world.Get_size() != size:
-        raise RendezvousError(
-            f"the job has {size} ranks ({environment.source}), but MPI sees {world.Get_size()}: {_fix(size)}"
-        )
+    require_same_world(environment, world.Get_size())
     if mpi.Query_thread() < mpi.THREAD_MULTIPLE:
         raise UnsupportedError(
             "MPI must allow calls from several threads (MPI_THREAD_MULTIPLE), and this one does not: "
@@ -297,16 +296,6 @@ def _own_communicator(mpi: Any, environment: Environment, timeout_s: float) -> A
         )
     comm.Set_errhandler(mpi.ERRORS_RETURN)
     return comm
-
-
-def _fix(size: int) -> str:
-    if "SLURM_PROCID" in os.environ:
-        return "start the tasks with `srun --mpi=pmi2`, or set MASTER_ADDR and MASTER_PORT"
-    if "OMPI_COMM_WORLD_SIZE" in os.environ:
-        return "mpi4py must be built on the Open MPI whose mpirun starts the ranks, or set MASTER_ADDR and MASTER_PORT"
-    return (
-        f"start them with `mpiexec -n {size}` of the MPI that mpi4py uses, or set MASTER_ADDR and MASTER_PORT"
-    )
 
 
 def _broadcast_bytes(comm: Any, text: bytes, timeout_s: float) -> bytes:

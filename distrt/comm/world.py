@@ -24,8 +24,9 @@ from distrt.comm.local import is_local_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
+from distrt.comm.store import Store as JobStore
 from distrt.comm.transport import Transport
-from distrt.core.errors import DistributedError, NoGroupError, RendezvousError, UnsupportedError
+from distrt.core.errors import DistributedError, NoGroupError, RendezvousError
 
 __all__ = [
     "World",
@@ -37,6 +38,7 @@ __all__ = [
     "set_default_group",
     "set_world",
     "solo_group",
+    "store_of_mpi",
 ]
 
 logger = logging.getLogger("distrt.comm")
@@ -149,6 +151,13 @@ def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
     return ProcessGroup(SoloTransport(), timeout_s, name)
 
 
+def store_of_mpi(environment: Environment, timeout_s: float) -> JobStore:
+    """A store for ranks that mpiexec started, and that know of one another through MPI alone."""
+    from distrt.comm.mpi_start import store_through_mpi  # most jobs have an address
+
+    return store_through_mpi(environment, timeout_s)
+
+
 def create_group(
     environment: Environment, store: Store | None, timeout_s: float, name: str = "world"
 ) -> ProcessGroup:
@@ -156,7 +165,7 @@ def create_group(
 
     Raises:
         RendezvousError: when a rank runs another version of distrt.
-        UnsupportedError: when nothing connects the ranks.
+        UnsupportedError: when ranks are on several machines, and MPI is missing.
     """
     if environment.world_size == 1:
         logger.info("a world of one rank: nothing to connect")
@@ -168,7 +177,7 @@ def create_group(
     generation = (store.add(f"group/{name}/joined", 1) - 1) // size
     prefix = f"group/{name}/{generation}"
     machines = _meet(rank, size, store, prefix)
-    transport = _connect(rank, machines, store, prefix)
+    transport = _connect(environment, machines, store, prefix, timeout_s)
     group = ProcessGroup(transport, timeout_s, name)
     atexit.register(_close, weakref.ref(group))
     group.barrier()  # all have read what they need: whoever hosts the store may close it
@@ -191,18 +200,19 @@ def _meet(rank: int, size: int, store: Store, prefix: str) -> list[dict[str, Any
     return found
 
 
-def _connect(rank: int, places: list[dict[str, Any]], store: Store, prefix: str) -> Transport:
+def _connect(
+    environment: Environment, places: list[dict[str, Any]], store: Store, prefix: str, timeout_s: float
+) -> Transport:
     """The transport of all ranks, given where each of them is."""
-    mine, size = places[rank], len(places)
-    away = [other for other, theirs in enumerate(places) if theirs["machine"] != mine["machine"]]
-    if not away:
+    rank, size = environment.rank, len(places)
+    machines = [json.dumps(theirs["machine"]) for theirs in places]
+    if len(set(machines)) == 1:
         if rank == 0:
-            logger.info("%d ranks on %s: connected through shared memory", size, mine["host"])
+            logger.info("%d ranks on %s: connected through shared memory", size, places[0]["host"])
         return ShmTransport.connect(rank, range(size), store, prefix)
-    raise UnsupportedError(
-        f"rank {rank} runs on {mine['host']} and rank {away[0]} on {places[away[0]]['host']} (or in another container "
-        "with its own processes); this version of distrt connects the ranks of one machine only"
-    )
+    from distrt.comm.mpi import MpiTransport  # most jobs run on one machine
+
+    return MpiTransport.connect(environment, machines, store, prefix, timeout_s)
 
 
 def _machine() -> list[str]:
