@@ -225,4 +225,4 @@ def served(backend: str | None) -> tuple[str, str]:
             raise AssertionError(
                 f"Unknown backend type {name}: expected gloo, mpi, nccl, shm, or pairs such as 'cpu:gloo,cuda:nccl'"
             )
-    return asked, by_device.get("cpu", Backend.UNDEFINED)
+    return asked, by_device.get("cpu") or next(iter(by_device.values()))

@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from distrt.comm import world
-from distrt.comm.backend import BackendConfig
+from distrt.comm.backend import Backend, BackendConfig
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import NoGroupError
 
@@ -158,7 +158,10 @@ def get_backend(group: Any = None) -> str:
 
 def get_backend_config(group: Any = None) -> str:
     """The kinds of device and their backends, as pairs: "cpu:gloo,cuda:gloo"."""
-    return str(BackendConfig(get_backend(group)))
+    asked = get_backend(group)
+    if ":" in asked or asked in Backend.backend_list:
+        return str(BackendConfig(asked))
+    return f"cpu:{asked}"  # ranks that are threads
 
 
 def get_pg_count() -> int:

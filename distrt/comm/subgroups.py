@@ -54,7 +54,7 @@ def new_group(
     """
     default = world.default_group()
     bound = require_device(device_id) or default.bound_device_id
-    asked, name = served(backend or default.backend_asked)
+    asked, name = served(backend) if backend else (default.backend_asked, default.backend)
     timeout_s = timeout_seconds(timeout, asked)
     members = list(range(default.size()) if ranks is None else ranks)
     is_member = default.rank() in members
@@ -166,7 +166,7 @@ def split_group(
     if not split_ranks:
         raise ValueError("split_ranks cannot be None or empty")
     parent = world.default_group() if parent_pg is None else parent_pg
-    asked, name = served(backend or parent.backend_asked)
+    asked, name = served(backend) if backend else (parent.backend_asked, parent.backend)
     timeout_s = timeout_seconds(timeout, asked)
     mine = None
     for part in map(sorted, split_ranks):
