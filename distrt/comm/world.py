@@ -173,9 +173,9 @@ def create_group(
     if store is None:
         raise DistributedError(f"{environment.world_size} ranks need a store to find one another")
     rank, size = environment.rank, environment.world_size
-    # A job may create a group of one name again: every rank counts, so all agree on which time this is.
-    generation = (store.add(f"group/{name}/joined", 1) - 1) // size
-    prefix = f"group/{name}/{generation}"
+    # A job may create a group of one name again, of other ranks too: every rank counts, so all agree which time it is.
+    of = f"group/{name}/of{size}"
+    prefix = f"{of}/{(store.add(f'{of}/joined', 1) - 1) // size}"
     machines = _meet(rank, size, store, prefix)
     transport = _connect(environment, machines, store, prefix, timeout_s)
     group = ProcessGroup(transport, timeout_s, name)

@@ -64,3 +64,15 @@ def leaves_early(index, size, init_method):
     if index == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     dist.all_reduce(torch.ones(3))
+
+
+def leaves_and_joins_again(rank, size, method):
+    """A world of all, then one of the first two alone, at one meeting place, three times."""
+    for _ in range(3):
+        for ranks in (size, 2):
+            if rank < ranks:
+                dist.init_process_group("gloo", init_method=method, rank=rank, world_size=ranks)
+                total = torch.ones(2)
+                dist.all_reduce(total)
+                assert total.tolist() == [ranks] * 2
+                dist.destroy_process_group()

@@ -223,6 +223,12 @@ def test_spawned_ranks_form_a_group(tmp_path, monkeypatch, scheme, size):
     assert not meeting.exists()
 
 
+@pytest.mark.parametrize("scheme", ["tcp", "file"])
+def test_a_meeting_place_serves_worlds_of_several_sizes(tmp_path, scheme):
+    method = f"tcp://127.0.0.1:{free_port()}" if scheme == "tcp" else f"file://{tmp_path}/meeting"
+    mp.spawn(spawned.leaves_and_joins_again, args=(3, method), nprocs=3)
+
+
 def test_a_rank_that_is_killed_ends_the_group(tmp_path):
     with pytest.raises(mp.ProcessException) as caught:
         mp.spawn(spawned.leaves_early, args=(2, f"file://{tmp_path}/meeting"), nprocs=2)
