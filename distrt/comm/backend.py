@@ -199,9 +199,16 @@ def is_backend_available(backend: str) -> bool:
     return _AVAILABLE[name]() if name in _AVAILABLE else name in Backend.backend_list
 
 
-def supports_complex(reduceOp: ReduceOp) -> bool:  # noqa: N803 - PyTorch's own spelling
-    """Whether complex numbers can be combined so: they have no order, and no bits to combine."""
-    return reduceOp in (ReduceOp.SUM, ReduceOp.AVG, ReduceOp.PREMUL_SUM)
+def supports_complex(reduceOp: Any) -> bool:  # noqa: N803 - PyTorch's own spelling
+    """Whether complex numbers can be combined so: as in PyTorch, products count as not."""
+    return reduceOp not in (
+        ReduceOp.MAX,
+        ReduceOp.MIN,
+        ReduceOp.PRODUCT,
+        ReduceOp.BAND,
+        ReduceOp.BOR,
+        ReduceOp.BXOR,
+    )
 
 
 def served(backend: str | None) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 import textwrap
 
+import pytest
+
 from tests.multiprocess.side_by_side import run_distrt, side_by_side
 
 BEGIN = """
@@ -189,6 +191,43 @@ def test_names_and_constants_are_those_of_pytorch():
         print(issubclass(dist.QueueEmptyError, dist.DistStoreError))
         """),
         size=1,
+    )
+
+
+@pytest.mark.parametrize("way", ["TCPStore", "PrefixStore", "FileStore", "tcp", "tcp_query", "file"])
+def test_ranks_meet_wherever_pytorchs_do(way, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEETING", str(tmp_path / "meeting"))
+    side_by_side(
+        script(f"""
+        import os
+        way = {way!r}
+        rank, size, port = (int(os.environ.pop(name)) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
+        host = os.environ.pop("MASTER_ADDR")
+        # PyTorch's ranks and distrt's have a file each.
+        path = os.environ["MEETING"] + torch.__name__
+        place = dict(rank=rank, world_size=size)
+        if way == "TCPStore":
+            place["store"] = dist.TCPStore(host, port, size, rank == 0)
+        elif way == "PrefixStore":
+            place["store"] = dist.PrefixStore("part", dist.TCPStore(host, port, size, rank == 0))
+        elif way == "FileStore":
+            place["store"] = dist.FileStore(path, size)
+        elif way == "tcp":
+            place["init_method"] = f"tcp://{{host}}:{{port}}"
+        elif way == "tcp_query":
+            place = dict(init_method=f"tcp://{{host}}:{{port}}?rank={{rank}}&world_size={{size}}")
+        else:
+            place["init_method"] = f"file://{{path}}"
+        dist.init_process_group("gloo", timeout=timedelta(seconds=30), **place)
+        print(dist.get_rank(), dist.get_world_size(), dist.get_backend())
+        group = dist.new_group([2, 1])
+        tensor = torch.tensor([rank])
+        dist.all_reduce(tensor)
+        print(tensor.item(), dist.get_rank(group))
+        dist.barrier()
+        dist.destroy_process_group()
+        """),
+        size=3,
     )
 
 
