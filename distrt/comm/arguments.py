@@ -91,6 +91,8 @@ def require_op(op: Any) -> None:
     """
     if not isinstance(op, ReduceOp | PremulSum):
         raise TypeError(f"op: expected a ReduceOp, got {op!r:.60} of type {type(op).__name__}")
+    if op is ReduceOp.PREMUL_SUM:
+        raise TypeError("op: ReduceOp.PREMUL_SUM lacks its factor: _make_nccl_premul_sum(factor)")
 
 
 def require_complex_op(what: str, op: AnyOp) -> None:

@@ -235,9 +235,12 @@ class Joined(Work):
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:  # noqa: D102
         given_s = self._timeout_s if timeout is None else seconds_of(timeout)
-        deadline = None if given_s is None else time.monotonic() + given_s
+        began = time.monotonic()
+        left_s = given_s
         for work in self._works:
-            work.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            work.wait(left_s)
+            if given_s is not None:
+                left_s = max(0.0, began + given_s - time.monotonic())
         return True
 
     def exception(self) -> BaseException | None:  # noqa: D102
