@@ -96,8 +96,8 @@ def run_distrt(script: str, size: int, timeout_s: float = 60.0, quiet: bool = Tr
 
 def for_distrt(script: str) -> str:
     """The script with its imports of torch renamed."""
-    script = re.sub(r"^(\s*)import torch$", r"\1import distrt as torch", script, flags=re.M)
-    return re.sub(r"^(\s*)(from|import) torch\b", r"\1\2 distrt", script, flags=re.M)
+    script = re.sub(r"^([ ]*)import torch\b(?!\.)", r"\1import distrt as torch", script, flags=re.M)
+    return re.sub(r"^([ ]*)(from|import) torch\b", r"\1\2 distrt", script, flags=re.M)
 
 
 def _place(size: int) -> dict[str, str]:
