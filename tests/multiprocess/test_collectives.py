@@ -442,12 +442,56 @@ print(tensor)
 """
 
 
+DIFFERENTIABLE = """
+import torch.distributed.nn.functional as nnf
+import torch.distributed.nn
+def shown(value, *leaves):
+    weights = (torch.arange(each.numel()).reshape(each.shape) + 1.0 + rank for each in value)
+    sum((each * weight).sum() for each, weight in zip(value, weights)).backward()
+    print([each.tolist() for each in value], [leaf.grad.tolist() for leaf in leaves])
+def leaf(*shape):
+    return mine(*shape).requires_grad_()
+for op in (dist.ReduceOp.SUM, dist.ReduceOp.MAX):
+    tensor = leaf(2)
+    shown([nnf.all_reduce(tensor, op)], tensor)
+    print(nnf.all_reduce(tensor.detach()).requires_grad)
+for root in range(size):
+    tensor = leaf(2)
+    shown([nnf.broadcast(tensor, root)], tensor)
+    tensor = leaf(2)
+    gathered = nnf.gather(tensor, dst=root)
+    shown(gathered, tensor)
+    parts = [leaf(2) for _ in range(size)]
+    shown([nnf.scatter(parts, src=root)], *parts)
+    tensor = leaf(2)
+    reduced = nnf.reduce(tensor, root)
+    reduced.sum().backward()
+    print(reduced.tolist() if rank == root else None, tensor.grad)
+tensor = leaf(2, 2)
+shown(torch.distributed.nn.all_gather(tensor), tensor)
+parts = [leaf(2) for _ in range(size)]
+shown([nnf.reduce_scatter(torch.zeros(2), parts)], *parts)
+parts = [leaf(2) for _ in range(size)]
+shown(nnf.all_to_all([torch.zeros(2) for _ in range(size)], parts), *parts)
+sent = [to + rank for to in range(size)]
+tensor, output = leaf(sum(sent), 2), torch.zeros(sum(rank + source for source in range(size)), 2)
+shown([nnf.all_to_all_single(output, tensor, [rank + source for source in range(size)], sent)], tensor)
+tensor = leaf(2)
+(twice,) = torch.autograd.grad((nnf.all_reduce(tensor) ** 2).sum(), tensor, create_graph=True)
+twice.sum().backward()
+print(twice.tolist(), tensor.grad)
+"""
+
 COLLECTIVES = REDUCTIONS + FROM_AND_TO_ONE + BLOCKS + ALL_TO_ALL + WORKS + OBJECTS + COALESCED
 
 
 @pytest.mark.parametrize("size", [1, 2, pytest.param(3, marks=pytest.mark.slow), 4])
 def test_collectives_give_what_gloo_gives(size):
     run(COLLECTIVES, size)
+
+
+def test_gradients_flow_back_between_ranks_as_in_pytorch():
+    run(DIFFERENTIABLE, 3)
 
 
 @pytest.mark.parametrize("size", [2, 4])
