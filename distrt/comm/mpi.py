@@ -28,6 +28,7 @@ from distrt.comm.reduction import Array, Reduction
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
 from distrt.comm.transport import Transport
+from distrt.core.errors import PeerFailed
 
 __all__ = ["MpiTransport"]
 
@@ -190,10 +191,18 @@ class MpiTransport(Transport):
     def close(self) -> None:
         """Say that this rank leaves."""
         if os.getpid() == self._owner_pid:
-            if self._links.under_way or self._mail.is_awaited:  # MPI would wait for the other ends
-                self._links.world.failed = "a message was under way when its group was closed"
-            self._links.world.lifeline.close_group(self._prefix)
-            self._links.node.close()
+            links = self._links
+            if self._is_waiting():
+                links.world.failed = "a message was under way when its group was closed"
+            links.world.lifeline.close_group(self._prefix)
+            links.node.close()
+
+    def _is_waiting(self) -> bool:
+        """Whether MPI would wait at its end for messages that nobody wants any more."""
+        try:
+            return self._links.is_waiting or self._mail.is_waiting
+        except PeerFailed:
+            return True
 
 
 def _in_order(steps: Any, nbytes: int) -> Operation:

@@ -92,10 +92,12 @@ class Lifeline:
             return f"rank {rank} failed"
         return f"rank {rank} left the group" if now - min(left_at, closed_at) > _ARRIVAL_S else None
 
-    def died(self, rank: int) -> str | None:
-        """Whether a rank is gone without a goodbye, and for long enough that all it had sent has arrived."""
+    def died(self, rank: int, at_once: bool) -> str | None:
+        """Whether a rank is gone without a goodbye; not ``at_once``: and what it had sent must have arrived."""
         since = self.lost.get(rank)
-        return None if since is None or time.monotonic() - since < _GRACE_S else f"rank {rank} {_DIED}"
+        if since is None or (not at_once and time.monotonic() - since < _GRACE_S):
+            return None
+        return f"rank {rank} {_DIED}"
 
     def close_group(self, group: str) -> None:
         """Tell the others that this rank has closed a group; what they name it is theirs to agree on."""
@@ -112,6 +114,10 @@ class Lifeline:
     def everybody_has_left(self) -> bool:
         """Whether all ranks, this one too, have said goodbye and ended well."""
         return len(self.left) == self.size and all(is_well for _, is_well in self.left.values())
+
+    def others_have_left(self) -> bool:
+        """Whether all other ranks have said goodbye."""
+        return len(set(self.left) - {self.rank}) == self.size - 1
 
     def somebody_failed(self) -> str | None:
         """The first rank that died or ended badly, if there is one."""
@@ -139,7 +145,7 @@ class Lifeline:
                 elif "leaves" in message:
                     self.left[int(message["leaves"])] = (time.monotonic(), bool(message["well"]))
         except (OSError, RendezvousError, ValueError):
-            if not self._is_over and not self.everybody_has_left():
+            if not self._is_over and 0 not in self.left:
                 self.lost.setdefault(0, time.monotonic())
 
 

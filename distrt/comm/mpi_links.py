@@ -14,6 +14,7 @@ from distrt.comm.mpi_tree import Placement
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
 from distrt.comm.transport import block_bounds
+from distrt.core.errors import PeerFailed
 
 __all__ = ["Links"]
 
@@ -58,12 +59,13 @@ class Links:
         self.machines = len(placement.members)
         self.mates = placement.members[self.machine]
         self.place = placement.place(self.rank)
-        self.under_way: set[Arrivals] = set()
+        self.under_way: set[Arrivals] = world.under_way
+        self._posted: list[Arrivals] = []
         self.lanes = min(map(len, placement.members))
 
     def local(self, steps: Steps) -> Steps:
         """Steps of the node, as steps of the group."""
-        return in_group(steps, self.mates, self.gone)
+        return in_group(steps, self.mates, self.gone, lambda: self.dead(at_once=True))
 
     def peer(self, machine: int) -> int:
         """The rank of another machine that drives the same lane."""
@@ -78,8 +80,13 @@ class Links:
         return block_bounds(length, lanes, max(1, _LINE // itemsize))
 
     def post(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Arrivals:
-        """Messages, each to or from a rank of the group; arrays are contiguous. The sender's must not change."""
+        """Messages, each to or from a rank of the group; arrays are contiguous. The sender's must not change.
+
+        Raises:
+            PeerFailed: a rank that should get one has died.
+        """
         mpi, comm = self.world.mpi, self.comm
+        self.require_living([rank for rank, _ in sends])
         requests = []
         for rank, array in receives:
             requests.append(comm.Irecv([_raw(array), mpi.BYTE], rank, COLLECTIVE_TAG))
@@ -87,21 +94,42 @@ class Links:
             requests.append(comm.Isend([_raw(array), mpi.BYTE], rank, COLLECTIVE_TAG))
         ranks = [rank for rank, _ in (*receives, *sends)]
         buffers = [array for _, array in (*receives, *sends)]
-        return Arrivals(mpi, requests, ranks, buffers, self.gone, self.under_way)
+        arrivals = Arrivals(mpi, requests, ranks, buffers, self.gone, self.under_way)
+        self._posted = [each for each in self._posted if not each.is_done]
+        self._posted.append(arrivals)
+        return arrivals
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether what was posted for a collective has not arrived."""
+        return not all(each.is_over() for each in self._posted)
+
+    def require_living(self, ranks: Sequence[int]) -> None:
+        """Refuse to send to the dead, of which MPICH may die itself."""
+        lost = self.world.lifeline.lost
+        if lost and any(self.members[rank] in lost for rank in ranks):
+            raise PeerFailed(f"rank {self.rank}: {self.dead(at_once=True)}")
 
     def gone(self, missing: list[int]) -> str | None:
         """Why the group cannot go on: a rank that is waited for is gone, or another has died.
 
         Where any rank has died, those who wait for others wait in vain, sooner or later.
         """
-        lifeline = self.world.lifeline
-        for rank in missing:
-            if (text := lifeline.gone(self.members[rank], self.name)) is not None:
-                return self._blame(rank, text)
-        for rank, member in enumerate(self.members):
-            if (text := lifeline.died(member)) is not None:
-                return self._blame(rank, text)
-        return None
+        texts = ((rank, self.world.lifeline.gone(self.members[rank], self.name)) for rank in missing)
+        first = next(((rank, text) for rank, text in texts if text is not None), None)
+        if (of_dead := self.dead(at_once=first is not None)) is not None:
+            return of_dead  # whoever has left or failed may have done so because of that
+        return None if first is None else self._blame(*first)
+
+    def dead(self, at_once: bool = False) -> str | None:
+        """The first rank of the group that died, if what it had sent must have arrived by now."""
+        lost = self.world.lifeline.lost
+        dead = [rank for rank, member in enumerate(self.members) if member in lost]
+        if not dead:
+            return None
+        first = min(dead, key=lambda rank: lost[self.members[rank]])
+        text = self.world.lifeline.died(self.members[first], at_once)
+        return None if text is None else self._blame(first, text)
 
     def _blame(self, rank: int, text: str) -> str:
         self.world.failed = text = text.replace(f"rank {self.members[rank]} ", f"rank {rank} ", 1)

@@ -99,7 +99,14 @@ class Arrivals(Polled):
         except self._mpi.Exception as error:
             raise PeerFailed(self._reason() or f"MPI: {error}") from error
         self._under_way.discard(self)
+        self._requests.clear()
+        self._buffers.clear()
         return True
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all had arrived when somebody last asked."""
+        return self._over
 
     def _reason(self) -> str | None:
         """What became of a rank that MPI has just lost; the news may come a little later."""
@@ -147,12 +154,15 @@ class Mail:
             tuple[Arrivals, int, int]
         ] = []  # copies of short messages, to whom, and of how many bytes
         self._carrier: threading.Thread | None = None
+        self._long: list[Arrivals] = []  # sends that wait for their receivers
         self._lock = threading.Lock()  # a header and its bytes are sent, and received, without others between
 
     def send(self, flat: Array, dst: int, tag: int) -> Steps:
         """The steps of a send."""
         if (fault := self._refuse(tag)) is not None:
             return fault
+        if (text := self._gone([dst])) is not None:
+            return PeerFailed(text)
         header = np.frombuffer(_HEADER.pack(flat.nbytes, flat.dtype.name.encode()), np.uint8).copy()
         is_kept = flat.nbytes <= self._space(dst)
         body = flat.view(np.uint8)
@@ -164,6 +174,7 @@ class Mail:
             ]
         sent = Arrivals(self._mpi, requests, [dst, dst], [header, body], self._gone, self._under_way)
         if not is_kept:
+            self._long = [*(each for each in self._long if not each.is_done), sent]
             yield sent
         elif not sent.is_over():
             self._keep(sent, dst, flat.nbytes)
@@ -205,9 +216,9 @@ class Mail:
         return receipt.source if receipt.fault is None else ShapeError(receipt.fault)
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether a receive is posted."""
-        return bool(self._posted)
+    def is_waiting(self) -> bool:
+        """Whether a receive is posted, or a long message has not been taken."""
+        return bool(self._posted) or not all(sent.is_over() for sent in self._long)
 
     def pump(self) -> None:
         """Take in what has come for posted receives."""

@@ -127,27 +127,39 @@ class LoneNode(SoloTransport):
 Node = SharedNode | LoneNode
 
 
-def in_group(steps: Steps, members: Sequence[int], gone: Callable[[list[int]], str | None]) -> Steps:
+def in_group(
+    steps: Steps,
+    members: Sequence[int],
+    gone: Callable[[list[int]], str | None],
+    dead: Callable[[], str | None],
+) -> Steps:
     """The steps of a node, whose waits name ranks of the group.
 
     Args:
         steps: what the node does.
         members: the node's ranks in the group.
         gone: says what became of a rank without which the group cannot go on.
+        dead: names a rank of the group that has died.
     """
     while True:
         try:
             wait = next(steps)
         except StopIteration as end:
             return end.value
-        yield _InGroup(wait, members, gone)
+        yield _InGroup(wait, members, gone, dead)
 
 
 class _InGroup(Wait):
-    __slots__ = ("_gone", "_members", "_wait")
+    __slots__ = ("_dead", "_gone", "_members", "_wait")
 
-    def __init__(self, wait: Wait, members: Sequence[int], gone: Callable[[list[int]], str | None]) -> None:
-        self._wait, self._members, self._gone = wait, members, gone
+    def __init__(
+        self,
+        wait: Wait,
+        members: Sequence[int],
+        gone: Callable[[list[int]], str | None],
+        dead: Callable[[], str | None],
+    ) -> None:
+        self._wait, self._members, self._gone, self._dead = wait, members, gone, dead
 
     def is_over(self) -> bool:
         return self._wait.is_over()
@@ -162,4 +174,6 @@ class _InGroup(Wait):
         text = self._wait.lost()
         if text is None:
             return self._gone(self.missing())
+        if (of_dead := self._dead()) is not None:
+            return of_dead  # a mate that has left may have left because of that
         return re.sub(r"\brank (\d+)", lambda found: f"rank {self._members[int(found[1])]}", text)

@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _LOOK_S = 0.2  # between looks for a failure that another rank reports
+_DELIVERY_S = 10.0  # for messages that were sent, and that nobody may ever receive
 _FINALIZE_S = 10.0  # all ranks are about to finalise: this is not a wait for somebody who computes
 _FOREIGN = ("PMI_", "PMIX_", "HYDI_", "HYDRA_")  # another process manager's variables
 
@@ -57,10 +58,12 @@ class MpiWorld:
         mpi: the module ``mpi4py.MPI``.
         comm: a communicator of our own in which every rank has the number that it has in the job.
         lifeline: tells which ranks have died or left.
+        under_way: the messages of all groups that have not arrived; they have ``is_over()``.
         failed: set it to the reason why this rank must not wait for the others at its end.
     """
 
     def __init__(self, mpi: Any, comm: Any, lifeline: Lifeline, timeout_s: float) -> None:
+        self.under_way: set[Any] = set()
         self.failed: str | None = None
         self.timeout_s = timeout_s
         self.mpi = mpi
@@ -90,6 +93,7 @@ class _Process:
                 self._finalize()
             return
         world, lifeline = self.world, self.world.lifeline
+        self._deliver(world)
         lifeline.leave(is_well=_ends_well() and world.failed is None)
         deadline = time.monotonic() + world.timeout_s
         while not lifeline.everybody_has_left():
@@ -102,6 +106,19 @@ class _Process:
             time.sleep(0.001)
         lifeline.close()
         self._finalize()
+
+    def _deliver(self, world: MpiWorld) -> None:
+        """See messages off whose sends have returned."""
+        deadline = time.monotonic() + _DELIVERY_S
+        while world.failed is None and _ends_well() and time.monotonic() < deadline:
+            if (
+                all(message.is_over() for message in tuple(world.under_way))
+                or world.lifeline.others_have_left()
+            ):
+                return
+            if world.lifeline.somebody_failed() is not None:
+                return
+            time.sleep(0.0005)
 
     def _finalize(self) -> None:
         try:
@@ -239,7 +256,10 @@ def _start_through(
     mapping = None if machines is None else [numbers[machine] for machine in machines]
     server = PmiServer(rank, size, store, name, machines=mapping, timeout_s=timeout_s)
     process = _Process(mpi, server, is_ours=True)
-    with _only_these_variables(server.variables()):
+    variables = server.variables()
+    if os.environ.get("DISTRT_MACHINE"):  # machines that are none: UCX would find out, and use shared memory
+        variables["UCX_TLS"] = os.environ.get("UCX_TLS", "tcp,self")
+    with _only_these_variables(variables):
         within(timeout_s, "MPI_Init_thread", lambda: _init_thread(mpi), server.look_for_failure)
     server.seal()
     mpi.COMM_WORLD.Set_errhandler(mpi.ERRORS_RETURN)
@@ -318,7 +338,9 @@ def _unlink_shared_memory(mpi: Any, comm: Any, timeout_s: float) -> None:
 
 @contextlib.contextmanager
 def _only_these_variables(variables: dict[str, str]) -> Iterator[None]:
-    kept = {name: value for name, value in os.environ.items() if name.startswith(_FOREIGN)}
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith(_FOREIGN) or name in variables
+    }
     for name in kept:
         del os.environ[name]
     os.environ.update(variables)

@@ -10,7 +10,7 @@ import pytest
 
 from distrt.comm.local import run_local
 from tests.conformance.cases import COLLECTIVES, run_all, sample
-from tests.multiprocess.mpi_ranks import mpi_ranks
+from tests.multiprocess.mpi_ranks import mpi_ranks, mpiexec
 
 pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
 
@@ -18,13 +18,9 @@ SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 
 JOIN = """
 import numpy as np
-from distrt.comm.mpi import MpiTransport
-from distrt.comm.process_group import ProcessGroup, ReduceOp
-def join(timeout_s=60.0):
-    environment = read_environment()
-    store = connect_store(environment, timeout_s)
-    transport = MpiTransport.connect(environment, eval(os.environ["TEST_MACHINES"]), store, "group/0", timeout_s)
-    return ProcessGroup(transport, timeout_s)
+from distrt.comm.process_group import ReduceOp
+from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed, ShapeError
+from tests.conformance.ranks import join
 """
 
 CONFORMANCE = (
@@ -65,9 +61,280 @@ def digests(placement, amount):
 
 
 @pytest.mark.parametrize("collective", COLLECTIVES)
-@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize(
+    "placement",
+    [
+        name if name in ("2+1", "2+2", "1+1+1") else pytest.param(name, marks=pytest.mark.slow)
+        for name in PLACEMENTS
+    ],
+)
 def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective):
     per_rank = [each[collective] for each in digests(placement, 8)]
     assert all(each == per_rank[0] for each in per_rank), f"ranks differ (seed {SEED})"
     expected = reference(len(PLACEMENTS[placement]), 8)[collective]
     assert per_rank[0] == expected, f"mpi and local differ (seed {SEED})"
+
+
+def test_a_large_all_reduce_passes_in_chunks_on_three_machines():
+    program = """
+group = join()
+rank, rng = group.rank(), [np.random.default_rng(seed) for seed in range(5)]
+for dtype in (np.float32, np.float16):
+    inputs = [each.standard_normal(6_000_001).astype(dtype) for each in rng]
+    array = inputs[rank].copy()
+    group.all_reduce(array, ReduceOp.AVG)
+    wide = [each.astype(np.float32) for each in inputs]
+    total = ((wide[0] + wide[1]) + (wide[2] + wide[3])) + wide[4]
+    assert np.array_equal(array, (total * np.float32(1 / 5)).astype(dtype)), dtype
+group.barrier()
+"""
+    with mpi_ranks(5, JOIN + program, machines=[0, 0, 1, 1, 2]) as started:
+        started.output()
+
+
+def test_outstanding_operations_overlap_with_messages_and_other_groups():
+    program = """
+group = join()
+rank, size = group.rank(), group.size()
+buffers = [group.allocate(50_000, np.float32) for _ in range(3)]
+for trial in range(5):
+    for i, buffer in enumerate(buffers):
+        buffer[...] = i + rank
+    received = np.empty(1000)
+    letter = group.recv(received, (rank - 1) % size, tag=7, async_op=True)
+    works = [group.all_reduce(buffer, async_op=True) for buffer in buffers]
+    sent = group.send(np.full(1000, float(rank)), (rank + 1) % size, tag=7, async_op=True)
+    for work in (*reversed(works), letter, sent):
+        work.wait()
+    assert (received == (rank - 1) % size).all() and letter.source_rank() == (rank - 1) % size
+    assert [buffer.mean() for buffer in buffers] == [size * i + sum(range(size)) for i in range(3)]
+for buffer in buffers:
+    group.free(buffer)
+"""
+    with mpi_ranks(4, JOIN + program, machines=[0, 0, 1, 1]) as started:
+        started.output()
+
+
+def test_receives_take_messages_in_posting_order_and_by_tag():
+    program = """
+group = join()
+if group.rank() == 0:
+    for tag, value in ((1, 10), (2, 20), (1, 11), (1, 12)):
+        group.send(np.full(4, value), 1, tag=tag)
+    group.send(np.full(100_000, 13), 1, tag=1)
+elif group.rank() == 1:
+    arrays = [np.empty(4, int) for _ in range(4)] + [np.empty(100_000, int)]
+    works = [group.recv(arrays[i], None if i == 1 else 0, tag=tag, async_op=True)
+             for i, tag in ((0, 1), (1, 1), (2, 2), (3, 1), (4, 1))]
+    for work in reversed(works):
+        work.wait()
+    assert [array[0] for array in arrays] == [10, 11, 20, 12, 13], arrays
+    assert all(work.source_rank() == 0 for work in works)
+group.barrier()
+"""
+    with mpi_ranks(3, JOIN + program, machines=[0, 1, 1]) as started:
+        started.output()
+
+
+def test_a_message_that_does_not_fit_is_an_error_and_the_next_arrives():
+    program = """
+group = join()
+if group.rank() == 0:
+    group.send(np.ones(3, np.float32), 1)
+    group.send(np.ones(2, np.float32), 1)
+else:
+    try:
+        group.recv(np.empty(2, np.float32), 0)
+    except ShapeError as error:
+        print(error)
+    array = np.zeros(2, np.float32)
+    group.recv(array, 0)
+    print(array.sum())
+group.barrier()
+"""
+    with mpi_ranks(2, JOIN + program, machines=[0, 1]) as started:
+        first, second = started.output()[1].splitlines()
+    assert "rank 0 sent 3 elements of float32, the receiver has room for 2 elements of float32" in first
+    assert second == "2.0"
+
+
+def test_a_tag_that_mpi_cannot_carry_is_refused():
+    program = """
+group = join()
+for tag in (-1, 2**40):
+    try:
+        group.send(np.ones(1), 1 - group.rank(), tag=tag)
+    except DistributedError as error:
+        print("from 0 to" in str(error))
+"""
+    with mpi_ranks(2, JOIN + program, machines=[0, 1]) as started:
+        assert started.output() == ["True\nTrue\n"] * 2
+
+
+def test_lengths_that_do_not_fit_are_an_error_on_every_rank_and_the_group_goes_on():
+    program = """
+group = join()
+rank, size = group.rank(), group.size()
+inputs = [np.ones(3 if (rank, other) == (0, 2) else 1) for other in range(size)]
+try:
+    group.all_to_all([np.zeros(1) for _ in range(size)], inputs)
+except ShapeError as error:
+    print("rank 0 sends 24 bytes to rank 2, which expects 8" in str(error))
+group.barrier()
+"""
+    with mpi_ranks(4, JOIN + program, machines=[0, 0, 1, 1]) as started:
+        assert started.output() == ["True\n"] * 4
+
+
+def test_subgroups_within_a_machine_and_across():
+    program = """
+import distrt as torch, distrt.distributed as dist
+dist.init_process_group()
+rank = dist.get_rank()
+results = []
+for ranks in ([0, 1], [2, 3], [1, 2], [3, 0, 2], [0]):
+    group = dist.new_group(ranks)
+    if rank in ranks:
+        tensor = torch.ones(2) * 10 ** rank
+        dist.all_reduce(tensor, group=group)
+        assert tensor.tolist() == [float(sum(10 ** each for each in ranks))] * 2
+        results.append(group.transport.kind)
+print(results)
+dist.destroy_process_group()
+"""
+    with mpi_ranks(4, program, machines=[0, 0, 1, 1]) as started:
+        outputs = started.output()
+    assert outputs == [
+        "['shm', 'mpi', 'solo']\n",
+        "['shm', 'mpi']\n",
+        "['shm', 'mpi', 'mpi']\n",
+        "['shm', 'mpi']\n",
+    ]
+
+
+def test_a_world_can_be_left_and_joined_again():
+    program = """
+import distrt as torch, distrt.distributed as dist
+for _ in range(3):
+    dist.init_process_group()
+    tensor = torch.ones(1)
+    dist.all_reduce(tensor)
+    assert tensor.item() == 3
+    dist.destroy_process_group()
+"""
+    with mpi_ranks(3, program, machines=[0, 1, 1]) as started:
+        started.output()
+
+
+# What goes wrong.
+
+REPORT = (
+    JOIN
+    + """
+def report(call):
+    try:
+        call()
+        print("fine", flush=True)
+    except DistributedError as error:
+        print(type(error).__name__, time.time(), error, flush=True)
+"""
+)
+
+LOOP = """
+group = join(timeout_s=float(sys.argv[1]))
+array = np.ones(300_000, np.float32)
+def loop():
+    for step in range(10**9):
+        group.all_reduce(array)
+        array[...] = 1
+        if step == 10:
+            print("ready", flush=True)
+report(loop)
+"""
+
+
+@pytest.mark.parametrize("machines", [[0, 1], [0, 0, 1, 1], [0, 1, 2]], ids=str)
+def test_a_killed_rank_is_named_on_every_machine_within_two_seconds(machines):
+    size = len(machines)
+    with mpi_ranks(size, REPORT + LOOP, "60", machines=machines) as started:
+        assert [started.line(rank) for rank in range(size)] == ["ready"] * size
+        killed_at = time.time()
+        started.signal(1, signal.SIGKILL)
+        for rank in set(range(size)) - {1}:
+            kind, at, text = started.line(rank).split(" ", 2)
+            assert kind == "PeerFailed" and "rank 1 " in text
+            assert float(at) - killed_at < 2.0
+        for rank, (code, _, err) in enumerate(started.results(20)):
+            assert rank == 1 or (code, err) == (0, ""), err
+
+
+def test_over_libfabric_a_killed_rank_ends_the_others_where_mpich_does_not_let_them_go_on():
+    variables = {"MPIR_CVAR_CH4_NETMOD": "ofi"}
+    with mpi_ranks(3, REPORT + LOOP, "60", machines=[0, 1, 2], variables=variables) as started:
+        assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+        started.signal(1, signal.SIGKILL)
+        for rank, (code, out, err) in enumerate(started.results(10)):
+            is_told = code == 0 and "PeerFailed" in out and "rank 1 " in out
+            assert rank == 1 or is_told or (code != 0 and "OFI" in err), (code, out, err)
+
+
+def test_a_stopped_rank_leads_to_a_timeout_that_names_it():
+    with mpi_ranks(3, REPORT + LOOP, "1.5", machines=[0, 1, 2]) as started:
+        assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+        started.signal(2, signal.SIGSTOP)
+        lines = [started.line(rank) for rank in range(2)]
+    assert all(line.startswith("CollectiveTimeout") and "waited 1.5 s for rank 2" in line for line in lines)
+
+
+def test_a_rank_that_waits_for_a_message_from_a_dead_rank_is_told():
+    program = """
+group = join()
+print("ready", flush=True)
+if group.rank() == 1: time.sleep(60)
+report(lambda: group.recv(np.empty(3), 1))
+"""
+    with mpi_ranks(2, REPORT + program, machines=[0, 1]) as started:
+        assert [started.line(rank) for rank in range(2)] == ["ready"] * 2
+        started.signal(1, signal.SIGKILL)
+        assert started.line(0).startswith("PeerFailed")
+
+
+def test_a_rank_that_leaves_is_named():
+    program = """
+group = join()
+group.barrier()
+if group.rank() == 1: group.close()
+else: report(group.barrier)
+"""
+    with mpi_ranks(3, REPORT + program, machines=[0, 1, 2]) as started:
+        outputs = [out for _, out, _ in started.results(30)]
+    assert all(
+        out.startswith("PeerFailed") and "rank 1 left the group" in out for out in (outputs[0], outputs[2])
+    )
+
+
+def test_a_message_that_was_sent_before_its_sender_ended_arrives():
+    program = """
+group = join()
+if group.rank() == 0:
+    group.send(np.full(20_000, 5.0), 1)
+else:
+    time.sleep(1)
+    array = np.empty(20_000)
+    group.recv(array, 0)
+    print(array.sum())
+"""
+    with mpi_ranks(2, JOIN + program, machines=[0, 1]) as started:
+        assert started.output()[1] == "100000.0\n"
+
+
+def test_under_mpiexec_a_script_needs_no_address():
+    program = """
+import distrt as torch, distrt.distributed as dist
+dist.init_process_group("mpi")
+tensor = torch.ones(1) * dist.get_rank()
+dist.all_reduce(tensor)
+os.write(1, f"{tensor.item()}\\n".encode())
+"""
+    with mpiexec(4, program) as started:
+        assert started.output() == ["6.0\n" * 4]

@@ -163,21 +163,14 @@ def test_a_rank_of_mpiexec_that_raises_ends_the_others():
         assert code != 0 and "ZeroDivisionError: mine" in err and time.monotonic() - began < 25
 
 
-@pytest.mark.parametrize(
-    ("variables", "text"),
-    [
-        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, "srun --mpi=pmi2"),
-        ({}, "mpiexec -n 4"),
-    ],
-)
-def test_tasks_that_mpi_does_not_connect_are_told_how_to_start(variables, text):
-    program = "store_through_mpi(Environment(1, 4, 1, 4, source='slurm'), 5.0)"
+def test_tasks_that_mpi_does_not_connect_are_told_how_to_start():
+    program = "store_through_mpi(Environment(1, 4, 1, 4, source='Slurm'), 5.0)"
     command = [sys.executable, "-W", "error", "-c", PRELUDE + program]
     run = subprocess.run(
-        command, env=clean_variables(variables), capture_output=True, text=True, timeout=60, check=False
+        command, env=clean_variables(), capture_output=True, text=True, timeout=60, check=False
     )
     assert run.returncode == 1
-    assert "RendezvousError: the job has 4 ranks (slurm), but MPI sees 1" in run.stderr and text in run.stderr
+    assert "this job has 4 ranks, but MPI knows of 1" in run.stderr and "srun --mpi=pmi2" in run.stderr
 
 
 # Deaths.
@@ -263,9 +256,11 @@ def received():
     with open("/proc/net/dev") as file: lines = file.read().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.strip().startswith("dv"))
 before = received()
+world.comm.Barrier()
 mine, other = np.full(500_000, world.rank, np.float64), np.empty(500_000)
 world.comm.Sendrecv(mine, 3 - world.rank, recvbuf=other, source=3 - world.rank)
 assert (other == 3 - world.rank).all()
+world.comm.Barrier()
 print(received() - before > 4_000_000)
 """
     with two_machines() as machines, mpi_ranks_of(machines, program) as started:
