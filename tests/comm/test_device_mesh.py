@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+import threading
 import warnings
 
 import numpy as np
@@ -120,11 +121,14 @@ def flattened(side):
     ]
 
 
+ONE_AT_A_TIME = threading.Lock()  # our ranks are threads, and catching warnings changes what all threads see
+
+
 def flattened_names_as_slices(side):
     mesh = side.three()
     mesh["dp", "tp"]._flatten()
     mesh["cp", "tp"]._flatten()
-    with warnings.catch_warnings(record=True) as caught:
+    with ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = [side.look(mesh["dp_tp"]), side.look(mesh["dp", "cp_tp"])]
         refused = [outcome(lambda name=name: mesh[name]) for name in (("dp_tp", "cp"), ("cp", "dp_tp"))]
