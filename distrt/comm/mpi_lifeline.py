@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import selectors
 import socket
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -52,6 +54,8 @@ class Lifeline:
         self._is_over = False
         _keep_alive(connection)
         connection.settimeout(None)
+        forget = weakref.WeakMethod(self._forget)
+        os.register_at_fork(after_in_child=lambda: (method := forget()) is not None and method())
         self._thread = threading.Thread(target=self._listen, name="distrt-lifeline", daemon=True)
         self._thread.start()
 
@@ -134,6 +138,12 @@ class Lifeline:
         if self._hub is not None:
             self._hub.close(patience_s)
 
+    def _forget(self) -> None:
+        """In a forked child: a loader's worker, say, that outlives this rank must not pass for it."""
+        self._connection.close()
+        if self._hub is not None:
+            self._hub.forget()
+
     def _listen(self) -> None:
         try:
             while True:
@@ -185,6 +195,12 @@ class _Hub:
             time.sleep(0.002)
         self._is_closing = True
         self._thread.join(timeout=2.0)
+
+    def forget(self) -> None:
+        """Close this process's copies of the sockets, and tell nobody (in a forked child)."""
+        for guest in list(self._guests.values()):
+            guest.connection.close()
+        self._listener.close()
 
     def _serve(self) -> None:
         while not self._is_closing:

@@ -154,7 +154,10 @@ class Traveller:
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Steps:
         """A buffer on every machine, or on none."""
         links = self._links
-        found = yield from links.local(links.node.allocate(shape, dtype).steps)
+        try:
+            found = yield from links.local(links.node.allocate(shape, dtype).steps)
+        except MemoryError as error:  # a machine with one rank has no segment, and nothing that asks first
+            found = DistributedError(str(error))
         if (yield from self.agree(not isinstance(found, Exception))):
             return found
         if isinstance(found, Exception):

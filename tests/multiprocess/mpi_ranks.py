@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from distrt.comm.store_server import StoreServer
+from tests.multiprocess.namespaces import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
@@ -136,6 +137,18 @@ def mpiexec(
         yield MpiRanks([process])
     finally:
         end_all([process])
+
+
+def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextManager[MpiRanks]:
+    """Two ranks on each of the machines; rank 0 hosts the store."""
+    return mpi_ranks(
+        4,
+        program,
+        machines=[0, 0, 1, 1],
+        prefixes=[machines[rank // 2].prefix for rank in range(4)],
+        master=machines[0].address,
+        variables={"MPIR_CVAR_CH4_NETMOD": "ofi"},
+    )
 
 
 def _start(command: Sequence[str], variables: dict[str, str]) -> subprocess.Popen[str]:

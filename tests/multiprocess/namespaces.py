@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -41,6 +43,11 @@ def can_make_namespaces() -> bool:
     if made:
         subprocess.run(["ip", "netns", "delete", name], check=False)
     return made
+
+
+needs_namespaces = pytest.mark.skipif(
+    not can_make_namespaces(), reason="making network namespaces needs root and iproute2"
+)
 
 
 @contextmanager

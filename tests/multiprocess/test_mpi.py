@@ -10,7 +10,8 @@ import pytest
 
 from distrt.comm.local import run_local
 from tests.conformance.cases import COLLECTIVES, run_all, sample
-from tests.multiprocess.mpi_ranks import mpi_ranks, mpiexec
+from tests.multiprocess.mpi_ranks import mpi_ranks, mpiexec, ranks_between
+from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
 pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
 
@@ -224,6 +225,65 @@ for _ in range(3):
 """
     with mpi_ranks(3, program, machines=[0, 1, 1]) as started:
         started.output()
+
+
+@needs_namespaces
+def test_collectives_cross_a_real_network():
+    program = """
+group = join()
+rank, large = group.rank(), np.full(700_000, float(group.rank()))
+group.all_reduce(large)
+assert (large == 6).all()
+group.broadcast(small := np.full(5, rank), 2)
+assert (small == 2).all()
+gathered = [np.empty(10) for _ in range(4)]
+group.all_gather(gathered, np.full(10, float(rank)))
+assert [each[0] for each in gathered] == [0, 1, 2, 3]
+group.barrier()
+"""
+    with two_machines() as machines, ranks_between(machines, JOIN + program) as started:
+        started.output()
+
+
+def test_training_on_two_machines_gives_the_parameters_of_one():
+    program = """
+import hashlib
+import distrt as torch, distrt.distributed as dist
+from distrt.parallel import DistributedDataParallel
+dist.init_process_group()
+torch.manual_seed(dist.get_rank())
+model = torch.nn.Sequential(torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 3))
+wrapped = DistributedDataParallel(model, bucket_cap_mb=0.001)
+optimizer = torch.optim.Adam(wrapped.parameters(), lr=1e-2)
+rng = np.random.default_rng(dist.get_rank())
+for _ in range(5):
+    optimizer.zero_grad()
+    wrapped(torch.tensor(rng.standard_normal((8, 20)).astype(np.float32))).square().mean().backward()
+    optimizer.step()
+print(hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in model.parameters())).hexdigest())
+dist.destroy_process_group()
+"""
+    digests = set()
+    for machines in ([0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 2]):
+        with mpi_ranks(4, JOIN + program, machines=machines) as started:
+            digests |= set(started.output())
+    assert len(digests) == 1
+
+
+def test_a_buffer_that_no_machine_can_hold_is_refused_and_the_group_goes_on():
+    program = """
+group = join()
+try:
+    group.allocate(2**45, np.float64)
+except DistributedError as error:
+    print(error)
+group.barrier()
+"""
+    with mpi_ranks(3, JOIN + program, machines=[0, 0, 1]) as started:
+        outputs = started.output()
+    assert (
+        all("MB of shared memory" in output for output in outputs[:2]) and "Unable to allocate" in outputs[2]
+    )
 
 
 # What goes wrong.

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.multiprocess.mpi_ranks import PRELUDE, clean_variables, mpi_ranks, mpiexec
-from tests.multiprocess.namespaces import can_make_namespaces, two_machines
+from tests.multiprocess.mpi_ranks import PRELUDE, clean_variables, mpi_ranks, mpiexec, ranks_between
+from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
 pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
 
@@ -196,6 +196,30 @@ print(world.lifeline.gone(1), time.time())
                 assert float(at) - killed_at < 1.0
 
 
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_rank_is_known_even_when_a_forked_child_of_it_lives_on(killed):
+    program = """
+world = begin()
+killed = int(sys.argv[1])
+if world.rank == killed:
+    child = os.fork()
+    if child == 0:
+        ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+        time.sleep(10)
+        os._exit(0)
+print("ready", flush=True)
+while world.lifeline.gone(killed) is None: time.sleep(0.005)
+print(world.lifeline.gone(killed))
+"""
+    with mpi_ranks(2, program, str(killed), machines=[0, 1]) as started:
+        assert [started.line(rank) for rank in range(2)] == ["ready"] * 2
+        started.signal(killed, signal.SIGKILL)
+        began = time.monotonic()
+        assert started.line(1 - killed) == f"rank {killed} died, or its machine cannot be reached"
+        assert time.monotonic() - began < 2
+        os.killpg(started.processes[killed].pid, signal.SIGKILL)  # the child
+
+
 def test_the_end_of_rank_0_is_known_to_all():
     program = """
 world = begin()
@@ -242,11 +266,6 @@ def test_a_job_that_is_killed_leaves_no_shared_memory():
 # Between network namespaces: two machines as far as the network goes.
 
 
-needs_namespaces = pytest.mark.skipif(
-    not can_make_namespaces(), reason="making network namespaces needs root and iproute2"
-)
-
-
 @needs_namespaces
 def test_two_ranks_in_each_of_two_namespaces_talk_over_tcp():
     program = """
@@ -263,7 +282,7 @@ assert (other == 3 - world.rank).all()
 world.comm.Barrier()
 print(received() - before > 4_000_000)
 """
-    with two_machines() as machines, mpi_ranks_of(machines, program) as started:
+    with two_machines() as machines, ranks_between(machines, program) as started:
         assert started.output() == ["True\n"] * 4
 
 
@@ -279,20 +298,8 @@ far = 2 if world.rank < 2 else 0
 while world.lifeline.gone(far) is None: time.sleep(0.01)
 print(world.lifeline.gone(far))
 """
-    with two_machines() as machines, mpi_ranks_of(machines, program) as started:
+    with two_machines() as machines, ranks_between(machines, program) as started:
         assert [started.line(rank) for rank in range(4)] == ["ready"] * 4
         machines[1].cut()
         outputs = [out for _, out, _ in started.results(30)]
         assert outputs == [f"rank {far} died, or its machine cannot be reached\n" for far in (2, 2, 0, 0)]
-
-
-def mpi_ranks_of(machines, program):
-    """Two ranks on each of the machines; rank 0 hosts the store."""
-    return mpi_ranks(
-        4,
-        program,
-        machines=[0, 0, 1, 1],
-        prefixes=[machines[rank // 2].prefix for rank in range(4)],
-        master=machines[0].address,
-        variables={"MPIR_CVAR_CH4_NETMOD": "ofi"},
-    )
