@@ -32,6 +32,7 @@ __all__ = [
 
 AnyOp = ReduceOp | PremulSum
 
+_OPS = (ReduceOp, PremulSum)
 _OF_COMPLEX = (ReduceOp.SUM, ReduceOp.AVG)
 
 
@@ -89,7 +90,7 @@ def require_op(op: Any) -> None:
     Raises:
         TypeError: for anything but a ``ReduceOp``, or what ``_make_nccl_premul_sum`` gives.
     """
-    if not isinstance(op, ReduceOp | PremulSum):
+    if not isinstance(op, _OPS):
         raise TypeError(f"op: expected a ReduceOp, got {op!r:.60} of type {type(op).__name__}")
     if op is ReduceOp.PREMUL_SUM:
         raise TypeError("op: ReduceOp.PREMUL_SUM lacks its factor: _make_nccl_premul_sum(factor)")

@@ -110,7 +110,8 @@ def all_gather_coalesced(
         for place, each in enumerate(input_tensor_list)
     ]
     note_changes([each for outputs in output_tensor_lists for each in outputs])
-    return _future(launch(chosen, calls), async_op, output_tensor_lists)
+    found = output_tensor_lists if chosen.size() > 1 else output_tensor_lists[0]  # as PyTorch's future has it
+    return _future(launch(chosen, calls), async_op, found)
 
 
 def _require_shapes(outputs: list[Tensor], inputs: list[Tensor]) -> None:

@@ -20,7 +20,7 @@ from distrt.core.errors import CollectiveTimeout
 
 __all__ = ["monitored_barrier"]
 
-_HERE, _ANSWER, _VERDICT = 0x6D62_0000, 0x6D62_0001, 0x6D62_0002  # tags that no program will think of
+_HERE, _ANSWER, _VERDICT = 16_380, 16_381, 16_382  # tags that few programs use; MPI need not have larger ones
 _GRACE_S = 5.0  # how much longer than rank 0 waits for the others they wait for its verdict
 
 

@@ -4,6 +4,7 @@ import copy
 import datetime
 import pickle
 import threading
+import time
 import warnings
 
 import numpy as np
@@ -243,6 +244,19 @@ def test_what_pytorch_deprecates_says_so(name):
     assert category is FutureWarning
     assert f"`torch.distributed.{name}`" in message
     assert filename == __file__
+
+
+def test_whoever_waits_for_a_future_moves_its_operation_on():
+    def run(rank):
+        if rank == 1:
+            time.sleep(0.1)
+        tensor = torch.ones(2)
+        future = dist.all_reduce(tensor, async_op=True).get_future()
+        (found,) = future.wait()
+        assert found is tensor
+        return found.tolist()
+
+    assert run_ranks(run, 2) == [[2.0, 2.0]] * 2
 
 
 def test_a_barrier_with_a_time_out_names_who_did_not_come():

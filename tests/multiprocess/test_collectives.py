@@ -480,6 +480,31 @@ tensor = leaf(2)
 (twice,) = torch.autograd.grad((nnf.all_reduce(tensor) ** 2).sum(), tensor, create_graph=True)
 twice.sum().backward()
 print(twice.tolist(), tensor.grad)
+class Reduced(torch.autograd.Function):  # as programs that part layers between ranks write it
+    @staticmethod
+    def forward(ctx, x):
+        dist.all_reduce(x)
+        return x
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+class Copied(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x
+    @staticmethod
+    def backward(ctx, grad):
+        dist.all_reduce(grad)
+        return grad
+rows, columns, inputs = leaf(3, 4), leaf(4, 2), leaf(2, 3)
+result = Reduced.apply(torch.relu(Copied.apply(inputs) @ rows) @ columns)
+(result * result).sum().backward()
+print(result.tolist(), inputs.grad.tolist(), rows.grad.tolist(), columns.grad.tolist())
+tensor = leaf(2)
+doubled = tensor * 2
+dist.all_reduce(doubled)
+(doubled * doubled).sum().backward()
+print(doubled.tolist(), tensor.grad)
 """
 
 COLLECTIVES = REDUCTIONS + FROM_AND_TO_ONE + BLOCKS + ALL_TO_ALL + WORKS + OBJECTS + COALESCED
