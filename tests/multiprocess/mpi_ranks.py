@@ -61,6 +61,13 @@ class MpiRanks:
         assert stdout is not None
         return stdout.readline().strip()
 
+    def tell(self, rank: int, line: str) -> None:
+        """Give a rank that reads its standard input a line."""
+        stdin = self.processes[rank].stdin
+        assert stdin is not None
+        stdin.write(line + "\n")
+        stdin.flush()
+
     def signal(self, rank: int, number: signal.Signals) -> None:
         self.processes[rank].send_signal(number)
 
@@ -80,6 +87,7 @@ def mpi_ranks(
     machines: Sequence[object] | None = None,
     prefixes: Sequence[Sequence[str]] | None = None,
     master: str | None = None,
+    reads_stdin: bool = False,
     variables: Mapping[str, object] = {},
 ) -> Iterator[MpiRanks]:
     """Run ``program`` (Python source, after `PRELUDE`) in ``size`` processes that share a store.
@@ -113,6 +121,7 @@ def mpi_ranks(
                 _start(
                     [*(prefixes[rank] if prefixes else ()), *command],
                     clean_variables(place | dict(variables)),
+                    reads_stdin,
                 )
             )
         yield MpiRanks(processes)
@@ -151,11 +160,13 @@ def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextM
     )
 
 
-def _start(command: Sequence[str], variables: dict[str, str]) -> subprocess.Popen[str]:
+def _start(
+    command: Sequence[str], variables: dict[str, str], reads_stdin: bool = False
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command,
         env=variables,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
