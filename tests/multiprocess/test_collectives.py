@@ -305,6 +305,19 @@ print(told(lambda: dist.reduce(mine(1), (rank + 1) % 4, group=group), ValueError
 print(told(lambda: dist.gather(mine(1), None, (rank + 1) % 4, group=group), ValueError))
 print(told(lambda: dist.send(mine(1), (rank + 1) % 4, group=group), ValueError))
 print(told(lambda: dist.broadcast_object_list([1], (rank + 1) % 4, group=group), ValueError))
+received = torch.zeros(2)
+ops = [dist.P2POp(dist.irecv, received, other, group=group),
+       dist.P2POp(dist.isend, mine(2), group=group, group_peer=1 - place)]
+print([(op.peer, op.group_peer) for op in ops], [work.wait() for work in dist.batch_isend_irecv(ops)], received)
+apart = [ops[0], dist.P2POp(dist.isend, mine(2), (rank + 1) % 4)]
+print(told(lambda: dist.batch_isend_irecv(apart), ValueError))
+with dist._coalescing_manager(group):
+    tensors = [mine(1), mine(2)]
+    outside = torch.ones(1)
+    dist.all_reduce(outside)
+    for each in tensors:
+        dist.all_reduce(each, group=group)
+print(tensors, outside)
 print(dist.barrier(group), dist.monitored_barrier(group))
 foreign = pairs[1 - rank % 2]
 tensor, kept = mine(2), [rank]
