@@ -49,7 +49,7 @@ class MpiTransport(Transport):
         self._store, self._prefix = store, prefix
         self._reducer = Reducer(links)
         self._traveller = Traveller(links)
-        self._mail = Mail(links.world.mpi, links.comm, links.gone, links.under_way)
+        self._mail = Mail(links.world.mpi, links.comm, links.gone_peer, links.under_way)
         self._owner_pid = os.getpid()
 
     @classmethod

@@ -48,6 +48,8 @@ class Lifeline:
         self.lost: dict[int, float] = {}
         self.left: dict[int, tuple[float, bool]] = {}
         self._closed: dict[tuple[str, int], float] = {}
+        self._meetings = 0
+        self._met: dict[int, set[int]] = {}
         self._hub = hub
         self._connection = connection
         self._reader = reader
@@ -119,6 +121,18 @@ class Lifeline:
         """Whether all ranks, this one too, have said goodbye and ended well."""
         return len(self.left) == self.size and all(is_well for _, is_well in self.left.values())
 
+    def meet(self, timeout_s: float) -> bool:
+        """Return when all ranks have called this as often as this one, or time is up; whether all came."""
+        self._meetings += 1
+        meeting, deadline = self._meetings, time.monotonic() + timeout_s
+        with contextlib.suppress(OSError):
+            self._connection.sendall(wire.encode_frame({"meets": meeting, "rank": self.rank}))
+        while len(self._met.get(meeting, ())) < self.size:
+            if time.monotonic() > deadline or self.somebody_failed() is not None:
+                return False
+            time.sleep(0.001)
+        return True
+
     def others_have_left(self) -> bool:
         """Whether all other ranks have said goodbye."""
         return len(set(self.left) - {self.rank}) == self.size - 1
@@ -152,6 +166,8 @@ class Lifeline:
                     self.lost.setdefault(int(message["lost"]), time.monotonic())
                 elif "closes" in message:
                     self._closed[str(message["closes"]), int(message["rank"])] = time.monotonic()
+                elif "meets" in message:
+                    self._met.setdefault(int(message["meets"]), set()).add(int(message["rank"]))
                 elif "leaves" in message:
                     self.left[int(message["leaves"])] = (time.monotonic(), bool(message["well"]))
         except (OSError, RendezvousError, ValueError):
@@ -255,6 +271,8 @@ class _Hub:
         if "leaves" in message:
             guest.has_left = True
             self._tell({"leaves": guest.rank, "well": bool(message.get("well"))})
+        elif "meets" in message:
+            self._tell({"meets": message["meets"], "rank": guest.rank})
         elif "closes" in message:
             self._tell({"closes": str(message["closes"]), "rank": guest.rank})
 

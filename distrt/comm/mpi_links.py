@@ -111,15 +111,22 @@ class Links:
             raise PeerFailed(f"rank {self.rank}: {self.dead(at_once=True)}")
 
     def gone(self, missing: list[int]) -> str | None:
-        """Why the group cannot go on: a rank that is waited for is gone, or another has died.
+        """Why a collective cannot go on: a rank that is waited for is gone, or another has died.
 
         Where any rank has died, those who wait for others wait in vain, sooner or later.
         """
-        texts = ((rank, self.world.lifeline.gone(self.members[rank], self.name)) for rank in missing)
-        first = next(((rank, text) for rank, text in texts if text is not None), None)
-        if (of_dead := self.dead(at_once=first is not None)) is not None:
-            return of_dead  # whoever has left or failed may have done so because of that
-        return None if first is None else self._blame(*first)
+        text = self.gone_peer(missing)
+        of_dead = self.dead(
+            at_once=text is not None
+        )  # whoever has left or failed may have done so because of that
+        return of_dead or text
+
+    def gone_peer(self, missing: list[int]) -> str | None:
+        """Why nothing comes from one of some ranks, whatever became of others."""
+        for rank in missing:
+            if (text := self.world.lifeline.gone(self.members[rank], self.name)) is not None:
+                return self._blame(rank, text)
+        return None
 
     def dead(self, at_once: bool = False) -> str | None:
         """The first rank of the group that died, if what it had sent must have arrived by now."""

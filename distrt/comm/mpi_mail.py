@@ -116,9 +116,13 @@ class Arrivals(Polled):
         return text
 
     def missing(self) -> list[int]:  # noqa: D102
-        with self._lock:
-            waiting = [request.Test() if request else True for request in self._requests]
-        return sorted({rank for rank, done in zip(self._ranks, waiting, strict=True) if not done})
+        with self._lock:  # they are forgotten once all have arrived
+            pending = [
+                rank
+                for rank, request in zip(self._ranks, self._requests, strict=False)
+                if request and not request.Test()
+            ]
+        return sorted(set(pending))
 
 
 class _Receipt:

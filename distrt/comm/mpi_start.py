@@ -84,6 +84,14 @@ class _Process:
         self._library = ctypes.CDLL(mpi.__file__)
         self._pid = os.getpid()
 
+    def begin(self, world: MpiWorld) -> None:
+        """Take what was agreed with the other ranks."""
+        self.world = world
+        if (
+            self._server is not None
+        ):  # MPICH's end asks for a barrier: nobody may be gone while others say goodbye
+            self._server.seal(lambda: world.lifeline.meet(_FINALIZE_S))
+
     def end(self) -> None:
         """End MPI if all ranks end well; else leave it, since MPI_Finalize waits for the dead."""
         if os.getpid() != self._pid or self.mpi.Is_finalized():
@@ -104,19 +112,15 @@ class _Process:
                 return
             world.comm.Iprobe()  # what this rank has sent may need its help to arrive
             time.sleep(0.001)
-        lifeline.close()
         self._finalize()
+        lifeline.close()
 
     def _deliver(self, world: MpiWorld) -> None:
         """See messages off whose sends have returned."""
         deadline = time.monotonic() + _DELIVERY_S
         while world.failed is None and _ends_well() and time.monotonic() < deadline:
-            if (
-                all(message.is_over() for message in tuple(world.under_way))
-                or world.lifeline.others_have_left()
-            ):
-                return
-            if world.lifeline.somebody_failed() is not None:
+            is_idle = all(_is_away(message) for message in tuple(world.under_way))
+            if is_idle or world.lifeline.others_have_left() or world.lifeline.somebody_failed() is not None:
                 return
             time.sleep(0.0005)
 
@@ -180,8 +184,9 @@ def start_mpi(
     comm = _own_communicator(process.mpi, environment, timeout_s)
     _unlink_shared_memory(process.mpi, comm, timeout_s)
     lifeline = Lifeline.connect(rank, size, store, f"{prefix}/lifeline", timeout_s)
-    process.world = MpiWorld(process.mpi, comm, lifeline, timeout_s)
-    return process.world
+    world = MpiWorld(process.mpi, comm, lifeline, timeout_s)
+    process.begin(world)
+    return world
 
 
 def store_through_mpi(environment: Environment, timeout_s: float) -> Store:
@@ -227,6 +232,8 @@ def _take_over() -> _Process:
     """The MPI that a process manager provides."""
     was_running = (mpi := _loaded()) is not None and mpi.Is_initialized()
     mpi = _import_mpi(starts=True)
+    if not mpi.Is_initialized():  # the script has imported mpi4py, and left this to us
+        _init_thread(mpi)
     return _Process(mpi, None, is_ours=not was_running)
 
 
@@ -389,6 +396,13 @@ def _is_open(fd: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def _is_away(message: Any) -> bool:
+    try:
+        return bool(message.is_over())
+    except DistributedError:
+        return True  # whom it was for is gone
 
 
 def _ends_well() -> bool:

@@ -75,6 +75,7 @@ class PmiServer:
         self._timeout_s = timeout_s
         self._on_failure = on_failure
         self._barriers = 0
+        self._meet_otherwise: Callable[[], object] | None = None
         self._connection, self._client = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name=f"distrt-pmi-{rank}", daemon=True)
         self._thread.start()
@@ -101,12 +102,14 @@ class PmiServer:
         """Close this process's copy of the rank's end, once the rank has its own."""
         self._client.close()
 
-    def seal(self) -> None:
-        """Let go of the store: from here on barriers open at once, which only MPI's end asks for.
+    def seal(self, meet: Callable[[], object] | None = None) -> None:
+        """Let go of the store, which may be gone when MPI ends.
 
-        For ranks that serve themselves. They meet in MPI before they end it, and by then the store may be gone.
+        Args:
+            meet: returns when all ranks have called it; from here on, what a barrier does.
         """
         self._board = None
+        self._meet_otherwise = meet
 
     def farewell(self) -> None:
         """After MPI was finalised: send the answer to MPICH's last word ahead, and keep the connection open.
@@ -202,6 +205,8 @@ class PmiServer:
     def _meet(self) -> None:
         board = self._board
         if board is None:
+            if self._meet_otherwise is not None:
+                self._meet_otherwise()
             return
         self._barriers += 1
         door = f"{self.name}/barrier-{self._barriers}"

@@ -163,10 +163,13 @@ def test_a_store_that_is_gone_is_a_failure(connect: Connect) -> None:
     assert reasons == ["rank 0: the connection is closed"]
 
 
-def test_a_sealed_server_opens_barriers_at_once_and_says_farewell_ahead(connect: Connect) -> None:
+def test_a_sealed_server_needs_no_store_and_says_farewell_ahead(connect: Connect) -> None:
     client = connect(0, 4)
     client.server.seal()
     assert client.ask("cmd=barrier_in") == "cmd=barrier_out rc=0"
+    met: list[str] = []
+    client.server.seal(lambda: met.append("here"))
+    assert client.ask("cmd=barrier_in") == "cmd=barrier_out rc=0" and met == ["here"]
     client.say("cmd=finalize")  # nobody answers: it was answered already
     client.server._connection.sendall(b"cmd=finalize_ack rc=0\n")
     assert client.hear() == "cmd=finalize_ack rc=0"

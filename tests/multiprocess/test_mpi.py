@@ -359,6 +359,25 @@ report(lambda: group.recv(np.empty(3), 1))
         assert started.line(0).startswith("PeerFailed")
 
 
+def test_messages_between_the_living_pass_when_another_rank_has_died():
+    program = """
+group = join()
+rank = group.rank()
+print("ready", flush=True)
+if rank == 1: time.sleep(60)
+while group.transport._links.world.lifeline.gone(1) is None: time.sleep(0.01)
+time.sleep(1)
+array = np.full(3, float(rank))
+if rank == 0: group.send(array, 2)
+else: group.recv(array, 0)
+print(array[0], flush=True)
+"""
+    with mpi_ranks(3, REPORT + program, machines=[0, 1, 2]) as started:
+        assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+        started.signal(1, signal.SIGKILL)
+        assert [started.line(rank) for rank in (0, 2)] == ["0.0", "0.0"]
+
+
 def test_a_rank_that_leaves_is_named():
     program = """
 group = join()

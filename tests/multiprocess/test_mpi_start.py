@@ -155,6 +155,12 @@ with store_through_mpi(environment, 30.0) as store:
         assert started.output() == ["True\nTrue\n"]
 
 
+def test_under_mpiexec_a_script_may_leave_the_start_of_mpi_to_us():
+    program = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI\n" + BOOTSTRAP
+    with mpiexec(4, program) as started:
+        started.output()
+
+
 def test_a_rank_of_mpiexec_that_raises_ends_the_others():
     program = BOOTSTRAP + "if world.rank == 1: raise ZeroDivisionError('mine')\ntime.sleep(60)"
     with mpiexec(4, program) as started:
