@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.multiprocess.side_by_side import side_by_side
+from tests.multiprocess.side_by_side import run_distrt, side_by_side
 
 BEGIN = """
 import datetime
@@ -543,3 +543,13 @@ def test_groups_take_ranks_of_the_job_and_others_leave_them_alone():
 
 def test_wrong_calls_raise_what_gloo_raises_and_the_group_stays_usable():
     run(ERRORS, 3)
+
+
+@pytest.mark.parametrize(
+    "script", [COLLECTIVES + DIFFERENTIABLE, MESSAGES + SUBGROUPS], ids=["collectives", "groups"]
+)
+def test_two_machines_give_what_one_gives(script):
+    pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
+    apart = 'import os\nos.environ["DISTRT_MACHINE"] = str(int(os.environ["RANK"]) // 2)\n'
+    together = run_distrt(BEGIN + script + END, 4)
+    assert run_distrt(apart + BEGIN + script + END, 4) == together
