@@ -193,6 +193,5 @@ WAITS_FOR: dict[str, str] = {
     **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
     **dict.fromkeys("deep_dive_29 notes_06 notes_13 notes_14".split(), "save and load"),
     "deep_dive_30": "onnx",
-    "deep_dive_32": "DataParallel and multiprocessing.spawn",
     "deep_dive_41": "the profiler",
 }
