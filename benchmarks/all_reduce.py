@@ -62,16 +62,18 @@ def be_a_rank_of_mpi(copies_only):
     from distrt.comm.store import connect_store
 
     environment = read_environment()
-    started = start_mpi(environment, connect_store(environment), ["here"] * environment.world_size, 60.0)
+    store = connect_store(environment)
+    started = start_mpi(environment, store, 60.0)
 
     def prepare(case):
         count, _ = elements(case)
         array, other = np.zeros(count, np.float32), np.zeros(count, np.float32)
         if copies_only:
             return lambda: np.copyto(other, array)
-        return lambda: started.communicator.Allreduce(started.module.IN_PLACE, array)
+        return lambda: started.comm.Allreduce(started.mpi.IN_PLACE, array)
 
-    answer_commands(prepare, started.communicator.Barrier)
+    answer_commands(prepare, started.comm.Barrier)
+    store.close()
 
 
 def main():
