@@ -1,7 +1,7 @@
 """How MPI starts and ends, whoever started the ranks.
 
 Two ways in. Where mpiexec, ``srun --mpi=pmi2`` or mpirun started the ranks, MPI knows them already, and may even be
-how they find their store (`store_through_mpi`). Where the ranks share a store and nothing else, they start MPI
+how they find their store (``distrt.comm.mpi_store``). Where the ranks share a store and nothing else, they start MPI
 together through `PmiServer`. `start_mpi` chooses, and refuses what contradicts itself.
 
 MPI can be started once in a process, so what is started stays until the process ends.
@@ -12,9 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
-import hashlib
 import importlib
-import json
 import logging
 import os
 import re
@@ -27,13 +25,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from distrt.comm.environment import Environment, require_same_world
-from distrt.comm.mpi_address import connect_any, local_addresses, network_place
 from distrt.comm.mpi_lifeline import Lifeline
 from distrt.comm.pmi import Board, PmiServer
-from distrt.comm.store import Store, StoreServer
 from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
 
-__all__ = ["MpiWorld", "is_started_by_mpi", "start_mpi", "store_through_mpi", "within"]
+__all__ = ["MpiWorld", "is_started_by_mpi", "start_mpi", "take_over", "within"]
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -189,43 +185,16 @@ def start_mpi(
     return world
 
 
-def store_through_mpi(environment: Environment, timeout_s: float) -> Store:
-    """A store for ranks that know one another through MPI only: rank 0 hosts it and tells the others where.
-
-    It listens on loopback alone where all ranks are on one machine. The secret is drawn anew, and travels by MPI.
+def take_over(environment: Environment, timeout_s: float) -> Any:
+    """A communicator of the job's ranks, in an MPI that is there already or that a process manager provides.
 
     Raises:
-        RendezvousError: MPI does not connect the job's ranks, or no address of rank 0 can be reached.
+        RendezvousError: MPI does not connect the job's ranks.
     """
     if not _started:
         _started.append(_take_over())
         atexit.register(_started[0].end)
-    process, rank = _started[0], environment.rank
-    comm = _own_communicator(process.mpi, environment, timeout_s)
-    place = hashlib.sha256(network_place().encode()).digest()
-    places = bytearray(len(place) * environment.world_size)
-    within(timeout_s, "MPI_Allgather", lambda: comm.Allgather(place, places))
-    is_one_machine = bytes(places) == place * environment.world_size
-    server = None
-    if rank == 0:
-        secret = secrets.token_bytes(32)
-        server = StoreServer("127.0.0.1" if is_one_machine else "0.0.0.0", 0, secret=secret)
-        addresses = ["127.0.0.1"] if is_one_machine else local_addresses()
-        text = json.dumps({"addresses": addresses, "port": server.port, "secret": secret.hex()}).encode()
-    else:
-        text = b""
-    where = json.loads(_broadcast_bytes(comm, text, timeout_s))
-    host = connect_any(where["addresses"], where["port"], timeout_s, bytes.fromhex(where["secret"]))
-    store = Store(
-        host,
-        where["port"],
-        rank=rank,
-        secret=bytes.fromhex(where["secret"]),
-        timeout_s=timeout_s,
-        server=server,
-    )
-    start_mpi(environment, store, timeout_s)  # so that MPI ends well, whether it is used any further or not
-    return store
+    return _own_communicator(_started[0].mpi, environment, timeout_s)
 
 
 def _take_over() -> _Process:
@@ -323,14 +292,6 @@ def _own_communicator(mpi: Any, environment: Environment, timeout_s: float) -> A
         )
     comm.Set_errhandler(mpi.ERRORS_RETURN)
     return comm
-
-
-def _broadcast_bytes(comm: Any, text: bytes, timeout_s: float) -> bytes:
-    length = bytearray(len(text).to_bytes(8, "little"))
-    within(timeout_s, "MPI_Bcast", lambda: comm.Bcast(length, 0))
-    data = bytearray(text) if text else bytearray(int.from_bytes(length, "little"))
-    within(timeout_s, "MPI_Bcast", lambda: comm.Bcast(data, 0))
-    return bytes(data)
 
 
 def _unlink_shared_memory(mpi: Any, comm: Any, timeout_s: float) -> None:

@@ -153,7 +153,7 @@ def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
 
 def store_of_mpi(environment: Environment, timeout_s: float) -> JobStore:
     """A store for ranks that mpiexec started, and that know of one another through MPI alone."""
-    from distrt.comm.mpi_start import store_through_mpi  # most jobs have an address
+    from distrt.comm.mpi_store import store_through_mpi  # most jobs have an address
 
     return store_through_mpi(environment, timeout_s)
 
