@@ -58,8 +58,8 @@ def setup(library, case):
 def be_a_rank_of_mpi(copies_only):
     """MPI's ranks meet as distrt's do; without mpiexec, so that each has its own pipe."""
     from distrt.comm.environment import read_environment
-    from distrt.comm.mpi_start import start_mpi
-    from distrt.comm.store import connect_store
+    from distrt.comm.mpi.start import start_mpi
+    from distrt.comm.stores.client import connect_store
 
     environment = read_environment()
     store = connect_store(environment)

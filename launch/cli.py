@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distrt.comm.store import StoreServer
+from distrt.comm.stores.client import StoreServer
 from launch import exit_codes
 from launch.arguments import Arguments, missing_target, parse_arguments
 from launch.guard import Guard, remove_shared_memory

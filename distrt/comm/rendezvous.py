@@ -14,11 +14,11 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from distrt.comm import slurm
 from distrt.comm.environment import Environment, read_environment
-from distrt.comm.file_store import FileStore
-from distrt.comm.store import connect_store
-from distrt.comm.store_base import DEFAULT_TIMEOUT, Store
-from distrt.comm.stores import PrefixStore
-from distrt.comm.tcp_store import TCPStore
+from distrt.comm.stores.base import DEFAULT_TIMEOUT, Store
+from distrt.comm.stores.client import connect_store
+from distrt.comm.stores.file import FileStore
+from distrt.comm.stores.memory import PrefixStore
+from distrt.comm.stores.tcp import TCPStore
 from distrt.core.errors import RendezvousError, SettingError
 
 __all__ = ["StoreLike", "register_rendezvous_handler", "rendezvous", "rendezvous_iterator"]

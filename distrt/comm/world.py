@@ -24,7 +24,7 @@ from distrt.comm.local import is_local_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
-from distrt.comm.store import Store as JobStore
+from distrt.comm.stores.client import Store as JobStore
 from distrt.comm.transport import Transport
 from distrt.core.errors import DistributedError, NoGroupError, RendezvousError
 
@@ -153,7 +153,7 @@ def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
 
 def store_of_mpi(environment: Environment, timeout_s: float) -> JobStore:
     """A store for ranks that mpiexec started, and that know of one another through MPI alone."""
-    from distrt.comm.mpi_store import store_through_mpi  # most jobs have an address
+    from distrt.comm.mpi.store import store_through_mpi  # most jobs have an address
 
     return store_through_mpi(environment, timeout_s)
 
@@ -210,7 +210,7 @@ def _connect(
         if rank == 0:
             logger.info("%d ranks on %s: connected through shared memory", size, places[0]["host"])
         return ShmTransport.connect(rank, range(size), store, prefix)
-    from distrt.comm.mpi import MpiTransport  # most jobs run on one machine
+    from distrt.comm.mpi.transport import MpiTransport  # most jobs run on one machine
 
     return MpiTransport.connect(environment, machines, store, prefix, timeout_s)
 

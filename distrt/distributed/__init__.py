@@ -1,7 +1,7 @@
 """Facade: process groups and collectives at the path that PyTorch users type. The room is ``distrt.comm``."""
 
-from distrt.comm.all_to_all import all_to_all, all_to_all_single
-from distrt.comm.backend import (
+from distrt.comm.functions.all_to_all import all_to_all, all_to_all_single
+from distrt.comm.functions.backend import (
     Backend,
     BackendConfig,
     default_pg_timeout,
@@ -15,23 +15,27 @@ from distrt.comm.backend import (
     is_xccl_available,
     supports_complex,
 )
-from distrt.comm.blocks import all_gather, all_gather_single, reduce_scatter, reduce_scatter_single
-from distrt.comm.coalesced import all_gather_base as _all_gather_base  # noqa: F401 - PyTorch has it here
-from distrt.comm.coalesced import (
+from distrt.comm.functions.blocks import all_gather, all_gather_single, reduce_scatter, reduce_scatter_single
+from distrt.comm.functions.coalesced import all_gather_base as _all_gather_base  # noqa: F401 - PyTorch has it here
+from distrt.comm.functions.coalesced import (
     all_gather_coalesced,
     all_gather_into_tensor,
     all_reduce_coalesced,
     reduce_op,
     reduce_scatter_tensor,
 )
-from distrt.comm.coalesced import reduce_scatter_base as _reduce_scatter_base  # noqa: F401 - PyTorch has it here
-from distrt.comm.coalescing import CoalescingManager as _CoalescingManager  # noqa: F401 - PyTorch has it here
-from distrt.comm.coalescing import coalescing_manager as _coalescing_manager  # noqa: F401 - PyTorch has it here
-from distrt.comm.collectives import all_reduce, barrier, broadcast, gather, reduce, scatter
-from distrt.comm.collectives import premul_sum as _make_nccl_premul_sum  # noqa: F401 - PyTorch has it here
-from distrt.comm.debug_level import DebugLevel, get_debug_level, set_debug_level, set_debug_level_from_env
-from distrt.comm.file_store import FileStore
-from distrt.comm.groups import (
+from distrt.comm.functions.coalesced import reduce_scatter_base as _reduce_scatter_base  # noqa: F401 - PyTorch has it here
+from distrt.comm.functions.coalescing import CoalescingManager as _CoalescingManager  # noqa: F401 - PyTorch has it here
+from distrt.comm.functions.coalescing import coalescing_manager as _coalescing_manager  # noqa: F401 - PyTorch has it here
+from distrt.comm.functions.collectives import all_reduce, barrier, broadcast, gather, reduce, scatter
+from distrt.comm.functions.collectives import premul_sum as _make_nccl_premul_sum  # noqa: F401 - PyTorch has it here
+from distrt.comm.functions.debug_level import (
+    DebugLevel,
+    get_debug_level,
+    set_debug_level,
+    set_debug_level_from_env,
+)
+from distrt.comm.functions.groups import (
     GroupMember,
     destroy_process_group,
     get_backend,
@@ -52,8 +56,8 @@ from distrt.comm.groups import (
     new_subgroups_by_enumeration,
     split_group,
 )
-from distrt.comm.monitored import monitored_barrier
-from distrt.comm.objects import (
+from distrt.comm.functions.monitored import monitored_barrier
+from distrt.comm.functions.objects import (
     all_gather_object,
     broadcast_object_list,
     gather_object,
@@ -61,12 +65,13 @@ from distrt.comm.objects import (
     scatter_object_list,
     send_object_list,
 )
-from distrt.comm.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, send
+from distrt.comm.functions.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, send
+from distrt.comm.functions.shared_tensors import allocate_shared, free_shared
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.comm.shared_tensors import allocate_shared, free_shared
-from distrt.comm.store_base import Store
-from distrt.comm.stores import HashStore, PrefixStore
-from distrt.comm.tcp_store import TCPStore
+from distrt.comm.stores.base import Store
+from distrt.comm.stores.file import FileStore
+from distrt.comm.stores.memory import HashStore, PrefixStore
+from distrt.comm.stores.tcp import TCPStore
 from distrt.core.errors import DistBackendError, DistNetworkError, DistStoreError, QueueEmptyError
 from distrt.core.errors import DistributedError as DistError
 from distrt.data.distributed_sampler import set_default_world

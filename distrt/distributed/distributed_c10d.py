@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from distrt.comm.membership import is_non_member as _rank_not_in_group  # noqa: F401
+from distrt.comm.functions.membership import is_non_member as _rank_not_in_group  # noqa: F401
 from distrt.comm.world import default_group as _get_default_group  # noqa: F401
 
 

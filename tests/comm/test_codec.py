@@ -22,7 +22,7 @@ from hypothesis.extra import numpy as arrays_of
 
 import distrt
 from distrt.comm.codec import MAX_DEPTH, CodecError, decode, encode
-from distrt.comm.codec_kinds import KINDS
+from distrt.comm.codec.kinds import KINDS
 from distrt.core.errors import DistributedError
 from distrt.nn.parameter import Parameter
 

@@ -6,7 +6,7 @@ import pytest
 
 import distrt as torch
 import distrt.distributed as dist
-from distrt.comm.codec_records import CodecError
+from distrt.comm.codec.records import CodecError
 from distrt.core.errors import DistributedError, ShapeError
 from tests.comm.ranks import run_ranks
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import distrt
-from distrt.comm import groups, mesh_layout, world
-from distrt.comm.device_mesh import DeviceMesh, _mesh_resources, init_device_mesh
+from distrt.comm import world
+from distrt.comm.functions import groups
 from distrt.comm.local import run_local
+from distrt.comm.mesh import layout as mesh_layout
+from distrt.comm.mesh.device_mesh import DeviceMesh, _mesh_resources, init_device_mesh
 from distrt.core.errors import DeviceMissing
 
 THREE = ("dp", "cp", "tp")

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from distrt.comm.file_store import FileStore
+from distrt.comm.stores.file import FileStore
 from distrt.core.errors import DistStoreError
 from tests.multiprocess.conftest import ROOT
 
 
 def child(code, *arguments, **options):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    head = "import os, sys, signal, time\nfrom distrt.comm.file_store import FileStore\n"
+    head = "import os, sys, signal, time\nfrom distrt.comm.stores.file import FileStore\n"
     return subprocess.Popen(
         [sys.executable, "-c", head + code, *map(str, arguments)], env=environment, text=True, **options
     )

@@ -13,7 +13,7 @@ import pytest
 import distrt as torch
 import distrt.distributed as dist
 from distrt.comm import world
-from distrt.comm.groups import resolve, to_group_rank
+from distrt.comm.functions.groups import resolve, to_group_rank
 from distrt.comm.local import run_local
 from distrt.core.errors import DistributedError, NoGroupError, RendezvousError
 
@@ -241,7 +241,7 @@ def test_what_fails_between_ranks_is_a_backend_error():
 def test_the_debug_level_is_the_environments_until_it_is_set(monkeypatch):
     monkeypatch.setenv("TORCH_DISTRIBUTED_DEBUG", "info")
     assert dist.get_debug_level() is dist.DebugLevel.INFO
-    monkeypatch.setattr("distrt.comm.debug_level._chosen", [])
+    monkeypatch.setattr("distrt.comm.functions.debug_level._chosen", [])
     dist.set_debug_level(dist.DebugLevel.DETAIL)
     assert dist.get_debug_level() is dist.DebugLevel.DETAIL
     dist.set_debug_level_from_env()

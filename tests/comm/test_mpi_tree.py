@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrt.comm.mpi_tree import Placement, TreeReduction
+from distrt.comm.mpi.tree import Placement, TreeReduction
 from distrt.comm.reduction import ReduceOp, Reduction
 
 placements = st.lists(st.integers(0, 3), min_size=1, max_size=11)

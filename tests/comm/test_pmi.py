@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from distrt.comm.pmi import PmiServer, process_mapping
+from distrt.comm.mpi.pmi import PmiServer, process_mapping
 from distrt.core.errors import RendezvousError
 
 

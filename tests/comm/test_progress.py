@@ -42,8 +42,7 @@ def engine():
 
 def passing(log: list[str], name: str, *doors: Door) -> Steps:
     log.append(f"{name} begins")
-    for door in doors:
-        yield door
+    yield from doors
     log.append(f"{name} ends")
     return name
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from distrt.comm.rendezvous import register_rendezvous_handler, rendezvous, rendezvous_iterator
-from distrt.comm.stores import HashStore
+from distrt.comm.stores.memory import HashStore
 from distrt.core.errors import DistNetworkError, RendezvousError
 
 FOREIGN = re.compile(r"(DISTRT|TORCHELASTIC|MASTER|LOCAL|SLURM|PMI|OMPI|MPI)_|(RANK|WORLD_SIZE)$")

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from distrt.comm.file_store import FileStore
-from distrt.comm.store_base import Store
-from distrt.comm.stores import HashStore, PrefixStore
-from distrt.comm.tcp_store import TCPStore
+from distrt.comm.stores.base import Store
+from distrt.comm.stores.file import FileStore
+from distrt.comm.stores.memory import HashStore, PrefixStore
+from distrt.comm.stores.tcp import TCPStore
 from distrt.core.errors import DistNetworkError, DistStoreError, QueueEmptyError, RendezvousError
 
 KINDS = ("hash", "file", "tcp", "prefix")

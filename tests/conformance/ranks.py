@@ -13,8 +13,8 @@ from pathlib import Path
 
 from distrt.comm.environment import read_environment
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.store import connect_store
-from distrt.comm.store_server import StoreServer
+from distrt.comm.stores.client import connect_store
+from distrt.comm.stores.server import StoreServer
 from distrt.comm.world import create_group
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAUNCH_MAY_IMPORT = {
     "distrt.comm.environment",
-    "distrt.comm.pmi",
+    "distrt.comm.mpi.pmi",
     "distrt.comm.status",
-    "distrt.comm.store",
-    "distrt.comm.store_server",
+    "distrt.comm.stores.client",
+    "distrt.comm.stores.server",
     "distrt.core.errors",
 }
 HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "numba", "torch")
@@ -28,7 +28,7 @@ VIOLATIONS = {
     "nn reaches parallel through a facade": ("distrt/nn/modules/linear.py", "import distrt.distributed"),
     "a lazy import in a function": ("distrt/core/tensor.py", "def f():\n    import distrt.nn"),
     "launch imports the tensor": ("launch/cli.py", "from distrt.core import tensor"),
-    "launch reaches numpy through the store": ("distrt/comm/store.py", "import numpy"),
+    "launch reaches numpy through the store": ("distrt/comm/stores/client.py", "import numpy"),
 }
 
 
@@ -52,11 +52,11 @@ def small_house(tmp_path: Path) -> Path:
         "distrt/nn/parallel/__init__.py": "from distrt.parallel.ddp import nothing",
         "distrt/optim/sgd.py": "from distrt.core import tensor",
         "distrt/data/sampler.py": "from distrt.core import tensor",
-        "distrt/comm/store.py": "from distrt.core import errors",
+        "distrt/comm/stores/client.py": "from distrt.core import errors",
         "distrt/comm/shm.py": "from distrt.core import tensor",
         "distrt/parallel/ddp.py": "from distrt.comm import shm\nfrom distrt.nn import linear",
         "distrt/distributed/__init__.py": "from distrt.parallel import ddp",
-        "launch/cli.py": "from distrt.comm import store",
+        "launch/cli.py": "from distrt.comm.stores import client",
     }
     for name, text in files.items():
         path = tmp_path / name

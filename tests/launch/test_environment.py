@@ -3,7 +3,7 @@
 import pytest
 
 from distrt.comm.environment import read_environment
-from distrt.comm.store import connect_store
+from distrt.comm.stores.client import connect_store
 from distrt.core.errors import RendezvousError
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from distrt.comm import wire
 from distrt.comm.environment import Environment
-from distrt.comm.store import Store, connect_store
-from distrt.comm.store_server import StoreServer
+from distrt.comm.stores import wire
+from distrt.comm.stores.client import Store, connect_store
+from distrt.comm.stores.server import StoreServer
 from distrt.core.errors import AuthenticationError, RendezvousError
 
 SECRET = b"s" * 32

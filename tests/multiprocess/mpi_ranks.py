@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from distrt.comm.store_server import StoreServer
+from distrt.comm.stores.server import StoreServer
 from tests.multiprocess.namespaces import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,9 +20,9 @@ PRELUDE = """
 import ctypes, os, signal, sys, time
 ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: a test run that is killed leaves no rank
 from distrt.comm.environment import Environment, read_environment
-from distrt.comm.store import Store, connect_store
-from distrt.comm.mpi_start import start_mpi
-from distrt.comm.mpi_store import store_through_mpi
+from distrt.comm.stores.client import Store, connect_store
+from distrt.comm.mpi.start import start_mpi
+from distrt.comm.mpi.store import store_through_mpi
 def begin(timeout_s=30.0):
     environment = read_environment()
     with connect_store(environment, timeout_s) as store:

@@ -27,7 +27,7 @@ FAIL_SOON = "import time; time.sleep(0.5); print(time.monotonic()); sys.exit(5)"
 JOIN = """
     import os, sys
     from distrt.comm.environment import read_environment
-    from distrt.comm.store import connect_store
+    from distrt.comm.stores.client import connect_store
     environment = read_environment()
     if environment.rank == 1:
         sys.exit({code})

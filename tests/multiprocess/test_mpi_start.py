@@ -296,7 +296,7 @@ print(received() - before > 4_000_000)
 def test_a_machine_whose_cable_is_cut_is_given_up():
     """Nobody answers and nobody says that the connection is closed: only probes find out."""
     program = """
-from distrt.comm import mpi_lifeline
+from distrt.comm.mpi import lifeline as mpi_lifeline
 mpi_lifeline._IDLE_S, mpi_lifeline._BETWEEN_S, mpi_lifeline._PROBES = 1, 1, 2
 world = begin()
 print("ready", flush=True)

@@ -1,6 +1,6 @@
 """Facade: collectives with gradients, at the path that PyTorch users type. The room is ``distrt.comm``."""
 
-from distrt.comm.differentiable import (
+from distrt.comm.functions.differentiable import (
     all_gather,
     all_reduce,
     all_to_all,
@@ -11,7 +11,7 @@ from distrt.comm.differentiable import (
     reduce_scatter,
     scatter,
 )
-from distrt.comm.differentiable import all_gather_base as _all_gather_base  # noqa: F401 - PyTorch has it here
+from distrt.comm.functions.differentiable import all_gather_base as _all_gather_base  # noqa: F401 - PyTorch has it here
 
 __all__ = [
     "all_gather",

@@ -1,0 +1,1 @@
+"""PyTorch's communication functions, on tensors. ``distrt.distributed`` is their public path."""

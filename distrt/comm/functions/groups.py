@@ -1,0 +1,179 @@
+"""The life of process groups, with PyTorch's names: joining a job, and leaving it.
+
+``distrt.distributed`` is the public path. Whoever works with groups finds all about them here: their making is in
+``subgroups``, and who is in them in ``membership``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from distrt.comm import world
+from distrt.comm.environment import Environment
+from distrt.comm.functions.backend import Backend, served
+from distrt.comm.functions.membership import (
+    GroupMember,
+    get_backend,
+    get_backend_config,
+    get_global_rank,
+    get_group_rank,
+    get_node_local_rank,
+    get_pg_count,
+    get_process_group_ranks,
+    get_rank,
+    get_world_size,
+    group,
+    is_initialized,
+    is_non_member,
+    is_torchelastic_launched,
+    resolve,
+    to_group_rank,
+)
+from distrt.comm.functions.subgroups import (
+    new_group,
+    new_subgroups,
+    new_subgroups_by_enumeration,
+    require_device,
+    split_group,
+    timeout_seconds,
+)
+from distrt.comm.rendezvous import rendezvous
+from distrt.comm.shm import Store
+from distrt.core.device import device
+from distrt.core.errors import NoGroupError
+
+__all__ = [
+    "GroupMember",
+    "destroy_process_group",
+    "get_backend",
+    "get_backend_config",
+    "get_global_rank",
+    "get_group_rank",
+    "get_node_local_rank",
+    "get_pg_count",
+    "get_process_group_ranks",
+    "get_rank",
+    "get_world_size",
+    "group",
+    "init_process_group",
+    "is_initialized",
+    "is_torchelastic_launched",
+    "new_group",
+    "new_subgroups",
+    "new_subgroups_by_enumeration",
+    "resolve",
+    "split_group",
+    "to_group_rank",
+]
+
+
+def init_process_group(
+    backend: str | None = None,
+    init_method: str | None = None,
+    timeout: timedelta | None = None,
+    world_size: int = -1,
+    rank: int = -1,
+    store: Any = None,
+    group_name: str = "",
+    pg_options: Any = None,
+    device_id: device | int | None = None,
+    _ranks: list[int] | None = None,
+) -> None:
+    """Joins this process to the others of its job; they become the default group.
+
+    Rank and world size come from the arguments, else from ``init_method``, else from the launcher's environment;
+    without any this is a world of one. What connects the ranks does not depend on the backend's name: shared memory
+    on one machine.
+
+    Args:
+        backend: PyTorch's "gloo", "mpi" or "nccl", pairs such as "cpu:gloo,cuda:nccl", or "shm".
+        init_method: where the ranks meet: "env://" (the default), "tcp://host:port", "file:///path".
+        timeout: how long the rendezvous, and every later collective, may wait. Default: 30 minutes.
+        world_size: the number of ranks.
+        rank: this process's number, from 0.
+        store: a store that all ranks have connected to, instead of ``init_method``; it stays the caller's to close.
+        group_name: ignored, as in PyTorch.
+        pg_options: ignored.
+        device_id: a GPU that this process works on.
+        _ranks: ignored.
+
+    Raises:
+        RendezvousError: when the others do not come in time, or the environment contradicts itself.
+        ValueError: when there is a default group already.
+        AssertionError: for a backend that is not known, and for a store without rank and world size.
+    """
+    if world.is_initialized():
+        raise ValueError("trying to initialize the default process group twice!")
+    _check_store(store, init_method, rank, world_size)
+    bound = require_device(device_id)
+    asked, name = served(backend if backend is not None or bound is None else Backend.GLOO)
+    timeout_s = timeout_seconds(timeout, asked)
+    if store is not None:
+        environment = Environment(rank, world_size, rank, world_size, source="script")
+        meeting: Store | None = _GivenStore(store)
+        close = None
+    else:
+        given_rank, given_size = (None if number < 0 else number for number in (rank, world_size))
+        environment, found = rendezvous(init_method, given_rank, given_size, timeout_s)
+        if found is None and environment.world_size > 1:
+            found = world.store_of_mpi(environment, timeout_s)
+        meeting, close = found, None if found is None else found.close
+    try:
+        joined = world.create_group(environment, meeting, timeout_s, "0")
+    except BaseException:
+        if close is not None:
+            close()
+        raise
+    joined.backend, joined.backend_asked = name, asked
+    joined.group_desc, joined.bound_device_id = "default_pg", bound
+    world.set_world(world.World(joined, close))
+
+
+def destroy_process_group(group: Any = None) -> None:
+    """Leaves the group, or the job where none or the default one is given. The others see that this rank has left.
+
+    Raises:
+        ValueError: the group was left before.
+        AssertionError: there is no default group.
+    """
+    if is_non_member(group):
+        return
+    current = world.current_world()
+    if group is None and current is None:
+        raise AssertionError("Process group cannot be None: init_process_group() was not called")
+    if current is None or (group is not None and group not in current.groups):
+        raise NoGroupError("Invalid process group specified")
+    if group is None or group is current.default_group:
+        world.end_world()
+    else:
+        current.remove(group)
+
+
+def _check_store(store: Any, init_method: str | None, rank: int, world_size: int) -> None:
+    if store is None:
+        return
+    if init_method is not None:
+        raise AssertionError("Cannot specify both init_method and store.")
+    if world_size <= 0:
+        raise AssertionError(f"world_size must be positive if using store, got {world_size}")
+    if rank < 0:
+        raise AssertionError(f"rank must be non-negative if using store, got {rank}")
+
+
+class _GivenStore:
+    """A store with PyTorch's methods, which knows nothing of ranks."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def set(self, key: str, value: bytes) -> None:
+        self._store.set(f"default_pg/{key}", value)
+
+    def get(self, key: str, *, ranks: Iterable[int] = ()) -> bytes:
+        value = self._store.get(f"default_pg/{key}")
+        return value.encode() if isinstance(value, str) else bytes(value)
+
+    def add(self, key: str, amount: int) -> int:
+        return int(self._store.add(f"default_pg/{key}", amount))

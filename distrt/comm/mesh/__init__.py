@@ -1,0 +1,1 @@
+"""The ranks of a job as an array with named dims."""

@@ -1,0 +1,1 @@
+"""Ranks on several machines: shared memory within a machine, MPI between machines."""

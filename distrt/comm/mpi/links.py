@@ -1,0 +1,147 @@
+"""What an operation between machines is made of: the ranks' places, steps on one machine, messages to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.mpi.mail import COLLECTIVE_TAG, Arrivals
+from distrt.comm.mpi.node import Node, in_group
+from distrt.comm.mpi.start import MpiWorld
+from distrt.comm.mpi.tree import Placement
+from distrt.comm.progress import Steps
+from distrt.comm.reduction import Array
+from distrt.comm.transport import block_bounds
+from distrt.core.errors import PeerFailed
+
+__all__ = ["Links"]
+
+_LINE = 64
+
+
+class Links:
+    """One rank's links to the others of its group.
+
+    Args:
+        world: MPI, and who lives.
+        comm: the group's communicator, or anything with its methods.
+        members: the job's ranks that are in the group, in its order.
+        placement: where they are.
+        node: those of this rank's machine.
+        name: what the group is called in the job.
+
+    Attributes:
+        machine: the number of this rank's machine; place: its place there.
+        mates: the ranks of its machine.
+        lanes: how many ranks of each machine talk to other machines at once, each about a slice of the array.
+    """
+
+    def __init__(
+        self,
+        world: MpiWorld,
+        comm: Any,
+        members: Sequence[int],
+        placement: Placement,
+        node: Node,
+        name: str,
+    ) -> None:
+        self.world = world
+        self.comm = comm
+        self.members = list(members)
+        self.placement = placement
+        self.node = node
+        self.name = name
+        self.rank: int = comm.Get_rank()
+        self.size = len(self.members)
+        self.machine = placement.of[self.rank]
+        self.machines = len(placement.members)
+        self.mates = placement.members[self.machine]
+        self.place = placement.place(self.rank)
+        self.under_way: set[Arrivals] = world.under_way
+        self._posted: list[Arrivals] = []
+        self.lanes = min(map(len, placement.members))
+
+    def local(self, steps: Steps) -> Steps:
+        """Steps of the node, as steps of the group."""
+        return in_group(steps, self.mates, self.gone, lambda: self.dead(at_once=True))
+
+    def peer(self, machine: int) -> int:
+        """The rank of another machine that drives the same lane."""
+        return self.placement.members[machine][self.place]
+
+    def others(self) -> list[int]:
+        """The other machines."""
+        return [machine for machine in range(self.machines) if machine != self.machine]
+
+    def bounds(self, length: int, lanes: int, itemsize: int) -> list[int]:
+        """Which slice of an array each lane drives."""
+        return block_bounds(length, lanes, max(1, _LINE // itemsize))
+
+    def post(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Arrivals:
+        """Messages, each to or from a rank of the group; arrays are contiguous. The sender's must not change.
+
+        Raises:
+            PeerFailed: a rank that should get one has died.
+        """
+        mpi, comm = self.world.mpi, self.comm
+        self.require_living([rank for rank, _ in sends])
+        requests = []
+        for rank, array in receives:
+            requests.append(comm.Irecv([_raw(array), mpi.BYTE], rank, COLLECTIVE_TAG))
+        for rank, array in sends:
+            requests.append(comm.Isend([_raw(array), mpi.BYTE], rank, COLLECTIVE_TAG))
+        ranks = [rank for rank, _ in (*receives, *sends)]
+        buffers = [array for _, array in (*receives, *sends)]
+        arrivals = Arrivals(mpi, requests, ranks, buffers, self.gone, self.under_way)
+        self._posted = [each for each in self._posted if not each.is_done]
+        self._posted.append(arrivals)
+        return arrivals
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether what was posted for a collective has not arrived."""
+        return not all(each.is_over() for each in self._posted)
+
+    def require_living(self, ranks: Sequence[int]) -> None:
+        """Refuse to send to the dead, of which MPICH may die itself."""
+        lost = self.world.lifeline.lost
+        if lost and any(self.members[rank] in lost for rank in ranks):
+            raise PeerFailed(f"rank {self.rank}: {self.dead(at_once=True)}")
+
+    def gone(self, missing: list[int]) -> str | None:
+        """Why a collective cannot go on: a rank that is waited for is gone, or another has died.
+
+        Where any rank has died, those who wait for others wait in vain, sooner or later.
+        """
+        text = self.gone_peer(missing)
+        of_dead = self.dead(
+            at_once=text is not None
+        )  # whoever has left or failed may have done so because of that
+        return of_dead or text
+
+    def gone_peer(self, missing: list[int]) -> str | None:
+        """Why nothing comes from one of some ranks, whatever became of others."""
+        for rank in missing:
+            if (text := self.world.lifeline.gone(self.members[rank], self.name)) is not None:
+                return self._blame(rank, text)
+        return None
+
+    def dead(self, at_once: bool = False) -> str | None:
+        """The first rank of the group that died, if what it had sent must have arrived by now."""
+        lost = self.world.lifeline.lost
+        dead = [rank for rank, member in enumerate(self.members) if member in lost]
+        if not dead:
+            return None
+        first = min(dead, key=lambda rank: lost[self.members[rank]])
+        text = self.world.lifeline.died(self.members[first], at_once)
+        return None if text is None else self._blame(first, text)
+
+    def _blame(self, rank: int, text: str) -> str:
+        self.world.failed = text = text.replace(f"rank {self.members[rank]} ", f"rank {rank} ", 1)
+        return text
+
+
+def _raw(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)

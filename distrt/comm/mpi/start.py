@@ -1,0 +1,371 @@
+"""How MPI starts and ends, whoever started the ranks.
+
+Two ways in. Where mpiexec, ``srun --mpi=pmi2`` or mpirun started the ranks, MPI knows them already, and may even be
+how they find their store (``distrt.comm.mpi.store``). Where the ranks share a store and nothing else, they start MPI
+together through `PmiServer`. `start_mpi` chooses, and refuses what contradicts itself.
+
+MPI can be started once in a process, so what is started stays until the process ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import importlib
+import logging
+import os
+import re
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from distrt.comm.environment import Environment, require_same_world
+from distrt.comm.mpi.lifeline import Lifeline
+from distrt.comm.mpi.pmi import Board, PmiServer
+from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
+
+__all__ = ["MpiWorld", "is_started_by_mpi", "start_mpi", "take_over", "within"]
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+_LOOK_S = 0.2  # between looks for a failure that another rank reports
+_DELIVERY_S = 10.0  # for messages that were sent, and that nobody may ever receive
+_FINALIZE_S = 10.0  # all ranks are about to finalise: this is not a wait for somebody who computes
+_FOREIGN = ("PMI_", "PMIX_", "HYDI_", "HYDRA_")  # another process manager's variables
+
+#: (rank, world size) by which a process manager tells a process its place in MPI; None: it does not tell.
+_MANAGERS = (
+    ("PMI_RANK", "PMI_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("PMIX_RANK", "SLURM_NTASKS"),
+)
+
+
+class MpiWorld:
+    """MPI as all ranks of the job see it.
+
+    Attributes:
+        mpi: the module ``mpi4py.MPI``.
+        comm: a communicator of our own in which every rank has the number that it has in the job.
+        lifeline: tells which ranks have died or left.
+        under_way: the messages of all groups that have not arrived; they have ``is_over()``.
+        failed: set it to the reason why this rank must not wait for the others at its end.
+    """
+
+    def __init__(self, mpi: Any, comm: Any, lifeline: Lifeline, timeout_s: float) -> None:
+        self.under_way: set[Any] = set()
+        self.failed: str | None = None
+        self.timeout_s = timeout_s
+        self.mpi = mpi
+        self.comm = comm
+        self.lifeline = lifeline
+        self.rank: int = comm.Get_rank()
+        self.size: int = comm.Get_size()
+
+
+class _Process:
+    """This process's MPI, from its start to its end."""
+
+    def __init__(self, mpi: Any, server: PmiServer | None, is_ours: bool) -> None:
+        self.mpi = mpi
+        self.world: MpiWorld | None = None
+        self._server = server
+        self._is_ours = is_ours  # we started it, so nobody but us ends it
+        self._library = ctypes.CDLL(mpi.__file__)
+        self._pid = os.getpid()
+
+    def begin(self, world: MpiWorld) -> None:
+        """Take what was agreed with the other ranks."""
+        self.world = world
+        if (
+            self._server is not None
+        ):  # MPICH's end asks for a barrier: nobody may be gone while others say goodbye
+            self._server.seal(lambda: world.lifeline.meet(_FINALIZE_S))
+
+    def end(self) -> None:
+        """End MPI if all ranks end well; else leave it, since MPI_Finalize waits for the dead."""
+        if os.getpid() != self._pid or self.mpi.Is_finalized():
+            return
+        if self.world is None:
+            if self.mpi.COMM_WORLD.Get_size() == 1:
+                self._finalize()
+            return
+        world, lifeline = self.world, self.world.lifeline
+        self._deliver(world)
+        lifeline.leave(is_well=_ends_well() and world.failed is None)
+        deadline = time.monotonic() + world.timeout_s
+        while not lifeline.everybody_has_left():
+            if lifeline.somebody_failed() or time.monotonic() > deadline:
+                self._leave_mpi_running(
+                    lifeline.somebody_failed() or f"waited {world.timeout_s:g} s for the others"
+                )
+                return
+            world.comm.Iprobe()  # what this rank has sent may need its help to arrive
+            time.sleep(0.001)
+        self._finalize()
+        lifeline.close()
+
+    def _deliver(self, world: MpiWorld) -> None:
+        """See messages off whose sends have returned."""
+        deadline = time.monotonic() + _DELIVERY_S
+        while world.failed is None and _ends_well() and time.monotonic() < deadline:
+            is_idle = all(_is_away(message) for message in tuple(world.under_way))
+            if is_idle or world.lifeline.others_have_left() or world.lifeline.somebody_failed() is not None:
+                return
+            time.sleep(0.0005)
+
+    def _finalize(self) -> None:
+        try:
+            # mpi4py keeps the interpreter's lock here, and the thread that serves PMI needs it.
+            within(_FINALIZE_S, "MPI_Finalize", self._library.MPI_Finalize)
+        except RendezvousError as error:
+            _log.warning("%s", error)
+        if self._server is not None:
+            self._server.farewell()
+
+    def _leave_mpi_running(self, why: str) -> None:
+        _log.info("MPI is not finalised: %s", why)
+        if self.world is not None:
+            self.world.lifeline.close(patience_s=0.0)
+        if not self._is_ours:  # mpi4py would finalise it now, and wait for ever
+            self.mpi.COMM_WORLD.Abort(1)
+
+
+_started: list[_Process] = []  # none or one
+
+
+def is_started_by_mpi(environment: Environment) -> bool:
+    """Whether a process manager of MPI started this rank, as the rank that ``environment`` says."""
+    place = (environment.rank, environment.world_size)
+    for rank, size in _MANAGERS:
+        if (os.environ.get(rank, ""), os.environ.get(size, "")) == (str(place[0]), str(place[1])):
+            return _is_open(os.environ.get("PMI_FD", "")) if rank == "PMI_RANK" else True
+    mpi = _loaded()
+    return mpi is not None and mpi.Is_initialized() and mpi.COMM_WORLD.Get_size() == environment.world_size
+
+
+def start_mpi(
+    environment: Environment, store: Board, timeout_s: float, machines: Sequence[object] | None = None
+) -> MpiWorld:
+    """Start MPI for all ranks of the job (all of them call), or take what is started.
+
+    Args:
+        environment: this rank's place.
+        store: the job's key-value store.
+        timeout_s: how long any part of the start may wait for another rank.
+        machines: per rank, what tells its machine from others; None where MPI should find out.
+
+    Raises:
+        UnsupportedError: mpi4py or an MPI is missing, or MPI cannot be used from several threads.
+        RendezvousError: the ranks did not find one another, or MPI sees another world than the job.
+    """
+    rank, size = environment.rank, environment.world_size
+    generation = (store.add("mpi/started", 1) - 1) // size
+    prefix = f"mpi/{generation}"
+    if not _started:
+        if is_started_by_mpi(environment):
+            _started.append(_take_over())
+        else:
+            _started.append(_start_through(store, f"{prefix}/pmi", rank, size, timeout_s, machines))
+        atexit.register(_started[0].end)
+    process = _started[0]
+    if process.world is not None and (process.world.rank, process.world.size) == (rank, size):
+        return process.world
+    comm = _own_communicator(process.mpi, environment, timeout_s)
+    _unlink_shared_memory(process.mpi, comm, timeout_s)
+    lifeline = Lifeline.connect(rank, size, store, f"{prefix}/lifeline", timeout_s)
+    world = MpiWorld(process.mpi, comm, lifeline, timeout_s)
+    process.begin(world)
+    return world
+
+
+def take_over(environment: Environment, timeout_s: float) -> Any:
+    """A communicator of the job's ranks, in an MPI that is there already or that a process manager provides.
+
+    Raises:
+        RendezvousError: MPI does not connect the job's ranks.
+    """
+    if not _started:
+        _started.append(_take_over())
+        atexit.register(_started[0].end)
+    return _own_communicator(_started[0].mpi, environment, timeout_s)
+
+
+def _take_over() -> _Process:
+    """The MPI that a process manager provides."""
+    was_running = (mpi := _loaded()) is not None and mpi.Is_initialized()
+    mpi = _import_mpi(starts=True)
+    if not mpi.Is_initialized():  # the script has imported mpi4py, and left this to us
+        _init_thread(mpi)
+    return _Process(mpi, None, is_ours=not was_running)
+
+
+def _start_through(
+    store: Board, prefix: str, rank: int, size: int, timeout_s: float, machines: Sequence[object] | None
+) -> _Process:
+    """Start MPI without a process manager."""
+    mpi = _import_mpi(starts=False)
+    if mpi.Is_initialized():
+        raise RendezvousError(
+            f"rank {rank} of {size}: MPI runs already in this process, as rank {mpi.COMM_WORLD.Get_rank()} of "
+            f"{mpi.COMM_WORLD.Get_size()}; call init_process_group before `from mpi4py import MPI`, or start all "
+            f"ranks with mpiexec -n {size}"
+        )
+    if mpi.get_vendor()[0] not in ("MPICH", "Intel MPI", "MVAPICH", "MVAPICH2"):
+        raise UnsupportedError(
+            f"{mpi.get_vendor()[0]} cannot be started without its own launcher: start the ranks with "
+            f"mpirun -n {size}, or install MPICH: pip install 'distrt[mpi]'"
+        )
+    if rank == 0:
+        store.set(f"{prefix}/name", f"distrt-{secrets.token_hex(8)}".encode())
+    name = store.get(f"{prefix}/name", ranks=[0]).decode()
+    store.set(f"{prefix}/ready/{rank}", b"1")  # MPI's own wait cannot be left: begin when all are here
+    for other in range(size):
+        store.get(f"{prefix}/ready/{other}", ranks=[other])
+    numbers = {machine: number for number, machine in enumerate(dict.fromkeys(machines or ()))}
+    mapping = None if machines is None else [numbers[machine] for machine in machines]
+    server = PmiServer(rank, size, store, name, machines=mapping, timeout_s=timeout_s)
+    process = _Process(mpi, server, is_ours=True)
+    variables = server.variables()
+    if os.environ.get("DISTRT_MACHINE"):  # machines that are none: UCX would find out, and use shared memory
+        variables["UCX_TLS"] = os.environ.get("UCX_TLS", "tcp,self")
+    with _only_these_variables(variables):
+        within(timeout_s, "MPI_Init_thread", lambda: _init_thread(mpi), server.look_for_failure)
+    server.seal()
+    mpi.COMM_WORLD.Set_errhandler(mpi.ERRORS_RETURN)
+    mpi.COMM_SELF.Set_errhandler(mpi.ERRORS_RETURN)
+    return process
+
+
+def _init_thread(mpi: Any) -> None:
+    # mpi4py's own call keeps the interpreter's lock, and the thread that serves PMI needs it.
+    provided = ctypes.c_int()
+    code = ctypes.CDLL(mpi.__file__).MPI_Init_thread(None, None, mpi.THREAD_MULTIPLE, ctypes.byref(provided))
+    if code != 0:
+        raise RendezvousError(f"MPI_Init_thread failed with error {code}")
+
+
+def _import_mpi(starts: bool) -> Any:
+    try:
+        options: Any = importlib.import_module("mpi4py")
+        if _loaded() is None:
+            options.rc.initialize = starts
+            options.rc.threads, options.rc.thread_level = True, "multiple"
+            options.rc.finalize = False
+        return importlib.import_module("mpi4py.MPI")
+    except ImportError as error:
+        raise UnsupportedError(
+            f"ranks on several machines, and the backend 'mpi', need mpi4py and an MPI ({error}); "
+            f"install them: pip install 'distrt[mpi]'"
+        ) from error
+    except RuntimeError as error:  # mpi4py found no library to load
+        raise UnsupportedError(
+            f"mpi4py found no MPI ({error}); install one: pip install 'distrt[mpi]'"
+        ) from error
+
+
+def _loaded() -> Any:
+    return sys.modules.get("mpi4py.MPI")
+
+
+def _own_communicator(mpi: Any, environment: Environment, timeout_s: float) -> Any:
+    """A communicator that carries our messages only, in the job's order of ranks."""
+    world, rank, size = mpi.COMM_WORLD, environment.rank, environment.world_size
+    require_same_world(environment, world.Get_size())
+    if mpi.Query_thread() < mpi.THREAD_MULTIPLE:
+        raise UnsupportedError(
+            "MPI must allow calls from several threads (MPI_THREAD_MULTIPLE), and this one does not: "
+            "initialise it so (mpi4py.rc.thread_level = 'multiple'), or use another build"
+        )
+    if not _started[0].world:
+        _log.info("MPI: %s", mpi.Get_library_version().strip().partition("\n")[0])
+    comm = within(timeout_s, "MPI_Comm_split", lambda: world.Split(0, rank))
+    if comm.Get_rank() != rank:
+        raise RendezvousError(
+            f"rank {rank} would be rank {comm.Get_rank()} in MPI: ranks must be 0 to {size - 1}, each once"
+        )
+    comm.Set_errhandler(mpi.ERRORS_RETURN)
+    return comm
+
+
+def _unlink_shared_memory(mpi: Any, comm: Any, timeout_s: float) -> None:
+    """Take the names off MPICH's shared memory once all have mapped it, so that a killed job leaves nothing."""
+    within(timeout_s, "MPI_Barrier", comm.Barrier)
+    for name in set(
+        re.findall(r"(/dev/shm/mpich_shm_\S+)$", Path("/proc/self/maps").read_text(), re.MULTILINE)
+    ):
+        with contextlib.suppress(OSError):  # another rank of this machine was first
+            os.unlink(name)
+
+
+@contextlib.contextmanager
+def _only_these_variables(variables: dict[str, str]) -> Iterator[None]:
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith(_FOREIGN) or name in variables
+    }
+    for name in kept:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        os.environ.update(kept)
+
+
+def within(
+    timeout_s: float,
+    what: str,
+    function: Callable[[], _Result],
+    look_for_failure: Callable[[], str | None] = lambda: None,
+) -> _Result:
+    """Call what blocks inside MPI on a thread of its own, so that it can be given up."""
+    is_over = threading.Event()
+    results: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            is_over.set()
+
+    threading.Thread(target=call, name=f"distrt {what}", daemon=True).start()
+    deadline = time.monotonic() + timeout_s
+    while not is_over.wait(_LOOK_S):
+        if (failure := look_for_failure()) is not None:
+            raise RendezvousError(f"{what}: {failure}")
+        if time.monotonic() >= deadline:
+            raise RendezvousError(f"{what} waited {timeout_s:g} s for the other ranks")
+    if errors:
+        raise DistributedError(f"{what}: {errors[0]}") from errors[0]
+    return results[0]
+
+
+def _is_open(fd: str) -> bool:
+    try:
+        os.fstat(int(fd))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_away(message: Any) -> bool:
+    try:
+        return bool(message.is_over())
+    except DistributedError:
+        return True  # whom it was for is gone
+
+
+def _ends_well() -> bool:
+    """Whether the interpreter ends without an exception that nobody caught."""
+    return getattr(sys, "last_value", None) is None

@@ -1,0 +1,209 @@
+"""Ranks on several machines: shared memory within a machine, MPI between machines.
+
+The ranks of one machine are a node, which `ShmTransport` connects. Between machines an array crosses the network once
+in each direction, cut into lanes, one for each rank of a machine. MPI carries bytes and nothing else: sums are ours, so
+that every dtype works and the result has the same bits as on one machine (`mpi_tree`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.environment import Environment
+from distrt.comm.mpi.links import Links
+from distrt.comm.mpi.mail import Mail
+from distrt.comm.mpi.node import LoneNode, Node, SharedNode
+from distrt.comm.mpi.reduce import Reducer
+from distrt.comm.mpi.start import MpiWorld, start_mpi, within
+from distrt.comm.mpi.travel import Traveller
+from distrt.comm.mpi.tree import Placement
+from distrt.comm.progress import Look, Operation
+from distrt.comm.reduction import Array, Reduction
+from distrt.comm.shm import ShmTransport, Store
+from distrt.comm.solo import SoloTransport
+from distrt.comm.transport import Transport
+from distrt.core.errors import PeerFailed
+
+__all__ = ["MpiTransport"]
+
+_log = logging.getLogger(__name__)
+
+_COLLECTIVES = "collectives"  # the queue of everything that all ranks do in one order
+_LONG_BYTES = 128 * 1024  # from here on an operation is worth waking the helper thread
+
+
+class MpiTransport(Transport):
+    """The processes of several machines. `connect` makes one."""
+
+    kind = "mpi"
+
+    def __init__(self, links: Links, store: Store, prefix: str) -> None:
+        super().__init__(links.rank, links.size)
+        self._links = links
+        self._store, self._prefix = store, prefix
+        self._reducer = Reducer(links)
+        self._traveller = Traveller(links)
+        self._mail = Mail(links.world.mpi, links.comm, links.gone_peer, links.under_way)
+        self._owner_pid = os.getpid()
+
+    @classmethod
+    def connect(
+        cls,
+        environment: Environment,
+        machines: Sequence[object],
+        store: Store,
+        prefix: str,
+        timeout_s: float,
+    ) -> MpiTransport:
+        """Meet all ranks of the job through ``store``, whose keys under ``prefix`` must be unused.
+
+        Args:
+            environment: this rank's place.
+            machines: per rank, what tells its machine from others.
+            store: where the ranks find one another.
+            prefix: what the keys begin with.
+            timeout_s: how long any part of the start may wait for another rank.
+
+        Raises:
+            UnsupportedError: mpi4py is not installed, or its MPI cannot be used.
+            RendezvousError: MPI did not start.
+        """
+        world = start_mpi(environment, store, timeout_s, machines)
+        comm = within(timeout_s, "MPI_Comm_dup", world.comm.Dup)
+        return cls._of(world, comm, range(environment.world_size), machines, store, prefix)
+
+    @classmethod
+    def _of(
+        cls,
+        world: MpiWorld,
+        comm: Any,
+        members: Sequence[int],
+        machines: Sequence[object],
+        store: Store,
+        prefix: str,
+    ) -> MpiTransport:
+        comm.Set_errhandler(world.mpi.ERRORS_RETURN)
+        placement = Placement(machines)
+        rank = comm.Get_rank()
+        mates = placement.members[placement.of[rank]]
+        node: Node = LoneNode()
+        if len(mates) > 1:
+            of_job = [members[mate] for mate in mates]
+            found = SharedNode.connect(mates.index(rank), of_job, store, f"{prefix}/node-{of_job[0]}")
+            assert isinstance(found, SharedNode)
+            node = found
+        if rank == 0:
+            _log.info(
+                "%d ranks on %d machines: MPI between them, %s terms of a sum from each",
+                len(machines),
+                len(placement.members),
+                [len(terms) for terms in placement.terms],
+            )
+        return cls(Links(world, comm, members, placement, node, prefix), store, prefix)
+
+    @property
+    def look(self) -> Look:
+        """Messages between machines take longer than falling asleep."""
+        return Look.YIELD
+
+    def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
+        """Some of the ranks: in shared memory alone where all are on one machine."""
+        links, prefix = self._links, f"{self._prefix}/{name}"
+        if len(ranks) == 1:
+            return SoloTransport()
+        members = [links.members[rank] for rank in ranks]
+        machines = [links.placement.of[rank] for rank in ranks]
+        if len(set(machines)) == 1:
+            return ShmTransport.connect(list(ranks).index(self.rank), members, self._store, prefix)
+        world = links.world
+        group = world.comm.Get_group().Incl(members)
+        tag = zlib.crc32(prefix.encode()) % 30000
+        comm = within(timeout_s, "MPI_Comm_create_group", lambda: world.comm.Create_group(group, tag))
+        group.Free()
+        return self._of(world, comm, members, machines, self._store, prefix)
+
+    # Collectives: one after another, in the order in which all ranks call them.
+
+    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+        """See `Reducer`."""
+        return _in_order(self._reducer.all_reduce(flat, reduction), flat.nbytes)
+
+    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+        """See `Reducer`."""
+        return _in_order(self._reducer.reduce(flat, dst, reduction), flat.nbytes)
+
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+        """See `Reducer`."""
+        return _in_order(self._reducer.reduce_scatter(flat, rows, reduction), rows.nbytes)
+
+    def broadcast(self, flat: Array, src: int) -> Operation:
+        """See `Traveller`."""
+        return _in_order(self._traveller.broadcast(flat, src), flat.nbytes)
+
+    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+        """See `Traveller`."""
+        return _in_order(self._traveller.all_gather(outputs, flat), sum(each.nbytes for each in outputs))
+
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+        """See `Traveller`."""
+        return _in_order(self._traveller.gather(outputs, flat, dst), flat.nbytes)
+
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+        """See `Traveller`."""
+        return _in_order(self._traveller.scatter(flat, inputs, src), flat.nbytes)
+
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+        """See `Traveller`."""
+        nbytes = sum(each.nbytes for each in (*inputs, *outputs))
+        return _in_order(self._traveller.all_to_all(outputs, inputs), nbytes)
+
+    def barrier(self) -> Operation:
+        """See `Traveller`."""
+        return _in_order(self._traveller.barrier(), 0)
+
+    # Messages. MPI has shared memory of its own for those within a machine.
+
+    def send(self, flat: Array, dst: int, tag: int) -> Operation:
+        """A header, then the bytes."""
+        return Operation(self._mail.send(flat, dst, tag), ("send", dst), flat.nbytes >= _LONG_BYTES)
+
+    def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
+        """From one rank, or from any."""
+        steps = self._mail.recv(flat, src, tag)
+        return Operation(steps, steps, flat.nbytes >= _LONG_BYTES)
+
+    # Memory.
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+        """A buffer in the machine's segment; where a machine has one rank, an ordinary array."""
+        return _in_order(self._traveller.allocate(shape, dtype), 0)
+
+    def free(self, array: Array) -> Operation:
+        """Give the memory of a buffer back."""
+        return _in_order(self._links.local(self._links.node.free(array).steps), 0)
+
+    def close(self) -> None:
+        """Say that this rank leaves."""
+        if os.getpid() == self._owner_pid:
+            links = self._links
+            if self._is_waiting():
+                links.world.failed = "a message was under way when its group was closed"
+            links.world.lifeline.close_group(self._prefix)
+            links.node.close()
+
+    def _is_waiting(self) -> bool:
+        """Whether MPI would wait at its end for messages that nobody wants any more."""
+        try:
+            return self._links.is_waiting or self._mail.is_waiting
+        except PeerFailed:
+            return True
+
+
+def _in_order(steps: Any, nbytes: int) -> Operation:
+    return Operation(steps, _COLLECTIVES, nbytes >= _LONG_BYTES)

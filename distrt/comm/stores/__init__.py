@@ -1,0 +1,1 @@
+"""Key-value stores, through which ranks find one another. The launcher hosts one, so: standard library only."""
