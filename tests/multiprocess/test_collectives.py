@@ -546,7 +546,11 @@ def test_wrong_calls_raise_what_gloo_raises_and_the_group_stays_usable():
 
 
 @pytest.mark.parametrize(
-    "script", [COLLECTIVES + DIFFERENTIABLE, MESSAGES + SUBGROUPS], ids=["collectives", "groups"]
+    "script",
+    [
+        pytest.param(COLLECTIVES + DIFFERENTIABLE, id="collectives"),
+        pytest.param(MESSAGES + SUBGROUPS, id="groups", marks=pytest.mark.slow),
+    ],
 )
 def test_two_machines_give_what_one_gives(script):
     pytest.importorskip("mpi4py", reason="needs distrt[mpi]")

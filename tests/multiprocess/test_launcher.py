@@ -284,7 +284,9 @@ def test_sigterm_reaches_the_ranks_and_gives_143(start_job: StartJob) -> None:
     assert run.lines(0) == run.lines(1) == ["saved"]
 
 
-@pytest.mark.parametrize("attempt", range(20))
+@pytest.mark.parametrize(
+    "attempt", [*range(5), *(pytest.param(n, marks=pytest.mark.slow) for n in range(5, 20))]
+)
 def test_nothing_outlives_a_killed_launcher(start_job: StartJob, attempt: int) -> None:
     """kill -9 of the launcher at a random moment; the seed is printed when the test fails."""
     seed = random.randrange(1 << 30)

@@ -70,9 +70,9 @@ def digests(placement, amount):
     ],
 )
 def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective):
-    per_rank = [each[collective] for each in digests(placement, 8)]
+    per_rank = [each[collective] for each in digests(placement, 5)]
     assert all(each == per_rank[0] for each in per_rank), f"ranks differ (seed {SEED})"
-    expected = reference(len(PLACEMENTS[placement]), 8)[collective]
+    expected = reference(len(PLACEMENTS[placement]), 5)[collective]
     assert per_rank[0] == expected, f"mpi and local differ (seed {SEED})"
 
 
@@ -81,7 +81,7 @@ def test_a_large_all_reduce_passes_in_chunks_on_three_machines():
 group = join()
 rank, rng = group.rank(), [np.random.default_rng(seed) for seed in range(5)]
 for dtype in (np.float32, np.float16):
-    inputs = [each.standard_normal(6_000_001).astype(dtype) for each in rng]
+    inputs = [each.standard_normal(2_000_001).astype(dtype) for each in rng]
     array = inputs[rank].copy()
     group.all_reduce(array, ReduceOp.AVG)
     wide = [each.astype(np.float32) for each in inputs]

@@ -42,9 +42,11 @@ def test_ranks_in_shared_memory_train_as_one_process(
 
 
 @pytest.mark.timeout(300)
-def test_random_kills_are_named_and_leave_nothing(start_job: StartJob, seed: int) -> None:
+def test_random_kills_are_named_and_leave_nothing(
+    start_job: StartJob, seed: int, pytestconfig: pytest.Config
+) -> None:
     rng = random.Random(seed)
-    for number in range(20):
+    for number in range(20 if pytestconfig.getoption("full") else 6):
         world_size = rng.choice([2, 3, 4])
         job = start_job(PROGRAMS, world_size, args=["endless"])
         wait_s = rng.uniform(0.0, 1.2)
@@ -179,7 +181,9 @@ def test_a_plain_process_is_a_world_of_one(tmp_path: Path) -> None:
     assert done.stdout == "0 1 [1.0, 1.0, 1.0]\n"
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize(
+    "world_size", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_the_digits_example_learns_and_writes_its_files(
     run_ranks: RunRanks, tmp_path: Path, world_size: int
 ) -> None:
