@@ -280,7 +280,7 @@ def has_meaning(op: ReduceOp, dtype_name: str) -> bool:
 
 
 def sample(collective: str, seed: int, amount: int | None) -> list[Case]:
-    """``amount`` cases (None: all of ordinary size), the same for the same seed, with a big one among them now and then."""
+    """``amount`` cases (None: all of ordinary size), the same for the same seed; now and then a big one besides."""
     ordinary, big = every_case(collective, lambda dtype: COUNTS), every_case(collective, big_counts)
     if amount is None:
         return ordinary + big[seed % 4 :: 4]  # each takes a tenth of a second

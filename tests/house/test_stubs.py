@@ -8,6 +8,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 import distrt
 from distrt.core.bound import Bound
 
@@ -64,6 +66,7 @@ def ast_names(kind: type) -> set[str]:
     return names
 
 
+@pytest.mark.slow  # scripts/check asks the generator, too
 def test_the_stubs_are_what_the_generator_writes() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT.parent / "scripts" / "generate"), "--check"],

@@ -548,7 +548,7 @@ def test_wrong_calls_raise_what_gloo_raises_and_the_group_stays_usable():
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param(COLLECTIVES + DIFFERENTIABLE, id="collectives"),
+        pytest.param(COLLECTIVES + DIFFERENTIABLE, id="collectives", marks=pytest.mark.slow),
         pytest.param(MESSAGES + SUBGROUPS, id="groups", marks=pytest.mark.slow),
     ],
 )

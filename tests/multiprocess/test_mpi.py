@@ -64,10 +64,7 @@ def digests(placement, amount):
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize(
     "placement",
-    [
-        name if name in ("2+1", "2+2", "1+1+1") else pytest.param(name, marks=pytest.mark.slow)
-        for name in PLACEMENTS
-    ],
+    [name if name in ("2+2", "1+1+1") else pytest.param(name, marks=pytest.mark.slow) for name in PLACEMENTS],
 )
 def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective):
     per_rank = [each[collective] for each in digests(placement, 5)]
@@ -264,7 +261,7 @@ print(hashlib.sha256(b"".join(each.detach().numpy().tobytes() for each in model.
 dist.destroy_process_group()
 """
     digests = set()
-    for machines in ([0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 2]):
+    for machines in ([0, 0, 0, 0], [0, 1, 1, 2]):
         with mpi_ranks(4, JOIN + program, machines=machines) as started:
             digests |= set(started.output())
     assert len(digests) == 1
@@ -313,7 +310,15 @@ report(loop)
 """
 
 
-@pytest.mark.parametrize("machines", [[0, 1], [0, 0, 1, 1], [0, 1, 2]], ids=str)
+@pytest.mark.parametrize(
+    "machines",
+    [
+        pytest.param([0, 1], marks=pytest.mark.slow),
+        [0, 0, 1, 1],
+        pytest.param([0, 1, 2], marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_a_killed_rank_is_named_on_every_machine_within_two_seconds(machines):
     size = len(machines)
     with mpi_ranks(size, REPORT + LOOP, "60", machines=machines) as started:
@@ -338,6 +343,7 @@ def test_over_libfabric_a_killed_rank_ends_the_others_where_mpich_does_not_let_t
             assert rank == 1 or is_told or (code != 0 and "OFI" in err), (code, out, err)
 
 
+@pytest.mark.slow
 def test_a_stopped_rank_leads_to_a_timeout_that_names_it():
     with mpi_ranks(3, REPORT + LOOP, "1.5", machines=[0, 1, 2]) as started:
         assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
@@ -359,6 +365,7 @@ report(lambda: group.recv(np.empty(3), 1))
         assert started.line(0).startswith("PeerFailed")
 
 
+@pytest.mark.slow
 def test_messages_between_the_living_pass_when_another_rank_has_died():
     program = """
 group = join()
@@ -378,6 +385,7 @@ print(array[0], flush=True)
         assert [started.line(rank) for rank in (0, 2)] == ["0.0", "0.0"]
 
 
+@pytest.mark.slow
 def test_a_rank_that_leaves_is_named():
     program = """
 group = join()

@@ -293,6 +293,7 @@ print(received() - before > 4_000_000)
 
 
 @needs_namespaces
+@pytest.mark.slow
 def test_a_machine_whose_cable_is_cut_is_given_up():
     """Nobody answers and nobody says that the connection is closed: only probes find out."""
     program = """

@@ -24,8 +24,17 @@ PROGRAMS = ROOT / "tests" / "multiprocess" / "programs.py"
 STEPS = 20
 
 
-@pytest.mark.parametrize("world_size", [2, 4])
-@pytest.mark.parametrize("name", ["mlp", "cnn", "tied"])
+@pytest.mark.parametrize(
+    ("name", "world_size"),
+    [
+        ("mlp", 2),
+        ("cnn", 2),
+        ("tied", 2),
+        pytest.param("mlp", 4, marks=pytest.mark.slow),
+        pytest.param("cnn", 4, marks=pytest.mark.slow),
+        ("tied", 4),
+    ],
+)
 def test_ranks_in_shared_memory_train_as_one_process(
     run_ranks: RunRanks, tmp_path: Path, name: str, world_size: int
 ) -> None:
