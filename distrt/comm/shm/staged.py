@@ -50,8 +50,12 @@ class Staged:
         slots[self.rank][...] = flat
         self._tick = tick = self._tick + 1
         self._room.post(self._words, tick)
-        if min(self._words.tolist()) < tick:
-            engine.block(Meeting(self._room, self._words, tick), label)
+        words = self._words
+        for _ in range(1 + engine.glances):
+            if min(words.tolist()) >= tick:
+                break
+        else:
+            engine.block(Meeting(self._room, words, tick), label)
         reduction.reduce(slots, flat)
 
     def reduce_small(self, flat: Array, reduction: Reduction, dst: int | None = None) -> Steps:
