@@ -73,6 +73,17 @@ def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placeme
     assert per_rank[0] == expected, f"mpi and local differ (seed {SEED})"
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("collective", COLLECTIVES)
+@pytest.mark.parametrize("placement", ["2+1", "3+2"])
+def test_every_case_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective):
+    per_rank = [each[collective] for each in digests(placement, None)]
+    assert all(each == per_rank[0] for each in per_rank), f"ranks differ (seed {SEED})"
+    expected = reference(len(PLACEMENTS[placement]), None)[collective]
+    assert per_rank[0] == expected, f"mpi and local differ (seed {SEED})"
+
+
 def test_a_large_all_reduce_passes_in_chunks_on_three_machines():
     program = """
 group = join()
@@ -240,6 +251,31 @@ group.barrier()
 """
     with two_machines() as machines, ranks_between(machines, JOIN + program) as started:
         started.output()
+
+
+@needs_namespaces
+def test_every_byte_crosses_the_network_once():
+    """Two ranks on each of two machines: what each machine sends is one array, and what the protocols add."""
+    program = """
+from pathlib import Path
+group = join()
+def sent():
+    return sum(int(each.read_text()) for each in Path("/sys/class/net").glob("dv*/statistics/tx_bytes"))
+for count, array in ((2_000_000, np.ones(2_000_000)), (1_000_000, group.allocate(1_000_000, np.float64))):
+    array[...] = 1 + group.rank()
+    group.all_reduce(array[:10])
+    group.barrier()
+    before = sent()
+    group.barrier()
+    group.all_reduce(array)
+    group.barrier()
+    crossed = sent() - before
+    assert (array[10:] == 10).all()
+    print(array.nbytes, crossed, flush=True)
+    assert array.nbytes <= crossed <= 1.05 * array.nbytes, (array.nbytes, crossed)
+"""
+    with two_machines() as machines, ranks_between(machines, JOIN + program) as started:
+        print(started.output())
 
 
 def test_training_on_two_machines_gives_the_parameters_of_one():
