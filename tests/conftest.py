@@ -6,6 +6,7 @@
 import contextlib
 import fcntl
 import gc
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from tests.oracles import require_torch
+from tests.oracles import NO_TORCH, require_torch
 
 RUN_SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 SHARED_MEMORY = Path("/dev/shm")
@@ -58,11 +59,21 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[shm_before] = shm_names()
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"distrt: DISTRT_TEST_SEED={RUN_SEED}, {'full' if config.getoption('full') else 'default'} tier"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    tier = "full" if config.getoption("full") else "default"
+    without = [] if has_torch() else [f"distrt: tests that compare with PyTorch are left out. {NO_TORCH}"]
+    return [f"distrt: DISTRT_TEST_SEED={RUN_SEED}, {tier} tier", *without]
+
+
+def has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not has_torch():  # more than half of all tests: skipping them one by one takes a minute
+        oracle = [item for item in items if "torch" in getattr(item, "fixturenames", ())]
+        items[:] = [item for item in items if "torch" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=oracle)
     if not config.getoption("full"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         items[:] = [item for item in items if not item.get_closest_marker("slow")]

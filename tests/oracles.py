@@ -4,7 +4,7 @@ from types import ModuleType
 
 import pytest
 
-NO_TORCH = "PyTorch is the oracle of this test and is not installed: scripts/test --oracle installs it"
+NO_TORCH = "PyTorch, the oracle, is not installed: scripts/test --oracle installs it"
 
 
 def require_torch() -> ModuleType:
