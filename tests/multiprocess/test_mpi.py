@@ -10,6 +10,7 @@ import pytest
 
 from distrt.comm.local import run_local
 from tests.conformance.cases import COLLECTIVES, run_all, sample
+from tests.multiprocess.conftest import PROMPT_S
 from tests.multiprocess.mpi_ranks import mpi_ranks, mpiexec, ranks_between
 from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
@@ -355,7 +356,7 @@ report(loop)
     ],
     ids=str,
 )
-def test_a_killed_rank_is_named_on_every_machine_within_two_seconds(machines):
+def test_a_killed_rank_is_named_on_every_machine(machines):
     size = len(machines)
     with mpi_ranks(size, REPORT + LOOP, "60", machines=machines) as started:
         assert [started.line(rank) for rank in range(size)] == ["ready"] * size
@@ -364,7 +365,7 @@ def test_a_killed_rank_is_named_on_every_machine_within_two_seconds(machines):
         for rank in set(range(size)) - {1}:
             kind, at, text = started.line(rank).split(" ", 2)
             assert kind == "PeerFailed" and "rank 1 " in text
-            assert float(at) - killed_at < 2.0
+            assert float(at) - killed_at < PROMPT_S
         for rank, (code, _, err) in enumerate(started.results(20)):
             assert rank == 1 or (code, err) == (0, ""), err
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.multiprocess.conftest import PROMPT_S
 from tests.multiprocess.mpi_ranks import PRELUDE, clean_variables, mpi_ranks, mpiexec, ranks_between
 from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
@@ -199,7 +200,7 @@ print(world.lifeline.gone(1), time.time())
             if rank != 1:
                 text, _, at = out.strip().rpartition(" ")
                 assert (code, err, text) == (0, "", "rank 1 died, or its machine cannot be reached")
-                assert float(at) - killed_at < 1.0
+                assert float(at) - killed_at < PROMPT_S
 
 
 @pytest.mark.parametrize("killed", [0, 1])

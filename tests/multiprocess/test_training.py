@@ -71,7 +71,7 @@ def test_random_kills_are_named_and_leave_nothing(
             continue
         os.kill(procs[victim], signal.SIGKILL)
         run = job.finish()
-        assert time.monotonic() - killed_at < 3.0, f"{about}\n{run}"
+        assert time.monotonic() - killed_at < PROMPT_S, f"{about}\n{run}"
         assert run.exit_code == 137, f"{about}\n{run}"
         assert re.search(rf"rank {victim}\b.*SIGKILL", run.stderr), f"{about}\n{run}"
 
