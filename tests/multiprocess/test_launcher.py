@@ -152,7 +152,7 @@ def test_a_killed_rank_is_named_with_its_signal(start_job: StartJob) -> None:
     killed_at = time.monotonic()
     run = job.finish()
     assert run.exit_code == 137
-    assert time.monotonic() - killed_at < 1
+    assert time.monotonic() - killed_at < PROMPT_S
     assert "rank 2 " in run.stderr and "killed by SIGKILL (9)" in run.stderr
     assert "ranks 0, 1 were ended by the launcher" in run.stderr
 
