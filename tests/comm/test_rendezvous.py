@@ -1,5 +1,6 @@
 """``rendezvous``: the three ways to name a meeting place, and what is refused with PyTorch's classes of errors."""
 
+import contextlib
 import os
 import re
 import socket
@@ -81,8 +82,17 @@ def test_ranks_meet_again_at_the_same_address():
         meet([method] * 2, 2)
 
 
+def socket_beside_a_free_port():
+    """A listening socket; nobody has the port after its own."""
+    while True:
+        agent = socket.create_server(("127.0.0.1", 0))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", agent.getsockname()[1] + 1)):
+            return agent
+        agent.close()
+
+
 def test_torchruns_own_store_is_left_alone(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as agent:
+    with socket_beside_a_free_port() as agent:
         port = agent.getsockname()[1]
         settings = {
             "TORCHELASTIC_USE_AGENT_STORE": "True",
