@@ -18,31 +18,9 @@ __all__ = ["LoneNode", "Node", "SharedNode", "in_group"]
 class SharedNode(ShmTransport):
     """Several ranks that share memory."""
 
-    def show(self, flat: Array, receive: Receiver) -> Steps:
-        """Let all see all ranks' arrays: ``receive`` gets them, each as (1, high - low), with low and high."""
-        place = self._buffers.locate(flat)
-        if place is None:
-            yield from self._staged.show(flat.reshape(1, -1), flat.size, 1, flat, receive)
-            return
-        region, offset = place
-
-        def receive_all(sources: list[Array]) -> None:
-            receive([source.reshape(1, -1) for source in sources], 0, flat.size)
-
-        yield from region.in_turn(self._buffers.show(region, offset, flat, receive_all))
-
-    def show_rows(self, rows: Array, receive: Receiver) -> Steps:
-        """As `show`, of arrays with several rows each."""
-        place = self._buffers.locate(rows)
-        if place is None:
-            yield from self._staged.show(rows, rows.shape[1], rows.shape[0], rows, receive)
-            return
-        region, offset = place
-
-        def receive_all(sources: list[Array]) -> None:
-            receive([source.reshape(rows.shape) for source in sources], 0, rows.shape[1])
-
-        yield from region.in_turn(self._buffers.show(region, offset, rows.reshape(-1), receive_all))
+    def show(self, mine: Array, receive: Receiver) -> Steps:
+        """Let all see all ranks' arrays, each (rows, columns): ``receive`` gets them window by window."""
+        yield from self._show(mine, receive).steps
 
     def spread(self, flat: Array, bounds: Sequence[int], have_met: bool) -> Steps:
         """Rank k's ``flat[bounds[k]:bounds[k + 1]]`` becomes everybody's; ranks without bounds only take.
@@ -56,14 +34,14 @@ class SharedNode(ShmTransport):
             return
         region, offset = place
         if not have_met:
-            yield self._buffers._come_to(region)
+            yield self._buffers.come_to(region)
         mine = self._slice(bits, bounds)
         if mine is not None:
             low = bounds[self.rank]
             for rank, view in enumerate(region.views(offset, bits.size, bits.dtype)):
                 if rank != self.rank:
                     view[low : low + mine.size] = mine
-        yield self._buffers._come_to(region)
+        yield self._buffers.come_to(region)
 
     def collect(
         self,
@@ -88,7 +66,7 @@ class SharedNode(ShmTransport):
                     copy(part, sources[rank][0, : part.size])
 
         shown = None if mine is None else mine.reshape(1, -1)
-        yield from self._staged.show(shown, widest, 1, target, take)
+        yield from self._staged.show(shown, (1, widest), target.dtype, take)
 
     def _slice(self, bits: Array, bounds: Sequence[int]) -> Array | None:
         if self.rank + 1 >= len(bounds):
@@ -99,15 +77,9 @@ class SharedNode(ShmTransport):
 class LoneNode(SoloTransport):
     """A machine with one rank of the group."""
 
-    def show(self, flat: Array, receive: Receiver) -> Steps:
+    def show(self, mine: Array, receive: Receiver) -> Steps:
         """There is this rank's array alone."""
-        receive([flat.reshape(1, -1)], 0, flat.size)
-        return
-        yield
-
-    def show_rows(self, rows: Array, receive: Receiver) -> Steps:
-        """There is this rank's array alone."""
-        receive([rows], 0, rows.shape[1])
+        receive([mine], 0, mine.shape[1])
         return
         yield
 

@@ -76,7 +76,7 @@ class Reducer:
                         terms[rank][:, low + start : low + stop],
                     )
 
-        yield from links.local(links.node.show_rows(rows, add_up))
+        yield from links.local(links.node.show(rows, add_up))
         received = [self._empty(tree, other, flat.size) for other in range(links.machines)]
         received[machine] = terms[links.rank]
         senders = {
@@ -118,7 +118,7 @@ class Reducer:
                 arrays = [source[0, start - low : stop - low] for source in sources]
                 tree.partials(links.machine, arrays, terms[:, start - first : stop - first])
 
-        yield from links.local(links.node.show(part, add_up))
+        yield from links.local(links.node.show(part.reshape(1, -1), add_up))
         return terms if is_driving else None
 
     def _send(

@@ -12,7 +12,7 @@ from distrt.comm.reduction import Array, Reduction
 from distrt.comm.shm.meeting import Meeting, MeetingRoom
 from distrt.comm.shm.region import Region
 from distrt.comm.shm.segment import Segment, available_bytes
-from distrt.comm.shm.staged import cache_blocks, slice_bounds
+from distrt.comm.shm.staged import Receiver, cache_blocks, slice_bounds
 from distrt.core.errors import DistributedError
 
 __all__ = ["Buffers"]
@@ -86,7 +86,7 @@ class Buffers:
     ) -> Steps:
         """Each rank reduces its slice of all copies, and writes it to all copies (or to that of ``dst``)."""
         blocks = region.blocks(offset, flat.size, flat.dtype, self._my_blocks)
-        yield self._come_to(region)
+        yield self.come_to(region)
         for views in blocks:
             if dst is not None:
                 reduction.reduce(views, views[dst])
@@ -96,16 +96,17 @@ class Buffers:
             for view in views:
                 if view is not mine:
                     view[...] = mine  # same offset in every page: memcpy is at its best
-        yield self._come_to(region)
+        yield self.come_to(region)
 
-    def show(self, region: Region, offset: int, flat: Array, receive: Callable[[list[Array]], None]) -> Steps:
-        """Let every rank see all ranks' copies of the same elements."""
-        views = region.views(offset, flat.size, flat.dtype)
-        yield self._come_to(region)
-        receive(views)
-        yield self._come_to(region)  # only now may a rank write to its copy again
+    def show(self, region: Region, offset: int, mine: Array, receive: Receiver) -> Steps:
+        """Let every rank see all ranks' copies of the same elements: ``mine`` is this rank's, (rows, columns)."""
+        views = [view.reshape(mine.shape) for view in region.views(offset, mine.size, mine.dtype)]
+        yield self.come_to(region)
+        receive(views, 0, mine.shape[1])
+        yield self.come_to(region)  # only now may a rank write to its copy again
 
-    def _come_to(self, region: Region) -> Meeting:
+    def come_to(self, region: Region) -> Meeting:
+        """Tell the others that this rank is here; over when all are."""
         region.tick += 1
         self._room.post(region.words, region.tick)
         return Meeting(self._room, region.words, region.tick)

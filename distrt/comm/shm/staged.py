@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from distrt.comm.shm.region import Staging
 from distrt.comm.transport import block_bounds, require_fitting_lengths
 from distrt.core.errors import ShapeError
 
-__all__ = ["CHUNK_BYTES", "Staged", "cache_blocks", "slice_bounds"]
+__all__ = ["CHUNK_BYTES", "Receiver", "Staged", "cache_blocks", "slice_bounds"]
 
 CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
 _BLOCK_BYTES = 128 * 1024  # of one copy: what was reduced is still in cache when it goes to the others
@@ -121,18 +121,17 @@ class Staged:
     # Showing arrays to the others.
 
     def show(
-        self, source: Array | None, columns: int, rows: int, itemsize_of: Array, receive: Receiver
+        self, source: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], receive: Receiver
     ) -> Steps:
         """Let every rank see all ranks' arrays, chunk by chunk.
 
         Args:
             source: this rank's, (rows, n) with n up to ``columns``; None where it has nothing to show.
-            columns: the longest n, on which all ranks agree, as on ``rows``.
-            rows: how many rows each array has.
-            itemsize_of: any array of the dtype.
+            shape: (rows, columns), on which all ranks agree: columns is the longest n.
+            dtype: that of the arrays.
             receive: gets a list with every rank's (rows, high - low) window, and low and high.
         """
-        dtype = itemsize_of.dtype
+        rows, columns = shape
         width = max(1, CHUNK_BYTES // dtype.itemsize // rows)
         count = max(1, -(-columns // width))
         first = self._chunks

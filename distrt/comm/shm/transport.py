@@ -26,7 +26,7 @@ from distrt.comm.shm.meeting import MAX_RANKS, Control, MeetingRoom
 from distrt.comm.shm.peers import Peer, start_time
 from distrt.comm.shm.region import Staging
 from distrt.comm.shm.segment import PAGE, Segment, round_up
-from distrt.comm.shm.staged import CHUNK_BYTES, Staged, cache_blocks
+from distrt.comm.shm.staged import CHUNK_BYTES, Receiver, Staged, cache_blocks
 from distrt.comm.solo import SoloTransport
 from distrt.comm.transport import Transport
 from distrt.core.errors import DistributedError
@@ -153,17 +153,7 @@ class ShmTransport(Transport):
                     [source[self.rank, start:stop] for source in sources], flat[low + start : low + stop]
                 )
 
-        place = self._buffers.locate(rows)
-        is_long = rows.nbytes >= _LONG_BYTES
-        if place is None:
-            return Operation(self._staged.show(rows, flat.size, self.size, rows, reduce), _STAGED, is_long)
-        region, offset = place
-
-        def reduce_all(sources: list[Array]) -> None:
-            reduce([source.reshape(self.size, -1) for source in sources], 0, flat.size)
-
-        steps = self._buffers.show(region, offset, rows.reshape(-1), reduce_all)
-        return Operation(region.in_turn(steps), region, is_long)
+        return self._show(rows, reduce)
 
     # Arrays that only travel.
 
@@ -175,30 +165,19 @@ class ShmTransport(Transport):
             if self.rank != src:
                 copy(bits[low:high], sources[src][0])
 
-        place = self._buffers.locate(bits)
-        is_long = flat.nbytes >= _LONG_BYTES
-        if place is None:
-            shown = bits.reshape(1, -1) if self.rank == src else None
-            return Operation(self._staged.show(shown, bits.size, 1, bits, take), _STAGED, is_long)
-        region, offset = place
-
-        def take_all(sources: list[Array]) -> None:
-            take([source.reshape(1, -1) for source in sources], 0, bits.size)
-
-        steps = self._buffers.show(region, offset, bits, take_all)
-        return Operation(region.in_turn(steps), region, is_long)
+        return self._show(bits.reshape(1, -1), take, is_shown=self.rank == src)
 
     def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
         """Everyone shows its array, and takes all."""
         longest = max(each.size for each in outputs)
         is_even = all(each.size == longest for each in outputs)
-        return self._gather([as_bits(each) for each in outputs], flat, longest, is_even)
+        return self._gather([as_bits(each) for each in outputs], flat, None if is_even else longest)
 
     def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
         """Everyone shows its array, and one rank takes all."""
-        return self._gather([as_bits(each) for each in outputs or ()], flat, flat.size)
+        return self._gather([as_bits(each) for each in outputs or ()], flat)
 
-    def _gather(self, targets: list[Array], flat: Array, columns: int, is_even: bool = True) -> Operation:
+    def _gather(self, targets: list[Array], flat: Array, longest: int | None = None) -> Operation:
         bits = as_bits(flat)
 
         def take(sources: list[Array], low: int, high: int) -> None:
@@ -206,17 +185,7 @@ class ShmTransport(Transport):
                 part = target[low:high]
                 copy(part, source[0, : part.size])
 
-        place = self._buffers.locate(bits) if is_even else None
-        is_long = columns * bits.itemsize >= _LONG_BYTES
-        if place is None:
-            steps = self._staged.show(bits.reshape(1, -1), columns, 1, bits, take)
-            return Operation(steps, _STAGED, is_long)
-        region, offset = place
-
-        def take_all(sources: list[Array]) -> None:
-            take([source.reshape(1, -1) for source in sources], 0, columns)
-
-        return Operation(region.in_turn(self._buffers.show(region, offset, bits, take_all)), region, is_long)
+        return self._show(bits.reshape(1, -1), take, longest)
 
     def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
         """One rank shows all parts, and each takes its own."""
@@ -226,8 +195,29 @@ class ShmTransport(Transport):
         def take(sources: list[Array], low: int, high: int) -> None:
             copy(bits[low:high], sources[src][self.rank])
 
-        steps = self._staged.show(shown, bits.size, self.size, bits, take)
+        steps = self._staged.show(shown, (self.size, bits.size), bits.dtype, take)
         return Operation(steps, _STAGED, self.size * flat.nbytes >= _LONG_BYTES)
+
+    def _show(
+        self, mine: Array, receive: Receiver, longest: int | None = None, is_shown: bool = True
+    ) -> Operation:
+        """Let every rank see all ranks' arrays: in place where they are buffers, else through the staging areas.
+
+        Args:
+            mine: this rank's, (rows, columns).
+            receive: gets them, window by window.
+            longest: the most columns of any rank, where not all have as many.
+            is_shown: false on a rank whose array nobody reads.
+        """
+        place = self._buffers.locate(mine) if longest is None else None
+        rows, columns = mine.shape[0], mine.shape[1] if longest is None else longest
+        is_long = rows * columns * mine.itemsize >= _LONG_BYTES
+        if place is None:
+            shown = mine if is_shown else None
+            return Operation(self._staged.show(shown, (rows, columns), mine.dtype, receive), _STAGED, is_long)
+        region, offset = place
+        steps = self._buffers.show(region, offset, mine, receive)
+        return Operation(region.in_turn(steps), region, is_long)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
         """The lengths first, then the bytes."""
