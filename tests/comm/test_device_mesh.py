@@ -11,7 +11,8 @@ import pytest
 
 import distrt
 from distrt.comm import world
-from distrt.comm.functions import groups
+from distrt.comm.functions.membership import get_process_group_ranks
+from distrt.comm.functions.subgroups import new_group
 from distrt.comm.local import run_local
 from distrt.comm.mesh import layout as mesh_layout
 from distrt.comm.mesh.device_mesh import DeviceMesh, _mesh_resources, init_device_mesh
@@ -289,8 +290,8 @@ def ours(claim, size):
             distrt,
             init_device_mesh,
             DeviceMesh,
-            groups.get_process_group_ranks,
-            groups.new_group,
+            get_process_group_ranks,
+            new_group,
             world.default_group,
         )
         return claim(side)

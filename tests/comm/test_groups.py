@@ -13,7 +13,7 @@ import pytest
 import distrt as torch
 import distrt.distributed as dist
 from distrt.comm import world
-from distrt.comm.functions.groups import resolve, to_group_rank
+from distrt.comm.functions.membership import resolve, to_group_rank
 from distrt.comm.local import run_local
 from distrt.core.errors import DistributedError, NoGroupError, RendezvousError
 

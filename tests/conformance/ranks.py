@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,13 +38,19 @@ class Ranks:
 
     def output(self, timeout_s: float = 60.0) -> list[str]:
         """What each rank printed; all of them must end well."""
-        deadline = time.monotonic() + timeout_s
-        outputs = []
-        for rank, process in enumerate(self.processes):
+        results = self.results(timeout_s)
+        for rank, (code, out, err) in enumerate(results):
+            assert code == 0, f"rank {rank} ended with {code}\n{out}\n{err}\n{results}"
+            assert not err, f"rank {rank} wrote to stderr:\n{err}"
+        return [out for _, out, _ in results]
+
+    def results(self, timeout_s: float = 60.0) -> list[tuple[int, str, str]]:
+        """Each rank's exit code, stdout and stderr."""
+        deadline, found = time.monotonic() + timeout_s, []
+        for process in self.processes:
             out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
-            assert process.returncode == 0, f"rank {rank} ended with {process.returncode}\n{out}\n{err}"
-            outputs.append(out)
-        return outputs
+            found.append((process.returncode, out, err))
+        return found
 
     def line(self, rank: int) -> str:
         """The next line that a rank prints."""
@@ -87,21 +93,33 @@ def ranks(size: int, program: str, *arguments: str, reads_stdin: bool = False) -
                 "OPENBLAS_NUM_THREADS": 1,
             }
             kept = {name: value for name, value in os.environ.items() if not name.startswith("DISTRT_JOB")}
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments],
-                    env=kept | {name: str(value) for name, value in place.items()},
-                    stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    start_new_session=True,
-                )
-            )
+            variables = kept | {name: str(value) for name, value in place.items()}
+            command = [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments]
+            processes.append(start(command, variables, reads_stdin))
         yield Ranks(processes)
     finally:
-        for process in processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        end_all(processes)
         server.close()
+
+
+def start(
+    command: Sequence[str], variables: Mapping[str, str], reads_stdin: bool = False
+) -> subprocess.Popen[str]:
+    """A rank's process, in a session of its own."""
+    return subprocess.Popen(
+        command,
+        env=variables,
+        stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end_all(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """End each process with its group."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

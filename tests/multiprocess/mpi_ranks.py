@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from distrt.comm.stores.server import StoreServer
+from tests.conformance.ranks import Ranks, end_all, start
 from tests.multiprocess.namespaces import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,43 +34,6 @@ MPIEXEC = Path(sys.executable).with_name("mpiexec")
 _FOREIGN = re.compile(r"(DISTRT|PMI|PMIX|HYDI|HYDRA|OMPI|SLURM|MASTER|LOCAL|GROUP)_|(RANK|WORLD_SIZE)$")
 
 
-class MpiRanks:
-    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
-        self.processes = processes
-
-    def output(self, timeout_s: float = 60.0) -> list[str]:
-        """What each rank printed; all must end well."""
-        results = self.results(timeout_s)
-        for rank, (code, out, err) in enumerate(results):
-            assert code == 0, f"rank {rank} ended with {code}\n{out}\n{err}\n{results}"
-            assert not err, f"rank {rank} wrote to stderr:\n{err}"
-        return [out for _, out, _ in results]
-
-    def results(self, timeout_s: float = 60.0) -> list[tuple[int, str, str]]:
-        """Each rank's exit code, stdout and stderr."""
-        deadline, found = time.monotonic() + timeout_s, []
-        for process in self.processes:
-            out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
-            found.append((process.returncode, out, err))
-        return found
-
-    def line(self, rank: int) -> str:
-        """The next line that a rank prints."""
-        stdout = self.processes[rank].stdout
-        assert stdout is not None
-        return stdout.readline().strip()
-
-    def tell(self, rank: int, line: str) -> None:
-        """Give a rank that reads its standard input a line."""
-        stdin = self.processes[rank].stdin
-        assert stdin is not None
-        stdin.write(line + "\n")
-        stdin.flush()
-
-    def signal(self, rank: int, number: signal.Signals) -> None:
-        self.processes[rank].send_signal(number)
-
-
 def clean_variables(extra: Mapping[str, object] = {}) -> dict[str, str]:
     """This process's variables without another launcher's, and what every rank needs."""
     kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
@@ -90,7 +51,7 @@ def mpi_ranks(
     master: str | None = None,
     reads_stdin: bool = False,
     variables: Mapping[str, object] = {},
-) -> Iterator[MpiRanks]:
+) -> Iterator[Ranks]:
     """Run ``program`` (Python source, after `PRELUDE`) in ``size`` processes that share a store.
 
     ``machines`` names the machine that each rank counts as being on; ``prefixes`` is put before each rank's command.
@@ -119,13 +80,13 @@ def mpi_ranks(
             }
             command = [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments]
             processes.append(
-                _start(
+                start(
                     [*(prefixes[rank] if prefixes else ()), *command],
                     clean_variables(place | dict(variables)),
                     reads_stdin,
                 )
             )
-        yield MpiRanks(processes)
+        yield Ranks(processes)
     finally:
         end_all(processes)
         server.close()
@@ -138,18 +99,18 @@ def mpiexec(
     *arguments: str,
     options: Sequence[str] = (),
     variables: Mapping[str, object] = {},
-) -> Iterator[MpiRanks]:
+) -> Iterator[Ranks]:
     """Run ``program`` under mpiexec, which is the one process that is waited for."""
     command = [str(MPIEXEC), *options, "-n", str(size)]
     command += [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments]
-    process = _start(command, clean_variables(variables))
+    process = start(command, clean_variables(variables))
     try:
-        yield MpiRanks([process])
+        yield Ranks([process])
     finally:
         end_all([process])
 
 
-def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextManager[MpiRanks]:
+def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextManager[Ranks]:
     """Two ranks on each of the machines; rank 0 hosts the store."""
     return mpi_ranks(
         4,
@@ -159,25 +120,3 @@ def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextM
         master=machines[0].address,
         variables={"MPIR_CVAR_CH4_NETMOD": "ofi"},
     )
-
-
-def _start(
-    command: Sequence[str], variables: dict[str, str], reads_stdin: bool = False
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command,
-        env=variables,
-        stdin=subprocess.PIPE if reads_stdin else subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def end_all(processes: Sequence[subprocess.Popen[str]]) -> None:
-    """End each process with its group."""
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
