@@ -100,7 +100,9 @@ class Engine:
         """Whether nothing is outstanding."""
         return not self._queues
 
-    def launch(self, operation: Operation, label: Label, finish: Callable[[], object] | None = None) -> Work:
+    def launch(
+        self, operation: Operation, label: Label, finish: Callable[[], object] | None = None
+    ) -> _Running:
         """Start an operation, and return without waiting for it; ``finish`` is called when it has ended well."""
         work = _Running(self, operation, label, finish)
         with self._lock:
@@ -113,10 +115,13 @@ class Engine:
     def run(self, operation: Operation, label: Label) -> Any:
         """Carry an operation out, after those of its queue that were launched before; what its steps return."""
         if operation.queue in self._queues:
-            work = _Running(self, operation, label, None)
-            with self._lock:
-                self._queues.setdefault(operation.queue, deque()).append(work)
-            self._finish(work)
+            work = self.launch(operation, label)
+            try:
+                work.wait()
+            except BaseException as error:
+                if not work.is_over:
+                    self.give_up(error)
+                raise
             return work.value
         steps = operation.steps
         try:
@@ -256,15 +261,6 @@ class Engine:
     def _labelled(self, error: Exception, label: Label) -> Exception:
         return type(error)(self._describe(str(error), *label))
 
-    def _finish(self, work: _Running) -> None:
-        try:
-            self.wait_for(work, None)
-        except BaseException as error:
-            self.give_up(error)
-            raise
-        if work.error is not None:
-            raise work.error
-
     # The helper thread.
 
     def _wake_helper(self) -> None:
@@ -334,9 +330,11 @@ class _Running(Work):
     def end(self) -> None:
         """Tell those who wait (under the engine's lock)."""
         callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback()
-        self.is_over = True
+        try:
+            for callback in callbacks:
+                callback()
+        finally:
+            self.is_over = True
 
     def add_done_callback(self, callback: Callable[[], object]) -> None:
         with self._engine._lock:
@@ -355,7 +353,7 @@ class _Running(Work):
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
         given_s = seconds_of(timeout)
-        if self.wait_now is not None or not self.is_over:
+        if not self.is_over:
             try:
                 self._engine.wait_for(self, given_s)
             except CollectiveTimeout as error:
