@@ -17,7 +17,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.progress import Operation, Steps, Wait, name_ranks
 from distrt.comm.reduction import Array, Reduction
-from distrt.comm.transport import Transport, require_fitting_lengths
+from distrt.comm.transport import Transport, misfit, require_fitting_lengths
 from distrt.core.errors import DistributedError, ShapeError
 
 __all__ = ["LocalTransport", "is_local_rank", "run_local"]
@@ -150,11 +150,8 @@ class LocalTransport(Transport):
             sources = [src] if src is not None else [r for r in range(self.size) if r != self.rank]
             yield _Message(self._room, self.rank, sources, tag)
             source, array = self._room.fetch(self.rank, sources, tag)
-            if array.nbytes != flat.nbytes or array.dtype != flat.dtype:
-                return ShapeError(
-                    f"rank {source} sent {array.size} elements of {array.dtype.name}, "
-                    f"the receiver has room for {flat.size} elements of {flat.dtype.name}"
-                )
+            if (fault := misfit(source, array.nbytes, array.dtype.name, flat)) is not None:
+                return ShapeError(fault)
             _copy(flat, array)
             return source
 

@@ -18,7 +18,7 @@ import numpy as np
 from distrt.comm.progress import Engine, Label, Look, Operation
 from distrt.comm.reduction import Array, Reduction
 
-__all__ = ["Transport", "block_bounds", "require_fitting_lengths"]
+__all__ = ["Transport", "block_bounds", "misfit", "require_fitting_lengths"]
 
 
 class Transport(ABC):
@@ -126,6 +126,17 @@ def require_fitting_lengths(sent: Array, expected: Array) -> str | None:
     return (
         f"rank {source} sends {sent[source, target]} bytes to rank {target}, "
         f"which expects {expected[target, source]}{more}"
+    )
+
+
+def misfit(source: int, nbytes: int, dtype: str, array: Array) -> str | None:
+    """Why a message of ``nbytes`` of ``dtype`` from rank ``source`` cannot be received into ``array``, if it cannot."""
+    if (nbytes, dtype) == (array.nbytes, array.dtype.name):
+        return None
+    itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
+    return (
+        f"rank {source} sent {nbytes // itemsize} elements of {dtype}, "
+        f"the receiver has room for {array.size} elements of {array.dtype.name}"
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
+from distrt.comm.transport import misfit
 from distrt.core.errors import DistributedError, PeerFailed, ShapeError
 
 __all__ = ["COLLECTIVE_TAG", "Arrivals", "Gone", "Mail"]
@@ -40,9 +42,9 @@ class Polled(Wait):
         self._over = False
         self._lock = threading.Lock()
 
+    @abstractmethod
     def poll(self) -> bool:
         """Whether it is over (called by one thread at a time)."""
-        raise NotImplementedError
 
     def is_over(self) -> bool:
         if not self._over and self._lock.acquire(blocking=False):  # else another thread is asking
@@ -264,13 +266,8 @@ class Mail:
     def _listen(self, receipt: _Receipt, source: int, nbytes: int, dtype: bytes) -> None:
         name, array = dtype.rstrip(b"\0").decode(), receipt.array
         receipt.source = source
-        receipt.buffer = array.view(np.uint8)
-        if (nbytes, name) != (array.nbytes, array.dtype.name):
-            receipt.buffer = np.empty(nbytes, np.uint8)
-            receipt.fault = (
-                f"rank {source} sent {_describe(nbytes, name)}, "
-                f"the receiver has room for {_describe(array.nbytes, array.dtype.name)}"
-            )
+        receipt.fault = misfit(source, nbytes, name, array)
+        receipt.buffer = array.view(np.uint8) if receipt.fault is None else np.empty(nbytes, np.uint8)
         receipt.request = self._comm.Irecv([receipt.buffer, self._mpi.BYTE], source, 2 * receipt.tag + 2)
 
     def _refuse(self, tag: int) -> DistributedError | None:
@@ -311,8 +308,3 @@ def _is_away(sent: Arrivals) -> bool:
         return sent.is_over()
     except PeerFailed:
         return True  # whoever waits for that rank is told
-
-
-def _describe(nbytes: int, dtype: str) -> str:
-    itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
-    return f"{nbytes // itemsize} elements of {dtype}"

@@ -20,6 +20,7 @@ from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
 from distrt.comm.shm.meeting import MeetingRoom
 from distrt.comm.shm.segment import PAGE
+from distrt.comm.transport import misfit
 from distrt.core.errors import ShapeError
 
 __all__ = ["BOX_BYTES", "Mailroom"]
@@ -190,12 +191,8 @@ class Mailroom:
 
     def _hand_over(self, letter: _Letter, receipt: _Receipt, source: int) -> None:
         array = receipt.array
-        if letter.nbytes != array.nbytes or letter.dtype != array.dtype.name:
-            receipt.fault = (
-                f"rank {source} sent {_describe(letter.nbytes, letter.dtype)}, "
-                f"the receiver has room for {_describe(array.nbytes, array.dtype.name)}"
-            )
-        elif letter.buffer is not None and letter.receipt is None:
+        receipt.fault = misfit(source, letter.nbytes, letter.dtype, array)
+        if receipt.fault is None and letter.buffer is not None and letter.receipt is None:
             array.view(np.uint8)[...] = letter.buffer
         receipt.source = source
 
@@ -216,11 +213,6 @@ def _fill(target: Array, ring: _Ring) -> Generator[None, None, None]:
         done += count
         if not count:
             yield
-
-
-def _describe(nbytes: int, dtype: str) -> str:
-    itemsize = 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
-    return f"{nbytes // itemsize} elements of {dtype}"
 
 
 class _Space(Wait):
