@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distrt.comm.progress import Engine, Operation
-from distrt.comm.reduction import Array, PremulSum, ReduceOp, Reduction, as_sum, check_dtype
+from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
 from distrt.comm.transport import Transport
 from distrt.comm.work import Completed, Work
 from distrt.core.errors import DistributedError, ShapeError
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["COMPLETED", "ProcessGroup", "ReduceOp", "Work"]
 
 COMPLETED: Work = Completed()
-
-AnyOp = ReduceOp | PremulSum
 
 
 class ProcessGroup:
@@ -93,7 +91,7 @@ class ProcessGroup:
         array: Array,
         op: AnyOp = ReduceOp.SUM,
         async_op: bool = False,
-        deterministic: bool = True,
+        deterministic: bool = False,
     ) -> Work:
         """Replace ``array`` on every rank by the combination of all ranks' arrays; same bits on all ranks.
 
@@ -119,11 +117,7 @@ class ProcessGroup:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
         self._enter("reduce")
         self._check_rank("dst", dst)
-        if type(op) is not ReduceOp:
-            scaled = np.empty_like(array)
-            op = as_sum(op, array, out=scaled)
-        else:
-            scaled = array
+        op, scaled = self._scaled(op, array)
         reduction = self._reductions.get((op, array.dtype)) or self._new_reduction(op, array.dtype)
         if scaled is array and array.flags.carray:
             return self._run(self.transport.reduce(array.reshape(-1), dst, reduction), async_op)
@@ -208,10 +202,7 @@ class ProcessGroup:
         Shape: array is (size, *output.shape).
         """
         self._enter("reduce_scatter")
-        if type(op) is not ReduceOp:
-            scaled = np.empty_like(array)
-            op = as_sum(op, array, out=scaled)
-            array = scaled
+        op, array = self._scaled(op, array)
         reduction = self._reductions.get((op, array.dtype)) or self._new_reduction(op, array.dtype)
         self._one_per_rank("array", array, "output", output)
         self._check_same("array", array[self._rank], "output", output)
@@ -358,6 +349,14 @@ class ProcessGroup:
                 array[...] = copy.reshape(array.shape)
 
         return flats, finish
+
+    @staticmethod
+    def _scaled(op: AnyOp, array: Array) -> tuple[ReduceOp, Array]:
+        """A plain operation, and the array that it is done on: a copy where a factor comes first."""
+        if type(op) is ReduceOp:
+            return op, array
+        scaled = np.empty_like(array)
+        return as_sum(op, array, out=scaled), scaled
 
     def _new_reduction(self, op: ReduceOp, dtype: np.dtype[Any]) -> Reduction:
         reduction = self._reductions[op, dtype] = Reduction(op, dtype, self._size)

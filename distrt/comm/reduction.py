@@ -6,7 +6,6 @@ Every transport that reduces on the CPU calls `Reduction.reduce`, so that all of
 from __future__ import annotations
 
 import enum
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -15,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from distrt.core.errors import DtypeError
+from distrt.core.modes import modes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["Array", "PremulSum", "ReduceOp", "Reduction", "as_bits", "as_sum", "check_dtype", "copy"]
+__all__ = ["AnyOp", "Array", "PremulSum", "ReduceOp", "Reduction", "as_bits", "as_sum", "check_dtype", "copy"]
 
 
 class ReduceOp(enum.Enum):
@@ -66,7 +66,10 @@ class PremulSum:
     __hash__ = object.__hash__
 
 
-def as_sum(op: ReduceOp | PremulSum, array: Array, out: Array) -> ReduceOp:
+AnyOp: TypeAlias = ReduceOp | PremulSum
+
+
+def as_sum(op: AnyOp, array: Array, out: Array) -> ReduceOp:
     """Write ``array`` times the factor to ``out``; what is left to do.
 
     Raises:
@@ -76,8 +79,8 @@ def as_sum(op: ReduceOp | PremulSum, array: Array, out: Array) -> ReduceOp:
         raise TypeError(f"op: expected a ReduceOp, got {type(op).__name__}")
     if array.dtype.kind in "biu":
         raise DtypeError(f"ReduceOp.PREMUL_SUM needs a floating or complex dtype, got {array.dtype}")
-    with np.errstate(all="ignore"):
-        out[...] = array * np.asarray(op.factor, array.dtype)
+    _ = modes.grad  # see `Reduction.reduce`
+    out[...] = array * np.asarray(op.factor, array.dtype)
     return ReduceOp.SUM
 
 
@@ -112,29 +115,22 @@ def check_dtype(operation: str, dtype: np.dtype[Any]) -> None:
         raise DtypeError(f"{operation}: dtype {dtype} is not one of {', '.join(sorted(_NAMES))}")
 
 
-class _Quiet(threading.local):
-    """In a thread that has looked at `is_so`, NumPy warns of no infinity: it is a value, and ranks must agree."""
-
-    def __init__(self) -> None:
-        np.seterr(all="ignore")  # once a thread: `np.errstate` around every call would cost 0.7 us
-        self.is_so = True
-
-
-_quiet = _Quiet()
-
-
 class Reduction:
     """One operation on one dtype over a fixed number of ranks.
 
     The order is one binary tree over ranks, ((0+1)+(2+3))+…, the odd one carried up: it depends neither on the
     array's size nor on how a transport cuts it up. float16 and bfloat16 are combined in float32 and rounded once.
 
+    Attributes:
+        combine: ``combine(first, second, out=...)`` of two arrays.
+        is_wide: whether arrays are combined in float32 and not in their own dtype.
+
     Raises:
         DtypeError: where the operation has no meaning for the dtype (AVG of integers, MIN of complex numbers,
             BAND of floating ones).
     """
 
-    __slots__ = ("_combine", "_is_complex", "_scale", "_scratch", "_wide")
+    __slots__ = ("_is_complex", "_scale", "_scratch", "combine", "is_wide")
 
     def __init__(self, op: ReduceOp, dtype: np.dtype[Any], size: int) -> None:
         check_dtype(f"reduce {op.name}", dtype)
@@ -153,46 +149,53 @@ class Reduction:
         if op in (ReduceOp.MIN, ReduceOp.MAX) and dtype.kind == "c":
             raise DtypeError(f"ReduceOp.{op.name}: complex numbers have no order, got {dtype}")
         self._is_complex = dtype.kind == "c"
-        self._combine: Combine = _COMBINE[op]
+        self.combine: Combine = _COMBINE[op]
         if self._is_complex and op is ReduceOp.PRODUCT:
-            self._combine = _complex_product
+            self.combine = _complex_product
         self._scale = 1.0 / size if op is ReduceOp.AVG and size > 1 else None
-        self._wide = dtype.name in _ACCUMULATED_IN_FLOAT32
+        self.is_wide = dtype.name in _ACCUMULATED_IN_FLOAT32
         self._scratch: list[Array] = []
 
     def reduce(self, sources: Sequence[Array], out: Array) -> None:
         """Combine ``sources`` (one flat array a rank, in rank order) into ``out``, which may be one of them."""
-        _ = _quiet.is_so
-        if len(sources) == 2 and not self._wide:
-            self._combine(sources[0], sources[1], out=out)
+        _ = (
+            modes.grad
+        )  # in a thread that has looked at its modes NumPy warns of no infinity: it is a value here
+        if len(sources) == 2 and not self.is_wide:
+            self.combine(sources[0], sources[1], out=out)
         elif len(sources) == 1:
             out[...] = sources[0]
             return
         else:
             self._reduce_tree(sources, out)
-            if self._wide:
+            if self.is_wide:
                 return
+        self.finish(out)
+
+    def finish(self, total: Array) -> None:
+        """What is left to do when all ranks' arrays are combined: AVG's division, in place."""
         if self._scale is not None:
             if self._is_complex:
-                out = out.view(out.real.dtype)  # times a real number: an infinite part leaves the other alone
-            np.multiply(out, self._scale, out)
+                total = total.view(
+                    total.real.dtype
+                )  # times a real number: an infinite part leaves the other alone
+            np.multiply(total, self._scale, total)
 
     def _reduce_tree(self, sources: Sequence[Array], out: Array) -> None:
         # Partial results go to scratch, and only the root writes to `out`: by then every source has been read.
-        level = [source.astype(np.float32) for source in sources] if self._wide else list(sources)
+        level = [source.astype(np.float32) for source in sources] if self.is_wide else list(sources)
         scratch = self._scratch_for(len(sources) // 2, level[0])
         while len(level) > 2:
             pairs = len(level) // 2
             for i in range(pairs):
-                self._combine(level[2 * i], level[2 * i + 1], out=scratch[i])
+                self.combine(level[2 * i], level[2 * i + 1], out=scratch[i])
             level = scratch[:pairs] + level[2 * pairs :]
-        if self._wide:
-            total = self._combine(level[0], level[1], out=level[0])
-            if self._scale is not None:
-                np.multiply(total, self._scale, total)
+        if self.is_wide:
+            total = self.combine(level[0], level[1], out=level[0])
+            self.finish(total)
             out[...] = total
         else:
-            self._combine(level[0], level[1], out=out)
+            self.combine(level[0], level[1], out=out)
 
     def _scratch_for(self, count: int, like: Array) -> list[Array]:
         if not self._scratch or self._scratch[0].size < like.size:

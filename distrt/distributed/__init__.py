@@ -35,9 +35,9 @@ from distrt.comm.functions.debug_level import (
     set_debug_level,
     set_debug_level_from_env,
 )
-from distrt.comm.functions.groups import (
+from distrt.comm.functions.groups import destroy_process_group, init_process_group
+from distrt.comm.functions.membership import (
     GroupMember,
-    destroy_process_group,
     get_backend,
     get_backend_config,
     get_global_rank,
@@ -48,13 +48,8 @@ from distrt.comm.functions.groups import (
     get_rank,
     get_world_size,
     group,
-    init_process_group,
     is_initialized,
     is_torchelastic_launched,
-    new_group,
-    new_subgroups,
-    new_subgroups_by_enumeration,
-    split_group,
 )
 from distrt.comm.functions.monitored import monitored_barrier
 from distrt.comm.functions.objects import (
@@ -67,6 +62,12 @@ from distrt.comm.functions.objects import (
 )
 from distrt.comm.functions.point_to_point import P2POp, batch_isend_irecv, irecv, isend, recv, send
 from distrt.comm.functions.shared_tensors import allocate_shared, free_shared
+from distrt.comm.functions.subgroups import (
+    new_group,
+    new_subgroups,
+    new_subgroups_by_enumeration,
+    split_group,
+)
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.comm.stores.base import Store
 from distrt.comm.stores.file import FileStore

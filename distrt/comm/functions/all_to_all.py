@@ -15,7 +15,7 @@ from distrt.comm.functions.arguments import (
     require_tensors,
     written,
 )
-from distrt.comm.functions.groups import resolve
+from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import Array
 from distrt.comm.work import Work

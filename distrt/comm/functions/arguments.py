@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from distrt.comm.reduction import Array, PremulSum, ReduceOp
+from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.history import require_writeable
 from distrt.core.tensor import Tensor
 from distrt.core.versions import INFERENCE
 
 __all__ = [
-    "AnyOp",
     "as_pairs",
     "handed_back",
     "note_changes",
@@ -29,8 +28,6 @@ __all__ = [
     "shape_text",
     "written",
 ]
-
-AnyOp = ReduceOp | PremulSum
 
 _OPS = (ReduceOp, PremulSum)
 _OF_COMPLEX = (ReduceOp.SUM, ReduceOp.AVG)

@@ -12,7 +12,6 @@ import numpy as np
 
 from distrt.comm.functions import coalescing
 from distrt.comm.functions.arguments import (
-    AnyOp,
     as_pairs,
     handed_back,
     note_changes,
@@ -23,9 +22,9 @@ from distrt.comm.functions.arguments import (
     shape_text,
     written,
 )
-from distrt.comm.functions.groups import resolve
+from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import Array, ReduceOp
+from distrt.comm.reduction import AnyOp, Array, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.errors import ShapeError
 from distrt.core.modes import no_grad

@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 from distrt.comm.functions.arguments import (
-    AnyOp,
     as_pairs,
     note_changes,
     require_complex_op,
@@ -19,9 +18,9 @@ from distrt.comm.functions.arguments import (
 from distrt.comm.functions.blocks import all_gather_single, reduce_scatter_single
 from distrt.comm.functions.coalescing import Call, Joined, launch
 from distrt.comm.functions.collectives import all_reduce
-from distrt.comm.functions.groups import resolve
+from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import ReduceOp
+from distrt.comm.reduction import AnyOp, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.tensor import Tensor

@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.comm.functions.arguments import AnyOp
-from distrt.comm.functions.groups import resolve
+from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import Array, ReduceOp
+from distrt.comm.reduction import AnyOp, Array, ReduceOp
 from distrt.comm.work import Work, seconds_of
 
 __all__ = [

@@ -11,7 +11,6 @@ from typing import Any
 
 from distrt.comm.functions import coalescing
 from distrt.comm.functions.arguments import (
-    AnyOp,
     as_pairs,
     handed_back,
     note_changes,
@@ -24,9 +23,9 @@ from distrt.comm.functions.arguments import (
     written,
 )
 from distrt.comm.functions.coalescing import Joined
-from distrt.comm.functions.groups import resolve, to_group_rank
+from distrt.comm.functions.membership import resolve, to_group_rank
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import PremulSum, ReduceOp
+from distrt.comm.reduction import AnyOp, PremulSum, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor

@@ -13,10 +13,9 @@ from typing import Any
 
 from distrt.comm.functions import all_to_all as exchanges
 from distrt.comm.functions import blocks, collectives
-from distrt.comm.functions.arguments import AnyOp
-from distrt.comm.functions.groups import get_rank, get_world_size
+from distrt.comm.functions.membership import get_rank, get_world_size
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import ReduceOp
+from distrt.comm.reduction import AnyOp, ReduceOp
 from distrt.core.autograd.function import Function
 from distrt.core.creation import empty, empty_like, zeros_like
 from distrt.core.tensor import Tensor

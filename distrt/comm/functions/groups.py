@@ -1,7 +1,6 @@
-"""The life of process groups, with PyTorch's names: joining a job, and leaving it.
+"""Joining a job, and leaving it: ``init_process_group``. ``distrt.distributed`` is the public path.
 
-``distrt.distributed`` is the public path. Whoever works with groups finds all about them here: their making is in
-``subgroups``, and who is in them in ``membership``.
+Groups are made in ``subgroups``; who is in them is asked in ``membership``.
 """
 
 from __future__ import annotations
@@ -14,29 +13,10 @@ from distrt.comm import world
 from distrt.comm.environment import Environment
 from distrt.comm.functions.backend import Backend, served
 from distrt.comm.functions.membership import (
-    GroupMember,
-    get_backend,
-    get_backend_config,
-    get_global_rank,
-    get_group_rank,
-    get_node_local_rank,
-    get_pg_count,
-    get_process_group_ranks,
-    get_rank,
-    get_world_size,
-    group,
-    is_initialized,
     is_non_member,
-    is_torchelastic_launched,
-    resolve,
-    to_group_rank,
 )
 from distrt.comm.functions.subgroups import (
-    new_group,
-    new_subgroups,
-    new_subgroups_by_enumeration,
     require_device,
-    split_group,
     timeout_seconds,
 )
 from distrt.comm.rendezvous import rendezvous
@@ -44,29 +24,7 @@ from distrt.comm.shm import Store
 from distrt.core.device import device
 from distrt.core.errors import NoGroupError
 
-__all__ = [
-    "GroupMember",
-    "destroy_process_group",
-    "get_backend",
-    "get_backend_config",
-    "get_global_rank",
-    "get_group_rank",
-    "get_node_local_rank",
-    "get_pg_count",
-    "get_process_group_ranks",
-    "get_rank",
-    "get_world_size",
-    "group",
-    "init_process_group",
-    "is_initialized",
-    "is_torchelastic_launched",
-    "new_group",
-    "new_subgroups",
-    "new_subgroups_by_enumeration",
-    "resolve",
-    "split_group",
-    "to_group_rank",
-]
+__all__ = ["destroy_process_group", "init_process_group"]
 
 
 def init_process_group(

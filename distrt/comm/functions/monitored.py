@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.comm.functions.groups import resolve
+from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.progress import name_ranks
 from distrt.core.errors import CollectiveTimeout

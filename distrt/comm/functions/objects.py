@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.codec import decode, encode
-from distrt.comm.functions.groups import get_global_rank, resolve, to_group_rank
+from distrt.comm.functions.membership import get_global_rank, resolve, to_group_rank
 from distrt.comm.functions.point_to_point import require_another_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import Array

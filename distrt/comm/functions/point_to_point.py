@@ -6,7 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from distrt.comm.functions.arguments import as_pairs, note_changes, require_tensor, written
-from distrt.comm.functions.groups import get_global_rank, get_rank, resolve, to_group_rank
+from distrt.comm.functions.membership import (
+    get_global_rank,
+    get_rank,
+    resolve,
+    to_group_rank,
+)
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.work import Work
 from distrt.core.errors import DistributedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from distrt.comm.functions.groups import resolve
+from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
 from distrt.core import dtype as dt
 from distrt.core.errors import DistributedError

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distrt.comm.functions.groups import (
+from distrt.comm.functions.groups import init_process_group
+from distrt.comm.functions.membership import (
     get_process_group_ranks,
     get_rank,
     get_world_size,
-    init_process_group,
     is_initialized,
 )
 from distrt.comm.mesh import layout as mesh_layout

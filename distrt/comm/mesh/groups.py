@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy.typing as npt
 
 from distrt.comm import world
-from distrt.comm.functions import groups
-from distrt.comm.functions.groups import get_rank, get_world_size
+from distrt.comm.functions.membership import get_rank, get_world_size
+from distrt.comm.functions.subgroups import new_group
 from distrt.comm.mesh import layout as mesh_layout
 from distrt.comm.mesh.layout import Axis
 from distrt.comm.process_group import ProcessGroup
@@ -30,7 +30,7 @@ def new_groups_along(
     backend, options = override
     mine = None
     for members in mesh_layout.rows([axis], ranks).tolist():
-        group = groups.new_group(
+        group = new_group(
             ranks=members,
             timeout=getattr(options, "_timeout", None),
             backend=backend,

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from distrt.comm.functions.groups import get_rank
+from distrt.comm.functions.membership import get_rank
 from distrt.comm.mesh import layout as mesh_layout
 from distrt.comm.mesh.layout import Axis
 from distrt.core.interchange import from_array

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from distrt.comm.reduction import Array, Reduction
+from distrt.core.modes import modes
 
 __all__ = ["Placement", "TreeReduction"]
 
@@ -77,29 +78,27 @@ class TreeReduction:
         self._reduction = reduction
         self._placement = placement
         is_summed = any(not isinstance(term, int) for terms in placement.terms for term in terms)
-        self._working = np.dtype(np.float32) if reduction._wide else dtype
+        self._working = np.dtype(np.float32) if reduction.is_wide else dtype
         #: What crosses the network: what was added up in float32 is rounded only at the end.
         self.wire = self._working if is_summed else dtype
 
-    @np.errstate(all="ignore")  # inf and nan are values here, as in `Reduction.reduce`
     def partials(self, machine: int, sources: Sequence[Array], out: Array) -> None:
         """The terms of a machine, from its ranks' arrays.
 
         Shape: each source is (n,), out is (terms, n) of the dtype `wire`.
         """
+        _ = modes.grad  # see `Reduction.reduce`
         for term, row in zip(self._placement.terms[machine], out, strict=True):
             self._fold(term, sources, row)
 
-    @np.errstate(all="ignore")
     def total(self, terms: Sequence[Array], out: Array) -> None:
         """The result, from all terms, machine by machine; ``out`` is none of them."""
+        _ = modes.grad
         reduction, total = self._reduction, out
-        if reduction._wide:
+        if reduction.is_wide:
             total = np.empty(out.shape, self._working)
         self._fold(self._placement.rest, terms, total)
-        if reduction._scale is not None:
-            scaled = total.view(total.real.dtype) if reduction._is_complex else total
-            np.multiply(scaled, reduction._scale, scaled)
+        reduction.finish(total)
         if total is not out:
             out[...] = total
 
@@ -108,7 +107,7 @@ class TreeReduction:
             out[...] = leaves[tree]
         else:
             first, second = (self._value(branch, leaves, out) for branch in tree)
-            self._reduction._combine(first, second, out=out)
+            self._reduction.combine(first, second, out=out)
 
     def _value(self, tree: Tree, leaves: Sequence[Array], like: Array) -> Array:
         if isinstance(tree, int):
