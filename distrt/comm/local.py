@@ -74,48 +74,50 @@ class LocalTransport(Transport):
         self._room = room
         self._meeting = 0
 
-    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+    def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """From everyone's copies."""
-        return self._meet([flat], lambda given: reduction.reduce([each[0] for each in given], flat))
+        return self._meet(
+            fingerprint, [flat], lambda given: reduction.reduce([each[0] for each in given], flat)
+        )
 
-    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+    def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
         """From everyone's copies, on one rank."""
 
         def compute(given: list[Sequence[Array]]) -> None:
             if self.rank == dst:
                 reduction.reduce([each[0] for each in given], flat)
 
-        return self._meet([flat], compute)
+        return self._meet(fingerprint, [flat], compute)
 
-    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """From everyone's rows."""
         return self._meet(
-            [rows], lambda given: reduction.reduce([each[0][self.rank] for each in given], flat)
+            fingerprint, [rows], lambda given: reduction.reduce([each[0][self.rank] for each in given], flat)
         )
 
-    def broadcast(self, flat: Array, src: int) -> Operation:
+    def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """From one rank's copy."""
         mine = [flat] if self.rank == src else []
-        return self._meet(mine, lambda given: _copy(flat, given[src][0]))
+        return self._meet(fingerprint, mine, lambda given: _copy(flat, given[src][0]))
 
-    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+    def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """From everyone's copies."""
-        return self.gather(outputs, flat, self.rank)
+        return self.gather(outputs, flat, self.rank, fingerprint)
 
-    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """From everyone's copies, on one rank."""
 
         def compute(given: list[Sequence[Array]]) -> None:
             for output, each in zip(outputs or (), given, strict=False):
                 _copy(output, each[0])
 
-        return self._meet([flat], compute)
+        return self._meet(fingerprint, [flat], compute)
 
-    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """From one rank's copies."""
-        return self._meet(inputs or [], lambda given: _copy(flat, given[src][self.rank]))
+        return self._meet(fingerprint, inputs or [], lambda given: _copy(flat, given[src][self.rank]))
 
-    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """From everyone's copies, if the lengths fit."""
 
         def compute(given: list[Sequence[Array]]) -> Exception | None:
@@ -127,11 +129,11 @@ class LocalTransport(Transport):
                 _copy(output, each[self.rank])
             return None
 
-        return self._meet([*inputs, *outputs], compute)
+        return self._meet(fingerprint, [*inputs, *outputs], compute)
 
-    def barrier(self) -> Operation:
+    def barrier(self, fingerprint: int) -> Operation:
         """A meeting."""
-        return self._meet([], lambda given: None)
+        return self._meet(fingerprint, [], lambda given: None)
 
     def send(self, flat: Array, dst: int, tag: int) -> Operation:
         """A copy in the room."""
@@ -157,13 +159,13 @@ class LocalTransport(Transport):
 
         return Operation(steps(), ("recv", src, tag))
 
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """An ordinary array."""
-        return self._meet([], lambda given: np.zeros(shape, dtype))
+        return self._meet(fingerprint, [], lambda given: np.zeros(shape, dtype))
 
-    def free(self, array: Array) -> Operation:
+    def free(self, array: Array, fingerprint: int) -> Operation:
         """Nothing to do but to meet."""
-        return self.barrier()
+        return self.barrier(fingerprint)
 
     def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
         """Some of the threads."""
@@ -173,12 +175,12 @@ class LocalTransport(Transport):
         """Tell the others."""
         self._room.leave(self.rank)
 
-    def _meet(self, arrays: Sequence[Array], compute: Compute) -> Operation:
+    def _meet(self, fingerprint: int, arrays: Sequence[Array], compute: Compute) -> Operation:
         def steps() -> Steps:
             self._meeting += 1
             meeting = self._meeting
-            self._room.deposit(self.rank, meeting, [array.copy() for array in arrays])
-            yield _Deposits(self._room, meeting)
+            self._room.deposit(self.rank, meeting, fingerprint, [array.copy() for array in arrays])
+            yield _Deposits(self._room, meeting, fingerprint)
             return compute(self._room.take(meeting))
 
         return Operation(steps(), _MEETINGS, is_long=sum(each.nbytes for each in arrays) >= 128 * 1024)
@@ -193,7 +195,7 @@ class _Room:
         self.size = size
         self.changed = threading.Condition()
         self.first_error: BaseException | None = None
-        self.arrived = [0] * size  # the last meeting that each rank has come to
+        self.arrived = [(0, 0)] * size  # the last meeting that each rank has come to, and what for
         self.left: list[int] = []  # ranks, in the order of their leaving
         self._deposits: dict[int, dict[int, Sequence[Array]]] = {}  # meeting -> rank -> copies
         self._takers: dict[int, int] = {}
@@ -201,10 +203,10 @@ class _Room:
         self._subrooms: dict[str, _Room] = {}
         self._visitors = 0
 
-    def deposit(self, rank: int, meeting: int, arrays: Sequence[Array]) -> None:
+    def deposit(self, rank: int, meeting: int, fingerprint: int, arrays: Sequence[Array]) -> None:
         with self.changed:
             self._deposits.setdefault(meeting, {})[rank] = arrays
-            self.arrived[rank] = meeting
+            self.arrived[rank] = meeting, fingerprint
             self.changed.notify_all()
 
     def take(self, meeting: int) -> list[Sequence[Array]]:
@@ -277,19 +279,27 @@ class _InRoom(Wait):
 
 
 class _Deposits(_InRoom):
-    """Waiting for all ranks to come to a meeting."""
+    """Waiting for all ranks to come to a meeting for the same call."""
 
-    __slots__ = ("_meeting",)
+    __slots__ = ("_fingerprint", "_meeting")
 
-    def __init__(self, room: _Room, meeting: int) -> None:
+    def __init__(self, room: _Room, meeting: int, fingerprint: int) -> None:
         super().__init__(room)
-        self._meeting = meeting
+        self._meeting, self._fingerprint = meeting, fingerprint
 
     def is_over(self) -> bool:
-        return min(self._room.arrived) >= self._meeting
+        return not self.missing()
 
     def missing(self) -> list[int]:
-        return [rank for rank, last in enumerate(self._room.arrived) if last < self._meeting]
+        mine = self._meeting, self._fingerprint
+        return [
+            rank
+            for rank, theirs in enumerate(self._room.arrived)
+            if theirs != mine and theirs[0] <= self._meeting
+        ]
+
+    def at_odds(self) -> list[int]:
+        return [rank for rank in self.missing() if self._room.arrived[rank][0] == self._meeting]
 
 
 class _Message(_InRoom):

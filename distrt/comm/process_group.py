@@ -7,13 +7,14 @@ theirs. All checks, and the numbering of operations, are here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from distrt.comm.calls import Call, describe
 from distrt.comm.progress import Engine, Operation
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
-from distrt.comm.transport import Transport
+from distrt.comm.transport import AtOnce, Transport
 from distrt.comm.work import Completed, Work
 from distrt.core.errors import DistributedError, ShapeError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["COMPLETED", "ProcessGroup", "ReduceOp", "Work"]
 
 COMPLETED: Work = Completed()
+
+_CACHED_CALLS = 1024  # a script that makes more kinds starts over
 
 
 class ProcessGroup:
@@ -54,13 +57,14 @@ class ProcessGroup:
         self.backend = backend or transport.kind
         self.backend_asked = self.backend  # may name devices: "cpu:gloo,cuda:nccl"
         self.transport = transport
-        self.operation = "none"
-        self.sequence = 0
+        self.sequence = 0  # how many collectives this rank has begun
         self._rank = transport.rank
         self._size = transport.size
         self._engine = Engine(self.label, timeout_s, transport.look)
         self._closed_because: str | None = None
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
+        self._calls: dict[tuple[object, ...], Call] = {}
+        self._all_reduces: dict[tuple[ReduceOp, np.dtype[Any], int], _AllReduce] = {}
 
     def __repr__(self) -> str:
         return (
@@ -98,61 +102,68 @@ class ProcessGroup:
         The ranks' elements are always combined along one binary tree over the ranks, whatever the array's size, so
         that every run gives the same bits; ``deterministic`` asks for what is the case in any event.
         """
-        self._enter("all_reduce")
+        if self._closed_because is not None or self._engine.failed is not None:
+            self._require_open("all_reduce")
         if type(op) is not ReduceOp:
             op = as_sum(op, array, out=array)
-        reduction = self._reductions.get((op, array.dtype)) or self._new_reduction(op, array.dtype)
+        kind = self._all_reduces.get((op, array.dtype, array.size)) or self._new_all_reduce(op, array)
+        call, reduction, at_once = kind
         if array.flags.carray:
             flat = array if array.ndim == 1 else array.reshape(-1)
-            if not async_op and self.transport.all_reduce_at_once(
-                flat, reduction, self._engine, (self.operation, self.sequence)
-            ):
-                return COMPLETED
-            return self._run(self.transport.all_reduce(flat, reduction), async_op)
-        copy = self._writable_copy(array)
-        operation = self.transport.all_reduce(copy.reshape(-1), reduction)
-        return self._run(operation, async_op, lambda: _assign(array, copy))
+            if at_once is not None and not async_op:
+                self.sequence = number = self.sequence + 1
+                if at_once(flat, self._engine, ("all_reduce", number)):
+                    return COMPLETED
+                self.sequence -= 1
+            return self._run(call, self.transport.all_reduce(flat, reduction, call.fingerprint), async_op)
+        copy = self._writable_copy(array, "all_reduce")
+        operation = self.transport.all_reduce(copy.reshape(-1), reduction, call.fingerprint)
+        return self._run(call, operation, async_op, lambda: _assign(array, copy))
 
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
-        self._enter("reduce")
-        self._check_rank("dst", dst)
+        self._require_open("reduce")
+        self._check_rank("reduce", "dst", dst)
         op, scaled = self._scaled(op, array)
-        reduction = self._reductions.get((op, array.dtype)) or self._new_reduction(op, array.dtype)
+        reduction = self._reduction(op, array.dtype)
+        call = self._call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
         if scaled is array and array.flags.carray:
-            return self._run(self.transport.reduce(array.reshape(-1), dst, reduction), async_op)
+            operation = self.transport.reduce(array.reshape(-1), dst, reduction, call.fingerprint)
+            return self._run(call, operation, async_op)
         if self._rank != dst:
             flat = np.ascontiguousarray(scaled).reshape(-1)
-            return self._run(self.transport.reduce(flat, dst, reduction), async_op)
-        self._check_writable(array)
+            return self._run(call, self.transport.reduce(flat, dst, reduction, call.fingerprint), async_op)
+        self._check_writable(array, "reduce")
         copy = scaled.copy(order="C")
-        operation = self.transport.reduce(copy.reshape(-1), dst, reduction)
-        return self._run(operation, async_op, lambda: _assign(array, copy))
+        operation = self.transport.reduce(copy.reshape(-1), dst, reduction, call.fingerprint)
+        return self._run(call, operation, async_op, lambda: _assign(array, copy))
 
     def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
         """Replace ``array`` on every rank by rank ``src``'s."""
-        self._enter("broadcast")
+        self._require_open("broadcast")
         check_dtype("broadcast", array.dtype)
-        self._check_rank("src", src)
-        if array.flags.carray:
-            return self._run(self.transport.broadcast(array.reshape(-1), src), async_op)
-        if src == self._rank:
-            return self._run(self.transport.broadcast(array.copy(order="C").reshape(-1), src), async_op)
-        copy = self._writable_copy(array)
-        operation = self.transport.broadcast(copy.reshape(-1), src)
-        return self._run(operation, async_op, lambda: _assign(array, copy))
+        self._check_rank("broadcast", "src", src)
+        call = self._call("broadcast", f"from rank {src}", array.dtype, array.size)
+        if array.flags.carray or src == self._rank:
+            flat = array.reshape(-1) if array.flags.carray else array.copy(order="C").reshape(-1)
+            return self._run(call, self.transport.broadcast(flat, src, call.fingerprint), async_op)
+        copy = self._writable_copy(array, "broadcast")
+        operation = self.transport.broadcast(copy.reshape(-1), src, call.fingerprint)
+        return self._run(call, operation, async_op, lambda: _assign(array, copy))
 
     def all_gather(self, output: Array | Sequence[Array], array: Array, async_op: bool = False) -> Work:
         """Put rank r's ``array`` into ``output[r]`` on every rank.
 
         Shape: output is one array (size, *array.shape), or one array a rank, of that rank's own shape.
         """
-        self._enter("all_gather")
+        self._require_open("all_gather")
         check_dtype("all_gather", array.dtype)
-        outputs = self._one_per_rank("output", output, "array", array)
-        self._check_same("output", outputs[self._rank], "array", array)
-        flats, finish = self._outputs(outputs)
-        return self._run(self.transport.all_gather(flats, _flat(array)), async_op, finish)
+        outputs = self._one_per_rank("all_gather", "output", output, "array", array)
+        self._check_same("all_gather", "output", outputs[self._rank], "array", array)
+        call = self._call("all_gather", array.dtype, *_lengths(outputs))
+        flats, finish = self._outputs("all_gather", outputs)
+        operation = self.transport.all_gather(flats, _flat(array), call.fingerprint)
+        return self._run(call, operation, async_op, finish)
 
     def gather(
         self, output: Array | Sequence[Array] | None, array: Array, dst: int, async_op: bool = False
@@ -161,18 +172,20 @@ class ProcessGroup:
 
         Shape: output is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
-        self._enter("gather")
+        self._require_open("gather")
         check_dtype("gather", array.dtype)
-        self._check_rank("dst", dst)
-        if self._rank != dst:
-            return self._run(self.transport.gather(None, _flat(array), dst), async_op)
-        if output is None:
-            raise ShapeError(self.label("output must be given on the rank that gathers"))
-        outputs = self._one_per_rank("output", output, "array", array)
-        for each in outputs:
-            self._check_same("output", each, "array", array)
-        flats, finish = self._outputs(outputs)
-        return self._run(self.transport.gather(flats, _flat(array), dst), async_op, finish)
+        self._check_rank("gather", "dst", dst)
+        call = self._call("gather", f"to rank {dst}", array.dtype, array.size)
+        flats, finish = None, None
+        if self._rank == dst:
+            if output is None:
+                raise ShapeError(self.label("output must be given on the rank that gathers", "gather"))
+            outputs = self._one_per_rank("gather", "output", output, "array", array)
+            for each in outputs:
+                self._check_same("gather", "output", each, "array", array)
+            flats, finish = self._outputs("gather", outputs)
+        operation = self.transport.gather(flats, _flat(array), dst, call.fingerprint)
+        return self._run(call, operation, async_op, finish)
 
     def scatter(
         self, array: Array, inputs: Array | Sequence[Array] | None, src: int, async_op: bool = False
@@ -181,18 +194,21 @@ class ProcessGroup:
 
         Shape: inputs is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
-        self._enter("scatter")
+        self._require_open("scatter")
         check_dtype("scatter", array.dtype)
-        self._check_rank("src", src)
-        (flat,), finish = self._outputs([array])
-        if self._rank != src:
-            return self._run(self.transport.scatter(flat, None, src), async_op, finish)
-        if inputs is None:
-            raise ShapeError(self.label("inputs must be given on the rank that scatters"))
-        parts = self._one_per_rank("inputs", inputs, "array", array)
-        for each in parts:
-            self._check_same("inputs", each, "array", array)
-        return self._run(self.transport.scatter(flat, [_flat(each) for each in parts], src), async_op, finish)
+        self._check_rank("scatter", "src", src)
+        call = self._call("scatter", f"from rank {src}", array.dtype, array.size)
+        (flat,), finish = self._outputs("scatter", [array])
+        parts = None
+        if self._rank == src:
+            if inputs is None:
+                raise ShapeError(self.label("inputs must be given on the rank that scatters", "scatter"))
+            given = self._one_per_rank("scatter", "inputs", inputs, "array", array)
+            for each in given:
+                self._check_same("scatter", "inputs", each, "array", array)
+            parts = [_flat(each) for each in given]
+        operation = self.transport.scatter(flat, parts, src, call.fingerprint)
+        return self._run(call, operation, async_op, finish)
 
     def reduce_scatter(
         self, output: Array, array: Array, op: AnyOp = ReduceOp.SUM, async_op: bool = False
@@ -201,14 +217,16 @@ class ProcessGroup:
 
         Shape: array is (size, *output.shape).
         """
-        self._enter("reduce_scatter")
+        self._require_open("reduce_scatter")
         op, array = self._scaled(op, array)
-        reduction = self._reductions.get((op, array.dtype)) or self._new_reduction(op, array.dtype)
-        self._one_per_rank("array", array, "output", output)
-        self._check_same("array", array[self._rank], "output", output)
+        reduction = self._reduction(op, array.dtype)
+        self._one_per_rank("reduce_scatter", "array", array, "output", output)
+        self._check_same("reduce_scatter", "array", array[self._rank], "output", output)
+        call = self._call("reduce_scatter", op.name, array.dtype, output.size)
         source = np.ascontiguousarray(array).reshape(self._size, -1)
-        (flat,), finish = self._outputs([output])
-        return self._run(self.transport.reduce_scatter(flat, source, reduction), async_op, finish)
+        (flat,), finish = self._outputs("reduce_scatter", [output])
+        operation = self.transport.reduce_scatter(flat, source, reduction, call.fingerprint)
+        return self._run(call, operation, async_op, finish)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], async_op: bool = False) -> Work:
         """Put rank r's ``inputs[rank]`` into ``outputs[r]``, for any shapes that fit one another.
@@ -217,22 +235,24 @@ class ProcessGroup:
             ShapeError: what a rank sends and what its receiver expects differ in size (on every rank; the group
                 can be used further).
         """
-        self._enter("all_to_all")
+        self._require_open("all_to_all")
         for name, arrays in (("outputs", outputs), ("inputs", inputs)):
             if len(arrays) != self._size:
-                raise ShapeError(
-                    self.label(f"{name} must be one array per rank ({self._size}), got {len(arrays)}")
-                )
+                text = f"{name} must be one array per rank ({self._size}), got {len(arrays)}"
+                raise ShapeError(self.label(text, "all_to_all"))
             for each in arrays:
                 check_dtype("all_to_all", each.dtype)
-                self._check_dtype(name, each, "inputs", inputs[0])
-        flats, finish = self._outputs(outputs)
-        return self._run(self.transport.all_to_all(flats, [_flat(each) for each in inputs]), async_op, finish)
+                self._check_dtype("all_to_all", name, each, "inputs", inputs[0])
+        call = self._call("all_to_all", inputs[0].dtype)
+        flats, finish = self._outputs("all_to_all", outputs)
+        operation = self.transport.all_to_all(flats, [_flat(each) for each in inputs], call.fingerprint)
+        return self._run(call, operation, async_op, finish)
 
     def barrier(self, async_op: bool = False) -> Work:
         """Return when every rank has come here."""
-        self._enter("barrier")
-        return self._run(self.transport.barrier(), async_op)
+        self._require_open("barrier")
+        call = self._call("barrier")
+        return self._run(call, self.transport.barrier(call.fingerprint), async_op)
 
     # Messages between two ranks; they are not numbered, since only two ranks take part.
 
@@ -240,25 +260,28 @@ class ProcessGroup:
         """Send ``array`` to rank ``dst``, which must receive it with the same tag."""
         self._require_open("send")
         check_dtype("send", array.dtype)
-        self._check_rank("dst", dst, "send")
+        self._check_rank("send", "dst", dst)
         if dst == self._rank:
             raise DistributedError(self.label("a rank cannot send to itself", "send"))
-        operation = self.transport.send(_flat(array), dst, tag)
-        return self._run(operation, async_op, label="send")
+        operation, label = self.transport.send(_flat(array), dst, tag), ("send", self.sequence)
+        if async_op:
+            return self._engine.launch(operation, label)
+        self._engine.run(operation, label)
+        return COMPLETED
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """Receive into ``array`` from rank ``src`` (None: from any); the work's ``source_rank()`` says from which."""
         self._require_open("recv")
         check_dtype("recv", array.dtype)
         if src is not None:
-            self._check_rank("src", src, "recv")
+            self._check_rank("recv", "src", src)
             if src == self._rank:
                 raise DistributedError(self.label("a rank cannot receive from itself", "recv"))
-        (flat,), finish = self._outputs([array])
-        operation = self.transport.recv(flat, src, tag)
+        (flat,), finish = self._outputs("recv", [array])
+        operation, label = self.transport.recv(flat, src, tag), ("recv", self.sequence)
         if async_op:
-            return self._run(operation, True, finish, label="recv")
-        work = _Received(int(self._engine.run(operation, ("recv", self.sequence))))
+            return self._engine.launch(operation, label, finish)
+        work = _Received(int(self._engine.run(operation, label)))
         if finish is not None:
             finish()
         return work
@@ -271,19 +294,21 @@ class ProcessGroup:
         Operations on one buffer, or on views of it, run one after another. Its views must cover the same elements
         on all ranks.
         """
-        self._enter("allocate")
+        self._require_open("allocate")
         dtype = np.dtype(dtype)
         check_dtype("allocate", dtype)
         wanted = (shape,) if isinstance(shape, int) else tuple(shape)
-        array: Array = self._engine.run(
-            self.transport.allocate(wanted, dtype), (self.operation, self.sequence)
-        )
+        call = self._call("allocate", wanted, dtype)
+        self.sequence += 1
+        operation = self.transport.allocate(wanted, dtype, call.fingerprint)
+        array: Array = self._engine.run(operation, (call.operation, self.sequence))
         return array
 
     def free(self, array: Array) -> None:
         """Give back the memory of an `allocate`d buffer (all ranks call). Its views must not be used again."""
-        self._enter("free")
-        self._engine.run(self.transport.free(array), (self.operation, self.sequence))
+        self._require_open("free")
+        call = self._call("free", array.shape, array.dtype)
+        self._run(call, self.transport.free(array, call.fingerprint), False)
 
     def progress(self) -> None:
         """Move outstanding operations on, in launch order, as far as possible without blocking."""
@@ -296,17 +321,14 @@ class ProcessGroup:
             self._engine.close()
             self.transport.close()
 
-    def label(self, text: str, operation: str | None = None, sequence: int | None = None) -> str:
-        """``text`` with the rank, the operation and its number in front, as every error of a group begins."""
-        return f"rank {self._rank}: {operation or self.operation} #{sequence or self.sequence}: {text}"
+    def label(self, text: str, operation: str, sequence: int | None = None) -> str:
+        """``text`` with the rank, the operation and its number in front, as every error of a group begins.
+
+        The number is that of the next collective where none is given.
+        """
+        return f"rank {self._rank}: {operation} #{sequence or self.sequence + 1}: {text}"
 
     # Checks, and the way to the transport.
-
-    def _enter(self, operation: str) -> None:
-        # The one place that every collective passes: here it gets its number, and ranks may compare calls.
-        self._require_open(operation)
-        self.operation = operation
-        self.sequence += 1
 
     def _require_open(self, operation: str) -> None:
         because = self._closed_because or self._engine.failed
@@ -315,22 +337,36 @@ class ProcessGroup:
                 f"rank {self._rank}: {operation}: group {self.group_name!r} is of no use any more: {because}"
             )
 
+    def _call(self, operation: str, *details: object) -> Call:
+        """The call with this name and these details."""
+        words = (operation, *details)
+        call = self._calls.get(words)
+        if call is None:
+            if len(self._calls) >= _CACHED_CALLS:
+                self._calls.clear()
+            call = self._calls[words] = describe(operation, *details)
+        return call
+
     def _run(
         self,
+        call: Call,
         operation: Operation,
         async_op: bool,
         finish: Callable[[], object] | None = None,
-        label: str | None = None,
     ) -> Work:
-        named = (label or self.operation, self.sequence)
-        if not async_op:
-            self._engine.run(operation, named)
-            if finish is not None:
-                finish()
-            return COMPLETED
-        return self._engine.launch(operation, named, finish)
+        """Begin a collective whose arguments are in order: here it gets its number."""
+        self.sequence += 1
+        label = (call.operation, self.sequence)
+        if async_op:
+            return self._engine.launch(operation, label, finish)
+        self._engine.run(operation, label)
+        if finish is not None:
+            finish()
+        return COMPLETED
 
-    def _outputs(self, arrays: Sequence[Array]) -> tuple[list[Array], Callable[[], object] | None]:
+    def _outputs(
+        self, operation: str, arrays: Sequence[Array]
+    ) -> tuple[list[Array], Callable[[], object] | None]:
         """Flat arrays to write to, and what brings the results home where those are copies."""
         flats: list[Array] = []
         copies: list[tuple[Array, Array]] = []
@@ -338,7 +374,7 @@ class ProcessGroup:
             if array.flags.carray:
                 flats.append(array.reshape(-1))
             else:
-                self._check_writable(array)
+                self._check_writable(array, operation)
                 flats.append(np.empty(array.size, array.dtype))
                 copies.append((array, flats[-1]))
         if not copies:
@@ -358,57 +394,72 @@ class ProcessGroup:
         scaled = np.empty_like(array)
         return as_sum(op, array, out=scaled), scaled
 
-    def _new_reduction(self, op: ReduceOp, dtype: np.dtype[Any]) -> Reduction:
-        reduction = self._reductions[op, dtype] = Reduction(op, dtype, self._size)
+    def _reduction(self, op: ReduceOp, dtype: np.dtype[Any]) -> Reduction:
+        reduction = self._reductions.get((op, dtype))
+        if reduction is None:
+            reduction = self._reductions[op, dtype] = Reduction(op, dtype, self._size)
         return reduction
 
+    def _new_all_reduce(self, op: ReduceOp, array: Array) -> _AllReduce:
+        reduction = self._reduction(op, array.dtype)
+        call = self._call("all_reduce", op.name, array.dtype, array.size)
+        at_once = self.transport.prepare_all_reduce(array.dtype, array.size, reduction, call.fingerprint)
+        if len(self._all_reduces) >= _CACHED_CALLS:
+            self._all_reduces.clear()
+        kind = self._all_reduces[op, array.dtype, array.size] = _AllReduce(call, reduction, at_once)
+        return kind
+
     def _one_per_rank(
-        self, name: str, arrays: Array | Sequence[Array], other_name: str, other: Array
+        self, operation: str, name: str, arrays: Array | Sequence[Array], other_name: str, other: Array
     ) -> Sequence[Array]:
         """The arrays of all ranks, given as one stacked array or as a sequence."""
         if isinstance(arrays, np.ndarray):
             if arrays.shape != (self._size, *other.shape):
-                raise ShapeError(
-                    self.label(
-                        f"{name} must have shape {(self._size, *other.shape)} "
-                        f"({self._size} ranks of {other_name}'s {other.shape}), got {arrays.shape}"
-                    )
+                text = (
+                    f"{name} must have shape {(self._size, *other.shape)} "
+                    f"({self._size} ranks of {other_name}'s {other.shape}), got {arrays.shape}"
                 )
+                raise ShapeError(self.label(text, operation))
             return [arrays[rank, ...] for rank in range(self._size)]
         if len(arrays) != self._size:
-            raise ShapeError(
-                self.label(f"{name} must be one array per rank ({self._size}), got {len(arrays)}")
-            )
+            text = f"{name} must be one array per rank ({self._size}), got {len(arrays)}"
+            raise ShapeError(self.label(text, operation))
         for each in arrays:
-            self._check_dtype(name, each, other_name, other)
+            self._check_dtype(operation, name, each, other_name, other)
         return arrays
 
-    def _check_same(self, name: str, array: Array, other_name: str, other: Array) -> None:
+    def _check_same(self, operation: str, name: str, array: Array, other_name: str, other: Array) -> None:
         if array.shape != other.shape:
-            raise ShapeError(
-                self.label(f"{name} must have {other_name}'s shape {other.shape}, got {array.shape}")
-            )
-        self._check_dtype(name, array, other_name, other)
+            text = f"{name} must have {other_name}'s shape {other.shape}, got {array.shape}"
+            raise ShapeError(self.label(text, operation))
+        self._check_dtype(operation, name, array, other_name, other)
 
-    def _check_dtype(self, name: str, array: Array, other_name: str, other: Array) -> None:
+    def _check_dtype(self, operation: str, name: str, array: Array, other_name: str, other: Array) -> None:
         if array.dtype != other.dtype:
-            raise ShapeError(
-                self.label(f"{name} is {array.dtype} and {other_name} is {other.dtype}; they must agree")
-            )
+            text = f"{name} is {array.dtype} and {other_name} is {other.dtype}; they must agree"
+            raise ShapeError(self.label(text, operation))
 
-    def _check_rank(self, name: str, rank: int, operation: str | None = None) -> None:
+    def _check_rank(self, operation: str, name: str, rank: int) -> None:
         if not 0 <= rank < self._size:
-            raise DistributedError(
-                self.label(f"{name} {rank} is not a rank of a group of {self._size}", operation)
-            )
+            text = f"{name} {rank} is not a rank of a group of {self._size}"
+            raise DistributedError(self.label(text, operation))
 
-    def _check_writable(self, array: Array) -> None:
+    def _check_writable(self, array: Array, operation: str) -> None:
         if not array.flags.writeable:
-            raise DistributedError(self.label("the result has nowhere to go: the array is read-only"))
+            text = "the result has nowhere to go: the array is read-only"
+            raise DistributedError(self.label(text, operation))
 
-    def _writable_copy(self, array: Array) -> Array:
-        self._check_writable(array)
+    def _writable_copy(self, array: Array, operation: str) -> Array:
+        self._check_writable(array, operation)
         return array.copy(order="C")
+
+
+class _AllReduce(NamedTuple):
+    """What all all-reduces of one operation, dtype and length have in common."""
+
+    call: Call
+    reduction: Reduction
+    at_once: AtOnce | None
 
 
 class _Received(Completed):
@@ -420,6 +471,12 @@ class _Received(Completed):
 
     def source_rank(self) -> int:
         return self._source
+
+
+def _lengths(arrays: Sequence[Array]) -> Sequence[object]:
+    """Every rank's length; one number where all have the same."""
+    lengths = [array.size for array in arrays]
+    return lengths[:1] if lengths.count(lengths[0]) == len(lengths) else [tuple(lengths)]
 
 
 def _flat(array: Array) -> Array:

@@ -59,6 +59,10 @@ class Wait(ABC):
     def missing(self) -> list[int]:
         """The ranks that it waits for."""
 
+    def at_odds(self) -> list[int]:
+        """Those of the missing ranks that have come to do something else, as far as can be seen from here."""
+        return []
+
     def lost(self) -> str | None:
         """Why it will never be over, if a rank that it waits for is gone."""
         return None

@@ -25,35 +25,35 @@ class SoloTransport(Transport):
     def __init__(self) -> None:
         super().__init__(0, 1)
 
-    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+    def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Nothing to do."""
         return _done()
 
-    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+    def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
         """Nothing to do."""
         return _done()
 
-    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """A copy."""
         return _done(flat, rows[0])
 
-    def broadcast(self, flat: Array, src: int) -> Operation:
+    def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """Nothing to do."""
         return _done()
 
-    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+    def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """A copy."""
         return _done(outputs[0], flat)
 
-    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """A copy."""
         return _done() if outputs is None else _done(outputs[0], flat)
 
-    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """A copy."""
         return _done() if inputs is None else _done(flat, inputs[0])
 
-    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """A copy."""
         sent, expected = inputs[0].nbytes, outputs[0].nbytes
         if sent != expected:
@@ -68,15 +68,15 @@ class SoloTransport(Transport):
         """There is nobody to receive from."""
         return _done(value=ShapeError("there is no other rank to receive from"))
 
-    def barrier(self) -> Operation:
+    def barrier(self, fingerprint: int) -> Operation:
         """Nothing to do."""
         return _done()
 
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """An ordinary array."""
         return _done(value=np.zeros(shape, dtype))
 
-    def free(self, array: Array) -> Operation:
+    def free(self, array: Array, fingerprint: int) -> Operation:
         """Nothing to do."""
         return _done()
 

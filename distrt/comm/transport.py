@@ -10,19 +10,26 @@ numbers calls, and it waits for nothing itself.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from distrt.comm.progress import Engine, Label, Look, Operation
 from distrt.comm.reduction import Array, Reduction
 
-__all__ = ["Transport", "block_bounds", "misfit", "require_fitting_lengths"]
+__all__ = ["AtOnce", "Transport", "block_bounds", "misfit", "require_fitting_lengths"]
+
+
+#: Does an all-reduce of a flat array now, if it can be done so; whether it was.
+AtOnce: TypeAlias = Callable[[Array, Engine, Label], bool]
 
 
 class Transport(ABC):
     """What carries the arrays of one group, as seen by one rank.
+
+    Collectives take the fingerprint of the call (`distrt.comm.calls`): none goes on, and no data is touched, until
+    all ranks have come to the operation with the same one.
 
     Args:
         rank: this process's number in the group.
@@ -41,39 +48,41 @@ class Transport(ABC):
         return Look.NEVER
 
     @abstractmethod
-    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+    def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """``flat`` becomes the reduction of all ranks' on every rank."""
 
-    def all_reduce_at_once(self, flat: Array, reduction: Reduction, engine: Engine, label: Label) -> bool:
-        """Do a small all-reduce now, past the engine's book-keeping, if it can be done so; whether it was."""
-        return False
+    def prepare_all_reduce(
+        self, dtype: np.dtype[Any], count: int, reduction: Reduction, fingerprint: int
+    ) -> AtOnce | None:
+        """A shorter way for the small all-reduces of a kind, past the engine's book-keeping, if there is one."""
+        return None
 
     @abstractmethod
-    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+    def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
         """``flat`` of rank ``dst`` becomes the reduction; the others' stay as they are."""
 
     @abstractmethod
-    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """``flat`` becomes row ``rank`` of the reduction of all ranks' ``rows`` (size, n)."""
 
     @abstractmethod
-    def broadcast(self, flat: Array, src: int) -> Operation:
+    def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """``flat`` becomes rank ``src``'s."""
 
     @abstractmethod
-    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+    def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """``outputs[r]`` becomes rank r's ``flat``, whose length it has; lengths may differ between ranks."""
 
     @abstractmethod
-    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """``outputs[r]`` of rank ``dst`` becomes rank r's ``flat``; all have one length. None on the others."""
 
     @abstractmethod
-    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """``flat`` becomes ``inputs[rank]`` of rank ``src``; all have one length. None on the others."""
 
     @abstractmethod
-    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """``outputs[r]`` becomes rank r's ``inputs[rank]``; any lengths.
 
         The steps return a `ShapeError` on every rank where what is sent and what is expected differ in length
@@ -92,15 +101,15 @@ class Transport(ABC):
         """
 
     @abstractmethod
-    def barrier(self) -> Operation:
+    def barrier(self, fingerprint: int) -> Operation:
         """Over when every rank has come."""
 
     @abstractmethod
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """The steps return this rank's zeroed buffer, which operations use without copying."""
 
     @abstractmethod
-    def free(self, array: Array) -> Operation:
+    def free(self, array: Array, fingerprint: int) -> Operation:
         """Give an `allocate`d buffer back."""
 
     @abstractmethod

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _OPS = (ReduceOp, PremulSum)
+_LACKS_FACTOR = ReduceOp.PREMUL_SUM  # members are looked up slowly
 _OF_COMPLEX = (ReduceOp.SUM, ReduceOp.AVG)
 
 
@@ -87,9 +88,11 @@ def require_op(op: Any) -> None:
     Raises:
         TypeError: for anything but a ``ReduceOp``, or what ``_make_nccl_premul_sum`` gives.
     """
+    if type(op) is ReduceOp and op is not _LACKS_FACTOR:
+        return
     if not isinstance(op, _OPS):
         raise TypeError(f"op: expected a ReduceOp, got {op!r:.60} of type {type(op).__name__}")
-    if op is ReduceOp.PREMUL_SUM:
+    if op is _LACKS_FACTOR:
         raise TypeError("op: ReduceOp.PREMUL_SUM lacks its factor: _make_nccl_premul_sum(factor)")
 
 

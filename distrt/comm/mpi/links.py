@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.comm.mpi.mail import COLLECTIVE_TAG, Arrivals
+from distrt.comm.mpi.mail import Arrivals, collective_tags
 from distrt.comm.mpi.node import Node, in_group
 from distrt.comm.mpi.start import MpiWorld
 from distrt.comm.mpi.tree import Placement
@@ -35,6 +35,7 @@ class Links:
     Attributes:
         machine: the number of this rank's machine; place: its place there.
         mates: the ranks of its machine.
+        fingerprint: of the call that the ranks are at; collectives run one after another.
         lanes: how many ranks of each machine talk to other machines at once, each about a slice of the array.
     """
 
@@ -60,6 +61,8 @@ class Links:
         self.mates = placement.members[self.machine]
         self.place = placement.place(self.rank)
         self.under_way: set[Arrivals] = world.under_way
+        self.fingerprint = 0
+        self._first_tag, self._tags = collective_tags(comm, world.mpi)
         self._posted: list[Arrivals] = []
         self.lanes = min(map(len, placement.members))
 
@@ -86,12 +89,15 @@ class Links:
             PeerFailed: a rank that should get one has died.
         """
         mpi, comm = self.world.mpi, self.comm
+        tag = (
+            self._first_tag + self.fingerprint % self._tags
+        )  # those of another call do not fit: nobody takes them
         self.require_living([rank for rank, _ in sends])
         requests = []
         for rank, array in receives:
-            requests.append(comm.Irecv([_raw(array), mpi.BYTE], rank, COLLECTIVE_TAG))
+            requests.append(comm.Irecv([_raw(array), mpi.BYTE], rank, tag))
         for rank, array in sends:
-            requests.append(comm.Isend([_raw(array), mpi.BYTE], rank, COLLECTIVE_TAG))
+            requests.append(comm.Isend([_raw(array), mpi.BYTE], rank, tag))
         ranks = [rank for rank, _ in (*receives, *sends)]
         buffers = [array for _, array in (*receives, *sends)]
         arrivals = Arrivals(mpi, requests, ranks, buffers, self.gone, self.under_way)

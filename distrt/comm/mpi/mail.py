@@ -20,9 +20,7 @@ from distrt.comm.reduction import Array
 from distrt.comm.transport import misfit
 from distrt.core.errors import DistributedError, PeerFailed, ShapeError
 
-__all__ = ["COLLECTIVE_TAG", "Arrivals", "Gone", "Mail"]
-
-COLLECTIVE_TAG = 0  # collectives run one after another; messages with the user's tags take 1, 2, 3, …
+__all__ = ["Arrivals", "Gone", "Mail", "collective_tags"]
 
 _HEADER = struct.Struct("=q16s")  # bytes, dtype
 _NEWS_S = 1.0
@@ -154,7 +152,8 @@ class Mail:
     def __init__(self, mpi: Any, comm: Any, gone: Gone, under_way: set[Arrivals]) -> None:
         self._mpi, self._comm, self._gone = mpi, comm, gone
         self._under_way = under_way
-        self._highest = (comm.Get_attr(mpi.TAG_UB) - 2) // 2
+        first_of_collectives, _ = collective_tags(comm, mpi)
+        self._highest = (first_of_collectives - 2) // 2  # each of the user's tags takes two of MPI's
         self._posted: list[_Receipt] = []  # in posting order
         self._kept: list[
             tuple[Arrivals, int, int]
@@ -175,8 +174,8 @@ class Mail:
         body = body.copy() if is_kept else body
         with self._lock:
             requests = [
-                self._comm.Isend([header, self._mpi.BYTE], dst, 2 * tag + 1),
-                self._comm.Isend([body, self._mpi.BYTE], dst, 2 * tag + 2),
+                self._comm.Isend([header, self._mpi.BYTE], dst, 2 * tag),
+                self._comm.Isend([body, self._mpi.BYTE], dst, 2 * tag + 1),
             ]
         sent = Arrivals(self._mpi, requests, [dst, dst], [header, body], self._gone, self._under_way)
         if not is_kept:
@@ -255,7 +254,7 @@ class Mail:
             sources = [self._mpi.ANY_SOURCE]
         status = self._mpi.Status()
         for source in sources:
-            message = self._comm.Improbe(source, 2 * tag + 1, status)
+            message = self._comm.Improbe(source, 2 * tag, status)
             if message is not None:
                 header = bytearray(_HEADER.size)
                 message.Recv([header, self._mpi.BYTE])
@@ -268,7 +267,7 @@ class Mail:
         receipt.source = source
         receipt.fault = misfit(source, nbytes, name, array)
         receipt.buffer = array.view(np.uint8) if receipt.fault is None else np.empty(nbytes, np.uint8)
-        receipt.request = self._comm.Irecv([receipt.buffer, self._mpi.BYTE], source, 2 * receipt.tag + 2)
+        receipt.request = self._comm.Irecv([receipt.buffer, self._mpi.BYTE], source, 2 * receipt.tag + 1)
 
     def _refuse(self, tag: int) -> DistributedError | None:
         if 0 <= tag <= self._highest:
@@ -308,3 +307,10 @@ def _is_away(sent: Arrivals) -> bool:
         return sent.is_over()
     except PeerFailed:
         return True  # whoever waits for that rank is told
+
+
+def collective_tags(comm: Any, mpi: Any) -> tuple[int, int]:
+    """The first MPI tag that collectives use, and how many there are; those below are for messages."""
+    highest: int = comm.Get_attr(mpi.TAG_UB)
+    first = highest // 2 + 1
+    return first, highest - first + 1

@@ -18,11 +18,11 @@ __all__ = ["LoneNode", "Node", "SharedNode", "in_group"]
 class SharedNode(ShmTransport):
     """Several ranks that share memory."""
 
-    def show(self, mine: Array, receive: Receiver) -> Steps:
+    def show(self, mine: Array, receive: Receiver, fingerprint: int) -> Steps:
         """Let all see all ranks' arrays, each (rows, columns): ``receive`` gets them window by window."""
-        yield from self._show(mine, receive).steps
+        yield from self._show(mine, receive, fingerprint).steps
 
-    def spread(self, flat: Array, bounds: Sequence[int], have_met: bool) -> Steps:
+    def spread(self, flat: Array, bounds: Sequence[int], have_met: bool, fingerprint: int) -> Steps:
         """Rank k's ``flat[bounds[k]:bounds[k + 1]]`` becomes everybody's; ranks without bounds only take.
 
         ``have_met``: all are known to have come to this operation, so that their copies may be written to.
@@ -30,24 +30,25 @@ class SharedNode(ShmTransport):
         place = self._buffers.locate(flat)
         bits = as_bits(flat)
         if place is None:
-            yield from self.collect(self._slice(bits, bounds), bits, bounds, is_in_place=True)
+            yield from self.collect(self._slice(bits, bounds), bits, bounds, fingerprint, is_in_place=True)
             return
         region, offset = place
         if not have_met:
-            yield self._buffers.come_to(region)
+            yield self._buffers.come_to(region, fingerprint)
         mine = self._slice(bits, bounds)
         if mine is not None:
             low = bounds[self.rank]
             for rank, view in enumerate(region.views(offset, bits.size, bits.dtype)):
                 if rank != self.rank:
                     view[low : low + mine.size] = mine
-        yield self._buffers.come_to(region)
+        yield self._buffers.come_to(region, fingerprint)
 
     def collect(
         self,
         mine: Array | None,
         target: Array,
         bounds: Sequence[int],
+        fingerprint: int,
         takes: bool = True,
         is_in_place: bool = False,
     ) -> Steps:
@@ -66,7 +67,7 @@ class SharedNode(ShmTransport):
                     copy(part, sources[rank][0, : part.size])
 
         shown = None if mine is None else mine.reshape(1, -1)
-        yield from self._staged.show(shown, (1, widest), target.dtype, take)
+        yield from self._staged.show(shown, (1, widest), target.dtype, take, fingerprint)
 
     def _slice(self, bits: Array, bounds: Sequence[int]) -> Array | None:
         if self.rank + 1 >= len(bounds):
@@ -77,18 +78,20 @@ class SharedNode(ShmTransport):
 class LoneNode(SoloTransport):
     """A machine with one rank of the group."""
 
-    def show(self, mine: Array, receive: Receiver) -> Steps:
+    def show(self, mine: Array, receive: Receiver, fingerprint: int) -> Steps:
         """There is this rank's array alone."""
         receive([mine], 0, mine.shape[1])
         return
         yield
 
-    def spread(self, flat: Array, bounds: Sequence[int], have_met: bool) -> Steps:
+    def spread(self, flat: Array, bounds: Sequence[int], have_met: bool, fingerprint: int) -> Steps:
         """There is nobody to spread to."""
         return
         yield
 
-    def collect(self, mine: Array | None, target: Array, bounds: Sequence[int], takes: bool = True) -> Steps:
+    def collect(
+        self, mine: Array | None, target: Array, bounds: Sequence[int], fingerprint: int, takes: bool = True
+    ) -> Steps:
         """A copy at most."""
         if mine is not None and takes:
             target[bounds[0] : bounds[1]] = mine
@@ -141,6 +144,9 @@ class _InGroup(Wait):
 
     def missing(self) -> list[int]:
         return [self._members[rank] for rank in self._wait.missing()]
+
+    def at_odds(self) -> list[int]:
+        return [self._members[rank] for rank in self._wait.at_odds()]
 
     def lost(self) -> str | None:
         text = self._wait.lost()

@@ -76,7 +76,7 @@ class Reducer:
                         terms[rank][:, low + start : low + stop],
                     )
 
-        yield from links.local(links.node.show(rows, add_up))
+        yield from links.local(links.node.show(rows, add_up, links.fingerprint))
         received = [self._empty(tree, other, flat.size) for other in range(links.machines)]
         received[machine] = terms[links.rank]
         senders = {
@@ -118,7 +118,7 @@ class Reducer:
                 arrays = [source[0, start - low : stop - low] for source in sources]
                 tree.partials(links.machine, arrays, terms[:, start - first : stop - first])
 
-        yield from links.local(links.node.show(part.reshape(1, -1), add_up))
+        yield from links.local(links.node.show(part.reshape(1, -1), add_up, links.fingerprint))
         return terms if is_driving else None
 
     def _send(
@@ -167,7 +167,7 @@ class Reducer:
                 yield from self._share(tree, lane, mine)
             else:
                 self._total(tree, lane.terms, mine)
-        yield from links.local(links.node.spread(lane.part, lane.bounds, have_met=True))
+        yield from links.local(links.node.spread(lane.part, lane.bounds, True, links.fingerprint))
 
     def _share(self, tree: TreeReduction, lane: _Lane, mine: Array) -> Steps:
         """Add up this machine's share of the lane, and exchange the results."""
@@ -188,7 +188,7 @@ class Reducer:
         if lane.arrivals is not None:
             result = np.empty(lane.terms[0].shape[1], lane.part.dtype)
             self._total(tree, lane.terms, result)
-        steps = links.node.collect(result, lane.part, lane.bounds, takes=links.rank == dst)
+        steps = links.node.collect(result, lane.part, lane.bounds, links.fingerprint, takes=links.rank == dst)
         yield from links.local(steps)
 
     def _total(self, tree: TreeReduction, terms: list[Array], out: Array) -> None:

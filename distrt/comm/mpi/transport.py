@@ -23,7 +23,7 @@ from distrt.comm.mpi.reduce import Reducer
 from distrt.comm.mpi.start import MpiWorld, start_mpi, within
 from distrt.comm.mpi.travel import Traveller
 from distrt.comm.mpi.tree import Placement
-from distrt.comm.progress import Look, Operation
+from distrt.comm.progress import Look, Operation, Steps
 from distrt.comm.reduction import Array, Reduction
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
@@ -130,42 +130,51 @@ class MpiTransport(Transport):
 
     # Collectives: one after another, in the order in which all ranks call them.
 
-    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+    def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """See `Reducer`."""
-        return _in_order(self._reducer.all_reduce(flat, reduction), flat.nbytes)
+        return self._in_order(self._reducer.all_reduce(flat, reduction), flat.nbytes, fingerprint)
 
-    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+    def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
         """See `Reducer`."""
-        return _in_order(self._reducer.reduce(flat, dst, reduction), flat.nbytes)
+        return self._in_order(self._reducer.reduce(flat, dst, reduction), flat.nbytes, fingerprint)
 
-    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """See `Reducer`."""
-        return _in_order(self._reducer.reduce_scatter(flat, rows, reduction), rows.nbytes)
+        return self._in_order(self._reducer.reduce_scatter(flat, rows, reduction), rows.nbytes, fingerprint)
 
-    def broadcast(self, flat: Array, src: int) -> Operation:
+    def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return _in_order(self._traveller.broadcast(flat, src), flat.nbytes)
+        return self._in_order(self._traveller.broadcast(flat, src), flat.nbytes, fingerprint)
 
-    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+    def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return _in_order(self._traveller.all_gather(outputs, flat), sum(each.nbytes for each in outputs))
+        return self._in_order(
+            self._traveller.all_gather(outputs, flat), sum(each.nbytes for each in outputs), fingerprint
+        )
 
-    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return _in_order(self._traveller.gather(outputs, flat, dst), flat.nbytes)
+        return self._in_order(self._traveller.gather(outputs, flat, dst), flat.nbytes, fingerprint)
 
-    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return _in_order(self._traveller.scatter(flat, inputs, src), flat.nbytes)
+        return self._in_order(self._traveller.scatter(flat, inputs, src), flat.nbytes, fingerprint)
 
-    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """See `Traveller`."""
         nbytes = sum(each.nbytes for each in (*inputs, *outputs))
-        return _in_order(self._traveller.all_to_all(outputs, inputs), nbytes)
+        return self._in_order(self._traveller.all_to_all(outputs, inputs), nbytes, fingerprint)
 
-    def barrier(self) -> Operation:
+    def barrier(self, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return _in_order(self._traveller.barrier(), 0)
+        return self._in_order(self._traveller.barrier(), 0, fingerprint)
+
+    def _in_order(self, steps: Steps, nbytes: int, fingerprint: int) -> Operation:
+        def begin() -> Steps:
+            self._links.fingerprint = fingerprint
+            return (yield from steps)
+
+        return Operation(begin(), _COLLECTIVES, nbytes >= _LONG_BYTES)
 
     # Messages. MPI has shared memory of its own for those within a machine.
 
@@ -180,13 +189,13 @@ class MpiTransport(Transport):
 
     # Memory.
 
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """A buffer in the machine's segment; where a machine has one rank, an ordinary array."""
-        return _in_order(self._traveller.allocate(shape, dtype), 0)
+        return self._in_order(self._traveller.allocate(shape, dtype), 0, fingerprint)
 
-    def free(self, array: Array) -> Operation:
+    def free(self, array: Array, fingerprint: int) -> Operation:
         """Give the memory of a buffer back."""
-        return _in_order(self._links.local(self._links.node.free(array).steps), 0)
+        return self._in_order(self._traveller.free(array), 0, fingerprint)
 
     def close(self) -> None:
         """Say that this rank leaves."""
@@ -203,7 +212,3 @@ class MpiTransport(Transport):
             return self._links.is_waiting or self._mail.is_waiting
         except PeerFailed:
             return True
-
-
-def _in_order(steps: Any, nbytes: int) -> Operation:
-    return Operation(steps, _COLLECTIVES, nbytes >= _LONG_BYTES)

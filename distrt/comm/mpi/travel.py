@@ -29,7 +29,7 @@ class Traveller:
     def barrier(self) -> Steps:
         """The machine's ranks meet, then the machines, then the machine's ranks again."""
         links = self._links
-        yield from links.local(links.node.barrier().steps)
+        yield from links.local(links.node.barrier(links.fingerprint).steps)
         if links.place == 0:
             distance = 1
             while distance < links.machines:  # who hears of whom doubles with every round
@@ -37,21 +37,23 @@ class Traveller:
                 behind = links.peer((links.machine - distance) % links.machines)
                 yield links.post([(ahead, _NOTHING)], [(behind, _NOTHING)])
                 distance *= 2
-        yield from links.local(links.node.barrier().steps)
+        yield from links.local(links.node.barrier(links.fingerprint).steps)
 
     def broadcast(self, flat: Array, src: int) -> Steps:
         """From machine to machine along a binomial tree, a slice in each lane."""
         links = self._links
         root = links.placement.of[src]
         if links.machine == root:
-            yield from links.local(links.node.broadcast(flat, links.placement.place(src)).steps)
+            yield from links.local(
+                links.node.broadcast(flat, links.placement.place(src), links.fingerprint).steps
+            )
         lanes = links.lanes if flat.nbytes > _SMALL_BYTES else 1
         bounds = links.bounds(flat.size, lanes, flat.itemsize)
         if links.place < lanes:
             mine = flat[bounds[links.place] : bounds[links.place + 1]]
             yield from self._pass_on(mine, root)
         if links.machine != root:
-            yield from links.local(links.node.spread(flat, bounds, have_met=False))
+            yield from links.local(links.node.spread(flat, bounds, False, links.fingerprint))
 
     def _pass_on(self, mine: Array, root: int) -> Steps:
         links = self._links
@@ -87,11 +89,13 @@ class Traveller:
         arriving = _cut(packed[links.place], [outputs[rank].size for rank in away[links.place]])
         arrivals = links.post(sends, list(zip(away[links.place], arriving, strict=True)))
         near = [outputs[mate] for mate in links.mates]
-        yield from links.local(links.node.all_gather(near, flat).steps)
+        yield from links.local(links.node.all_gather(near, flat, links.fingerprint).steps)
         yield arrivals
         if len(links.mates) > 1:
             theirs = [np.empty_like(each) for each in packed]
-            yield from links.local(links.node.all_gather(theirs, packed[links.place]).steps)
+            yield from links.local(
+                links.node.all_gather(theirs, packed[links.place], links.fingerprint).steps
+            )
             packed = theirs
         for ranks, block in zip(away, packed, strict=True):
             for rank, part in zip(ranks, _cut(block, [outputs[rank].size for rank in ranks]), strict=True):
@@ -106,7 +110,9 @@ class Traveller:
         far = self._far() if outputs is not None else []
         arrivals = links.post([], [(rank, outputs[rank]) for rank in far] if outputs is not None else [])
         near = None if outputs is None else [outputs[mate] for mate in links.mates]
-        yield from links.local(links.node.gather(near, flat, links.placement.place(dst)).steps)
+        yield from links.local(
+            links.node.gather(near, flat, links.placement.place(dst), links.fingerprint).steps
+        )
         if far:
             yield arrivals
 
@@ -121,7 +127,9 @@ class Traveller:
         if inputs is not None:
             arrivals = links.post([(rank, inputs[rank]) for rank in self._far()], [])
             near = [inputs[mate] for mate in links.mates]
-        yield from links.local(links.node.scatter(flat, near, links.placement.place(src)).steps)
+        yield from links.local(
+            links.node.scatter(flat, near, links.placement.place(src), links.fingerprint).steps
+        )
         if arrivals is not None:
             yield arrivals
 
@@ -140,7 +148,7 @@ class Traveller:
             [(rank, outputs[rank]) for rank in far if outputs[rank].size],
         )
         near_outputs, near_inputs = ([each[mate] for mate in links.mates] for each in (outputs, inputs))
-        yield from links.local(links.node.all_to_all(near_outputs, near_inputs).steps)
+        yield from links.local(links.node.all_to_all(near_outputs, near_inputs, links.fingerprint).steps)
         yield arrivals
         return None
 
@@ -155,17 +163,22 @@ class Traveller:
         """A buffer on every machine, or on none."""
         links = self._links
         try:
-            found = yield from links.local(links.node.allocate(shape, dtype).steps)
+            found = yield from links.local(links.node.allocate(shape, dtype, links.fingerprint).steps)
         except MemoryError as error:  # a machine with one rank has no segment, and nothing that asks first
             found = DistributedError(str(error))
         if (yield from self.agree(not isinstance(found, Exception))):
             return found
         if isinstance(found, Exception):
             return found
-        yield from links.local(links.node.free(found).steps)
+        yield from links.local(links.node.free(found, links.fingerprint).steps)
         return DistributedError(
             f"a buffer of {shape} {dtype}: another machine has not enough shared memory for it"
         )
+
+    def free(self, array: Array) -> Steps:
+        """Give a buffer back on every machine."""
+        links = self._links
+        yield from links.local(links.node.free(array, links.fingerprint).steps)
 
     def _far(self) -> list[int]:
         """The ranks of other machines."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array, Reduction
-from distrt.comm.shm.meeting import Meeting, MeetingRoom
+from distrt.comm.shm.meeting import Meeting, MeetingRoom, meeting_word
 from distrt.comm.shm.region import Region
 from distrt.comm.shm.segment import Segment, available_bytes
 from distrt.comm.shm.staged import Receiver, cache_blocks, slice_bounds
@@ -27,7 +27,7 @@ class Buffers:
         barrier: the steps of a meeting that all buffers share.
     """
 
-    def __init__(self, room: MeetingRoom, memory: Segment, barrier: Callable[[], Steps]) -> None:
+    def __init__(self, room: MeetingRoom, memory: Segment, barrier: Callable[[int], Steps]) -> None:
         self._room = room
         self._segment = memory
         self._barrier = barrier
@@ -35,17 +35,17 @@ class Buffers:
         self.size = len(room.peers)
         self._regions: dict[int, Region] = {}  # by the ids of the mapping and of the root array
 
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Steps:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Steps:
         """A new buffer, the same on every rank; an error that all agree on where there is no memory for it."""
         length = Region.length(self.size, shape, dtype)
         offset = self._segment.reserve(length)
         verdict = self._room.control.verdict
         if self.rank == 0:
             verdict[0] = length <= available_bytes() and self._segment.grow()
-        yield from self._barrier()
+        yield from self._barrier(fingerprint)
         is_granted = verdict[0]
         if not is_granted:
-            yield from self._barrier()
+            yield from self._barrier(fingerprint)
             return DistributedError(
                 f"a buffer of {shape} {dtype} on {self.size} ranks needs {length >> 20} MB of shared memory, and "
                 f"only {available_bytes() >> 20} MB are left on this machine (or to this container)"
@@ -53,12 +53,12 @@ class Buffers:
         region = Region(self._segment.map(offset, length), self.rank, self.size, shape, dtype)
         region.populate()
         self._regions[id(region.mapping)] = self._regions[id(region.array)] = region
-        yield from self._barrier()
+        yield from self._barrier(fingerprint)
         return region.array
 
-    def free(self, region: Region) -> Steps:
+    def free(self, region: Region, fingerprint: int) -> Steps:
         """Give a buffer's memory back."""
-        yield from self._barrier()
+        yield from self._barrier(fingerprint)
         del self._regions[id(region.mapping)], self._regions[id(region.array)]
         region.discard()
 
@@ -82,11 +82,17 @@ class Buffers:
         return None
 
     def reduce(
-        self, region: Region, offset: int, flat: Array, reduction: Reduction, dst: int | None = None
+        self,
+        region: Region,
+        offset: int,
+        flat: Array,
+        reduction: Reduction,
+        fingerprint: int,
+        dst: int | None = None,
     ) -> Steps:
         """Each rank reduces its slice of all copies, and writes it to all copies (or to that of ``dst``)."""
         blocks = region.blocks(offset, flat.size, flat.dtype, self._my_blocks)
-        yield self.come_to(region)
+        yield self.come_to(region, fingerprint)
         for views in blocks:
             if dst is not None:
                 reduction.reduce(views, views[dst])
@@ -96,20 +102,21 @@ class Buffers:
             for view in views:
                 if view is not mine:
                     view[...] = mine  # same offset in every page: memcpy is at its best
-        yield self.come_to(region)
+        yield self.come_to(region, fingerprint)
 
-    def show(self, region: Region, offset: int, mine: Array, receive: Receiver) -> Steps:
+    def show(self, region: Region, offset: int, mine: Array, receive: Receiver, fingerprint: int) -> Steps:
         """Let every rank see all ranks' copies of the same elements: ``mine`` is this rank's, (rows, columns)."""
         views = [view.reshape(mine.shape) for view in region.views(offset, mine.size, mine.dtype)]
-        yield self.come_to(region)
+        yield self.come_to(region, fingerprint)
         receive(views, 0, mine.shape[1])
-        yield self.come_to(region)  # only now may a rank write to its copy again
+        yield self.come_to(region, fingerprint)  # only now may a rank write to its copy again
 
-    def come_to(self, region: Region) -> Meeting:
+    def come_to(self, region: Region, fingerprint: int) -> Meeting:
         """Tell the others that this rank is here; over when all are."""
         region.tick += 1
-        self._room.post(region.words, region.tick)
-        return Meeting(self._room, region.words, region.tick)
+        word = meeting_word(region.tick, fingerprint)
+        self._room.post(region.words, word)
+        return Meeting(self._room, region.words, word)
 
     def _my_blocks(self, length: int, itemsize: int) -> list[tuple[int, int]]:
         cut = slice_bounds(length, self.size, itemsize)

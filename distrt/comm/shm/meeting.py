@@ -1,11 +1,12 @@
 """How the ranks of one machine wait for one another: numbers in shared memory, a bell for each.
 
-A meeting is one row of numbers, one per rank: "I have come to meeting n". Each rank writes only its own number,
-so nothing here needs an atomic read-modify-write, and a rank that is killed leaves nothing locked.
+A meeting is one row of words, one per rank: "I have come to meeting n, to do this". Each rank writes only its own
+word, so nothing here needs an atomic read-modify-write, and a rank that is killed leaves nothing locked. Who comes to
+do something else has not come: the meeting is never over.
 
-Memory ordering: a rank writes data, then its number; others read the number, then the data. x86 keeps stores in
+Memory ordering: a rank writes data, then its word; others read the word, then the data. x86 keeps stores in
 order and loads in order, so plain aligned stores are enough. Machines with weaker ordering (ARM, POWER) need a
-release store where `MeetingRoom.post` writes a number, and an acquire load wherever `words` are read.
+release store where `MeetingRoom.post` writes a word, and an acquire load wherever `words` are read.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import itertools
 import mmap
 from collections.abc import Callable
 
+from distrt.comm.calls import FINGERPRINT_BITS
 from distrt.comm.progress import Wait
 from distrt.comm.shm import futex
 from distrt.comm.shm.peers import Peer
 from distrt.comm.shm.segment import round_up
 
-__all__ = ["MAX_RANKS", "Control", "Meeting", "MeetingRoom"]
+__all__ = ["MAX_RANKS", "Control", "Meeting", "MeetingRoom", "meeting_word"]
 
 MAX_RANKS = 254  # a sleeper says on whom it waits in one byte
 
@@ -36,7 +38,7 @@ class Control:
     def __init__(self, mapping: mmap.mmap, size: int) -> None:
         memory = memoryview(mapping)
         row = round_up(8 * size, _LINE)
-        self.ticks = memory[0 : 8 * size].cast("q")  # meetings of the staging areas
+        self.words = memory[0 : 8 * size].cast("q")  # meetings of the staging areas
         self.states = memory[row : row + 8 * size].cast("q")
         self.verdict = memory[2 * row : 2 * row + 8].cast("q")  # rank 0's word on an allocation
         self.bells = memory[3 * row : 3 * row + 4 * size].cast(
@@ -72,9 +74,9 @@ class MeetingRoom:
         self._bells = itertools.count(1)  # threads may ring at once: counting is one step of the interpreter
         self._as_sleeper = rank + 1
 
-    def post(self, words: memoryview, tick: int) -> None:
-        """Say that this rank has come to meeting ``tick`` of ``words``."""
-        words[self.rank] = tick
+    def post(self, words: memoryview, word: int) -> None:
+        """Say that this rank has come to a meeting: ``word`` is a `meeting_word`."""
+        words[self.rank] = word
         self.ring()
 
     def ring(self) -> None:
@@ -124,26 +126,42 @@ class MeetingRoom:
         return "; ".join(text for _, text in lost)
 
 
+def meeting_word(tick: int, fingerprint: int) -> int:
+    """What a rank writes that comes to meeting ``tick`` for the call with this fingerprint."""
+    return tick << FINGERPRINT_BITS | fingerprint
+
+
 class Meeting(Wait):
-    """Waiting for all ranks to come to meeting ``tick`` of ``words``."""
+    """Waiting for all ranks to come to a meeting with the same ``word``, or to have gone on from it."""
 
-    __slots__ = ("_room", "_tick", "_words")
+    __slots__ = ("_after", "_room", "_word", "_words")
 
-    def __init__(self, room: MeetingRoom, words: memoryview, tick: int) -> None:
+    def __init__(self, room: MeetingRoom, words: memoryview, word: int) -> None:
         self._room = room
         self._words = words
-        self._tick = tick
+        self._word = word
+        self._after = (
+            (word >> FINGERPRINT_BITS) + 1
+        ) << FINGERPRINT_BITS  # the least word of the next meeting
 
     def is_over(self) -> bool:  # noqa: D102
-        return min(self._words.tolist()) >= self._tick
+        words = self._words.tolist()
+        return words.count(self._word) == len(words) or all(map(self._is_here, words))
+
+    def _is_here(self, word: int) -> bool:
+        return word == self._word or word >= self._after
 
     def sleep(self, seconds: float, sleeper: int) -> None:  # noqa: D102
         if missing := self.missing():
             peer = missing[0]
-            self._room.sleep(peer, lambda: bool(self._words[peer] >= self._tick), seconds, sleeper)
+            self._room.sleep(peer, lambda: self._is_here(self._words[peer]), seconds, sleeper)
 
     def missing(self) -> list[int]:  # noqa: D102
-        return [rank for rank, come_to in enumerate(self._words.tolist()) if come_to < self._tick]
+        return [rank for rank, word in enumerate(self._words.tolist()) if not self._is_here(word)]
+
+    def at_odds(self) -> list[int]:  # noqa: D102
+        tick = self._word >> FINGERPRINT_BITS
+        return [rank for rank in self.missing() if self._words[rank] >> FINGERPRINT_BITS == tick]
 
     def lost(self) -> str | None:  # noqa: D102
-        return self._room.why_lost(self.missing(), lambda rank: bool(self._words[rank] >= self._tick))
+        return self._room.why_lost(self.missing(), lambda rank: self._is_here(self._words[rank]))

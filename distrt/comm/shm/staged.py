@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from distrt.comm.calls import FINGERPRINT_BITS
 from distrt.comm.progress import Engine, Label, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
-from distrt.comm.shm.meeting import Meeting, MeetingRoom
+from distrt.comm.shm.meeting import Meeting, MeetingRoom, meeting_word
 from distrt.comm.shm.region import Staging
 from distrt.comm.transport import block_bounds, require_fitting_lengths
 from distrt.core.errors import ShapeError
@@ -19,6 +20,7 @@ __all__ = ["CHUNK_BYTES", "Receiver", "Staged", "cache_blocks", "slice_bounds"]
 CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
 _BLOCK_BYTES = 128 * 1024  # of one copy: what was reduced is still in cache when it goes to the others
 _LINE = 64
+_GLANCES_IN_ONE = 4  # a look at one word, in looks at a meeting
 
 Stage: TypeAlias = Callable[[int], None]  # does its part of the chunk with this number
 Receiver: TypeAlias = Callable[[list[Array], int, int], None]  # gets all ranks' columns from low to high
@@ -33,50 +35,45 @@ class Staged:
     """
 
     def __init__(self, room: MeetingRoom, staging: Staging) -> None:
-        self._room = room
+        self.room = room
         self._staging = staging
         self.rank = room.rank
         self.size = len(room.peers)
-        self._words = room.control.ticks
-        self._tick = 0  # the last meeting that this rank has come to
+        self.words = room.control.words
+        self.others = [rank for rank in range(self.size) if rank != self.rank]
+        self.tick = 0  # the last meeting that this rank has come to
         self._chunks = 0  # how many chunks have gone through: picks the half
-        self._half = 0  # the half of the slots that the last small operation used
+        self.half = 0  # the half of the slots that the last small operation used
 
     # Small arrays: each rank shows a whole one, and each reduces them all.
 
-    def reduce_small_now(self, flat: Array, reduction: Reduction, engine: Engine, label: Label) -> None:
-        """`reduce_small` without a generator: at 1 KB Python's own time is most of the whole."""
-        slots = self._next_slots(flat)
-        slots[self.rank][...] = flat
-        self._tick = tick = self._tick + 1
-        self._room.post(self._words, tick)
-        words = self._words
-        for _ in range(1 + engine.glances):
-            if min(words.tolist()) >= tick:
-                break
-        else:
-            engine.block(Meeting(self._room, words, tick), label)
-        reduction.reduce(slots, flat)
+    def prepare(
+        self, dtype: np.dtype[Any], count: int, reduction: Reduction, fingerprint: int
+    ) -> PreparedReduction:
+        """All-reduces of arrays of one dtype and length, each of which fits into a slot."""
+        return PreparedReduction(self, self._staging.slots(dtype, count), reduction, fingerprint)
 
-    def reduce_small(self, flat: Array, reduction: Reduction, dst: int | None = None) -> Steps:
+    def reduce_small(
+        self, flat: Array, reduction: Reduction, fingerprint: int, dst: int | None = None
+    ) -> Steps:
         """All-reduce (or reduce, to ``dst``) of an array that fits into a slot."""
         slots = self._next_slots(flat)
         slots[self.rank][...] = flat
-        yield self._meet()
+        yield self._meet(fingerprint)
         if dst is None or dst == self.rank:
             reduction.reduce(slots, flat)
 
-    def barrier(self) -> Steps:
+    def barrier(self, fingerprint: int) -> Steps:
         """Over when all have come."""
-        yield self._meet()
+        yield self._meet(fingerprint)
 
     def _next_slots(self, flat: Array) -> list[Array]:
-        self._half ^= 1
-        return self._staging.slots(flat.dtype, flat.size)[self._half]
+        self.half ^= 1
+        return self._staging.slots(flat.dtype, flat.size)[self.half]
 
     # Large ones: each reduces a slice.
 
-    def reduce(self, flat: Array, reduction: Reduction, dst: int | None = None) -> Steps:
+    def reduce(self, flat: Array, reduction: Reduction, fingerprint: int, dst: int | None = None) -> Steps:
         """Stages: show the others their slices; reduce my slice and show it; take over the others' slices."""
         width = CHUNK_BYTES // flat.itemsize
         count = -(-flat.size // width)
@@ -116,12 +113,17 @@ class Staged:
                 if low < high and takes and (rank != me or not is_in_place):
                     copy(bits[start + low : start + high], reduced[rank][: high - low])
 
-        yield from self._pipeline(count, show, reduce, take)
+        yield from self._pipeline(fingerprint, count, show, reduce, take)
 
     # Showing arrays to the others.
 
     def show(
-        self, source: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], receive: Receiver
+        self,
+        source: Array | None,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        receive: Receiver,
+        fingerprint: int,
     ) -> Steps:
         """Let every rank see all ranks' arrays, chunk by chunk.
 
@@ -130,6 +132,7 @@ class Staged:
             shape: (rows, columns), on which all ranks agree: columns is the longest n.
             dtype: that of the arrays.
             receive: gets a list with every rank's (rows, high - low) window, and low and high.
+            fingerprint: of the call, as in all of these methods.
         """
         rows, columns = shape
         width = max(1, CHUNK_BYTES // dtype.itemsize // rows)
@@ -152,15 +155,15 @@ class Staged:
             low, high = chunk * width, min((chunk + 1) * width, columns)
             receive([window(area, low, high) for area in staging[first + chunk & 1]], low, high)
 
-        yield from self._pipeline(count, show, pass_on)
+        yield from self._pipeline(fingerprint, count, show, pass_on)
 
-    def exchange(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Steps:
+    def exchange(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Steps:
         """All-to-all of bytes, of any lengths: each rank's chunk has a lane for every other rank."""
         sent = np.array([each.nbytes for each in inputs], np.int64)
         expected = np.array([each.nbytes for each in outputs], np.int64)
         slots = self._next_slots(np.empty(2 * self.size, np.int64))
         slots[self.rank][...] = np.concatenate([sent, expected])
-        yield self._meet()
+        yield self._meet(fingerprint)
         table = np.stack(slots)
         fault = require_fitting_lengths(table[:, : self.size], table[:, self.size :])
         if fault is not None:
@@ -187,17 +190,18 @@ class Staged:
                 if other != me and part.size:
                     copy(part, area[me * lane : me * lane + part.size])
 
-        yield from self._pipeline(count, show, take)
+        yield from self._pipeline(fingerprint, count, show, take)
         return None
 
     # How arrays travel.
 
-    def _meet(self) -> Meeting:
-        self._tick += 1
-        self._room.post(self._words, self._tick)
-        return Meeting(self._room, self._words, self._tick)
+    def _meet(self, fingerprint: int) -> Meeting:
+        self.tick += 1
+        word = meeting_word(self.tick, fingerprint)
+        self.room.post(self.words, word)
+        return Meeting(self.room, self.words, word)
 
-    def _pipeline(self, count: int, *stages: Stage) -> Steps:
+    def _pipeline(self, fingerprint: int, count: int, *stages: Stage) -> Steps:
         """Run ``count`` chunks through the stages: chunk c is in stage k in round c + k; ranks meet between rounds.
 
         What stage 0 writes in round c is read in round c + 1 and overwritten in round c + 2, when all ranks have
@@ -213,7 +217,37 @@ class Staged:
                 if 0 <= this_round - lag < count:
                     stages[lag](this_round - lag)
             if this_round < rounds - 1:
-                meeting = self._meet()
+                meeting = self._meet(fingerprint)
+
+
+class PreparedReduction:
+    """`Staged.reduce_small` without a generator: at 1 KB Python's own time is most of the whole."""
+
+    __slots__ = ("_fingerprint", "_reduction", "_slots", "_staged")
+
+    def __init__(
+        self, staged: Staged, slots: list[list[Array]], reduction: Reduction, fingerprint: int
+    ) -> None:
+        self._staged, self._slots = staged, slots
+        self._reduction, self._fingerprint = reduction, fingerprint
+
+    def run(self, flat: Array, engine: Engine, label: Label) -> None:
+        """All-reduce ``flat`` now; nothing else may be outstanding on the staging areas."""
+        staged = self._staged
+        rank, words, room = staged.rank, staged.words, staged.room
+        staged.half = half = staged.half ^ 1
+        slots = self._slots[half]
+        slots[rank][...] = flat
+        staged.tick = tick = staged.tick + 1
+        words[rank] = word = tick << FINGERPRINT_BITS | self._fingerprint
+        room.ring()
+        after, glances = (tick + 1) << FINGERPRINT_BITS, 1 + _GLANCES_IN_ONE * engine.glances
+        for peer in staged.others:
+            while (theirs := words[peer]) != word and theirs < after:
+                if not (glances := glances - 1):
+                    engine.block(Meeting(room, words, word), label)
+                    break
+        self._reduction.reduce(slots, flat)
 
 
 def slice_bounds(length: int, ranks: int, itemsize: int) -> list[int]:

@@ -28,7 +28,7 @@ from distrt.comm.shm.region import Staging
 from distrt.comm.shm.segment import PAGE, Segment, round_up
 from distrt.comm.shm.staged import CHUNK_BYTES, Receiver, Staged, cache_blocks
 from distrt.comm.solo import SoloTransport
-from distrt.comm.transport import Transport
+from distrt.comm.transport import AtOnce, Transport
 from distrt.core.errors import DistributedError
 
 __all__ = ["ShmTransport", "Store"]
@@ -114,37 +114,47 @@ class ShmTransport(Transport):
 
     # Reductions.
 
-    def all_reduce(self, flat: Array, reduction: Reduction) -> Operation:
+    def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Small: everyone reduces everything. Large: everyone a slice, in place if it lies in the segment."""
-        return self._reduce(flat, reduction, None)
+        return self._reduce(flat, reduction, fingerprint, None)
 
-    def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Operation:
+    def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
         """As `all_reduce`, but that one rank alone takes the result."""
-        return self._reduce(flat, reduction, dst)
+        return self._reduce(flat, reduction, fingerprint, dst)
 
-    def _reduce(self, flat: Array, reduction: Reduction, dst: int | None) -> Operation:
+    def _reduce(self, flat: Array, reduction: Reduction, fingerprint: int, dst: int | None) -> Operation:
         place = self._buffers.locate(flat)
         is_long = flat.nbytes >= _LONG_BYTES
         if place is None:
             if flat.nbytes <= self._slot_bytes:
-                return Operation(self._staged.reduce_small(flat, reduction, dst), _STAGED)
-            return Operation(self._staged.reduce(flat, reduction, dst), _STAGED, is_long)
+                return Operation(self._staged.reduce_small(flat, reduction, fingerprint, dst), _STAGED)
+            return Operation(self._staged.reduce(flat, reduction, fingerprint, dst), _STAGED, is_long)
         region, offset = place
         if flat.nbytes * _SMALL_IN_PLACE <= self._slot_bytes:
-            return Operation(region.in_turn(self._staged.reduce_small(flat, reduction, dst)), _STAGED)
-        steps = self._buffers.reduce(region, offset, flat, reduction, dst)
+            small = self._staged.reduce_small(flat, reduction, fingerprint, dst)
+            return Operation(region.in_turn(small), _STAGED)
+        steps = self._buffers.reduce(region, offset, flat, reduction, fingerprint, dst)
         return Operation(region.in_turn(steps), region, is_long)
 
-    def all_reduce_at_once(self, flat: Array, reduction: Reduction, engine: Engine, label: Label) -> bool:
-        """A small array, when nothing is outstanding."""
-        if flat.nbytes > self._slot_bytes or not engine.is_idle:
-            return False
-        if flat.nbytes * _SMALL_IN_PLACE > self._slot_bytes and self._buffers.locate(flat) is not None:
-            return False
-        self._staged.reduce_small_now(flat, reduction, engine, label)
-        return True
+    def prepare_all_reduce(
+        self, dtype: np.dtype[Any], count: int, reduction: Reduction, fingerprint: int
+    ) -> AtOnce | None:
+        """For arrays that fit into a slot, when nothing is outstanding."""
+        nbytes = count * dtype.itemsize
+        if nbytes > self._slot_bytes:
+            return None
+        run = self._staged.prepare(dtype, count, reduction, fingerprint).run
+        is_tiny, locate = nbytes * _SMALL_IN_PLACE <= self._slot_bytes, self._buffers.locate
 
-    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction) -> Operation:
+        def at_once(flat: Array, engine: Engine, label: Label) -> bool:
+            if not engine.is_idle or not (is_tiny or locate(flat) is None):
+                return False
+            run(flat, engine, label)
+            return True
+
+        return at_once
+
+    def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Everyone sees the others' rows, and reduces its own."""
 
         def reduce(sources: list[Array], low: int, high: int) -> None:
@@ -153,11 +163,11 @@ class ShmTransport(Transport):
                     [source[self.rank, start:stop] for source in sources], flat[low + start : low + stop]
                 )
 
-        return self._show(rows, reduce)
+        return self._show(rows, reduce, fingerprint)
 
     # Arrays that only travel.
 
-    def broadcast(self, flat: Array, src: int) -> Operation:
+    def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """One rank shows its array, the others take it."""
         bits = as_bits(flat)
 
@@ -165,19 +175,23 @@ class ShmTransport(Transport):
             if self.rank != src:
                 copy(bits[low:high], sources[src][0])
 
-        return self._show(bits.reshape(1, -1), take, is_shown=self.rank == src)
+        return self._show(bits.reshape(1, -1), take, fingerprint, is_shown=self.rank == src)
 
-    def all_gather(self, outputs: Sequence[Array], flat: Array) -> Operation:
+    def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """Everyone shows its array, and takes all."""
         longest = max(each.size for each in outputs)
         is_even = all(each.size == longest for each in outputs)
-        return self._gather([as_bits(each) for each in outputs], flat, None if is_even else longest)
+        return self._gather(
+            [as_bits(each) for each in outputs], flat, fingerprint, None if is_even else longest
+        )
 
-    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int) -> Operation:
+    def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """Everyone shows its array, and one rank takes all."""
-        return self._gather([as_bits(each) for each in outputs or ()], flat)
+        return self._gather([as_bits(each) for each in outputs or ()], flat, fingerprint)
 
-    def _gather(self, targets: list[Array], flat: Array, longest: int | None = None) -> Operation:
+    def _gather(
+        self, targets: list[Array], flat: Array, fingerprint: int, longest: int | None = None
+    ) -> Operation:
         bits = as_bits(flat)
 
         def take(sources: list[Array], low: int, high: int) -> None:
@@ -185,9 +199,9 @@ class ShmTransport(Transport):
                 part = target[low:high]
                 copy(part, source[0, : part.size])
 
-        return self._show(bits.reshape(1, -1), take, longest)
+        return self._show(bits.reshape(1, -1), take, fingerprint, longest)
 
-    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int) -> Operation:
+    def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """One rank shows all parts, and each takes its own."""
         bits = as_bits(flat)
         shown = None if inputs is None else as_bits(np.stack(inputs))
@@ -195,17 +209,23 @@ class ShmTransport(Transport):
         def take(sources: list[Array], low: int, high: int) -> None:
             copy(bits[low:high], sources[src][self.rank])
 
-        steps = self._staged.show(shown, (self.size, bits.size), bits.dtype, take)
+        steps = self._staged.show(shown, (self.size, bits.size), bits.dtype, take, fingerprint)
         return Operation(steps, _STAGED, self.size * flat.nbytes >= _LONG_BYTES)
 
     def _show(
-        self, mine: Array, receive: Receiver, longest: int | None = None, is_shown: bool = True
+        self,
+        mine: Array,
+        receive: Receiver,
+        fingerprint: int,
+        longest: int | None = None,
+        is_shown: bool = True,
     ) -> Operation:
         """Let every rank see all ranks' arrays: in place where they are buffers, else through the staging areas.
 
         Args:
             mine: this rank's, (rows, columns).
             receive: gets them, window by window.
+            fingerprint: of the call.
             longest: the most columns of any rank, where not all have as many.
             is_shown: false on a rank whose array nobody reads.
         """
@@ -214,19 +234,20 @@ class ShmTransport(Transport):
         is_long = rows * columns * mine.itemsize >= _LONG_BYTES
         if place is None:
             shown = mine if is_shown else None
-            return Operation(self._staged.show(shown, (rows, columns), mine.dtype, receive), _STAGED, is_long)
+            steps = self._staged.show(shown, (rows, columns), mine.dtype, receive, fingerprint)
+            return Operation(steps, _STAGED, is_long)
         region, offset = place
-        steps = self._buffers.show(region, offset, mine, receive)
+        steps = self._buffers.show(region, offset, mine, receive, fingerprint)
         return Operation(region.in_turn(steps), region, is_long)
 
-    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array]) -> Operation:
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """The lengths first, then the bytes."""
         is_long = sum(each.nbytes for each in (*inputs, *outputs)) >= _LONG_BYTES
-        return Operation(self._staged.exchange(outputs, inputs), _STAGED, is_long)
+        return Operation(self._staged.exchange(outputs, inputs, fingerprint), _STAGED, is_long)
 
-    def barrier(self) -> Operation:
+    def barrier(self, fingerprint: int) -> Operation:
         """One meeting."""
-        return Operation(self._staged.barrier(), _STAGED)
+        return Operation(self._staged.barrier(fingerprint), _STAGED)
 
     # Messages.
 
@@ -244,16 +265,16 @@ class ShmTransport(Transport):
 
     # Memory.
 
-    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Operation:
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """A buffer in the segment."""
-        return Operation(self._buffers.allocate(shape, dtype), _STAGED)
+        return Operation(self._buffers.allocate(shape, dtype, fingerprint), _STAGED)
 
-    def free(self, array: Array) -> Operation:
+    def free(self, array: Array, fingerprint: int) -> Operation:
         """Give the memory of a buffer back."""
         region = self._buffers.root(array)
         if region is None:
             return Operation(_refuse("free takes what allocate returned, once"), _STAGED)
-        return Operation(region.in_turn(self._buffers.free(region)), _STAGED)
+        return Operation(region.in_turn(self._buffers.free(region, fingerprint)), _STAGED)
 
     def close(self) -> None:
         """Say that this rank leaves."""

@@ -1,0 +1,35 @@
+"""What a rank asks for: the same call of a collective on all ranks of a group, or none of them may go on.
+
+`ProcessGroup` makes a `Call` of its arguments; transports let an operation meet only those of other ranks that have
+the same fingerprint; `distrt.comm.diagnosis` says who called what where they have not.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+__all__ = ["FINGERPRINT_BITS", "Call", "describe"]
+
+FINGERPRINT_BITS = 24  # two different calls pass for the same once in 16 million pairs
+
+
+class Call(NamedTuple):
+    """A collective and what all ranks must agree on.
+
+    Attributes:
+        operation: its name, for messages.
+        text: as a user would write it: "all_reduce(SUM, float32, 1024 elements)".
+        fingerprint: a number below ``2 ** FINGERPRINT_BITS`` that stands for the text; the same in every process.
+    """
+
+    operation: str
+    text: str
+    fingerprint: int
+
+
+def describe(operation: str, *details: object) -> Call:
+    """The call of ``operation`` with these arguments; whole numbers are lengths, in elements."""
+    words = (f"{each} element{'s' * (each != 1)}" if isinstance(each, int) else str(each) for each in details)
+    text = f"{operation}({', '.join(words)})"
+    return Call(operation, text, zlib.crc32(text.encode()) & ((1 << FINGERPRINT_BITS) - 1))
