@@ -9,17 +9,17 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from distrt.comm import slurm
 from distrt.comm.environment import Environment, read_environment
 from distrt.comm.stores.base import DEFAULT_TIMEOUT, Store
 from distrt.comm.stores.client import connect_store
-from distrt.comm.stores.file import FileStore
-from distrt.comm.stores.memory import PrefixStore
-from distrt.comm.stores.tcp import TCPStore
 from distrt.core.errors import RendezvousError, SettingError
+
+if TYPE_CHECKING:
+    from distrt.comm.stores.tcp import TCPStore
 
 __all__ = ["StoreLike", "register_rendezvous_handler", "rendezvous", "rendezvous_iterator"]
 
@@ -162,6 +162,8 @@ def _in_file(
     if not address.path:
         raise _error("file", "path missing")
     environment = _place("file", rank, world_size)
+    from distrt.comm.stores.file import FileStore  # most jobs meet at an address
+
     store = FileStore(address.path, environment.world_size, rank=environment.rank)
     store.set_timeout(float(timeout_s))
     return replace(environment, store_addr=None), store
@@ -181,6 +183,8 @@ def _by_registered_handler(
     address: SplitResult, rank: int | None, world_size: int | None, timeout_s: float
 ) -> tuple[Environment, StoreLike]:
     url = _with_place(address, -1 if rank is None else rank, -1 if world_size is None else world_size)
+    from distrt.comm.stores.memory import PrefixStore
+
     found = next(iter(_registered[address.scheme](url, timeout=timedelta(seconds=timeout_s))))
     store, rank, world_size = found
     return read_environment({}, rank=rank, world_size=world_size), PrefixStore("default_pg", store)
@@ -192,8 +196,10 @@ def _with_place(address: SplitResult, rank: int, world_size: int) -> str:
     return urlunsplit(address._replace(query="&".join(parts)))
 
 
-def _tcp_store(environment: Environment, timeout: timedelta) -> TCPStore:
+def _tcp_store(environment: Environment, timeout: timedelta) -> "TCPStore":
     """The store of PyTorch's kind where the ranks have just met; rank 0's server is still there to be shared."""
+    from distrt.comm.stores.tcp import TCPStore
+
     is_host = environment.rank == 0 and environment.store_addr is None
     if environment.store_addr is not None:
         host, _, digits = environment.store_addr.rpartition(":")

@@ -3,11 +3,10 @@
 import importlib
 from typing import Any
 
-from distrt.comm.functions.membership import is_non_member as _rank_not_in_group  # noqa: F401
-from distrt.comm.world import default_group as _get_default_group  # noqa: F401
-
 
 def __getattr__(name: str) -> Any:  # not a list of its own, which would have to be kept in step
+    if name == "_get_default_group":
+        return importlib.import_module("distrt.comm.world").default_group
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -8,6 +8,7 @@ from typing import Any
 from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
 from distrt.core import dtype as dt
+from distrt.core import methods as _methods  # noqa: F401 - tensors that come from here have their methods
 from distrt.core.errors import DistributedError
 from distrt.core.tensor import Tensor, wrap
 

@@ -1,5 +1,9 @@
 """Facade: PyTorch's ``torch.utils.data.distributed``."""
 
-from distrt.data.distributed_sampler import DistributedSampler
+import distrt.distributed as dist
+from distrt.data.distributed_sampler import DistributedSampler, set_default_world
 
 __all__ = ["DistributedSampler"]
+
+# A DistributedSampler without arguments takes its place from here: data may not know comm, so it is handed in.
+set_default_world(lambda: (dist.get_world_size(), dist.get_rank()))
