@@ -146,9 +146,11 @@ def set_default_group(group: ProcessGroup | None) -> None:
     set_world(None if group is None else World(group))
 
 
-def solo_group(timeout_s: float = 1800.0, name: str = "world") -> ProcessGroup:
+def solo_group(
+    timeout_s: float = 1800.0, name: str = "world", kind: type[ProcessGroup] = ProcessGroup
+) -> ProcessGroup:
     """A world of one rank."""
-    return ProcessGroup(SoloTransport(), timeout_s, name)
+    return kind(SoloTransport(), timeout_s, name)
 
 
 def store_of_mpi(environment: Environment, timeout_s: float) -> JobStore:
@@ -159,9 +161,20 @@ def store_of_mpi(environment: Environment, timeout_s: float) -> JobStore:
 
 
 def create_group(
-    environment: Environment, store: Store | None, timeout_s: float, name: str = "world"
+    environment: Environment,
+    store: Store | None,
+    timeout_s: float,
+    name: str = "world",
+    kind: type[ProcessGroup] = ProcessGroup,
 ) -> ProcessGroup:
     """The group of all ranks of the job (all of them call), over what connects them best.
+
+    Args:
+        environment: this process's place.
+        store: where the ranks meet; None in a world of one.
+        timeout_s: how long each operation may wait.
+        name: the group's; all ranks give the same.
+        kind: the class, which those who hold the group may want with more methods.
 
     Raises:
         RendezvousError: when a rank runs another version of distrt.
@@ -169,7 +182,7 @@ def create_group(
     """
     if environment.world_size == 1:
         logger.info("a world of one rank: nothing to connect")
-        return solo_group(timeout_s, name)
+        return solo_group(timeout_s, name, kind)
     if store is None:
         raise DistributedError(f"{environment.world_size} ranks need a store to find one another")
     rank, size = environment.rank, environment.world_size
@@ -178,7 +191,7 @@ def create_group(
     prefix = f"{of}/{(store.add(f'{of}/joined', 1) - 1) // size}"
     machines = _meet(rank, size, store, prefix)
     transport = _connect(environment, machines, store, prefix, timeout_s)
-    group = ProcessGroup(transport, timeout_s, name)
+    group = kind(transport, timeout_s, name)
     atexit.register(_close, weakref.ref(group))
     group.barrier()  # all have read what they need: whoever hosts the store may close it
     return group

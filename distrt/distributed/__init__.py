@@ -67,10 +67,15 @@ _list(
     "all_gather_object broadcast_object_list gather_object recv_object_list scatter_object_list send_object_list",
 )
 _list("comm.functions.point_to_point", "P2POp batch_isend_irecv irecv isend recv send")
+_list(
+    "comm.functions.options",
+    "AllToAllOptions AllgatherOptions AllreduceCoalescedOptions AllreduceOptions BarrierOptions BroadcastOptions "
+    "GatherOptions ReduceOptions ReduceScatterOptions ScatterOptions",
+)
+_list("comm.functions.process_group", "ProcessGroup")
 _list("comm.functions.shared_tensors", "allocate_shared free_shared")
 _list("comm.functions.subgroups", "new_group new_subgroups new_subgroups_by_enumeration split_group")
 _list("comm.mesh.device_mesh", "DeviceMesh init_device_mesh")
-_list("comm.process_group", "ProcessGroup")
 _list("comm.reduction", "ReduceOp")
 _list("comm.rendezvous", "register_rendezvous_handler", rendezvous="rendezvous_iterator")
 _list("comm.stores.base", "Store")

@@ -12,13 +12,9 @@ from typing import Any
 from distrt.comm import world
 from distrt.comm.environment import Environment
 from distrt.comm.functions.backend import Backend, served
-from distrt.comm.functions.membership import (
-    is_non_member,
-)
-from distrt.comm.functions.subgroups import (
-    require_device,
-    timeout_seconds,
-)
+from distrt.comm.functions.membership import is_non_member
+from distrt.comm.functions.process_group import ProcessGroup
+from distrt.comm.functions.subgroups import require_device, timeout_seconds
 from distrt.comm.rendezvous import rendezvous
 from distrt.comm.shm import Store
 from distrt.core.device import device
@@ -79,7 +75,7 @@ def init_process_group(
             found = world.store_of_mpi(environment, timeout_s)
         meeting, close = found, None if found is None else found.close
     try:
-        joined = world.create_group(environment, meeting, timeout_s, "0")
+        joined = world.create_group(environment, meeting, timeout_s, "0", ProcessGroup)
     except BaseException:
         if close is not None:
             close()

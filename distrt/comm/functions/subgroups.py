@@ -9,7 +9,8 @@ from typing import Any
 from distrt.comm import world
 from distrt.comm.functions.backend import Backend, default_pg_nccl_timeout, default_pg_timeout, served
 from distrt.comm.functions.membership import GroupMember, get_process_group_ranks, get_rank, get_world_size
-from distrt.comm.process_group import ProcessGroup
+from distrt.comm.functions.process_group import ProcessGroup
+from distrt.comm.process_group import ProcessGroup as ArrayGroup
 from distrt.core.device import device, require_available
 from distrt.core.errors import DeviceMissing
 
@@ -78,7 +79,7 @@ def new_group(
 
 def new_subgroups(
     group_size: int | None = None,
-    group: ProcessGroup | None = None,
+    group: ArrayGroup | None = None,
     timeout: timedelta | None = None,
     backend: str | None = None,
     pg_options: Any = None,
@@ -140,7 +141,7 @@ def new_subgroups_by_enumeration(
 
 
 def split_group(
-    parent_pg: ProcessGroup | None = None,
+    parent_pg: ArrayGroup | None = None,
     split_ranks: Sequence[Sequence[int]] | None = None,
     timeout: timedelta | None = None,
     pg_options: Any = None,
@@ -192,7 +193,7 @@ def split_group(
     return made
 
 
-def _connect(parent: ProcessGroup, ranks: list[int], name: str, timeout_s: float) -> ProcessGroup:
+def _connect(parent: ArrayGroup, ranks: list[int], name: str, timeout_s: float) -> ProcessGroup:
     """The group of these ranks of the parent, of which this is one."""
     transport = parent.transport.subgroup(ranks, name, timeout_s)
     made = ProcessGroup(transport, timeout_s, name, [parent.ranks[rank] for rank in ranks])
