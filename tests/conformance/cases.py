@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import random
 import zlib
 from collections.abc import Callable, Iterable
@@ -46,6 +47,8 @@ COUNTS = (0, 1, 2, 7, 127, 1021, 8192, 8209, 65537)
 #: The transports that cut arrays into chunks make them 1 MiB long.
 BIG_BYTES = 1024 * 1024  # a chunk, to which one element is added
 HUGE_BYTES = 3000000  # more than two chunks, and no whole number of them
+#: Large arrays repeat themselves after so many elements, a prime: no chunk or row begins as another does.
+PERIOD = 65521
 
 Combine = Callable[[Array, Array], Array]
 COMBINE: dict[ReduceOp, Combine] = {
@@ -235,7 +238,12 @@ class Case:
 
 
 def values(dtype: np.dtype, shape: tuple[int, ...], seed: int) -> Array:
-    """Random numbers of any dtype, small enough that five of them neither overflow a sum nor a float16 product."""
+    """Random numbers of any dtype, small enough that five of them neither overflow a sum nor a float16 product.
+
+    Large arrays repeat what they begin with: drawing them would take longer than all that is done with them.
+    """
+    if math.prod(shape) > 4 * PERIOD:
+        return np.resize(values(dtype, (PERIOD,), seed), shape)
     rng = np.random.default_rng(seed)
     if dtype.kind == "b":
         return rng.random(shape) < 0.5

@@ -104,6 +104,9 @@ def test_a_row_runs_what_it_says_it_covers(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setitem(space, "forward", recorded)
     claimed = {(case.row, name) for case in CASES for name in case.covers if name in REGISTRY}
     for case in CASES:
+        mine = {name for name in case.covers if (case.row, name) in claimed}
+        if not mine:  # earlier cases of the row ran what it covers
+            continue
         ran.clear()
         arrays = case.arrays(0, case.dtypes[0])
         inputs = [to_distrt(a, s.grad and is_floating(a)) for a, s in zip(arrays, case.inputs, strict=True)]
@@ -111,6 +114,8 @@ def test_a_row_runs_what_it_says_it_covers(monkeypatch: pytest.MonkeyPatch) -> N
         roots = [out for out in results if out.requires_grad]
         leaves = [leaf for leaf in inputs if leaf.requires_grad]
         for _ in range(2):
+            if mine <= ran:
+                break
             seeds = [distrt.ones_like(root, requires_grad=True) for root in roots]
             if roots:
                 found = distrt.autograd.grad(roots, leaves, seeds, create_graph=True, allow_unused=True)
