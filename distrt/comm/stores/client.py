@@ -4,6 +4,7 @@
 Standard library only.
 """
 
+import os
 import socket
 import threading
 import time
@@ -14,13 +15,22 @@ from typing import Self
 
 from distrt.comm.environment import Environment
 from distrt.comm.stores import wire
+from distrt.comm.stores.door import keep_alive
 from distrt.comm.stores.server import StoreServer
-from distrt.core.errors import AuthenticationError, DistNetworkError, DistStoreError, SettingError
+from distrt.core.errors import (
+    AuthenticationError,
+    DistNetworkError,
+    DistStoreError,
+    RendezvousError,
+    SettingError,
+)
 
 __all__ = ["Store", "StoreServer", "connect_store", "host_store"]
 
 _HANDSHAKE_PATIENCE_S = 1.0  # how long calls are repeated that somebody takes and hangs up
-_ANSWER_GRACE_S = 5.0  # how much later than its own time-out a live server may answer
+_ANSWER_GRACE_S = 30.0  # how much later than its own time-out a live server on a busy machine may answer
+_LONGEST_DIAL_S = 3600.0  # one attempt; a socket's time-out ends after 24 days
+_LONGEST_WAIT_S = 1e9  # what somebody means who says for ever
 
 
 def connect_store(environment: Environment, timeout_s: float = 300.0) -> "Store":
@@ -133,9 +143,11 @@ class Store:
         self._rank = rank
         self._server = server
         self._lock = threading.Lock()
-        self._reader = wire.FrameReader()
+        self._reader = wire.FrameReader(wire.MAX_HANDSHAKE_BYTES)
+        self._seal: wire.Seal | None = None
         self._connection: socket.socket | None = self._connect(host, port, secret)
         self._leave = weakref.finalize(self, _leave, self._connection, server)
+        _connected.add(self)
 
     def set(self, key: str, value: bytes | str) -> None:
         """Set ``key`` to ``value``; text is stored as UTF-8."""
@@ -188,7 +200,12 @@ class Store:
 
     def list_keys(self) -> list[str]:
         """Return the keys that are set."""
-        return [str(key) for key in self._request({"op": "list_keys"})["keys"]]
+        found: list[str] = []
+        while True:
+            answer = self._request({"op": "list_keys", "start": len(found)})
+            found += [str(key) for key in answer["keys"]]
+            if not answer["are_more"]:
+                return list(dict.fromkeys(found))  # the keys may have changed between two answers
 
     def check(self, keys: Sequence[str]) -> bool:
         """Return whether all ``keys`` are set, without waiting."""
@@ -230,7 +247,7 @@ class Store:
         wants_value: bool,
         pops: bool = False,
     ) -> wire.Message:
-        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        timeout_s = min(self.timeout_s if timeout_s is None else timeout_s, _LONGEST_WAIT_S)
         request = {
             "op": "wait",
             "keys": keys,
@@ -242,23 +259,26 @@ class Store:
         return self._request(request, timeout_s)
 
     def _request(self, message: wire.Message, timeout_s: float = 0.0) -> wire.Message:
-        frame = wire.encode_frame(message)
         with self._lock:
-            answer = self._exchange(frame, str(message["op"]), timeout_s)
+            answer = self._exchange(message, timeout_s)
         if "error" in answer:
             raise DistStoreError(f"store at {self.address}: {answer.get('text')}")
         return answer
 
-    def _exchange(self, frame: bytes, operation: str, timeout_s: float) -> wire.Message:
+    def _exchange(self, message: wire.Message, timeout_s: float) -> wire.Message:
+        operation = str(message["op"])
         if self._connection is None:
             raise DistNetworkError(
                 f"{self._who()}: {operation}: the connection to the store at {self.address} is closed"
             )
+        frame = wire.encode_frame(message, self._seal)
         try:
-            self._connection.settimeout(timeout_s + _ANSWER_GRACE_S)
+            self._connection.settimeout(_ANSWER_GRACE_S)
             self._connection.sendall(frame)
-            return wire.receive(self._connection, self._reader)
-        except OSError as error:
+            return wire.receive(
+                self._connection, self._reader, time.monotonic() + timeout_s + _ANSWER_GRACE_S
+            )
+        except (OSError, RendezvousError) as error:
             self._disconnect()
             raise DistNetworkError(
                 f"{self._who()}: {operation}: the store at {self.address} does not answer ({error}); "
@@ -274,7 +294,7 @@ class Store:
         A host that is just leaving, as between two groups of one script, takes the call and hangs up: the next one
         may be about to come.
         """
-        deadline = time.monotonic() + self.timeout_s
+        deadline = time.monotonic() + min(self.timeout_s, _LONGEST_WAIT_S)
         patience = min(deadline, time.monotonic() + _HANDSHAKE_PATIENCE_S)
         while True:
             connection = self._dial(host, port, deadline)
@@ -288,7 +308,7 @@ class Store:
             except BaseException:
                 connection.close()
                 raise
-            self._reader = wire.FrameReader()
+            self._reader = wire.FrameReader(wire.MAX_HANDSHAKE_BYTES)
             time.sleep(0.05)
 
     def _dial(self, host: str, port: int, deadline: float) -> socket.socket:
@@ -296,9 +316,7 @@ class Store:
         while True:
             remaining_s = deadline - time.monotonic()
             try:
-                connection = socket.create_connection((host, port), timeout=max(0.001, remaining_s))
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return connection
+                return _open(host, port, min(max(0.001, remaining_s), _LONGEST_DIAL_S))
             except OSError as error:
                 if time.monotonic() + pause_s >= deadline:
                     raise DistNetworkError(
@@ -309,24 +327,29 @@ class Store:
             pause_s = min(2 * pause_s, 0.2)
 
     def _shake_hands(self, connection: socket.socket, secret: bytes, deadline: float) -> None:
-        nonce = wire.new_nonce()
-        hello = {"protocol": wire.PROTOCOL, "nonce": nonce, "rank": self._rank}
+        nonce, rank = wire.new_nonce(), self._rank
+        hello = {"protocol": wire.PROTOCOL, "nonce": nonce, "rank": rank}
         try:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            connection.settimeout(min(max(0.001, deadline - time.monotonic()), _LONGEST_DIAL_S))
             connection.sendall(wire.encode_frame(hello))
-            challenge = wire.receive(connection, self._reader)
+            challenge = wire.receive(connection, self._reader, deadline)
             server_nonce = str(challenge.get("nonce"))
-            expected = wire.prove(secret, "server", nonce, server_nonce, self._rank)
+            expected = wire.prove(secret, "server", nonce, server_nonce, rank)
             if not wire.is_proof(challenge.get("proof"), expected):
                 raise AuthenticationError(self._other_secret())
-            proof = wire.prove(secret, "client", nonce, server_nonce, self._rank)
+            proof = wire.prove(secret, "client", nonce, server_nonce, rank)
             connection.sendall(wire.encode_frame({"proof": proof}))
-            if "welcome" not in wire.receive(connection, self._reader):
+            if "welcome" not in wire.receive(connection, self._reader, deadline):
                 raise AuthenticationError(self._other_secret())
-        except OSError as error:
+        except AuthenticationError:
+            raise
+        except (OSError, RendezvousError) as error:
             raise DistNetworkError(
                 f"{self._who()}: what listens at {self.address} is not this job's store, or ended ({error})"
             ) from error
+        self._reader.limit_bytes = wire.MAX_FRAME_BYTES
+        self._reader.seal = wire.Seal(secret, "server", nonce, server_nonce, rank)
+        self._seal = wire.Seal(secret, "client", nonce, server_nonce, rank)
 
     def _other_secret(self) -> str:
         return (
@@ -343,6 +366,20 @@ class Store:
             connection.close()
 
 
+def _open(host: str, port: int, timeout_s: float) -> socket.socket:
+    connection = socket.create_connection((host, port), timeout=timeout_s)
+    try:
+        if connection.getsockname() == connection.getpeername():
+            # Where nobody listens at a port of the range that outgoing connections use, one may meet itself.
+            raise ConnectionRefusedError("nobody listens there")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(connection)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 def _leave(connection: socket.socket, server: StoreServer | None) -> None:
     connection.close()
     if server is not None:
@@ -351,3 +388,16 @@ def _leave(connection: socket.socket, server: StoreServer | None) -> None:
 
 def _encode(value: bytes | str) -> str:
     return wire.encode_value(value.encode() if isinstance(value, str) else bytes(value))
+
+
+#: Those of this process: see ``_forget_all``.
+_connected: "weakref.WeakSet[Store]" = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """In a forked child: a loader's worker, say, must neither speak for this rank nor outlive it in its place."""
+    for store in list(_connected):
+        store._disconnect()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,53 +1,36 @@
 """The store's server: one daemon thread that holds the keys and answers the ranks.
 
-The launcher hosts it for its ranks; without a launcher rank 0 does (``store.connect_store``). Peers prove
-that they hold the job's secret before anything else is read from them. Standard library only.
+The launcher hosts it for its ranks; without a launcher rank 0 does (``client.connect_store``). Peers prove
+that they hold the job's secret (``door``) before anything else is read from them, and a member that sends rubbish, or
+does not read its answers, hurts only itself. Standard library only.
 """
 
 import contextlib
 import ipaddress
+import os
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import weakref
 
 from distrt.comm.stores import wire
+from distrt.comm.stores.door import Door
+from distrt.comm.stores.peer import Peer, Wait
+from distrt.comm.stores.requests import carry_out, refusal
 from distrt.comm.stores.table import Table
+from distrt.comm.stores.waits import Ranks, Waits
 from distrt.core.errors import RendezvousError
 
 __all__ = ["StoreServer"]
 
 _READ_BYTES = 1 << 16
-_MAX_STRANGERS = 1024
 _LEAVING_S = 0.2
+_MAX_UNREAD_BYTES = 2 * wire.MAX_FRAME_BYTES  # of answers, before a member's further requests have to wait
+_LONGEST_SLEEP_S = 3600.0  # the kernel's clock for this ends after 24 days
 
-
-@dataclass
-class _Wait:
-    """A request that is answered once its keys are there."""
-
-    keys: tuple[str, ...]
-    ranks: tuple[int, ...]  # whose keys these are, where the caller knows
-    since: float
-    deadline: float
-    wants_value: bool
-    pops: bool  # the keys are one queue, and its first element is wanted
-
-
-@dataclass(eq=False)
-class _Peer:
-    """One connection; a stranger until it has proved the secret."""
-
-    connection: socket.socket
-    deadline: float  # for the handshake
-    reader: wire.FrameReader = field(default_factory=lambda: wire.FrameReader(wire.MAX_HANDSHAKE_BYTES))
-    outgoing: bytearray = field(default_factory=bytearray)
-    rank: int | None = None
-    expected_proof: str | None = None
-    is_trusted: bool = False
-    wait: _Wait | None = None
+#: Those of this process: a forked child must not hold their sockets, or nobody would learn of the process's end.
+_serving: "weakref.WeakSet[StoreServer]" = weakref.WeakSet()
 
 
 class StoreServer:
@@ -70,30 +53,32 @@ class StoreServer:
         handshake_timeout_s: float = 5.0,
         listener: socket.socket | None = None,
     ) -> None:
-        self._listener = _listen(host, port) if listener is None else _listen_on(listener)
+        listener = _listen(host, port) if listener is None else _listen_on(listener)
         self.host = host
-        self.port: int = self._listener.getsockname()[1]
+        self.port: int = listener.getsockname()[1]
         self._secret = secret
-        self._handshake_timeout_s = handshake_timeout_s
-        if not secret and not _is_loopback(self._listener):
-            self._listener.close()
+        if not secret and not _is_loopback(listener):
+            listener.close()
             raise RendezvousError(
                 f"a store on {host} needs a secret: set DISTRT_JOB_SECRET (hex) alike on every rank"
             )
+        self._selector = selectors.DefaultSelector()
+        self._door = Door(listener, secret, self._selector, handshake_timeout_s)
+        self._peers: dict[socket.socket, Peer] = {}
         self._table = Table()
-        self._peers: dict[socket.socket, _Peer] = {}
-        self._joined: set[int] = set()
-        self._ended: dict[int, str] = {}
+        self._ranks = Ranks()
+        self._waits = Waits(self._table, self._ranks, self._send)
+        self._somebody_ended = False
         self._is_closing = False
         self._holders = 1
-        self._lock = threading.Lock()  # over _joined, _ended, _is_closing, _holders: other threads touch them
+        self._lock = threading.Lock()  # over _is_closing and _holders: other threads touch them
         self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._thread = threading.Thread(target=self._serve, name="distrt-store", daemon=True)
         self._thread.start()
+        _serving.add(self)
 
     @property
     def address(self) -> str:
@@ -102,8 +87,7 @@ class StoreServer:
 
     def joined_ranks(self) -> frozenset[int]:
         """Return the ranks that have ever connected and proved the secret."""
-        with self._lock:
-            return frozenset(self._joined)
+        return self._ranks.joined()
 
     def rank_ended(self, rank: int, how: str) -> None:
         """Tell the server that ``rank``'s process is gone, so that who waits for it fails at once.
@@ -111,8 +95,8 @@ class StoreServer:
         A rank that ended without ever connecting fails every wait; one that had connected fails the waits
         that named it in ``ranks``. ``how`` is for the message: "exit code 0".
         """
-        with self._lock:
-            self._ended[rank] = how
+        self._ranks.ended(rank, how)
+        self._somebody_ended = True
         self._wake()
 
     @property
@@ -156,238 +140,139 @@ class StoreServer:
     def _serve(self) -> None:
         try:
             while not self._is_closing:
-                for key, events in self._selector.select(self._next_deadline_in_s()):
+                for key, events in self._selector.select(self._sleep_s()):
                     self._handle(key.fileobj, events)
-                self._settle_waits()
-                self._drop_late_strangers()
+                if self._somebody_ended:
+                    self._somebody_ended = False
+                    self._waits.look_at_all()
+                self._waits.expire()
+                self._door.tidy()
                 self._end_if_unused()
         finally:
             for peer in list(self._peers.values()):
                 self._drop(peer)
+            self._door.close()
             self._selector.close()
-            for end in (self._listener, self._wake_reader, self._wake_writer):
-                end.close()
+            self._wake_reader.close()
+            self._wake_writer.close()
 
     def _end_if_unused(self) -> None:
         with self._lock:
-            if self._holders <= 0 and not self._peers:
+            if self._holders <= 0 and not self._peers and not len(self._door):
                 self._is_closing = True
 
-    def _next_deadline_in_s(self) -> float | None:
-        deadlines = [peer.deadline for peer in self._peers.values() if not peer.is_trusted]
-        deadlines += [peer.wait.deadline for peer in self._peers.values() if peer.wait is not None]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+    def _sleep_s(self) -> float | None:
+        deadlines = (self._waits.next_deadline(), self._door.next_deadline())
+        earliest = min((at for at in deadlines if at is not None), default=None)
+        return None if earliest is None else min(_LONGEST_SLEEP_S, max(0.0, earliest - time.monotonic()))
 
     def _handle(self, source: object, events: int) -> None:
-        if source is self._listener:
-            self._accept()
+        if source is self._door.listener:
+            self._door.accept()
         elif source is self._wake_reader:
-            self._wake_reader.recv(_READ_BYTES)
-        elif isinstance(source, socket.socket) and (peer := self._peers.get(source)) is not None:
-            try:
-                if events & selectors.EVENT_WRITE:
-                    self._flush(peer)
-                if events & selectors.EVENT_READ:
-                    self._read(peer)
-            except (OSError, RendezvousError):
-                self._drop(peer)
-
-    def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:  # the peer has left already
+            with contextlib.suppress(BlockingIOError):
+                self._wake_reader.recv(_READ_BYTES)
+        elif not isinstance(source, socket.socket):
             return
-        if sum(not peer.is_trusted for peer in self._peers.values()) >= _MAX_STRANGERS:
-            connection.close()
+        elif (peer := self._peers.get(source)) is not None:
+            self._attend(peer, events)
+        elif source in self._door and (peer := self._door.hear(source)) is not None:
+            self._welcome(peer)
+
+    def _welcome(self, peer: Peer) -> None:
+        self._peers[peer.connection] = peer
+        self._ranks.came(peer.rank)
+        peer.events = selectors.EVENT_READ
+        self._selector.register(peer.connection, peer.events)
+        self._attend(peer, 0)  # what came along with its proof
+
+    def _drop(self, peer: Peer) -> None:
+        if self._peers.pop(peer.connection, None) is None:
             return
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._peers[connection] = _Peer(connection, time.monotonic() + self._handshake_timeout_s)
-        self._selector.register(connection, selectors.EVENT_READ)
-
-    def _drop_late_strangers(self) -> None:
-        now = time.monotonic()
-        for peer in [peer for peer in self._peers.values() if not peer.is_trusted and peer.deadline <= now]:
-            self._drop(peer)
-
-    def _drop(self, peer: _Peer) -> None:
-        if self._peers.pop(peer.connection, None) is not None:
+        self._waits.forget(peer)
+        self._ranks.went(peer.rank)
+        if peer.events:
             self._selector.unregister(peer.connection)
-            peer.connection.close()
+        peer.connection.close()
 
-    def _read(self, peer: _Peer) -> None:
+    def _attend(self, peer: Peer, events: int) -> None:
+        """Send a member what it can take, read what it has sent, and answer it."""
+        try:
+            if events & selectors.EVENT_WRITE:
+                self._flush(peer)
+            if events & selectors.EVENT_READ:
+                self._read(peer)
+            self._answer(peer)
+        except (OSError, RendezvousError):
+            self._drop(peer)
+        else:
+            self._look_for(peer)
+
+    def _read(self, peer: Peer) -> None:
         try:
             data = peer.connection.recv(_READ_BYTES)
         except BlockingIOError:
             return
         if not data:
-            self._drop(peer)
-            return
+            raise ConnectionResetError("the peer closed the connection")
+        if peer.wait is not None:
+            raise RendezvousError("the peer asks on before it has its answer")
         peer.reader.feed(data)
-        while peer.connection in self._peers and (message := peer.reader.next_message()) is not None:
-            if peer.is_trusted:
-                self._answer(peer, message)
-            else:
-                self._shake_hands(peer, message)
 
-    def _send(self, peer: _Peer, message: wire.Message) -> None:
-        peer.outgoing += wire.encode_frame(message)
-        self._flush(peer)
+    def _answer(self, peer: Peer) -> None:
+        """Answer the requests that have come whole, as long as the member reads its answers."""
+        while peer.wait is None and len(peer.outgoing) < _MAX_UNREAD_BYTES and peer.connection in self._peers:
+            request = peer.reader.next_message()
+            if request is None:
+                return
+            if request.get("op") == "wait":
+                self._begin_wait(peer, request)
+                continue
+            answer, key = carry_out(self._table, request)
+            self._send(peer, answer)
+            if key is not None:
+                self._waits.changed(key)
 
-    def _flush(self, peer: _Peer) -> None:
+    def _begin_wait(self, peer: Peer, request: wire.Message) -> None:
         try:
+            wait = Wait.read(request, time.monotonic())
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            self._send(peer, refusal(f"wait: {error}"))
+        else:
+            self._waits.begin(peer, wait)
+
+    def _send(self, peer: Peer, message: wire.Message) -> None:
+        try:
+            frame = wire.encode_frame(message, peer.seal)
+        except ValueError as error:
+            frame = wire.encode_frame(refusal(str(error)), peer.seal)
+        peer.outgoing += frame
+        try:
+            self._flush(peer)
+            self._look_for(peer)
+        except OSError:
+            self._drop(peer)
+
+    def _flush(self, peer: Peer) -> None:
+        with contextlib.suppress(BlockingIOError):
             while peer.outgoing:
                 del peer.outgoing[: peer.connection.send(peer.outgoing)]
-        except BlockingIOError:
-            pass
-        writing = selectors.EVENT_WRITE if peer.outgoing else 0
-        self._selector.modify(peer.connection, selectors.EVENT_READ | writing)
 
-    def _shake_hands(self, peer: _Peer, message: wire.Message) -> None:
-        if peer.expected_proof is None:
-            self._challenge(peer, message)
-        elif wire.is_proof(message.get("proof"), peer.expected_proof):
-            peer.is_trusted = True
-            peer.reader.limit_bytes = wire.MAX_FRAME_BYTES
-            if peer.rank is not None:
-                with self._lock:
-                    self._joined.add(peer.rank)
-            self._send(peer, {"welcome": wire.PROTOCOL})
-        else:
-            self._send(peer, {"error": "authentication", "text": "the job's secret differs"})
-            self._drop(peer)
-
-    def _challenge(self, peer: _Peer, hello: wire.Message) -> None:
-        nonce, rank = hello.get("nonce"), hello.get("rank")
-        if hello.get("protocol") != wire.PROTOCOL or not isinstance(nonce, str):
-            raise RendezvousError("the peer's first message is not a hello")
-        if rank is not None and type(rank) is not int:
-            raise RendezvousError(f"the peer calls itself rank {rank!r}")
-        own_nonce = wire.new_nonce()
-        peer.rank = rank
-        peer.expected_proof = wire.prove(self._secret, "client", nonce, own_nonce, rank)
-        self._send(
-            peer, {"nonce": own_nonce, "proof": wire.prove(self._secret, "server", nonce, own_nonce, rank)}
-        )
-
-    def _answer(self, peer: _Peer, request: wire.Message) -> None:
-        handler = self._HANDLERS.get(str(request.get("op")))
-        if handler is None:
-            self._send(
-                peer, {"error": "request", "text": f"the store has no operation {request.get('op')!r}"}
-            )
+    def _look_for(self, peer: Peer) -> None:
+        """Have the selector tell what matters: a member that does not read its answers is not read from."""
+        if peer.connection not in self._peers:
             return
-        try:
-            handler(self, peer, request)
-        except (KeyError, TypeError, ValueError, RendezvousError) as error:
-            self._send(peer, {"error": "request", "text": f"{request.get('op')}: {error}"})
+        wanted = selectors.EVENT_WRITE if peer.outgoing else 0
+        if len(peer.outgoing) < _MAX_UNREAD_BYTES:
+            wanted |= selectors.EVENT_READ
+        if wanted != peer.events:
+            peer.events = wanted
+            self._selector.modify(peer.connection, wanted)
 
-    def _set(self, peer: _Peer, request: wire.Message) -> None:
-        self._table.values[str(request["key"])] = wire.decode_value(request["value"])
-        self._send(peer, {})
-
-    def _add(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"total": self._table.add(str(request["key"]), int(request["amount"]))})
-
-    def _compare_set(self, peer: _Peer, request: wire.Message) -> None:
-        expected, desired = wire.decode_value(request["expected"]), wire.decode_value(request["desired"])
-        value = self._table.compare_set(str(request["key"]), expected, desired)
-        self._send(peer, {"value": wire.encode_value(value)})
-
-    def _append(self, peer: _Peer, request: wire.Message) -> None:
-        key, value = str(request["key"]), wire.decode_value(request["value"])
-        size = len(self._table.values.get(key, b"")) + len(value)
-        if size > wire.MAX_VALUE_BYTES:
-            raise ValueError(
-                f"key {key!r} would have {size} bytes, at most {wire.MAX_VALUE_BYTES} are allowed"
-            )
-        self._table.append(key, value)
-        self._send(peer, {})
-
-    def _check(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"found": not self._table.missing(str(key) for key in request["keys"])})
-
-    def _delete_key(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"found": self._table.delete(str(request["key"]))})
-
-    def _num_keys(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"count": len(self._table.values)})
-
-    def _list_keys(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"keys": list(self._table.values)})
-
-    def _push(self, peer: _Peer, request: wire.Message) -> None:
-        self._table.push(str(request["key"]), wire.decode_value(request["value"]))
-        self._send(peer, {})
-
-    def _queue_length(self, peer: _Peer, request: wire.Message) -> None:
-        self._send(peer, {"count": self._table.queue_length(str(request["key"]))})
-
-    def _wait(self, peer: _Peer, request: wire.Message) -> None:
-        now = time.monotonic()
-        peer.wait = _Wait(
-            keys=tuple(str(key) for key in request["keys"]),
-            ranks=tuple(int(rank) for rank in request["ranks"]),
-            since=now,
-            deadline=now + float(request["timeout_s"]),
-            wants_value=bool(request["wants_value"]),
-            pops=bool(request.get("pops")),
-        )
-
-    _HANDLERS: dict[str, Callable[["StoreServer", _Peer, wire.Message], None]] = {  # noqa: RUF012 - never changed
-        "set": _set,
-        "add": _add,
-        "append": _append,
-        "check": _check,
-        "compare_set": _compare_set,
-        "delete_key": _delete_key,
-        "list_keys": _list_keys,
-        "num_keys": _num_keys,
-        "push": _push,
-        "queue_length": _queue_length,
-        "wait": _wait,
-    }
-
-    def _settle_waits(self) -> None:
-        """Answer every wait whose keys have come, whose rank is gone, or whose time is up."""
-        for peer in list(self._peers.values()):
-            if peer.wait is not None and (answer := self._outcome(peer, peer.wait)) is not None:
-                peer.wait = None
-                try:
-                    self._send(peer, answer)
-                except OSError:
-                    self._drop(peer)
-
-    def _outcome(self, peer: _Peer, wait: _Wait) -> wire.Message | None:
-        missing = self._table.missing(wait.keys)
-        if not missing and (answer := self._grant(wait)) is not None:
-            return answer
-        missing = missing or list(wait.keys)  # a value where a queue was expected, or the other way round
-        awaited = f"{'key' if len(missing) == 1 else 'keys'} {', '.join(map(repr, missing))}"
-        with self._lock:
-            gone = self._who_is_gone(peer, wait)
-        if gone is not None:
-            return {"error": "ended", "text": f"{gone}; {_name(peer)} was waiting for {awaited}"}
-        if time.monotonic() >= wait.deadline:
-            whose = f" of {_ranks(wait.ranks)}" if wait.ranks else ""
-            waited_s = wait.deadline - wait.since
-            return {"error": "timeout", "text": f"{_name(peer)} waited {waited_s:.1f} s for {awaited}{whose}"}
-        return None
-
-    def _grant(self, wait: _Wait) -> wire.Message | None:
-        if not (wait.pops or wait.wants_value):
-            return {}
-        key = wait.keys[0]
-        value = self._table.pop(key) if wait.pops else self._table.values.get(key)
-        return None if value is None else {"value": wire.encode_value(value)}
-
-    def _who_is_gone(self, peer: _Peer, wait: _Wait) -> str | None:
-        for rank, how in self._ended.items():
-            if rank != peer.rank and rank not in self._joined:
-                return f"rank {rank} ended ({how}) before joining"
-            if rank in wait.ranks:
-                return f"rank {rank} ended ({how})"
-        return None
+    def _forget(self) -> None:
+        """In a forked child: let go of the sockets, and leave the epoll set alone, which is the parent's, too."""
+        for held in (*self._peers, *self._door.sockets(), self._wake_reader, self._wake_writer):
+            held.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -408,9 +293,9 @@ def _is_loopback(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def _name(peer: _Peer) -> str:
-    return "a client" if peer.rank is None else f"rank {peer.rank}"
+def _forget_all() -> None:
+    for server in list(_serving):
+        server._forget()
 
 
-def _ranks(ranks: tuple[int, ...]) -> str:
-    return f"{'rank' if len(ranks) == 1 else 'ranks'} {', '.join(map(str, ranks))}"
+os.register_at_fork(after_in_child=_forget_all)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 __all__ = ["Table"]
 
+_HALF = 1 << 63
+
 
 class Table:
     """Keys with their values, and queues beside them."""
@@ -17,7 +19,7 @@ class Table:
         self._queues: dict[str, deque[bytes]] = {}
 
     def add(self, key: str, amount: int) -> int:
-        """Add to the number at ``key`` (0 where unset) and return the sum.
+        """Add to the number at ``key`` (0 where unset) and return the sum, which has 64 bits and wraps, as in PyTorch.
 
         Raises:
             ValueError: the value there is no number.
@@ -28,6 +30,7 @@ class Table:
             raise ValueError(
                 f"add: the value of key {key!r} is {self.values[key][:40]!r}, not a whole number"
             ) from None
+        total = (total + _HALF) % (2 * _HALF) - _HALF
         self.values[key] = b"%d" % total
         return total
 
@@ -54,7 +57,11 @@ class Table:
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Return those of ``keys`` that have neither a value nor a queued element."""
-        return [key for key in keys if key not in self.values and key not in self._queues]
+        return [key for key in keys if not self.has(key)]
+
+    def has(self, key: str) -> bool:
+        """Whether ``key`` has a value or a queued element."""
+        return key in self.values or key in self._queues
 
     def push(self, key: str, value: bytes) -> None:
         """Put ``value`` at the end of the queue ``key``."""

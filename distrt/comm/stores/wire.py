@@ -1,6 +1,6 @@
 """How store peers talk: length-prefixed JSON frames of bounded size, and a mutual proof of the job's secret.
 
-Nothing that arrives is ever unpickled or executed. Used by ``store`` (client) and ``store_server``.
+Nothing that arrives is ever unpickled or executed. Used by ``client`` and ``server``.
 
 The handshake, with nonces drawn anew for each connection:
 
@@ -8,6 +8,10 @@ The handshake, with nonces drawn anew for each connection:
     server -> client   nonce:  server nonce, HMAC(secret, "server" | both nonces | rank)
     client -> server   proof:  HMAC(secret, "client" | both nonces | rank)
     server -> client   welcome
+
+Every frame after that begins with a seal: an HMAC of the frame's place in its direction and of its text, with a key of
+this conversation. So neither a recorded conversation nor a single frame of one counts again, and nobody on the way can
+add or change one.
 """
 
 import base64
@@ -17,9 +21,10 @@ import json
 import os
 import socket
 import struct
+import time
 from typing import Any
 
-from distrt.core.errors import RendezvousError
+from distrt.core.errors import AuthenticationError, RendezvousError
 
 __all__ = [
     "MAX_FRAME_BYTES",
@@ -28,6 +33,7 @@ __all__ = [
     "PROTOCOL",
     "FrameReader",
     "Message",
+    "Seal",
     "decode_value",
     "encode_frame",
     "encode_value",
@@ -37,17 +43,37 @@ __all__ = [
     "receive",
 ]
 
-PROTOCOL = "distrt-store/1"
+PROTOCOL = "distrt-store/2"
 MAX_FRAME_BYTES = 1 << 20
 MAX_HANDSHAKE_BYTES = 1 << 10
 MAX_VALUE_BYTES = MAX_FRAME_BYTES // 4 * 3 - (1 << 10)  # in base64, and with room for what stands around it
 _LENGTH = struct.Struct(">I")
+_LONGEST_READ_S = 3600.0  # a socket's time-out ends after 24 days
 
 Message = dict[str, Any]
 
 
-def encode_frame(message: Message) -> bytes:
-    """Return ``message`` as one frame.
+class Seal:
+    """Numbers and signs the frames that ``side`` sends in one conversation; both sides hold one for each direction."""
+
+    BYTES = 16
+
+    def __init__(
+        self, secret: bytes, side: str, client_nonce: str, server_nonce: str, rank: int | None
+    ) -> None:
+        text = json.dumps([PROTOCOL, "frames", side, client_nonce, server_nonce, rank])
+        self._key = hmac.digest(secret, text.encode(), "sha256")
+        self._count = 0
+
+    def next(self, body: bytes) -> bytes:
+        """The seal of the next frame, if ``body`` is what it says."""
+        numbered = self._count.to_bytes(8, "big") + body
+        self._count += 1
+        return hmac.digest(self._key, numbered, "sha256")[: self.BYTES]
+
+
+def encode_frame(message: Message, seal: Seal | None = None) -> bytes:
+    """Return ``message`` as one frame, sealed as the next of its conversation where ``seal`` is given.
 
     Raises:
         ValueError: the frame would be larger than ``MAX_FRAME_BYTES``.
@@ -55,14 +81,19 @@ def encode_frame(message: Message) -> bytes:
     body = json.dumps(message, separators=(",", ":")).encode()
     if len(body) > MAX_FRAME_BYTES:
         raise ValueError(f"a store message may have {MAX_FRAME_BYTES} bytes, this one has {len(body)}")
-    return _LENGTH.pack(len(body)) + body
+    mark = b"" if seal is None else seal.next(body)
+    return _LENGTH.pack(len(mark) + len(body)) + mark + body
 
 
 class FrameReader:
-    """Cuts a byte stream into messages; refuses a frame over ``limit_bytes`` before its body arrives."""
+    """Cuts a byte stream into messages; refuses a frame over ``limit_bytes`` before its body arrives.
+
+    Where ``seal`` is set, every further frame must bear it.
+    """
 
     def __init__(self, limit_bytes: int = MAX_FRAME_BYTES) -> None:
         self.limit_bytes = limit_bytes
+        self.seal: Seal | None = None
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -73,12 +104,13 @@ class FrameReader:
         """Return the next whole message, or None when more bytes are needed.
 
         Raises:
-            RendezvousError: the peer does not speak this protocol.
+            RendezvousError: the peer does not speak this protocol, or a frame is not the peer's own (then it is an
+                AuthenticationError).
         """
         if len(self._buffer) < _LENGTH.size:
             return None
         (size,) = _LENGTH.unpack_from(self._buffer)
-        if size > self.limit_bytes:
+        if size > self.limit_bytes + (0 if self.seal is None else Seal.BYTES):
             raise RendezvousError(
                 f"a frame of {size} bytes came, at most {self.limit_bytes} are allowed here"
             )
@@ -87,13 +119,36 @@ class FrameReader:
             return None
         body = bytes(self._buffer[_LENGTH.size : end])
         del self._buffer[:end]
+        if self.seal is not None:
+            mark, body = body[: Seal.BYTES], body[Seal.BYTES :]
+            if not hmac.compare_digest(mark, self.seal.next(body)):
+                raise AuthenticationError("a frame came that does not bear this conversation's seal")
         return _parse(body)
 
 
-def receive(connection: socket.socket, reader: FrameReader) -> Message:
-    """Block until one whole message has come; the socket's own time-out applies to each read."""
+def receive(connection: socket.socket, reader: FrameReader, deadline: float | None = None) -> Message:
+    """Block until one whole message has come.
+
+    The socket's own time-out applies to each read; ``deadline`` (``time.monotonic``) to all of them, so that a peer
+    that sends a byte now and then does not hold anybody.
+
+    Raises:
+        TimeoutError: the time is up.
+        ConnectionResetError: the peer closed the connection.
+        RendezvousError: the peer does not speak this protocol.
+    """
     while (message := reader.next_message()) is None:
-        data = connection.recv(1 << 16)
+        if deadline is not None:
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
+                raise TimeoutError("timed out")
+            connection.settimeout(min(remaining_s, _LONGEST_READ_S))
+        try:
+            data = connection.recv(1 << 16)
+        except TimeoutError:
+            if deadline is None or time.monotonic() >= deadline:
+                raise
+            continue
         if not data:
             raise ConnectionResetError("the peer closed the connection")
         reader.feed(data)
@@ -102,12 +157,23 @@ def receive(connection: socket.socket, reader: FrameReader) -> Message:
 
 def _parse(body: bytes) -> Message:
     try:
-        message = json.loads(body)
+        message = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise RendezvousError("a frame came that is not JSON") from None
     if not isinstance(message, dict):
         raise RendezvousError(f"a frame came that is not a JSON object but {type(message).__name__}")
     return message
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Message:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # which of the two would count?
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
 
 
 def encode_value(value: bytes) -> str:
@@ -117,8 +183,10 @@ def encode_value(value: bytes) -> str:
 
 def decode_value(text: object) -> bytes:
     """Undo ``encode_value``; raises RendezvousError on anything else."""
+    if not isinstance(text, str):
+        raise RendezvousError(f"a store value came that is not text but {type(text).__name__}")
     try:
-        return base64.b64decode(str(text), validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise RendezvousError("a store value came that is not base64") from None
 
