@@ -74,6 +74,7 @@ _list(
 )
 _list("comm.functions.process_group", "ProcessGroup")
 _list("comm.functions.shared_tensors", "allocate_shared free_shared")
+_list("comm.functions.shrinking", "SHRINK_ABORT SHRINK_DEFAULT shrink_group")
 _list("comm.functions.subgroups", "new_group new_subgroups new_subgroups_by_enumeration split_group")
 _list("comm.mesh.device_mesh", "DeviceMesh init_device_mesh")
 _list("comm.reduction", "ReduceOp")

@@ -80,6 +80,9 @@ from distrt.comm.functions.point_to_point import send as send
 from distrt.comm.functions.process_group import ProcessGroup as ProcessGroup
 from distrt.comm.functions.shared_tensors import allocate_shared as allocate_shared
 from distrt.comm.functions.shared_tensors import free_shared as free_shared
+from distrt.comm.functions.shrinking import SHRINK_ABORT as SHRINK_ABORT
+from distrt.comm.functions.shrinking import SHRINK_DEFAULT as SHRINK_DEFAULT
+from distrt.comm.functions.shrinking import shrink_group as shrink_group
 from distrt.comm.functions.subgroups import new_group as new_group
 from distrt.comm.functions.subgroups import new_subgroups as new_subgroups
 from distrt.comm.functions.subgroups import new_subgroups_by_enumeration as new_subgroups_by_enumeration

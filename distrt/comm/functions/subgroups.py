@@ -15,10 +15,12 @@ from distrt.core.device import device, require_available
 from distrt.core.errors import DeviceMissing
 
 __all__ = [
+    "connect",
     "new_group",
     "new_subgroups",
     "new_subgroups_by_enumeration",
     "require_device",
+    "require_world",
     "split_group",
     "timeout_seconds",
 ]
@@ -67,11 +69,11 @@ def new_group(
     if sort_ranks:
         members.sort()
     _check_members(members, default.size())
-    current = _current()
+    current = require_world()
     group_name = current.next_name(tuple(members) if use_local_synchronization else None)
     if not is_member:
         return GroupMember.NON_GROUP_MEMBER
-    made = _connect(default, members, group_name, timeout_s)
+    made = connect(default, members, group_name, timeout_s)
     made.backend, made.backend_asked = name, asked
     made.group_desc, made.bound_device_id = "undefined" if group_desc is None else group_desc, bound
     return made
@@ -184,25 +186,30 @@ def split_group(
             break
     if mine is None:
         return None
-    current = _current()
+    current = require_world()
     members = [parent.ranks[rank] for rank in mine]
-    made = _connect(parent, mine, current.next_name(tuple(members)), timeout_s)
+    made = connect(parent, mine, current.next_name(tuple(members)), timeout_s)
     made.backend, made.backend_asked = name, asked
     made.group_desc = f"{parent.group_desc}:split:{made.group_name}" if group_desc is None else group_desc
     made.bound_device_id = parent.bound_device_id
     return made
 
 
-def _connect(parent: ArrayGroup, ranks: list[int], name: str, timeout_s: float) -> ProcessGroup:
+def connect(parent: ArrayGroup, ranks: list[int], name: str, timeout_s: float) -> ProcessGroup:
     """The group of these ranks of the parent, of which this is one."""
     transport = parent.transport.subgroup(ranks, name, timeout_s)
     made = ProcessGroup(transport, timeout_s, name, [parent.ranks[rank] for rank in ranks])
-    _current().groups[made] = None
+    require_world().groups[made] = None
     made.barrier()  # all have read what they need: rank 0, which may host the store, may end
     return made
 
 
-def _current() -> world.World:
+def require_world() -> world.World:
+    """The world.
+
+    Raises:
+        NoGroupError: there is none.
+    """
     world.default_group()  # which says what is missing, if it is
     current = world.current_world()
     assert current is not None
