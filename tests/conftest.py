@@ -29,6 +29,9 @@ RUN_SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 SHARED_MEMORY = Path("/dev/shm")
 
 STARTS_RANKS = {"conformance", "launch", "multiprocess"}  # folders
+SHARES_FIXTURES = {
+    "house"
+}  # folders: what a module's fixture takes long to make is made in one pytest process
 
 shm_before = pytest.StashKey[set[str]]()
 left_behind = pytest.StashKey[list[str]]()
@@ -103,8 +106,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class RanksTakeTurns(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            folders = set(Path(nodeid.split("::")[0]).parts)
-            return "starts ranks" if folders & STARTS_RANKS else nodeid
+            file = nodeid.split("::")[0]
+            folders = set(Path(file).parts)
+            if folders & STARTS_RANKS:
+                return "starts ranks"
+            return file if folders & SHARES_FIXTURES else nodeid
 
     return RanksTakeTurns(config, log)
 

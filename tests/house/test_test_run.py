@@ -35,27 +35,113 @@ def run_pytest(directory: Path, *arguments: str, **environment: str) -> subproce
     )
 
 
+def run_files(directory: Path, *arguments: str, tests: dict[str, str], **environment: str) -> str:
+    """What `run_pytest` prints for a folder with these tests, by file name, and last of all its exit code."""
+    for name, text in tests.items():
+        write_test(directory, text, f"test_{name}.py")
+    result = run_pytest(directory, "-s", "-rA", *arguments, **environment)
+    return f"{result.stdout}\nexit code {result.returncode}"
+
+
 def write_test(directory: Path, text: str, name: str = "test_it.py") -> None:
-    (directory / "tests").mkdir(exist_ok=True)
-    (directory / "tests" / name).write_text(text)
+    path = directory / "tests" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
-@pytest.mark.alone  # other tests check that /dev/shm stays as it was
-@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
-def test_run_that_leaves_a_shared_segment_fails_and_names_it(tmp_path: Path) -> None:
-    segment = Path("/dev/shm") / f"distrt-leak-{uuid.uuid4().hex}"
-    write_test(tmp_path, f"def test_leaks():\n    open({str(segment)!r}, 'w').close()\n")
-    try:
-        result = run_pytest(tmp_path)
-    finally:
-        segment.unlink(missing_ok=True)
-    assert result.returncode == 1
-    assert f"FAILED this run left {segment} behind" in result.stdout
+SEED = "def test_seed(seed, rng):\n    print('values', seed, rng.integers(1 << 30))\n"
+TIERS = """
+import pytest
+
+@pytest.mark.slow
+def test_slow():
+    pass
+
+def test_quick():
+    pass
+"""
+NEEDS_TORCH = """
+import pytest
+
+@pytest.mark.parametrize("case", range(100))
+def test_oracle(case, torch):
+    pass
+
+def test_other():
+    pass
+"""
+WARNS = "import warnings\n\ndef test_warns():\n    warnings.warn('x', stacklevel=2)\n"
+LISTENS = """
+import socket
+
+def test_leaks():
+    global server
+    server = socket.create_server(('127.0.0.1', 0))
+"""
+
+
+# A run takes seconds: tests that need no run of their own share these three.
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The default tier of tests without a fault, with seed 1."""
+    tests = {"seed": SEED, "tiers": TIERS}
+    return run_files(tmp_path_factory.mktemp("clean"), tests=tests, DISTRT_TEST_SEED="1")
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The default tier of tests of which one warns, with seed 1, where there is no PyTorch."""
+    directory = tmp_path_factory.mktemp("faulty")
+    (directory / "hide_torch.py").write_text("import sys\nsys.modules['torch'] = None\n")
+    tests = {"seed": SEED, "needs_torch": NEEDS_TORCH, "warns": WARNS}
+    return run_files(directory, "-p", "hide_torch", tests=tests, DISTRT_TEST_SEED="1")
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The full tier of tests that pass, of which one leaves a listening socket, with seed 2."""
+    tests = {"seed": SEED, "tiers": TIERS, "listens": LISTENS}
+    return run_files(tmp_path_factory.mktemp("full"), "--full", tests=tests, DISTRT_TEST_SEED="2")
+
+
+def test_run_that_leaves_nothing_passes(clean: str) -> None:
+    assert clean.endswith("exit code 0")
+
+
+def test_run_that_leaves_a_listening_socket_fails_and_says_where(full: str) -> None:
+    assert "4 passed, 1 error" in full and full.endswith("exit code 1")
+    assert "this process still listens at ['0100007F:" in full
+
+
+def test_slow_tests_run_in_the_full_tier_only(clean: str, full: str) -> None:
+    assert "2 passed, 1 deselected" in clean and "::test_slow" not in clean
+    assert "::test_slow" in full and "deselected" not in full
+
+
+def test_seed_comes_from_the_environment_and_is_printed(clean: str, faulty: str, full: str) -> None:
+    def values(stdout: str, run_seed: str) -> str:
+        assert f"DISTRT_TEST_SEED={run_seed}" in stdout
+        return re.findall("values .*", stdout)[0]
+
+    assert values(clean, "1") == values(faulty, "1") != values(full, "2")
+
+
+def test_oracle_tests_without_pytorch_are_left_out_with_the_reason(faulty: str) -> None:
+    assert "scripts/test --oracle installs it" in faulty
+    assert "PASSED tests/test_needs_torch.py::test_other" in faulty
+    assert "1 deselected" in faulty and "::test_oracle" not in faulty
+
+
+def test_warning_is_an_error(faulty: str) -> None:
+    assert "1 failed, 2 passed" in faulty and "FAILED tests/test_warns.py::test_warns" in faulty
+    assert faulty.endswith("exit code 1")
 
 
 LEAVES_A_PROCESS = """
 import subprocess, sys
-def test_leaks():
+def test_leaves_a_process():
     global child
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -63,61 +149,24 @@ def test_leaks():
 """
 
 
-def test_run_that_leaves_a_process_fails_and_names_it(tmp_path: Path) -> None:
-    write_test(tmp_path, LEAVES_A_PROCESS)
-    result = run_pytest(tmp_path, "-s")
-    pid = re.search(r"pid (\d+)", result.stdout)
+@pytest.mark.alone  # other tests check that /dev/shm stays as it was
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
+def test_run_that_leaves_a_shared_segment_or_a_process_fails_and_names_it(tmp_path: Path) -> None:
+    segment = Path("/dev/shm") / f"distrt-leak-{uuid.uuid4().hex}"
+    leaves_a_segment = f"def test_leaves_a_segment():\n    open({str(segment)!r}, 'w').close()\n"
+    try:
+        told = run_files(tmp_path, tests={"segment": leaves_a_segment, "process": LEAVES_A_PROCESS})
+    finally:
+        segment.unlink(missing_ok=True)
+    pid = re.search(r"pid (\d+)", told)
     assert pid is not None
     os.kill(int(pid[1]), signal.SIGKILL)
-    assert result.returncode == 1
-    assert re.search(rf"FAILED this run left process {pid[1]} \(.*time.sleep\(60\)", result.stdout)
+    assert "2 passed" in told and told.endswith("exit code 1")
+    assert f"FAILED this run left {segment} behind" in told
+    assert re.search(rf"FAILED this run left process {pid[1]} \(.*time.sleep\(60\)", told)
 
 
-def test_run_that_leaves_a_listening_socket_fails_and_says_where(tmp_path: Path) -> None:
-    write_test(
-        tmp_path,
-        "import socket\ndef test_leaks():\n    global server\n    server = socket.create_server(('127.0.0.1', 0))\n",
-    )
-    result = run_pytest(tmp_path)
-    assert result.returncode == 1
-    assert "this process still listens at ['0100007F:" in result.stdout
-
-
-def test_run_that_leaves_nothing_passes(tmp_path: Path) -> None:
-    write_test(tmp_path, "def test_passes():\n    pass\n")
-    assert run_pytest(tmp_path).returncode == 0
-
-
-def test_slow_tests_run_in_the_full_tier_only(tmp_path: Path) -> None:
-    write_test(
-        tmp_path,
-        "import pytest\n\n@pytest.mark.slow\ndef test_slow():\n    pass\n\ndef test_quick():\n    pass\n",
-    )
-    assert "1 passed, 1 deselected" in run_pytest(tmp_path).stdout
-    assert "2 passed" in run_pytest(tmp_path, "--full").stdout
-
-
-def test_seed_comes_from_the_environment_and_is_printed(tmp_path: Path) -> None:
-    write_test(tmp_path, "def test_seed(seed, rng):\n    print('values', seed, rng.integers(1 << 30))\n")
-
-    def values(run_seed: str) -> str:
-        result = run_pytest(tmp_path, "-s", DISTRT_TEST_SEED=run_seed)
-        assert f"DISTRT_TEST_SEED={run_seed}" in result.stdout
-        return next(line for line in result.stdout.splitlines() if "values" in line)
-
-    assert values("1") == values("1") != values("2")
-
-
-def test_oracle_tests_without_pytorch_are_left_out_with_the_reason(tmp_path: Path) -> None:
-    (tmp_path / "hide_torch.py").write_text("import sys\nsys.modules['torch'] = None\n")
-    write_test(tmp_path, "def test_oracle(torch):\n    pass\n\ndef test_other():\n    pass\n")
-    result = run_pytest(tmp_path, "-p", "hide_torch")
-    assert "scripts/test --oracle installs it" in result.stdout
-    assert "1 passed, 1 deselected" in result.stdout
-
-
-def test_test_marked_alone_never_overlaps_another(tmp_path: Path) -> None:
-    body = """
+ALONE = """
 import time, pytest
 from pathlib import Path
 
@@ -135,26 +184,23 @@ def test_alone(i):
     time.sleep(0.1)
     Path(f"busy-alone-{i}").unlink()
 """
-    write_test(tmp_path, body)
-    result = run_pytest(tmp_path, "--numprocesses=2", "--dist=load")
-    assert "12 passed" in result.stdout, result.stdout
-
-
-def test_tests_that_start_ranks_share_one_worker(tmp_path: Path) -> None:
-    body = """
+WORKER = """
 import os, pytest
 
 @pytest.mark.parametrize("i", range(6))
-def test_ranks(i):
-    open(f"worker-{os.environ['PYTEST_XDIST_WORKER']}", "a").close()
+def test_worker(i):
+    open(f"{__name__}-{os.environ['PYTEST_XDIST_WORKER']}", "a").close()
 """
-    (tmp_path / "tests" / "multiprocess").mkdir(parents=True)
-    write_test(tmp_path, body, "multiprocess/test_it.py")
+
+
+def test_those_that_start_ranks_and_those_that_share_fixtures_have_one_worker_and_those_alone_overlap_no_other(
+    tmp_path: Path,
+) -> None:
+    for name in ("multiprocess/test_first", "conformance/test_second", "house/test_third"):
+        write_test(tmp_path, WORKER, f"{name}.py")
+    write_test(tmp_path, ALONE)
     result = run_pytest(tmp_path, "--numprocesses=2", "--dist=loadgroup")
-    assert "6 passed" in result.stdout, result.stdout
-    assert len(list(tmp_path.glob("worker-*"))) == 1
-
-
-def test_warning_is_an_error(tmp_path: Path) -> None:
-    write_test(tmp_path, "import warnings\n\ndef test_warns():\n    warnings.warn('x', stacklevel=2)\n")
-    assert "1 failed" in run_pytest(tmp_path).stdout
+    assert "30 passed" in result.stdout, result.stdout
+    workers = [path.name.rpartition("-") for path in tmp_path.glob("test_*-gw*")]
+    by_file = {module: worker for module, _, worker in workers}
+    assert len(workers) == 3 and by_file["test_first"] == by_file["test_second"], workers
