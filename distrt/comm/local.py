@@ -17,6 +17,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.progress import Operation, Steps, Wait, name_ranks
 from distrt.comm.reduction import Array, Reduction
+from distrt.comm.status import Status, StatusPage
 from distrt.comm.transport import Transport, misfit, require_fitting_lengths
 from distrt.core.errors import DistributedError, ShapeError
 
@@ -73,6 +74,15 @@ class LocalTransport(Transport):
         super().__init__(rank, room.size)
         self._room = room
         self._meeting = 0
+
+    @property
+    def page(self) -> StatusPage:
+        """This thread's."""
+        return self._room.pages[self.rank]
+
+    def peek(self, rank: int) -> Status | None:
+        """From its page."""
+        return self._room.pages[rank].read()
 
     def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """From everyone's copies."""
@@ -194,6 +204,7 @@ class _Room:
             raise DistributedError(f"world_size must be at least 1, got {size}")
         self.size = size
         self.changed = threading.Condition()
+        self.pages = [StatusPage(rank) for rank in range(size)]
         self.first_error: BaseException | None = None
         self.arrived = [(0, 0)] * size  # the last meeting that each rank has come to, and what for
         self.left: list[int] = []  # ranks, in the order of their leaving

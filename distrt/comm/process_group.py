@@ -6,12 +6,14 @@ theirs. All checks, and the numbering of operations, are here.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from distrt.comm.calls import Call, describe
+from distrt.comm.diagnosis import Diagnosis
 from distrt.comm.progress import Engine, Operation
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
 from distrt.comm.transport import AtOnce, Transport
@@ -60,7 +62,9 @@ class ProcessGroup:
         self.sequence = 0  # how many collectives this rank has begun
         self._rank = transport.rank
         self._size = transport.size
-        self._engine = Engine(self.label, timeout_s, transport.look)
+        self._page, self._number = transport.page, zlib.crc32(name.encode())
+        self._diagnosis = Diagnosis(transport, self._number, name, self.label)
+        self._engine = Engine(self.label, timeout_s, transport.look, self._diagnosis)
         self._closed_because: str | None = None
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._calls: dict[tuple[object, ...], Call] = {}
@@ -110,11 +114,14 @@ class ProcessGroup:
         call, reduction, at_once = kind
         if array.flags.carray:
             flat = array if array.ndim == 1 else array.reshape(-1)
-            if at_once is not None and not async_op:
-                self.sequence = number = self.sequence + 1
-                if at_once(flat, self._engine, ("all_reduce", number)):
-                    return COMPLETED
-                self.sequence -= 1
+            if at_once is not None and not async_op and self._engine.is_idle:
+                entry = self._begin(call)
+                if not at_once(flat, self._engine, ("all_reduce", self.sequence)):
+                    operation = self.transport.all_reduce(flat, reduction, call.fingerprint)
+                    self._engine.run(operation, ("all_reduce", self.sequence))
+                if self._page is not None:
+                    self._page.end(entry)
+                return COMPLETED
             return self._run(call, self.transport.all_reduce(flat, reduction, call.fingerprint), async_op)
         copy = self._writable_copy(array, "all_reduce")
         operation = self.transport.all_reduce(copy.reshape(-1), reduction, call.fingerprint)
@@ -263,11 +270,8 @@ class ProcessGroup:
         self._check_rank("send", "dst", dst)
         if dst == self._rank:
             raise DistributedError(self.label("a rank cannot send to itself", "send"))
-        operation, label = self.transport.send(_flat(array), dst, tag), ("send", self.sequence)
-        if async_op:
-            return self._engine.launch(operation, label)
-        self._engine.run(operation, label)
-        return COMPLETED
+        call = self._call("send", f"to rank {dst}", array.dtype, array.size)
+        return self._run(call, self.transport.send(_flat(array), dst, tag), async_op, is_numbered=False)
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """Receive into ``array`` from rank ``src`` (None: from any); the work's ``source_rank()`` says from which."""
@@ -278,13 +282,9 @@ class ProcessGroup:
             if src == self._rank:
                 raise DistributedError(self.label("a rank cannot receive from itself", "recv"))
         (flat,), finish = self._outputs("recv", [array])
-        operation, label = self.transport.recv(flat, src, tag), ("recv", self.sequence)
-        if async_op:
-            return self._engine.launch(operation, label, finish)
-        work = _Received(int(self._engine.run(operation, label)))
-        if finish is not None:
-            finish()
-        return work
+        source = "any rank" if src is None else f"rank {src}"
+        call = self._call("recv", f"from {source}", array.dtype, array.size)
+        return self._run(call, self.transport.recv(flat, src, tag), async_op, finish, is_numbered=False)
 
     # Memory, and the group's life.
 
@@ -299,9 +299,10 @@ class ProcessGroup:
         check_dtype("allocate", dtype)
         wanted = (shape,) if isinstance(shape, int) else tuple(shape)
         call = self._call("allocate", wanted, dtype)
-        self.sequence += 1
+        entry = self._begin(call)
         operation = self.transport.allocate(wanted, dtype, call.fingerprint)
         array: Array = self._engine.run(operation, (call.operation, self.sequence))
+        self._end(entry)
         return array
 
     def free(self, array: Array) -> None:
@@ -324,9 +325,10 @@ class ProcessGroup:
     def label(self, text: str, operation: str, sequence: int | None = None) -> str:
         """``text`` with the rank, the operation and its number in front, as every error of a group begins.
 
-        The number is that of the next collective where none is given.
+        The number is that of the next collective where none is given; messages have none (0).
         """
-        return f"rank {self._rank}: {operation} #{sequence or self.sequence + 1}: {text}"
+        number = self.sequence + 1 if sequence is None else sequence
+        return f"rank {self._rank}: {operation}{f' #{number}' if number else ''}: {text}"
 
     # Checks, and the way to the transport.
 
@@ -353,16 +355,34 @@ class ProcessGroup:
         operation: Operation,
         async_op: bool,
         finish: Callable[[], object] | None = None,
+        is_numbered: bool = True,
     ) -> Work:
-        """Begin a collective whose arguments are in order: here it gets its number."""
-        self.sequence += 1
-        label = (call.operation, self.sequence)
+        """Begin an operation whose arguments are in order."""
+        entry = self._begin(call, is_numbered)
+        label = (call.operation, self.sequence if is_numbered else 0)
+
+        def end() -> None:
+            if finish is not None:
+                finish()
+            self._end(entry)
+
         if async_op:
-            return self._engine.launch(operation, label, finish)
-        self._engine.run(operation, label)
-        if finish is not None:
-            finish()
-        return COMPLETED
+            return self._engine.launch(operation, label, end)
+        value = self._engine.run(operation, label)
+        end()
+        return COMPLETED if is_numbered or value is None else _Received(int(value))
+
+    def _begin(self, call: Call, is_numbered: bool = True) -> int:
+        """Number a collective, and note on the status page that it begins; what `_end` takes."""
+        number = 0
+        if is_numbered:
+            self.sequence = number = self.sequence + 1
+        page = self._page
+        return 0 if page is None else page.begin(self._number, number, call.text, page.place())
+
+    def _end(self, entry: int) -> None:
+        if self._page is not None:
+            self._page.end(entry)
 
     def _outputs(
         self, operation: str, arrays: Sequence[Array]

@@ -16,10 +16,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from distrt.comm.work import Work, seconds_of
-from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed
+from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, DistributedError, PeerFailed
+
+if TYPE_CHECKING:
+    from distrt.comm.diagnosis import Diagnosis
 
 __all__ = ["CALLER", "HELPER", "Engine", "Label", "Look", "Operation", "Steps", "Wait", "name_ranks"]
 
@@ -86,12 +89,16 @@ class Engine:
         describe: puts the rank and a label in front of a message.
         timeout_s: how long one step may wait for another rank.
         look: how ranks look out for one another before they sleep.
+        diagnosis: finds out why a wait takes long.
     """
 
-    def __init__(self, describe: Callable[[str, str, int], str], timeout_s: float, look: Look) -> None:
+    def __init__(
+        self, describe: Callable[[str, str, int], str], timeout_s: float, look: Look, diagnosis: Diagnosis
+    ) -> None:
         self.timeout_s = timeout_s
         self.failed: str | None = None  # why the group is of no use any more
         self._describe = describe
+        self._diagnosis = diagnosis
         self._lock = threading.RLock()
         self._queues: dict[object, deque[_Running]] = {}
         self._is_closed = False
@@ -143,7 +150,7 @@ class Engine:
     def block(self, wait: Wait, label: Label) -> None:
         """Return when ``wait`` is over; meanwhile, move other operations on."""
         if not self._look(wait):
-            self._sleep_until(wait.is_over, lambda: wait, self.timeout_s, label)
+            self._sleep_until(wait.is_over, lambda: (wait, label), self.timeout_s)
 
     def progress(self) -> None:
         """Move outstanding operations on, as far as possible without blocking."""
@@ -156,7 +163,7 @@ class Engine:
     def give_up(self, error: BaseException) -> None:
         """After this failure the group cannot be used any more: ranks may be in the middle of an operation."""
         if self.failed is None:
-            self.failed = str(error) or f"{type(error).__name__} while it waited"
+            self.failed = str(error).partition("\n")[0] or f"{type(error).__name__} while it waited"
 
     def close(self) -> None:
         """End the helper thread; what is outstanding stays undone."""
@@ -179,10 +186,10 @@ class Engine:
                 raise DistributedError(
                     self._describe("the group was closed before this was done", *work.label)
                 )
-            wait = work.head_wait()
-            if wait is None or not self._look(wait):
+            head = work.head()
+            if head is None or not self._look(head[0]):
                 total_s = self.timeout_s if timeout_s is None else timeout_s
-                self._sleep_until(lambda: work.is_over, work.head_wait, total_s, work.label, timeout_s)
+                self._sleep_until(lambda: work.is_over, work.head, total_s, timeout_s)
             self.progress()
 
     # How a thread waits.
@@ -205,21 +212,24 @@ class Engine:
     def _sleep_until(
         self,
         is_over: Callable[[], bool],
-        current: Callable[[], Wait | None],
+        current: Callable[[], tuple[Wait, Label] | None],
         timeout_s: float,
-        label: Label,
         given_s: float | None = None,
     ) -> None:
         """Sleep in slices. The time-out starts again with every step, unless the caller gave one for the whole."""
         now = time.monotonic()
         deadline, next_look, last = now + timeout_s, now + _SLICE_S, None
+        watch = self._diagnosis.watch()
         while not is_over() and not self._is_closed:
-            wait = current()
-            if wait is None:  # not begun, or in another thread's hands, which then hold the lock
+            head = current()
+            if head is None:  # not begun, or in another thread's hands, which then hold the lock
                 self.progress()
                 continue
-            if wait is not last and given_s is None:
-                deadline, last = now + timeout_s, wait
+            wait, label = head
+            if wait is not last:
+                last, watch = wait, watch if last is None else self._diagnosis.watch()
+                if given_s is None:
+                    deadline = now + timeout_s
             is_busy = bool(self._queues)
             wait.sleep(max(0.0, min(_BUSY_SLICE_S if is_busy else _SLICE_S, deadline - now)), CALLER)
             if is_busy:
@@ -228,10 +238,10 @@ class Engine:
             if now >= next_look and not wait.is_over():
                 next_look = now + _SLICE_S
                 if (text := wait.lost()) is not None:
-                    raise PeerFailed(self._describe(text, *label))
+                    raise self._diagnosis.failure(text, label)
+                watch.look(wait, label)
             if now >= deadline and (missing := wait.missing()) and not is_over():
-                text = f"waited {timeout_s:g} s for {name_ranks(missing)}"
-                raise CollectiveTimeout(self._describe(text, *label))
+                raise self._diagnosis.late(timeout_s, missing, label)
 
     # The operations.
 
@@ -323,13 +333,15 @@ class _Running(Work):
         self.value: Any = None
         self.error: BaseException | None = None
 
-    def head_wait(self) -> Wait | None:
+    def head(self) -> tuple[Wait, Label] | None:
         """What the operation, or the one before it in the queue, waits for; None while a thread moves it on."""
         queue = self._engine._queues.get(self.queue)
         try:
-            return None if queue is None else queue[0].wait_now
+            first = None if queue is None else queue[0]
         except IndexError:
             return None
+        wait = None if first is None else first.wait_now
+        return None if first is None or wait is None else (wait, first.label)
 
     def end(self) -> None:
         """Tell those who wait (under the engine's lock)."""
@@ -364,7 +376,7 @@ class _Running(Work):
                 if given_s is None:
                     self._engine.give_up(error)
                 raise
-            except PeerFailed as error:
+            except (PeerFailed, CollectiveMismatch) as error:
                 self._engine.give_up(error)
                 self.error = self.error or error
                 raise

@@ -17,6 +17,7 @@ import numpy as np
 
 from distrt.comm.progress import Engine, Label, Look, Operation
 from distrt.comm.reduction import Array, Reduction
+from distrt.comm.status import Status, StatusPage
 
 __all__ = ["AtOnce", "Transport", "block_bounds", "misfit", "require_fitting_lengths"]
 
@@ -41,6 +42,25 @@ class Transport(ABC):
     def __init__(self, rank: int, size: int) -> None:
         self.rank = rank
         self.size = size
+
+    # What ranks see of one another while they wait (`distrt.comm.diagnosis`).
+
+    @property
+    def page(self) -> StatusPage | None:
+        """Where this rank notes its calls."""
+        return None
+
+    def peek(self, rank: int) -> Status | None:
+        """What a rank of the group does; None where that is not known."""
+        return None
+
+    def plight(self, rank: int) -> str:
+        """What is remarkable about a rank's process, or nothing."""
+        return ""
+
+    def stacks(self, rank: int) -> str:
+        """The Python stacks of another rank, or why they cannot be had."""
+        return "(its stacks cannot be seen from here)"
 
     @property
     def look(self) -> Look:

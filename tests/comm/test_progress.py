@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from distrt.comm.diagnosis import Diagnosis
 from distrt.comm.progress import Engine, Look, Operation, Steps, Wait
 from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed, ShapeError
 
@@ -33,9 +34,32 @@ class Door(Wait):
         return self.because
 
 
+class Alone:
+    """A rank that sees nothing of the others."""
+
+    rank, size = 0, 4
+
+    def peek(self, rank: int) -> None:
+        return None
+
+    def plight(self, rank: int) -> str:
+        return ""
+
+    def stacks(self, rank: int) -> str:
+        return ""
+
+
+def label(text: str, name: str, number: int | None = None) -> str:
+    return f"rank 0: {name} #{number}: {text}"
+
+
+def make_engine() -> Engine:
+    return Engine(label, 5.0, Look.NEVER, Diagnosis(Alone(), 1, "test", label))
+
+
 @pytest.fixture
 def engine():
-    made = Engine(lambda text, name, number: f"rank 0: {name} #{number}: {text}", 5.0, Look.NEVER)
+    made = make_engine()
     yield made
     made.close()
 
@@ -189,11 +213,11 @@ def test_the_helper_thread_goes_when_it_is_idle(engine, monkeypatch):
 @pytest.mark.parametrize(("wish", "looks"), [("spin", True), ("sleep", False)])
 def test_how_to_wait_can_be_chosen(monkeypatch, wish, looks):
     monkeypatch.setenv("DISTRT_WAIT", wish)
-    engine = Engine(lambda *_: "", 5.0, Look.NEVER)
+    engine = make_engine()
     assert (engine._look_s > 0) == looks
 
 
 def test_an_unknown_way_of_waiting_is_refused(monkeypatch):
     monkeypatch.setenv("DISTRT_WAIT", "dance")
     with pytest.raises(DistributedError, match="DISTRT_WAIT='dance'"):
-        Engine(lambda *_: "", 5.0, Look.NEVER)
+        make_engine()

@@ -2,7 +2,8 @@
 
 MPI does not say so: with MPICH a receive from a killed rank waits for ever. The kernel does: it closes a dead
 process's connections, and keep-alive probes find a machine that has vanished. The hub tells all ranks. Each rank
-says how it leaves, so that the ranks know whether they can end MPI together. Standard library only.
+says how it leaves, so that the ranks know whether they can end MPI together. A rank that waits long asks others what
+they do: each has a thread that answers, whatever the rank itself is at. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import socket
 import threading
 import time
 import weakref
+import zlib
 from dataclasses import dataclass, field
 from typing import Self
 
 from distrt.comm.mpi.address import local_addresses, network_place, open_any
 from distrt.comm.mpi.pmi import Board
+from distrt.comm.presence import here, own_stacks
+from distrt.comm.status import PAGE_BYTES, Status, parse
 from distrt.comm.stores import wire
 from distrt.core.errors import RendezvousError
 
@@ -30,6 +34,9 @@ _IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3  # a machine that is gone is noticed aft
 _HANDSHAKE_S = 10.0
 _DIED = "died, or its machine cannot be reached"
 _GRACE_S = 0.5
+_ASK_EVERY_S = 0.2
+_FAILURE_CHARACTERS = 8000
+_STACK_CHARACTERS = 100_000
 _ARRIVAL_S = 5.0  # how long what a rank sent before it left may still be on its way
 
 
@@ -39,6 +46,7 @@ class Lifeline:
     Attributes:
         lost: when each rank that said no goodbye was found to be gone (``time.monotonic``).
         left: when each rank said goodbye, and whether it ended well.
+        failures: the tracebacks of the ranks whose programs ended with one.
     """
 
     def __init__(
@@ -54,6 +62,10 @@ class Lifeline:
         self._connection = connection
         self._reader = reader
         self._is_over = False
+        self._sending = threading.Lock()
+        self._asked: dict[int, float] = {}
+        self._shown: dict[int, tuple[Status | None, str]] = {}
+        self.failures: dict[int, str] = {}
         _keep_alive(connection)
         connection.settimeout(None)
         forget = weakref.WeakMethod(self._forget)
@@ -107,13 +119,11 @@ class Lifeline:
 
     def close_group(self, group: str) -> None:
         """Tell the others that this rank has closed a group; what they name it is theirs to agree on."""
-        with contextlib.suppress(OSError):
-            self._connection.sendall(wire.encode_frame({"closes": group, "rank": self.rank}))
+        self._send({"closes": group, "rank": self.rank})
 
-    def leave(self, is_well: bool) -> None:
-        """Tell the others that this rank is about to end."""
-        with contextlib.suppress(OSError):
-            self._connection.sendall(wire.encode_frame({"leaves": self.rank, "well": is_well}))
+    def leave(self, is_well: bool, failure: str = "") -> None:
+        """Tell the others that this rank is about to end, and with which traceback."""
+        self._send({"leaves": self.rank, "well": is_well, "failure": failure[-_FAILURE_CHARACTERS:]})
         if not is_well:
             self.left[self.rank] = (time.monotonic(), False)
 
@@ -125,13 +135,49 @@ class Lifeline:
         """Return when all ranks have called this as often as this one, or time is up; whether all came."""
         self._meetings += 1
         meeting, deadline = self._meetings, time.monotonic() + timeout_s
-        with contextlib.suppress(OSError):
-            self._connection.sendall(wire.encode_frame({"meets": meeting, "rank": self.rank}))
+        self._send({"meets": meeting, "rank": self.rank})
         while len(self._met.get(meeting, ())) < self.size:
             if time.monotonic() > deadline or self.somebody_failed() is not None:
                 return False
             time.sleep(0.001)
         return True
+
+    def peek(self, rank: int) -> tuple[Status | None, str]:
+        """What a rank showed when it was last asked, and its stacks; it is asked again for the next time."""
+        now = time.monotonic()
+        if now - self._asked.get(rank, 0.0) > _ASK_EVERY_S:
+            self._asked[rank] = now
+            self._send({"asks": rank, "by": self.rank})
+        return self._shown.get(rank, (None, "(it has not answered)"))
+
+    def fresh(self, rank: int, patience_s: float = 1.0) -> tuple[Status | None, str]:
+        """As `peek`, of now; as it was where it does not answer in time."""
+        before = self._shown.pop(rank, None)
+        self._asked.pop(rank, None)
+        self.peek(rank)
+        deadline = time.monotonic() + patience_s
+        while rank not in self._shown and time.monotonic() < deadline:
+            time.sleep(0.005)
+        status = None if before is None else before[0]
+        return self._shown.get(rank, (status, f"(it did not answer within {patience_s:g} s)"))
+
+    def _send(self, message: wire.Message) -> None:
+        with contextlib.suppress(OSError), self._sending:
+            self._connection.sendall(wire.encode_frame(message))
+
+    def _show(self, to: int) -> None:
+        """Answer a rank that asks; the thread that calls this must outlive whatever goes wrong here."""
+        with contextlib.suppress(Exception):
+            self._answer(to)
+
+    def _answer(self, to: int) -> None:
+        page = wire.encode_value(zlib.compress(here(self.rank).page.snapshot(), 1))
+        self._send({"shows": self.rank, "to": to, "page": page, "stacks": own_stacks()[:_STACK_CHARACTERS]})
+
+    def _hear_of(self, message: wire.Message) -> None:
+        with contextlib.suppress(zlib.error):
+            page = zlib.decompressobj().decompress(wire.decode_value(message["page"]), PAGE_BYTES)
+            self._shown[int(message["shows"])] = parse(page), str(message["stacks"])
 
     def others_have_left(self) -> bool:
         """Whether all other ranks have said goodbye."""
@@ -169,7 +215,14 @@ class Lifeline:
                 elif "meets" in message:
                     self._met.setdefault(int(message["meets"]), set()).add(int(message["rank"]))
                 elif "leaves" in message:
-                    self.left[int(message["leaves"])] = (time.monotonic(), bool(message["well"]))
+                    rank = int(message["leaves"])
+                    if failure := str(message.get("failure", "")):
+                        self.failures[rank] = failure
+                    self.left.setdefault(rank, (time.monotonic(), bool(message["well"])))
+                elif "asks" in message:
+                    self._show(int(message["by"]))
+                elif "shows" in message:
+                    self._hear_of(message)
         except (OSError, RendezvousError, ValueError):
             if not self._is_over and 0 not in self.left:
                 self.lost.setdefault(0, time.monotonic())
@@ -270,7 +323,13 @@ class _Hub:
     def _hear(self, guest: _Guest, message: wire.Message) -> None:
         if "leaves" in message:
             guest.has_left = True
-            self._tell({"leaves": guest.rank, "well": bool(message.get("well"))})
+            failure = str(message.get("failure", ""))
+            self._tell({"leaves": guest.rank, "well": bool(message.get("well")), "failure": failure})
+        elif "asks" in message:
+            self._pass_on({"asks": message["asks"], "by": guest.rank}, message["asks"])
+        elif "shows" in message:
+            shown = {"shows": guest.rank, "page": message.get("page"), "stacks": message.get("stacks")}
+            self._pass_on(shown, message.get("to"))
         elif "meets" in message:
             self._tell({"meets": message["meets"], "rank": guest.rank})
         elif "closes" in message:
@@ -280,6 +339,11 @@ class _Hub:
         self._news.append(message)
         for guest in list(self._guests.values()):
             if guest.is_trusted:
+                self._send(guest, message)
+
+    def _pass_on(self, message: wire.Message, rank: object) -> None:
+        for guest in list(self._guests.values()):
+            if guest.is_trusted and guest.rank == rank:
                 self._send(guest, message)
 
     def _send(self, guest: _Guest, message: wire.Message) -> None:
@@ -293,6 +357,7 @@ class _Hub:
             self._challenge(guest, message)
         elif wire.is_proof(message.get("proof"), guest.expected_proof):
             guest.is_trusted = True
+            guest.reader.limit_bytes = wire.MAX_FRAME_BYTES
             self._send(guest, {"welcome": wire.PROTOCOL})
             for news in self._news:
                 self._send(guest, news)

@@ -19,6 +19,7 @@ from distrt.core.errors import PeerFailed
 __all__ = ["Links"]
 
 _LINE = 64
+_SPREAD = 0x9E3779B1  # sets the tags of calls that follow one another far apart
 
 
 class Links:
@@ -62,9 +63,15 @@ class Links:
         self.place = placement.place(self.rank)
         self.under_way: set[Arrivals] = world.under_way
         self.fingerprint = 0
+        self._begun = 0  # how many calls; every rank counts the same
         self._first_tag, self._tags = collective_tags(comm, world.mpi)
         self._posted: list[Arrivals] = []
         self.lanes = min(map(len, placement.members))
+
+    def begin(self, fingerprint: int) -> None:
+        """Come to the next call."""
+        self.fingerprint = fingerprint
+        self._begun += 1
 
     def local(self, steps: Steps) -> Steps:
         """Steps of the node, as steps of the group."""
@@ -89,9 +96,8 @@ class Links:
             PeerFailed: a rank that should get one has died.
         """
         mpi, comm = self.world.mpi, self.comm
-        tag = (
-            self._first_tag + self.fingerprint % self._tags
-        )  # those of another call do not fit: nobody takes them
+        # Messages of another call do not fit: nobody takes them.
+        tag = self._first_tag + (self.fingerprint + self._begun * _SPREAD) % self._tags
         self.require_living([rank for rank, _ in sends])
         requests = []
         for rank, array in receives:

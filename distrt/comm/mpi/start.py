@@ -98,7 +98,7 @@ class _Process:
             return
         world, lifeline = self.world, self.world.lifeline
         self._deliver(world)
-        lifeline.leave(is_well=_ends_well() and world.failed is None)
+        lifeline.leave(_ends_well() and world.failed is None, world.failed or "")
         deadline = time.monotonic() + world.timeout_s
         while not lifeline.everybody_has_left():
             if lifeline.somebody_failed() or time.monotonic() > deadline:

@@ -23,10 +23,12 @@ from distrt.comm.mpi.reduce import Reducer
 from distrt.comm.mpi.start import MpiWorld, start_mpi, within
 from distrt.comm.mpi.travel import Traveller
 from distrt.comm.mpi.tree import Placement
+from distrt.comm.presence import here
 from distrt.comm.progress import Look, Operation, Steps
 from distrt.comm.reduction import Array, Reduction
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
+from distrt.comm.status import Status, StatusPage
 from distrt.comm.transport import Transport
 from distrt.core.errors import PeerFailed
 
@@ -51,6 +53,7 @@ class MpiTransport(Transport):
         self._traveller = Traveller(links)
         self._mail = Mail(links.world.mpi, links.comm, links.gone_peer, links.under_way)
         self._owner_pid = os.getpid()
+        here(links.world.rank).on_failure.add(self)
 
     @classmethod
     def connect(
@@ -106,6 +109,42 @@ class MpiTransport(Transport):
                 [len(terms) for terms in placement.terms],
             )
         return cls(Links(world, comm, members, placement, node, prefix), store, prefix)
+
+    @property
+    def page(self) -> StatusPage:
+        """This process's."""
+        return here(self._links.world.rank).page
+
+    def peek(self, rank: int) -> Status | None:
+        """From its status page on this machine; from others, what it last answered."""
+        links = self._links
+        if links.placement.of[rank] == links.machine:
+            return self.page.read() if rank == self.rank else links.node.peek(links.placement.place(rank))
+        lifeline, member = links.world.lifeline, links.members[rank]
+        status = lifeline.peek(member)[0]
+        failure = lifeline.failures.get(member)
+        if failure is None:
+            return status
+        return Status(0, 0, member, 0, [], failure) if status is None else status._replace(failure=failure)
+
+    def plight(self, rank: int) -> str:
+        """From the kernel, on this machine."""
+        links = self._links
+        if links.placement.of[rank] != links.machine:
+            return "on another machine"
+        return "" if rank == self.rank else links.node.plight(links.placement.place(rank))
+
+    def stacks(self, rank: int) -> str:
+        """By a signal on this machine, else from the thread that answers for it."""
+        links = self._links
+        if links.placement.of[rank] == links.machine:
+            return links.node.stacks(links.placement.place(rank))
+        return links.world.lifeline.fresh(links.members[rank])[1]
+
+    def fail(self) -> None:
+        """Tell the others that this rank's program ends with an error."""
+        self._links.world.failed = "this rank's program has failed"
+        self._links.world.lifeline.leave(False, self.page.read().failure)
 
     @property
     def look(self) -> Look:
@@ -171,7 +210,7 @@ class MpiTransport(Transport):
 
     def _in_order(self, steps: Steps, nbytes: int, fingerprint: int) -> Operation:
         def begin() -> Steps:
-            self._links.fingerprint = fingerprint
+            self._links.begin(fingerprint)
             return (yield from steps)
 
         return Operation(begin(), _COLLECTIVES, nbytes >= _LONG_BYTES)

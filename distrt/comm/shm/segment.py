@@ -7,20 +7,17 @@ killed; and as a memfd it is not bound by the size of /dev/shm (64 MB in many co
 from __future__ import annotations
 
 import contextlib
-import logging
 import mmap
 import os
-import tempfile
 from pathlib import Path
 
+from distrt.comm.unnamed import open_unnamed_file
 from distrt.core.errors import DistributedError
 
 __all__ = ["PAGE", "Segment", "available_bytes", "discard", "populate", "round_up"]
 
 PAGE = mmap.ALLOCATIONGRANULARITY
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module of Python 3.11 has no name for it
-
-_log = logging.getLogger(__name__)
 
 
 class Segment:
@@ -33,14 +30,7 @@ class Segment:
     @classmethod
     def create(cls) -> Segment:
         """A new, empty segment (rank 0)."""
-        try:
-            return cls(os.memfd_create("distrt", os.MFD_CLOEXEC))
-        except (AttributeError, OSError) as error:
-            folder = tempfile.gettempdir()
-            _log.warning(
-                "no memfd (%s): shared memory is an unnamed file in %s, which may be slower", error, folder
-            )
-            return cls(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        return cls(open_unnamed_file("shared memory"))
 
     @classmethod
     def open(cls, path: str) -> Segment:

@@ -18,16 +18,18 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from distrt.comm.presence import View, here, start_time, state_text
 from distrt.comm.progress import Engine, Label, Look, Operation, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.buffers import Buffers
 from distrt.comm.shm.mailbox import BOX_BYTES, Mailroom
 from distrt.comm.shm.meeting import MAX_RANKS, Control, MeetingRoom
-from distrt.comm.shm.peers import Peer, start_time
+from distrt.comm.shm.peers import Peer
 from distrt.comm.shm.region import Staging
 from distrt.comm.shm.segment import PAGE, Segment, round_up
 from distrt.comm.shm.staged import CHUNK_BYTES, Receiver, Staged, cache_blocks
 from distrt.comm.solo import SoloTransport
+from distrt.comm.status import Status, StatusPage
 from distrt.comm.transport import AtOnce, Transport
 from distrt.core.errors import DistributedError
 
@@ -71,6 +73,9 @@ class ShmTransport(Transport):
         self._staged = Staged(self._room, areas)
         self._buffers = Buffers(self._room, memory, self._staged.barrier)
         self._mail = Mailroom(self._room, self._open_box)
+        presence = here(members[rank])
+        presence.on_failure.add(self)
+        self._page = presence.page
 
     @classmethod
     def connect(cls, rank: int, members: Sequence[int], store: Store, prefix: str) -> ShmTransport:
@@ -91,12 +96,36 @@ class ShmTransport(Transport):
             memory.grow()
             store.set(f"{prefix}/segment", memory.path.encode())
         path = store.get(f"{prefix}/segment", ranks=[members[0]]).decode()
-        store.set(f"{prefix}/process/{rank}", json.dumps([os.getpid(), start_time(os.getpid())]).encode())
+        shown = [os.getpid(), start_time(os.getpid()), here(members[rank]).paths]
+        store.set(f"{prefix}/process/{rank}", json.dumps(shown).encode())
         peers = []
         for other in range(size):
-            pid, started = json.loads(store.get(f"{prefix}/process/{other}", ranks=[members[other]]))
-            peers.append(Peer(other, pid, started))
+            pid, started, paths = json.loads(store.get(f"{prefix}/process/{other}", ranks=[members[other]]))
+            peers.append(Peer(other, pid, started, View(pid, started, paths if other != rank else None)))
         return cls(rank, peers, members, Segment.open(path), store, prefix)
+
+    @property
+    def page(self) -> StatusPage:
+        """This process's."""
+        return self._page
+
+    def peek(self, rank: int) -> Status | None:
+        """From its status page."""
+        if rank == self.rank:
+            return self._page.read()
+        return self._room.peers[rank].view.status()
+
+    def plight(self, rank: int) -> str:
+        """From the kernel."""
+        return state_text(self._room.peers[rank].pid)
+
+    def stacks(self, rank: int) -> str:
+        """By a signal."""
+        return self._room.peers[rank].view.stacks()
+
+    def fail(self) -> None:
+        """Tell the others that this rank's program ends with an error."""
+        self._room.leave()
 
     @property
     def look(self) -> Look:

@@ -1,0 +1,229 @@
+"""Why a rank waits: which ranks called something else, which have not come and what they do instead.
+
+A rank that waits reads the others' status pages (`distrt.comm.status`). It raises as soon as they show that its call
+can never end; after ten seconds (``DISTRT_REPORT_AFTER_S``) it prints where every rank is, with stacks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+from distrt.comm.presence import own_stacks
+from distrt.comm.progress import Label, Wait, name_ranks
+from distrt.comm.status import CallRecord, Status
+from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, DistributedError, PeerFailed
+
+__all__ = ["Diagnosis", "Witness", "report_after_s"]
+
+_COMPARE_AFTER_S = 0.15  # most calls are over by then; a look at a page takes some tenths of a millisecond
+_COMPARE_EVERY_S = 0.15
+_STRAGGLERS_S = 0.3  # how long after a mismatch is seen the other ranks have to come and be counted
+_REPORT_AFTER_S = 10.0
+_SHOWN_TRACEBACK = 4000  # characters
+
+
+class Witness(Protocol):
+    """What can be seen of the ranks of a group from one of them."""
+
+    rank: int
+    size: int
+
+    def peek(self, rank: int) -> Status | None:
+        """What a rank does; None where that cannot be known (yet)."""
+
+    def plight(self, rank: int) -> str:
+        """What is remarkable about a rank's process ("stopped by a signal"), or nothing."""
+
+    def stacks(self, rank: int) -> str:
+        """The Python stacks of another rank, or why they cannot be had."""
+
+
+class Diagnosis:
+    """One rank's view of a group that waits.
+
+    Args:
+        witness: shows the ranks.
+        group: the number that stands for the group on status pages.
+        name: the group's name.
+        describe: puts the rank and a label in front of a message.
+    """
+
+    def __init__(self, witness: Witness, group: int, name: str, describe: Describe) -> None:
+        self._witness, self._group, self._name = witness, group, name
+        self._describe = describe
+        self._report_after_s = report_after_s()
+
+    def watch(self) -> Watch:
+        """For a wait that has just begun."""
+        return Watch(self)
+
+    def mismatch(self, label: Label) -> tuple[str, bool] | None:
+        """Who called what where ranks first differ, up to this call, and whether all have come there."""
+        calls = [self._calls(rank) for rank in range(self._witness.size)]
+        for number in sorted(calls[self._witness.rank]):
+            if number > label[1]:
+                break
+            came = {rank: made[number] for rank, made in enumerate(calls) if number in made}
+            if len({call.text for call in came.values()}) > 1:
+                return self._compare(number, came), len(came) == len(calls)
+        return None
+
+    def _calls(self, rank: int) -> dict[int, CallRecord]:
+        """The group's collectives on a rank's page, by number."""
+        status = self._witness.peek(rank)
+        calls = () if status is None else status.calls
+        return {call.number: call for call in calls if call.group == self._group and call.number}
+
+    def _compare(self, number: int, came: dict[int, CallRecord]) -> str:
+        kinds: dict[str, list[int]] = {}
+        for rank, call in came.items():
+            kinds.setdefault(call.text, []).append(rank)
+        most = max(map(len, kinds.values()))
+        has_minority = [len(ranks) for ranks in kinds.values()].count(most) == 1
+        lines = [f"the ranks of group {self._name!r} called different things as number {number}:"]
+        for text, ranks in sorted(kinds.items(), key=lambda item: (-len(item[1]), item[1])):
+            places = sorted({came[rank].place for rank in ranks})
+            odd = "   <- in the minority" if has_minority and len(ranks) < most else ""
+            lines.append(f"  {name_ranks(ranks)}: {text} at {', '.join(places)}{odd}")
+        lines += [f"  {self._where(rank)}" for rank in range(self._witness.size) if rank not in came]
+        return "\n".join(lines)
+
+    def failure(self, text: str, label: Label) -> DistributedError:
+        """The error where a rank is gone: a mismatch if there was one, else what ended that rank."""
+        found = self.mismatch(label)
+        if found is not None:
+            return CollectiveMismatch(self._describe(found[0], label[0], label[1]))
+        return PeerFailed(self._describe(text + self._last_words(text), label[0], label[1]))
+
+    def late(self, waited_s: float, missing: list[int], label: Label) -> DistributedError:
+        """The error where ranks did not come in time."""
+        missing = self._absent(label[1]) or missing
+        lines = [f"waited {waited_s:g} s for {name_ranks(missing)}"]
+        lines += [f"  {self._where(rank)}" for rank in missing]
+        return CollectiveTimeout(self._describe("\n".join(lines), label[0], label[1]))
+
+    def report(self, waited_s: float, missing: list[int], label: Label) -> None:
+        """Print where every rank is, if no other rank of the group does."""
+        witness = self._witness
+        missing = self._absent(label[1]) or missing
+        if any(self._is_reporting(rank, waited_s) for rank in range(witness.rank)):
+            return
+        lines = [self._describe(f"has waited {waited_s:.0f} s for {name_ranks(missing)}", label[0], label[1])]
+        for rank in range(witness.size):
+            lines.append(self._where(rank, is_full=True))
+            stacks = own_stacks() if rank == witness.rank else witness.stacks(rank)
+            lines += [f"    {line}" for line in stacks.splitlines()]
+        text = "\n".join(lines) + "\n"
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        if directory := os.environ.get("DISTRT_RUN_DIR"):
+            try:
+                with (Path(directory) / f"waiting-rank{witness.rank}.txt").open("a") as file:
+                    file.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + text)
+            except OSError:
+                pass  # it has been printed
+
+    def _absent(self, number: int) -> list[int]:
+        """The ranks that have not come to a collective: those that are waited for may themselves wait for them."""
+        absent = []
+        for rank in range(self._witness.size):
+            status = self._witness.peek(rank)
+            if status is None or not number:
+                return []  # it is not known
+            if not any(call.group == self._group and call.number == number for call in status.calls):
+                absent.append(rank)
+        return absent
+
+    def _is_reporting(self, rank: int, waited_s: float) -> bool:
+        status = self._witness.peek(rank)
+        last = status.calls[-1] if status is not None and status.calls else None
+        return last is not None and last.is_running and time.time() - last.since > 0.9 * waited_s
+
+    def _where(self, rank: int, is_full: bool = False) -> str:
+        status, plight = self._witness.peek(rank), self._witness.plight(rank)
+        process = (
+            f" (process {status.pid}{f', {plight}' if plight else ''})"
+            if status
+            else plight and f" ({plight})"
+        )
+        start = f"rank {rank}{process}"
+        if status is None:
+            return f"{start}: nothing is known of it"
+        if not status.calls:
+            return f"{start}: has not communicated yet"
+        last = status.calls[-1]
+        ago_s = time.time() - last.since
+        name = f"{last.text}{f' #{last.number}' if last.number else ''}"
+        other = "" if last.group == self._group else " of another group"
+        step = f", step {status.step}" if status.step and is_full else ""
+        if last.is_running:
+            return f"{start}: in {name}{other} for {ago_s:.1f} s, at {last.place}{step}"
+        return f"{start}: in no call; its last, {name}{other}, began {ago_s:.1f} s ago at {last.place}{step}"
+
+    def _last_words(self, text: str) -> str:
+        """What ended the ranks that ``text`` names, as far as they could say."""
+        words = []
+        for rank in range(self._witness.size):
+            status = self._witness.peek(rank)
+            if rank == self._witness.rank or status is None or f"rank {rank} " not in f"{text} ":
+                continue
+            if status.failure:
+                lines = status.failure[-_SHOWN_TRACEBACK:].rstrip().splitlines()
+                trace = "".join(f"\n    {line}" for line in lines) if len(lines) > 1 else ""
+                words.append(f"; it failed: {lines[-1]}{trace}")
+            elif status.calls:
+                words.append("\n  " + self._where(rank))
+        return "".join(words)
+
+
+class Watch:
+    """Looks after one wait, as long as it lasts.
+
+    Args:
+        diagnosis: what to ask.
+    """
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self._diagnosis = diagnosis
+        self._begun = time.monotonic()
+        self._next_compare = self._begun + _COMPARE_AFTER_S
+        self._mismatch_since: float | None = None
+        self._next_report = self._begun + diagnosis._report_after_s
+
+    def look(self, wait: Wait, label: Label) -> None:
+        """Called some twenty times a second.
+
+        Raises:
+            CollectiveMismatch: the wait can never be over.
+        """
+        now = time.monotonic()
+        if now >= self._next_compare or wait.at_odds():
+            self._next_compare = now + _COMPARE_EVERY_S
+            found = self._diagnosis.mismatch(label)
+            if found is not None:
+                self._mismatch_since = self._mismatch_since or now
+                if found[1] or now - self._mismatch_since > _STRAGGLERS_S:
+                    raise CollectiveMismatch(self._diagnosis._describe(found[0], label[0], label[1]))
+        if now >= self._next_report and (missing := wait.missing()):
+            self._next_report = float("inf")
+            self._diagnosis.report(now - self._begun, missing, label)
+
+
+class Describe(Protocol):
+    """`ProcessGroup.label`."""
+
+    def __call__(self, text: str, operation: str, sequence: int | None = None) -> str: ...
+
+
+def report_after_s() -> float:
+    """After how many seconds of waiting the ranks say where they are; infinite for never (0 or less)."""
+    given = os.environ.get("DISTRT_REPORT_AFTER_S", "")
+    try:
+        seconds = float(given) if given else _REPORT_AFTER_S
+    except ValueError:
+        raise DistributedError(f"DISTRT_REPORT_AFTER_S={given!r}: expected seconds, such as 10") from None
+    return seconds if seconds > 0 else float("inf")

@@ -1,0 +1,202 @@
+"""The status page: what a rank is doing, in memory that others can read, even after its death.
+
+A page is a file that the rank has mapped: writing to it is a store to memory, and the kernel keeps it when the
+process is killed. Under distrt-launch it lies in the run directory, from where the launcher reads it; else it is an
+anonymous file, which the other ranks of the machine open through /proc. Standard library only.
+
+    header    words: magic, pid, start time, rank, step, how many calls were begun, length of the texts
+    ring      the last 64 calls: group, number, text, place, when (ns since the epoch), state
+    texts     what calls and places are named, each once
+    failure   the exception that ended the program
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+__all__ = ["PAGE_BYTES", "RUNNING", "CallRecord", "Status", "StatusPage", "calling_place", "parse"]
+
+RUNNING, DONE = 1, 2  # states of a call; 0 where there is none
+
+_MAGIC = int.from_bytes(b"distrt01", "little")
+_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 8, 6, 64
+_PID, _STARTED, _RANK, _STEP, _BEGUN, _TEXT_END = range(1, 7)
+_RING = _HEADER_WORDS * 8
+_ENTRY_BYTES = 8 * _ENTRY_WORDS
+_FIRST_STATE = _HEADER_WORDS + _ENTRY_WORDS - 1
+_TEXTS = _RING + _ENTRIES * _ENTRY_BYTES
+_FAILURE = 48 * 1024
+PAGE_BYTES = 64 * 1024
+_LENGTH = struct.Struct("<I")
+_ENTRY = struct.Struct(f"<{_ENTRY_WORDS}q")
+_pack = _ENTRY.pack_into
+
+
+class CallRecord(NamedTuple):
+    """A call that a rank has begun.
+
+    Attributes:
+        group: the number that stands for the group (`group_number`).
+        number: which of the group's collectives it is.
+        text: what was called.
+        place: the user's line, "train.py:31 in main".
+        since: when it began, in seconds since the epoch.
+        is_running: whether it had not ended.
+    """
+
+    group: int
+    number: int
+    text: str
+    place: str
+    since: float
+    is_running: bool
+
+
+class Status(NamedTuple):
+    """What a page says. ``calls`` are the last ones, the newest last; ``failure`` is a traceback, or empty."""
+
+    pid: int
+    started: int
+    rank: int
+    step: int
+    calls: list[CallRecord]
+    failure: str
+
+
+class StatusPage:
+    """This process's own page.
+
+    Args:
+        rank: this process's number in the job.
+        started: the process's start time (`distrt.comm.presence.start_time`).
+        memory: `PAGE_BYTES` of zeros; memory of this process alone where not given.
+    """
+
+    def __init__(self, rank: int, started: int = 0, memory: mmap.mmap | None = None) -> None:
+        self._memory = mmap.mmap(-1, PAGE_BYTES) if memory is None else memory
+        self._words = memoryview(self._memory)[: _FAILURE & ~7].cast("q")
+        self._begun = 0
+        self._texts: dict[object, int] = {}
+        self._text_end = _TEXTS
+        for place, value in ((_PID, os.getpid()), (_STARTED, started), (_RANK, rank), (_TEXT_END, _TEXTS)):
+            self._words[place] = value
+        self._words[0] = _MAGIC
+
+    def begin(self, group: int, number: int, text: str, place: int) -> int:
+        """Note that a call begins; the entry that `end` takes. Costs half a microsecond."""
+        begun = self._begun
+        entry = begun % _ENTRIES
+        named = self._texts.get(text) or self.intern(text)
+        _pack(
+            self._memory, _RING + entry * _ENTRY_BYTES, group, number, named, place, time.time_ns(), RUNNING
+        )
+        self._begun = self._words[_BEGUN] = begun + 1
+        return entry
+
+    def end(self, entry: int) -> None:
+        """Note that the call of this entry has ended."""
+        self._words[_FIRST_STATE + entry * _ENTRY_WORDS] = DONE
+
+    def place(self) -> int:
+        """The number of the user's line that called, two frames up or more."""
+        frame = calling_place(3)
+        if frame is None:
+            return 0
+        key = frame.f_code, frame.f_lasti
+        return self._texts.get(key) or self.intern(place_text(frame), key)
+
+    def intern(self, text: str, key: object = None) -> int:
+        """The number of a text on this page; 0 where it has no room left."""
+        data = text.encode(errors="replace")[:1000]
+        end = self._text_end + _LENGTH.size + len(data)
+        if end > _FAILURE:
+            return 0
+        number = self._texts[text if key is None else key] = self._text_end
+        self._memory[number:end] = _LENGTH.pack(len(data)) + data
+        self._text_end = self._words[_TEXT_END] = end
+        return number
+
+    def step(self) -> None:
+        """Count a training step."""
+        self._words[_STEP] += 1
+
+    def fail(self, text: str) -> None:
+        """Note what ends the program."""
+        data = text.encode(errors="replace")
+        room = PAGE_BYTES - _FAILURE - _LENGTH.size
+        if len(data) > room:
+            data = data[: room // 2] + b"\n...\n" + data[-room // 2 + 5 :]
+        self._memory[_FAILURE + _LENGTH.size : _FAILURE + _LENGTH.size + len(data)] = data
+        self._memory[_FAILURE : _FAILURE + _LENGTH.size] = _LENGTH.pack(len(data))
+
+    def snapshot(self) -> bytes:
+        """The page as it is now, for `parse`."""
+        return self._memory[:]
+
+    def read(self) -> Status:
+        """What it says."""
+        status = parse(self._memory)
+        assert status is not None, "the constructor makes it a page"
+        return status
+
+
+def parse(page: bytes | mmap.mmap) -> Status | None:
+    """What a page says; None for what is no page, or not yet one."""
+    data = page[:PAGE_BYTES]
+    if len(data) < PAGE_BYTES:
+        return None
+    words = struct.unpack_from(f"<{_HEADER_WORDS}q", data)
+    if words[0] != _MAGIC:
+        return None
+    calls = list(_calls(data, words[_BEGUN]))
+    (length,) = _LENGTH.unpack_from(data, _FAILURE)
+    failure = data[_FAILURE + _LENGTH.size :][:length].decode(errors="replace")
+    return Status(words[_PID], words[_STARTED], words[_RANK], words[_STEP], calls, failure)
+
+
+def _calls(data: bytes, begun: int) -> Iterator[CallRecord]:
+    for index in range(max(0, begun - _ENTRIES), begun):
+        entry = _ENTRY.unpack_from(data, _RING + index % _ENTRIES * _ENTRY_BYTES)
+        group, number, text, place, begun_ns, state = entry
+        if state:
+            yield CallRecord(
+                group, number, _text(data, text), _text(data, place), begun_ns / 1e9, state == RUNNING
+            )
+
+
+def _text(data: bytes, number: int) -> str:
+    if not _TEXTS <= number <= _FAILURE - _LENGTH.size:
+        return "?"
+    (length,) = _LENGTH.unpack_from(data, number)
+    return data[number + _LENGTH.size :][: min(length, 1000)].decode(errors="replace")
+
+
+_PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
+_is_ours: dict[CodeType, bool] = {}
+
+
+def calling_place(depth: int = 1) -> FrameType | None:
+    """The innermost frame outside of distrt, from ``depth`` frames up."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        code = frame.f_code
+        is_ours = _is_ours.get(code)
+        if is_ours is None:
+            is_ours = _is_ours[code] = code.co_filename.startswith(_PACKAGE)
+        if not is_ours:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def place_text(frame: FrameType) -> str:
+    """``train.py:31 in main``."""
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -1,0 +1,138 @@
+"""Ranks that call different things are told so within a second, each with who called what, and where."""
+
+import json
+
+import pytest
+
+from tests.conformance.ranks import ranks
+from tests.multiprocess.mpi_ranks import mpi_ranks
+
+SIZE, ODD = 4, 3
+
+# Every case has a group of its own, since a group whose ranks differed is of no use any more.
+CASES = """
+import json
+from datetime import timedelta
+from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.core.errors import DistributedError
+SIZE, ODD = 4, 3
+F32, F64 = np.float32, np.float64
+
+def all_reduce(group, dtype=F32, count=4, op=ReduceOp.SUM):
+    group.all_reduce(np.ones(count, dtype), op)
+def reduce(group, dtype=F32, count=4, root=0, op=ReduceOp.SUM):
+    group.reduce(np.ones(count, dtype), root, op)
+def broadcast(group, dtype=F32, count=4, root=0):
+    group.broadcast(np.ones(count, dtype), root)
+def all_gather(group, dtype=F32, count=4):
+    group.all_gather(np.ones((SIZE, count), dtype), np.ones(count, dtype))
+def gather(group, dtype=F32, count=4, root=0):
+    output = np.ones((SIZE, count), dtype) if group.rank() == root else None
+    group.gather(output, np.ones(count, dtype), root)
+def scatter(group, dtype=F32, count=4, root=0):
+    inputs = np.ones((SIZE, count), dtype) if group.rank() == root else None
+    group.scatter(np.ones(count, dtype), inputs, root)
+def reduce_scatter(group, dtype=F32, count=4, op=ReduceOp.SUM):
+    group.reduce_scatter(np.ones(count, dtype), np.ones((SIZE, count), dtype), op)
+def all_to_all(group, dtype=F32, count=4):
+    group.all_to_all([np.ones(count, dtype) for _ in range(SIZE)], [np.ones(count, dtype) for _ in range(SIZE)])
+def barrier(group):
+    group.barrier()
+def allocate(group, dtype=F32, count=4):
+    group.allocate((count,), dtype)
+
+def other_op(group):
+    group.all_gather(np.ones((SIZE, 7), F32), np.ones(7, F32))
+
+OPS = [all_reduce, reduce, broadcast, all_gather, gather, scatter, reduce_scatter, all_to_all, barrier, allocate]
+ROOTED = [reduce, broadcast, gather, scatter]
+REDUCING = [all_reduce, reduce, reduce_scatter]
+
+def cases():
+    for op in OPS:
+        yield op.__name__, "op", [op], [other_op]
+        yield op.__name__, "order", [op, other_op], [other_op, op]
+        if op is not barrier:
+            yield op.__name__, "dtype", [op], [lambda group, op=op: op(group, dtype=F64)]
+        if op not in (barrier, all_to_all):
+            yield op.__name__, "shape", [op], [lambda group, op=op: op(group, count=5)]
+            yield op.__name__, "size", [op], [lambda group, op=op: op(group, count=300_000)]
+        if op in ROOTED:
+            yield op.__name__, "root", [op], [lambda group, op=op: op(group, root=1)]
+        if op in REDUCING:
+            yield op.__name__, "reduce op", [op], [lambda group, op=op: op(group, op=ReduceOp.MAX)]
+
+def run(parent, number, calls, timeout_s=30.0):
+    group = ProcessGroup(parent.transport.subgroup(range(SIZE), f"case{number}", 30.0), timeout_s, f"case{number}")
+    begun = time.monotonic()
+    try:
+        for call in calls:
+            call(group)
+        group.barrier()  # a rank whose part needs nobody is told at its next call
+        outcome = "fine"
+    except DistributedError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    seconds = time.monotonic() - begun
+    parent.barrier()
+    group.close()
+    return outcome, seconds
+
+def run_all(parent):
+    rows = []
+    for number, (op, kind, calls, odd) in enumerate(cases()):
+        rows.append([op, kind, *run(parent, number, odd if parent.rank() == ODD else calls)])
+    print(json.dumps(rows))
+"""
+
+MISSING = """
+def run_all(parent):
+    rows = []
+    for number, op in enumerate(OPS):
+        late = [lambda group: time.sleep(1.5)] if parent.rank() == ODD else []
+        rows.append([op.__name__, "missing", *run(parent, number, late + [op], timeout_s=0.7)])
+    print(json.dumps(rows))
+"""
+
+ON_MPI = """
+from distrt.comm.world import create_group
+environment = read_environment()
+store = connect_store(environment, 30.0)
+run_all(create_group(environment, store, 30.0))
+"""
+
+
+def outcomes(transport, program):
+    """Per rank, a list of (op, what differs, what came of it, seconds)."""
+    if transport == "shm":
+        with ranks(SIZE, CASES + program + "run_all(join())") as started:
+            found = started.output(120.0)
+    else:
+        with mpi_ranks(SIZE, "import numpy as np" + CASES + program + ON_MPI, machines=[0, 0, 1, 1]) as started:
+            found = started.output(120.0)
+    return [json.loads(text) for text in found]
+
+
+@pytest.mark.parametrize("transport", ["shm", "mpi"])
+def test_every_rank_is_told_within_a_second_who_called_what(transport):
+    told = outcomes(transport, "")
+    for row in zip(*told, strict=True):
+        op, kind = row[0][:2]
+        for rank, (_, _, outcome, seconds) in enumerate(row):
+            where = f"{transport}: {op}, other {kind}, rank {rank}: {outcome}"
+            assert outcome.startswith("CollectiveMismatch"), where
+            assert "called different things as number 1:" in outcome, where
+            assert f"ranks 0, 1, 2: {op}(" in outcome, where
+            assert f"rank {ODD}: " in outcome and "in the minority" in outcome, where
+            assert "<string>:" in outcome, f"{where} names no line"
+            assert seconds < 5.0, f"{where} took {seconds:.1f} s"  # a busy machine; it is 0.5 s on a quiet one
+
+
+@pytest.mark.parametrize("transport", ["shm", "mpi"])
+def test_a_rank_that_does_not_come_is_named(transport):
+    told = outcomes(transport, MISSING)
+    for row in zip(*told, strict=True):
+        for rank, (op, _, outcome, _) in enumerate(row):
+            where = f"{transport}: {op}, rank {rank}: {outcome}"
+            if rank != ODD and "fine" not in outcome:
+                assert f"rank {ODD}" in outcome, where
+        assert any("CollectiveTimeout" in outcome for _, _, outcome, _ in row), row
