@@ -1,8 +1,8 @@
 """What every key-value store can do, with PyTorch's names, and how arguments are checked.
 
 Keys are text, values are bytes (text goes in as UTF-8), and a wait that takes longer than the store's time-out raises
-``DistStoreError``. A time-out is a ``timedelta`` or a float of seconds. The stores themselves stand in ``stores``,
-``tcp_store`` and ``file_store``. Standard library only.
+``DistStoreError``. A time-out is a ``timedelta`` or a float of seconds. The stores themselves stand in ``memory``,
+``tcp`` and ``file``. Standard library only.
 """
 
 # ruff: noqa: D102 - the methods of a store are described in ``Store``
@@ -20,9 +20,12 @@ __all__ = [
     "Store",
     "TableStore",
     "Timeout",
+    "duration",
     "encode",
     "late",
     "number",
+    "number64",
+    "pairs_with",
     "seconds",
     "text",
     "texts",
@@ -51,7 +54,7 @@ class Store:
 
     def set_timeout(self, timeout: Timeout) -> None:
         """Set ``timeout``."""
-        self._timeout = timedelta(seconds=seconds(timeout, "set_timeout"))
+        self._timeout = duration(timeout, "set_timeout")
 
     def set(self, key: str, value: bytes | str) -> None:
         """Set ``key`` to ``value``."""
@@ -123,11 +126,8 @@ class Store:
 
     def multi_set(self, keys: Sequence[str], values: Sequence[bytes | str]) -> None:
         """Set every key to the value at its place."""
-        if len(keys) != len(values):
-            raise DistStoreError(
-                f"multi_set: keys and values must be of the same size, got {len(keys)} and {len(values)}"
-            )
-        for key, value in zip(keys, values, strict=True):
+        names, data = texts(keys, "multi_set"), pairs_with(keys, values)
+        for key, value in zip(names, data, strict=True):
             self.set(key, value)
 
     def has_extended_api(self) -> bool:
@@ -143,10 +143,16 @@ class Store:
     def close(self) -> None:
         """Leave the store; one that has nothing to leave does nothing."""
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object; clone() gives another on the same keys"
+        )
+
     def _seconds(self, timeout: Timeout | None, what: str) -> float:
-        if isinstance(timeout, int):
-            return float(timeout)
         return seconds(self.timeout if timeout is None else timeout, what)
+
+    def _get_s(self, timeout_s: float | None) -> float:
+        return self._seconds(None if timeout_s is None else float(timeout_s), "get")
 
     def _lack(self, what: str) -> NoReturn:
         raise NotImplementedError(f"{type(self).__name__} does not implement {what}()")
@@ -172,13 +178,11 @@ class TableStore(Store):
         self._change(lambda table: table.values.__setitem__(name, data))
 
     def get(self, key: str, timeout_s: float | None = None, *, ranks: Iterable[int] = ()) -> bytes:
-        name = self._name(key, "get")
-        return self._until(
-            lambda table: table.values.get(name), [key], self._seconds(timeout_s, "get"), ranks
-        )
+        name, wait_s = self._name(key, "get"), self._get_s(timeout_s)
+        return self._until(lambda table: table.values.get(name), [text(key, "get")], wait_s, ranks)
 
     def add(self, key: str, amount: int) -> int:
-        name, amount = self._name(key, "add"), number(amount, "add")
+        name, amount = self._name(key, "add"), number64(amount, "add")
         return self._change(lambda table: table.add(name, amount))
 
     def compare_set(self, key: str, expected_value: bytes | str, desired_value: bytes | str) -> bytes:
@@ -195,10 +199,11 @@ class TableStore(Store):
         return self._change(lambda table: not table.missing(names))
 
     def wait(self, keys: Sequence[str], timeout: Timeout | None = None, *, ranks: Iterable[int] = ()) -> None:
+        keys = texts(keys, "wait")
         names = self._names(keys, "wait")
         self._until(
             lambda table: None if table.missing(names) else True,
-            list(keys),
+            keys,
             self._seconds(timeout, "wait"),
             ranks,
         )
@@ -237,22 +242,44 @@ def seconds(timeout: Timeout, what: str) -> float:
     raise TypeError(f"{what}: a time-out is a datetime.timedelta or a float, got {type(timeout).__name__}")
 
 
+def duration(timeout: Timeout, what: str) -> timedelta:
+    """Return a time-out as a ``timedelta``; raises TypeError as ``seconds`` does."""
+    return timeout if isinstance(timeout, timedelta) else timedelta(seconds=seconds(timeout, what))
+
+
 def text(value: object, what: str) -> str:
-    """Return ``value`` if it is a str."""
-    if not isinstance(value, str):
-        raise TypeError(
-            f"{what}(): incompatible function arguments: expected a str, got {type(value).__name__}"
-        )
-    return value
+    """Return ``value`` if it is a str, or UTF-8 (PyTorch takes keys as bytes, too)."""
+    try:
+        if isinstance(value, bytes | bytearray):
+            return value.decode()
+        if isinstance(value, str):
+            value.encode()
+            return value
+    except UnicodeError as error:
+        raise TypeError(f"{what}(): incompatible function arguments: expected UTF-8 ({error})") from None
+    raise TypeError(f"{what}(): incompatible function arguments: expected a str, got {type(value).__name__}")
 
 
-def texts(values: Sequence[str], what: str) -> list[str]:
+def texts(values: Iterable[str], what: str) -> list[str]:
     """Return ``values`` as a list if they are several str."""
-    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
         raise TypeError(
             f"{what}(): incompatible function arguments: expected a list of str, got {type(values).__name__}"
         )
     return [text(value, what) for value in values]
+
+
+def pairs_with(keys: Sequence[str], values: Sequence[bytes | str]) -> list[bytes]:
+    """Return the values of ``multi_set`` as bytes, as many as there are keys."""
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise TypeError(
+            f"multi_set(): incompatible function arguments: expected a list of values, got {type(values).__name__}"
+        )
+    if len(keys) != len(values):
+        raise DistStoreError(
+            f"multiSet keys and values vectors must be of same size, got {len(keys)} and {len(values)}"
+        )
+    return [encode(value, "multi_set") for value in values]
 
 
 def number(value: object, what: str) -> int:
@@ -262,6 +289,16 @@ def number(value: object, what: str) -> int:
             f"{what}(): incompatible function arguments: expected an int, got {type(value).__name__}"
         )
     return operator.index(value)
+
+
+def number64(value: object, what: str) -> int:
+    """Return ``value`` as an int, if it is a whole number of 64 bits."""
+    found = number(value, what)
+    if not -(1 << 63) <= found < 1 << 63:
+        raise TypeError(
+            f"{what}(): incompatible function arguments: expected an int of 64 bits, got one of {found.bit_length()}"
+        )
+    return found
 
 
 def encode(value: object, what: str) -> bytes:

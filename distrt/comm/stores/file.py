@@ -5,7 +5,7 @@ who waits for a process that has ended learns of it. ``distrt.distributed`` is t
 business of ``file_log``. Standard library only.
 """
 
-# ruff: noqa: D102 - the methods of a store are described in ``store_base.Store``
+# ruff: noqa: D102 - the methods of a store are described in ``base.Store``
 
 import contextlib
 import json

@@ -3,7 +3,7 @@
 ``distrt.distributed`` is the public path. Standard library only.
 """
 
-# ruff: noqa: D102 - the methods of a store are described in ``store_base.Store``
+# ruff: noqa: D102 - the methods of a store are described in ``base.Store``
 
 import threading
 import time
@@ -16,6 +16,8 @@ from distrt.comm.stores.table import Table
 from distrt.core.errors import QueueEmptyError
 
 __all__ = ["HashStore", "PrefixStore"]
+
+_LONGEST_SLEEP_S = 3600.0  # a condition's clock ends after some hundred years
 
 _Found = TypeVar("_Found")
 
@@ -44,7 +46,7 @@ class HashStore(TableStore):
                 remaining_s = deadline - time.monotonic()
                 if remaining_s <= 0:
                     raise late(keys, timeout_s)
-                self._changed.wait(remaining_s)
+                self._changed.wait(min(remaining_s, _LONGEST_SLEEP_S))
         return found
 
     def queue_push(self, key: str, value: bytes | str) -> None:

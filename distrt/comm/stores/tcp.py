@@ -1,10 +1,10 @@
 """PyTorch's ``TCPStore``: a store that one process serves to all.
 
-``distrt.distributed`` is the public path; the connection and the server are ``store`` and ``store_server``. Standard
+``distrt.distributed`` is the public path; the connection and the server are in ``client`` and ``server``. Standard
 library only.
 """
 
-# ruff: noqa: D102 - the methods of a store are described in ``store_base.Store``
+# ruff: noqa: D102 - the methods of a store are described in ``base.Store``
 
 import socket
 import time
@@ -13,7 +13,18 @@ from datetime import timedelta
 from typing import TypeVar
 
 from distrt.comm.environment import job_secret
-from distrt.comm.stores.base import DEFAULT_TIMEOUT, Store, Timeout, encode, number, seconds, text, texts
+from distrt.comm.stores.base import (
+    DEFAULT_TIMEOUT,
+    Store,
+    Timeout,
+    duration,
+    encode,
+    number,
+    number64,
+    seconds,
+    text,
+    texts,
+)
 from distrt.comm.stores.client import Store as Connection
 from distrt.comm.stores.client import StoreServer, host_store
 from distrt.core.errors import DistNetworkError, DistStoreError, QueueEmptyError, RendezvousError
@@ -39,10 +50,11 @@ class TCPStore(Store):
         wait_for_workers: whether the master waits until ``world_size`` processes have come.
         multi_tenant: whether masters of one process that name one address share a server.
         master_listen_fd: a bound socket for the server to take over.
-        use_libuv: accepted and not needed.
+        use_libuv: what ``libuvBackend`` says; there is one server for both.
 
     Raises:
         DistNetworkError: the port is taken, or nobody answers there.
+        ValueError: ``world_size`` is 0.
         DistStoreError: the workers did not come in time.
     """
 
@@ -63,8 +75,12 @@ class TCPStore(Store):
         port = number(port, "TCPStore")
         if not 0 <= port < 1 << 16:
             raise TypeError(f"TCPStore: a port is from 0 to 65535, got {port}")
+        world_size = None if world_size is None else number(world_size, "TCPStore")
+        if world_size == 0:
+            raise ValueError("TCPStore world size cannot be 0")
         timeout_s = seconds(timeout, "TCPStore")
-        self._timeout = timedelta(seconds=timeout_s)
+        self._timeout = duration(timeout, "TCPStore")
+        self._says_libuv = bool(use_libuv)
         server = self._serve(port, multi_tenant, master_listen_fd) if is_master else None
         self._port = port if server is None else server.port
         self._connection = self._connect(timeout_s, server)
@@ -83,18 +99,18 @@ class TCPStore(Store):
 
     @property
     def libuvBackend(self) -> bool:  # noqa: N802 - PyTorch's own spelling
-        """True, as PyTorch answers by default."""
-        return True
+        """What ``use_libuv`` was."""
+        return self._says_libuv
 
     def set(self, key: str, value: bytes | str) -> None:
         self._connection.set(_own(key, "set"), encode(value, "set"))
 
     def get(self, key: str, timeout_s: float | None = None, *, ranks: Iterable[int] = ()) -> bytes:
-        name, wait_s = _own(key, "get"), self._seconds(timeout_s, "get")
+        name, wait_s = _own(key, "get"), self._get_s(timeout_s)
         return self._wait([name], wait_s, lambda: self._connection.get(name, wait_s, ranks=ranks))
 
     def add(self, key: str, amount: int) -> int:
-        return self._connection.add(_own(key, "add"), number(amount, "add"))
+        return self._connection.add(_own(key, "add"), number64(amount, "add"))
 
     def compare_set(self, key: str, expected_value: bytes | str, desired_value: bytes | str) -> bytes:
         expected, desired = encode(expected_value, "compare_set"), encode(desired_value, "compare_set")
@@ -134,11 +150,18 @@ class TCPStore(Store):
     def queue_len(self, key: str) -> int:
         return self._connection.queue_length(_own(key, "queue_len"))
 
+    def barrier(self, key: str, world_size: int, timeout: Timeout | None = None) -> None:
+        try:
+            super().barrier(key, world_size, timeout)
+        except DistStoreError as error:
+            waited_ms = 1000 * self._seconds(timeout, "barrier")
+            raise DistStoreError(f"barrier timeout after {waited_ms:.0f}ms, key: {key} ({error})") from None
+
     def has_extended_api(self) -> bool:
         return True
 
     def clone(self) -> "TCPStore":
-        return TCPStore(self._host, self._port, timeout=self._timeout)
+        return TCPStore(self._host, self._port, timeout=self._timeout, use_libuv=self._says_libuv)
 
     def close(self) -> None:
         self._connection.close()
