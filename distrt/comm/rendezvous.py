@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from distrt.comm import slurm
 from distrt.comm.environment import Environment, read_environment
+from distrt.comm.mpi.meeting import can_meet_through_pmi, connect_through_pmi, has_mpi_begun
 from distrt.comm.stores.base import DEFAULT_TIMEOUT, Store
 from distrt.comm.stores.client import connect_store
 from distrt.core.errors import RendezvousError, SettingError
@@ -124,12 +125,30 @@ def _from_variables(
         return environment, None
     if environment.store_addr is None and environment.master_addr is None:
         if environment.source == "Slurm":
-            host, port = slurm.meeting_point(os.environ, environment.local_world_size, environment.world_size)
-            environment = replace(environment, master_addr=host, master_port=environment.master_port or port)
-        elif environment.source in ("Open MPI", "PMI"):
+            return _among_tasks(environment, timeout_s)
+        if environment.source in ("Open MPI", "PMI"):
             return environment, None
     elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and environment.source == "torchrun":
         environment = replace(environment, master_port=_beside(environment.master_port))
+    return environment, connect_store(environment, timeout_s)
+
+
+def _among_tasks(environment: Environment, timeout_s: float) -> tuple[Environment, StoreLike | None]:
+    """Tasks of one machine meet on loopback; of several by PMI where it is there, else at the first machine."""
+    local_size, size = environment.local_world_size, environment.world_size
+    if local_size < size:
+        if can_meet_through_pmi(environment):
+            return connect_through_pmi(environment, timeout_s)
+        if has_mpi_begun():
+            return environment, None
+    host, port = slurm.meeting_point(os.environ, local_size, size)
+    if local_size < size and not environment.secret and not slurm.is_loopback(host):
+        raise SettingError(
+            f"Slurm: {size} tasks on several machines meet at {host}, and need a secret to know one another by: "
+            f"start them with `srun --mpi=pmi2`, which carries one, or put "
+            f"`export DISTRT_JOB_SECRET=$(openssl rand -hex 16)` before srun"
+        )
+    environment = replace(environment, master_addr=host, master_port=environment.master_port or port)
     return environment, connect_store(environment, timeout_s)
 
 

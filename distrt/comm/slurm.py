@@ -3,13 +3,15 @@
 ``environment`` and ``rendezvous`` call it. Standard library only.
 """
 
+import ipaddress
 import re
 import socket
+import subprocess
 from collections.abc import Mapping
 
 from distrt.core.errors import SettingError
 
-__all__ = ["expand_hosts", "is_task", "local_world_size", "meeting_point", "task_count"]
+__all__ = ["expand_hosts", "is_loopback", "is_task", "local_world_size", "meeting_point", "task_count"]
 
 #: Set by srun for the tasks of a step, and by nothing else.
 _STEP_SIGNS = (
@@ -20,7 +22,8 @@ _STEP_SIGNS = (
     "SLURM_SRUN_COMM_HOST",
 )
 _FIRST_SPECIAL_STEP = 0xFFFFFFF0  # the batch, extern and interactive steps have the numbers up from here
-_LOWEST_PORT, _PORTS = 20000, 20000
+_LOWEST_PORT, _JOBS, _STEPS = 20000, 192, 64  # ports up to 32287: outgoing connections have theirs above
+_SCONTROL_S = 5.0
 _PART = re.compile(r"([^,\[\]]*)(?:\[([^\]]*)\])?")
 
 
@@ -90,12 +93,12 @@ def meeting_point(variables: Mapping[str, str], local_size: int, world_size: int
     """Return the host and port where rank 0 serves the store, the same in every task.
 
     The host is the first machine of the step; loopback where all tasks are on one. Where its name cannot be
-    resolved, it is the machine where srun ran, which under sbatch is the first one, too. Jobs and steps that run at
-    the same time get different ports.
+    resolved, Slurm is asked for its address; and where Slurm does not say, it is the machine where srun ran, which
+    under sbatch is the first one, too. Of the latest jobs, and of the steps of a job, each has a port of its own.
     """
     job = _digits(variables.get("SLURM_JOB_ID") or variables.get("SLURM_JOBID") or "")
     step = _digits(variables.get("SLURM_STEP_ID") or variables.get("SLURM_STEPID") or "")
-    port = _LOWEST_PORT + (job + step) % _PORTS
+    port = _LOWEST_PORT + job % _JOBS * _STEPS + step % _STEPS
     if local_size == world_size:
         return "127.0.0.1", port
     names = ("SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_NODELIST")
@@ -105,8 +108,15 @@ def meeting_point(variables: Mapping[str, str], local_size: int, world_size: int
             "Slurm: neither SLURM_STEP_NODELIST nor SLURM_JOB_NODELIST is set; set MASTER_ADDR"
         )
     first = expand_hosts(hosts)[0]
-    launcher = variables.get("SLURM_LAUNCH_NODE_IPADDR")
-    return (launcher if launcher and not _is_known(first) else first), port
+    if _addresses(first):
+        return first, port
+    return _node_address(first) or variables.get("SLURM_LAUNCH_NODE_IPADDR") or first, port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address means this machine alone."""
+    found = _addresses(host)
+    return bool(found) and all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def expand_hosts(text: str) -> list[str]:
@@ -150,9 +160,26 @@ def _digits(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _is_known(host: str) -> bool:
+def _addresses(host: str) -> set[str]:
+    """The addresses of a host, without a zone; none where its name cannot be resolved."""
     try:
-        socket.getaddrinfo(host, None)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
-        return False
-    return True
+        return set()
+    return {str(address[0]).partition("%")[0] for *_, address in found}
+
+
+def _node_address(node: str) -> str | None:
+    """The address that Slurm knows a node by; None where it does not say, or says a name that nobody knows."""
+    try:
+        run = subprocess.run(
+            ["scontrol", "--oneliner", "show", "node", node],
+            capture_output=True,
+            text=True,
+            timeout=_SCONTROL_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r"\bNodeAddr=(\S+)", run.stdout)
+    return match[1] if match and _addresses(match[1]) else None

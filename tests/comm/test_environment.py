@@ -175,9 +175,33 @@ def test_a_malformed_list_of_machines_is_refused(text):
 
 def test_tasks_meet_at_the_first_machine_and_each_step_at_its_own_port():
     hosts = {**TASK, "SLURM_STEP_NODELIST": "localhost,other"}
-    assert slurm.meeting_point(hosts, 2, 4) == ("localhost", 24711)
-    assert slurm.meeting_point({**hosts, "SLURM_STEP_ID": "3"}, 2, 4) == ("localhost", 24714)
-    assert slurm.meeting_point({**hosts, "SLURM_JOB_ID": "44711"}, 2, 4)[1] == 24711
+    assert slurm.meeting_point(hosts, 2, 4) == ("localhost", 20000 + 4711 % 192 * 64)
+    jobs = [
+        {**hosts, "SLURM_JOB_ID": str(4711 + job), "SLURM_STEP_ID": str(step)}
+        for job in range(9)
+        for step in range(9)
+    ]
+    ports = {slurm.meeting_point(variables, 2, 4)[1] for variables in jobs}
+    assert len(ports) == 81 and min(ports) >= 20000 and max(ports) < 32768
     assert slurm.meeting_point(hosts, 4, 4)[0] == "127.0.0.1"
+
+
+def test_a_machine_whose_name_nobody_knows_is_asked_of_slurm(tmp_path, monkeypatch):
     unknown = {**TASK, "SLURM_STEP_NODELIST": "no-such-host.invalid", "SLURM_LAUNCH_NODE_IPADDR": "10.1.2.3"}
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(
+        '#!/bin/sh\n[ "$*" = "--oneliner show node no-such-host.invalid" ] && echo "A=1 NodeAddr=10.9.9.9 B=2"'
+    )
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert slurm.meeting_point(unknown, 2, 4)[0] == "10.9.9.9"
+    scontrol.write_text("#!/bin/sh\nexit 1")
     assert slurm.meeting_point(unknown, 2, 4)[0] == "10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("192.0.2.1", False), ("no-such-host.invalid", False)],
+)
+def test_only_loopback_needs_no_secret(host, expected):
+    assert slurm.is_loopback(host) is expected
