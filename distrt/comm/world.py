@@ -16,7 +16,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from distrt import __version__
 from distrt.comm.environment import Environment
@@ -42,6 +42,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("distrt.comm")
+
+#: Makes a group of what carries its data, the time-out in seconds, and its name.
+Kind: TypeAlias = Callable[[Transport, float, str], ProcessGroup]
 
 
 class World:
@@ -146,9 +149,7 @@ def set_default_group(group: ProcessGroup | None) -> None:
     set_world(None if group is None else World(group))
 
 
-def solo_group(
-    timeout_s: float = 1800.0, name: str = "world", kind: type[ProcessGroup] = ProcessGroup
-) -> ProcessGroup:
+def solo_group(timeout_s: float = 1800.0, name: str = "world", kind: Kind = ProcessGroup) -> ProcessGroup:
     """A world of one rank."""
     return kind(SoloTransport(), timeout_s, name)
 
@@ -165,7 +166,7 @@ def create_group(
     store: Store | None,
     timeout_s: float,
     name: str = "world",
-    kind: type[ProcessGroup] = ProcessGroup,
+    kind: Kind = ProcessGroup,
 ) -> ProcessGroup:
     """The group of all ranks of the job (all of them call), over what connects them best.
 
@@ -174,7 +175,7 @@ def create_group(
         store: where the ranks meet; None in a world of one.
         timeout_s: how long each operation may wait.
         name: the group's; all ranks give the same.
-        kind: the class, which those who hold the group may want with more methods.
+        kind: makes the group: a class with the methods that its holders want.
 
     Raises:
         RendezvousError: when a rank runs another version of distrt.

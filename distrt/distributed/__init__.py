@@ -66,6 +66,7 @@ _list(
     "comm.functions.objects",
     "all_gather_object broadcast_object_list gather_object recv_object_list scatter_object_list send_object_list",
 )
+_list("comm.functions.plugins", "ProcessGroupGloo", _DistributedBackendOptions="DistributedBackendOptions")
 _list("comm.functions.point_to_point", "P2POp batch_isend_irecv irecv isend recv send")
 _list(
     "comm.functions.options",

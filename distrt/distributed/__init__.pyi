@@ -71,6 +71,8 @@ from distrt.comm.functions.options import GatherOptions as GatherOptions
 from distrt.comm.functions.options import ReduceOptions as ReduceOptions
 from distrt.comm.functions.options import ReduceScatterOptions as ReduceScatterOptions
 from distrt.comm.functions.options import ScatterOptions as ScatterOptions
+from distrt.comm.functions.plugins import DistributedBackendOptions as _DistributedBackendOptions_
+from distrt.comm.functions.plugins import ProcessGroupGloo as ProcessGroupGloo
 from distrt.comm.functions.point_to_point import P2POp as P2POp
 from distrt.comm.functions.point_to_point import batch_isend_irecv as batch_isend_irecv
 from distrt.comm.functions.point_to_point import irecv as irecv
@@ -110,6 +112,7 @@ from distrt.distributed import nn as nn
 
 DistError = _DistributedError_
 _CoalescingManager = _CoalescingManager_
+_DistributedBackendOptions = _DistributedBackendOptions_
 _all_gather_base = _all_gather_base_
 _coalescing_manager = _coalescing_manager_
 _make_nccl_premul_sum = _premul_sum_

@@ -187,3 +187,37 @@ def test_complaints_of_shrinking_are_those_of_pytorch():
         size=2,
     )
     assert outputs == ["TypeError\nValueError\nValueError\nValueError\nValueError\nRuntimeError\n"] * 2
+
+
+def test_groups_over_a_store_and_of_a_registered_backend_are_those_of_pytorch(tmp_path):
+    side_by_side(
+        script(f"""
+        import os
+        path = os.path.join({str(tmp_path)!r}, torch.__name__)
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        tensor = torch.tensor([float(rank + 1)])
+        asked = []
+
+        def create(store, rank, size, timeout):
+            asked.append((rank, size, timeout))
+            store.set(f"here{{rank}}", "yes")
+            store.wait([f"here{{each}}" for each in range(size)])
+            return dist.ProcessGroupGloo(store, rank, size, timeout)
+
+        dist.Backend.register_backend("mine", create, devices=["cpu"])
+        dist.init_process_group("mine", timeout=timedelta(seconds=30))
+        dist.all_reduce(tensor)
+        part = dist.new_group([1, 2])
+        if rank:
+            dist.broadcast(tensor * rank, 2, group=part)
+            print(dist.get_process_group_ranks(part), dist.get_backend(part))
+        print(tensor, asked, dist.get_backend(), dist.get_backend_config(), dist.Backend.MINE)
+        # Only now, since the sockets of PyTorch's groups could take the port that the job meets at.
+        pg = dist.ProcessGroupGloo(dist.FileStore(path, size), rank, size, timedelta(seconds=30))
+        pg.allreduce(tensor).wait()
+        print(tensor, pg.rank(), pg.size(), pg.name(), dist.is_initialized())
+        dist.barrier()
+        dist.destroy_process_group()
+        """),
+        size=3,
+    )

@@ -5,19 +5,21 @@ A name says little here: ranks of one machine meet in shared memory whatever it 
 
 from __future__ import annotations
 
+import enum
 import importlib.util
 import warnings
+from collections import namedtuple
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
 from distrt.comm.reduction import ReduceOp
 from distrt.core.device import device
-from distrt.core.errors import UnsupportedError
 
 __all__ = [
     "Backend",
     "BackendConfig",
+    "BackendType",
     "default_pg_nccl_timeout",
     "default_pg_timeout",
     "get_default_backend_for_device",
@@ -26,6 +28,7 @@ __all__ = [
     "is_gloo_available",
     "is_mpi_available",
     "is_nccl_available",
+    "is_registered",
     "is_ucc_available",
     "is_xccl_available",
     "supports_complex",
@@ -33,6 +36,18 @@ __all__ = [
 
 default_pg_timeout = timedelta(minutes=30)
 default_pg_nccl_timeout: timedelta | None = None  # as where PyTorch was built without NCCL
+
+
+class BackendType(enum.Enum):
+    """The kinds of backend that PyTorch tells apart."""
+
+    UNDEFINED = 0
+    GLOO = 1
+    NCCL = 2
+    UCC = 3
+    MPI = 4
+    XCCL = 5
+    CUSTOM = 6
 
 
 class Backend(str):
@@ -71,18 +86,54 @@ class Backend(str):
             raise ValueError("Backend constructor parameter must be string-ish")
         return name.lower()
 
+    backend_type_map: ClassVar[dict[str, BackendType]] = {
+        UNDEFINED: BackendType.UNDEFINED,
+        GLOO: BackendType.GLOO,
+        NCCL: BackendType.NCCL,
+        XCCL: BackendType.XCCL,
+        UCC: BackendType.UCC,
+        MPI: BackendType.MPI,
+        FAKE: BackendType.CUSTOM,
+        SHM: BackendType.CUSTOM,
+    }
+
+    _BackendPlugin = namedtuple("_BackendPlugin", ["creator_fn", "extended_api"])
+    _plugins: ClassVar[dict[str, Any]] = {}
+
     @classmethod
     def register_backend(
-        cls, name: str, func: Any, extended_api: bool = False, devices: str | list[str] | None = None
-    ) -> NoReturn:
-        """Refused: transports are distrt's own.
+        cls,
+        name: str,
+        func: Callable[..., Any],
+        extended_api: bool = False,
+        devices: str | list[str] | None = None,
+    ) -> None:
+        """Let ``init_process_group`` and ``new_group`` make groups of this name with a function.
 
-        Raises:
-            UnsupportedError: always.
+        Args:
+            name: becomes an attribute in capitals, too.
+            func: called with a store, a rank, a size and a time-out; gives a group of ours, such as
+                ``distrt.distributed.ProcessGroupGloo(store, rank, size, timeout)``.
+            extended_api: call it with an object that holds these, and with ``pg_options``, instead.
+            devices: the kinds of device that it serves; "cpu" and "cuda" where None, with a warning.
         """
-        raise UnsupportedError(
-            f"register_backend({name!r}): distrt takes no other backends than its own; init_process_group() chooses"
-        )
+        known = name.lower()
+        if not hasattr(cls, name.upper()):
+            setattr(cls, name.upper(), known)
+        if known not in cls.backend_list:
+            cls.backend_list.append(known)
+        if devices is None:
+            warnings.warn(
+                f"Device capability of {name} unspecified, assuming `cpu` and `cuda` or `xpu`. Please specify it via "
+                "the `devices` argument of `register_backend`.",
+                stacklevel=2,
+            )
+        served = ["cpu", "cuda"] if devices is None else [devices] if isinstance(devices, str) else devices
+        for kind in served if devices is not None else ():
+            cls.default_device_backend_map.setdefault(kind, known)
+        cls.backend_type_map[known] = BackendType.CUSTOM
+        cls.backend_capability[known] = served
+        cls._plugins[name.upper()] = cls._BackendPlugin(func, extended_api)
 
 
 class BackendConfig:
@@ -211,6 +262,14 @@ def supports_complex(reduceOp: Any) -> bool:  # noqa: N803 - PyTorch's own spell
     )
 
 
+_OWN = frozenset((Backend.GLOO, Backend.NCCL, Backend.MPI, Backend.SHM))
+
+
+def is_registered(name: str) -> bool:
+    """Whether a function that a script registered serves a backend."""
+    return name not in _OWN and name.upper() in Backend._plugins
+
+
 def served(backend: str | None) -> tuple[str, str]:
     """What ``get_backend`` and a group's ``name()`` answer where the user asked for ``backend``.
 
@@ -228,7 +287,7 @@ def served(backend: str | None) -> tuple[str, str]:
         asked = Backend.GLOO
     by_device = BackendConfig(asked).device_backend_map
     for name in by_device.values():
-        if name not in (Backend.GLOO, Backend.NCCL, Backend.MPI, Backend.SHM):
+        if name not in _OWN and not is_registered(name):
             raise AssertionError(
                 f"Unknown backend type {name}: expected gloo, mpi, nccl, shm, or pairs such as 'cpu:gloo,cuda:nccl'"
             )

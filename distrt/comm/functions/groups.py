@@ -5,17 +5,19 @@ Groups are made in ``subgroups``; who is in them is asked in ``membership``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from distrt.comm import world
 from distrt.comm.environment import Environment
-from distrt.comm.functions.backend import Backend, served
+from distrt.comm.functions.backend import Backend, is_registered, served
 from distrt.comm.functions.membership import is_non_member
+from distrt.comm.functions.plugins import GivenStore, create_registered
 from distrt.comm.functions.process_group import ProcessGroup
 from distrt.comm.functions.subgroups import require_device, timeout_seconds
-from distrt.comm.rendezvous import rendezvous
+from distrt.comm.process_group import ProcessGroup as ArrayGroup
+from distrt.comm.rendezvous import rendezvous, rendezvous_iterator
 from distrt.comm.shm import Store
 from distrt.core.device import device
 from distrt.core.errors import NoGroupError
@@ -49,7 +51,7 @@ def init_process_group(
         rank: this process's number, from 0.
         store: a store that all ranks have connected to, instead of ``init_method``; it stays the caller's to close.
         group_name: ignored, as in PyTorch.
-        pg_options: ignored.
+        pg_options: for the function of a registered backend; ignored by others.
         device_id: a GPU that this process works on.
         _ranks: ignored.
 
@@ -64,10 +66,23 @@ def init_process_group(
     bound = require_device(device_id)
     asked, name = served(backend if backend is not None or bound is None else Backend.GLOO)
     timeout_s = timeout_seconds(timeout, asked)
+    if is_registered(name):
+        joined, close = _join_registered(name, init_method, timeout_s, world_size, rank, store, pg_options)
+    else:
+        joined, close = _join(init_method, timeout_s, world_size, rank, store)
+    joined.backend, joined.backend_asked = name, asked
+    joined.group_desc, joined.bound_device_id = "default_pg", bound
+    world.set_world(world.World(joined, close))
+
+
+def _join(
+    init_method: str | None, timeout_s: float, world_size: int, rank: int, store: Any
+) -> tuple[ArrayGroup, Callable[[], object] | None]:
+    """The group of all ranks, and what closes the store."""
+    meeting: Store | None
     if store is not None:
         environment = Environment(rank, world_size, rank, world_size, source="script")
-        meeting: Store | None = _GivenStore(store)
-        close = None
+        meeting, close = GivenStore(store), None
     else:
         given_rank, given_size = (None if number < 0 else number for number in (rank, world_size))
         environment, found = rendezvous(init_method, given_rank, given_size, timeout_s)
@@ -80,9 +95,30 @@ def init_process_group(
         if close is not None:
             close()
         raise
-    joined.backend, joined.backend_asked = name, asked
-    joined.group_desc, joined.bound_device_id = "default_pg", bound
-    world.set_world(world.World(joined, close))
+    assert isinstance(joined, ProcessGroup)
+    joined._store = store
+    return joined, close
+
+
+def _join_registered(
+    backend: str,
+    init_method: str | None,
+    timeout_s: float,
+    world_size: int,
+    rank: int,
+    store: Any,
+    pg_options: Any,
+) -> tuple[ArrayGroup, Callable[[], object] | None]:
+    """As `_join`, with the function that was registered for a backend."""
+    if store is None:
+        timeout = timedelta(seconds=timeout_s)
+        found = rendezvous_iterator(init_method or "env://", rank, world_size, timeout=timeout)
+        store, rank, world_size = next(found)
+        store.set_timeout(timeout)
+    joined = create_registered(backend, store, rank, range(world_size), timeout_s, "0", pg_options)
+    if isinstance(joined, ProcessGroup):
+        joined._store = store
+    return joined, None
 
 
 def destroy_process_group(group: Any = None) -> None:
@@ -114,20 +150,3 @@ def _check_store(store: Any, init_method: str | None, rank: int, world_size: int
         raise AssertionError(f"world_size must be positive if using store, got {world_size}")
     if rank < 0:
         raise AssertionError(f"rank must be non-negative if using store, got {rank}")
-
-
-class _GivenStore:
-    """A store with PyTorch's methods, which knows nothing of ranks."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def set(self, key: str, value: bytes) -> None:
-        self._store.set(f"default_pg/{key}", value)
-
-    def get(self, key: str, *, ranks: Iterable[int] = ()) -> bytes:
-        value = self._store.get(f"default_pg/{key}")
-        return value.encode() if isinstance(value, str) else bytes(value)
-
-    def add(self, key: str, amount: int) -> int:
-        return int(self._store.add(f"default_pg/{key}", amount))

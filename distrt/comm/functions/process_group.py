@@ -7,7 +7,6 @@ Each method is the function of this room for its group.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 
 from distrt.comm.functions import all_to_all as exchanges
 from distrt.comm.functions import blocks, collectives, point_to_point
-from distrt.comm.functions.backend import BackendConfig
+from distrt.comm.functions.backend import BackendConfig, BackendType
 from distrt.comm.functions.coalescing import Joined
 from distrt.comm.functions.overloads import bind, only, op_of, row, sure, timed, timeout_of
 from distrt.comm.process_group import ProcessGroup as ArrayGroup
@@ -25,19 +24,7 @@ from distrt.core.device import device as Device
 from distrt.core.errors import DistributedError, NoKernelError
 from distrt.core.tensor import Tensor
 
-__all__ = ["BackendType", "GroupOptions", "ProcessGroup"]
-
-
-class BackendType(enum.Enum):
-    """The kinds of backend that PyTorch tells apart."""
-
-    UNDEFINED = 0
-    GLOO = 1
-    NCCL = 2
-    UCC = 3
-    MPI = 4
-    XCCL = 5
-    CUSTOM = 6
+__all__ = ["GroupOptions", "ProcessGroup"]
 
 
 class GroupOptions:
@@ -54,6 +41,8 @@ class ProcessGroup(ArrayGroup):
     """Ranks that communicate; `init_process_group` and `new_group` make it."""
 
     BackendType = BackendType
+
+    _store: Any = None  # the script's, if it gave one
 
     # Collectives on all ranks' tensors.
 
@@ -322,6 +311,16 @@ class ProcessGroup(ArrayGroup):
 
     def _set_group_desc(self, desc: str) -> None:
         self.group_desc = desc
+
+    def get_group_store(self) -> Any:
+        """The store that the script gave for the group.
+
+        Raises:
+            UnsupportedError: it gave none.
+        """
+        from distrt.comm.functions.plugins import get_group_store  # which knows groups of this class
+
+        return get_group_store(self)
 
     def set_timeout(self, timeout: timedelta) -> None:
         """How long all later operations may wait."""

@@ -7,8 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 from distrt.comm import world
-from distrt.comm.functions.backend import Backend, default_pg_nccl_timeout, default_pg_timeout, served
+from distrt.comm.functions.backend import (
+    Backend,
+    default_pg_nccl_timeout,
+    default_pg_timeout,
+    is_registered,
+    served,
+)
 from distrt.comm.functions.membership import GroupMember, get_process_group_ranks, get_rank, get_world_size
+from distrt.comm.functions.plugins import create_registered, get_group_store
 from distrt.comm.functions.process_group import ProcessGroup
 from distrt.comm.process_group import ProcessGroup as ArrayGroup
 from distrt.core.device import device, require_available
@@ -42,7 +49,7 @@ def new_group(
         ranks: the ranks that are in it; all when not given.
         timeout: how long each of its collectives may wait. Default: 30 minutes.
         backend: as for ``init_process_group``, whose is the default.
-        pg_options: ignored.
+        pg_options: for the function of a registered backend; ignored by others.
         use_local_synchronization: only the ranks that are in it call.
         group_desc: what the group is for.
         device_id: a GPU that this process works on.
@@ -73,7 +80,13 @@ def new_group(
     group_name = current.next_name(tuple(members) if use_local_synchronization else None)
     if not is_member:
         return GroupMember.NON_GROUP_MEMBER
-    made = connect(default, members, group_name, timeout_s)
+    made: ArrayGroup
+    if is_registered(name):
+        rank, store = members.index(default.rank()), get_group_store(default)
+        made = create_registered(name, store, rank, members, timeout_s, group_name, pg_options)
+        current.groups[made] = None
+    else:
+        made = connect(default, members, group_name, timeout_s)
     made.backend, made.backend_asked = name, asked
     made.group_desc, made.bound_device_id = "undefined" if group_desc is None else group_desc, bound
     return made
