@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from distrt.comm.environment import read_environment
@@ -73,6 +74,64 @@ class Ranks:
 
     def signal(self, rank: int, number: signal.Signals) -> None:
         self.processes[rank].send_signal(number)
+
+
+#: Ranks that run one program after another: each line of standard input is one, and gives a line of what it printed
+#: and what it raised. ``kept`` is for what shall outlast a program.
+SERVE = """
+import contextlib, io, json, traceback
+from tests.conformance.ranks import join
+group, kept = join(timeout_s=60), {}
+for line in sys.stdin:
+    said, raised = io.StringIO(), ""
+    try:
+        with contextlib.redirect_stdout(said):
+            exec(json.loads(line), dict(globals()))
+    except BaseException:
+        raised = traceback.format_exc()
+    print(json.dumps([said.getvalue(), raised]), flush=True)
+"""
+
+
+class Serving:
+    """Ranks that are started once and run the programs of many tests: for programs that leave their group healthy.
+
+    Starting ranks takes longer than most of what tests ask of them. After a failure they are started anew.
+    """
+
+    def __init__(self, begin: Callable[[str], AbstractContextManager[Ranks]]) -> None:
+        self._begin = begin
+        self._running = ExitStack()
+        self._ranks: Ranks | None = None
+
+    def output(self, program: str) -> list[str]:
+        """What each rank printed; none may raise."""
+        if self._ranks is None:
+            self._ranks = self._running.enter_context(self._begin(SERVE))
+        size = len(self._ranks.processes)
+        for rank in range(size):
+            self._ranks.tell(rank, json.dumps(program))
+        found = []
+        for rank in range(size):
+            line = self._ranks.line(rank)
+            said, raised = json.loads(line) if line else ("", "it has ended")
+            if raised:
+                raised += self.close()
+            assert not raised, f"rank {rank}: {raised}\n{said}"
+            found.append(said)
+        return found
+
+    def close(self) -> str:
+        """End the ranks, and return what they wrote to standard error."""
+        ended, self._ranks = self._ranks, None
+        if ended is None:
+            return ""
+        for process in ended.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        told = "\n".join(ended.why(rank) for rank in range(len(ended.processes)))
+        self._running.close()
+        return told
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.ranks import Serving, ranks
+
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "DISTRT_TEST_MARKER"
 #: A job that ends within this was told to end: a time-out would have taken a minute or more. How fast it is on a quiet
@@ -92,7 +94,7 @@ class Job:
         if left:
             self.kill()
         assert not left, f"processes of the job are left: {left}\n{context}"
-        leaks = _leaked_shared_memory(self.shared_memory_before, patience_s=1.0)
+        leaks = leaked_shared_memory(self.shared_memory_before, patience_s=1.0)
         assert not leaks, f"entries are left in /dev/shm: {leaks}\n{context}"
 
     def kill(self) -> None:
@@ -129,7 +131,7 @@ def start_job(tmp_path: Path) -> Iterator[Callable[..., Job]]:
         marker = uuid.uuid4().hex
         run_base = tmp_path / f"runs-{marker[:8]}"
         command = [sys.executable, "-m", "launch", "--nproc-per-node", str(nproc), "--run-dir", str(run_base)]
-        before = _shared_memory()
+        before = shared_memory()
         process = subprocess.Popen(
             [*command, *launcher_args, str(script), *args],
             cwd=tmp_path,
@@ -159,6 +161,25 @@ def run_ranks(start_job: Callable[..., Job]) -> Callable[..., RankRun]:
     return run
 
 
+@pytest.fixture(scope="session")
+def two_by_two() -> Iterator[Serving]:
+    """Two ranks on each of two simulated machines, which run the programs of many tests; ``group`` is their world."""
+    pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
+    from tests.multiprocess.mpi_ranks import mpi_ranks
+
+    serving = Serving(lambda program: mpi_ranks(4, program, machines=[0, 0, 1, 1], reads_stdin=True))
+    yield serving
+    serving.close()
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Serving]:
+    """Two ranks in shared memory, which run the programs of many tests; ``group`` is their world."""
+    serving = Serving(lambda program: ranks(2, program, reads_stdin=True))
+    yield serving
+    serving.close()
+
+
 def clean_environment(marker: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment without another launcher's variables, with the repository importable."""
     foreign = re.compile(
@@ -184,14 +205,14 @@ def _marked_processes(marker: str) -> dict[int, str]:
     return found
 
 
-def _shared_memory() -> frozenset[str]:
+def shared_memory() -> frozenset[str]:
     return frozenset(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else frozenset()
 
 
-def _leaked_shared_memory(before: frozenset[str], patience_s: float) -> set[str]:
+def leaked_shared_memory(before: frozenset[str], patience_s: float) -> set[str]:
     """Return new entries that no living process maps; other tests' live segments come and go meanwhile."""
     deadline = time.monotonic() + patience_s
-    while leaks := _unmapped(_shared_memory() - before):
+    while leaks := _unmapped(shared_memory() - before):
         if time.monotonic() > deadline:
             return leaks
         time.sleep(0.05)

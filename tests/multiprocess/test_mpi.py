@@ -18,24 +18,18 @@ pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
 
 SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 
-JOIN = """
+IMPORTS = """
 import numpy as np
 from distrt.comm.process_group import ReduceOp
 from distrt.core.errors import CollectiveTimeout, DistributedError, PeerFailed, ShapeError
-from tests.conformance.ranks import join
 """
+JOIN = IMPORTS + "from tests.conformance.ranks import join\n"
 
-CONFORMANCE = (
-    JOIN
-    + """
+CONFORMANCE = """
 from tests.conformance.cases import COLLECTIVES, run_all, sample
-group = join()
-amount = None if sys.argv[2] == "None" else int(sys.argv[2])
-print({name: run_all(group, sample(name, int(sys.argv[1]), amount)) for name in COLLECTIVES})
+print({{name: run_all(group, sample(name, {SEED}, {amount})) for name in COLLECTIVES}})
 group.barrier()
-group.close()
 """
-)
 
 PLACEMENTS = {
     "1+1": [0, 1],
@@ -56,9 +50,12 @@ def reference(size, amount):
 
 
 @functools.cache
-def digests(placement, amount):
-    machines = PLACEMENTS[placement]
-    with mpi_ranks(len(machines), CONFORMANCE, str(SEED), str(amount), machines=machines) as started:
+def digests(placement, amount, two_by_two):
+    program, machines = CONFORMANCE.format(SEED=SEED, amount=amount), PLACEMENTS[placement]
+    if placement == "2+2":
+        return [ast.literal_eval(text) for text in two_by_two.output(program)]
+    program = f"{JOIN}\ngroup = join()\n{program}\ngroup.close()"
+    with mpi_ranks(len(machines), program, machines=machines) as started:
         return [ast.literal_eval(text) for text in started.output(timeout_s=110 if amount else 3000)]
 
 
@@ -67,8 +64,8 @@ def digests(placement, amount):
     "placement",
     [name if name in ("2+2", "1+1+1") else pytest.param(name, marks=pytest.mark.slow) for name in PLACEMENTS],
 )
-def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective):
-    per_rank = [each[collective] for each in digests(placement, 5)]
+def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective, two_by_two):
+    per_rank = [each[collective] for each in digests(placement, 5, two_by_two)]
     assert all(each == per_rank[0] for each in per_rank), f"ranks differ (seed {SEED})"
     expected = reference(len(PLACEMENTS[placement]), 5)[collective]
     assert per_rank[0] == expected, f"mpi and local differ (seed {SEED})"
@@ -79,7 +76,7 @@ def test_a_sample_of_cases_is_right_and_bit_equal_wherever_the_ranks_are(placeme
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize("placement", ["2+1", "3+2"])
 def test_every_case_is_right_and_bit_equal_wherever_the_ranks_are(placement, collective):
-    per_rank = [each[collective] for each in digests(placement, None)]
+    per_rank = [each[collective] for each in digests(placement, None, None)]
     assert all(each == per_rank[0] for each in per_rank), f"ranks differ (seed {SEED})"
     expected = reference(len(PLACEMENTS[placement]), None)[collective]
     assert per_rank[0] == expected, f"mpi and local differ (seed {SEED})"
@@ -90,7 +87,7 @@ def test_a_large_all_reduce_passes_in_chunks_on_three_machines():
 group = join()
 rank, rng = group.rank(), [np.random.default_rng(seed) for seed in range(5)]
 for dtype in (np.float32, np.float16):
-    inputs = [each.standard_normal(2_000_001).astype(dtype) for each in rng]
+    inputs = [np.resize(each.standard_normal(65_521), 2_000_001).astype(dtype) for each in rng]
     array = inputs[rank].copy()
     group.all_reduce(array, ReduceOp.AVG)
     wide = [each.astype(np.float32) for each in inputs]
@@ -102,9 +99,8 @@ group.barrier()
         started.output()
 
 
-def test_outstanding_operations_overlap_with_messages_and_other_groups():
+def test_outstanding_operations_overlap_with_messages_and_other_groups(two_by_two):
     program = """
-group = join()
 rank, size = group.rank(), group.size()
 buffers = [group.allocate(50_000, np.float32) for _ in range(3)]
 for trial in range(5):
@@ -121,18 +117,16 @@ for trial in range(5):
 for buffer in buffers:
     group.free(buffer)
 """
-    with mpi_ranks(4, JOIN + program, machines=[0, 0, 1, 1]) as started:
-        started.output()
+    two_by_two.output(IMPORTS + program)
 
 
-def test_receives_take_messages_in_posting_order_and_by_tag():
+def test_receives_take_messages_in_posting_order_and_by_tag(two_by_two):
     program = """
-group = join()
 if group.rank() == 0:
     for tag, value in ((1, 10), (2, 20), (1, 11), (1, 12)):
-        group.send(np.full(4, value), 1, tag=tag)
-    group.send(np.full(100_000, 13), 1, tag=1)
-elif group.rank() == 1:
+        group.send(np.full(4, value), 2, tag=tag)
+    group.send(np.full(100_000, 13), 2, tag=1)
+elif group.rank() == 2:
     arrays = [np.empty(4, int) for _ in range(4)] + [np.empty(100_000, int)]
     works = [group.recv(arrays[i], None if i == 1 else 0, tag=tag, async_op=True)
              for i, tag in ((0, 1), (1, 1), (2, 2), (3, 1), (4, 1))]
@@ -142,17 +136,15 @@ elif group.rank() == 1:
     assert all(work.source_rank() == 0 for work in works)
 group.barrier()
 """
-    with mpi_ranks(3, JOIN + program, machines=[0, 1, 1]) as started:
-        started.output()
+    two_by_two.output(IMPORTS + program)
 
 
-def test_a_message_that_does_not_fit_is_an_error_and_the_next_arrives():
+def test_a_message_that_does_not_fit_is_an_error_and_the_next_arrives(two_by_two):
     program = """
-group = join()
 if group.rank() == 0:
-    group.send(np.ones(3, np.float32), 1)
-    group.send(np.ones(2, np.float32), 1)
-else:
+    group.send(np.ones(3, np.float32), 2)
+    group.send(np.ones(2, np.float32), 2)
+elif group.rank() == 2:
     try:
         group.recv(np.empty(2, np.float32), 0)
     except ShapeError as error:
@@ -162,28 +154,24 @@ else:
     print(array.sum())
 group.barrier()
 """
-    with mpi_ranks(2, JOIN + program, machines=[0, 1]) as started:
-        first, second = started.output()[1].splitlines()
+    first, second = two_by_two.output(IMPORTS + program)[2].splitlines()
     assert "rank 0 sent 3 elements of float32, the receiver has room for 2 elements of float32" in first
     assert second == "2.0"
 
 
-def test_a_tag_that_mpi_cannot_carry_is_refused():
+def test_a_tag_that_mpi_cannot_carry_is_refused(two_by_two):
     program = """
-group = join()
 for tag in (-1, 2**40):
     try:
-        group.send(np.ones(1), 1 - group.rank(), tag=tag)
+        group.send(np.ones(1), (group.rank() + 2) % 4, tag=tag)
     except DistributedError as error:
         print("from 0 to" in str(error))
 """
-    with mpi_ranks(2, JOIN + program, machines=[0, 1]) as started:
-        assert started.output() == ["True\nTrue\n"] * 2
+    assert two_by_two.output(IMPORTS + program) == ["True\nTrue\n"] * 4
 
 
-def test_lengths_that_do_not_fit_are_an_error_on_every_rank_and_the_group_goes_on():
+def test_lengths_that_do_not_fit_are_an_error_on_every_rank_and_the_group_goes_on(two_by_two):
     program = """
-group = join()
 rank, size = group.rank(), group.size()
 inputs = [np.ones(3 if (rank, other) == (0, 2) else 1) for other in range(size)]
 try:
@@ -192,8 +180,7 @@ except ShapeError as error:
     print("rank 0 sends 24 bytes to rank 2, which expects 8" in str(error))
 group.barrier()
 """
-    with mpi_ranks(4, JOIN + program, machines=[0, 0, 1, 1]) as started:
-        assert started.output() == ["True\n"] * 4
+    assert two_by_two.output(IMPORTS + program) == ["True\n"] * 4
 
 
 def test_subgroups_within_a_machine_and_across():

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.multiprocess.conftest import PROMPT_S
+from tests.multiprocess.conftest import PROMPT_S, leaked_shared_memory, shared_memory
 from tests.multiprocess.mpi_ranks import PRELUDE, clean_variables, mpi_ranks, mpiexec, ranks_between
 from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
@@ -27,12 +27,10 @@ print("rank", world.rank, "of", world.size)
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    before = set(os.listdir("/dev/shm"))
+    before = shared_memory()
     yield
-    deadline = time.monotonic() + 2
-    while left := {name for name in set(os.listdir("/dev/shm")) - before if "mpich" in name or "ucx" in name}:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+    left = leaked_shared_memory(before, patience_s=2.0)
+    assert not {name for name in left if "mpich" in name or "ucx" in name}
 
 
 @pytest.mark.parametrize("machines", [[0, 0], [0, 1], [0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1]], ids=str)

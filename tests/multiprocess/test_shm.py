@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.ranks import ranks
-from tests.multiprocess.conftest import PROMPT_S
+from tests.multiprocess.conftest import PROMPT_S, leaked_shared_memory, shared_memory
 
 # Every rank prints "ready" when it is in the middle of things, and then what became of it, with the time.
 REPORT = """
@@ -41,9 +41,9 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 
 @pytest.fixture
 def nothing_left():
-    before = set(os.listdir("/dev/shm"))
+    before = shared_memory()
     yield
-    assert set(os.listdir("/dev/shm")) <= before
+    assert not leaked_shared_memory(before, patience_s=1.0)
 
 
 def wait_until_ready(started, size):
@@ -128,11 +128,10 @@ report(group.barrier)
         assert all("rank 2 (process" in started.line(rank) for rank in (0, 1))
 
 
-def test_a_wait_with_its_own_timeout_can_be_taken_up_again():
+def test_a_wait_with_its_own_timeout_can_be_taken_up_again(pair):
     program = (
         REPORT
         + """
-group = join()
 buffer = group.allocate(1000, np.float64)
 buffer[...] = group.rank()
 if group.rank() == 0:
@@ -144,15 +143,13 @@ work.wait()
 print(buffer.sum())
 """
     )
-    with ranks(2, program) as started:
-        first, second = started.output()
-        assert first == "1000.0\n"
-        assert second.startswith("CollectiveTimeout") and second.endswith("1000.0\n")
+    first, second = pair.output(program)
+    assert first == "1000.0\n"
+    assert second.startswith("CollectiveTimeout") and second.endswith("1000.0\n")
 
 
-def test_outstanding_buffers_are_independent_and_may_be_awaited_in_any_order():
+def test_outstanding_buffers_are_independent_and_may_be_awaited_in_any_order(pair):
     program = """
-group = join()
 buffers = [group.allocate(50_000, np.float32) for _ in range(4)]
 plain = [np.full(n, 1.0 + group.rank()) for n in (10, 300_000, 1000)]
 for trial in range(5):
@@ -172,13 +169,11 @@ for trial in range(5):
     assert [buffer.mean() for buffer in buffers] == [1 + 2 * i for i in range(4)]
     assert all((array == 3).all() for array in plain)
 """
-    with ranks(2, program) as started:
-        started.output()
+    pair.output(program)
 
 
-def test_a_second_operation_on_a_busy_buffer_follows_the_first():
+def test_a_second_operation_on_a_busy_buffer_follows_the_first(pair):
     program = """
-group = join()
 buffer = group.allocate(100_000, np.float32)
 buffer[...] = 1
 first = group.all_reduce(buffer, async_op=True)
@@ -187,20 +182,17 @@ second.wait()
 assert first.is_completed()
 assert (buffer[:50_000] == 4).all() and (buffer[50_000:] == 2).all()
 """
-    with ranks(2, program) as started:
-        started.output()
+    pair.output(program)
 
 
-def test_a_buffer_that_does_not_fit_is_refused_on_every_rank_and_the_group_goes_on():
-    program = REPORT + "group = join()\nreport(lambda: group.allocate(1 << 50, np.uint8))\ngroup.barrier()"
-    with ranks(2, program) as started:
-        for line in started.output():
-            assert line.startswith("DistributedError") and "MB of shared memory" in line
+def test_a_buffer_that_does_not_fit_is_refused_on_every_rank_and_the_group_goes_on(pair):
+    program = REPORT + "report(lambda: group.allocate(1 << 50, np.uint8))\ngroup.barrier()"
+    for line in pair.output(program):
+        assert line.startswith("DistributedError") and "MB of shared memory" in line
 
 
-def test_freed_memory_goes_back_to_the_machine():
+def test_freed_memory_goes_back_to_the_machine(pair):
     program = """
-group = join()
 def held():
     return os.stat(group.transport._segment.path).st_blocks * 512
 before = held()
@@ -213,21 +205,18 @@ group.free(buffer)
 group.barrier()
 assert held() - before < 1 << 20
 """
-    with ranks(2, program) as started:
-        started.output()
+    pair.output(program)
 
 
-def test_waiting_ranks_sleep():
+def test_waiting_ranks_sleep(pair):
     program = """
-group = join()
 if group.rank() == 0:
     time.sleep(1.0)
 before = time.process_time()
 group.barrier()
 print(time.process_time() - before)
 """
-    with ranks(2, program) as started:
-        assert float(started.output()[1]) < 0.1
+    assert float(pair.output(program)[1]) < 0.1
 
 
 def test_nothing_of_a_job_has_a_name():
