@@ -207,7 +207,9 @@ def test_the_standard_librarys_names_are_there():
         mp.SpawnContext([], [])
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("tcp", 2), ("tcp", 4), ("file", 2), ("env", 2)])
+@pytest.mark.parametrize(
+    ("scheme", "size"), [pytest.param("tcp", 2, marks=pytest.mark.slow), ("tcp", 4), ("file", 2), ("env", 2)]
+)
 def test_spawned_ranks_form_a_group(tmp_path, monkeypatch, scheme, size):
     port = free_port()
     if scheme == "env":

@@ -29,7 +29,7 @@ STEPS = 20
     [
         ("mlp", 2),
         ("cnn", 2),
-        ("tied", 2),
+        pytest.param("tied", 2, marks=pytest.mark.slow),
         pytest.param("mlp", 4, marks=pytest.mark.slow),
         pytest.param("cnn", 4, marks=pytest.mark.slow),
         ("tied", 4),
@@ -55,7 +55,7 @@ def test_random_kills_are_named_and_leave_nothing(
     start_job: StartJob, seed: int, pytestconfig: pytest.Config
 ) -> None:
     rng = random.Random(seed)
-    for number in range(20 if pytestconfig.getoption("full") else 6):
+    for number in range(20 if pytestconfig.getoption("full") else 4):
         world_size = rng.choice([2, 3, 4])
         job = start_job(PROGRAMS, world_size, args=["endless"])
         wait_s = rng.uniform(0.0, 1.2)
