@@ -53,6 +53,7 @@ _list(
     "all_reduce barrier broadcast gather reduce scatter",
     _make_nccl_premul_sum="premul_sum",
 )
+_list("comm.functions.debugging", "breakpoint record_comm")
 _list("comm.functions.debug_level", "DebugLevel get_debug_level set_debug_level set_debug_level_from_env")
 _list("comm.functions.groups", "destroy_process_group init_process_group")
 _list(
@@ -74,6 +75,7 @@ _list(
     "GatherOptions ReduceOptions ReduceScatterOptions ScatterOptions",
 )
 _list("comm.functions.process_group", "ProcessGroup")
+_list("comm.functions.registry", "GroupName RankType", _get_process_group_name="get_process_group_name")
 _list("comm.functions.shared_tensors", "allocate_shared free_shared")
 _list("comm.functions.shrinking", "SHRINK_ABORT SHRINK_DEFAULT shrink_group")
 _list("comm.functions.subgroups", "new_group new_subgroups new_subgroups_by_enumeration split_group")

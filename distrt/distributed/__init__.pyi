@@ -38,6 +38,8 @@ from distrt.comm.functions.debug_level import DebugLevel as DebugLevel
 from distrt.comm.functions.debug_level import get_debug_level as get_debug_level
 from distrt.comm.functions.debug_level import set_debug_level as set_debug_level
 from distrt.comm.functions.debug_level import set_debug_level_from_env as set_debug_level_from_env
+from distrt.comm.functions.debugging import breakpoint as breakpoint
+from distrt.comm.functions.debugging import record_comm as record_comm
 from distrt.comm.functions.groups import destroy_process_group as destroy_process_group
 from distrt.comm.functions.groups import init_process_group as init_process_group
 from distrt.comm.functions.membership import GroupMember as GroupMember
@@ -80,6 +82,9 @@ from distrt.comm.functions.point_to_point import isend as isend
 from distrt.comm.functions.point_to_point import recv as recv
 from distrt.comm.functions.point_to_point import send as send
 from distrt.comm.functions.process_group import ProcessGroup as ProcessGroup
+from distrt.comm.functions.registry import GroupName as GroupName
+from distrt.comm.functions.registry import RankType as RankType
+from distrt.comm.functions.registry import get_process_group_name as _get_process_group_name_
 from distrt.comm.functions.shared_tensors import allocate_shared as allocate_shared
 from distrt.comm.functions.shared_tensors import free_shared as free_shared
 from distrt.comm.functions.shrinking import SHRINK_ABORT as SHRINK_ABORT
@@ -115,6 +120,7 @@ _CoalescingManager = _CoalescingManager_
 _DistributedBackendOptions = _DistributedBackendOptions_
 _all_gather_base = _all_gather_base_
 _coalescing_manager = _coalescing_manager_
+_get_process_group_name = _get_process_group_name_
 _make_nccl_premul_sum = _premul_sum_
 _rank_not_in_group = _is_non_member_
 _reduce_scatter_base = _reduce_scatter_base_
