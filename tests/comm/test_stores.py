@@ -1,5 +1,7 @@
 """The stores with PyTorch's names: one suite for all of them, each compared with PyTorch's where it is installed."""
 
+import copy
+import inspect
 import pickle
 import socket
 import threading
@@ -65,18 +67,66 @@ def history(store, module):
     for amount in (5, -7, 0):
         note(lambda amount=amount: store.add("n", amount))
     note(lambda: store.get("n"))
+    for amount in (
+        2**63 - 1 + 2,
+        2**63,
+        -(2**63) - 1,
+        "1",
+        None,
+        True,
+        2**62,
+        2**62,
+        2**62,
+    ):  # 64 bits, and they wrap
+        note(lambda amount=amount: store.add("wide", amount))
     note(lambda: store.add("a", 5.0))
+    note(lambda: store.set(b"bytes", "x"))
+    note(lambda: store.get("bytes"))
+    note(lambda: store.check([b"bytes"]))
+    note(lambda: store.delete_key(b"bytes"))
+    note(lambda: store.set("\ud800", "x"))
+    for action in (pickle.dumps, copy.copy, copy.deepcopy):
+        note(lambda action=action: action(store))
+    note(lambda: store.wait(["n"], 3))
     note(lambda: store.add("a", 1))
     for arguments in (("c", "x", "y"), ("c", "", "y"), ("c", "x", "z"), ("c", "y", "z"), ("c", b"z", b"w")):
         note(lambda arguments=arguments: store.compare_set(*arguments))
         note(lambda: store.check(["c"]))
-    for keys in ([], ["a", "c"], ["a", "none"], "c"):
+    for keys in (
+        [],
+        ["a", "c"],
+        ["a", "none"],
+        "c",
+        ("a", "c"),
+        {"a"},
+        iter(["a"]),
+        (k for k in "a"),
+        {"a": 1}.keys(),
+        {1: "a"}.values(),
+        map(str, "a"),
+        {"a": 1},
+        b"c",
+        3,
+        None,
+        [3],
+    ):
         note(lambda keys=keys: store.check(keys))
     note(lambda: store.append("p", "ab"))
     note(lambda: store.append("p", "cd"))
     note(lambda: store.get("p"))
     note(lambda: store.multi_set(["m1", "m2"], ["1", "2"]))
     note(lambda: store.multi_get(["m1", "m2"]))
+    for keys, values in (
+        ([], []),
+        ("ab", "12"),
+        ("a", ["1"]),
+        (["m1"], "1"),
+        (["m1"], [1]),
+        ((), ()),
+    ):
+        note(lambda keys=keys, values=values: store.multi_set(keys, values))
+    note(lambda: store.multi_get([]))
+    note(lambda: store.multi_get("m1"))
     note(store.has_extended_api)
     note(store.num_keys)
     note(lambda: store.delete_key("a"))
@@ -288,3 +338,52 @@ def test_a_wrong_address_is_a_type_error(bad):
 
 def test_errors_can_be_sent():
     assert isinstance(pickle.loads(pickle.dumps(QueueEmptyError("x"))), DistStoreError)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1, "1", 1.0])
+def test_a_world_size_is_what_pytorch_takes(size, torch):
+    def outcome(kind):
+        try:
+            kind("127.0.0.1", 0, size, True, timeout=timedelta(seconds=5))
+        except Exception as error:
+            return type(error), str(error) if isinstance(error, ValueError) else None
+        return "made"
+
+    assert outcome(TCPStore) == outcome(torch.distributed.TCPStore)
+
+
+@pytest.mark.parametrize("uses", [True, False])
+def test_libuv_is_what_was_asked_for(uses, torch):
+    made = [kind("127.0.0.1", 0, 1, True, use_libuv=uses) for kind in (TCPStore, torch.distributed.TCPStore)]
+    assert made[0].libuvBackend is made[1].libuvBackend is uses
+
+
+def test_a_barrier_that_is_too_late_says_so_as_in_pytorch(torch):
+    said = []
+    for kind in (TCPStore, torch.distributed.TCPStore):
+        with pytest.raises(RuntimeError) as error:
+            kind("127.0.0.1", 0, 1, True).barrier("k", 2, SHORT)
+        said.append(str(error.value))
+    assert said[0].startswith(said[1].rstrip("."))
+
+
+def test_keys_without_values_are_refused(store):
+    with pytest.raises(DistStoreError, match="multiSet keys and values vectors must be of same size"):
+        store.multi_set(["a", "b"], ["1"])  # PyTorch's TCPStore says so; its HashStore crashes
+    assert not store.check(["a"])
+
+
+def test_every_public_name_and_default_is_pytorchs(torch):
+    for ours in (Store, TCPStore, FileStore, HashStore, PrefixStore):
+        theirs = getattr(torch.distributed, ours.__name__)
+        assert not {name for name in dir(theirs) if not name.startswith("_")} - set(dir(ours))
+    takes = inspect.signature(TCPStore).parameters
+    assert [(name, takes[name].default) for name in list(takes)[2:]] == [
+        ("world_size", None),
+        ("is_master", False),
+        ("timeout", timedelta(seconds=300)),
+        ("wait_for_workers", True),
+        ("multi_tenant", False),
+        ("master_listen_fd", None),
+        ("use_libuv", True),
+    ]

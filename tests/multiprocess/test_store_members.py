@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import select
@@ -326,55 +327,100 @@ GOOD = [
 ]
 
 
-def test_10000_frames_mutated_from_good_ones_disturb_nobody(host: Host, seed: int) -> None:
-    """5,000 before and 5,000 after authentication (these under a right seal: the member's own rubbish)."""
-    source = random.Random(seed)
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    0.5,
+    -1e308,
+    1 << 63,
+    -(1 << 70),
+    10**400,
+    "",
+    "\0",
+    "a" * 5000,
+    [],
+    [[]],
+    {},
+    {"op": "set"},
+]
+
+
+def distorted(source: random.Random, good: bytes) -> bytes:
+    """``good`` with a field gone, renamed or of another kind: JSON still."""
+    request = json.loads(good)
+    name = source.choice(list(request))
+    kind = source.randrange(8)
+    if kind == 0:
+        del request[name]
+    elif kind == 1:
+        request[name + "s"] = request.pop(name)
+    else:
+        request[name] = source.choice(ODD)
+        if name == "timeout_s" and request[name] in (0.5, 1 << 63):  # it would wait so long
+            request[name] = "0.5"
+    return json.dumps(request).encode()
+
+
+@contextlib.contextmanager
+def disturbed(host: Host):
+    """A job at work while ``host`` hears much: it does not notice, and the host is as before."""
     worker, rss, descriptors = Worker(host), host.resident_bytes(), host.descriptors()
     worker.start()
     try:
-        strangers(host, source, 5000)
-        members(host, source, 5000)
-        with host.member() as member:
-            assert member.num_keys() > 0
+        yield
     finally:
         worker.is_over = True
         worker.join(30)
     assert worker.error is None and worker.rounds > 10, worker.error
     assert host.is_alive() and host.resident_bytes() - rss < 32 << 20
     wait_until(lambda: host.descriptors() < descriptors)
-    with host.member() as member:
-        for key in member.list_keys():
-            member.delete_key(key)
 
 
-def strangers(host: Host, source: random.Random, count: int) -> None:
+def test_5000_mutated_conversations_of_strangers_disturb_nobody(host: Host, seed: int) -> None:
+    source = random.Random(seed)
     hello = wire.encode_frame({"protocol": wire.PROTOCOL, "nonce": "n" * 64, "rank": 0})
     proof = wire.encode_frame({"proof": "0f" * 32})
     request = wire.encode_frame({"op": "set", "key": "stranger", "value": ""})
-    for _ in range(count):
-        first, second = source.choice(
-            ((hello, proof), (proof, request), (request, request), (hello, request))
-        )
-        with host.stranger() as stranger, contextlib.suppress(ConnectionError):
-            stranger.sendall(mutated(source, first) + mutated(source, second))
+    pairs = ((hello, proof), (proof, request), (request, request), (hello, request))
+    with host.member() as member:
+        member.delete_key("job/value")
+        before = set(member.list_keys()) - {"job/count"}
+    with disturbed(host):
+        for _ in range(5000):
+            first, second = source.choice(pairs)
+            with host.stranger() as stranger, contextlib.suppress(ConnectionError):
+                stranger.sendall(mutated(source, first) + mutated(source, second))
+    with host.member() as member:
+        assert set(member.list_keys()) == before | {"job/value", "job/count"}
 
 
-def members(host: Host, source: random.Random, count: int) -> None:
+def test_5000_mutated_requests_of_members_disturb_nobody(host: Host, seed: int) -> None:
+    """Each bears the right seal: it is the member's own rubbish. Only what is no request ends the connection."""
+    source = random.Random(seed)
     member: Store | None = None
-    for _ in range(count):
-        if member is None:
-            member = host.member(source.choice((None, 5)))
-        connection = member._connection
-        assert connection is not None
-        body = mutated(source, source.choice(GOOD))
-        try:
-            connection.sendall(sealed(member, body))
-            wire.receive(connection, member._reader, time.monotonic() + 0.2)
-        except OSError:  # it is cut off; or it waits, where the time-out was mutated
+    with disturbed(host):
+        for index in range(5000):
+            if member is None:
+                member = host.member(source.choice((None, 5)))
+            connection, good = member._connection, source.choice(GOOD)
+            assert connection is not None
+            body = mutated(source, good) if index % 8 == 0 else distorted(source, good)
+            try:
+                connection.sendall(sealed(member, body))
+                wire.receive(
+                    connection, member._reader, time.monotonic() + (0.03 if index % 8 == 0 else 10.0)
+                )
+            except OSError:  # it is cut off; or it waits, where the time-out was mutated
+                assert index % 8 == 0
+                member.close()
+                member = None
+        if member is not None:
             member.close()
-            member = None
-    if member is not None:
-        member.close()
+    with host.member() as cleaner:
+        for key in cleaner.list_keys():
+            cleaner.delete_key(key)
 
 
 def test_a_client_is_not_held_by_a_server_that_trickles_or_lies(host: Host) -> None:

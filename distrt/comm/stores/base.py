@@ -8,7 +8,7 @@ Keys are text, values are bytes (text goes in as UTF-8), and a wait that takes l
 # ruff: noqa: D102 - the methods of a store are described in ``Store``
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence, Set, ValuesView
 from datetime import timedelta
 from typing import NoReturn, TypeVar
 
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Timeout = timedelta | float
+_SEVERAL = (Sequence, Set, ValuesView, Generator, map, zip)  # what PyTorch's bindings take for a list
 DEFAULT_TIMEOUT = timedelta(seconds=300)
 
 _Found = TypeVar("_Found")
@@ -262,7 +263,7 @@ def text(value: object, what: str) -> str:
 
 def texts(values: Iterable[str], what: str) -> list[str]:
     """Return ``values`` as a list if they are several str."""
-    if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes) or not isinstance(values, _SEVERAL):
         raise TypeError(
             f"{what}(): incompatible function arguments: expected a list of str, got {type(values).__name__}"
         )
