@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from distrt.comm import world
 from distrt.comm.functions.backend import Backend, BackendConfig
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import NoGroupError
+
+if TYPE_CHECKING:
+    from distrt.comm.functions.process_group import ProcessGroup as HeldGroup
 
 __all__ = [
     "GroupMember",
@@ -33,9 +36,9 @@ __all__ = [
 
 class _HasWorld(type):
     @property
-    def WORLD(cls) -> ProcessGroup | None:  # noqa: N802 - PyTorch's own spelling
+    def WORLD(cls) -> HeldGroup | None:  # noqa: N802 - PyTorch's own spelling
         """The default group, or None before ``init_process_group``."""
-        return world.default_group() if world.is_initialized() else None
+        return cast("HeldGroup", world.default_group()) if world.is_initialized() else None
 
 
 class group(metaclass=_HasWorld):  # noqa: N801 - PyTorch's own spelling
