@@ -2,10 +2,12 @@
 
 import json
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distrt.comm.status import parse
 from launch.exit_codes import OK, UNREACHABLE
 from launch.supervisor import Outcome
 
@@ -24,6 +26,11 @@ class Failure:
     exit_code: int
     failed_at: float
     record: dict[str, Any]
+
+    @property
+    def failed_at_wall(self) -> float:
+        """``failed_at`` in seconds since the epoch."""
+        return time.time() - (time.monotonic() - self.failed_at)
 
     @property
     def order(self) -> tuple[bool, float]:
@@ -66,7 +73,7 @@ def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], run_d
         "how": first.how,
         "error": first.record.get("summary"),
     }
-    return Report(_text(first, failures, outcome, joined), first.exit_code, result)
+    return Report(_text(first, failures, outcome, joined, run_dir), first.exit_code, result)
 
 
 def _failures(outcome: Outcome, pids: dict[int, int], run_dir: Path) -> list[Failure]:
@@ -95,13 +102,17 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _text(first: Failure, failures: list[Failure], outcome: Outcome, joined: frozenset[int]) -> str:
+def _text(
+    first: Failure, failures: list[Failure], outcome: Outcome, joined: frozenset[int], run_dir: Path
+) -> str:
     how = first.how
     if joined and first.rank not in joined:
         how += ", before joining the other ranks"
     elif not first.record and first.exit_code < 128:
         how += " (it raised nothing: sys.exit or os._exit)"
     lines = [f"distrt-launch: rank {first.rank} (pid {first.pid}, host {socket.gethostname()}) failed: {how}"]
+    if not first.record and (doing := _last_call(run_dir, first)):
+        lines.append(doing)
     lines += [
         f"rank {rank} had ended with exit code 0 before joining"
         for rank, ending in sorted(outcome.endings.items())
@@ -113,6 +124,22 @@ def _text(first: Failure, failures: list[Failure], outcome: Outcome, joined: fro
     if told:
         lines.append(f"{_ranks(told)} {'was' if len(told) == 1 else 'were'} ended by the launcher")
     return "\n".join(lines) + "\n" + str(first.record.get("traceback", ""))
+
+
+def _last_call(run_dir: Path, failure: Failure) -> str | None:
+    """What a rank that raised nothing was doing, by its status page."""
+    try:
+        status = parse((run_dir / f"rank{failure.rank}.status").read_bytes())
+    except OSError:
+        return None
+    if status is None or status.pid != failure.pid or not status.calls:
+        return None
+    last = status.calls[-1]
+    ago_s = max(0.0, failure.failed_at_wall - last.since)
+    step = f", in step {status.step}" if status.step else ""
+    if last.is_running:
+        return f"it was in {last.text}, at {last.place}, since {ago_s:.1f} s{step}"
+    return f"it was in no call of distrt; its last, {last.text} at {last.place}, began {ago_s:.1f} s before{step}"
 
 
 def _cause(failure: Failure) -> str:

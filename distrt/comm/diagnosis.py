@@ -41,6 +41,9 @@ class Witness(Protocol):
     def stacks(self, rank: int) -> str:
         """The Python stacks of another rank, or why they cannot be had."""
 
+    def give_up(self, because: str) -> None:
+        """This rank does not go on with the group."""
+
 
 class Diagnosis:
     """One rank's view of a group that waits.
@@ -60,6 +63,10 @@ class Diagnosis:
     def watch(self) -> Watch:
         """For a wait that has just begun."""
         return Watch(self)
+
+    def give_up(self, because: str) -> None:
+        """The group is of no use to this rank any more."""
+        self._witness.give_up(because)
 
     def mismatch(self, label: Label) -> tuple[str, bool] | None:
         """Who called what where ranks first differ, up to this call, and whether all have come there."""
@@ -174,7 +181,7 @@ class Diagnosis:
             if status.failure:
                 lines = status.failure[-_SHOWN_TRACEBACK:].rstrip().splitlines()
                 trace = "".join(f"\n    {line}" for line in lines) if len(lines) > 1 else ""
-                words.append(f"; it failed: {lines[-1]}{trace}")
+                words.append(f"{':' if text.endswith('failed') else '; it failed:'} {lines[-1]}{trace}")
             elif status.calls:
                 words.append("\n  " + self._where(rank))
         return "".join(words)

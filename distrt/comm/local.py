@@ -84,6 +84,10 @@ class LocalTransport(Transport):
         """From its page."""
         return self._room.pages[rank].read()
 
+    def stacks(self, rank: int) -> str:
+        """All ranks are threads of this process."""
+        return f"(see {name_ranks([self.rank])}: one process)"
+
     def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """From everyone's copies."""
         return self._meet(

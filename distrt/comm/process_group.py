@@ -311,6 +311,11 @@ class ProcessGroup:
         call = self._call("free", array.shape, array.dtype)
         self._run(call, self.transport.free(array, call.fingerprint), False)
 
+    def count_step(self) -> None:
+        """Note on the status page that the next training step begins."""
+        if self._page is not None:
+            self._page.step()
+
     def progress(self) -> None:
         """Move outstanding operations on, in launch order, as far as possible without blocking."""
         self._engine.progress()

@@ -164,6 +164,7 @@ class Engine:
         """After this failure the group cannot be used any more: ranks may be in the middle of an operation."""
         if self.failed is None:
             self.failed = str(error).partition("\n")[0] or f"{type(error).__name__} while it waited"
+            self._diagnosis.give_up(self.failed)
 
     def close(self) -> None:
         """End the helper thread; what is outstanding stays undone."""

@@ -62,6 +62,10 @@ class Transport(ABC):
         """The Python stacks of another rank, or why they cannot be had."""
         return "(its stacks cannot be seen from here)"
 
+    def give_up(self, because: str) -> None:
+        """This rank does not go on with the group: it may be in the middle of an operation."""
+        return
+
     @property
     def look(self) -> Look:
         """How ranks look out for one another before they sleep."""

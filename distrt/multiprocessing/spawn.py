@@ -267,7 +267,9 @@ def _run(
         fn(index, *args)
     except KeyboardInterrupt:
         pass  # Ctrl-C goes to the parent as well, which tells the user
-    except Exception:
+    except Exception as error:
+        if (presence := sys.modules.get("distrt.comm.presence")) is not None:  # the process is a rank
+            presence.record_failure(error)
         report.write(traceback.format_exc())
         sys.exit(1)
 

@@ -108,6 +108,8 @@ class DistributedDataParallel(Module):
         self._require_dtypes()
         if modes.grad:
             self._is_armed = self.require_backward_grad_sync
+            if self._is_armed:
+                self.process_group.count_step()
             if self._is_running:
                 self._abandon_pass()
         if self.require_forward_param_sync and self.broadcast_buffers:

@@ -48,6 +48,9 @@ class Alone:
     def stacks(self, rank: int) -> str:
         return ""
 
+    def give_up(self, because: str) -> None:
+        pass
+
 
 def label(text: str, name: str, number: int | None = None) -> str:
     return f"rank 0: {name} #{number}: {text}"

@@ -28,6 +28,12 @@ def begin(timeout_s=30.0):
         world.comm.Barrier()  # rank 0 may host the store
         return world
 """
+#: After `PRELUDE`: the rank joins its ``group``.
+ON_MPI = """
+from distrt.comm.world import create_group
+environment = read_environment()
+group = create_group(environment, connect_store(environment, 30.0), 30.0)
+"""
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 #: Variables of whoever runs the tests that must not reach the ranks.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.conformance.ranks import ranks
-from tests.multiprocess.mpi_ranks import mpi_ranks
+from tests.multiprocess.mpi_ranks import ON_MPI, mpi_ranks
 
 SIZE, ODD = 4, 3
 
@@ -93,13 +93,6 @@ def run_all(parent):
     print(json.dumps(rows))
 """
 
-ON_MPI = """
-from distrt.comm.world import create_group
-environment = read_environment()
-store = connect_store(environment, 30.0)
-run_all(create_group(environment, store, 30.0))
-"""
-
 
 def outcomes(transport, program):
     """Per rank, a list of (op, what differs, what came of it, seconds)."""
@@ -107,7 +100,9 @@ def outcomes(transport, program):
         with ranks(SIZE, CASES + program + "run_all(join())") as started:
             found = started.output(120.0)
     else:
-        with mpi_ranks(SIZE, "import numpy as np" + CASES + program + ON_MPI, machines=[0, 0, 1, 1]) as started:
+        with mpi_ranks(
+            SIZE, "import numpy as np" + ON_MPI + CASES + program + "run_all(group)", machines=[0, 0, 1, 1]
+        ) as started:
             found = started.output(120.0)
     return [json.loads(text) for text in found]
 
@@ -124,7 +119,9 @@ def test_every_rank_is_told_within_a_second_who_called_what(transport):
             assert f"ranks 0, 1, 2: {op}(" in outcome, where
             assert f"rank {ODD}: " in outcome and "in the minority" in outcome, where
             assert "<string>:" in outcome, f"{where} names no line"
-            assert seconds < 5.0, f"{where} took {seconds:.1f} s"  # a busy machine; it is 0.5 s on a quiet one
+            assert seconds < 5.0, (
+                f"{where} took {seconds:.1f} s"
+            )  # a busy machine; it is 0.5 s on a quiet one
 
 
 @pytest.mark.parametrize("transport", ["shm", "mpi"])

@@ -111,11 +111,16 @@ class Lifeline:
         return f"rank {rank} left the group" if now - min(left_at, closed_at) > _ARRIVAL_S else None
 
     def died(self, rank: int, at_once: bool) -> str | None:
-        """Whether a rank is gone without a goodbye; not ``at_once``: and what it had sent must have arrived."""
-        since = self.lost.get(rank)
+        """Whether a rank has ended badly; not ``at_once``: and what it had sent must have arrived."""
+        since = self.ended_badly().get(rank)
         if since is None or (not at_once and time.monotonic() - since < _GRACE_S):
             return None
-        return f"rank {rank} {_DIED}"
+        return f"rank {rank} {_DIED if rank in self.lost else 'failed'}"
+
+    def ended_badly(self) -> dict[int, float]:
+        """The ranks that died or failed, and when that was heard of."""
+        failed = {rank: at for rank, (at, is_well) in self.left.items() if not is_well}
+        return failed | self.lost
 
     def close_group(self, group: str) -> None:
         """Tell the others that this rank has closed a group; what they name it is theirs to agree on."""

@@ -141,12 +141,12 @@ class Links:
         return None
 
     def dead(self, at_once: bool = False) -> str | None:
-        """The first rank of the group that died, if what it had sent must have arrived by now."""
-        lost = self.world.lifeline.lost
-        dead = [rank for rank, member in enumerate(self.members) if member in lost]
+        """The first rank of the group that died or failed, if what it had sent must have arrived by now."""
+        ended = self.world.lifeline.ended_badly()
+        dead = [rank for rank, member in enumerate(self.members) if member in ended and rank != self.rank]
         if not dead:
             return None
-        first = min(dead, key=lambda rank: lost[self.members[rank]])
+        first = min(dead, key=lambda rank: ended[self.members[rank]])
         text = self.world.lifeline.died(self.members[first], at_once)
         return None if text is None else self._blame(first, text)
 

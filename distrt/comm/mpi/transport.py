@@ -141,6 +141,10 @@ class MpiTransport(Transport):
             return links.node.stacks(links.placement.place(rank))
         return links.world.lifeline.fresh(links.members[rank])[1]
 
+    def give_up(self, because: str) -> None:
+        """MPI must not wait for messages that are never taken."""
+        self._links.world.failed = because
+
     def fail(self) -> None:
         """Tell the others that this rank's program ends with an error."""
         self._links.world.failed = "this rank's program has failed"

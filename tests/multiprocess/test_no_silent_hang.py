@@ -1,0 +1,203 @@
+"""What a user sees when ranks do not meet: who is missing, where every rank is, and what ended the one that is gone."""
+
+import os
+import re
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.conformance.ranks import ranks
+from tests.multiprocess.mpi_ranks import ON_MPI, mpi_ranks
+
+REPORT_AFTER_S = 1.0
+PROMPT_S = 6.0  # on a busy machine; about one second on a quiet one
+
+ON_SHM = "group = join()\n"
+RUN = """
+import json, traceback
+from distrt.core.errors import DistributedError
+def report(call):
+    begun = time.monotonic()
+    try:
+        call()
+        outcome = "fine"
+    except DistributedError as error:
+        outcome = f"{type(error).__name__}: {error}"
+    print(json.dumps([outcome, time.monotonic() - begun]), flush=True)
+def ready():
+    print("ready", flush=True)
+one = np.ones(4, np.float32)
+"""
+
+
+@pytest.fixture(params=["shm", "mpi"])
+def start(request, monkeypatch):
+    """Starts a program in three ranks (under MPI: two machines), whose ``group`` it finds made."""
+    monkeypatch.setenv("DISTRT_REPORT_AFTER_S", str(REPORT_AFTER_S))
+
+    def start(program):
+        if request.param == "shm":
+            return ranks(3, ON_SHM + RUN + program)
+        return mpi_ranks(3, "import numpy as np" + ON_MPI + RUN + program, machines=[0, 0, 1])
+
+    return start
+
+
+def told(started, rank):
+    """What a rank reported: the outcome, and the seconds that it took."""
+    import json
+
+    line = started.line(rank)
+    assert line, started.why(rank)
+    return json.loads(line)
+
+
+def report_of(started, until, timeout_s=20.0):
+    """What the ranks print to stderr, up to a line that holds ``until``."""
+    import selectors
+
+    seen, deadline = {rank: "" for rank in range(len(started.processes))}, time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for rank, process in enumerate(started.processes):
+            os.set_blocking(process.stderr.fileno(), False)
+            selector.register(process.stderr, selectors.EVENT_READ, rank)
+        while time.monotonic() < deadline:
+            for key, _ in selector.select(0.2):
+                text = os.read(key.fd, 1 << 16).decode()
+                seen[key.data] += text
+                if not text:
+                    selector.unregister(key.fileobj)
+            found = [text for text in seen.values() if until in text]
+            if found:
+                time.sleep(0.2)
+                return found[0]
+    raise AssertionError(f"nobody printed {until!r} within {timeout_s} s: {seen}")
+
+
+STUCK = {
+    "an endless loop": "def forever():\n    while True: pass\nforever()",
+    "a skipped collective": "def skips():\n    time.sleep(60)\nskips()",
+    "blocked in C": "import ctypes\ndef in_c():\n    ctypes.PyDLL(None).sleep(60)\nin_c()",  # and it holds the lock
+}
+
+
+@pytest.mark.parametrize("kind", STUCK)
+def test_a_rank_that_does_something_else_is_shown_with_its_stack(start, kind):
+    if kind == "blocked in C" and start.__closure__ and "mpi" in str(start.__closure__[0].cell_contents):
+        odd = 1  # a rank of another machine that holds the interpreter's lock cannot answer: one of this machine can
+    else:
+        odd = 2
+    program = f"""
+group.all_reduce(one)
+if group.rank() == {odd}:
+    {STUCK[kind].replace(chr(10), chr(10) + "    ")}
+report(lambda: group.all_reduce(one))
+"""
+    with start(program) as started:
+        text = report_of(started, f"rank {odd} (process")
+        assert re.search(rf"has waited \d+ s for rank {odd}\n", text), text
+        after = text[text.index(f"rank {odd} (process") :]
+        assert re.search(r"in (forever|skips|in_c)", after), text
+        assert "in all_reduce(SUM, float32, 4 elements) #3" in text, text
+        assert text.count("has waited") == 1, text
+
+
+def test_a_stopped_rank_is_named_as_such(start):
+    program = """
+group.all_reduce(one)
+ready()
+if group.rank() == 1:
+    time.sleep(60)
+report(lambda: group.all_reduce(one))
+"""
+    with start(program) as started:
+        assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+        started.signal(1, signal.SIGSTOP)
+        text = report_of(started, "rank 2 (process")
+        assert re.search(r"rank 1 \(process \d+, stopped by a signal\): in no call", text), text
+        assert "cannot show its stacks" in text
+        started.signal(1, signal.SIGCONT)
+
+
+def test_ranks_that_receive_from_one_another_are_shown(start):
+    program = """
+if group.rank() < 2:
+    report(lambda: group.recv(one, 1 - group.rank()))
+else:
+    time.sleep(60)
+"""
+    with start(program) as started:
+        text = report_of(started, "rank 2 (process")
+        assert re.search(r"rank 0 \(process \d+\): in recv\(from rank 1, float32, 4 elements\)", text), text
+        assert re.search(r"rank 1 \(process \d+\): in recv\(from rank 0, float32, 4 elements\)", text), text
+
+
+FATES = {
+    "raises": ("raise ValueError('boom at rank 1')", "ValueError: boom at rank 1", 1),
+    "exits": ("sys.exit(3)", "rank 1 left the group", 3),
+    "is killed": ("os.kill(os.getpid(), signal.SIGKILL)", "died", -9),
+    "leaves at once": ("os._exit(5)", "died", 5),
+}
+WAITS = {
+    "a collective": "group.all_reduce(one)",
+    "a large collective": "group.all_reduce(np.ones(1_000_000, np.float32))",
+    "an asynchronous collective": "group.all_reduce(np.ones(1_000_000, np.float32), async_op=True).wait()",
+    "a receive": "group.recv(one, 1)",
+    "a barrier": "group.barrier()",
+}
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_the_end_of_one_rank_is_everybodys_wherever_they_wait(start, fate):
+    end, words, code = FATES[fate]
+    for call in list(WAITS.values())[: None if fate == "raises" else 2]:  # a launch costs a second
+        program = f"""
+group.all_reduce(one)
+ready()
+def end():
+    time.sleep(0.3)
+    {end}
+if group.rank() == 1:
+    end()
+report(lambda: {call})
+"""
+        with start(program) as started:
+            assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+            for rank in (0, 2):
+                outcome, seconds = told(started, rank)
+                where = f"{fate}, rank {rank}: {outcome}"
+                assert outcome.startswith("PeerFailed"), where
+                assert seconds < PROMPT_S, f"{where} took {seconds:.1f} s"
+                assert "rank 1" in outcome or rank == 2, where  # rank 2 may hear of rank 0, which ended because of it
+                if rank == 0:
+                    assert words in outcome or "rank 1 failed" in outcome, where
+                    if fate == "raises":
+                        assert "in end" in outcome and "Traceback" in outcome, f"{where}: no traceback"
+                    else:
+                        assert "all_reduce(SUM, float32, 4 elements) #2" in outcome, f"{where}: no last call"
+            assert started.processes[1].wait(10) == code
+
+
+def test_the_launcher_says_what_a_killed_rank_was_doing(tmp_path):
+    import subprocess
+
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, signal, time\n"
+        "import distrt as torch\n"
+        "torch.distributed.init_process_group('gloo')\n"
+        "torch.distributed.all_reduce(torch.ones(4))\n"
+        "if torch.distributed.get_rank() == 1:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "torch.distributed.barrier()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "launch", "--nproc-per-node", "2", str(script)],
+        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 137, done.stderr
+    assert "it was in no call of distrt; its last, all_reduce(SUM, float32, 4 elements) at train.py:4 in <module>" in (
+        done.stderr
+    )
