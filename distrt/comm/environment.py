@@ -130,8 +130,13 @@ def read_environment(
     )
 
 
-def require_same_world(environment: Environment, mpi_size: int) -> None:
+def require_same_world(environment: Environment, mpi_size: int, library: str = "") -> None:
     """Refuse an MPI that knows another number of ranks than the job has.
+
+    Args:
+        environment: this rank's place.
+        mpi_size: how many ranks MPI knows of.
+        library: which MPI that is.
 
     Raises:
         SettingError: the sizes differ.
@@ -139,15 +144,17 @@ def require_same_world(environment: Environment, mpi_size: int) -> None:
     size = environment.world_size
     if mpi_size == size:
         return
-    text = f"{environment.source} says that this job has {size} ranks, but MPI knows of {mpi_size}"
-    if mpi_size == 1:
-        fix = (
-            "the tasks were started without MPI's process manager: start them with `srun --mpi=pmi2` (or mpiexec)"
-            if environment.source == "Slurm"
-            else "start the ranks with mpiexec, or under Slurm with `srun --mpi=pmi2`"
-        )
-    else:
+    named = f"MPI ({library})" if library else "MPI"
+    text = f"{environment.source} says that this job has {size} ranks, but {named} knows of {mpi_size}"
+    if mpi_size != 1:
         fix = "give both the same number of ranks, or unset the variables of one of them"
+    elif environment.source == "Slurm":
+        kind = "pmix" if library.startswith("Open MPI") else "pmi2"
+        fix = f"the tasks were started without MPI's process manager: start them with `srun --mpi={kind}` (or mpiexec)"
+    elif environment.source in _MPI:
+        fix = "is the mpiexec that started them of that MPI? Use the one in the same place as mpi4py's MPI"
+    else:
+        fix = "start the ranks with mpiexec, or under Slurm with `srun --mpi=pmi2`"
     raise SettingError(f"{text}; {fix}")
 
 

@@ -36,6 +36,16 @@ def test_two_tasks_on_each_of_two_nodes_train_together(slurm, way):
     assert {seen["transport"] for seen in results} == {"mpi"}
 
 
+def test_tasks_among_pmixs_variables_train_with_an_mpi_that_does_not_speak_it(slurm):
+    """Many clusters start every task so, whether its MPI understands it or not."""
+    run = slurm.run(
+        f"mkdir results; srun {PLACES['two nodes']} bash -c "
+        f"'PMIX_RANK=$SLURM_PROCID PMIX_NAMESPACE=slurm.pmix.1.0 exec {PYTHON} {TRAIN} results'"
+    )
+    assert run.exit_code == 0 and not run.stderr, run
+    check(slurm.results(), 4, ["node1", "node1", "node2", "node2"])
+
+
 def test_the_parameters_are_the_same_wherever_the_tasks_run(slurm):
     placements = {
         "one": PLACES["one node"],

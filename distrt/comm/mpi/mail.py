@@ -311,6 +311,6 @@ def _is_away(sent: Arrivals) -> bool:
 
 def collective_tags(comm: Any, mpi: Any) -> tuple[int, int]:
     """The first MPI tag that collectives use, and how many there are; those below are for messages."""
-    highest: int = comm.Get_attr(mpi.TAG_UB)
+    highest: int = mpi.COMM_WORLD.Get_attr(mpi.TAG_UB)  # Open MPI tells it of no other communicator
     first = highest // 2 + 1
     return first, highest - first + 1

@@ -75,6 +75,7 @@ class PmiServer:
         self._timeout_s = timeout_s
         self._on_failure = on_failure
         self._barriers = 0
+        self._is_over = False  # the client's last word is answered
         self._meet_otherwise: Callable[[], object] | None = None
         self._connection, self._client = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name=f"distrt-pmi-{rank}", daemon=True)
@@ -112,12 +113,15 @@ class PmiServer:
         self._meet_otherwise = meet
 
     def farewell(self) -> None:
-        """After MPI was finalised: send the answer to MPICH's last word ahead, and keep the connection open.
+        """After MPI was finalised: send the answer to MPI's last word ahead, and keep the connection open.
 
-        MPICH says that word, and waits for the answer, in an exit handler, when Python has no threads any more.
+        MPICH says that word, and waits for the answer, in an exit handler, when Python has no threads any more. Intel
+        MPI has said it by then, and has its answer.
         """
-        with contextlib.suppress(OSError):
-            self._send("cmd=finalize_ack rc=0")
+        is_said, self._is_over = self._is_over, True
+        if not is_said:
+            with contextlib.suppress(OSError):
+                self._send("cmd=finalize_ack rc=0")
         self._connection.detach()
         self._client.detach()
 
@@ -175,7 +179,8 @@ class PmiServer:
                 self._meet()
                 return "cmd=barrier_out rc=0"
             case "finalize":
-                return None if self._board is None else "cmd=finalize_ack rc=0"
+                is_said, self._is_over = self._is_over, True
+                return None if is_said else "cmd=finalize_ack rc=0"
         _log.debug("rank %d: PMI command %r is not served", self.rank, command)
         answered = "spawn_result" if command == "spawn" else f"{command}_result"
         return f"cmd={answered} rc=-1 msg=not_supported"

@@ -43,7 +43,7 @@ _FOREIGN = ("PMI_", "PMIX_", "HYDI_", "HYDRA_")  # another process manager's var
 _MANAGERS = (
     ("PMI_RANK", "PMI_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-    ("PMIX_RANK", "SLURM_NTASKS"),
+    ("PMIX_RANK", "SLURM_NTASKS"),  # Slurm's default in many places, whatever the tasks' MPI speaks
 )
 
 
@@ -145,7 +145,9 @@ def is_started_by_mpi(environment: Environment) -> bool:
     place = (environment.rank, environment.world_size)
     for rank, size in _MANAGERS:
         if (os.environ.get(rank, ""), os.environ.get(size, "")) == (str(place[0]), str(place[1])):
-            return _is_open(os.environ.get("PMI_FD", "")) if rank == "PMI_RANK" else True
+            if rank == "PMI_RANK":
+                return _is_open(os.environ.get("PMI_FD", ""))
+            return rank != "PMIX_RANK" or _speaks_pmix(_import_mpi())
     mpi = _loaded()
     return mpi is not None and mpi.Is_initialized() and mpi.COMM_WORLD.Get_size() == environment.world_size
 
@@ -170,7 +172,7 @@ def start_mpi(
     prefix = f"mpi/{generation}"
     if not _started:
         if is_started_by_mpi(environment):
-            _started.append(_take_over())
+            _started.append(_take_over(environment))
         else:
             _started.append(_start_through(store, f"{prefix}/pmi", rank, size, timeout_s, machines))
         atexit.register(_started[0].end)
@@ -192,16 +194,18 @@ def take_over(environment: Environment, timeout_s: float) -> Any:
         RendezvousError: MPI does not connect the job's ranks.
     """
     if not _started:
-        _started.append(_take_over())
+        _started.append(_take_over(environment))
         atexit.register(_started[0].end)
     return _own_communicator(_started[0].mpi, environment, timeout_s)
 
 
-def _take_over() -> _Process:
+def _take_over(environment: Environment) -> _Process:
     """The MPI that a process manager provides."""
     was_running = (mpi := _loaded()) is not None and mpi.Is_initialized()
-    mpi = _import_mpi(starts=True)
-    if not mpi.Is_initialized():  # the script has imported mpi4py, and left this to us
+    mpi = _import_mpi()
+    if not mpi.Is_initialized():
+        if environment.source == "Open MPI" and not _speaks_pmix(mpi):
+            require_same_world(environment, 1, _library(mpi))  # MPICH would end the process
         _init_thread(mpi)
     return _Process(mpi, None, is_ours=not was_running)
 
@@ -210,12 +214,12 @@ def _start_through(
     store: Board, prefix: str, rank: int, size: int, timeout_s: float, machines: Sequence[object] | None
 ) -> _Process:
     """Start MPI without a process manager."""
-    mpi = _import_mpi(starts=False)
+    mpi = _import_mpi()
     if mpi.Is_initialized():
         raise RendezvousError(
             f"rank {rank} of {size}: MPI runs already in this process, as rank {mpi.COMM_WORLD.Get_rank()} of "
             f"{mpi.COMM_WORLD.Get_size()}; call init_process_group before `from mpi4py import MPI`, or start all "
-            f"ranks with mpiexec -n {size}"
+            f"ranks with mpiexec -n {size} (under Slurm: `srun --mpi=pmi2`)"
         )
     if mpi.get_vendor()[0] not in ("MPICH", "Intel MPI", "MVAPICH", "MVAPICH2"):
         raise UnsupportedError(
@@ -251,11 +255,11 @@ def _init_thread(mpi: Any) -> None:
         raise RendezvousError(f"MPI_Init_thread failed with error {code}")
 
 
-def _import_mpi(starts: bool) -> Any:
+def _import_mpi() -> Any:
     try:
         options: Any = importlib.import_module("mpi4py")
         if _loaded() is None:
-            options.rc.initialize = starts
+            options.rc.initialize = False
             options.rc.threads, options.rc.thread_level = True, "multiple"
             options.rc.finalize = False
         return importlib.import_module("mpi4py.MPI")
@@ -277,7 +281,7 @@ def _loaded() -> Any:
 def _own_communicator(mpi: Any, environment: Environment, timeout_s: float) -> Any:
     """A communicator that carries our messages only, in the job's order of ranks."""
     world, rank, size = mpi.COMM_WORLD, environment.rank, environment.world_size
-    require_same_world(environment, world.Get_size())
+    require_same_world(environment, world.Get_size(), _library(mpi))
     if mpi.Query_thread() < mpi.THREAD_MULTIPLE:
         raise UnsupportedError(
             "MPI must allow calls from several threads (MPI_THREAD_MULTIPLE), and this one does not: "
@@ -349,6 +353,17 @@ def within(
     if errors:
         raise DistributedError(f"{what}: {errors[0]}") from errors[0]
     return results[0]
+
+
+def _speaks_pmix(mpi: Any) -> bool:
+    """Whether this MPI can be started by PMIx; MPICH can where it was built with that library."""
+    return mpi.get_vendor()[0] == "Open MPI" or "libpmix" in Path("/proc/self/maps").read_text()
+
+
+def _library(mpi: Any) -> str:
+    """The MPI's name and version: "MPICH 5.0.2"."""
+    name, version = mpi.get_vendor()
+    return f"{name} {'.'.join(map(str, version))}"
 
 
 def _is_open(fd: str) -> bool:
