@@ -256,6 +256,66 @@ def cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+JOB = """
+import os, sys, time
+from distrt.comm.environment import read_environment
+from distrt.comm.stores.client import connect_store
+place, rounds = read_environment(), 0
+with connect_store(place, 20) as store:
+    if place.rank == 0:
+        print(os.environ["DISTRT_STORE_ADDR"], os.environ["DISTRT_JOB_SECRET"], flush=True)
+    while True:
+        rounds += 1
+        if place.rank == 0:
+            store.set(f"round {rounds}", b"end" if os.path.exists(sys.argv[1]) else b"on")
+        word = store.get(f"round {rounds}", 20, ranks=[0])
+        assert store.add(f"met {rounds}", 1) <= 2
+        if word == b"end":
+            break
+        time.sleep(0.001)
+    assert rounds > 10 and {key.split()[0] for key in store.list_keys()} == {"round", "met"}
+"""
+
+
+def test_strangers_at_a_launchers_store_do_not_disturb_its_job(start_job, tmp_path) -> None:
+    stop = tmp_path / "stop"
+    job = start_job(JOB, args=[str(stop)])
+    place = read_line(job.process.stdout).split()
+    address, secret = place[-2].partition(b":"), place[-1].decode()
+    strangers = []
+    try:
+        for saying in (*SAYINGS.values(), *SAYINGS.values()):
+            strangers.append(socket.create_connection((address[0].decode(), int(address[2])), timeout=10))
+            with contextlib.suppress(ConnectionError):
+                strangers[-1].sendall(saying)
+        with pytest.raises(AuthenticationError):
+            Store(address[0].decode(), int(address[2]), rank=0, secret=b"x", timeout_s=10)
+        strangers += [
+            socket.create_connection((address[0].decode(), int(address[2])), timeout=10) for _ in range(200)
+        ]
+        lines = job.pids().values()
+        assert lines and not [line for line in lines if secret in line]
+        run_dir = job.run_dir()
+        assert run_dir is not None
+        assert not [path for path in run_dir.rglob("*") if path.is_file() and secret in path.read_text()]
+    finally:
+        stop.touch()
+        run = job.finish()
+        for stranger in strangers:
+            stranger.close()
+    assert run.exit_code == 0 and not run.stderr.count("Error"), run
+
+
+def read_line(pipe) -> bytes:
+    """A line, of which a pipe's buffer may take no more: the job's end is read by somebody else."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(pipe.fileno(), 1)
+        assert byte, line
+        line += byte
+    return line
+
+
 def test_only_the_given_interface_is_bound(host: Host) -> None:
     port = f"{host.port:04X}"
     with open("/proc/net/tcp") as file4:

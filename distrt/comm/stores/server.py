@@ -215,9 +215,8 @@ class StoreServer:
             return
         if not data:
             raise ConnectionResetError("the peer closed the connection")
-        if peer.wait is not None:
-            raise RendezvousError("the peer asks on before it has its answer")
         peer.reader.feed(data)
+        _require_patience(peer)
 
     def _answer(self, peer: Peer) -> None:
         """Answer the requests that have come whole, as long as the member reads its answers."""
@@ -227,6 +226,7 @@ class StoreServer:
                 return
             if request.get("op") == "wait":
                 self._begin_wait(peer, request)
+                _require_patience(peer)
                 continue
             answer, key = carry_out(self._table, request)
             self._send(peer, answer)
@@ -273,6 +273,12 @@ class StoreServer:
         """In a forked child: let go of the sockets, and leave the epoll set alone, which is the parent's, too."""
         for held in (*self._peers, *self._door.sockets(), self._wake_reader, self._wake_writer):
             held.close()
+
+
+def _require_patience(peer: Peer) -> None:
+    """Who waits says nothing meanwhile: so there is no heap of requests behind a wait."""
+    if peer.wait is not None and not peer.reader.is_empty:
+        raise RendezvousError("the peer asks on before it has its answer")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -100,6 +100,11 @@ class FrameReader:
         """Take bytes as they came from the socket."""
         self._buffer += data
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has come behind the last message."""
+        return not self._buffer
+
     def next_message(self) -> Message | None:
         """Return the next whole message, or None when more bytes are needed.
 
