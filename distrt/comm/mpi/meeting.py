@@ -3,7 +3,7 @@
 Slurm connects the tasks before there is any address or secret, so rank 0 serves the store at a free port, and its
 addresses and a secret drawn anew travel by PMI. MPICH is then started through that store, and not through Slurm's PMI:
 Slurm cuts requests of more than 1024 bytes, though it announces values of 1024, and MPICH's addresses between machines
-make such requests (seen with MPICH 5.0.2 and Slurm 22.05: about every other start waited for ever).
+make such requests (MPICH 5.0.2 and Slurm 22.05: four of a dozen starts waited for ever, or were killed).
 
 ``distrt.comm.rendezvous`` calls this. Standard library only.
 
