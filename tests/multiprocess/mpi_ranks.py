@@ -116,7 +116,12 @@ def mpiexec(
         end_all([process])
 
 
-def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextManager[Ranks]:
+def ranks_between(
+    machines: Sequence[Machine],
+    program: str,
+    reads_stdin: bool = False,
+    variables: Mapping[str, object] = {},
+) -> AbstractContextManager[Ranks]:
     """Two ranks on each of the machines; rank 0 hosts the store."""
     return mpi_ranks(
         4,
@@ -124,5 +129,6 @@ def ranks_between(machines: Sequence[Machine], program: str) -> AbstractContextM
         machines=[0, 0, 1, 1],
         prefixes=[machines[rank // 2].prefix for rank in range(4)],
         master=machines[0].address,
-        variables={"MPIR_CVAR_CH4_NETMOD": "ofi"},
+        reads_stdin=reads_stdin,
+        variables={"MPIR_CVAR_CH4_NETMOD": "ofi", **variables},
     )

@@ -1,17 +1,22 @@
 """What a user sees when ranks do not meet: who is missing, where every rank is, and what ended the one that is gone."""
 
+import json
 import os
 import re
+import selectors
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.conformance.ranks import ranks
-from tests.multiprocess.mpi_ranks import ON_MPI, mpi_ranks
+from tests.multiprocess.mpi_ranks import ON_MPI, mpi_ranks, ranks_between
+from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
-REPORT_AFTER_S = 1.0
+SOON = {"DISTRT_REPORT_AFTER_S": "1"}
 PROMPT_S = 6.0  # on a busy machine; about one second on a quiet one
 
 ON_SHM = "group = join()\n"
@@ -35,20 +40,18 @@ one = np.ones(4, np.float32)
 @pytest.fixture(params=["shm", "mpi"])
 def start(request, monkeypatch):
     """Starts a program in three ranks (under MPI: two machines), whose ``group`` it finds made."""
-    monkeypatch.setenv("DISTRT_REPORT_AFTER_S", str(REPORT_AFTER_S))
+    monkeypatch.setenv("DISTRT_REPORT_AFTER_S", "1")
 
     def start(program):
         if request.param == "shm":
             return ranks(3, ON_SHM + RUN + program)
-        return mpi_ranks(3, "import numpy as np" + ON_MPI + RUN + program, machines=[0, 0, 1])
+        return mpi_ranks(3, "import numpy as np" + ON_MPI + RUN + program, machines=[0, 0, 1], variables=SOON)
 
     return start
 
 
 def told(started, rank):
     """What a rank reported: the outcome, and the seconds that it took."""
-    import json
-
     line = started.line(rank)
     assert line, started.why(rank)
     return json.loads(line)
@@ -56,9 +59,7 @@ def told(started, rank):
 
 def report_of(started, until, timeout_s=20.0):
     """What the ranks print to stderr, up to a line that holds ``until``."""
-    import selectors
-
-    seen, deadline = {rank: "" for rank in range(len(started.processes))}, time.monotonic() + timeout_s
+    seen, deadline = dict.fromkeys(range(len(started.processes)), ""), time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
         for rank, process in enumerate(started.processes):
             os.set_blocking(process.stderr.fileno(), False)
@@ -170,7 +171,9 @@ report(lambda: {call})
                 where = f"{fate}, rank {rank}: {outcome}"
                 assert outcome.startswith("PeerFailed"), where
                 assert seconds < PROMPT_S, f"{where} took {seconds:.1f} s"
-                assert "rank 1" in outcome or rank == 2, where  # rank 2 may hear of rank 0, which ended because of it
+                assert "rank 1" in outcome or rank == 2, (
+                    where
+                )  # rank 2 may hear of rank 0, which ended because of it
                 if rank == 0:
                     assert words in outcome or "rank 1 failed" in outcome, where
                     if fate == "raises":
@@ -180,24 +183,70 @@ report(lambda: {call})
             assert started.processes[1].wait(10) == code
 
 
-def test_the_launcher_says_what_a_killed_rank_was_doing(tmp_path):
-    import subprocess
-
+def launch(tmp_path, body, size=2):
+    """A job in which rank 1 does something, while the others come to a barrier."""
     script = tmp_path / "train.py"
     script.write_text(
-        "import os, signal, time\n"
+        "import os, signal, sys, time\n"
+        "from datetime import timedelta\n"
         "import distrt as torch\n"
-        "torch.distributed.init_process_group('gloo')\n"
+        "torch.distributed.init_process_group('gloo', timeout=timedelta(seconds=2))\n"
+        "print(os.getpid(), flush=True)\n"
         "torch.distributed.all_reduce(torch.ones(4))\n"
         "if torch.distributed.get_rank() == 1:\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"    {body}\n"
         "torch.distributed.barrier()\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "launch", "--nproc-per-node", "2", str(script)],
-        capture_output=True, text=True, timeout=60, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 137, done.stderr
-    assert "it was in no call of distrt; its last, all_reduce(SUM, float32, 4 elements) at train.py:4 in <module>" in (
-        done.stderr
+    return subprocess.run(
+        [sys.executable, "-m", "launch", "--nproc-per-node", str(size), str(script)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
     )
+
+
+def test_the_launcher_says_what_a_killed_rank_was_doing(tmp_path):
+    done = launch(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert done.returncode == 137, done.stderr
+    words = "it was in no call of distrt; its last, all_reduce(SUM, float32, 4 elements) at train.py:6 in <module>"
+    assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    "body", ["os.kill(os.getpid(), signal.SIGSTOP)", "time.sleep(60)", "while True: pass"]
+)
+def test_no_rank_outlives_a_time_out(tmp_path, body):
+    begun = time.monotonic()
+    done = launch(tmp_path, body)
+    assert done.returncode == 1 and time.monotonic() - begun < 25, done.stderr
+    assert "CollectiveTimeout: rank 0: barrier #3: waited 2 s for rank 1" in done.stderr
+    assert re.search(r"rank 1 \(process \d+.*\): in no call; its last, all_reduce", done.stderr), done.stderr
+    assert ("stopped by a signal" in done.stderr) == ("SIGSTOP" in body), done.stderr
+    pids = [int(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+@needs_namespaces
+def test_a_machine_that_the_network_has_lost_is_named():
+    program = """
+group.all_reduce(one)
+ready()
+sys.stdin.readline()
+report(lambda: group.all_reduce(one))
+"""
+    join = "import numpy as np\nfrom tests.conformance.ranks import join\n" + ON_SHM
+    with (
+        two_machines() as machines,
+        ranks_between(machines, join + RUN + program, reads_stdin=True, variables=SOON) as started,
+    ):
+        assert [started.line(rank) for rank in range(4)] == ["ready"] * 4
+        machines[1].cut()
+        for rank in range(4):
+            started.tell(rank, "go")
+        text = report_of(started, "rank 3")
+        far = (2, 3) if text.startswith("rank 0") else (0, 1)  # each side waits for the other
+        for rank in far:
+            named = rf"rank {rank} \(.*on another machine\): .*\n +\(it did not answer"
+            assert re.search(named, text), text
