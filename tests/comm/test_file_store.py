@@ -65,6 +65,31 @@ def test_others_cannot_read_the_file(tmp_path):
     assert (tmp_path / "store").stat().st_mode & 0o077 == 0
 
 
+def test_a_file_that_a_stranger_laid_out_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "bait").touch()
+    (tmp_path / "bait").chmod(0o666)
+    FileStore(str(tmp_path / "bait")).set("mine", "1")  # everybody's, but my own
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "bait", 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(
+        DistStoreError, match=r"belongs to another user \(\d+\), and everybody may write to it"
+    ):
+        FileStore(str(tmp_path / "bait"), 1)
+    (tmp_path / "bait").chmod(0o600)
+    assert (
+        FileStore(str(tmp_path / "bait")).get("mine") == b"1"
+    )  # as on a mount where all belongs to one user
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(DistStoreError, match="it is not a regular file"):
+            FileStore(str(path), 1)
+
+
 def test_half_a_record_is_not_read_and_the_next_writer_removes_it(tmp_path):
     path = tmp_path / "store"
     store = FileStore(str(path))

@@ -8,6 +8,7 @@ read. Standard library only.
 import contextlib
 import fcntl
 import os
+import stat
 import struct
 import time
 import zlib
@@ -81,11 +82,29 @@ class FileLog:
             # The last user of an earlier store deleted the file between our opening and our locking it.
 
     def _open(self) -> int:
-        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if self._identity is None else 0)
+        # A named pipe must not hold us, and is refused then.
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_CREAT if self._identity is None else 0)
         try:
-            return os.open(self.path, flags, 0o600)
+            descriptor = os.open(self.path, flags, 0o600)
         except OSError as error:
             raise self._error(f"cannot open the file: {error.strerror}") from error
+        try:
+            self._require_own(os.fstat(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _require_own(self, status: os.stat_result) -> None:
+        """Refuse what a stranger has laid out: in /tmp, say, anybody may be the first."""
+        if not stat.S_ISREG(status.st_mode):
+            raise self._error("it is not a regular file")
+        # Both, since on some mounts everything belongs to one user, or may be written by all.
+        if status.st_mode & stat.S_IWOTH and status.st_uid not in (0, os.geteuid()):
+            raise self._error(
+                f"the file belongs to another user ({status.st_uid}), and everybody may write to it; "
+                f"choose a path in a folder of your own"
+            )
 
     def _lock(self, descriptor: int, deadline: float) -> None:
         pause_s = 0.0005
