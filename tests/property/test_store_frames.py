@@ -43,7 +43,7 @@ ANYTHING = st.recursive(
     | st.text()
     | st.sampled_from(["a", "YWJj", "fuzz"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
-    max_leaves=8,
+    max_leaves=4,
 )
 REQUESTS = st.builds(
     lambda operation, rest: rest | operation,
@@ -65,7 +65,7 @@ def test_any_bytes_are_messages_or_refused(pieces: list[bytes], limit_bytes: int
         assert len(reader._buffer) < limit_bytes + 4 + 200
 
 
-@given(st.lists(REQUESTS, max_size=12))
+@given(st.lists(REQUESTS, max_size=5))
 def test_any_request_has_an_answer_that_can_be_sent(requests: list[dict]) -> None:
     table = Table()
     for request in requests:
