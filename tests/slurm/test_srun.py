@@ -46,6 +46,20 @@ def test_tasks_among_pmixs_variables_train_with_an_mpi_that_does_not_speak_it(sl
     check(slurm.results(), 4, ["node1", "node1", "node2", "node2"])
 
 
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_script_that_asks_for_the_store_alone_gets_it(slurm, way):
+    program = """
+import distrt.distributed as dist
+store, rank, size = next(dist.rendezvous("env://"))
+store.set(f"hello-{rank}", str(rank))
+assert [store.get(f"hello-{other}") for other in range(size)] == [b"0", b"1", b"2", b"3"]
+store.set(f"bye-{rank}", "")
+store.wait([f"bye-{other}" for other in range(size)] if rank == 0 else [])
+"""
+    run = slurm.run(f"srun {way} {PLACES['two nodes']} {slurm.script(program)}")
+    assert run.exit_code == 0 and not run.stderr, run
+
+
 def test_the_parameters_are_the_same_wherever_the_tasks_run(slurm):
     placements = {
         "one": PLACES["one node"],

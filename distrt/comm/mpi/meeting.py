@@ -134,6 +134,8 @@ def has_mpi_begun() -> bool:
 def connect_through_pmi(environment: Environment, timeout_s: float) -> tuple[Environment, Store]:
     """Connect this rank to a store that rank 0 hosts. Who meets again, meets at the same place.
 
+    The secret becomes this process's ``DISTRT_JOB_SECRET``, for stores that the script makes, and for its children.
+
     Returns:
         The environment with the store's address and secret, and the store.
 
@@ -149,6 +151,7 @@ def connect_through_pmi(environment: Environment, timeout_s: float) -> tuple[Env
     except BaseException:
         client.close()
         raise
+    os.environ["DISTRT_JOB_SECRET"] = met.secret.hex()
     _met.append(met)
     return met, store
 
@@ -160,7 +163,7 @@ def _meet(environment: Environment, client: PmiClient, timeout_s: float) -> tupl
     server = None
     if rank == 0:
         is_near = len({client.get(f"distrt-place-{other}") for other in range(size)}) == 1
-        host, secret = "127.0.0.1" if is_near else "0.0.0.0", secrets.token_bytes(32)
+        host, secret = "127.0.0.1" if is_near else "0.0.0.0", environment.secret or secrets.token_bytes(32)
         server = host_store(host, 0, secret)
         addresses = ["127.0.0.1", *([] if is_near else local_addresses())]
         where = {"addresses": addresses, "port": server.port, "secret": secret.hex()}
