@@ -29,9 +29,6 @@ RUN_SEED = int(os.environ.get("DISTRT_TEST_SEED", "0"))
 SHARED_MEMORY = Path("/dev/shm")
 
 STARTS_RANKS = {"conformance", "launch", "multiprocess"}  # folders
-SHARES_FIXTURES = {
-    "house"
-}  # folders: what a module's fixture takes long to make is made in one pytest process
 
 shm_before = pytest.StashKey[set[str]]()
 left_behind = pytest.StashKey[list[str]]()
@@ -96,7 +93,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keeps the tests that start ranks on one pytest process, so that they take turns.
+    """Keeps the tests that start ranks on one pytest process, so that they take turns, and each file on one.
+
+    A module's fixtures are made once, then, and the scheduler, which looks at all units of work whenever a test
+    ends, has not one for every test.
 
     xdist's own groups do this by editing node ids, which pytest 9.2 ignores (pytest-xdist issue 1386).
     """
@@ -106,11 +106,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class RanksTakeTurns(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            folders = set(Path(file).parts)
-            if folders & STARTS_RANKS:
-                return "starts ranks"
-            return file if folders & SHARES_FIXTURES else nodeid
+            file = nodeid.partition("::")[0]
+            return file if STARTS_RANKS.isdisjoint(file.split("/")) else "starts ranks"
 
     return RanksTakeTurns(config, log)
 
