@@ -200,10 +200,15 @@ def test_a_malformed_request_gets_an_error_and_the_next_one_an_answer(
 
 def test_a_value_over_the_bound_is_refused_before_it_is_sent(connect: Callable[..., Store]) -> None:
     store = connect(0)
+    with pytest.raises(ValueError, match="a store value may have 8388608 bytes, this one has 8388609"):
+        store.set("big", bytes(wire.MAX_VALUE_BYTES + 1))
     with pytest.raises(ValueError, match="a store message may have"):
-        store.set("big", bytes(wire.MAX_FRAME_BYTES))
-    store.set("most", bytes(700_000))
-    assert len(store.get("most")) == 700_000
+        store.set("k" * (wire.MAX_FRAME_BYTES + 1), b"")
+    most = bytes(range(256)) * (wire.MAX_VALUE_BYTES // 256)
+    store.set("most", most)
+    assert store.get("most") == most
+    with pytest.raises(RendezvousError, match="would have 8388609 bytes"):
+        store.append("most", b"x")
 
 
 def test_a_store_that_goes_away_is_an_error_not_a_hang(

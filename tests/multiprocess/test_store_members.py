@@ -61,7 +61,7 @@ REFUSED = {
     "a huge amount": b'{"op":"add","key":"n","amount":9223372036854775808}',
     "an amount that is a text": b'{"op":"add","key":"n","amount":"1"}',
     "adding to what is no number": b'{"op":"add","key":"kept","amount":1}',
-    "appending too much": b'{"op":"append","key":"kept","value":"%s"}' % (b"AAAA" * 262_000),
+    "appending too much": b'{"op":"append","key":"kept"}\n' + bytes(wire.MAX_VALUE_BYTES),
     "keys that are a text": b'{"op":"check","keys":"kept"}',
     "a negative start": b'{"op":"list_keys","start":-1}',
     "a value of no key": wait_for("[]", value="true"),
@@ -83,6 +83,9 @@ CUT = {
     "deep": b"[" * 500_000,
     "deep objects": b'{"a":' * 150_000,
     "no utf-8": b'{"op":"\xff"}',
+    "two values": b'{"op":"set","key":"kept","value":""}\nx',
+    "a value that is too long": b'{"op":"set","key":"kept"}\n' + bytes(wire.MAX_VALUE_BYTES + 1),
+    "a text that is too long": b'{"op":"set","key":"%s"}\nx' % (b"k" * wire.MAX_FRAME_BYTES),
     "twice": b'{"op":"set","key":"kept","key":"kept","value":""}',
     "not a number": b'{"op":"add","key":"n","amount":NaN}',
     "infinite": wait_for('["a"]', "Infinity"),
@@ -318,6 +321,7 @@ def mutated(source: random.Random, good: bytes) -> bytes:
 
 GOOD = [
     b'{"op":"set","key":"fuzz","value":"YWJj"}',
+    b'{"op":"set","key":"fuzz"}\nabc',
     b'{"op":"add","key":"fuzz/n","amount":-12}',
     b'{"op":"append","key":"fuzz","value":"YWJj"}',
     b'{"op":"compare_set","key":"fuzz","expected":"YWJj","desired":"eHl6"}',
@@ -353,7 +357,8 @@ ODD = [
 
 def distorted(source: random.Random, good: bytes) -> bytes:
     """``good`` with a field gone, renamed or of another kind: JSON still."""
-    request = json.loads(good)
+    text, mark, value = good.partition(b"\n")
+    request = json.loads(text)
     name = source.choice(list(request))
     kind = source.randrange(8)
     if kind == 0:
@@ -364,7 +369,9 @@ def distorted(source: random.Random, good: bytes) -> bytes:
         request[name] = source.choice(ODD)
         if name == "timeout_s" and request[name] in (0.5, 1 << 63):  # it would wait so long
             request[name] = "0.5"
-    return json.dumps(request).encode()
+    if "value" in request:
+        mark = value = b""
+    return json.dumps(request).encode() + mark + value
 
 
 @contextlib.contextmanager

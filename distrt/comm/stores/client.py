@@ -151,7 +151,7 @@ class Store:
 
     def set(self, key: str, value: bytes | str) -> None:
         """Set ``key`` to ``value``; text is stored as UTF-8."""
-        self._request({"op": "set", "key": key, "value": _encode(value)})
+        self._request({"op": "set", "key": key, "value": _bytes(value)})
 
     def get(self, key: str, timeout_s: float | None = None, *, ranks: Iterable[int] = ()) -> bytes:
         """Wait until ``key`` is set and return its value; see ``wait`` for the arguments and errors."""
@@ -184,11 +184,11 @@ class Store:
 
     def append(self, key: str, value: bytes | str) -> None:
         """Put ``value`` behind what is at ``key``."""
-        self._request({"op": "append", "key": key, "value": _encode(value)})
+        self._request({"op": "append", "key": key, "value": _bytes(value)})
 
     def push(self, key: str, value: bytes | str) -> None:
         """Put ``value`` at the end of the queue ``key``."""
-        self._request({"op": "push", "key": key, "value": _encode(value)})
+        self._request({"op": "push", "key": key, "value": _bytes(value)})
 
     def pop(self, key: str, timeout_s: float | None = None) -> bytes:
         """Wait until the queue ``key`` has an element, and take the first."""
@@ -387,7 +387,11 @@ def _leave(connection: socket.socket, server: StoreServer | None) -> None:
 
 
 def _encode(value: bytes | str) -> str:
-    return wire.encode_value(value.encode() if isinstance(value, str) else bytes(value))
+    return wire.encode_value(_bytes(value))
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
 
 
 #: Those of this process: see ``_forget_all``.

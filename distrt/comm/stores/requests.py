@@ -52,7 +52,7 @@ def _add(table: Table, request: wire.Message) -> _Done:
 def _compare_set(table: Table, request: wire.Message) -> _Done:
     key = _key(request)
     expected, desired = wire.decode_value(request["expected"]), wire.decode_value(request["desired"])
-    return {"value": wire.encode_value(table.compare_set(key, expected, desired))}, key
+    return {"value": table.compare_set(key, expected, desired)}, key
 
 
 def _append(table: Table, request: wire.Message) -> _Done:

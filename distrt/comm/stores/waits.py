@@ -153,7 +153,7 @@ class Waits:
             return {}
         key = wait.keys[0]
         value = self._table.pop(key) if wait.pops else self._table.values.get(key)
-        return None if value is None else {"value": wire.encode_value(value)}
+        return None if value is None else {"value": value}
 
     def _end(self, peer: Peer, wait: Wait, answer: wire.Message) -> None:
         self._unwatch(peer, wait)

@@ -11,7 +11,7 @@ The handshake, with nonces drawn anew for each connection:
 
 Every frame after that begins with a seal: an HMAC of the frame's place in its direction and of its text, with a key of
 this conversation. So neither a recorded conversation nor a single frame of one counts again, and nobody on the way can
-add or change one.
+add or change one. A sealed frame may carry a value of bytes behind its text and a line break.
 """
 
 import base64
@@ -46,7 +46,7 @@ __all__ = [
 PROTOCOL = "distrt-store/2"
 MAX_FRAME_BYTES = 1 << 20
 MAX_HANDSHAKE_BYTES = 1 << 10
-MAX_VALUE_BYTES = MAX_FRAME_BYTES // 4 * 3 - (1 << 10)  # in base64, and with room for what stands around it
+MAX_VALUE_BYTES = 8 << 20  # beside the text of a sealed frame; PyTorch's limit, too
 _LENGTH = struct.Struct(">I")
 _LONGEST_READ_S = 3600.0  # a socket's time-out ends after 24 days
 
@@ -75,12 +75,21 @@ class Seal:
 def encode_frame(message: Message, seal: Seal | None = None) -> bytes:
     """Return ``message`` as one frame, sealed as the next of its conversation where ``seal`` is given.
 
+    Its "value" may be bytes, if it is sealed.
+
     Raises:
-        ValueError: the frame would be larger than ``MAX_FRAME_BYTES``.
+        ValueError: the text would be larger than ``MAX_FRAME_BYTES``, or the value than ``MAX_VALUE_BYTES``.
     """
-    body = json.dumps(message, separators=(",", ":")).encode()
+    value = message.get("value")
+    has_bytes = isinstance(value, bytes) and seal is not None
+    text = {name: part for name, part in message.items() if name != "value"} if has_bytes else message
+    body = json.dumps(text, separators=(",", ":")).encode()
     if len(body) > MAX_FRAME_BYTES:
         raise ValueError(f"a store message may have {MAX_FRAME_BYTES} bytes, this one has {len(body)}")
+    if isinstance(value, bytes) and has_bytes:
+        if len(value) > MAX_VALUE_BYTES:
+            raise ValueError(f"a store value may have {MAX_VALUE_BYTES} bytes, this one has {len(value)}")
+        body += b"\n" + value
     mark = b"" if seal is None else seal.next(body)
     return _LENGTH.pack(len(mark) + len(body)) + mark + body
 
@@ -115,7 +124,7 @@ class FrameReader:
         if len(self._buffer) < _LENGTH.size:
             return None
         (size,) = _LENGTH.unpack_from(self._buffer)
-        if size > self.limit_bytes + (0 if self.seal is None else Seal.BYTES):
+        if size > self.limit_bytes + (0 if self.seal is None else Seal.BYTES + 1 + MAX_VALUE_BYTES):
             raise RendezvousError(
                 f"a frame of {size} bytes came, at most {self.limit_bytes} are allowed here"
             )
@@ -128,7 +137,21 @@ class FrameReader:
             mark, body = body[: Seal.BYTES], body[Seal.BYTES :]
             if not hmac.compare_digest(mark, self.seal.next(body)):
                 raise AuthenticationError("a frame came that does not bear this conversation's seal")
+            return self._with_value(body)
         return _parse(body)
+
+    def _with_value(self, body: bytes) -> Message:
+        text, has_bytes, value = body.partition(b"\n")
+        if len(text) > self.limit_bytes or len(value) > MAX_VALUE_BYTES:
+            raise RendezvousError(
+                f"a frame of {len(text)} bytes and a value of {len(value)} came, which is too much"
+            )
+        message = _parse(text)
+        if has_bytes:
+            if "value" in message:
+                raise RendezvousError("a frame came that has two values")
+            message["value"] = value
+        return message
 
 
 def receive(connection: socket.socket, reader: FrameReader, deadline: float | None = None) -> Message:
@@ -187,7 +210,9 @@ def encode_value(value: bytes) -> str:
 
 
 def decode_value(text: object) -> bytes:
-    """Undo ``encode_value``; raises RendezvousError on anything else."""
+    """Undo ``encode_value``, and pass bytes on; raises RendezvousError on anything else."""
+    if isinstance(text, bytes):
+        return text
     if not isinstance(text, str):
         raise RendezvousError(f"a store value came that is not text but {type(text).__name__}")
     try:
