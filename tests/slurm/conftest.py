@@ -21,7 +21,12 @@ from tests.multiprocess.mpi_ranks import clean_variables
 
 DIRECTORY = os.environ.get("DISTRT_TEST_SLURM")
 TRAIN = Path(__file__).with_name("train.py")
-_WAITING = re.compile(r"^srun: job \d+ (queued and waiting for|has been allocated) resources\n", re.MULTILINE)
+#: What srun says while the job or the step before is just ending.
+WAITING = re.compile(
+    r"^srun: (job \d+ (queued and waiting for|has been allocated) resources"
+    r"|Job \d+ step creation (temporarily disabled, retrying|still disabled, retrying).*|Step created for .*)\n",
+    re.MULTILINE,
+)
 PYTHON = f"{shlex.quote(sys.executable)} -W error"
 
 
@@ -56,7 +61,7 @@ class Slurm:
             self.cancel_all()
             end_all([process])
             pytest.fail(f"did not end within {timeout_s} s: {command}")
-        err = _WAITING.sub("", err)  # for the nodes, where the job before is just ending
+        err = WAITING.sub("", err)
         return Run(process.returncode, out, err, time.monotonic() - began)
 
     def train(self, options: str, *, name: str = "results", **more: Any) -> list[dict[str, Any]]:
