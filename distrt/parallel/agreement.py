@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Collection
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from distrt.core.errors import CollectiveMismatch
 from distrt.nn.modules.module import Module
 
 
-def require_same_parameters(module: Module, group: ProcessGroup) -> None:
+def require_same_parameters(module: Module, group: ProcessGroup, ignored: Collection[str] = ()) -> None:
     """Compares parameters and buffers (names, shapes, dtypes, which are trained) over all ranks.
 
     Raises:
@@ -21,6 +22,7 @@ def require_same_parameters(module: Module, group: ProcessGroup) -> None:
     mine = [
         [name, list(tensor.shape), str(tensor.dtype), tensor.requires_grad]
         for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers())
+        if name not in ignored
     ]
     everyone = _all_gather_json(mine, group)
     problems = [
@@ -62,8 +64,10 @@ def _describe(entry: list[object] | None) -> str:
     return f"{name} {shape} {dtype}" + ("" if trained else " (not trained)")
 
 
-def broadcast_from_rank_0(module: Module, group: ProcessGroup) -> None:
+def broadcast_from_rank_0(module: Module, group: ProcessGroup, ignored: Collection[str] = ()) -> None:
     """Gives every rank rank 0's parameters and buffers."""
-    for tensor in itertools.chain(module.parameters(), module.buffers()):
+    for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
+        if name in ignored:
+            continue
         group.broadcast(tensor._array, src=0).wait()
         tensor._counter[0] += 1

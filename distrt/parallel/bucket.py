@@ -7,13 +7,48 @@ written once, by backward, and never copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
+
+#: What users may put in the place of the all-reduce; it averages, too.
+CommHook: TypeAlias = Callable[["GradBucket"], Any]
+
+
+class GradBucket:
+    """A bucket as communication hooks see it, with PyTorch's methods."""
+
+    def __init__(self, bucket: Bucket, index: int, is_last: bool) -> None:
+        self._bucket, self._index, self._is_last = bucket, index, is_last
+
+    def index(self) -> int:
+        """Its number; buckets are launched in order."""
+        return self._index
+
+    def is_last(self) -> bool:
+        """Whether it is the last one of the pass."""
+        return self._is_last
+
+    def buffer(self) -> Tensor:
+        """All gradients back to back, (elements,), in place."""
+        return wrap(self._bucket.buffer)
+
+    def gradients(self) -> list[Tensor]:
+        """Each parameter's gradient, as a view of the buffer."""
+        return [wrap(slot) for slot in self._bucket.slots]
+
+    def parameters(self) -> list[Tensor]:
+        """The parameters, in the order of their gradients."""
+        return list(self._bucket.parameters)
+
+    def set_buffer(self, buffer: Tensor) -> None:
+        """Replace what is in the buffer."""
+        self._bucket.buffer[...] = buffer._array.reshape(-1)
 
 
 class Bucket:
@@ -31,7 +66,7 @@ class Bucket:
             parameter._grad_slot = slot
             self.slots.append(slot)
             start += parameter.numel()
-        self.work: Work | None = None
+        self.work: Any = None  # a Work, or a hook's Future
         self.reset()
 
     def reset(self) -> None:
@@ -64,18 +99,38 @@ class Bucket:
                 self.mark_ready(position)
         return unused
 
-    def launch(self) -> None:
-        """Starts averaging over the ranks; does not wait."""
-        self.work = self.group.all_reduce(self.buffer, ReduceOp.AVG, async_op=True)
+    def launch(self, op: ReduceOp, hook: CommHook | None, index: int, is_last: bool) -> None:
+        """Starts reducing over the ranks, or what ``hook`` does instead; does not wait."""
+        if hook is None:
+            self.work = self.group.all_reduce(self.buffer, op, async_op=True)
+        else:
+            self.work = hook(GradBucket(self, index, is_last))
 
-    def wait(self) -> None:
-        """Waits until the averages are in the slots."""
-        if self.work is not None:
-            self.work.wait()
-            self.work = None
-            for parameter in self.parameters:
-                if parameter.grad is not None:
-                    parameter.grad._counter[0] += 1
+    def wait(self, divisor: float | None = None) -> None:
+        """Waits until the reduced gradients are in the slots, and divides them."""
+        work, self.work = self.work, None
+        if work is None:
+            return
+        result = work.wait()
+        if not isinstance(work, Work):
+            self._take(result)
+        if divisor is not None:
+            np.divide(self.buffer, divisor, out=self.buffer)
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad._counter[0] += 1
+
+    def _take(self, result: Any) -> None:
+        """Take over what a hook's future gave: a tensor, or a list whose first element is one."""
+        tensor = result[0] if isinstance(result, (list, tuple)) else result
+        if not isinstance(tensor, Tensor) or tensor.numel() != self.buffer.size:
+            shown = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(
+                f"a communication hook's future must give a tensor of the bucket's {self.buffer.size} elements, "
+                f"got {shown}"
+            )
+        if tensor._array.ctypes.data != self.buffer.ctypes.data:
+            self.buffer[...] = tensor._array.reshape(-1)
 
     def free(self) -> None:
         """Gives the buffer back; a collective. Gradients that are still held stay valid."""

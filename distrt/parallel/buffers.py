@@ -30,14 +30,14 @@ class BufferBroadcast:
             pieces = [flat[start:stop] for start, stop in pairwise(bounds)]
             self._flats.append((flat, list(zip(same, pieces, strict=True))))
 
-    def run(self) -> None:
-        """Overwrites the buffers with rank 0's; a collective."""
+    def run(self, src: int = 0) -> None:
+        """Overwrites the buffers with rank ``src``'s; a collective."""
         for flat, pieces in self._flats:
-            if self.group.rank() == 0:
+            if self.group.rank() == src:
                 for buffer, piece in pieces:
                     piece[...] = buffer._array.reshape(-1)
-            self.group.broadcast(flat, src=0).wait()
-            if self.group.rank() != 0:
+            self.group.broadcast(flat, src).wait()
+            if self.group.rank() != src:
                 for buffer, piece in pieces:
                     buffer._array[...] = piece.reshape(buffer._array.shape)
                     buffer._counter[0] += 1

@@ -1,33 +1,35 @@
 """``DistributedDataParallel``: averages gradients in buckets, while backward still runs.
 
-The policy: which gradient goes into which bucket, when a bucket is launched, and when one waits. ``NaiveDDP`` is its
-specification, ``Bucket`` its mechanism.
+The module that users wrap their model in. ``Reducer`` has the policy of the backward pass, ``Bucket`` the mechanism;
+``NaiveDDP`` is the specification of both.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group
-from distrt.core.autograd.engine import queue_callback
-from distrt.core.errors import AutogradError, DtypeError
+from distrt.core.device import device
+from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
-from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
-from distrt.parallel.bucket import Bucket, assign_to_buckets
+from distrt.parallel.bucket import GradBucket
 from distrt.parallel.buffers import BufferBroadcast
+from distrt.parallel.join import Join, Joinable, JoinHook, counted
+from distrt.parallel.reducer import Reducer
 
 _MIB = 1024 * 1024
-_DEFAULT_CAPS = (1 * _MIB, 25 * _MIB)  # a small first bucket, so that the first all-reduce starts early
+_FIRST_CAP_MB, _CAP_MB = 1, 25  # a small first bucket, so that the first all-reduce starts early
 
 
-class DistributedDataParallel(Module):
+class DistributedDataParallel(Module, Joinable):
     """Every rank holds the same model and computes on its own part of the batch; gradients are averaged.
 
     At construction the ranks compare the model's parameters and take over rank 0's values. From then on each gradient
@@ -35,18 +37,27 @@ class DistributedDataParallel(Module):
     order. After ``backward()`` every rank has the same gradients.
 
     With plain BatchNorm the result differs from one process on the whole batch by definition: each rank normalises with
-    its own part's statistics.
+    its own part's statistics. ``SyncBatchNorm`` does not.
 
     Args:
         module: the model.
         device_ids, output_device, dim: accepted for PyTorch's sake; the model stays where it is.
-        broadcast_buffers: give every rank rank 0's buffers before a forward pass that follows a synchronised one, as
-            PyTorch does; so the first evaluation after training sees the same buffers on all ranks.
+        forward_sync_buffers: give every rank rank 0's buffers before a forward pass that follows a synchronised one, as
+            PyTorch does; so the first evaluation after training sees the same buffers on all ranks. Default: True.
+        broadcast_buffers: the former name of that.
         init_sync: compare and broadcast at construction.
         process_group: the ranks; all of the world when not given.
+        device_mesh: a mesh of one dim, whose group it is, instead.
         bucket_cap_mb: size of a bucket in MiB. Default: 25, and 1 for the first.
+        bucket_cap_mb_list: sizes of the first, second, ... bucket in MiB; the last one holds for all further ones.
         find_unused_parameters: a parameter without gradient counts as zero instead of being an error.
-        gradient_as_bucket_view, check_reduction, static_graph: accepted; gradients are always views.
+        static_graph: the same parameters are used in every pass; those that are not may be, too.
+        gradient_as_bucket_view, check_reduction, skip_all_reduce_unused_params, batched_grad_copy: accepted; gradients
+            are always views.
+
+    Raises:
+        CollectiveMismatch: the models differ between ranks in more than their values.
+        RuntimeError: no parameter needs a gradient.
     """
 
     def __init__(
@@ -55,87 +66,117 @@ class DistributedDataParallel(Module):
         device_ids: Any = None,
         output_device: Any = None,
         dim: int = 0,
-        broadcast_buffers: bool = True,
+        broadcast_buffers: bool | None = None,
         init_sync: bool = True,
         process_group: ProcessGroup | None = None,
         bucket_cap_mb: float | None = None,
         find_unused_parameters: bool = False,
         check_reduction: bool = False,
-        gradient_as_bucket_view: bool = True,
+        gradient_as_bucket_view: bool = False,
         static_graph: bool = False,
+        delay_all_reduce_named_params: Any = None,
+        param_to_hook_all_reduce: Any = None,
+        mixed_precision: Any = None,
+        device_mesh: Any = None,
+        skip_all_reduce_unused_params: bool = False,
+        bucket_cap_mb_list: Sequence[float] | None = None,
+        batched_grad_copy: bool = False,
+        forward_sync_buffers: bool | None = None,
     ) -> None:
         super().__init__()
+        Joinable.__init__(self)
+        for name, value in (
+            ("delay_all_reduce_named_params", delay_all_reduce_named_params),
+            ("param_to_hook_all_reduce", param_to_hook_all_reduce),
+            ("mixed_precision", mixed_precision),
+        ):
+            if value is not None:
+                raise UnsupportedError(f"DistributedDataParallel: {name} is not supported")
         self.module = module
-        self.process_group = process_group or default_group()
-        self.broadcast_buffers = broadcast_buffers
+        self.process_group = _group_of(process_group, device_mesh)
+        self.device_ids, self.output_device, self.dim = device_ids, output_device, dim
+        self.device = device("cpu")
+        self.broadcast_buffers = _one_of(broadcast_buffers, forward_sync_buffers)
         self.find_unused_parameters = find_unused_parameters
+        self.gradient_as_bucket_view = gradient_as_bucket_view
+        self.static_graph = static_graph
         self.require_backward_grad_sync = True
         self.require_forward_param_sync = True  # PyTorch's name: the next forward pass broadcasts buffers
-        if bucket_cap_mb is not None and bucket_cap_mb <= 0:
-            raise ValueError(f"bucket_cap_mb must be positive, got {bucket_cap_mb}")
-        self._names = {id(p): name for name, p in module.named_parameters() if p.requires_grad}
-        trained = [p for p in module.parameters() if p.requires_grad]
-        if not trained:
+        self._caps = _caps(bucket_cap_mb, bucket_cap_mb_list)
+        self.bucket_bytes_cap = self._caps[-1]
+        self._divides_by_all = True
+        if not any(parameter.requires_grad for parameter in module.parameters()):
             raise RuntimeError(
                 "DistributedDataParallel is not needed when a module doesn't have any parameter that "
                 "requires a gradient."
             )
         if init_sync:
-            require_same_parameters(module, self.process_group)
-            broadcast_from_rank_0(module, self.process_group)
-        caps = _DEFAULT_CAPS if bucket_cap_mb is None else (int(bucket_cap_mb * _MIB),)
-        # Backward produces gradients roughly in reverse order of registration, so the first bucket fills first.
-        self._buckets = [Bucket(each, self.process_group) for each in assign_to_buckets(trained[::-1], caps)]
+            require_same_parameters(module, self.process_group, self._ignored())
+            broadcast_from_rank_0(module, self.process_group, self._ignored())
+        self._connect()
+
+    def _connect(self) -> None:
+        """Make what communicates: a collective."""
+        ignored = self._ignored()
+        named = [
+            (name, parameter)
+            for name, parameter in self.module.named_parameters()
+            if parameter.requires_grad and name not in ignored
+        ]
+        self.reducer = Reducer(
+            named,
+            self.process_group,
+            self._caps,
+            allows_unused=self.find_unused_parameters or self.static_graph,
+            is_rebuilt=not self.find_unused_parameters,
+        )
         self._buffer_broadcast: BufferBroadcast | None = None
-        self._is_armed = False
-        self._is_running = False
-        self._next_bucket = 0
-        for bucket in self._buckets:
-            for position, parameter in enumerate(bucket.parameters):
-                self._watch(parameter, bucket, position)
 
-    def _watch(self, parameter: Tensor, bucket: Bucket, position: int) -> None:
-        def when_accumulated(_: Tensor) -> None:
-            if self._is_armed:
-                self._begin()
-                if bucket.mark_ready(position):
-                    self._launch_ready()
+    def _ignored(self) -> frozenset[str]:
+        return frozenset(getattr(self.module, "_ddp_params_and_buffers_to_ignore", ()))
 
-        parameter.register_post_accumulate_grad_hook(when_accumulated)
+    # -- one iteration
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the model. Its next backward pass averages gradients, unless inside ``no_sync()``."""
-        self._require_dtypes()
-        if modes.grad:
-            self._is_armed = self.require_backward_grad_sync
-            if self._is_armed:
-                self.process_group.count_step()
-            if self._is_running:
-                self._abandon_pass()
-        if self.require_forward_param_sync and self.broadcast_buffers:
-            self._buffers_from_rank_0().run()
-        self.require_forward_param_sync = modes.grad and self.require_backward_grad_sync
+        self._begin_pass()
         return self.module(*args, **kwargs)
 
-    def _abandon_pass(self) -> None:
-        """Ends a backward pass that an exception broke off: what was launched may still write into the slots."""
-        self._is_running = False
-        for bucket in self._buckets:
-            bucket.wait()
+    def _begin_pass(self) -> None:
+        is_training, is_averaging = bool(modes.grad), self.require_backward_grad_sync
+        present = Join.notify_join_context(self)
+        if is_training:
+            if is_averaging:
+                counts = None if present is None or self._divides_by_all else counted(present)
+                self.reducer.prepare(present, counts)
+                self.process_group.count_step()
+            else:
+                self.reducer.disarm()
+            self._rebuild_buckets()
+        if self.will_sync_module_buffers():
+            self._sync_buffers(has_input=True)
+        if self._join_config.enable:
+            self._tell_whether_to_average(is_training and is_averaging)
+        self.require_forward_param_sync = is_training and is_averaging
 
-    def _require_dtypes(self) -> None:
-        for bucket in self._buckets:
-            dtype = bucket.parameters[0]._array.dtype
-            if dtype != bucket.buffer.dtype:
-                raise DtypeError(
-                    f"the model was {bucket.buffer.dtype} when it was wrapped and is {dtype} now: convert it first "
-                    "(.double(), .half(), .to(dtype)), then wrap it in DistributedDataParallel"
-                )
+    def _rebuild_buckets(self) -> None:
+        if self.reducer.rebuild():
+            self.bucket_bytes_cap = self._caps[-1]
 
-    def _buffers_from_rank_0(self) -> BufferBroadcast:
+    def will_sync_module_buffers(self) -> bool:
+        """Whether the next forward pass begins with rank 0's buffers."""
+        return (
+            self.require_forward_param_sync
+            and self.broadcast_buffers
+            and next(iter(self.module.buffers()), None) is not None
+        )
+
+    def _sync_buffers(self, has_input: bool) -> None:
         if self._buffer_broadcast is None:
-            self._buffer_broadcast = BufferBroadcast(list(self.module.buffers()), self.process_group)
-        return self._buffer_broadcast
+            ignored = self._ignored()
+            buffers = [each for name, each in self.module.named_buffers() if name not in ignored]
+            self._buffer_broadcast = BufferBroadcast(buffers, self.process_group)
+        self._buffer_broadcast.run(self._common_rank(has_input) if self._join_config.enable else 0)
 
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -147,57 +188,170 @@ class DistributedDataParallel(Module):
         finally:
             self.require_backward_grad_sync = outer
 
-    # -- one backward pass
+    # -- uneven inputs
 
-    def _begin(self) -> None:
-        if self._is_running:
-            return
-        self._is_running = True
-        self._next_bucket = 0
-        for bucket in self._buckets:
-            bucket.reset()
-        queue_callback(self._finish)
+    def join(
+        self,
+        divide_by_initial_world_size: bool = True,
+        enable: bool = True,
+        throw_on_early_termination: bool = False,
+    ) -> Join:
+        """A context in which ranks may have different numbers of batches; those that run out take part with zeros.
 
-    def _launch_ready(self) -> None:
-        """Launches every bucket that is complete, strictly in order: all ranks launch the same sequence."""
-        while self._next_bucket < len(self._buckets) and self._buckets[self._next_bucket].missing == 0:
-            self._buckets[self._next_bucket].launch()
-            self._next_bucket += 1
-        self.process_group.progress()
+        Args:
+            divide_by_initial_world_size: divide gradients by the size of the group, whoever has input; else by the
+                number of ranks that have.
+            enable: False where inputs are known to be even.
+            throw_on_early_termination: raise on all ranks as soon as one has run out.
+        """
+        return Join(
+            [self],
+            enable,
+            throw_on_early_termination,
+            divide_by_initial_world_size=divide_by_initial_world_size,
+        )
 
-    def _finish(self) -> None:
-        """At the end of the pass: waits for what was launched, after dealing with parameters that got no gradient."""
-        self._is_running = False
-        self._is_armed = False  # until the next forward pass: a backward pass around the wrapper stays local
-        unused = [(bucket, bucket.fill_missing()) for bucket in self._buckets[self._next_bucket :]]
-        if not self.find_unused_parameters and any(positions for _, positions in unused):
-            self._abandon_pass()
-            names = [self._names[id(bucket.parameters[n])] for bucket, positions in unused for n in positions]
-            raise AutogradError(
-                f"rank {self.process_group.rank()}: these parameters got no gradient in this backward pass: "
-                f"{', '.join(names)}. Every parameter must take part in the loss; if some do not on purpose, pass "
-                "find_unused_parameters=True"
-            )
-        for bucket, positions in unused:
-            for position in positions:
-                bucket.is_ready[position] = True
-            bucket.missing = 0
-        self._launch_ready()
-        for bucket in self._buckets:
-            bucket.wait()
-        if self.find_unused_parameters:
-            self._hand_out_unused(unused)
+    def join_hook(self, **kwargs: Any) -> JoinHook:
+        """What a rank without input does."""
+        return _JoinHook(self, kwargs.get("divide_by_initial_world_size", True))
 
-    def _hand_out_unused(self, unused: list[tuple[Bucket, list[int]]]) -> None:
-        """A parameter that some rank used has the average on all; one that nobody used keeps what it had."""
-        missing_here = {id(bucket.parameters[n]) for bucket, positions in unused for n in positions}
-        everything = [
-            (p, slot)
-            for bucket in self._buckets
-            for p, slot in zip(bucket.parameters, bucket.slots, strict=True)
-        ]
-        used = np.array([id(p) not in missing_here for p, _ in everything], np.uint8)
-        self.process_group.all_reduce(used, ReduceOp.MAX).wait()
-        for (parameter, slot), is_used in zip(everything, used, strict=True):
-            if is_used and parameter.grad is None:
-                parameter.grad = wrap(slot)
+    @property
+    def join_device(self) -> device:
+        """Where gradients are averaged."""
+        return self.device
+
+    @property
+    def join_process_group(self) -> ProcessGroup:
+        """The ranks that average."""
+        return self.process_group
+
+    def _tell_whether_to_average(self, is_averaging: bool) -> None:
+        flag = np.array([is_averaging], np.float32)
+        self.process_group.all_reduce(flag, ReduceOp.SUM)
+
+    def _common_rank(self, has_input: bool) -> int:
+        """The highest rank that has input, whose buffers count."""
+        highest = np.array([self.process_group.rank() if has_input else -1], np.int64)
+        self.process_group.all_reduce(highest, ReduceOp.MAX)
+        if highest[0] < 0:
+            raise ValueError("BUG! Expected rank_cond to be true for at least one process.")
+        return int(highest[0])
+
+    # -- communication hooks
+
+    def register_comm_hook(self, state: object, hook: Callable[[Any, GradBucket], Any]) -> None:
+        """Have ``hook(state, bucket)`` average each bucket instead of an all-reduce.
+
+        Args:
+            state: handed to the hook.
+            hook: gets a ``GradBucket`` and returns a ``Future`` of the averaged tensor.
+
+        Raises:
+            TypeError: ``hook`` is not callable.
+            RuntimeError: there is a hook already.
+        """
+        if not callable(hook):
+            raise TypeError("Communication hook must be callable.")
+        if self.reducer.hook is not None:
+            raise RuntimeError("register_comm_hook or register_builtin_comm_hook can only be called once.")
+        self.reducer.hook = functools.partial(hook, state)
+
+    # -- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for name in ("process_group", "reducer", "_buffer_broadcast"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Join the default group; all ranks do so together."""
+        self.process_group = default_group()
+        super().__setstate__(state)
+        self.require_forward_param_sync = self.require_backward_grad_sync = True
+        self._connect()
+
+    # -- PyTorch's private names that libraries use
+
+    def _set_static_graph(self) -> None:
+        self.static_graph = self.reducer.allows_unused = True
+
+    @staticmethod
+    def _set_params_and_buffers_to_ignore_for_model(module: Module, names: Sequence[str]) -> None:
+        """Leave these parameters and buffers of ``module``, which will be wrapped, to each rank."""
+        module._ddp_params_and_buffers_to_ignore = list(names)
+
+    def _get_ddp_logging_data(self) -> dict[str, Any]:
+        return {
+            "world_size": self.process_group.size(),
+            "rank": self.process_group.rank(),
+            "backend_name": self.process_group.name(),
+            "module_name": type(self.module).__name__,
+            "bucket_cap_bytes": self.bucket_bytes_cap,
+            "bucket_sizes": ", ".join(str(bucket.buffer.nbytes) for bucket in self.reducer.buckets),
+            "find_unused_parameters": int(self.find_unused_parameters),
+            "gradient_as_bucket_view": 1,
+            "static_graph": int(self.static_graph),
+        }
+
+
+class _JoinHook(JoinHook):
+    """A rank without input averages zeros with the others, and takes over the model of the last one in the end."""
+
+    def __init__(self, model: DistributedDataParallel, divides_by_all: bool) -> None:
+        self._model = model
+        model._divides_by_all = divides_by_all
+
+    def main_hook(self) -> None:
+        model = self._model
+        model._rebuild_buckets()
+        if model.will_sync_module_buffers():
+            model._sync_buffers(has_input=False)
+        flag = np.zeros(1, np.float32)
+        model.process_group.all_reduce(flag, ReduceOp.SUM)
+        model.require_forward_param_sync = bool(flag[0])
+        if flag[0]:
+            model.reducer.shadow(ReduceOp.AVG if model._divides_by_all else ReduceOp.SUM)
+            model.reducer.forget_arrivals()
+
+    def post_hook(self, is_last_joiner: bool) -> None:
+        model = self._model
+        model._divides_by_all = True
+        src = model._common_rank(is_last_joiner)
+        for tensor in (*model.module.parameters(), *model.module.buffers()):
+            model.process_group.broadcast(tensor._array, src)
+            tensor._counter[0] += 1
+
+
+def _group_of(process_group: ProcessGroup | None, mesh: Any) -> ProcessGroup:
+    if process_group is not None and mesh is not None:
+        raise RuntimeError("Cannot specify both process_group and device_mesh arguments.")
+    if mesh is None:
+        return process_group or default_group()
+    if mesh.ndim != 1:
+        raise RuntimeError(f"Only 1D device mesh is supported, but got {mesh}.")
+    group: ProcessGroup = mesh.get_group(mesh_dim=0)
+    return group
+
+
+def _one_of(broadcast_buffers: bool | None, forward_sync_buffers: bool | None) -> bool:
+    if broadcast_buffers is not None and forward_sync_buffers is not None:
+        raise ValueError("Cannot specify both `broadcast_buffers` and `forward_sync_buffers`.")
+    given = forward_sync_buffers if broadcast_buffers is None else broadcast_buffers
+    return True if given is None else given
+
+
+def _caps(bucket_cap_mb: float | None, sizes: Sequence[float] | None) -> tuple[int, ...]:
+    """Bytes of the first, second, ... bucket."""
+    if bucket_cap_mb is not None and sizes is not None:
+        raise ValueError("Cannot specify both bucket_cap_mb and bucket_cap_mb_list")
+    if sizes is not None:
+        wanted = tuple(sizes)
+    elif bucket_cap_mb is not None:
+        wanted = (bucket_cap_mb,)
+    else:
+        wanted = (_FIRST_CAP_MB, _CAP_MB)
+    if not wanted or min(wanted) <= 0:
+        name = "bucket_cap_mb" if sizes is None else "bucket_cap_mb_list"
+        raise ValueError(f"{name} must be positive, got {bucket_cap_mb if sizes is None else sizes}")
+    return tuple(int(size * _MIB) for size in wanted)

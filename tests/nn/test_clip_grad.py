@@ -106,7 +106,7 @@ def test_gradients_in_buckets_are_clipped_where_they_lie() -> None:
         model = DistributedDataParallel(distrt.nn.Linear(3, 2), process_group=group)
         model(distrt.full((2, 3), 10.0 * (group.rank() + 1))).sum().backward()
         before = distrt.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        buffers = [bucket.buffer for bucket in model._buckets]
+        buffers = [bucket.buffer for bucket in model.reducer.buckets]
         stays = all(any(np.shares_memory(p.grad.numpy(), b) for b in buffers) for p in model.parameters())
         return (
             stays,

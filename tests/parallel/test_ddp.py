@@ -65,7 +65,7 @@ def test_gradients_are_views_of_the_bucket():
     def run(group):
         model = DistributedDataParallel(make("mlp"), process_group=group)
         model(torch.ones(2, 6, dtype=torch.float64)).sum().backward()
-        buffers = [bucket.buffer for bucket in model._buckets]
+        buffers = [bucket.buffer for bucket in model.reducer.buckets]
         return all(any(np.shares_memory(p.grad.numpy(), b) for b in buffers) for p in model.parameters())
 
     assert all(run_local(run, 2))

@@ -1,0 +1,244 @@
+"""``Reducer``: averages a model's gradients over the ranks, bucket by bucket, while backward still runs.
+
+The policy under ``DistributedDataParallel``: which gradient goes into which bucket, when a bucket is launched, what
+becomes of parameters without a gradient, and when one waits. ``Bucket`` is the mechanism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.core.autograd.engine import queue_callback
+from distrt.core.errors import AutogradError, DtypeError
+from distrt.core.tensor import Tensor, wrap
+from distrt.parallel.bucket import Bucket, CommHook, assign_to_buckets
+
+__all__ = ["Reducer"]
+
+
+class Reducer:
+    """The gradients of some parameters, from the hook that says one is there to the average in its place.
+
+    Buckets are first filled in reverse order of registration, and once, after the first pass, laid out anew in the
+    order in which rank 0's gradients arrived.
+
+    Args:
+        named: the trained parameters with their names, in order of registration.
+        group: the ranks.
+        cap_bytes: see `assign_to_buckets`.
+        allows_unused: a parameter without a gradient counts as zero instead of being an error.
+        is_rebuilt: lay the buckets out anew after the first pass.
+    """
+
+    def __init__(
+        self,
+        named: Sequence[tuple[str, Tensor]],
+        group: ProcessGroup,
+        cap_bytes: Sequence[int],
+        allows_unused: bool,
+        is_rebuilt: bool,
+    ) -> None:
+        self.group = group
+        self.allows_unused = allows_unused
+        self.hook: CommHook | None = None
+        self.buckets: list[Bucket] = []
+        self._names = [name for name, _ in named]
+        self._parameters = [parameter for _, parameter in named]
+        self._cap_bytes = cap_bytes
+        self._arrivals: list[int] | None = [] if is_rebuilt else None  # of the first pass; None: laid out for good
+        self._is_armed = False
+        self._is_running = False
+        self._next_bucket = 0
+        self._present: Work | None = None  # how many ranks have input, while others may have run out of it
+        self._counts: Tensor | None = None
+        # Backward reaches the parameters roughly in reverse order of registration: so the first bucket fills first.
+        self._lay_out(range(len(named) - 1, -1, -1))
+        self._handles = [
+            parameter.register_post_accumulate_grad_hook(self._when_accumulated(number))
+            for number, parameter in enumerate(self._parameters)
+        ]
+
+    def _lay_out(self, order: Sequence[int]) -> None:
+        assigned = assign_to_buckets([self._parameters[number] for number in order], self._cap_bytes)
+        self.buckets = [Bucket(each, self.group) for each in assigned]
+        numbers = {id(parameter): number for number, parameter in enumerate(self._parameters)}
+        self._order = list(order)
+        self._places: dict[int, tuple[int, int]] = {  # parameter -> bucket, position in it
+            numbers[id(parameter)]: (index, position)
+            for index, bucket in enumerate(self.buckets)
+            for position, parameter in enumerate(bucket.parameters)
+        }
+
+    def close(self) -> None:
+        """Let go of the parameters. The buckets stay until their group is closed."""
+        for handle in self._handles:
+            handle.remove()
+
+    # -- before a pass
+
+    def prepare(self, present: Work | None = None, counts: Tensor | None = None) -> None:
+        """Average in the next backward pass.
+
+        Args:
+            present, counts: where ranks may run out of input: ``counts`` is how many still have some, once ``present``
+                is done, and gradients are divided by that instead of by the size of the group.
+        """
+        if self._is_running:
+            self._abandon_pass()
+        self._require_dtypes()
+        self._is_armed = True
+        self._present, self._counts = present, counts
+
+    def disarm(self) -> None:
+        """Leave the gradients of the next backward pass alone."""
+        if self._is_running:
+            self._abandon_pass()
+        self._is_armed = False
+
+    def rebuild(self) -> bool:
+        """Lay the buckets out anew if the first pass is over; a collective then. Whether they have changed."""
+        if self._arrivals is None or len(self._arrivals) != len(self._parameters):
+            return False
+        order = np.array(self._arrivals, np.int64)
+        self._arrivals = None
+        self.group.broadcast(order, src=0)
+        if order.tolist() == self._order:
+            return False
+        for bucket in self.buckets:
+            bucket.free()
+        self._lay_out(order.tolist())
+        return True
+
+    def forget_arrivals(self) -> None:
+        """As after a first pass in which the gradients came in the present order."""
+        if self._arrivals is not None:
+            self._arrivals = list(self._order)
+
+    def _require_dtypes(self) -> None:
+        for bucket in self.buckets:
+            dtype = bucket.parameters[0]._array.dtype
+            if dtype != bucket.buffer.dtype:
+                raise DtypeError(
+                    f"the model was {bucket.buffer.dtype} when it was wrapped and is {dtype} now: convert it first "
+                    "(.double(), .half(), .to(dtype)), then wrap it in DistributedDataParallel"
+                )
+
+    # -- one backward pass
+
+    def _when_accumulated(self, number: int) -> Any:
+        def when_accumulated(_: Tensor) -> None:
+            if self._is_armed:
+                self._begin()
+                self._mark_ready(number)
+
+        return when_accumulated
+
+    def _begin(self) -> None:
+        if self._is_running:
+            return
+        self._is_running = True
+        self._next_bucket = 0
+        if self._arrivals is not None:
+            self._arrivals = []
+        for bucket in self.buckets:
+            bucket.reset()
+        queue_callback(self._finish)
+
+    def _mark_ready(self, number: int) -> None:
+        index, position = self._places[number]
+        if index < self._next_bucket:
+            raise AutogradError(
+                f"rank {self.group.rank()}: the gradient of {self._names[number]} was completed a second time, after it "
+                "had been averaged: Expected to mark a variable ready only once. A parameter of a checkpointed part was "
+                "used several times: pass use_reentrant=False to checkpoint, or use it once"
+            )
+        bucket = self.buckets[index]
+        if self._arrivals is not None and not bucket.is_ready[position]:
+            self._arrivals.append(number)
+        if bucket.mark_ready(position):
+            self._launch_ready()
+
+    def _launch_ready(self) -> None:
+        """Launch every bucket that is complete, strictly in order: all ranks launch the same sequence."""
+        while self._next_bucket < len(self.buckets) and self.buckets[self._next_bucket].missing == 0:
+            self._launch(self._next_bucket)
+            self._next_bucket += 1
+        self.group.progress()
+
+    def _launch(self, index: int) -> None:
+        op = ReduceOp.AVG if self._counts is None else ReduceOp.SUM
+        self.buckets[index].launch(op, self.hook, index, index == len(self.buckets) - 1)
+
+    def _finish(self) -> None:
+        """At the end of the pass: wait for what was launched, after dealing with parameters that got no gradient."""
+        self._is_running = False
+        self._is_armed = False  # until the next forward pass: a backward pass around the wrapper stays local
+        # What was accumulated without averaging counts as used, too.
+        is_used = np.array([each.grad is not None for each in self._parameters], np.uint8)
+        unused = self._fill_missing()
+        if unused and not self.allows_unused:
+            self._abandon_pass()
+            names = ", ".join(self._names[number] for number in unused)
+            raise AutogradError(
+                f"rank {self.group.rank()}: these parameters got no gradient in this backward pass: {names}. Every "
+                "parameter must take part in the loss; if some do not on purpose, pass find_unused_parameters=True"
+            )
+        self._launch_ready()
+        self._wait()
+        if self.allows_unused:
+            self._hand_out(is_used)
+        if self._arrivals is not None:
+            came = set(self._arrivals)
+            self._arrivals += [number for number in self._order if number not in came]
+
+    def _fill_missing(self) -> list[int]:
+        """Complete the buckets; the parameters that this pass did not reach."""
+        unused = []
+        numbers = {place: number for number, place in self._places.items()}
+        for index in range(self._next_bucket, len(self.buckets)):
+            bucket = self.buckets[index]
+            for position in bucket.fill_missing():
+                unused.append(numbers[index, position])
+                bucket.is_ready[position] = True
+            bucket.missing = 0
+        return unused
+
+    def _wait(self) -> None:
+        divisor = None
+        if self._counts is not None:
+            assert self._present is not None
+            self._present.wait()
+            divisor = float(self._counts.item())
+        for bucket in self.buckets:
+            bucket.wait(divisor)
+
+    def _hand_out(self, is_used: Any) -> None:
+        """A parameter that some rank used has the average on all; one that nobody used keeps what it had."""
+        self.group.all_reduce(is_used, ReduceOp.MAX)
+        for number, parameter in enumerate(self._parameters):
+            if is_used[number] and parameter.grad is None:
+                index, position = self._places[number]
+                parameter.grad = wrap(self.buckets[index].slots[position])
+
+    def _abandon_pass(self) -> None:
+        """End a backward pass that an exception broke off: what was launched may still write into the slots."""
+        self._is_running = False
+        for bucket in self.buckets:
+            bucket.wait()
+
+    # -- a pass of the others
+
+    def shadow(self, op: ReduceOp) -> None:
+        """Take part in the other ranks' pass, with zeros; ``op`` is what they reduce with."""
+        for index, bucket in enumerate(self.buckets):
+            bucket.reset()
+            bucket.buffer[...] = 0
+            bucket.launch(op, self.hook, index, index == len(self.buckets) - 1)
+        for bucket in self.buckets:
+            bucket.wait()
+        if self.allows_unused:
+            self.group.all_reduce(np.zeros(len(self._parameters), np.uint8), ReduceOp.MAX)
