@@ -61,6 +61,8 @@ def _copied_row(memory: Array, memo: dict[int, Any]) -> Array:
 def _rebuild(
     cls: type, memory: Array, place: Place, requires_grad: bool, attributes: dict[str, Any] | None = None
 ) -> Any:
+    import distrt.core.methods  # noqa: F401 - a process may unpickle a tensor before it has used any name of distrt
+
     tensor: Any = object.__new__(cls)
     tensor._array = place_in(row_of(memory), place)
     tensor._counter = [0]
