@@ -93,7 +93,8 @@ class Slurm:
         return done.stdout
 
     def _all(self, variables: Mapping[str, object]) -> dict[str, str]:
-        return clean_variables({"SLURM_CONF": f"{DIRECTORY}/slurm.conf", **variables})
+        ours = {"SLURM_CONF": f"{DIRECTORY}/slurm.conf", "PYTHONFAULTHANDLER": 1}
+        return clean_variables({**ours, **variables})
 
 
 @pytest.fixture
