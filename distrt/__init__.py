@@ -25,7 +25,7 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator autograd backends compiler cpu cuda distributed fft func futures jit linalg "
+    "__config__ accelerator amp autograd backends compiler cpu cuda distributed fft func futures jit linalg "
     "multiprocessing nn optim random special testing utils version".split()
 )
 
@@ -44,6 +44,16 @@ _list(
     "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor",
 )
 _list("construct", "LongTensor ShortTensor")
+_list(
+    "autocast",
+    "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache get_autocast_cpu_dtype "
+    "get_autocast_dtype get_autocast_gpu_dtype get_autocast_ipu_dtype get_autocast_xla_dtype "
+    "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled is_autocast_ipu_enabled "
+    "is_autocast_xla_enabled set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled "
+    "set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype set_autocast_ipu_dtype "
+    "set_autocast_ipu_enabled set_autocast_xla_dtype set_autocast_xla_enabled",
+)
+_NAMES["autocast"] = ("distrt.amp", "autocast")
 _list("compiling", "compile")
 _list(
     "formats", "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format"

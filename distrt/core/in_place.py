@@ -15,6 +15,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar
 from distrt.core.assignment import set_item
+from distrt.core.autocast import as_it_comes
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.history import adopt, require_no_leaf, write
 from distrt.core.modes import modes
@@ -52,7 +53,8 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
         # function of several operations, or a watcher of the recording, keeps is not known: they get a copy.
         is_known = is_operation and modes.grad is True
         array = self._array if is_known or not modes.grad else self._array.copy()
-        result = function(wrap(array, self._edge), *args, **kwargs)
+        run = function if modes.autocast is None else functools.partial(as_it_comes, function)
+        result = run(wrap(array, self._edge), *args, **kwargs)  # in place, nothing is cast
         return adopt(self, result, name)
 
     change.__name__ = change.__qualname__ = name

@@ -25,6 +25,7 @@ class _Modes(threading.local):
         inference: True inside ``inference_mode``.
         watch: called with each node that is recorded; None when nobody watches. ``watch_with`` sets it.
         backward_watcher: runs the nodes in the engine's place; None but in anomaly mode.
+        autocast: the narrow NumPy dtype of a mixed-precision block (``core/autocast.py``); None outside.
     """
 
     grad: Any
@@ -34,6 +35,7 @@ class _Modes(threading.local):
         self.inference = False
         self.watch: Callable[[Any], None] | None = None
         self.backward_watcher: Any = None
+        self.autocast: Any = None
         self._watchers: dict[str, Callable[[Any], None]] = {}
         np.seterr(divide="ignore", over="ignore", under="ignore", invalid="ignore")
 

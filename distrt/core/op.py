@@ -30,6 +30,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from distrt.core import autocast as casting
 from distrt.core import dtype as dt
 from distrt.core.arrays import FAULTS, explain, no_argument, no_tensor, require_array, require_sequence
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
@@ -261,6 +262,9 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "forget_dead_views": forget_dead_views,
         "forward": definition.forward,
         "joint_rule": definition.joint_rule,
+        "lowered": casting.lowered,
+        "raised": casting.raised,
+        "widened": casting.widened,
         "modes": modes,
         "ndarray": np.ndarray,
         "new": object.__new__,

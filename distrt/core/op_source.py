@@ -116,6 +116,7 @@ class Writer:
                 self._put(2, "if out is not None:")
                 self._put(3, f"raise require_tensor_beside_out({op.name!r})")
             self._put(2, f"return {plain + '[0]' if op.aux and not op.output_names else plain}")
+        self._autocast()
         for name, parameter in op.parameters.items():
             if name not in (*op.tensors, *op.steering) and str(parameter.annotation) in (
                 "Scalar",
@@ -131,6 +132,25 @@ class Writer:
         if op.sequence:
             unwrapped = f"[each._array if isinstance(each, Tensor) else each for each in {op.sequence}]"
             self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
+
+    def _autocast(self) -> None:
+        """Inside a mixed-precision block, casts what its class says; with ``out=``, takes everything as it comes."""
+        op = self.op
+        if op.autocast == "none":
+            return
+        self._put(1, f"if modes.autocast is not None{' and out is None' if op.takes_out else ''}:")
+        cast = {"lower": "lowered", "full": "raised", "widest": "widened"}[op.autocast]
+        names = [*op.tensors, *op.steering]
+        if op.autocast == "widest":
+            if op.sequence:
+                self._put(2, f"{op.sequence} = widened(*{op.sequence})")
+            else:
+                self._put(2, f"{', '.join(names)}, = widened({', '.join(names)})")
+            return
+        for name in names:
+            self._put(2, f"{name} = {cast}({name})")
+        if op.sequence:
+            self._put(2, f"{op.sequence} = [{cast}(each) for each in {op.sequence}]")
 
     def _convert(self) -> None:
         op = self.op

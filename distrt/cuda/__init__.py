@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import Any, NoReturn
 
 from distrt.core.errors import DeviceMissing
-from distrt.cuda import nccl, nvtx
+from distrt.cuda import amp, nccl, nvtx
 from distrt.cuda.stream import Event, ExternalStream, Stream, StreamContext, stream
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ExternalStream",
     "Stream",
     "StreamContext",
+    "amp",
     "can_device_access_peer",
     "current_device",
     "current_stream",

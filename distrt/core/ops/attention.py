@@ -27,7 +27,7 @@ BLOCK = 1 << 20
 CAUSAL_ROWS = 128
 
 
-@op(autocast="lower", node="ScaledDotProductFlashAttentionForCpu", aux=("log_total",))
+@op(node="ScaledDotProductFlashAttentionForCpu", aux=("log_total",))
 def attention(
     query: Array,
     key: Array,

@@ -115,7 +115,7 @@ def _move(running: Tensor | None, found: Array, momentum: float) -> None:
             running.mul_(1 - momentum).add_(wrap(target), alpha=momentum)
 
 
-@op(autocast="full", node="NativeBatchNorm")
+@op(node="NativeBatchNorm")
 def _batch_norm(input: Array, weight: Array | None, bias: Array | None, eps: float) -> Any:
     """Each channel with its batch's mean and (biased) variance taken out, scaled and shifted.
 
@@ -160,7 +160,7 @@ _batch_norm.composite = _plain_batch_norm
 # By running statistics: a line for each channel
 
 
-@op(autocast="full", node="NativeBatchNorm")
+@op(node="NativeBatchNorm")
 def _batch_norm_by_running(
     input: Array,
     weight: Array | None,
@@ -262,9 +262,7 @@ def _require_sizes_of_samples(input: Tensor, **parameters: Tensor | None) -> Non
             )
 
 
-@op(
-    autocast="full", node="View"
-)  # in PyTorch it ends by giving the batch norm of a reshaped input its shape back
+@op(node="View")  # in PyTorch it ends by giving the batch norm of a reshaped input its shape back
 def _instance_norm(input: Array, weight: Array | None, bias: Array | None, eps: float) -> Any:
     """As ``_batch_norm``, with statistics of each sample. Source: Ulyanov, Vedaldi and Lempitsky 2016."""
     require_dtypes("batch_norm", input, weight, bias)

@@ -17,7 +17,7 @@ from distrt.core.ops.type_names import scalar_type
 __all__ = ["cross_entropy", "cross_entropy2d", "nll_loss", "nll_loss2d"]
 
 
-@op(node="NllLoss", autocast="full", aux=("scale",))
+@op(node="NllLoss", aux=("scale",))
 def cross_entropy(
     input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
 ) -> Any:
@@ -29,7 +29,7 @@ def cross_entropy(
     return softmax_losses(input, target, weight, ignore_index, reduction)
 
 
-@op(node="NllLoss2D", autocast="full", aux=("scale",))
+@op(node="NllLoss2D", aux=("scale",))
 def cross_entropy2d(
     input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
 ) -> Any:
@@ -104,7 +104,7 @@ for _fused in (cross_entropy, cross_entropy2d):
     )
 
 
-@op(node="NllLoss", autocast="full", aux=("scale",))
+@op(node="NllLoss", aux=("scale",))
 def nll_loss(input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str) -> Any:
     """The negative of ``input`` at each target class, weighted; reduced by "mean", "sum" or "none".
 
@@ -114,7 +114,7 @@ def nll_loss(input: Array, target: IndexArray, weight: IndexArray, ignore_index:
     return _nll_loss(input, target, weight, ignore_index, reduction)
 
 
-@op(node="NllLoss2D", autocast="full", aux=("scale",))
+@op(node="NllLoss2D", aux=("scale",))
 def nll_loss2d(
     input: Array, target: IndexArray, weight: IndexArray, ignore_index: int, reduction: str
 ) -> Any:

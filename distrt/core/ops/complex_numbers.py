@@ -153,7 +153,7 @@ def _along(g: Any, angle: Any) -> Any:
     return ops.add(ops.mul(real(g), cos(angle)), ops.mul(imag(g), sin(angle)))
 
 
-@op(dtype="same", holomorphic=False)
+@op(dtype="same", holomorphic=False, autocast="full")
 def polar(abs: Array, angle: Array) -> Array:
     """``abs * (cos(angle) + i * sin(angle))``, of float32 or float64 parts. Shape: broadcasts."""
     if abs.dtype.kind != "f":
@@ -185,7 +185,7 @@ def view_as_real(input: Array) -> Array:
     return np.lib.stride_tricks.as_strided(input.real, (*input.shape, 2), (*input.strides, step))
 
 
-@op(view=True, holomorphic=False)
+@op(view=True, holomorphic=False, autocast="full")
 def view_as_complex(input: Array) -> Array:
     """A last dim of size 2 as one complex number, in the same memory."""
     if input.ndim == 0 or input.shape[-1] != 2:

@@ -19,7 +19,7 @@ from distrt.core.ops.half import no_derivative
 __all__ = ["ctc_loss"]
 
 
-@op(autocast="full", node="CtcLoss", aux=("alpha",))
+@op(node="CtcLoss", aux=("alpha",))
 def ctc_loss(
     log_probs: Array,
     targets: IndexArray,

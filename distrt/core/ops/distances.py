@@ -10,6 +10,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.dims import Dims, one_dim
@@ -44,6 +45,7 @@ def dist(input: Any, other: Any, p: float = 2) -> Any:
     return norm(ops.sub(input, other), p)
 
 
+@autocasts("full")
 def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: Any = "use_mm_for_euclid_dist_if_necessary") -> Any:
     """The p-norm distance of every row of ``x1`` to every row of ``x2``. Shape: (…, P, M), (…, R, M) -> (…, P, R).
 

@@ -75,7 +75,7 @@ def _require_result(computed: np.dtype[Any], stored: np.dtype[Any]) -> None:
 # The squared error
 
 
-@op(dtype="promote", autocast="full")
+@op(dtype="promote")
 def mse_loss(input: Array, target: Array, reduction: str) -> Array:
     """The squared difference. Shape: broadcasts."""
     _require_floats("mse_cpu", input, target)
@@ -97,7 +97,7 @@ def _squared_slope(g: Any, input: Any, target: Any, reduction: str, factor: int)
 # Errors that are squares near 0 and straight lines further out
 
 
-@op(dtype="promote", autocast="full", node="SmoothL1Loss")
+@op(dtype="promote", node="SmoothL1Loss")
 def smooth_l1_loss(input: Array, target: Array, beta: float, reduction: str) -> Array:
     """``d² / (2 beta)`` for a difference ``d`` below ``beta``, ``|d| - beta / 2`` for others."""
     if beta < 0:
@@ -128,7 +128,7 @@ smooth_l1_loss.gradient(
 )
 
 
-@op(autocast="full")
+@op()
 def huber_loss(input: Array, target: Array, delta: float, reduction: str) -> Array:
     """``d² / 2`` for a difference ``d`` up to ``delta``, ``delta (|d| - delta / 2)`` for others."""
     if delta <= 0:
@@ -159,7 +159,7 @@ def _bent_slope(g: Any, input: Any, target: Any, bound: float, steepness: float,
 # Binary cross entropies
 
 
-@op(autocast="full")
+@op()
 def binary_cross_entropy(input: Array, target: Array, weight: IndexArray, reduction: str) -> Array:
     """The cross entropy of probabilities; a logarithm counts as -100 where it is less."""
     _require_dtype(target.dtype, input.dtype)
@@ -223,7 +223,7 @@ def _times(slope: Any, weight: Any) -> Any:
     return slope if weight is None else ops.mul(slope, widened(weight))
 
 
-@op(autocast="full")
+@op()
 def binary_cross_entropy_with_logits(
     input: Array, target: Array, weight: IndexArray, pos_weight: IndexArray, reduction: str
 ) -> Array:
@@ -276,7 +276,7 @@ def _truth_slope(g: Any, input: Any, weight: Any, pos_weight: Any, reduction: st
 # The soft margin
 
 
-@op(autocast="full")
+@op()
 def soft_margin_loss(input: Array, target: IndexArray, reduction: str) -> Array:
     """``log(1 + exp(-target * input))``, of the input's shape and dtype."""
     if input.dtype == np.bool_:

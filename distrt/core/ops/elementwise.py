@@ -26,7 +26,7 @@ def sigmoid(input: Array) -> Array:
 sigmoid.gradient(input=lambda g, out: mul(g, mul(out, sub(1, out))))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def logit(input: Array, eps: float | None = None) -> Array:
     """``log(input / (1 - input))``, of the input moved into [eps, 1 - eps] where ``eps`` is given."""
     refuse("logit", input, "c")

@@ -14,6 +14,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import AutogradError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.factor_kernels import first_zero_pivot, lu_factors, partial_cholesky, permutation
@@ -87,6 +88,7 @@ def _checked_cholesky(name: str, input: Any, is_upper: bool) -> Any:
     return adjoint(factor) if is_upper else factor
 
 
+@autocasts("full")
 @takes_out
 def linalg_cholesky(input: Any, *, upper: bool = False) -> Any:
     """The lower triangular L with ``input = L L^H``; with ``upper`` its adjoint. Shape: (…, n, n) -> (…, n, n).
@@ -97,12 +99,14 @@ def linalg_cholesky(input: Any, *, upper: bool = False) -> Any:
     return _checked_cholesky("linalg.cholesky", input, upper)
 
 
+@autocasts("full")
 @takes_out
 def cholesky(input: Any, upper: bool = False) -> Any:
     """As ``linalg.cholesky``."""
     return _checked_cholesky("cholesky", input, upper)
 
 
+@autocasts("full")
 @takes_out
 def linalg_cholesky_ex(input: Any, *, upper: bool = False, check_errors: bool = False) -> Any:
     """As ``linalg.cholesky``, but what fails is told by ``info`` (the order of the first minor that fails, or 0)."""
@@ -117,7 +121,7 @@ def linalg_cholesky_ex(input: Any, *, upper: bool = False, check_errors: bool = 
 # QR
 
 
-@op(holomorphic=False)
+@op(holomorphic=False, autocast="full")
 def linalg_qr(A: Array, mode: str = "reduced") -> Any:
     """``A = Q R`` with orthonormal columns in Q and R upper triangular.
 
@@ -179,6 +183,7 @@ linalg_qr.outputs("Q", "R")
 linalg_qr.gradient(A=lambda g_Q, g_R, Q, R, mode: _qr_rule(g_Q, g_R, Q, R, mode))
 
 
+@autocasts("full")
 @takes_out
 def qr(input: Any, some: bool = True) -> Any:
     """As ``linalg.qr``: reduced, or complete without ``some``."""
@@ -313,6 +318,7 @@ def lu_unpack(
     return return_type("lu_unpack", ("P", "L", "U"))((permuted if unpack_pivots else nothing, left, right))
 
 
+@autocasts("full")
 def lu(A: Any, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """The LU factorisation in compact form, with ``get_infos`` also the positions of zero pivots."""
     if out is not None:

@@ -15,6 +15,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
@@ -267,7 +268,7 @@ def _named(function: Any, name: str, says: str) -> Any:
     function.__doc__ = (
         f"{says}\n\nThe factor 1/n goes to ``norm``: backward, forward, or half to each (ortho)."
     )
-    return takes_out(function)
+    return autocasts("full")(takes_out(function))
 
 
 fft_fft, fft_fft2, fft_fftn = _one_dim("fft"), _two_dims("fft"), _all_dims("fft")

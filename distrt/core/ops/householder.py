@@ -8,6 +8,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import ShapeError
 from distrt.core.ops.matrices import adjoint, product_of, require_matrix
 from distrt.core.out import takes_out
@@ -17,6 +18,7 @@ from distrt.core.tensor import wrap
 __all__ = ["geqrf", "linalg_householder_product", "orgqr", "ormqr"]
 
 
+@autocasts("full")
 @takes_out
 def geqrf(input: Any) -> Any:
     """R above the diagonal and, below it, the vectors of the reflections that make Q; their factors ``tau``.
@@ -30,6 +32,7 @@ def geqrf(input: Any) -> Any:
     return return_type("geqrf", ("a", "tau"))(found)
 
 
+@autocasts("full")
 @takes_out
 def linalg_householder_product(input: Any, tau: Any) -> Any:
     """The first n columns of ``H_1 … H_k`` with ``H_i = I - tau_i v_i v_i^H``, v_i from the columns below the diagonal.
@@ -65,6 +68,7 @@ def linalg_householder_product(input: Any, tau: Any) -> Any:
 orgqr = linalg_householder_product
 
 
+@autocasts("full")
 @takes_out
 def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:
     """``Q @ other``, ``other @ Q`` without ``left``, with the adjoint of Q for ``transpose``; Q is m by m.

@@ -20,7 +20,7 @@ __all__ = ["log_softmax", "softmax"]
 F32 = dt.float32.numpy
 
 
-@op(autocast="full")
+@op()
 def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """Exponentials along ``dim``, divided by their sum; shifted by the maximum so that they cannot overflow."""
     axis = one_dim(dim, input.ndim)
@@ -42,7 +42,7 @@ def _softmax_slope(g: Any, out: Any, dim: int) -> Any:
     return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
 
 
-@op(autocast="full")
+@op()
 def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     """Log of the softmax along ``dim``, shifted by the maximum so that it cannot overflow.
 

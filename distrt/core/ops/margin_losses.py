@@ -15,7 +15,7 @@ from distrt.core.ops.type_names import scalar_type
 __all__ = ["multi_margin_loss", "multilabel_margin_loss"]
 
 
-@op(autocast="full")
+@op()
 def multi_margin_loss(
     input: Array, target: IndexArray, p: int, margin: float, weight: IndexArray, reduction: str
 ) -> Array:
@@ -77,7 +77,7 @@ def _multi_margin_gradients(
 multi_margin_loss.composite = _plain_multi_margin
 
 
-@op(autocast="full", node="MultilabelMarginLoss")
+@op(node="MultilabelMarginLoss")
 def multilabel_margin_loss(input: Array, target: IndexArray, reduction: str) -> Array:
     """``max(0, 1 - input[meant] + input[other])`` of each class that is meant and each that is not, over all classes.
 

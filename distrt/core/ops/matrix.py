@@ -9,7 +9,9 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
+from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.modes import modes
 from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.ops.type_names import c_type, scalar_type
@@ -99,7 +101,7 @@ def _turned(input: Any) -> Any:
     return ops.transpose(input, -1, -2)
 
 
-@op(dtype="keep", autocast="lower")
+@op(dtype="keep")
 def _dot(input: Array, tensor: Array) -> Array:
     """The sum of the products of two vectors."""
     if input.dtype != tensor.dtype:
@@ -149,6 +151,8 @@ def _vector_product(input: Any, other: Any) -> Any:
             f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D"
         )
     if input.ndim == 1 and other.ndim == 1:
+        if modes.autocast is not None:  # ``dot`` itself takes its vectors as they come
+            input, other = lowered(input), lowered(other)
         return _dot(input, other)
     if input.ndim == 1:
         return ops.squeeze(_product(ops.unsqueeze(input, 0), other), -2)
@@ -178,6 +182,7 @@ def bmm(input: Any, mat2: Any) -> Any:
     return _product(input, mat2)
 
 
+@autocasts("none")
 @takes_out
 def mv(input: Any, vec: Any) -> Any:
     """The product of a matrix and a vector. Shape: (n, k), (k) -> (n)."""

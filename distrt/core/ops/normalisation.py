@@ -79,7 +79,7 @@ def _rows(shape: tuple[int, ...], dims: int) -> View:
     return View((math.prod(shape[:-dims]), width), (1,), (1, width))
 
 
-@op(autocast="full", aux=("average", "variance"), node="NativeLayerNorm")
+@op(aux=("average", "variance"), node="NativeLayerNorm")
 def _layer_norm(input: Array, weight: Array | None, bias: Array | None, eps: float, dims: int) -> Any:
     """Normalises over the last ``dims`` dims. Source: Ba, Kiros and Hinton 2016."""
     require_dtypes("LayerNormKernelImpl", input, weight, bias)
@@ -150,7 +150,7 @@ def _grouped(shape: tuple[int, ...], groups: int) -> View:
     return View((shape[0], groups, own, math.prod(shape[2:])), (2, 3), (1, groups, own, 1))
 
 
-@op(autocast="full", aux=("average", "variance"), node="NativeGroupNorm")
+@op(aux=("average", "variance"), node="NativeGroupNorm")
 def _group_norm(input: Array, weight: Array | None, bias: Array | None, groups: int, eps: float) -> Any:
     """Normalises each group of channels. Source: Wu and He 2018."""
     require_dtypes("GroupNormKernelImpl", input, weight, bias)
@@ -211,7 +211,7 @@ def _small(input: Tensor, eps: float | None) -> float:
     return float(np.finfo(wider).eps) if eps is None else eps
 
 
-@op(autocast="full", aux=("average", "variance"), node="Mul")
+@op(aux=("average", "variance"), node="Mul")
 def _rms_norm(input: Array, weight: Array | None, eps: float, dims: int) -> Any:
     """Divides the last ``dims`` dims by their root mean square. Source: Zhang and Sennrich 2019."""
     return standardise(input, weight, None, eps, _rows(input.shape, dims), False)

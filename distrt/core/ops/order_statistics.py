@@ -9,6 +9,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.along_dim import along_dim_pick
@@ -146,6 +147,7 @@ for _selection in (_median, _nanmedian, kthvalue, mode):
 # Quantiles
 
 
+@autocasts("full")
 @takes_out
 def quantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
@@ -162,6 +164,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, ignore_nan=False)
 
 
+@autocasts("full")
 @takes_out
 def nanquantile(
     input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"

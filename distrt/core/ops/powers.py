@@ -42,7 +42,7 @@ _LN2 = math.log(2)
 # Exponentials and logarithms
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def exp(input: Array) -> Array:
     """e to the power of each element."""
     return np.exp(input)
@@ -60,7 +60,7 @@ def exp2(input: Array) -> Array:
 exp2.gradient(input=lambda g, out: mul(g, mul(out, _LN2)))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def expm1(input: Array) -> Array:
     """``exp(input) - 1``, exact near 0 too."""
     return np.expm1(input)
@@ -69,7 +69,7 @@ def expm1(input: Array) -> Array:
 expm1.gradient(input=lambda g, out: mul(g, add(out, 1)))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def log(input: Array) -> Array:
     """The natural logarithm."""
     return np.log(input)
@@ -78,7 +78,7 @@ def log(input: Array) -> Array:
 log.gradient(input=lambda g, input: true_divide(g, input))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def log2(input: Array) -> Array:
     """The logarithm to base 2."""
     return np.log2(input)
@@ -87,7 +87,7 @@ def log2(input: Array) -> Array:
 log2.gradient(input=lambda g, input: true_divide(g, mul(input, _LN2)))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def log10(input: Array) -> Array:
     """The logarithm to base 10."""
     return np.log10(input)
@@ -96,7 +96,7 @@ def log10(input: Array) -> Array:
 log10.gradient(input=lambda g, input: true_divide(g, mul(input, math.log(10))))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def log1p(input: Array) -> Array:
     """``log(1 + input)``, exact near 0 too."""
     return np.log1p(input)
@@ -149,7 +149,7 @@ _SHORT_CUTS: dict[Any, Any] = {
 }
 
 
-@op(dtype="power", autocast="full")
+@op(dtype="power")
 def pow(input: Array | Scalar, exponent: Array | Scalar) -> Array:
     """``input ** exponent``. Shape: broadcasts.
 
@@ -224,7 +224,7 @@ def sqrt(input: Array) -> Array:
 sqrt.gradient(input=lambda g, out: true_divide(g, mul(out, 2)))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def rsqrt(input: Array) -> Array:
     """One over the square root."""
     return np.reciprocal(np.sqrt(wide(input))).astype(input.dtype, copy=False)
@@ -233,7 +233,7 @@ def rsqrt(input: Array) -> Array:
 rsqrt.gradient(input=lambda g, out: mul(g, mul(mul(out, mul(out, out)), -0.5)))
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def reciprocal(input: Array) -> Array:
     """One over each element."""
     return np.reciprocal(input)

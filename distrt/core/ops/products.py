@@ -9,6 +9,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
@@ -85,6 +86,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Scalar = 1, alpha: Scalar =
     return _add_product(input, mat1, mat2, _number(beta), _number(alpha))
 
 
+@autocasts("none")
 @takes_out
 def addmv(input: Any, mat: Any, vec: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
     """``beta * input + alpha * (mat @ vec)``. Shape: (n) or broadcast, (n, k), (k) -> (n)."""
@@ -240,6 +242,7 @@ def kron(input: Any, other: Any) -> Any:
     return ops.reshape(ops.mul(left, right), tuple(a * b for a, b in zip(one, two, strict=True)))
 
 
+@autocasts("full")
 def trace(input: Any) -> Any:
     """The sum of the diagonal of a matrix."""
     require_array("trace", "input", input)
@@ -303,6 +306,7 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Any:
     return linalg_cross(input, other, dim=dim)
 
 
+@autocasts("lower")
 @takes_out
 def linalg_vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """The sums of products along ``dim``, the first conjugated. Shape: broadcasts."""

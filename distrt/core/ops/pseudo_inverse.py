@@ -9,6 +9,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.matrices import adjoint, product_of, require_matrix, singular_values_of, svd_of
@@ -119,6 +120,7 @@ def linalg_pinv(
     return _pinv(input, atol, rcond if rtol is None else rtol, hermitian)
 
 
+@autocasts("full")
 def pinverse(input: Any, rcond: float = 1e-15) -> Any:
     """As ``linalg.pinv``, by default with a tolerance of 1e-15."""
     return linalg_pinv(input, rcond)
@@ -129,6 +131,7 @@ def pinverse(input: Any, rcond: float = 1e-15) -> Any:
 _DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
 
+@autocasts("full")
 @takes_out
 def linalg_lstsq(input: Any, b: Any, rcond: float | None = None, *, driver: str | None = None) -> Any:
     """X that makes ``|input X - b|`` smallest, and itself the smallest of those.
@@ -184,6 +187,7 @@ def _least_squares(a: Any, b: Any, is_vector: bool, rcond: float | None, driver:
 # Rank and condition
 
 
+@autocasts("full")
 @takes_out
 def linalg_matrix_rank(
     input: Any,
@@ -212,6 +216,7 @@ def linalg_matrix_rank(
     return wrap(np.asarray((values > bound[..., None]).sum(axis=-1), np.int64))
 
 
+@autocasts("full")
 @takes_out
 def linalg_cond(input: Any, p: Any = None) -> Any:
     """How much a matrix magnifies relative errors, in the norm ``p`` (by default 2). Shape: (…, n, n) -> (…)."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import floating, wide
@@ -78,6 +79,7 @@ def _rrelu(input: Array, noise: IndexArray) -> Array:
 _rrelu.gradient(input=lambda g, noise: ops.mul(widened(g), noise))
 
 
+@autocasts("lower")
 def prelu(input: Tensor, weight: Tensor) -> Any:
     """``input`` where it is positive, else ``weight`` times it: one weight, or one for each channel (dim 1).
 

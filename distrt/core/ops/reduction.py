@@ -215,7 +215,7 @@ def count_nonzero(input: IndexArray, dim: Dims = None) -> Array:
     return add_up(input.astype(np.bool_, copy=False), axis=all_dims(dim, input.ndim, True), dtype=np.int64)
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
     """The logarithm of the sum of exponentials over ``dim``, shifted by the maximum so that it cannot overflow."""
     axes = all_dims(dim, input.ndim, True)

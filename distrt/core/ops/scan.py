@@ -20,13 +20,13 @@ from distrt.core.ops.half import wide
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "logcumsumexp"]
 
 
-@op(autocast="full")
+@op()
 def cumsum(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """The running sum along ``dim``; bool and integers add up as int64, float32 in float64."""
     return _running(np.add, input, dim, dtype)
 
 
-@op(autocast="full")
+@op()
 def cumprod(input: Array, dim: int, *, dtype: Any = None) -> Array:
     """The running product along ``dim``; bool and integers multiply as int64, float32 in float64."""
     return _running(np.multiply, input, dim, dtype)

@@ -10,6 +10,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.fourier import fft_fft, fft_ifft, fft_irfft, fft_rfft
 from distrt.core.tensor import wrap
@@ -17,6 +18,7 @@ from distrt.core.tensor import wrap
 __all__ = ["istft", "stft"]
 
 
+@autocasts("full")
 def stft(
     input: Any,
     n_fft: int,

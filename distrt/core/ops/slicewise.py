@@ -113,7 +113,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) 
     return _index_add(input, source, dim, index, alpha)
 
 
-@op(node="IndexCopy")
+@op(node="IndexCopy", autocast="widest")
 def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> Array:
     """``input`` with the slices of ``source`` at ``index``."""
     axis = one_dim(dim, input.ndim)

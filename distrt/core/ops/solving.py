@@ -12,6 +12,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
@@ -77,6 +78,7 @@ def _inverse_says(position: int) -> str:
     )
 
 
+@autocasts("full")
 @takes_out
 def linalg_inv(A: Any) -> Any:
     """The inverse. Shape: (…, n, n) -> (…, n, n).
@@ -90,12 +92,14 @@ def linalg_inv(A: Any) -> Any:
     return result
 
 
+@autocasts("full")
 @takes_out
 def inverse(input: Any) -> Any:
     """As ``linalg.inv``."""
     return linalg_inv(input)
 
 
+@autocasts("full")
 @takes_out
 def linalg_inv_ex(A: Any, *, check_errors: bool = False) -> Any:
     """As ``linalg.inv``, but a singular matrix is told by ``info`` (the position of its first zero pivot, or 0)."""
@@ -164,6 +168,7 @@ def _solver_says(position: int) -> str:
     return "The solver failed because the input matrix is singular."
 
 
+@autocasts("full")
 @takes_out
 def linalg_solve(A: Any, B: Any, *, left: bool = True) -> Any:
     """X with ``A X = B``, or ``X A = B`` without ``left``; B holds vectors or matrices.
@@ -238,6 +243,7 @@ def linalg_solve_triangular(
     return transposed(_triangular_solution(transposed(input), transposed(B), not upper, unitriangular))
 
 
+@autocasts("full")
 @takes_out
 def triangular_solve(
     input: Any,
@@ -260,6 +266,7 @@ def triangular_solve(
     return return_type("triangular_solve", ("solution", "cloned_coefficient"))((solution, ops.clone(A)))
 
 
+@autocasts("full")
 @takes_out
 def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:
     """X with ``A X = input``, from the Cholesky factor of A. Shape: (…, n, k), (…, n, n) -> (…, n, k)."""
@@ -282,6 +289,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:
     return linalg_solve_triangular(adjoint(factor), half, upper=True)
 
 
+@autocasts("full")
 @takes_out
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:
     """The inverse of A, from its Cholesky factor. Shape: (…, n, n) -> (…, n, n)."""
@@ -319,6 +327,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
 _adjoint = adjoint
 
 
+@autocasts("full")
 @takes_out
 def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:
     """As ``linalg.lu_solve``, with the right-hand side first."""
@@ -328,6 +337,7 @@ def lu_solve(input: Any, LU_data: Any, LU_pivots: Any) -> Any:
 # Tensors as linear maps
 
 
+@autocasts("full")
 @takes_out
 def linalg_tensorinv(input: Any, ind: int = 2) -> Any:
     """The inverse with respect to ``tensordot(…, ind)``. Shape: (a…, b…) -> (b…, a…), where a… are ``ind`` dims."""
@@ -345,6 +355,7 @@ def linalg_tensorinv(input: Any, ind: int = 2) -> Any:
     return ops.reshape(linalg_inv(square), (*columns, *rows))
 
 
+@autocasts("full")
 @takes_out
 def linalg_tensorsolve(input: Any, other: Any, dims: Sequence[int] | None = None) -> Any:
     """X with ``tensordot(input, X, X.ndim) = other``; ``dims`` of the input are moved to its end first."""

@@ -79,7 +79,7 @@ def erfcx(input: Array) -> Array:
     return _rounded("erfcx", error_functions.erfcx, input)
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def erfinv(input: Array) -> Array:
     """The number whose error function ``input`` is; infinite at -1 and 1."""
     return _rounded("erfinv", error_functions.erfinv, input)

@@ -15,6 +15,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
 from distrt.core.op import IndexArray, op
@@ -71,7 +72,7 @@ def _require_no_phase(name: str, diagonal: Any) -> None:
 # Singular values
 
 
-@op(holomorphic=False)
+@op(holomorphic=False, autocast="full")
 def linalg_svd(A: Array, full_matrices: bool = True, *, driver: str | None = None) -> Any:
     """The singular value decomposition ``A = U diag(S) Vh``.
 
@@ -142,6 +143,7 @@ linalg_svd.outputs("U", "S", "Vh")
 linalg_svd.gradient(A=lambda g_U, g_S, g_Vh, U, S, Vh: _svd_rule(g_U, g_S, g_Vh, U, S, Vh))
 
 
+@autocasts("full")
 @takes_out
 def linalg_svdvals(A: Any, *, driver: str | None = None) -> Any:
     """The singular values, the largest first. Shape: (…, m, n) -> (…, min(m, n))."""
@@ -150,6 +152,7 @@ def linalg_svdvals(A: Any, *, driver: str | None = None) -> Any:
     return linalg_svd(A, False)[1] if _recorded(A) else _svdvals(A)
 
 
+@autocasts("full")
 @takes_out
 def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
     """The decomposition ``input = U diag(S) V^H``; without ``compute_uv`` U and V are zeros."""
@@ -173,7 +176,7 @@ def _uplo(given: str) -> Any:
     return given.upper()
 
 
-@op(holomorphic=False)
+@op(holomorphic=False, autocast="full")
 def linalg_eigh(input: Array, UPLO: str = "L") -> Any:
     """Eigenvalues (ascending) and eigenvectors of symmetric or Hermitian matrices; one triangle is read.
 
@@ -216,6 +219,7 @@ linalg_eigh.gradient(
 )
 
 
+@autocasts("full")
 @takes_out
 def linalg_eigvalsh(input: Any, UPLO: str = "L") -> Any:
     """The eigenvalues of symmetric or Hermitian matrices, ascending. Shape: (…, n, n) -> (…, n)."""
@@ -226,7 +230,7 @@ def linalg_eigvalsh(input: Any, UPLO: str = "L") -> Any:
 # General matrices
 
 
-@op(holomorphic=False)
+@op(holomorphic=False, autocast="full")
 def linalg_eig(input: Array) -> Any:
     """Complex eigenvalues and eigenvectors. Shape: (…, n, n) -> (…, n), (…, n, n)."""
     require_matrix("linalg.eig", input, square=True)
@@ -279,6 +283,7 @@ linalg_eig.gradient(
 )
 
 
+@autocasts("full")
 @takes_out
 def linalg_eigvals(input: Any) -> Any:
     """The eigenvalues, complex. Shape: (…, n, n) -> (…, n)."""

@@ -55,19 +55,19 @@ def cos(input: Array) -> Array:
     return np.cos(input)
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def tan(input: Array) -> Array:
     """The tangent of each element, in radians."""
     return np.tan(input)
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def asin(input: Array) -> Array:
     """The angle whose sine each element is, in [-pi/2, pi/2]."""
     return np.arcsin(input)
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def acos(input: Array) -> Array:
     """The angle whose cosine each element is, in [0, pi]."""
     return np.arccos(input)
@@ -88,13 +88,13 @@ atan.gradient(input=lambda g, input: true_divide(g, add(mul(input, input), 1)))
 arcsin, arccos, arctan = asin, acos, atan
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def sinh(input: Array) -> Array:
     """The hyperbolic sine."""
     return np.sinh(input)
 
 
-@op(dtype="float", autocast="full")
+@op(dtype="float")
 def cosh(input: Array) -> Array:
     """The hyperbolic cosine."""
     return np.cosh(input)

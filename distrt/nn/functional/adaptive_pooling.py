@@ -7,6 +7,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.arrays import require_array
+from distrt.core.autocast import autocasts
 from distrt.core.creation import rand
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.ops.pooling_shapes import require_kernel
@@ -48,6 +49,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     return _adaptive_mean(2, input, output_size)
 
 
+@autocasts("full")
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """The mean of each of ``output_size`` bins; None keeps a dim. Shape: (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_mean(3, input, output_size)
@@ -84,6 +86,7 @@ def adaptive_max_pool2d_with_indices(
     return tuple(ops.adaptive_max_pool2d(input, sizes))
 
 
+@autocasts("full")
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The largest element of each of ``output_size`` bins; None keeps a dim. Shape: (N, C, D, H, W) or (C, D, H, W)."""
     both = adaptive_max_pool3d_with_indices(input, output_size)
@@ -98,6 +101,7 @@ def adaptive_max_pool3d_with_indices(
     return tuple(ops.adaptive_max_pool3d(input, sizes))
 
 
+@autocasts("full")
 def fractional_max_pool2d(
     input: Tensor,
     kernel_size: Any,
@@ -123,6 +127,7 @@ def fractional_max_pool2d_with_indices(
     return _fractional(2, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
+@autocasts("full")
 def fractional_max_pool3d(
     input: Tensor,
     kernel_size: Any,
@@ -148,6 +153,7 @@ def fractional_max_pool3d_with_indices(
     return _fractional(3, input, kernel_size, output_size, output_ratio, _random_samples)
 
 
+@autocasts("full")
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
@@ -162,6 +168,7 @@ def max_unpool1d(
     return ops.squeeze(out, -1)  # type: ignore[no-any-return]
 
 
+@autocasts("full")
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
@@ -174,6 +181,7 @@ def max_unpool2d(
     return _unpooled(2, input, indices, _unpooled_size(2, input, kernel_size, stride, padding, output_size))
 
 
+@autocasts("full")
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,

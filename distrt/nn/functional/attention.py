@@ -6,6 +6,7 @@ import math
 from typing import Any, SupportsFloat
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.type_names import c_type, scalar_type
 from distrt.core.random import numpy_generator
@@ -14,6 +15,7 @@ from distrt.core.tensor import Tensor
 __all__ = ["scaled_dot_product_attention"]
 
 
+@autocasts("lower")
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,

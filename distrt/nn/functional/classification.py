@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.tensor import Tensor
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 
+@autocasts("full")
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -64,6 +66,7 @@ def _one_target(target: Tensor) -> Tensor:
     return ops.reshape(target, (1,))  # type: ignore[no-any-return]
 
 
+@autocasts("full")
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -153,6 +156,7 @@ def _smoothed(
     return ops.add(ops.mul(hard, 1 - label_smoothing), ops.mul(uniform, label_smoothing / classes))  # type: ignore[no-any-return]
 
 
+@autocasts("full")
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -183,6 +187,7 @@ def _require_broadcast(weight: Tensor, target: Tensor) -> None:
             )
 
 
+@autocasts("full")
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

@@ -7,6 +7,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.arrays import require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.sizes import integers
@@ -111,6 +112,7 @@ def conv_transpose3d(
     )
 
 
+@autocasts("lower")
 def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
     """``conv1d`` of (time, batch, channels). Shape: (T, N, C), weight (k, C, O), bias (O) -> (T', N, O)."""
     for name, value in (("input", input), ("weight", weight), ("bias", bias)):

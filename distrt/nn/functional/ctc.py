@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.creation import tensor
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.type_names import scalar_type
@@ -19,6 +20,7 @@ __all__ = ["ctc_loss"]
 Lengths = Tensor | Sequence[int]
 
 
+@autocasts("full")
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -6,6 +6,7 @@ import math
 import warnings
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.creation import ones_like
 from distrt.core.errors import DtypeError
 from distrt.core.modes import no_grad
@@ -15,6 +16,7 @@ from distrt.nn.functional.reductions import reduced, reduction_of, require_tenso
 __all__ = ["gaussian_nll_loss", "kl_div", "poisson_nll_loss"]
 
 
+@autocasts("full")
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -54,6 +56,7 @@ def _require_real(input: Tensor, target: Tensor) -> None:
         raise DtypeError("kl_div: Integral inputs not supported.")
 
 
+@autocasts("full")
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.matrix import require_broadcast
 from distrt.core.promotion import result_dtype
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@autocasts("full")
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -68,6 +70,7 @@ def _rows(input: Tensor) -> Tensor:
     return input if input.ndim == 2 else ops.reshape(input, (1, -1))
 
 
+@autocasts("full")
 def multilabel_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -118,6 +121,7 @@ def multilabel_soft_margin_loss(
     return reduced(losses, reduction)
 
 
+@autocasts("full")
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -132,6 +136,7 @@ def soft_margin_loss(
     return ops.soft_margin_loss(input, target, reduction)  # type: ignore[no-any-return]
 
 
+@autocasts("full")
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -157,6 +162,7 @@ def _require_numbers(input: Tensor) -> None:
         )
 
 
+@autocasts("full")
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -177,6 +183,7 @@ def margin_ranking_loss(
     return reduced(ops.clamp_min(ops.add(gaps, float(margin)), 0), reduction)
 
 
+@autocasts("full")
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -209,6 +216,7 @@ def cosine_embedding_loss(
     return reduced(losses, reduction)
 
 
+@autocasts("full")
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,

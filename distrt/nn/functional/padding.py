@@ -7,7 +7,9 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.arrays import require_array
+from distrt.core.autocast import raised
 from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.modes import modes
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.tensor import Tensor
 
@@ -49,6 +51,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if mode not in _MODES:
         raise NoKernelError(f"Unrecognised padding mode {mode}")
     _MODES[mode](input, pairs)
+    if modes.autocast is not None and (mode == "replicate" or (mode == "reflect" and len(pairs) < 3)):
+        input = raised(input)
     padded = {"reflect": ops.reflection_pad, "replicate": ops.replication_pad, "circular": ops.circular_pad}[
         mode
     ]

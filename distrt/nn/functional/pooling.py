@@ -7,6 +7,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.arrays import require_array
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, ShapeError
 from distrt.core.ops.pooling_shapes import pool_count, require_kernel
 from distrt.core.tensor import Tensor
@@ -99,6 +100,7 @@ def max_pool2d_with_indices(
     return tuple(ops.max_pool2d_with_indices(input, *options, ceil_mode))
 
 
+@autocasts("full")
 def max_pool3d(
     input: Tensor,
     kernel_size: Any,
@@ -172,6 +174,7 @@ def avg_pool2d(
     )
 
 
+@autocasts("full")
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.reductions import reduced, reduction_of, same_size
 
 __all__ = ["huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss"]
 
 
+@autocasts("full")
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -28,6 +30,7 @@ def mse_loss(
     return _weighted(errors, weight, input, reduction, size_average, reduce)
 
 
+@autocasts("full")
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -68,6 +71,7 @@ def _times(errors: Any, weight: Tensor, input: Tensor, reduction: str) -> Tensor
     return ops.mul(errors, weight)  # type: ignore[no-any-return]
 
 
+@autocasts("full")
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -87,6 +91,7 @@ def smooth_l1_loss(
     return ops.smooth_l1_loss(expanded_input, expanded_target, beta, reduction)  # type: ignore[no-any-return]
 
 
+@autocasts("full")
 def huber_loss(
     input: Tensor,
     target: Tensor,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.creation import from_numpy
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.half import refuse, wide
@@ -84,6 +85,7 @@ def _decided(align_corners: bool | None) -> bool:
     return bool(align_corners)
 
 
+@autocasts("full")
 def grid_sample(
     input: Tensor,
     grid: Tensor,

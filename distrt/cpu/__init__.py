@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+from distrt.cpu import amp
+
 __all__ = [
     "Stream",
+    "amp",
     "current_device",
     "current_stream",
     "device_count",
