@@ -12,6 +12,7 @@ anonymous file, which the other ranks of the machine open through /proc. Standar
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import struct
@@ -83,7 +84,9 @@ class StatusPage:
     def __init__(self, rank: int, started: int = 0, memory: mmap.mmap | None = None) -> None:
         self._memory = mmap.mmap(-1, PAGE_BYTES) if memory is None else memory
         self._words = memoryview(self._memory)[: _FAILURE & ~7].cast("q")
-        self._begun = 0
+        self._begun = (
+            itertools.count()
+        )  # threads may begin calls at once: counting is one step of the interpreter
         self._texts: dict[object, int] = {}
         self._text_end = _TEXTS
         for place, value in ((_PID, os.getpid()), (_STARTED, started), (_RANK, rank), (_TEXT_END, _TEXTS)):
@@ -92,13 +95,13 @@ class StatusPage:
 
     def begin(self, group: int, number: int, text: str, place: int) -> int:
         """Note that a call begins; the entry that `end` takes. Costs half a microsecond."""
-        begun = self._begun
+        begun = next(self._begun)
         entry = begun % _ENTRIES
         named = self._texts.get(text) or self.intern(text)
         _pack(
             self._memory, _RING + entry * _ENTRY_BYTES, group, number, named, place, time.time_ns(), RUNNING
         )
-        self._begun = self._words[_BEGUN] = begun + 1
+        self._words[_BEGUN] = begun + 1
         return entry
 
     def end(self, entry: int) -> None:

@@ -37,17 +37,21 @@ one = np.ones(4, np.float32)
 """
 
 
-@pytest.fixture(params=["shm", "mpi"])
-def start(request, monkeypatch):
+@pytest.fixture
+def start(transport, monkeypatch):
     """Starts a program in three ranks (under MPI: two machines), whose ``group`` it finds made."""
     monkeypatch.setenv("DISTRT_REPORT_AFTER_S", "1")
 
     def start(program):
-        if request.param == "shm":
+        if transport == "shm":
             return ranks(3, ON_SHM + RUN + program)
         return mpi_ranks(3, "import numpy as np" + ON_MPI + RUN + program, machines=[0, 0, 1], variables=SOON)
 
     return start
+
+
+on_both = pytest.mark.parametrize("transport", ["shm", "mpi"])
+on_both_but_slow = pytest.mark.parametrize("transport", ["shm", pytest.param("mpi", marks=pytest.mark.slow)])
 
 
 def told(started, rank):
@@ -85,11 +89,10 @@ STUCK = {
 
 
 @pytest.mark.parametrize("kind", STUCK)
-def test_a_rank_that_does_something_else_is_shown_with_its_stack(start, kind):
-    if kind == "blocked in C" and start.__closure__ and "mpi" in str(start.__closure__[0].cell_contents):
-        odd = 1  # a rank of another machine that holds the interpreter's lock cannot answer: one of this machine can
-    else:
-        odd = 2
+@on_both_but_slow
+def test_a_rank_that_does_something_else_is_shown_with_its_stack(start, transport, kind):
+    # A rank of another machine that holds the interpreter's lock cannot answer: one of this machine can.
+    odd = 1 if kind == "blocked in C" and transport == "mpi" else 2
     program = f"""
 group.all_reduce(one)
 if group.rank() == {odd}:
@@ -105,6 +108,7 @@ report(lambda: group.all_reduce(one))
         assert text.count("has waited") == 1, text
 
 
+@on_both
 def test_a_stopped_rank_is_named_as_such(start):
     program = """
 group.all_reduce(one)
@@ -122,6 +126,7 @@ report(lambda: group.all_reduce(one))
         started.signal(1, signal.SIGCONT)
 
 
+@on_both
 def test_ranks_that_receive_from_one_another_are_shown(start):
     program = """
 if group.rank() < 2:
@@ -150,10 +155,20 @@ WAITS = {
 }
 
 
-@pytest.mark.parametrize("fate", FATES)
-def test_the_end_of_one_rank_is_everybodys_wherever_they_wait(start, fate):
+@pytest.mark.parametrize(
+    ("transport", "fate", "waits"),
+    [
+        *(("shm", "raises", [wait]) for wait in WAITS),
+        *(("shm", fate, ["a collective"]) for fate in list(FATES)[1:]),
+        *(("mpi", fate, ["a receive" if fate == "raises" else "a collective"]) for fate in FATES),
+        *(pytest.param("mpi", fate, list(WAITS), marks=pytest.mark.slow) for fate in FATES),
+        *(pytest.param("shm", fate, list(WAITS), marks=pytest.mark.slow) for fate in FATES),
+    ],
+    ids=lambda each: each if isinstance(each, str) else ", ".join(each) if len(each) == 1 else "everywhere",
+)
+def test_the_end_of_one_rank_is_everybodys_wherever_they_wait(start, fate, waits):
     end, words, code = FATES[fate]
-    for call in list(WAITS.values())[: None if fate == "raises" else 2]:  # a launch costs a second
+    for call in map(WAITS.get, waits):
         program = f"""
 group.all_reduce(one)
 ready()
