@@ -20,7 +20,7 @@ from distrt.core.ops.half import wide
 __all__ = ["linear_cross_entropy"]
 
 
-@op(autocast="lower", aux=("scale",))
+@op(aux=("scale",))
 def linear_cross_entropy(
     input: Array,
     linear_weight: Array,

@@ -9,8 +9,9 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar, require_array
-from distrt.core.autocast import autocasts
+from distrt.core.autocast import as_it_comes, autocasts
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.modes import modes
 from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
 from distrt.core.ops.half import wide
@@ -202,6 +203,10 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     free_b = [n for n in range(b.ndim) if n not in right]
     inner_size = math.prod(a.shape[n] for n in left)
     rows, columns = [a.shape[n] for n in free_a], [b.shape[n] for n in free_b]
+    if (
+        modes.autocast is not None and not rows and not columns
+    ):  # one number: autocast lets it be, as it does ``dot``
+        return as_it_comes(tensordot, a, b, (left, right))
     first = ops.reshape(ops.permute(a, (*free_a, *left)), (math.prod(rows), inner_size))
     second = ops.reshape(ops.permute(b, (*right, *free_b)), (inner_size, math.prod(columns)))
     return ops.reshape(ops.matmul(first, second), (*rows, *columns))

@@ -9,8 +9,9 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, require_array
-from distrt.core.autocast import autocasts
+from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.modes import modes
 from distrt.core.op import op
 from distrt.core.ops.matrices import adjoint, product_of, require_matrix, singular_values_of, svd_of
 from distrt.core.ops.type_names import scalar_type
@@ -117,7 +118,8 @@ def linalg_pinv(
             "float, double, cfloat or cdouble types"
         )
     require_matrix("linalg.pinv", input, square=hermitian)
-    return _pinv(input, atol, rcond if rtol is None else rtol, hermitian)
+    found = _pinv(input, atol, rcond if rtol is None else rtol, hermitian)
+    return found if modes.autocast is None else lowered(found)  # PyTorch ends with a matrix product
 
 
 @autocasts("full")

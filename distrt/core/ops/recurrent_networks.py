@@ -10,8 +10,12 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from distrt.core import ops
+from distrt.core.autocast import as_it_comes, lowered
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.modes import modes
 from distrt.core.ops.type_names import scalar_type
 
 __all__ = [
@@ -90,7 +94,7 @@ def _plain_layer(
     sizes: tuple[int, ...],
     reverse: bool,
 ) -> Any:
-    return ops.rnn_layer(rows, states[0], *_filled(weights, 4), sizes, reverse, nonlinearity)
+    return _run(ops.rnn_layer, rows, states[0], *_filled(weights, 4), sizes, reverse, nonlinearity)
 
 
 _tanh_layer: Layer = functools.partial(_plain_layer, "tanh")
@@ -100,15 +104,20 @@ _relu_layer: Layer = functools.partial(_plain_layer, "relu")
 def _gru_layer(
     rows: Any, states: Sequence[Any], weights: Sequence[Any], sizes: tuple[int, ...], reverse: bool
 ) -> Any:
-    return ops.gru_layer(rows, states[0], *_filled(weights, 4), sizes, reverse)
+    return _run(ops.gru_layer, rows, states[0], *_filled(weights, 4), sizes, reverse)
 
 
 def _lstm_layer(
     rows: Any, states: Sequence[Any], weights: Sequence[Any], sizes: tuple[int, ...], reverse: bool
 ) -> Any:
     if states[0].shape[-1] == states[1].shape[-1]:
-        return ops.lstm_layer(rows, *states, *_filled(weights, 5), sizes, reverse)
-    return ops.lstm_layer(rows, *states, *_filled(weights[:-1], 4), weights[-1], sizes, reverse)
+        return _run(ops.lstm_layer, rows, *states, *_filled(weights, 5), sizes, reverse)
+    return _run(ops.lstm_layer, rows, *states, *_filled(weights[:-1], 4), weights[-1], sizes, reverse)
+
+
+def _run(layer: Any, *args: Any) -> Any:
+    """One operation; in a mixed-precision block the single ones, each of which has a class there, as in PyTorch."""
+    return layer(*args) if modes.autocast is None else layer.composite.__wrapped__(*args)
 
 
 def _filled(weights: Sequence[Any], count: int) -> tuple[Any, ...]:
@@ -121,6 +130,8 @@ def _cell(layer: Layer, input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_
 
 
 def _check_dtypes(tensors: Sequence[Any], weight: Any) -> None:
+    if modes.autocast is not None:
+        return
     for each in tensors:
         if each._array.dtype != weight._array.dtype:
             raise DtypeError(
@@ -167,6 +178,16 @@ def _padded_network(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Any, ...]:
+    states = (hx,) if hasattr(hx, "ndim") else hx
+    if (
+        modes.autocast is not None
+        and layer is _lstm_layer
+        and states[0].shape[-1] == states[-1].shape[-1]
+        and input._array.dtype != np.float64
+    ):  # PyTorch has a kernel for these, which casts all that it is given
+        cast = ([lowered(each) for each in states], [lowered(each) for each in params])
+        options = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
+        return as_it_comes(_padded_network, layer, lowered(input), *cast, *options)
     turned = ops.transpose(input, 0, 1) if batch_first else input
     length, batch, features = turned.shape
     if not length:

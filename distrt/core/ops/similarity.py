@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from distrt.core import ops
+from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.matrix import require_broadcast
@@ -47,6 +48,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2, eps: float = 1e-6, k
     return ops.norm(ops.add(ops.sub(x1, x2), eps), p, -1 if max(x1.ndim, x2.ndim) else 0, keepdim)
 
 
+@autocasts("none")
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
     """``input1 @ weight[k] @ input2`` for every k, plus ``bias[k]``. Shape: (…, I), (…, J), (K, I, J) -> (…, K).
 

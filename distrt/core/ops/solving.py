@@ -298,6 +298,7 @@ def cholesky_inverse(L: Any, upper: bool = False) -> Any:
     return cholesky_solve(wrap(identity.copy()), L, upper)
 
 
+@autocasts("none")
 @takes_out
 def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:
     """X with ``A X = B`` (``X A = B`` without ``left``), from the LU factorisation of A; with ``adjoint`` of A^H.

@@ -115,6 +115,7 @@ def fractional_max_pool2d(
     return both if return_indices else both[0]
 
 
+@autocasts("full")
 def fractional_max_pool2d_with_indices(
     input: Tensor,
     kernel_size: Any,
@@ -141,6 +142,7 @@ def fractional_max_pool3d(
     return both if return_indices else both[0]
 
 
+@autocasts("full")
 def fractional_max_pool3d_with_indices(
     input: Tensor,
     kernel_size: Any,

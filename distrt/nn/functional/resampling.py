@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.autocast import raised
 from distrt.core.errors import ShapeError
+from distrt.core.modes import modes
 from distrt.core.ops.half import refuse
 from distrt.core.ops.resampling import Taps
 from distrt.core.ops.resampling_taps import antialias_taps, taps_of, unchanged
@@ -71,6 +73,8 @@ def interpolate(
         if recompute_scale_factor or mode == "area":
             factors = [None] * len(sizes)
     _check_sizes(input, sizes)
+    if modes.autocast is not None and mode == "area" and input.ndim == 5:
+        input = raised(input)  # as adaptive_avg_pool3d does
     _check_dtype(input, mode, antialias)
     taps = _taps(input, sizes, factors, mode, bool(align_corners), antialias)
     return ops.resample(input, taps)  # type: ignore[no-any-return]

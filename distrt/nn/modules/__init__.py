@@ -4,8 +4,9 @@ Each family lists what it gives in its own ``__all__``.
 """
 
 import sys
+from typing import Any
 
-from distrt.nn.modules import utils  # noqa: F401 - there as soon as its package is, as in PyTorch
+from distrt.nn.modules import batchnorm, utils  # noqa: F401 - there as soon as its package is, as in PyTorch
 from distrt.nn.modules.activation import *
 from distrt.nn.modules.adaptive import *
 from distrt.nn.modules.attention import *
@@ -37,3 +38,9 @@ _FAMILIES = [
 ]
 
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__})  # noqa: PLE0605 - one list, not two
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SyncBatchNorm":
+        return batchnorm.SyncBatchNorm
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

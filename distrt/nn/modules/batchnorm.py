@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from distrt.core import dtype as dt
@@ -161,3 +162,9 @@ class BatchNorm3d(_BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         _require_dims(input, 5)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SyncBatchNorm":  # of a room to the right, behind the facade, loaded when asked for
+        return importlib.import_module("distrt.nn.parallel").SyncBatchNorm
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

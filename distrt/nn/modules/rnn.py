@@ -9,6 +9,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import empty, zeros
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.nn import init
 from distrt.nn.modules.module import Module
@@ -110,7 +111,7 @@ class RNNBase(Module):
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Refuses an input of another dtype, another number of dims or another size than the weights'."""
         dtype = self._flat_weights[0].dtype
-        if input.dtype != dtype:
+        if input.dtype != dtype and modes.autocast is None:
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). Convert input: "
                 f"input.to({dtype}), or convert model: model.to({input.dtype})"
