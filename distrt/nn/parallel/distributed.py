@@ -1,0 +1,9 @@
+"""Facade: ``DistributedDataParallel`` at the path of PyTorch's module. The room is ``distrt.parallel``."""
+
+from distrt.parallel.bucket import GradBucket as GradBucket
+from distrt.parallel.ddp import DistributedDataParallel
+from distrt.parallel.join import Join as Join
+from distrt.parallel.join import Joinable as Joinable
+from distrt.parallel.join import JoinHook as JoinHook
+
+__all__ = ["DistributedDataParallel"]
