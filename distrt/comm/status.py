@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple
 
 __all__ = ["PAGE_BYTES", "RUNNING", "CallRecord", "Status", "StatusPage", "calling_place", "parse"]
@@ -113,7 +113,8 @@ class StatusPage:
         frame = calling_place(3)
         if frame is None:
             return 0
-        key = frame.f_code, frame.f_lasti
+        code = frame.f_code
+        key = code.co_filename, code.co_firstlineno, frame.f_lasti  # to hash the code itself takes a microsecond
         return self._texts.get(key) or self.intern(place_text(frame), key)
 
     def intern(self, text: str, key: object = None) -> int:
@@ -183,17 +184,17 @@ def _text(data: bytes, number: int) -> str:
 
 
 _PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
-_is_ours: dict[CodeType, bool] = {}
+_is_ours: dict[str, bool] = {}
 
 
 def calling_place(depth: int = 1) -> FrameType | None:
     """The innermost frame outside of distrt, from ``depth`` frames up."""
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
-        code = frame.f_code
-        is_ours = _is_ours.get(code)
+        name = frame.f_code.co_filename
+        is_ours = _is_ours.get(name)
         if is_ours is None:
-            is_ours = _is_ours[code] = code.co_filename.startswith(_PACKAGE)
+            is_ours = _is_ours[name] = name.startswith(_PACKAGE)
         if not is_ours:
             return frame
         frame = frame.f_back

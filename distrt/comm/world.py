@@ -131,7 +131,7 @@ def default_group() -> ProcessGroup:
     Raises:
         NoGroupError: when no group was set.
     """
-    world = current_world()
+    world = _of_local_rank.get() if is_local_rank.get() else _of_process[0] if _of_process else None
     if world is None:
         raise NoGroupError(
             "Default process group has not been initialized, please make sure to call init_process_group."

@@ -19,6 +19,7 @@ from distrt.core.versions import INFERENCE
 __all__ = [
     "as_pairs",
     "handed_back",
+    "note_change",
     "note_changes",
     "require_complex_op",
     "require_one_dtype",
@@ -152,8 +153,13 @@ def handed_back(
 def note_changes(tensors: Sequence[Tensor]) -> None:
     """Count the change of each: a gradient that needs the old values says so, instead of being wrong."""
     for tensor in tensors:
-        if tensor._counter is not INFERENCE:  # no gradient asks for the old values of those
-            tensor._counter[0] += 1
+        note_change(tensor)
+
+
+def note_change(tensor: Tensor) -> None:
+    """Count the change of one."""
+    if tensor._counter is not INFERENCE:  # no gradient asks for the old values of those
+        tensor._counter[0] += 1
 
 
 def shape_text(array: Array) -> str:

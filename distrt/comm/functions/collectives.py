@@ -13,6 +13,7 @@ from distrt.comm.functions import coalescing
 from distrt.comm.functions.arguments import (
     as_pairs,
     handed_back,
+    note_change,
     note_changes,
     require_complex_op,
     require_one_dtype,
@@ -31,6 +32,9 @@ from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 
 __all__ = ["all_reduce", "barrier", "broadcast", "gather", "premul_sum", "reduce", "scatter"]
+
+
+_SUM = ReduceOp.SUM  # members are looked up slowly
 
 
 def all_reduce(
@@ -58,14 +62,19 @@ def all_reduce(
     if chosen is None:
         return None
     require_op(op)
-    array = written(tensor)
-    if array.dtype.kind == "c":
+    array = tensor._array
+    if not array.flags.carray:
+        array = written(tensor)
+    if op is not _SUM and array.dtype.kind == "c":
         require_complex_op("all_reduce", op)
     if coalescing.is_open(chosen):
         note_changes([tensor])
         return coalescing.postpone(chosen, coalescing.Call(all_reduce, array, op=op), async_op)
     work = chosen.all_reduce(array, op, async_op, deterministic)
-    return handed_back(work, async_op, [tensor])
+    if async_op:
+        return handed_back(work, async_op, [tensor])
+    note_change(tensor)  # at 1 KB, what stands here is a fifth of the whole
+    return None
 
 
 def broadcast(
