@@ -1,6 +1,8 @@
 """Data parallelism: NaiveDDP, DistributedDataParallel and the buckets that gradients live in."""
 
 from distrt.parallel.ddp import DistributedDataParallel
+from distrt.parallel.divergence import DivergenceGuard
 from distrt.parallel.naive import NaiveDDP
+from distrt.parallel.sync_batch_norm import SyncBatchNorm
 
-__all__ = ["DistributedDataParallel", "NaiveDDP"]
+__all__ = ["DistributedDataParallel", "DivergenceGuard", "NaiveDDP", "SyncBatchNorm"]
