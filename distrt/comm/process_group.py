@@ -62,7 +62,7 @@ class ProcessGroup:
         self.sequence = 0  # how many collectives this rank has begun
         self._rank = transport.rank
         self._size = transport.size
-        self._page, self._number = transport.page, zlib.crc32(name.encode())
+        self._page, self._number = transport.page, zlib.crc32(f"{transport.identity} {name}".encode())
         self._diagnosis = Diagnosis(transport, self._number, name, self.label)
         self._engine = Engine(self.label, timeout_s, transport.look, self._diagnosis)
         self._closed_because: str | None = None

@@ -42,6 +42,9 @@ class Transport(ABC):
     def __init__(self, rank: int, size: int) -> None:
         self.rank = rank
         self.size = size
+        self.identity = (
+            ""  # the same on the group's ranks, and no other group's, earlier ones of its name included
+        )
 
     # What ranks see of one another while they wait (`distrt.comm.diagnosis`).
 

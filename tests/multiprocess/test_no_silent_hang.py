@@ -140,6 +140,26 @@ else:
         assert re.search(r"rank 1 \(process \d+\): in recv\(from rank 0, float32, 4 elements\)", text), text
 
 
+def test_an_earlier_group_of_the_same_name_is_not_taken_for_this_one(tmp_path):
+    script = tmp_path / "twice.py"
+    script.write_text(
+        "import time\n"
+        "import distrt as torch\n"
+        "dist = torch.distributed\n"
+        "for count in (4, 8):\n"
+        "    dist.init_process_group('gloo')\n"
+        "    sub = dist.new_group([0, 1])\n"
+        "    time.sleep(0.6 * dist.get_rank())\n"  # long enough for the other one to compare
+        "    dist.all_reduce(torch.ones(count))\n"
+        "    time.sleep(0.6 * dist.get_rank())\n"
+        "    dist.all_reduce(torch.ones(count), group=sub)\n"
+        "    dist.destroy_process_group()\n"
+    )
+    command = [sys.executable, "-m", "launch", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 FATES = {
     "raises": ("raise ValueError('boom at rank 1')", "ValueError: boom at rank 1", 1),
     "exits": ("sys.exit(3)", "rank 1 left the group", 3),

@@ -49,6 +49,7 @@ class MpiTransport(Transport):
         super().__init__(links.rank, links.size)
         self._links = links
         self._store, self._prefix = store, prefix
+        self.identity = prefix
         self._reducer = Reducer(links)
         self._traveller = Traveller(links)
         self._mail = Mail(links.world.mpi, links.comm, links.gone_peer, links.under_way)

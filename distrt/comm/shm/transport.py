@@ -62,6 +62,7 @@ class ShmTransport(Transport):
         super().__init__(rank, len(peers))
         self._members = tuple(members)
         self._store, self._prefix = store, prefix
+        self.identity = prefix
         self._owner_pid = os.getpid()
         self._segment = memory
         self._slot_bytes = _SMALL_BYTES // self.size
