@@ -14,6 +14,8 @@ from tests.oracle.table import CASES, Case
 
 #: oneDNN has no kernel for float32 states here, so PyTorch's own LSTM fails in a block; ours is all narrow.
 _REFUSED_BY_PYTORCH = ("lstm",)
+#: Its backward pass multiplies matrices of two dtypes in PyTorch, and fails.
+_NO_BACKWARD_IN_PYTORCH = ("linalg_pinv", "linalg_pinv.hermitian", "linalg_pinv.atol")
 NARROW = ("bfloat16", "float16")
 
 
@@ -37,12 +39,14 @@ def _compare(case: Case, dtype: str, narrow: str, torch: Any, seed: int) -> None
         return
     mine = [to_distrt(array, grad) for array, grad in zip(arrays, wanted, strict=True)]
     ours = _run(distrt, case, narrow, mine)
-    plain = _run(torch, case, narrow, theirs, enabled=False)
+    again = [to_torch(torch, array, grad) for array, grad in zip(arrays, wanted, strict=True)]
+    plain = _run(torch, case, narrow, again, enabled=False)
     changes = not all(_equal(one, other) for one, other in zip(expected, plain, strict=True))
     for number, (out, reference) in enumerate(zip(ours, expected, strict=True)):
         _assert_close(out, reference, f"{what}: output {number}", narrow if changes else "")
         assert out.requires_grad == reference.requires_grad, f"{what}: requires_grad of output {number}"
-    _compare_gradients(torch, ours, expected, (mine, theirs), what, narrow if changes else "", seed)
+    if case.row not in _NO_BACKWARD_IN_PYTORCH:
+        _compare_gradients(torch, ours, expected, (mine, theirs), what, narrow if changes else "", seed)
 
 
 def _run(library: Any, case: Case, narrow: str, inputs: list[Any], enabled: bool = True) -> list[Any]:

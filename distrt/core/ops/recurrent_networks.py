@@ -184,6 +184,7 @@ def _padded_network(
         and layer is _lstm_layer
         and states[0].shape[-1] == states[-1].shape[-1]
         and input._array.dtype != np.float64
+        and input._array.size
     ):  # PyTorch has a kernel for these, which casts all that it is given
         cast = ([lowered(each) for each in states], [lowered(each) for each in params])
         options = (has_biases, num_layers, dropout, train, bidirectional, batch_first)

@@ -8,7 +8,6 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.classification import cross_entropy
 from distrt.nn.functional.reductions import require_no_gradient
@@ -39,12 +38,7 @@ def linear_cross_entropy(
     if target.shape == logits_shape and ignore_index is not None:
         raise DtypeError("ignore_index cannot be specified when target contains probabilities")
     ignored = -100 if ignore_index is None else ignore_index
-    is_divisible = options is not None and _is_divisible(
-        linear_weight, linear_bias, target, reduction, label_smoothing
-    )
-    if (
-        is_divisible and modes.autocast is None
-    ):  # in mixed precision, the logits have another dtype than the loss
+    if options is not None and _is_divisible(linear_weight, linear_bias, target, reduction, label_smoothing):
         return _by_parts(input, linear_weight, target, linear_bias, weight, reduction, ignored, options)
     classes = math.prod(linear_weight.shape[:-1])
     matrix = ops.reshape(linear_weight, (classes, linear_weight.shape[-1]))
