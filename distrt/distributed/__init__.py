@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 #: Names that are submodules: ``distrt.distributed.device_mesh`` needs no import statement of its own.
-_MODULES = frozenset("constants device_mesh distributed_c10d nn".split())
+_MODULES = frozenset("algorithms constants device_mesh distributed_c10d nn optim".split())
 
 #: name -> (module, attribute).
 _NAMES: dict[str, tuple[str, str]] = {}
@@ -87,13 +87,16 @@ _list("comm.stores.file", "FileStore")
 _list("comm.stores.memory", "HashStore PrefixStore")
 _list("comm.stores.tcp", "TCPStore")
 _list("comm.work", "Work")
+_list("parallel.bucket", "GradBucket")
+_list("parallel.hooks.builtin", "BuiltinCommHookType")
 
 # ``rendezvous`` is a submodule and a function, which is what the name gives. Importing a submodule sets its name here,
 # but only the first time: so that is now, and the name is left to the table.
 importlib.import_module("distrt.distributed.rendezvous")
 del globals()["rendezvous"]
 
-__all__ = sorted(name for name in [*_NAMES, *_MODULES - {"nn"}] if not name.startswith("_"))  # noqa: PLE0605 - one table, not two lists to keep in step
+_PACKAGES = frozenset({"algorithms", "nn", "optim"})
+__all__ = sorted(name for name in [*_NAMES, *_MODULES - _PACKAGES] if not name.startswith("_"))  # noqa: PLE0605 - one table, not two lists to keep in step
 
 
 def __getattr__(name: str) -> Any:

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.arrays import Array
+from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
 
 #: What users may put in the place of the all-reduce; it averages, too.
@@ -25,6 +27,7 @@ class GradBucket:
 
     def __init__(self, bucket: Bucket, index: int, is_last: bool) -> None:
         self._bucket, self._index, self._is_last = bucket, index, is_last
+        self._replacement: Tensor | None = None
 
     def index(self) -> int:
         """Its number; buckets are launched in order."""
@@ -35,20 +38,23 @@ class GradBucket:
         return self._is_last
 
     def buffer(self) -> Tensor:
-        """All gradients back to back, (elements,), in place."""
-        return wrap(self._bucket.buffer)
+        """All gradients back to back, (elements,): those in place, unless ``set_buffer`` has replaced them."""
+        return wrap(self._bucket.buffer) if self._replacement is None else self._replacement
 
     def gradients(self) -> list[Tensor]:
         """Each parameter's gradient, as a view of the buffer."""
-        return [wrap(slot) for slot in self._bucket.slots]
+        if self._replacement is None:
+            return [wrap(slot) for slot in self._bucket.slots]
+        pieces = self._replacement.split([slot.size for slot in self._bucket.slots])
+        return [piece.view(slot.shape) for piece, slot in zip(pieces, self._bucket.slots, strict=True)]
 
     def parameters(self) -> list[Tensor]:
         """The parameters, in the order of their gradients."""
         return list(self._bucket.parameters)
 
     def set_buffer(self, buffer: Tensor) -> None:
-        """Replace what is in the buffer."""
-        self._bucket.buffer[...] = buffer._array.reshape(-1)
+        """Give this object another buffer, such as one of half precision; the gradients stay as they are."""
+        self._replacement = buffer
 
 
 class Bucket:
@@ -104,7 +110,7 @@ class Bucket:
         if hook is None:
             self.work = self.group.all_reduce(self.buffer, op, async_op=True)
         else:
-            self.work = hook(GradBucket(self, index, is_last))
+            self.work = _require_future(hook(GradBucket(self, index, is_last)))
 
     def wait(self, divisor: float | None = None) -> None:
         """Waits until the reduced gradients are in the slots, and divides them."""
@@ -120,17 +126,21 @@ class Bucket:
             if parameter.grad is not None:
                 parameter.grad._counter[0] += 1
 
-    def _take(self, result: Any) -> None:
-        """Take over what a hook's future gave: a tensor, or a list whose first element is one."""
-        tensor = result[0] if isinstance(result, (list, tuple)) else result
-        if not isinstance(tensor, Tensor) or tensor.numel() != self.buffer.size:
-            shown = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise TypeError(
-                f"a communication hook's future must give a tensor of the bucket's {self.buffer.size} elements, "
-                f"got {shown}"
+    def _take(self, tensor: Any) -> None:
+        """Take over what a hook's future gave."""
+        if not isinstance(tensor, Tensor):
+            raise RuntimeError(
+                f"Unable to cast {tensor} to Tensor: a communication hook's future must give one tensor of the "
+                f"bucket's {self.buffer.size} elements"
             )
-        if tensor._array.ctypes.data != self.buffer.ctypes.data:
-            self.buffer[...] = tensor._array.reshape(-1)
+        found = tensor._array.reshape(-1)
+        if found.size < self.buffer.size:
+            raise ShapeError(
+                f"a communication hook's future must give a tensor of the bucket's {self.buffer.size} elements, "
+                f"got {tuple(tensor.shape)}"
+            )
+        if found.ctypes.data != self.buffer.ctypes.data or found.dtype != self.buffer.dtype:
+            self.buffer[...] = found[: self.buffer.size]
 
     def free(self) -> None:
         """Gives the buffer back; a collective. Gradients that are still held stay valid."""
@@ -141,6 +151,16 @@ class Bucket:
                 parameter.grad = wrap(np.array(slot))
         self.slots.clear()
         self.group.free(self.buffer)
+
+
+def _require_future(found: Any) -> Any:
+    if isinstance(found, Future):
+        return found
+    kind = type(found)
+    raise RuntimeError(
+        "DDP communication hook's callback must return a torch.futures.Future object, "
+        f"but got {kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def assign_to_buckets(parameters: Sequence[Tensor], cap_bytes: Sequence[int]) -> list[list[Tensor]]:

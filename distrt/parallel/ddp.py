@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.comm.world import default_group
+from distrt.comm.world import default_group, is_initialized
 from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
-from distrt.parallel.bucket import GradBucket
+from distrt.parallel.bucket import CommHook, GradBucket
 from distrt.parallel.buffers import BufferBroadcast
+from distrt.parallel.ddp_arguments import bucket_caps, group_of, require_cpu, require_trained, sync_flags
+from distrt.parallel.ddp_logging import logging_data
+from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
+from distrt.parallel.hooks.checking import check_comm_hook
 from distrt.parallel.join import Join, Joinable, JoinHook, counted
 from distrt.parallel.reducer import Reducer
-
-_MIB = 1024 * 1024
-_FIRST_CAP_MB, _CAP_MB = 1, 25  # a small first bucket, so that the first all-reduce starts early
 
 
 class DistributedDataParallel(Module, Joinable):
@@ -41,10 +43,11 @@ class DistributedDataParallel(Module, Joinable):
 
     Args:
         module: the model.
-        device_ids, output_device, dim: accepted for PyTorch's sake; the model stays where it is.
+        device_ids, output_device: of GPU modules only, as in PyTorch.
+        dim: accepted for PyTorch's sake.
         forward_sync_buffers: give every rank rank 0's buffers before a forward pass that follows a synchronised one, as
             PyTorch does; so the first evaluation after training sees the same buffers on all ranks. Default: True.
-        broadcast_buffers: the former name of that.
+        broadcast_buffers: the former name of that; False leaves each rank its buffers at construction, too.
         init_sync: compare and broadcast at construction.
         process_group: the ranks; all of the world when not given.
         device_mesh: a mesh of one dim, whose group it is, instead.
@@ -57,7 +60,8 @@ class DistributedDataParallel(Module, Joinable):
 
     Raises:
         CollectiveMismatch: the models differ between ranks in more than their values.
-        RuntimeError: no parameter needs a gradient.
+        RuntimeError: no parameter needs a gradient, or one has no shape yet.
+        ValueError: a device is named for a model on the CPU.
     """
 
     def __init__(
@@ -85,55 +89,77 @@ class DistributedDataParallel(Module, Joinable):
     ) -> None:
         super().__init__()
         Joinable.__init__(self)
+        if (delay_all_reduce_named_params is None) != (param_to_hook_all_reduce is None):
+            raise ValueError(
+                "delay_all_reduce_named_params and param_to_hook_all_reduce need to be set at the same time."
+            )
         for name, value in (
             ("delay_all_reduce_named_params", delay_all_reduce_named_params),
-            ("param_to_hook_all_reduce", param_to_hook_all_reduce),
             ("mixed_precision", mixed_precision),
         ):
             if value is not None:
                 raise UnsupportedError(f"DistributedDataParallel: {name} is not supported")
+        self.process_group = group_of(process_group, device_mesh)
+        self.parameters_to_ignore = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
+        self._module_parameters = [
+            each for name, each in module.named_parameters() if name not in self.parameters_to_ignore
+        ]
+        require_trained(self._module_parameters)
+        require_cpu(self._module_parameters, device_ids, output_device)
         self.module = module
-        self.process_group = _group_of(process_group, device_mesh)
-        self.device_ids, self.output_device, self.dim = device_ids, output_device, dim
-        self.device = device("cpu")
-        self.broadcast_buffers = _one_of(broadcast_buffers, forward_sync_buffers)
+        self.device_ids, self.output_device, self.dim = None, None, dim
+        self.device, self.device_type = device("cpu"), "cpu"
+        self.forward_sync_buffers, syncs_buffers = sync_flags(broadcast_buffers, forward_sync_buffers)
+        if check_reduction:
+            warnings.warn(
+                "The `check_reduction` argument in `DistributedDataParallel` module is deprecated. "
+                "Please avoid using it.",
+                FutureWarning,
+                stacklevel=2,
+            )
         self.find_unused_parameters = find_unused_parameters
-        self.gradient_as_bucket_view = gradient_as_bucket_view
+        self.gradient_as_bucket_view, self.batched_grad_copy = gradient_as_bucket_view, batched_grad_copy
         self.static_graph = static_graph
         self.require_backward_grad_sync = True
         self.require_forward_param_sync = True  # PyTorch's name: the next forward pass broadcasts buffers
-        self._caps = _caps(bucket_cap_mb, bucket_cap_mb_list)
-        self.bucket_bytes_cap = self._caps[-1]
+        self._caps = bucket_caps(bucket_cap_mb, bucket_cap_mb_list)
+        self.bucket_bytes_cap = max(self._caps)
         self._divides_by_all = True
-        if not any(parameter.requires_grad for parameter in module.parameters()):
-            raise RuntimeError(
-                "DistributedDataParallel is not needed when a module doesn't have any parameter that "
-                "requires a gradient."
-            )
+        self._hook_name: str | None = None
         if init_sync:
-            require_same_parameters(module, self.process_group, self._ignored())
-            broadcast_from_rank_0(module, self.process_group, self._ignored())
+            require_same_parameters(module, self.process_group, self.parameters_to_ignore)
+            broadcast_from_rank_0(module, self.process_group, self._kept_apart(syncs_buffers))
         self._connect()
 
     def _connect(self) -> None:
         """Make what communicates: a collective."""
-        ignored = self._ignored()
         named = [
             (name, parameter)
             for name, parameter in self.module.named_parameters()
-            if parameter.requires_grad and name not in ignored
+            if parameter.requires_grad and name not in self.parameters_to_ignore
         ]
         self.reducer = Reducer(
             named,
             self.process_group,
             self._caps,
             allows_unused=self.find_unused_parameters or self.static_graph,
-            is_rebuilt=not self.find_unused_parameters,
+            is_rebuilt=self.static_graph or not self.find_unused_parameters,
         )
         self._buffer_broadcast: BufferBroadcast | None = None
 
-    def _ignored(self) -> frozenset[str]:
-        return frozenset(getattr(self.module, "_ddp_params_and_buffers_to_ignore", ()))
+    def _kept_apart(self, syncs_buffers: bool) -> set[str]:
+        """What each rank keeps its own values of."""
+        buffers = () if syncs_buffers else (name for name, _ in self.module.named_buffers())
+        return self.parameters_to_ignore.union(buffers)
+
+    @property
+    def broadcast_buffers(self) -> bool:
+        """The former name of ``forward_sync_buffers``."""
+        return self.forward_sync_buffers
+
+    @broadcast_buffers.setter
+    def broadcast_buffers(self, value: bool) -> None:
+        self.forward_sync_buffers = value
 
     # -- one iteration
 
@@ -160,21 +186,21 @@ class DistributedDataParallel(Module, Joinable):
         self.require_forward_param_sync = is_training and is_averaging
 
     def _rebuild_buckets(self) -> None:
-        if self.reducer.rebuild():
-            self.bucket_bytes_cap = self._caps[-1]
+        self.reducer.rebuild()
 
     def will_sync_module_buffers(self) -> bool:
         """Whether the next forward pass begins with rank 0's buffers."""
         return (
             self.require_forward_param_sync
-            and self.broadcast_buffers
+            and self.forward_sync_buffers
             and next(iter(self.module.buffers()), None) is not None
         )
 
     def _sync_buffers(self, has_input: bool) -> None:
         if self._buffer_broadcast is None:
-            ignored = self._ignored()
-            buffers = [each for name, each in self.module.named_buffers() if name not in ignored]
+            buffers = [
+                each for name, each in self.module.named_buffers() if name not in self.parameters_to_ignore
+            ]
             self._buffer_broadcast = BufferBroadcast(buffers, self.process_group)
         self._buffer_broadcast.run(self._common_rank(has_input) if self._join_config.enable else 0)
 
@@ -248,17 +274,30 @@ class DistributedDataParallel(Module, Joinable):
 
         Raises:
             TypeError: ``hook`` is not callable.
+            ValueError: its annotations are others than ``GradBucket`` and ``Future[Tensor]``.
             RuntimeError: there is a hook already.
         """
-        if not callable(hook):
-            raise TypeError("Communication hook must be callable.")
+        check_comm_hook(hook)
+        self._set_hook(functools.partial(hook, state), getattr(hook, "__qualname__", type(hook).__qualname__))
+
+    def _register_builtin_comm_hook(self, comm_hook_type: BuiltinCommHookType) -> None:
+        """Have one of the hooks that need no state average each bucket."""
+        hook = builtin_hook(comm_hook_type)
+        self._set_hook(functools.partial(hook, self.process_group), str(comm_hook_type))
+
+    def _set_hook(self, hook: CommHook, name: str) -> None:
         if self.reducer.hook is not None:
             raise RuntimeError("register_comm_hook or register_builtin_comm_hook can only be called once.")
-        self.reducer.hook = functools.partial(hook, state)
+        self.reducer.hook, self._hook_name = hook, name
 
     # -- copies
 
     def __getstate__(self) -> dict[str, Any]:
+        if not is_initialized() or self.process_group is not default_group():
+            raise RuntimeError(
+                "DDP Pickling/Unpickling are only supported when using DDP with the default process group. That is, "
+                "when you have called init_process_group and have not passed process_group argument to DDP constructor"
+            )
         state = dict(self.__dict__)
         for name in ("process_group", "reducer", "_buffer_broadcast"):
             del state[name]
@@ -274,25 +313,54 @@ class DistributedDataParallel(Module, Joinable):
     # -- PyTorch's private names that libraries use
 
     def _set_static_graph(self) -> None:
+        if self.static_graph:
+            warnings.warn("You've set static_graph to be True, no need to set it again.", stacklevel=2)
+            return
         self.static_graph = self.reducer.allows_unused = True
+        if self.find_unused_parameters:
+            warnings.warn(
+                "You passed find_unused_parameters=true to DistributedDataParallel, `_set_static_graph` will detect "
+                "unused parameters automatically, so you do not need to set find_unused_parameters=true, just be sure "
+                "these unused parameters will not change during training loop while calling `_set_static_graph`.",
+                stacklevel=2,
+            )
 
     @staticmethod
-    def _set_params_and_buffers_to_ignore_for_model(module: Module, names: Sequence[str]) -> None:
+    def _set_params_and_buffers_to_ignore_for_model(
+        module: Module, params_and_buffers_to_ignore: Sequence[str]
+    ) -> None:
         """Leave these parameters and buffers of ``module``, which will be wrapped, to each rank."""
-        module._ddp_params_and_buffers_to_ignore = list(names)
+        module._ddp_params_and_buffers_to_ignore = params_and_buffers_to_ignore
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if name in params_and_buffers_to_ignore:
+                vars(tensor)["_ddp_ignored"] = True
+
+    @staticmethod
+    def _get_data_parallel_params(module: Module, named_params: bool = False) -> Iterator[Any]:
+        for each in module.named_parameters() if named_params else module.parameters():
+            if not hasattr(each, "_ddp_ignored"):
+                yield each
+
+    @property
+    def _distributed_rank(self) -> int:
+        return self.process_group.rank()
+
+    @property
+    def _has_rebuilt_buckets(self) -> bool:
+        return self.reducer.is_rebuilt
+
+    def _check_reducer_finalized(self) -> None:
+        self.reducer.require_finished()
+
+    def _remove_autograd_hooks(self) -> None:
+        self.reducer.close()
+
+    def _set_ddp_runtime_logging_sample_rate(self, sample_rate: int) -> None:
+        if sample_rate < 1:
+            raise ValueError("DDP runtime logging sample rate should be equal or greater than 1")
 
     def _get_ddp_logging_data(self) -> dict[str, Any]:
-        return {
-            "world_size": self.process_group.size(),
-            "rank": self.process_group.rank(),
-            "backend_name": self.process_group.name(),
-            "module_name": type(self.module).__name__,
-            "bucket_cap_bytes": self.bucket_bytes_cap,
-            "bucket_sizes": ", ".join(str(bucket.buffer.nbytes) for bucket in self.reducer.buckets),
-            "find_unused_parameters": int(self.find_unused_parameters),
-            "gradient_as_bucket_view": 1,
-            "static_graph": int(self.static_graph),
-        }
+        return logging_data(self, self._hook_name)
 
 
 class _JoinHook(JoinHook):
@@ -321,37 +389,3 @@ class _JoinHook(JoinHook):
         for tensor in (*model.module.parameters(), *model.module.buffers()):
             model.process_group.broadcast(tensor._array, src)
             tensor._counter[0] += 1
-
-
-def _group_of(process_group: ProcessGroup | None, mesh: Any) -> ProcessGroup:
-    if process_group is not None and mesh is not None:
-        raise RuntimeError("Cannot specify both process_group and device_mesh arguments.")
-    if mesh is None:
-        return process_group or default_group()
-    if mesh.ndim != 1:
-        raise RuntimeError(f"Only 1D device mesh is supported, but got {mesh}.")
-    group: ProcessGroup = mesh.get_group(mesh_dim=0)
-    return group
-
-
-def _one_of(broadcast_buffers: bool | None, forward_sync_buffers: bool | None) -> bool:
-    if broadcast_buffers is not None and forward_sync_buffers is not None:
-        raise ValueError("Cannot specify both `broadcast_buffers` and `forward_sync_buffers`.")
-    given = forward_sync_buffers if broadcast_buffers is None else broadcast_buffers
-    return True if given is None else given
-
-
-def _caps(bucket_cap_mb: float | None, sizes: Sequence[float] | None) -> tuple[int, ...]:
-    """Bytes of the first, second, ... bucket."""
-    if bucket_cap_mb is not None and sizes is not None:
-        raise ValueError("Cannot specify both bucket_cap_mb and bucket_cap_mb_list")
-    if sizes is not None:
-        wanted = tuple(sizes)
-    elif bucket_cap_mb is not None:
-        wanted = (bucket_cap_mb,)
-    else:
-        wanted = (_FIRST_CAP_MB, _CAP_MB)
-    if not wanted or min(wanted) <= 0:
-        name = "bucket_cap_mb" if sizes is None else "bucket_cap_mb_list"
-        raise ValueError(f"{name} must be positive, got {bucket_cap_mb if sizes is None else sizes}")
-    return tuple(int(size * _MIB) for size in wanted)

@@ -49,7 +49,7 @@ class _JoinConfig(NamedTuple):
 
 
 class Joinable(ABC):
-    """Something that communicates in every iteration. Its class calls ``Join.notify_join_context(self)`` before it does."""
+    """Something that communicates in every iteration: it calls ``Join.notify_join_context(self)`` before it does."""
 
     @abstractmethod
     def __init__(self) -> None:
@@ -156,9 +156,7 @@ class Join:
         work = group.all_reduce(count, ReduceOp.SUM, async_op=True)
         work._result = [wrap(count)]
         if config.throw_on_early_termination and _all_reduced(group, 0.0):
-            raise RuntimeError(
-                "Detected at least one rank that exhausted inputs. Throwing across all ranks."
-            )
+            raise RuntimeError("Detected at least one rank that exhausted inputs. Throwing across all ranks.")
         return work
 
 

@@ -6,6 +6,7 @@ becomes of parameters without a gradient, and when one waits. ``Bucket`` is the 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ __all__ = ["Reducer"]
 class Reducer:
     """The gradients of some parameters, from the hook that says one is there to the average in its place.
 
-    Buckets are first filled in reverse order of registration, and once, after the first pass, laid out anew in the
-    order in which rank 0's gradients arrived.
+    Buckets are first filled in the order of registration, and once, after the first pass, laid out anew in the order in
+    which rank 0's gradients arrived.
 
     Args:
         named: the trained parameters with their names, in order of registration.
@@ -49,24 +50,36 @@ class Reducer:
         self._names = [name for name, _ in named]
         self._parameters = [parameter for _, parameter in named]
         self._cap_bytes = cap_bytes
-        self._arrivals: list[int] | None = [] if is_rebuilt else None  # of the first pass; None: laid out for good
+        self._arrivals: list[int] | None = (
+            [] if is_rebuilt else None
+        )  # of the first pass; None: laid out for good
         self._is_armed = False
         self._is_running = False
         self._next_bucket = 0
         self._present: Work | None = None  # how many ranks have input, while others may have run out of it
         self._counts: Tensor | None = None
-        # Backward reaches the parameters roughly in reverse order of registration: so the first bucket fills first.
-        self._lay_out(range(len(named) - 1, -1, -1))
+        self.is_rebuilt = False
+        self.iteration = 0  # passes that were averaged
+        self._lay_out(self._first_layout())
         self._handles = [
             parameter.register_post_accumulate_grad_hook(self._when_accumulated(number))
             for number, parameter in enumerate(self._parameters)
         ]
 
-    def _lay_out(self, order: Sequence[int]) -> None:
-        assigned = assign_to_buckets([self._parameters[number] for number in order], self._cap_bytes)
+    def _first_layout(self) -> list[list[Tensor]]:
+        """Before it is known in which order gradients come.
+
+        Where the buckets will be laid out anew, one for each dtype: a rank that does not reach a parameter would start
+        an all-reduce amid other collectives of the pass. Else several: backward reaches the parameters roughly in
+        reverse order of registration, so the last bucket fills first.
+        """
+        caps = self._cap_bytes if self._arrivals is None else [sys.maxsize]
+        return assign_to_buckets(self._parameters, caps)[::-1]
+
+    def _lay_out(self, assigned: Sequence[Sequence[Tensor]]) -> None:
         self.buckets = [Bucket(each, self.group) for each in assigned]
         numbers = {id(parameter): number for number, parameter in enumerate(self._parameters)}
-        self._order = list(order)
+        self._order = [numbers[id(parameter)] for bucket in self.buckets for parameter in bucket.parameters]
         self._places: dict[int, tuple[int, int]] = {  # parameter -> bucket, position in it
             numbers[id(parameter)]: (index, position)
             for index, bucket in enumerate(self.buckets)
@@ -106,12 +119,28 @@ class Reducer:
         order = np.array(self._arrivals, np.int64)
         self._arrivals = None
         self.group.broadcast(order, src=0)
-        if order.tolist() == self._order:
+        self.is_rebuilt = True
+        assigned = assign_to_buckets([self._parameters[number] for number in order], self._cap_bytes)
+        if [[id(each) for each in row] for row in assigned] == [
+            [id(each) for each in bucket.parameters] for bucket in self.buckets
+        ]:
             return False
         for bucket in self.buckets:
             bucket.free()
-        self._lay_out(order.tolist())
+        self._lay_out(assigned)
         return True
+
+    def require_finished(self) -> None:
+        """Refuses to go on where a backward pass was to average and has not.
+
+        Raises:
+            RuntimeError: it broke off, or never came.
+        """
+        if self._is_running:
+            raise AutogradError(
+                "Expected to have finished reduction in the prior iteration before starting a new one: a backward pass "
+                "was broken off"
+            )
 
     def forget_arrivals(self) -> None:
         """As after a first pass in which the gradients came in the present order."""
@@ -152,9 +181,9 @@ class Reducer:
         index, position = self._places[number]
         if index < self._next_bucket:
             raise AutogradError(
-                f"rank {self.group.rank()}: the gradient of {self._names[number]} was completed a second time, after it "
-                "had been averaged: Expected to mark a variable ready only once. A parameter of a checkpointed part was "
-                "used several times: pass use_reentrant=False to checkpoint, or use it once"
+                f"rank {self.group.rank()}: the gradient of {self._names[number]} was completed a second time, after "
+                "it had been averaged: Expected to mark a variable ready only once. A parameter of a checkpointed part "
+                "was used several times: pass use_reentrant=False to checkpoint, or use it once"
             )
         bucket = self.buckets[index]
         if self._arrivals is not None and not bucket.is_ready[position]:
@@ -185,10 +214,14 @@ class Reducer:
             names = ", ".join(self._names[number] for number in unused)
             raise AutogradError(
                 f"rank {self.group.rank()}: these parameters got no gradient in this backward pass: {names}. Every "
-                "parameter must take part in the loss; if some do not on purpose, pass find_unused_parameters=True"
+                "parameter must take part in the loss; if some do not on purpose, pass find_unused_parameters=True. "
+                "(PyTorch says so in the next forward pass: Expected to have finished reduction in the prior iteration "
+                "before starting a new one. This error indicates that your module has parameters that were not used in "
+                "producing loss.)"
             )
         self._launch_ready()
         self._wait()
+        self.iteration += 1
         if self.allows_unused:
             self._hand_out(is_used)
         if self._arrivals is not None:

@@ -216,8 +216,8 @@ def test_a_module_without_trained_parameters_is_refused():
     def run(group):
         with pytest.raises(RuntimeError, match="not needed"):
             DistributedDataParallel(nn.ReLU(), process_group=group)
-        with pytest.raises(ValueError, match="bucket_cap_mb must be positive, got 0"):
-            DistributedDataParallel(nn.Linear(1, 1), process_group=group, bucket_cap_mb=0)
+        with pytest.raises(ValueError, match="bucket_cap_mb must not be negative, got -1"):
+            DistributedDataParallel(nn.Linear(1, 1), process_group=group, bucket_cap_mb=-1)
         return True
 
     assert run_local(run, 1) == [True]
@@ -249,7 +249,9 @@ def test_what_a_broken_pass_has_launched_does_not_reach_the_next():
     """The last layer's bucket is on its way when the first layer's hook raises."""
 
     def run(group):
-        model = DistributedDataParallel(make("mlp"), process_group=group, bucket_cap_mb=1e-5)
+        model = DistributedDataParallel(
+            make("mlp"), process_group=group, bucket_cap_mb=1e-5, find_unused_parameters=True
+        )
         big = torch.full((2, 6), 100.0 + group.rank(), dtype=torch.float64)
         handle = model.module[0].weight.register_hook(lambda gradient: 1 / 0)
         with pytest.raises(ZeroDivisionError):

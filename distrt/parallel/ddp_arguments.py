@@ -1,0 +1,98 @@
+"""What the arguments of ``DistributedDataParallel`` say, and which of them it refuses."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from distrt.comm.process_group import ProcessGroup
+from distrt.comm.world import default_group
+from distrt.core.tensor import Tensor
+from distrt.nn.parameter import UninitializedParameter
+
+__all__ = ["bucket_caps", "group_of", "require_cpu", "require_trained", "sync_flags"]
+
+_MIB = 1024 * 1024
+_FIRST_CAP_MB, _CAP_MB = 1, 25  # a small first bucket, so that the first all-reduce starts early
+
+
+def group_of(process_group: ProcessGroup | None, mesh: Any) -> ProcessGroup:
+    """The ranks: of the mesh, or all of the world where neither is given."""
+    if process_group is not None and mesh is not None:
+        raise RuntimeError("Cannot specify both process_group and device_mesh arguments.")
+    if mesh is None:
+        return process_group or default_group()
+    if mesh.ndim != 1:
+        raise RuntimeError(f"Only 1D device mesh is supported, but got {mesh}.")
+    group: ProcessGroup = mesh.get_group(mesh_dim=0)
+    return group
+
+
+def require_trained(parameters: Sequence[Tensor]) -> None:
+    """Refuses a model without anything to train, or with parameters that have no shape yet.
+
+    Raises:
+        RuntimeError: it is such a model.
+    """
+    if not any(parameter.requires_grad for parameter in parameters):
+        raise RuntimeError(
+            "DistributedDataParallel is not needed when a module doesn't have any parameter that requires a gradient."
+        )
+    if any(isinstance(parameter, UninitializedParameter) for parameter in parameters):
+        raise RuntimeError(
+            "Modules with uninitialized parameters can't be used with `DistributedDataParallel`. "
+            "Run a dummy forward pass to correctly initialize the modules"
+        )
+
+
+def require_cpu(parameters: Sequence[Tensor], device_ids: Any, output_device: Any) -> None:
+    """Refuses devices for a model on the CPU.
+
+    Raises:
+        ValueError: some are named.
+    """
+    if device_ids is not None and len(device_ids) > 1:
+        raise ValueError("device_ids can only be None or contain a single element.")
+    if device_ids or output_device:
+        devices = {parameter.device for parameter in parameters}
+        raise ValueError(
+            "DistributedDataParallel device_ids and output_device arguments only work with "
+            "single-device/multiple-device GPU modules or CPU modules, "
+            f"but got device_ids {device_ids}, output_device {output_device}, and module parameters {devices}."
+        )
+
+
+def sync_flags(broadcast_buffers: bool | None, forward_sync_buffers: bool | None) -> tuple[bool, bool]:
+    """Whether forward passes give every rank rank 0's buffers, and whether the constructor does."""
+    if broadcast_buffers is not None:
+        warnings.warn(
+            "Both `broadcast_buffers` and `forward_sync_buffers` were specified. `broadcast_buffers` is deprecated and "
+            "its value is ignored when `forward_sync_buffers` is provided."
+            if forward_sync_buffers is not None
+            else "`broadcast_buffers` is deprecated. Use `forward_sync_buffers` instead. IMPORTANT: unlike "
+            "`broadcast_buffers=False`, `forward_sync_buffers=False` still syncs buffers at init. If you rely on "
+            "buffers NOT being synced at init (e.g. rank-local buffers), keep using `broadcast_buffers=False` until "
+            "`init_sync_buffers` is available.",
+            FutureWarning,
+            stacklevel=3,
+        )
+    if forward_sync_buffers is not None:
+        return forward_sync_buffers, True
+    given = True if broadcast_buffers is None else broadcast_buffers
+    return given, given
+
+
+def bucket_caps(bucket_cap_mb: float | None, sizes: Sequence[float] | None) -> tuple[int, ...]:
+    """Bytes of the first, second, ... bucket; a list counts more than one size."""
+    if sizes:
+        wanted = tuple(sizes)
+    elif bucket_cap_mb is not None:
+        wanted = (bucket_cap_mb,)
+    else:
+        wanted = (_FIRST_CAP_MB, _CAP_MB)
+    if min(wanted) < 0:
+        name, given = ("bucket_cap_mb_list", sizes) if sizes else ("bucket_cap_mb", bucket_cap_mb)
+        raise ValueError(f"{name} must not be negative, got {given}")
+    return tuple(min(int(size * _MIB), sys.maxsize) for size in wanted)
