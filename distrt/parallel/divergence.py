@@ -138,9 +138,8 @@ def fingerprint(array: Array) -> int:
 def _chained(before: int, words: Array, scratch: Array, shifted: Array) -> int:
     mixed, shifted = scratch[: words.size], shifted[: words.size]
     np.bitwise_xor(words, _KEYS[: words.size], out=mixed)
-    for shift, factor in zip(
-        _SHIFTS, _ODD, strict=True
-    ):  # a factor takes changes to higher bits, a shift to lower ones
+    # A factor carries changes to higher bits only, a shift to lower ones.
+    for shift, factor in zip(_SHIFTS, _ODD, strict=True):
         np.right_shift(mixed, shift, out=shifted)
         np.bitwise_xor(mixed, shifted, out=mixed)
         np.multiply(mixed, factor, out=mixed)

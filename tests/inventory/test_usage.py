@@ -65,10 +65,6 @@ TO_COME: dict[str, str] = {
         "mixed precision",
     ),
     "torch.autograd.profiler.profile": "the profiler",
-    **dict.fromkeys(
-        ("torch.nn.DataParallel", "torch.nn.SyncBatchNorm", "torch.nn.modules.batchnorm.SyncBatchNorm"),
-        "data parallelism",
-    ),
 }
 
 NAMES = [f"{module}.{name}" for module in FINISHED for name in USAGE[module]]

@@ -10,10 +10,6 @@ import pytest
 
 #: What has no place here, by module.
 LEFT_OUT: dict[str, dict[str, str]] = {
-    "nn": {
-        "DataParallel": "data parallelism, to come",
-        "SyncBatchNorm": "data parallelism, to come",
-    },
     "nn.functional": dict.fromkeys(
         ("ScalingType", "SwizzleType", "grouped_mm", "scaled_grouped_mm", "scaled_mm"),
         "products of 8-bit floats on GPUs",
@@ -25,6 +21,7 @@ MODULES = (
     "nn",
     "nn.functional",
     "nn.init",
+    "nn.parallel",
     "nn.utils",
     "nn.utils.rnn",
     "nn.utils.parametrize",

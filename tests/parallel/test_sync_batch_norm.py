@@ -1,8 +1,8 @@
 """SyncBatchNorm on threads: ranks together normalise as one process with the whole batch, however it is divided."""
 
 import copy
+import functools
 import inspect
-import itertools
 
 import numpy as np
 import pytest
@@ -13,14 +13,10 @@ from distrt.comm.local import run_local
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.nn.parallel import DistributedDataParallel, NaiveDDP
 from tests.oracles import require_torch
+from tests.parallel.batch_statistics import net, parts, trained
 
 DIVISIONS = [(4, 4), (1, 7), (3, 0, 5), (0, 8), (0, 2, 0, 6), (1, 1)]
 SHAPES = [(), (5,), (2, 3), (2, 1, 3)]
-
-
-def parts(division):
-    bounds = list(itertools.accumulate(division, initial=0))
-    return [slice(*each) for each in itertools.pairwise(bounds)]
 
 
 def normalised(layer, inputs, weights):
@@ -151,39 +147,10 @@ def test_a_large_mean_does_not_drown_the_variance():
     assert run_local(run, 2) == pytest.approx([np.var([0, 1, 2, 3], ddof=1)] * 2)
 
 
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
-        self.head = nn.Linear(3 * 3 * 3, 2)
-        self.norm = nn.BatchNorm1d(2, momentum=None)
-
-    def forward(self, x):
-        return self.norm(self.head(self.body(x)))
-
-
-def trained(model, divisions, rank=0, world_size=1):
-    """SGD on this rank's part of each batch, with the gradients of the mean over the whole batch."""
-    rng = np.random.default_rng(3)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    for division in divisions:
-        inputs, targets = rng.standard_normal((8, 1, 4, 4)), rng.integers(0, 2, 8)
-        part = parts(division)[rank] if world_size > 1 else slice(None)
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(
-            model(torch.from_numpy(inputs[part])), torch.from_numpy(targets[part]), reduction="sum"
-        )
-        (loss * world_size / 8).backward()
-        optimizer.step()
-    return {name.removeprefix("module."): each.numpy().copy() for name, each in model.state_dict().items()}
-
-
-def net():
-    torch.manual_seed(0)
-    return Net().double()
-
-
-@pytest.mark.parametrize("wrapper", [NaiveDDP, DistributedDataParallel])
+@pytest.mark.parametrize(
+    "wrapper",
+    [NaiveDDP, DistributedDataParallel, functools.partial(DistributedDataParallel, bucket_cap_mb=1e-5)],
+)
 def test_data_parallel_training_gives_the_parameters_of_one_process(wrapper):
     divisions = [(4, 4, 0), (1, 0, 7), (3, 3, 2), (0, 8, 0), (2, 5, 1), (3, 2, 3)]
 
