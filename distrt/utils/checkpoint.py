@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from distrt.core import autocast
 from distrt.core.autograd import complaint, engine, packing
 from distrt.core.errors import AutogradError
 from distrt.core.modes import enable_grad, is_grad_enabled
@@ -164,6 +165,7 @@ class _Part:
         self._kwargs = {
             name: _Kept(each) if isinstance(each, Tensor) else each for name, each in kwargs.items()
         }
+        self._autocast = autocast.snapshot()
         self._rng_state = default_generator.get_state() if preserve_rng_state else None
         self._kept: list[str] = []  # shape and dtype of each array that the forward pass wanted to keep
         self._recomputed: dict[int, Any] = {}
@@ -187,7 +189,8 @@ class _Part:
         kwargs = {n: each.tensor() if isinstance(each, _Kept) else each for n, each in self._kwargs.items()}
         packing.push(self._collect, _itself)
         try:
-            with enable_grad(), self._context, _random_numbers_of(self._rng_state):
+            repeated = autocast.restored(self._autocast)
+            with enable_grad(), repeated, self._context, _random_numbers_of(self._rng_state):
                 self._function(*args, **kwargs)
         except _Enough:
             pass

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import distrt
+from tests.amp.closeness import assert_close
 from tests.oracle.compare import is_floating, outputs_of, quietly, to_distrt, to_torch, values
-from tests.oracle.op_cases import TOLERANCE
 from tests.oracle.table import CASES, Case
 
 #: oneDNN has no kernel for float32 states here, so PyTorch's own LSTM fails in a block; ours is all narrow.
@@ -43,7 +43,7 @@ def _compare(case: Case, dtype: str, narrow: str, torch: Any, seed: int) -> None
     plain = _run(torch, case, narrow, again, enabled=False)
     changes = not all(_equal(one, other) for one, other in zip(expected, plain, strict=True))
     for number, (out, reference) in enumerate(zip(ours, expected, strict=True)):
-        _assert_close(out, reference, f"{what}: output {number}", narrow if changes else "")
+        assert_close(out, reference, f"{what}: output {number}", narrow if changes else "")
         assert out.requires_grad == reference.requires_grad, f"{what}: requires_grad of output {number}"
     if case.row not in _NO_BACKWARD_IN_PYTORCH:
         _compare_gradients(torch, ours, expected, (mine, theirs), what, narrow if changes else "", seed)
@@ -65,21 +65,6 @@ def _equal(one: Any, other: Any) -> bool:
     return one.dtype == other.dtype and np.array_equal(
         values(one), values(other), equal_nan=one.is_floating_point()
     )
-
-
-def _assert_close(ours: Any, theirs: Any, what: str, narrow: str, scale: float = 1.0) -> None:
-    """Shape and dtype are the same; values up to the narrowest rounding on the way, relative to the largest."""
-    assert tuple(ours.shape) == tuple(theirs.shape), f"{what}: {ours.shape} instead of {theirs.shape}"
-    assert str(ours.dtype) == str(theirs.dtype), f"{what}: {ours.dtype} instead of {theirs.dtype}"
-    own = str(theirs.dtype).removeprefix("torch.")
-    if own not in TOLERANCE:
-        if not narrow:
-            np.testing.assert_array_equal(values(ours), values(theirs), what)
-        return
-    rtol, atol = np.max([TOLERANCE[each] for each in (own, narrow or own)], axis=0) * scale
-    expected = values(theirs)
-    atol *= max(1.0, np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
-    np.testing.assert_allclose(values(ours), expected, rtol, atol, equal_nan=True, err_msg=what)
 
 
 def _compare_gradients(
@@ -108,4 +93,4 @@ def _compare_gradients(
     for number, (mine, other) in enumerate(zip(found, reference, strict=True)):
         assert (mine is None) == (other is None), f"{what}: gradient {number} is {mine} instead of {other}"
         if mine is not None:
-            _assert_close(mine, other, f"{what}: gradient {number}", narrow, 10.0)
+            assert_close(mine, other, f"{what}: gradient {number}", narrow, 10.0)

@@ -7,7 +7,9 @@ import warnings
 from typing import Any
 
 from distrt.core import ops
+from distrt.core.autocast import lowered
 from distrt.core.creation import zeros
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.attention import scaled_dot_product_attention
 from distrt.nn.functional.dropout import dropout
@@ -269,6 +271,7 @@ def _attend_with_weights(
 ) -> tuple[Tensor, Tensor]:
     """Attention that also gives its weights; a query that sees no key has NaN for them, as in PyTorch."""
     scores = ops.matmul(q * math.sqrt(1 / q.shape[-1]), k.transpose(-2, -1))
-    scores = scores if mask is None else scores + mask
+    if mask is not None:  # PyTorch adds it in the same operation
+        scores = scores + (mask if modes.autocast is None else lowered(mask))
     weights = dropout(ops.softmax(scores, -1), dropout_p) if dropout_p else ops.softmax(scores, -1)
     return ops.matmul(weights, v), weights

@@ -1,0 +1,55 @@
+"""Every line of the table of layers under CPU autocast, beside PyTorch with the same weights: outputs and gradients."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import distrt
+from tests.amp.closeness import assert_close
+from tests.oracle.layer_table import LAYERS, Layer, load, tensors_in
+from tests.oracle.test_layers import _gradients, _pair, _run
+
+load()
+
+#: oneDNN has no LSTM kernel for float32 states in a block (ours is all narrow), and AdaptiveLogSoftmaxWithLoss
+#: copies narrow rows into float32 ones (ours converts them).
+_REFUSED_BY_PYTORCH = ("LSTM", "index_copy_(): self and source expected to have the same dtype")
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_layer_agrees_with_pytorch_under_autocast(layer: Layer, torch: Any, seed: int) -> None:
+    ours, theirs = _pair(torch, layer, "float32", np.random.default_rng(seed))
+    for number, call in enumerate(layer.calls):
+        try:
+            expected = _results(torch, theirs, layer, call, seed + number)
+        except RuntimeError as refused:
+            assert any(each in str(refused) for each in _REFUSED_BY_PYTORCH), refused
+            continue
+        exact = _results(torch, theirs, layer, call, seed + number, enabled=False)
+        found = _results(distrt, ours, layer, call, seed + number)
+        # Deep models spread roundings: what PyTorch's own cost is the measure there.
+        lost = max(_distance(one, other) for one, other in zip(expected, exact, strict=True))
+        for mine, reference in zip(found, expected, strict=True):
+            assert_close(mine, reference, f"{layer}, call {number}", "bfloat16", 3.0 + 100 * lost)
+
+
+def _distance(one: Any, other: Any) -> float:
+    difference = (one.double() - other.double()).abs().nan_to_num()
+    return float(difference.max()) if difference.numel() else 0.0
+
+
+def _results(
+    library: Any, module: Any, layer: Layer, call: str, seed: int, enabled: bool = True
+) -> list[Any]:
+    """The outputs, and the gradients of a weighted sum of them by all inputs and parameters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = layer.arguments(library, call, "float32", seed)
+        with library.autocast("cpu", dtype=library.bfloat16, enabled=enabled):
+            outputs, inputs = _run(library, module, given)
+    wanted = [*inputs, *(each for each in module.parameters() if each.requires_grad)]
+    return [*tensors_in(outputs), *_gradients(library, outputs, wanted, seed, False)]
