@@ -28,6 +28,7 @@ __all__ = ["Presence", "View", "here", "own_stacks", "record_failure", "start_ti
 
 _SIGNAL = signal.SIGRTMIN + 9  # few programs use any of these
 _NOT_SHOWN = ("distrt/comm/presence.py", "distrt/comm/diagnosis.py", "launch/rank.py")
+_LOCAL_FILE_SYSTEMS = frozenset("bcachefs btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split())
 _SERVING = ("distrt/comm/", f"{os.path.dirname(threading.__file__)}/threading.py", "/selectors.py")
 _STATES = {"T": "stopped by a signal", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "dead"}
 
@@ -181,13 +182,28 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _create(purpose: str, name: str, directory: Path | None) -> tuple[str, int]:
-    """A file for others to read: ``name`` in ``directory``, or one without a name."""
-    if directory is not None:
+    """A file for others to read: ``name`` in ``directory``, or one without a name.
+
+    On a network's file system every store to mapped memory may wait for a server: there, the file has no name.
+    """
+    if directory is not None and _file_system(directory) in _LOCAL_FILE_SYSTEMS:
         with contextlib.suppress(OSError):  # a run directory that cannot be written to
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
             return str(directory / name), os.open(directory / name, flags, 0o600)
     fd = open_unnamed_file(purpose)
     return f"/proc/{os.getpid()}/fd/{fd}", fd
+
+
+def _file_system(directory: Path) -> str:
+    """The kind of file system that a directory is on, by the kernel's name for it."""
+    found, kind, path = "", "", str(directory.resolve())
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            _, mounted, named, *_ = line.split()
+            mounted = mounted.replace("\\040", " ")
+            if (path + "/").startswith(mounted.rstrip("/") + "/") and len(mounted) >= len(found):
+                found, kind = mounted, named
+    return kind
 
 
 def _open(path: str, length: int) -> mmap.mmap:
