@@ -108,7 +108,7 @@ def _ranks(ranks: list[int]) -> str:
     return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(map(str, ranks))}"
 
 
-_WORDS = 4096  # of a block, 32 KiB: it stays in the first cache
+_WORDS = 16384  # of a block, 128 KiB: it stays in the second cache, and is long enough for NumPy's calls not to count
 _KEYS = np.random.Generator(np.random.Philox(2013)).integers(0, 2**64, _WORDS, np.uint64)
 _ODD = [np.uint64(each) for each in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F)]  # xxHash's first two primes
 _SHIFTS = [np.uint64(32), np.uint64(29)]

@@ -12,7 +12,7 @@ from distrt.comm.local import run_local
 from distrt.core.errors import CollectiveMismatch, DistributedError
 from distrt.nn.parallel import DistributedDataParallel
 from distrt.parallel import DivergenceGuard
-from distrt.parallel.divergence import fingerprint
+from distrt.parallel.divergence import _WORDS, fingerprint
 from tests.parallel.models import make
 
 ONES = torch.ones(2, 6, dtype=torch.float64)
@@ -167,7 +167,7 @@ def test_every_must_be_a_number_of_passes():
         run_local(lambda group: DivergenceGuard(make("mlp"), every=0, group=group), 1)
 
 
-@pytest.mark.parametrize("size", [0, 1, 3, 8, 4095 * 8, 4096 * 8, 4096 * 8 + 5, 3 * 4096 * 8 + 8])
+@pytest.mark.parametrize("size", [0, 1, 3, 8, 8 * _WORDS - 8, 8 * _WORDS, 8 * _WORDS + 5, 24 * _WORDS + 8])
 def test_any_change_of_one_byte_changes_the_fingerprint(size, rng):
     data = rng.integers(0, 256, size, np.uint8)
     expected = fingerprint(data)
@@ -181,7 +181,7 @@ def test_any_change_of_one_byte_changes_the_fingerprint(size, rng):
 
 
 def test_the_fingerprint_depends_on_the_order_of_words_and_blocks(rng):
-    blocks = rng.integers(0, 2**63, (3, 4096), np.int64)
+    blocks = rng.integers(0, 2**63, (3, _WORDS), np.int64)
     seen = {
         fingerprint(blocks),
         fingerprint(blocks[::-1]),
