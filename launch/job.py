@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["THREAD_VARIABLES", "Job", "choose_threads", "rank_environment"]
@@ -23,7 +23,7 @@ class Job:
     run_dir: Path
     store_host: str
     store_port: int
-    secret: str
+    secret: str = field(repr=False)
 
 
 def choose_threads(cores: int, ranks: int, variables: Mapping[str, str]) -> int:
