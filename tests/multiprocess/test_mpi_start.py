@@ -293,12 +293,25 @@ print(received() - before > 4_000_000)
 
 
 @needs_namespaces
+def test_between_machines_only_the_address_that_the_others_reach_is_bound():
+    program = """
+world = begin()
+if world.rank == 0:
+    port = f"{world.lifeline._hub.port:04X}"
+    with open("/proc/net/tcp") as file: rows = [line.split() for line in file]
+    print([row[1].split(":")[0] for row in rows if row[1].endswith(":" + port) and row[3] == "0A"])
+"""
+    with two_machines() as machines, ranks_between(machines, program) as started:
+        assert started.output()[0] == "['01004D0A']\n"  # 10.77.0.1
+
+
+@needs_namespaces
 @pytest.mark.slow
 def test_a_machine_whose_cable_is_cut_is_given_up():
     """Nobody answers and nobody says that the connection is closed: only probes find out."""
     program = """
-from distrt.comm.mpi import lifeline as mpi_lifeline
-mpi_lifeline._IDLE_S, mpi_lifeline._BETWEEN_S, mpi_lifeline._PROBES = 1, 1, 2
+from distrt.comm.mpi import hub
+hub._IDLE_S, hub._BETWEEN_S, hub._PROBES = 1, 1, 2
 world = begin()
 print("ready", flush=True)
 far = 2 if world.rank < 2 else 0

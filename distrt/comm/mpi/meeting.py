@@ -12,7 +12,6 @@ Source: the PMI-1 wire protocol, https://www.mcs.anl.gov/papers/P1760.pdf; Slurm
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -22,7 +21,7 @@ import time
 from dataclasses import replace
 
 from distrt.comm.environment import Environment
-from distrt.comm.mpi.address import connect_any, local_addresses, network_place
+from distrt.comm.mpi.address import connect_any, listening_place, network_place
 from distrt.comm.stores.client import Store, connect_store, host_store
 from distrt.core.errors import RendezvousError
 
@@ -158,14 +157,13 @@ def connect_through_pmi(environment: Environment, timeout_s: float) -> tuple[Env
 
 def _meet(environment: Environment, client: PmiClient, timeout_s: float) -> tuple[Environment, Store]:
     rank, size = environment.rank, environment.world_size
-    client.put(f"distrt-place-{rank}", hashlib.sha256(network_place().encode()).digest())
+    client.put(f"distrt-place-{rank}", network_place())
     client.fence()
     server = None
     if rank == 0:
-        is_near = len({client.get(f"distrt-place-{other}") for other in range(size)}) == 1
-        host, secret = "127.0.0.1" if is_near else "0.0.0.0", environment.secret or secrets.token_bytes(32)
+        host, addresses = listening_place([client.get(f"distrt-place-{other}") for other in range(size)])
+        secret = environment.secret or secrets.token_bytes(32)
         server = host_store(host, 0, secret)
-        addresses = ["127.0.0.1", *([] if is_near else local_addresses())]
         where = {"addresses": addresses, "port": server.port, "secret": secret.hex()}
         client.put("distrt-store", json.dumps(where).encode())
     try:

@@ -181,7 +181,7 @@ def start_mpi(
         return process.world
     comm = _own_communicator(process.mpi, environment, timeout_s)
     _unlink_shared_memory(process.mpi, comm, timeout_s)
-    lifeline = Lifeline.connect(rank, size, store, f"{prefix}/lifeline", timeout_s)
+    lifeline = Lifeline.connect(rank, size, store, f"{prefix}/lifeline", timeout_s, environment.secret)
     world = MpiWorld(process.mpi, comm, lifeline, timeout_s)
     process.begin(world)
     return world

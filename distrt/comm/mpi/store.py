@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from distrt.comm.environment import Environment
-from distrt.comm.mpi.address import connect_any, local_addresses, network_place
+from distrt.comm.mpi.address import connect_any, listening_place, network_place
 from distrt.comm.mpi.start import start_mpi, take_over, within
 from distrt.comm.stores.client import Store, StoreServer
 
@@ -18,35 +18,31 @@ __all__ = ["store_through_mpi"]
 def store_through_mpi(environment: Environment, timeout_s: float) -> Store:
     """A store for ranks that know one another through MPI only: rank 0 hosts it and tells the others where.
 
-    It listens on loopback alone where all ranks are on one machine. The secret is drawn anew, and travels by MPI.
+    It listens on loopback alone where all ranks are on one machine, else where their machines lead. The secret is drawn
+    anew, and travels by MPI.
 
     Raises:
         RendezvousError: MPI does not connect the job's ranks, or no address of rank 0 can be reached.
     """
     rank, comm = environment.rank, take_over(environment, timeout_s)
-    place = hashlib.sha256(network_place().encode()).digest()
-    places = bytearray(len(place) * environment.world_size)
-    within(timeout_s, "MPI_Allgather", lambda: comm.Allgather(place, places))
-    is_one_machine = bytes(places) == place * environment.world_size
+    place, size = network_place(), environment.world_size
+    gathered = bytearray(len(place) * size)
+    within(timeout_s, "MPI_Allgather", lambda: comm.Allgather(place, gathered))
     server = None
     if rank == 0:
+        places = [bytes(gathered[len(place) * each :][: len(place)]) for each in range(size)]
+        host, addresses = listening_place(places)
         secret = secrets.token_bytes(32)
-        server = StoreServer("127.0.0.1" if is_one_machine else "0.0.0.0", 0, secret=secret)
-        addresses = ["127.0.0.1"] if is_one_machine else local_addresses()
+        server = StoreServer(host, 0, secret=secret)
         text = json.dumps({"addresses": addresses, "port": server.port, "secret": secret.hex()}).encode()
     else:
         text = b""
     where = json.loads(_broadcast_bytes(comm, text, timeout_s))
-    host = connect_any(where["addresses"], where["port"], timeout_s, bytes.fromhex(where["secret"]))
-    store = Store(
-        host,
-        where["port"],
-        rank=rank,
-        secret=bytes.fromhex(where["secret"]),
-        timeout_s=timeout_s,
-        server=server,
-    )
-    start_mpi(environment, store, timeout_s)  # so that MPI ends well, whether it is used any further or not
+    secret = bytes.fromhex(where["secret"])
+    host = connect_any(where["addresses"], where["port"], timeout_s, secret)
+    store = Store(host, where["port"], rank=rank, secret=secret, timeout_s=timeout_s, server=server)
+    # so that MPI ends well, whether it is used any further or not
+    start_mpi(replace(environment, secret=secret), store, timeout_s)
     return store
 
 
