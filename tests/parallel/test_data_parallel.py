@@ -101,6 +101,11 @@ comm.scatter(x, [None])
 comm.scatter(x, [0], out=[x])
 comm.scatter(x, None, [1], out=[x])
 comm.gather([x], 0, 'cpu', out=x)
+F.Broadcast.apply([0, 1])
+F.Broadcast.apply([0, 1], x)
+F.Gather.apply(0, 0, x, x)
+F.Scatter.apply(['cpu'], None, 0, x)
+F.ReduceAddCoalesced.apply(0, 1, x, x)
 scatter_kwargs((1, 2), {'a': 3}, [0, 1])
 scatter_kwargs((), {'a': 3}, [0, 1])
 scatter_kwargs((1, 2), None, [0, 1])
@@ -128,6 +133,7 @@ def outcome(case, library):
         "nn": used.nn,
         "P": there,
         "comm": importlib.import_module(f"{library}.nn.parallel.comm"),
+        "F": importlib.import_module(f"{library}.nn.parallel._functions"),
         "scatter_kwargs": importlib.import_module(f"{library}.nn.parallel.scatter_gather").scatter_kwargs,
         "get_a_var": importlib.import_module(f"{library}.nn.parallel.parallel_apply").get_a_var,
         "Pair": Pair,

@@ -10,7 +10,7 @@ import pytest
 import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
-from distrt.core.errors import AutogradError, DtypeError, ShapeError
+from distrt.core.errors import AutogradError, CollectiveMismatch, DtypeError, ShapeError
 from distrt.nn.parallel import DistributedDataParallel, NaiveDDP
 from tests.oracles import require_torch
 from tests.parallel.batch_statistics import net, parts, trained
@@ -184,6 +184,18 @@ def test_all_ranks_stop_together_when_one_has_no_more_input():
         (2, "Rank 0 exhausted all inputs."),
         (2, "Detected at least one rank that exhausted inputs. Throwing across all ranks."),
     ]
+
+
+def test_uneven_inputs_without_an_early_end_are_a_mismatch_not_a_hang():
+    def run(group):
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(net(), group)
+        model = DistributedDataParallel(model, process_group=group)
+        with pytest.raises(CollectiveMismatch, match="called different things"), model.join():
+            for _ in range((2, 4)[group.rank()]):
+                model(torch.ones(2, 1, 4, 4, dtype=torch.float64)).sum().backward()
+        return True
+
+    assert run_local(run, 2) == [True, True]
 
 
 def test_even_inputs_can_be_joined():

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.parallel import comm
+from distrt.nn.parallel._functions import Broadcast
 from distrt.nn.parallel.devices import device_index
 
 __all__ = ["replicate"]
@@ -29,11 +29,10 @@ def replicate(network: T, devices: Sequence[Any], detach: bool = False) -> list[
     if not devices:
         return []
     indices = [device_index(each, optional=True) for each in devices]
-    tensors: list[Tensor] = list(network.parameters())
-    if tensors and not detach:
-        raise AssertionError("Broadcast function not implemented for CPU tensors")
-    tensors += network.buffers()
-    if tensors:
+    parameters = list(network.parameters())
+    if parameters and not detach:
+        Broadcast.apply(indices, *parameters)
+    if tensors := [*parameters, *network.buffers()]:
         comm.broadcast_coalesced(tensors, indices)
     return [_without_tensors(network) for _ in indices]
 

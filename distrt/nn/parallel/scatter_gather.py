@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distrt.core.tensor import Tensor
-from distrt.nn.parallel import comm
-from distrt.nn.parallel.devices import device_index
+from distrt.nn.parallel._functions import Gather, Scatter
 
 __all__ = ["gather", "scatter", "scatter_kwargs"]
 
@@ -24,7 +23,7 @@ def scatter(inputs: Any, target_gpus: Sequence[Any], dim: int = 0) -> Any:
         RuntimeError: a tensor, on a machine without GPUs.
     """
     if isinstance(inputs, Tensor):
-        return comm.scatter(inputs, [device_index(each, optional=True) for each in target_gpus], dim=dim)
+        return Scatter.apply(target_gpus, None, dim, inputs)
     if _is_namedtuple(inputs):
         kind = type(inputs)
         return [kind(*each) for each in _each(inputs, target_gpus, dim)]
@@ -76,9 +75,7 @@ def gather(outputs: Any, target_device: Any, dim: int = 0) -> Any:
     """
     first = outputs[0]
     if isinstance(first, Tensor):
-        if any(each.device.type == "cpu" for each in outputs):
-            raise AssertionError("Gather function not implemented for CPU tensors")
-        return comm.gather(outputs, dim, target_device)
+        return Gather.apply(target_device, dim, *outputs)
     if first is None:
         return None
     if isinstance(first, dict):
