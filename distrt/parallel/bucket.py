@@ -7,6 +7,7 @@ written once, by backward, and never copied.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -73,6 +74,7 @@ class Bucket:
             self.slots.append(slot)
             start += parameter.numel()
         self.work: Any = None  # a Work, or a hook's Future
+        self._given: list[weakref.ref[Tensor] | None] = [None] * len(self.parameters)
         self.reset()
 
     def reset(self) -> None:
@@ -80,6 +82,15 @@ class Bucket:
         self.is_ready = [False] * len(self.parameters)
         self.missing = len(self.parameters)
         self.work = None
+
+    def let_go(self) -> None:
+        """Before a pass: former gradients that somebody still has, and their parameters not, become copies."""
+        for position, reference in enumerate(self._given):
+            held = None if reference is None else reference()
+            if held is not None and held is not self.parameters[position].grad:
+                if held._array is self.slots[position]:
+                    held._array = np.array(held._array)
+                self._given[position] = None
 
     def mark_ready(self, position: int) -> bool:
         """Notes that a parameter's gradient is complete; True when it was the last one of the bucket."""
@@ -122,9 +133,10 @@ class Bucket:
             self._take(result)
         if divisor is not None:
             np.divide(self.buffer, divisor, out=self.buffer)
-        for parameter in self.parameters:
+        for position, parameter in enumerate(self.parameters):
             if parameter.grad is not None:
                 parameter.grad._counter[0] += 1
+                self._given[position] = weakref.ref(parameter.grad)
 
     def _take(self, tensor: Any) -> None:
         """Take over what a hook's future gave."""

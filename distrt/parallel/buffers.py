@@ -16,28 +16,43 @@ from distrt.core.tensor import Tensor
 
 
 class BufferBroadcast:
-    """The buffers of a module, and one flat buffer per dtype in the shared segment to pass them through."""
+    """One flat buffer per dtype in the shared segment, to pass the buffers of a module through.
+
+    Args:
+        buffers: tensors of the shapes and dtypes that `run` will get, in the same order.
+        group: the ranks; all construct.
+    """
 
     def __init__(self, buffers: Sequence[Tensor], group: ProcessGroup) -> None:
         self.group = group
-        by_dtype: dict[np.dtype, list[Tensor]] = {}
-        for buffer in buffers:
-            by_dtype.setdefault(buffer._array.dtype, []).append(buffer)
-        self._flats: list[tuple[Array, list[tuple[Tensor, Array]]]] = []
-        for dtype, same in by_dtype.items():
-            flat = group.allocate((sum(buffer.numel() for buffer in same),), dtype)
-            bounds = np.cumsum([0, *(buffer.numel() for buffer in same)])
-            pieces = [flat[start:stop] for start, stop in pairwise(bounds)]
-            self._flats.append((flat, list(zip(same, pieces, strict=True))))
+        self._kinds = _kinds(buffers)
+        by_dtype: dict[np.dtype, list[int]] = {}
+        for place, buffer in enumerate(buffers):
+            by_dtype.setdefault(buffer._array.dtype, []).append(place)
+        self._flats: list[tuple[Array, list[tuple[int, Array]]]] = []
+        for dtype, places in by_dtype.items():
+            sizes = [buffers[place].numel() for place in places]
+            flat = group.allocate((sum(sizes),), dtype)
+            pieces = [flat[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]))]
+            self._flats.append((flat, list(zip(places, pieces, strict=True))))
 
-    def run(self, src: int = 0) -> None:
+    def fits(self, buffers: Sequence[Tensor]) -> bool:
+        """Whether `run` may get these."""
+        return self._kinds == _kinds(buffers)
+
+    def run(self, buffers: Sequence[Tensor], src: int = 0) -> None:
         """Overwrites the buffers with rank ``src``'s; a collective."""
         for flat, pieces in self._flats:
             if self.group.rank() == src:
-                for buffer, piece in pieces:
-                    piece[...] = buffer._array.reshape(-1)
+                for place, piece in pieces:
+                    piece[...] = buffers[place]._array.reshape(-1)
             self.group.broadcast(flat, src).wait()
             if self.group.rank() != src:
-                for buffer, piece in pieces:
+                for place, piece in pieces:
+                    buffer = buffers[place]
                     buffer._array[...] = piece.reshape(buffer._array.shape)
                     buffer._counter[0] += 1
+
+
+def _kinds(buffers: Sequence[Tensor]) -> list[tuple[tuple[int, ...], np.dtype]]:
+    return [(buffer._array.shape, buffer._array.dtype) for buffer in buffers]

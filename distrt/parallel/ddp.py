@@ -10,6 +10,7 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,15 @@ from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parame
 from distrt.parallel.bucket import CommHook, GradBucket
 from distrt.parallel.buffers import BufferBroadcast
 from distrt.parallel.ddp_arguments import bucket_caps, group_of, require_cpu, require_trained, sync_flags
+from distrt.parallel.ddp_join import DataParallelJoinHook
 from distrt.parallel.ddp_logging import logging_data
 from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
 from distrt.parallel.hooks.checking import check_comm_hook
 from distrt.parallel.join import Join, Joinable, JoinHook, counted
 from distrt.parallel.reducer import Reducer
+
+#: The wrapper whose forward pass runs.
+_innermost: ContextVar[DistributedDataParallel | None] = ContextVar("innermost wrapper", default=None)
 
 
 class DistributedDataParallel(Module, Joinable):
@@ -108,7 +113,7 @@ class DistributedDataParallel(Module, Joinable):
         require_cpu(self._module_parameters, device_ids, output_device)
         self.module = module
         self.device_ids, self.output_device, self.dim = None, None, dim
-        self.device, self.device_type = device("cpu"), "cpu"
+        self.device, self.device_type, self.is_multi_device_module = device("cpu"), "cpu", False
         self.forward_sync_buffers, syncs_buffers = sync_flags(broadcast_buffers, forward_sync_buffers)
         if check_reduction:
             warnings.warn(
@@ -119,13 +124,19 @@ class DistributedDataParallel(Module, Joinable):
             )
         self.find_unused_parameters = find_unused_parameters
         self.gradient_as_bucket_view, self.batched_grad_copy = gradient_as_bucket_view, batched_grad_copy
+        self.mixed_precision = None
+        self.skip_all_reduce_unused_params = skip_all_reduce_unused_params
         self.static_graph = static_graph
         self.require_backward_grad_sync = True
         self.require_forward_param_sync = True  # PyTorch's name: the next forward pass broadcasts buffers
         self._caps = bucket_caps(bucket_cap_mb, bucket_cap_mb_list)
         self.bucket_bytes_cap = max(self._caps)
+        self.bucket_bytes_cap_list = list(self._caps) if bucket_cap_mb_list else []
+        self.bucket_bytes_cap_default = bucket_cap_mb is None and not bucket_cap_mb_list
+        self.broadcast_bucket_size = 250 * 1024 * 1024  # PyTorch's; one broadcast takes all of a dtype here
         self._divides_by_all = True
         self._hook_name: str | None = None
+        self._comm_hooks: list[tuple[Any, object]] = []
         if init_sync:
             require_same_parameters(module, self.process_group, self.parameters_to_ignore)
             broadcast_from_rank_0(module, self.process_group, self._kept_apart(syncs_buffers))
@@ -153,6 +164,18 @@ class DistributedDataParallel(Module, Joinable):
         return self.parameters_to_ignore.union(buffers)
 
     @property
+    def named_module_buffers(self) -> dict[str, Any]:
+        """The buffers that are given from rank 0 to all."""
+        return {
+            name: each for name, each in self.module.named_buffers() if name not in self.parameters_to_ignore
+        }
+
+    @property
+    def modules_buffers(self) -> list[Any]:
+        """Those, without names."""
+        return list(self.named_module_buffers.values())
+
+    @property
     def broadcast_buffers(self) -> bool:
         """The former name of ``forward_sync_buffers``."""
         return self.forward_sync_buffers
@@ -166,10 +189,17 @@ class DistributedDataParallel(Module, Joinable):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the model. Its next backward pass averages gradients, unless inside ``no_sync()``."""
         self._begin_pass()
-        return self.module(*args, **kwargs)
+        outer = _innermost.set(self)
+        try:
+            return self.module(*args, **kwargs)
+        finally:
+            _innermost.reset(outer)
 
     def _begin_pass(self) -> None:
+        outer = _innermost.get()
         is_training, is_averaging = bool(modes.grad), self.require_backward_grad_sync
+        if outer is not None and outer.reducer.averages(self.reducer):
+            is_averaging = False  # two would write to one gradient at a time
         present = Join.notify_join_context(self)
         if is_training:
             if is_averaging:
@@ -197,12 +227,10 @@ class DistributedDataParallel(Module, Joinable):
         )
 
     def _sync_buffers(self, has_input: bool) -> None:
-        if self._buffer_broadcast is None:
-            buffers = [
-                each for name, each in self.module.named_buffers() if name not in self.parameters_to_ignore
-            ]
+        buffers = self.modules_buffers  # anew each time: a script may have assigned others
+        if self._buffer_broadcast is None or not self._buffer_broadcast.fits(buffers):
             self._buffer_broadcast = BufferBroadcast(buffers, self.process_group)
-        self._buffer_broadcast.run(self._common_rank(has_input) if self._join_config.enable else 0)
+        self._buffer_broadcast.run(buffers, self._common_rank(has_input) if self._join_config.enable else 0)
 
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:
@@ -239,7 +267,7 @@ class DistributedDataParallel(Module, Joinable):
 
     def join_hook(self, **kwargs: Any) -> JoinHook:
         """What a rank without input does."""
-        return _JoinHook(self, kwargs.get("divide_by_initial_world_size", True))
+        return DataParallelJoinHook(self, kwargs.get("divide_by_initial_world_size", True))
 
     @property
     def join_device(self) -> device:
@@ -278,6 +306,7 @@ class DistributedDataParallel(Module, Joinable):
             RuntimeError: there is a hook already.
         """
         check_comm_hook(hook)
+        self._comm_hooks.append((hook, state))
         self._set_hook(functools.partial(hook, state), getattr(hook, "__qualname__", type(hook).__qualname__))
 
     def _register_builtin_comm_hook(self, comm_hook_type: BuiltinCommHookType) -> None:
@@ -361,31 +390,3 @@ class DistributedDataParallel(Module, Joinable):
 
     def _get_ddp_logging_data(self) -> dict[str, Any]:
         return logging_data(self, self._hook_name)
-
-
-class _JoinHook(JoinHook):
-    """A rank without input averages zeros with the others, and takes over the model of the last one in the end."""
-
-    def __init__(self, model: DistributedDataParallel, divides_by_all: bool) -> None:
-        self._model = model
-        model._divides_by_all = divides_by_all
-
-    def main_hook(self) -> None:
-        model = self._model
-        model._rebuild_buckets()
-        if model.will_sync_module_buffers():
-            model._sync_buffers(has_input=False)
-        flag = np.zeros(1, np.float32)
-        model.process_group.all_reduce(flag, ReduceOp.SUM)
-        model.require_forward_param_sync = bool(flag[0])
-        if flag[0]:
-            model.reducer.shadow(ReduceOp.AVG if model._divides_by_all else ReduceOp.SUM)
-            model.reducer.forget_arrivals()
-
-    def post_hook(self, is_last_joiner: bool) -> None:
-        model = self._model
-        model._divides_by_all = True
-        src = model._common_rank(is_last_joiner)
-        for tensor in (*model.module.parameters(), *model.module.buffers()):
-            model.process_group.broadcast(tensor._array, src)
-            tensor._counter[0] += 1

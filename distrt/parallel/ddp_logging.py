@@ -29,7 +29,7 @@ def logging_data(model: DistributedDataParallel, hook_name: str | None) -> dict[
         "find_unused_parameters": int(model.find_unused_parameters),
         "gradient_as_bucket_view": int(model.gradient_as_bucket_view),
         "is_multi_device_module": 0,
-        "iteration": reducer.iteration,
+        "iteration": max(0, reducer.iteration),
         "num_parameter_tensors": len(trained),
         "output_device": -1,
         "rank": group.rank(),

@@ -59,7 +59,7 @@ class Reducer:
         self._present: Work | None = None  # how many ranks have input, while others may have run out of it
         self._counts: Tensor | None = None
         self.is_rebuilt = False
-        self.iteration = 0  # passes that were averaged
+        self.iteration = -1  # the present pass, of those that are averaged
         self._lay_out(self._first_layout())
         self._handles = [
             parameter.register_post_accumulate_grad_hook(self._when_accumulated(number))
@@ -103,6 +103,8 @@ class Reducer:
         if self._is_running:
             self._abandon_pass()
         self._require_dtypes()
+        self._let_go()
+        self.iteration += 1
         self._is_armed = True
         self._present, self._counts = present, counts
 
@@ -110,7 +112,12 @@ class Reducer:
         """Leave the gradients of the next backward pass alone."""
         if self._is_running:
             self._abandon_pass()
+        self._let_go()
         self._is_armed = False
+
+    def _let_go(self) -> None:
+        for bucket in self.buckets:
+            bucket.let_go()
 
     def rebuild(self) -> bool:
         """Lay the buckets out anew if the first pass is over; a collective then. Whether they have changed."""
@@ -129,6 +136,12 @@ class Reducer:
             bucket.free()
         self._lay_out(assigned)
         return True
+
+    def averages(self, other: Reducer) -> bool:
+        """Whether the next pass averages all that ``other`` would: another wrapper is inside this one."""
+        return (
+            self._is_armed and self.group is other.group and set(other._parameters) <= set(self._parameters)
+        )
 
     def require_finished(self) -> None:
         """Refuses to go on where a backward pass was to average and has not.
@@ -221,7 +234,6 @@ class Reducer:
             )
         self._launch_ready()
         self._wait()
-        self.iteration += 1
         if self.allows_unused:
             self._hand_out(is_used)
         if self._arrivals is not None:
