@@ -27,7 +27,7 @@ from typing import Any, Literal, TypeVar
 from distrt.core import dtype as dt
 from distrt.core.device import device
 from distrt.core.errors import DtypeError
-from distrt.core.modes import modes
+from distrt.core.modes import modes, used
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -176,7 +176,7 @@ def autocasts(kind: Class) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            if modes.autocast is None:
+            if not used.autocast or modes.autocast is None:
                 return function(*args, **kwargs)
             if kind != "none" and kwargs.get("out") is None:
                 args, kwargs = _cast_all(kind, args, kwargs)
@@ -307,6 +307,7 @@ class restored:  # noqa: N801 - a context manager
 def _settle() -> None:
     """What operations look at follows what has been set."""
     modes.autocast = _state.dtypes["cpu"].numpy if "cpu" in _state.enabled else None
+    used.autocast = used.autocast or modes.autocast is not None
 
 
 def _type(function: str, device_type: Any) -> str:

@@ -34,7 +34,7 @@ from distrt.core import autocast as casting
 from distrt.core import dtype as dt
 from distrt.core.arrays import FAULTS, explain, no_argument, no_tensor, require_array, require_sequence
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
-from distrt.core.modes import modes
+from distrt.core.modes import modes, used
 from distrt.core.op_source import Writer, kept_names
 from distrt.core.out import require_tensor_beside_out, write_out
 from distrt.core.promotion import RULES
@@ -274,6 +274,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "ref": weakref.ref,
         "require_array": require_array,
         "require_sequence": require_sequence,
+        "used": used,
         "require_tensor_beside_out": require_tensor_beside_out,
         "write_out": write_out,
     }

@@ -138,7 +138,9 @@ class Writer:
         op = self.op
         if op.autocast == "none":
             return
-        self._put(1, f"if modes.autocast is not None{' and out is None' if op.takes_out else ''}:")
+        self._put(
+            1, f"if used.autocast and modes.autocast is not None{' and out is None' if op.takes_out else ''}:"
+        )
         cast = {"lower": "lowered", "full": "raised", "widest": "widened"}[op.autocast]
         names = [*op.tensors, *op.steering]
         if op.autocast == "widest":
