@@ -75,7 +75,7 @@ class Diagnosis:
             if number > label[1]:
                 break
             came = {rank: made[number] for rank, made in enumerate(calls) if number in made}
-            if len({call.text for call in came.values()}) > 1:
+            if len({call.fingerprint for call in came.values()}) > 1:
                 return self._compare(number, came), len(came) == len(calls)
         return None
 
@@ -86,13 +86,14 @@ class Diagnosis:
         return {call.number: call for call in calls if call.group == self._group and call.number}
 
     def _compare(self, number: int, came: dict[int, CallRecord]) -> str:
-        kinds: dict[str, list[int]] = {}
+        kinds: dict[int, list[int]] = {}
         for rank, call in came.items():
-            kinds.setdefault(call.text, []).append(rank)
+            kinds.setdefault(call.fingerprint, []).append(rank)
         most = max(map(len, kinds.values()))
         has_minority = [len(ranks) for ranks in kinds.values()].count(most) == 1
         lines = [f"the ranks of group {self._name!r} called different things as number {number}:"]
-        for text, ranks in sorted(kinds.items(), key=lambda item: (-len(item[1]), item[1])):
+        for ranks in sorted(kinds.values(), key=lambda ranks: (-len(ranks), ranks)):
+            text = came[ranks[0]].text
             places = sorted({came[rank].place for rank in ranks})
             odd = "   <- in the minority" if has_minority and len(ranks) < most else ""
             lines.append(f"  {name_ranks(ranks)}: {text} at {', '.join(places)}{odd}")

@@ -383,7 +383,7 @@ class ProcessGroup:
         if is_numbered:
             self.sequence = number = self.sequence + 1
         page = self._page
-        return 0 if page is None else page.begin(self._number, number, call.text, page.place())
+        return 0 if page is None else page.begin(self._number, number, call, page.place())
 
     def _end(self, entry: int) -> None:
         if self._page is not None:

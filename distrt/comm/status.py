@@ -5,7 +5,7 @@ process is killed. Under distrt-launch it lies in the run directory, from where 
 anonymous file, which the other ranks of the machine open through /proc. Standard library only.
 
     header    words: magic, pid, start time, rank, step, how many calls were begun, length of the texts
-    ring      the last 64 calls: group, number, text, place, when (ns since the epoch), state
+    ring      the last 64 calls: group, number, fingerprint, text, place, when (ns since the epoch), state
     texts     what calls and places are named, each once
     failure   the exception that ended the program
 """
@@ -23,12 +23,15 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+from distrt.comm.calls import Call
+
 __all__ = ["PAGE_BYTES", "RUNNING", "CallRecord", "Status", "StatusPage", "calling_place", "parse"]
 
 RUNNING, DONE = 1, 2  # states of a call; 0 where there is none
 
 _MAGIC = int.from_bytes(b"distrt01", "little")
-_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 8, 6, 64
+_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 8, 7, 64
+_TEXT, _PLACE = 3, 4  # words of an entry
 _PID, _STARTED, _RANK, _STEP, _BEGUN, _TEXT_END = range(1, 7)
 _RING = _HEADER_WORDS * 8
 _ENTRY_BYTES = 8 * _ENTRY_WORDS
@@ -47,7 +50,8 @@ class CallRecord(NamedTuple):
     Attributes:
         group: the number that stands for the group (`group_number`).
         number: which of the group's collectives it is.
-        text: what was called.
+        fingerprint: the same where ranks called the same (`distrt.comm.calls`).
+        text: what was called; "?" where the page had no room for it any more.
         place: the user's line, "train.py:31 in main".
         since: when it began, in seconds since the epoch.
         is_running: whether it had not ended.
@@ -55,6 +59,7 @@ class CallRecord(NamedTuple):
 
     group: int
     number: int
+    fingerprint: int
     text: str
     place: str
     since: float
@@ -93,14 +98,17 @@ class StatusPage:
             self._words[place] = value
         self._words[0] = _MAGIC
 
-    def begin(self, group: int, number: int, text: str, place: int) -> int:
+    def begin(self, group: int, number: int, call: Call, place: int) -> int:
         """Note that a call begins; the entry that `end` takes. Costs half a microsecond."""
         begun = next(self._begun)
         entry = begun % _ENTRIES
-        named = self._texts.get(text) or self.intern(text)
-        _pack(
-            self._memory, _RING + entry * _ENTRY_BYTES, group, number, named, place, time.time_ns(), RUNNING
-        )
+        text = self._texts.get(call.text)
+        if text is None:
+            before, text = self._text_end, self.intern(call.text)
+            if self._text_end < before:  # the texts have started over, without that of the place
+                place = 0
+        offset = _RING + entry * _ENTRY_BYTES
+        _pack(self._memory, offset, group, number, call.fingerprint, text, place, time.time_ns(), RUNNING)
         self._words[_BEGUN] = begun + 1
         return entry
 
@@ -114,19 +122,29 @@ class StatusPage:
         if frame is None:
             return 0
         code = frame.f_code
-        key = code.co_filename, code.co_firstlineno, frame.f_lasti  # to hash the code itself takes a microsecond
+        # To hash the code itself takes a microsecond.
+        key = code.co_filename, code.co_firstlineno, frame.f_lasti
         return self._texts.get(key) or self.intern(place_text(frame), key)
 
     def intern(self, text: str, key: object = None) -> int:
-        """The number of a text on this page; 0 where it has no room left."""
+        """The number of a text on this page."""
         data = text.encode(errors="replace")[:1000]
         end = self._text_end + _LENGTH.size + len(data)
         if end > _FAILURE:
-            return 0
+            self._forget_texts()
+            end = self._text_end + _LENGTH.size + len(data)
         number = self._texts[text if key is None else key] = self._text_end
         self._memory[number:end] = _LENGTH.pack(len(data)) + data
         self._text_end = self._words[_TEXT_END] = end
         return number
+
+    def _forget_texts(self) -> None:
+        """Start over with the texts: of the calls so far, only the numbers stay."""
+        for entry in range(_ENTRIES):
+            for place in (_TEXT, _PLACE):
+                self._words[_HEADER_WORDS + entry * _ENTRY_WORDS + place] = 0
+        self._texts.clear()
+        self._text_end = _TEXTS
 
     def step(self) -> None:
         """Count a training step."""
@@ -169,11 +187,10 @@ def parse(page: bytes | mmap.mmap) -> Status | None:
 def _calls(data: bytes, begun: int) -> Iterator[CallRecord]:
     for index in range(max(0, begun - _ENTRIES), begun):
         entry = _ENTRY.unpack_from(data, _RING + index % _ENTRIES * _ENTRY_BYTES)
-        group, number, text, place, begun_ns, state = entry
+        group, number, fingerprint, text, place, begun_ns, state = entry
         if state:
-            yield CallRecord(
-                group, number, _text(data, text), _text(data, place), begun_ns / 1e9, state == RUNNING
-            )
+            named, at = _text(data, text), _text(data, place)
+            yield CallRecord(group, number, fingerprint, named, at, begun_ns / 1e9, state == RUNNING)
 
 
 def _text(data: bytes, number: int) -> str:

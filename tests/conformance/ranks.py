@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
@@ -47,11 +47,10 @@ class Ranks:
 
     def results(self, timeout_s: float = 60.0) -> list[tuple[int, str, str]]:
         """Each rank's exit code, stdout and stderr."""
-        deadline, found = time.monotonic() + timeout_s, []
-        for process in self.processes:
-            out, err = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
-            found.append((process.returncode, out, err))
-        return found
+        # All at once: a rank whose pipe is full waits, and others for it.
+        with ThreadPoolExecutor(len(self.processes)) as readers:
+            found = list(readers.map(lambda process: process.communicate(timeout=timeout_s), self.processes))
+        return [(process.returncode, *texts) for process, texts in zip(self.processes, found, strict=True)]
 
     def line(self, rank: int) -> str:
         """The next line that a rank prints."""
