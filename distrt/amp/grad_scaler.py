@@ -41,7 +41,7 @@ class Overflow(NamedTuple):
 
     Attributes:
         group: the number of the optimizer's parameter group.
-        index: the parameter's number in the group.
+        number: the parameter's number in the group.
         name: its name, where the optimizer was made with names.
         rank: the first rank that found it; None where all did (the gradients had been summed before) or there is one
             process only.
@@ -49,7 +49,7 @@ class Overflow(NamedTuple):
     """
 
     group: int
-    index: int
+    number: int
     name: str | None
     rank: int | None
     scale: float
@@ -120,7 +120,7 @@ class GradScaler:
             return outputs * self._scale_tensor()
         if isinstance(outputs, Iterable):
             scaled = map(self._scaled, outputs)
-            return type(outputs)(scaled) if isinstance(outputs, list | tuple) else scaled  # type: ignore[call-arg]
+            return type(outputs)(scaled) if isinstance(outputs, list | tuple) else scaled
         _refuse_outputs()
 
     def _scaled(self, value: Any) -> Any:

@@ -188,7 +188,6 @@ NEEDS_CUDA = frozenset(
 
 #: Blocks of areas that are still to come.
 WAITS_FOR: dict[str, str] = {
-    **dict.fromkeys("architecture_12 deep_dive_33 notes_16".split(), "autocast and GradScaler"),
     **dict.fromkeys("architecture_21 deep_dive_36".split(), "jit"),
     **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
     **dict.fromkeys("deep_dive_29 notes_06 notes_13 notes_14".split(), "save and load"),

@@ -38,6 +38,7 @@ FINISHED = (
     "torch.accelerator",
     "torch.backends",
     "torch.version",
+    "torch.amp",
     "torch.testing",
     "torch.compiler",
     "torch.nn",
@@ -51,19 +52,6 @@ FINISHED = (
 #: What of them belongs to rooms that are still to be built.
 TO_COME: dict[str, str] = {
     **dict.fromkeys(("torch.save", "torch.load", "torch.serialization"), "files"),
-    **dict.fromkeys(
-        (
-            "torch.autocast",
-            "torch.get_autocast_cpu_dtype",
-            "torch.get_autocast_dtype",
-            "torch.get_autocast_gpu_dtype",
-            "torch.is_autocast_cpu_enabled",
-            "torch.is_autocast_enabled",
-            "torch.cuda.amp.GradScaler",
-            "torch.cuda.amp.autocast",
-        ),
-        "mixed precision",
-    ),
     "torch.autograd.profiler.profile": "the profiler",
 }
 

@@ -188,7 +188,7 @@ def _padded_network(
     ):  # PyTorch has a kernel for these, which casts all that it is given
         cast = ([lowered(each) for each in states], [lowered(each) for each in params])
         options = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
-        return as_it_comes(_padded_network, layer, lowered(input), *cast, *options)
+        return as_it_comes(_padded_network, layer, lowered(input), *cast, *options)  # type: ignore[no-any-return]
     turned = ops.transpose(input, 0, 1) if batch_first else input
     length, batch, features = turned.shape
     if not length:
