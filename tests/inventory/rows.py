@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 #: Areas that are built. Their rows must be shown; those of the other areas may be.
-FINISHED = tuple("ABCDEFGHIJKLMNOT")
+FINISHED = tuple("ABCDEFGHIJKLMNOTU")
 
 #: Rows of other areas that are built already: the tensor half of X, the CPU half of S, what of 0 needs tensors alone.
 FINISHED_ROWS = ("X4", *(f"S{number}" for number in range(1, 12)), "01", "07", "012", "013")
