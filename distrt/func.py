@@ -9,8 +9,8 @@ from distrt.autograd.transforms import grad, grad_and_value, hessian, jacfwd, ja
 from distrt.core import ops
 from distrt.core.tensor import Tensor
 from distrt.core.unsupported import vmap
-from distrt.nn import Module
 from distrt.nn.modules.batchnorm import _BatchNorm
+from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import call_with
 
 __all__ = [
