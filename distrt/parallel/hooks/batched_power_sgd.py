@@ -13,7 +13,7 @@ from distrt.core import ops
 from distrt.core.creation import empty, zeros
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import GradBucket
-from distrt.parallel.hooks.all_reducing import average, reduced
+from distrt.parallel.hooks.all_reducing import average, reduced, when_awaited
 from distrt.parallel.hooks.orthogonal import orthogonalize
 from distrt.parallel.hooks.power_sgd_state import PowerSGDState, log
 
@@ -39,22 +39,21 @@ def batched_powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Te
     if not state.warm_start or index not in state.p_memory_dict:
         _allocate(state, index, side, padded)
     p, q = state.p_memory_dict[index], state.q_memory_dict[index]
-    orthogonalize(q.unsqueeze(0))
+    orthogonalize(q.unsqueeze(0), state.orthogonalization_epsilon)
     ops.matmul(matrix, q, out=p)
 
-    def multiply_back(future: Future[list[Tensor]]) -> Tensor:
-        future.value()
-        orthogonalize(p.unsqueeze(0))
-        ops.matmul(matrix.t(), p, out=q)
-        return reduced(group, q).wait()[0].div_(group.size())
+    p_sum = reduced(group, p)
 
-    def decompress(future: Future[Tensor]) -> Tensor:
-        future.value()
+    def exchange() -> Tensor:
+        p_sum.wait()
+        orthogonalize(p.unsqueeze(0), state.orthogonalization_epsilon)
+        ops.matmul(matrix.t(), p, out=q)
+        reduced(group, q).wait()[0].div_(group.size())
         ops.matmul(p, q.t(), out=matrix)
         state.end(bucket, wanted, padded)
         return buffer.copy_(padded[:length])
 
-    return reduced(group, p).then(multiply_back).then(decompress)
+    return when_awaited(exchange)
 
 
 def _allocate(state: PowerSGDState, index: int, side: int, like: Tensor) -> None:

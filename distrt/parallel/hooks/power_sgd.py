@@ -16,7 +16,7 @@ from distrt.core import ops
 from distrt.core.creation import empty
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import GradBucket
-from distrt.parallel.hooks.all_reducing import average, reduced
+from distrt.parallel.hooks.all_reducing import average, reduced, when_awaited
 from distrt.parallel.hooks.orthogonal import orthogonalize
 from distrt.parallel.hooks.power_sgd_state import PowerSGDState, log
 
@@ -37,21 +37,17 @@ def powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Tensor]:  
     factors.multiply()
     flat_others = ops.cat([each.reshape(-1) for each in others]) if others else empty(0, dtype=buffer.dtype)
 
-    def unpack_others(future: Future[list[Tensor]]) -> Tensor:
-        _unpack(future.value()[0].div_(group.size()), others)
-        return factors.sum_p()
+    others_sum = reduced(group, flat_others)
 
-    def multiply_back(future: Future[Tensor]) -> Tensor:
-        future.value()
-        return factors.sum_q()
-
-    def decompress(future: Future[Tensor]) -> Tensor:
-        future.value()
+    def exchange() -> Tensor:
+        _unpack(others_sum.wait()[0].div_(group.size()), others)
+        factors.sum_p()
+        factors.average_q()
         factors.decompress()
         state.end(bucket, wanted, buffer)
         return buffer
 
-    return reduced(group, flat_others).then(unpack_others).then(multiply_back).then(decompress)
+    return when_awaited(exchange)
 
 
 def _sorted(state: PowerSGDState, gradients: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -151,17 +147,17 @@ class _Factors:
         for batch, p, q in zip(self._batches, self._ps, self._qs, strict=True):
             ops.bmm(batch, q, out=p)
 
-    def sum_p(self) -> Tensor:
+    def sum_p(self) -> None:
         """Sum the Ps over the ranks: they will be normalised, so that nothing is divided."""
-        return reduced(self._group, self._state.p_memory_dict[self._index]).wait()[0]
+        reduced(self._group, self._state.p_memory_dict[self._index]).wait()
 
-    def sum_q(self) -> Tensor:
+    def average_q(self) -> None:
         """Q = Mᵀ P, averaged over the ranks."""
         for p in self._ps:
             orthogonalize(p, self._state.orthogonalization_epsilon)
         for batch, p, q in zip(self._batches, self._ps, self._qs, strict=True):
             ops.bmm(batch.transpose(1, 2), p, out=q)
-        return reduced(self._group, self._state.q_memory_dict[self._index]).wait()[0].div_(self._group.size())
+        reduced(self._group, self._state.q_memory_dict[self._index]).wait()[0].div_(self._group.size())
 
     def decompress(self) -> None:
         """M = P Qᵀ, in the place of each matrix."""

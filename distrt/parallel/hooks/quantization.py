@@ -18,6 +18,7 @@ from distrt.core.creation import zeros, zeros_like
 from distrt.core.limits import finfo
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import GradBucket
+from distrt.parallel.hooks.all_reducing import when_awaited
 
 __all__ = ["quantization_perchannel_hook", "quantization_pertensor_hook"]
 
@@ -46,17 +47,15 @@ def _average(group: ProcessGroup | None, rows: Tensor, buffer: Tensor) -> Future
     quantized = mine.quantize(rows)
     levels = _gathered(chosen, mine.both)
 
-    def gather_integers(future: Future[list[Tensor]]) -> list[Tensor]:
-        future.value()
-        return _gathered(chosen, quantized).wait()
+    integers = _gathered(chosen, quantized)
 
-    def dequantize(future: Future[list[Tensor]]) -> Tensor:
+    def dequantize() -> Tensor:
         total = zeros_like(rows, dtype=dt.float32)
-        for theirs, integers in zip(levels.value(), future.value(), strict=True):
-            total += _Levels(theirs).dequantize(integers)
+        for theirs, values in zip(levels.wait(), integers.wait(), strict=True):
+            total += _Levels(theirs).dequantize(values)
         return total.flatten()[: buffer.numel()] / chosen.size()
 
-    return levels.then(gather_integers).then(dequantize)
+    return when_awaited(dequantize)
 
 
 def _gathered(group: ProcessGroup, tensor: Tensor) -> Future[list[Tensor]]:
