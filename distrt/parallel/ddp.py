@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.amp import agree_on
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.device import device
@@ -30,6 +31,7 @@ from distrt.parallel.ddp_logging import logging_data
 from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
 from distrt.parallel.hooks.checking import check_comm_hook
 from distrt.parallel.join import Join, Joinable, JoinHook, counted
+from distrt.parallel.overflow import OverflowAgreement
 from distrt.parallel.reducer import Reducer
 
 #: The wrapper whose forward pass runs.
@@ -157,6 +159,7 @@ class DistributedDataParallel(Module, Joinable):
             is_rebuilt=self.static_graph or not self.find_unused_parameters,
         )
         self._buffer_broadcast: BufferBroadcast | None = None
+        agree_on((parameter for _, parameter in named), OverflowAgreement(self, self.process_group))
 
     def _kept_apart(self, syncs_buffers: bool) -> set[str]:
         """What each rank keeps its own values of."""
