@@ -376,3 +376,14 @@ def test_older_decorators_warn_as_pytorchs(form: str, torch: Any) -> None:
     scene: Scene = lambda t: getattr(t.cuda.amp, form)(len) is len
     ours, theirs = _outcome(scene, distrt), _outcome(scene, torch)
     assert ours == theirs
+
+
+def test_leaving_a_block_with_a_narrow_tensor_is_told_in_pytorchs_words(torch: Any) -> None:
+    said = []
+    for t in (distrt, torch):
+        with t.autocast("cpu"):
+            hidden = t.nn.Linear(4, 4)(t.ones(1, 4))
+        with pytest.raises(RuntimeError) as caught:
+            t.nn.Linear(4, 4)(hidden)
+        said.append(str(caught.value))
+    assert said[0] == said[1]

@@ -274,8 +274,12 @@ def _rows_of(input: Array) -> tuple[int, ...]:
 
 def _require_one_dtype(input: Array, weight: Array, bias: Array | None) -> None:
     if input.dtype != weight.dtype:
+        if bias is None:
+            raise DtypeError(
+                f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(weight)}"
+            )
         raise DtypeError(
-            f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(weight)}"
+            f"mat1 and mat2 must have the same dtype, but got {scalar_type(input)} and {scalar_type(weight)}"
         )
     if bias is not None and bias.dtype != weight.dtype:
         raise DtypeError(
