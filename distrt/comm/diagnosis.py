@@ -20,7 +20,10 @@ from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, Distribute
 __all__ = ["Diagnosis", "Witness", "report_after_s"]
 
 _COMPARE_AFTER_S = 0.15  # most calls are over by then; a look at a page takes some tenths of a millisecond
-_COMPARE_EVERY_S = 0.15
+_COMPARE_EVERY_S, _COMPARE_SELDOM_S = (
+    0.15,
+    5.0,
+)  # ever more seldom: whoever comes late compares at once itself
 _STRAGGLERS_S = 0.3  # how long after a mismatch is seen the other ranks have to come and be counted
 _REPORT_AFTER_S = 10.0
 _SHOWN_TRACEBACK = 4000  # characters
@@ -199,6 +202,7 @@ class Watch:
         self._diagnosis = diagnosis
         self._begun = time.monotonic()
         self._next_compare = self._begun + _COMPARE_AFTER_S
+        self._pause_s = _COMPARE_EVERY_S
         self._mismatch_since: float | None = None
         self._next_report = self._begun + diagnosis._report_after_s
 
@@ -210,10 +214,12 @@ class Watch:
         """
         now = time.monotonic()
         if now >= self._next_compare or wait.at_odds():
-            self._next_compare = now + _COMPARE_EVERY_S
+            self._next_compare = now + self._pause_s
+            self._pause_s = min(1.25 * self._pause_s, _COMPARE_SELDOM_S)
             found = self._diagnosis.mismatch(label)
             if found is not None:
                 self._mismatch_since = self._mismatch_since or now
+                self._next_compare = now + _COMPARE_EVERY_S
                 if found[1] or now - self._mismatch_since > _STRAGGLERS_S:
                     raise CollectiveMismatch(self._diagnosis._describe(found[0], label[0], label[1]))
         if now >= self._next_report and (missing := wait.missing()):
