@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -258,8 +259,12 @@ class Reducer:
             assert self._present is not None
             self._present.wait()
             divisor = float(self._counts.item())
-        for bucket in self.buckets:
-            bucket.wait(divisor)
+        try:
+            for bucket in self.buckets:
+                bucket.wait(divisor)
+        except BaseException:
+            self._abandon_pass()
+            raise
 
     def _hand_out(self, is_used: Any) -> None:
         """A parameter that some rank used has the average on all; one that nobody used keeps what it had."""
@@ -273,7 +278,10 @@ class Reducer:
         """End a backward pass that an exception broke off: what was launched may still write into the slots."""
         self._is_running = False
         for bucket in self.buckets:
-            bucket.wait()
+            with suppress(
+                Exception
+            ):  # the pass has an error already; a group that has failed will tell so again
+                bucket.wait()
 
     # -- a pass of the others
 

@@ -8,6 +8,7 @@ from distrt import nn
 from distrt.comm.local import run_local
 from distrt.core.errors import AutogradError, CollectiveMismatch
 from distrt.parallel import DistributedDataParallel, NaiveDDP
+from distrt.parallel.hooks.all_reducing import average
 from tests.parallel.models import MODELS, batches, make, train
 
 STEPS = 20
@@ -257,6 +258,37 @@ def test_what_a_broken_pass_has_launched_does_not_reach_the_next():
         with pytest.raises(ZeroDivisionError):
             model(big).sum().backward()
         handle.remove()
+        model.zero_grad()
+        model(torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)).sum().backward()
+        return [p.grad.numpy().copy() for p in model.parameters()]
+
+    together = run_local(run, 2)[0]
+    alone = make("mlp")
+    (
+        sum(alone(torch.full((2, 6), 1.0 + rank, dtype=torch.float64)).sum() for rank in range(2)) / 2
+    ).backward()
+    for mine, parameter in zip(together, alone.parameters(), strict=True):
+        np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("fails_late", [False, True])
+def test_a_hook_that_fails_once_does_not_spoil_the_next_pass(fails_late):
+    def run(group):
+        model = DistributedDataParallel(
+            make("mlp"), process_group=group, bucket_cap_mb=1e-5, find_unused_parameters=True
+        )
+        calls = []
+
+        def hook(state, bucket):
+            calls.append(bucket.index())
+            if len(calls) == 2 and not fails_late:
+                raise ZeroDivisionError
+            future = average(group, bucket.buffer())
+            return future.then(lambda _: 1 / 0) if len(calls) == 2 else future
+
+        model.register_comm_hook(None, hook)
+        with pytest.raises(RuntimeError if fails_late else ZeroDivisionError):
+            model(torch.full((2, 6), 100.0 + group.rank(), dtype=torch.float64)).sum().backward()
         model.zero_grad()
         model(torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)).sum().backward()
         return [p.grad.numpy().copy() for p in model.parameters()]

@@ -91,7 +91,8 @@ class _Levels:
 
     def quantize(self, rows: Tensor) -> Tensor:
         scale, zero_point = self._columns()
-        return ops.clamp((rows / scale).round() + zero_point, 0, _LEVELS).to(dt.uint8)
+        found: Tensor = ops.clamp((rows / scale).round() + zero_point, 0, _LEVELS).to(dt.uint8)
+        return found
 
     def dequantize(self, integers: Tensor) -> Tensor:
         scale, zero_point = self._columns()
