@@ -2,7 +2,8 @@
 
 from distrt.amp.agreement import Agreement, agree_on, forget_agreement
 from distrt.amp.autocast_mode import autocast, custom_bwd, custom_fwd, is_autocast_available
-from distrt.amp.grad_scaler import GradScaler, Overflow
+from distrt.amp.grad_scaler import GradScaler
+from distrt.amp.overflow import Overflow
 
 __all__ = [
     "Agreement",

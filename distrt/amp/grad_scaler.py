@@ -13,11 +13,12 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from distrt.amp.agreement import agreements_of
+from distrt.amp.overflow import Overflow, located
 from distrt.core import dtype as dt
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor, wrap
@@ -34,25 +35,6 @@ class OptState(Enum):
     READY = 0
     UNSCALED = 1
     STEPPED = 2
-
-
-class Overflow(NamedTuple):
-    """Where the first gradient that was not finite was found.
-
-    Attributes:
-        group: the number of the optimizer's parameter group.
-        number: the parameter's number in the group.
-        name: its name, where the optimizer was made with names.
-        rank: the first rank that found it; None where all did (the gradients had been summed before) or there is one
-            process only.
-        scale: the scale that the loss had been multiplied with.
-    """
-
-    group: int
-    number: int
-    name: str | None
-    rank: int | None
-    scale: float
 
 
 def _fresh_state() -> dict[str, Any]:
@@ -312,16 +294,7 @@ class GradScaler:
             return
         for device in list(found) or [parameters[number].device]:
             found[device] = _flag(True)
-        self._overflow = self._located(optimizer, number, rank)
-
-    def _located(self, optimizer: Any, number: int, rank: int | None) -> Overflow:
-        group_number = 0
-        for group_number, group in enumerate(optimizer.param_groups):  # noqa: B007 - used after the loop
-            if number < len(group["params"]):
-                break
-            number -= len(group["params"])
-        names = optimizer.param_groups[group_number].get("param_names")
-        return Overflow(group_number, number, names[number] if names else None, rank, self.get_scale())
+        self._overflow = located(optimizer, number, rank, self.get_scale())
 
     @property
     def overflow(self) -> Overflow | None:
