@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 from distrt.comm.calls import Call
 
-__all__ = ["PAGE_BYTES", "RUNNING", "CallRecord", "Status", "StatusPage", "calling_place", "parse"]
+__all__ = ["PAGE_BYTES", "RUNNING", "CallRecord", "Status", "StatusPage", "parse"]
 
 RUNNING, DONE = 1, 2  # states of a call; 0 where there is none
 
@@ -117,14 +117,27 @@ class StatusPage:
         self._words[_FIRST_STATE + entry * _ENTRY_WORDS] = DONE
 
     def place(self) -> int:
-        """The number of the user's line that called, two frames up or more."""
-        frame = calling_place(3)
-        if frame is None:
-            return 0
-        code = frame.f_code
-        # To hash the code itself takes a microsecond.
-        key = code.co_filename, code.co_firstlineno, frame.f_lasti
-        return self._texts.get(key) or self.intern(place_text(frame), key)
+        """The number of the user's line that called: of the innermost frame outside of distrt.
+
+        A frame that is looked at becomes an object, which costs as much again when its function returns. So the first
+        that is looked at is where the user's is in most calls (this, `ProcessGroup`'s two, and the public function's
+        are below it).
+        """
+        try:
+            frame: FrameType | None = sys._getframe(4)
+        except ValueError:
+            frame = sys._getframe(1)
+        while frame is not None:
+            code = frame.f_code
+            name = code.co_filename
+            is_ours = _is_ours.get(name)
+            if is_ours is None:
+                is_ours = _is_ours[name] = name.startswith(_PACKAGE)
+            if not is_ours:
+                key = name, code.co_firstlineno, frame.f_lasti  # to hash the code itself takes a microsecond
+                return self._texts.get(key) or self.intern(_place_text(frame), key)
+            frame = frame.f_back
+        return 0
 
     def intern(self, text: str, key: object = None) -> int:
         """The number of a text on this page."""
@@ -204,20 +217,6 @@ _PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 _is_ours: dict[str, bool] = {}
 
 
-def calling_place(depth: int = 1) -> FrameType | None:
-    """The innermost frame outside of distrt, from ``depth`` frames up."""
-    frame: FrameType | None = sys._getframe(depth)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        is_ours = _is_ours.get(name)
-        if is_ours is None:
-            is_ours = _is_ours[name] = name.startswith(_PACKAGE)
-        if not is_ours:
-            return frame
-        frame = frame.f_back
-    return None
-
-
-def place_text(frame: FrameType) -> str:
+def _place_text(frame: FrameType) -> str:
     """``train.py:31 in main``."""
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
