@@ -26,6 +26,7 @@ _COMPARE_EVERY_S, _COMPARE_SELDOM_S = (
 )  # ever more seldom: whoever comes late compares at once itself
 _STRAGGLERS_S = 0.3  # how long after a mismatch is seen the other ranks have to come and be counted
 _REPORT_AFTER_S = 10.0
+_PATIENCE_S, _LEAST_PATIENCE_S = 1.0, 0.05  # with a rank that is asked for its stacks
 _SHOWN_TRACEBACK = 4000  # characters
 
 
@@ -41,7 +42,7 @@ class Witness(Protocol):
     def plight(self, rank: int) -> str:
         """What is remarkable about a rank's process ("stopped by a signal"), or nothing."""
 
-    def stacks(self, rank: int) -> str:
+    def stacks(self, rank: int, patience_s: float) -> str:
         """The Python stacks of another rank, or why they cannot be had."""
 
     def give_up(self, because: str) -> None:
@@ -123,10 +124,12 @@ class Diagnosis:
         missing = self._absent(label[1]) or missing
         if any(self._is_reporting(rank, waited_s) for rank in range(witness.rank)):
             return
+        deadline = time.monotonic() + 2 * _PATIENCE_S  # for all that do not answer, together
         lines = [self._describe(f"has waited {waited_s:.0f} s for {name_ranks(missing)}", label[0], label[1])]
         for rank in range(witness.size):
             lines.append(self._where(rank, is_full=True))
-            stacks = own_stacks() if rank == witness.rank else witness.stacks(rank)
+            patience_s = min(_PATIENCE_S, max(_LEAST_PATIENCE_S, deadline - time.monotonic()))
+            stacks = own_stacks() if rank == witness.rank else witness.stacks(rank, patience_s)
             lines += [f"    {line}" for line in stacks.splitlines()]
         text = "\n".join(lines) + "\n"
         sys.stderr.write(text)

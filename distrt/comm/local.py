@@ -84,7 +84,7 @@ class LocalTransport(Transport):
         """From its page."""
         return self._room.pages[rank].read()
 
-    def stacks(self, rank: int) -> str:
+    def stacks(self, rank: int, patience_s: float) -> str:
         """All ranks are threads of this process."""
         return f"(see {name_ranks([self.rank])}: one process)"
 

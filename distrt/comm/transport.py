@@ -61,7 +61,7 @@ class Transport(ABC):
         """What is remarkable about a rank's process, or nothing."""
         return ""
 
-    def stacks(self, rank: int) -> str:
+    def stacks(self, rank: int, patience_s: float) -> str:
         """The Python stacks of another rank, or why they cannot be had."""
         return "(its stacks cannot be seen from here)"
 

@@ -45,7 +45,7 @@ class Alone:
     def plight(self, rank: int) -> str:
         return ""
 
-    def stacks(self, rank: int) -> str:
+    def stacks(self, rank: int, patience_s: float) -> str:
         return ""
 
     def give_up(self, because: str) -> None:

@@ -135,12 +135,12 @@ class MpiTransport(Transport):
             return "on another machine"
         return "" if rank == self.rank else links.node.plight(links.placement.place(rank))
 
-    def stacks(self, rank: int) -> str:
+    def stacks(self, rank: int, patience_s: float) -> str:
         """By a signal on this machine, else from the thread that answers for it."""
         links = self._links
         if links.placement.of[rank] == links.machine:
-            return links.node.stacks(links.placement.place(rank))
-        return links.world.lifeline.fresh(links.members[rank])[1]
+            return links.node.stacks(links.placement.place(rank), patience_s)
+        return links.world.lifeline.fresh(links.members[rank], patience_s)[1]
 
     def give_up(self, because: str) -> None:
         """MPI must not wait for messages that are never taken."""

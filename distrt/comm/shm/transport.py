@@ -120,9 +120,9 @@ class ShmTransport(Transport):
         """From the kernel."""
         return state_text(self._room.peers[rank].pid)
 
-    def stacks(self, rank: int) -> str:
+    def stacks(self, rank: int, patience_s: float) -> str:
         """By a signal."""
-        return self._room.peers[rank].view.stacks()
+        return self._room.peers[rank].view.stacks(patience_s)
 
     def fail(self) -> None:
         """Tell the others that this rank's program ends with an error."""
