@@ -20,10 +20,7 @@ from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, Distribute
 __all__ = ["Diagnosis", "Witness", "report_after_s"]
 
 _COMPARE_AFTER_S = 0.15  # most calls are over by then; a look at a page takes some tenths of a millisecond
-_COMPARE_EVERY_S, _COMPARE_SELDOM_S = (
-    0.15,
-    5.0,
-)  # ever more seldom: whoever comes late compares at once itself
+_COMPARE_EVERY_S, _COMPARE_SELDOM_S = 0.15, 5.0  # ever more seldom: who comes late compares at once
 _STRAGGLERS_S = 0.3  # how long after a mismatch is seen the other ranks have to come and be counted
 _REPORT_AFTER_S = 10.0
 _PATIENCE_S, _LEAST_PATIENCE_S = 1.0, 0.05  # with a rank that is asked for its stacks
@@ -41,6 +38,9 @@ class Witness(Protocol):
 
     def plight(self, rank: int) -> str:
         """What is remarkable about a rank's process ("stopped by a signal"), or nothing."""
+
+    def is_silent(self, rank: int) -> bool:
+        """Whether a rank that seems to wait cannot say anything: it is stopped, or does not answer."""
 
     def stacks(self, rank: int, patience_s: float) -> str:
         """The Python stacks of another rank, or why they cannot be had."""
@@ -74,6 +74,8 @@ class Diagnosis:
 
     def mismatch(self, label: Label) -> tuple[str, bool] | None:
         """Who called what where ranks first differ, up to this call, and whether all have come there."""
+        if not label[1]:  # a message
+            return None
         calls = [self._calls(rank) for rank in range(self._witness.size)]
         for number in sorted(calls[self._witness.rank]):
             if number > label[1]:
@@ -115,7 +117,11 @@ class Diagnosis:
         """The error where ranks did not come in time."""
         missing = self._absent(label[1]) or missing
         lines = [f"waited {waited_s:g} s for {name_ranks(missing)}"]
-        lines += [f"  {self._where(rank)}" for rank in missing]
+        deadline = time.monotonic() + _PATIENCE_S
+        for rank in missing:
+            if self._witness.peek(rank) is None:
+                self._ask(rank, deadline)
+            lines.append(f"  {self._where(rank)}")
         return CollectiveTimeout(self._describe("\n".join(lines), label[0], label[1]))
 
     def report(self, waited_s: float, missing: list[int], label: Label) -> None:
@@ -127,9 +133,8 @@ class Diagnosis:
         deadline = time.monotonic() + 2 * _PATIENCE_S  # for all that do not answer, together
         lines = [self._describe(f"has waited {waited_s:.0f} s for {name_ranks(missing)}", label[0], label[1])]
         for rank in range(witness.size):
+            stacks = self._ask(rank, deadline)  # first: from another machine the answer says where it is, too
             lines.append(self._where(rank, is_full=True))
-            patience_s = min(_PATIENCE_S, max(_LEAST_PATIENCE_S, deadline - time.monotonic()))
-            stacks = own_stacks() if rank == witness.rank else witness.stacks(rank, patience_s)
             lines += [f"    {line}" for line in stacks.splitlines()]
         text = "\n".join(lines) + "\n"
         sys.stderr.write(text)
@@ -140,6 +145,13 @@ class Diagnosis:
                     file.write(time.strftime("%Y-%m-%d %H:%M:%S\n") + text)
             except OSError:
                 pass  # it has been printed
+
+    def _ask(self, rank: int, deadline: float) -> str:
+        """A rank's stacks, by the deadline or shortly after."""
+        if rank == self._witness.rank:
+            return own_stacks()
+        patience_s = min(_PATIENCE_S, max(_LEAST_PATIENCE_S, deadline - time.monotonic()))
+        return self._witness.stacks(rank, patience_s)
 
     def _absent(self, number: int) -> list[int]:
         """The ranks that have not come to a collective: those that are waited for may themselves wait for them."""
@@ -155,7 +167,9 @@ class Diagnosis:
     def _is_reporting(self, rank: int, waited_s: float) -> bool:
         status = self._witness.peek(rank)
         last = status.calls[-1] if status is not None and status.calls else None
-        return last is not None and last.is_running and time.time() - last.since > 0.9 * waited_s
+        if last is None or not last.is_running or time.time() - last.since < 0.9 * waited_s:
+            return False
+        return not self._witness.is_silent(rank)
 
     def _where(self, rank: int, is_full: bool = False) -> str:
         status, plight = self._witness.peek(rank), self._witness.plight(rank)

@@ -12,7 +12,6 @@ import mmap
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -24,7 +23,16 @@ from typing import Any
 from distrt.comm.status import PAGE_BYTES, Status, StatusPage, parse
 from distrt.comm.unnamed import open_unnamed_file
 
-__all__ = ["Presence", "View", "here", "own_stacks", "record_failure", "start_time", "state_text"]
+__all__ = [
+    "Presence",
+    "View",
+    "here",
+    "is_stopped",
+    "own_stacks",
+    "record_failure",
+    "start_time",
+    "state_text",
+]
 
 _SIGNAL = signal.SIGRTMIN + 9  # few programs use any of these
 _NOT_SHOWN = ("distrt/comm/presence.py", "distrt/comm/diagnosis.py", "launch/rank.py")
@@ -115,7 +123,7 @@ class View:
         """The Python stacks of its threads, or why they cannot be had."""
         if self._stacks is None or start_time(self._pid) != self._started:
             return "(it has ended)" if start_time(self._pid) != self._started else "(it shows no stacks)"
-        if (state := _process_state(self._pid)) == "T":
+        if is_stopped(self._pid):
             return "(it is stopped by a signal, and cannot show its stacks)"
         size = os.fstat(self._stacks).st_size
         try:
@@ -130,7 +138,7 @@ class View:
                 text = os.pread(self._stacks, min(now - size, 1 << 20), size).decode(errors="replace")
                 return _readable(text)
             before = now
-        return f"(it does not answer; its process is in state {state})"
+        return f"(it does not answer; its process is in state {_process_state(self._pid)})"
 
 
 def own_stacks() -> str:
@@ -138,7 +146,8 @@ def own_stacks() -> str:
 
     faulthandler takes them while nothing else runs; walking frames that another thread is using crashes CPython 3.11.
     """
-    with tempfile.TemporaryFile() as file:
+    # Ranks of other machines ask several times a second: a temporary file would go to a disk.
+    with open(open_unnamed_file("stacks"), "w+b") as file:
         faulthandler.dump_traceback(file, all_threads=True)
         file.seek(0)
         return _readable(file.read().decode(errors="replace"))
@@ -166,6 +175,11 @@ def _process_state(pid: int) -> str | None:
     """The letter that the kernel gives for what a process does: R, S, D, T, Z; None for none."""
     fields = _stat(pid)
     return None if fields is None else fields[0]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal or a debugger has stopped a process."""
+    return _process_state(pid) in ("T", "t")
 
 
 def state_text(pid: int) -> str:

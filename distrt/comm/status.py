@@ -4,7 +4,7 @@ A page is a file that the rank has mapped: writing to it is a store to memory, a
 process is killed. Under distrt-launch it lies in the run directory, from where the launcher reads it; else it is an
 anonymous file, which the other ranks of the machine open through /proc. Standard library only.
 
-    header    words: magic, pid, start time, rank, step, how many calls were begun, length of the texts
+    header    words: magic, pid, start time, rank, step, how many calls were begun
     ring      the last 64 calls: group, number, fingerprint, text, place, when (ns since the epoch), state
     texts     what calls and places are named, each once
     failure   the exception that ended the program
@@ -25,14 +25,14 @@ from typing import NamedTuple
 
 from distrt.comm.calls import Call
 
-__all__ = ["PAGE_BYTES", "RUNNING", "CallRecord", "Status", "StatusPage", "parse"]
+__all__ = ["PAGE_BYTES", "CallRecord", "Status", "StatusPage", "parse"]
 
 RUNNING, DONE = 1, 2  # states of a call; 0 where there is none
 
 _MAGIC = int.from_bytes(b"distrt01", "little")
-_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 8, 7, 64
+_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 6, 7, 64
 _TEXT, _PLACE = 3, 4  # words of an entry
-_PID, _STARTED, _RANK, _STEP, _BEGUN, _TEXT_END = range(1, 7)
+_PID, _STARTED, _RANK, _STEP, _BEGUN = range(1, 6)
 _RING = _HEADER_WORDS * 8
 _ENTRY_BYTES = 8 * _ENTRY_WORDS
 _FIRST_STATE = _HEADER_WORDS + _ENTRY_WORDS - 1
@@ -48,7 +48,7 @@ class CallRecord(NamedTuple):
     """A call that a rank has begun.
 
     Attributes:
-        group: the number that stands for the group (`group_number`).
+        group: the number that stands for the group (the checksum of its name).
         number: which of the group's collectives it is.
         fingerprint: the same where ranks called the same (`distrt.comm.calls`).
         text: what was called; "?" where the page had no room for it any more.
@@ -89,12 +89,11 @@ class StatusPage:
     def __init__(self, rank: int, started: int = 0, memory: mmap.mmap | None = None) -> None:
         self._memory = mmap.mmap(-1, PAGE_BYTES) if memory is None else memory
         self._words = memoryview(self._memory)[: _FAILURE & ~7].cast("q")
-        self._begun = (
-            itertools.count()
-        )  # threads may begin calls at once: counting is one step of the interpreter
+        # Threads may begin calls at once: counting is one step of the interpreter.
+        self._begun = itertools.count()
         self._texts: dict[object, int] = {}
         self._text_end = _TEXTS
-        for place, value in ((_PID, os.getpid()), (_STARTED, started), (_RANK, rank), (_TEXT_END, _TEXTS)):
+        for place, value in ((_PID, os.getpid()), (_STARTED, started), (_RANK, rank)):
             self._words[place] = value
         self._words[0] = _MAGIC
 
@@ -148,7 +147,7 @@ class StatusPage:
             end = self._text_end + _LENGTH.size + len(data)
         number = self._texts[text if key is None else key] = self._text_end
         self._memory[number:end] = _LENGTH.pack(len(data)) + data
-        self._text_end = self._words[_TEXT_END] = end
+        self._text_end = end
         return number
 
     def _forget_texts(self) -> None:

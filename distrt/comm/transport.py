@@ -61,6 +61,10 @@ class Transport(ABC):
         """What is remarkable about a rank's process, or nothing."""
         return ""
 
+    def is_silent(self, rank: int) -> bool:
+        """Whether a rank that seems to wait cannot say anything."""
+        return False
+
     def stacks(self, rank: int, patience_s: float) -> str:
         """The Python stacks of another rank, or why they cannot be had."""
         return "(its stacks cannot be seen from here)"

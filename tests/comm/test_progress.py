@@ -45,6 +45,9 @@ class Alone:
     def plight(self, rank: int) -> str:
         return ""
 
+    def is_silent(self, rank: int) -> bool:
+        return False
+
     def stacks(self, rank: int, patience_s: float) -> str:
         return ""
 

@@ -126,6 +126,34 @@ report(lambda: group.all_reduce(one))
         started.signal(1, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("where", ["shm", "mpi"])
+def test_a_rank_that_is_stopped_inside_a_call_keeps_nobody_from_reporting(where, monkeypatch):
+    """Of those that wait the lowest reports; rank 0 looks as if it waited, and cannot."""
+    monkeypatch.setenv("DISTRT_REPORT_AFTER_S", "1")
+    program = """
+many = np.ones(1_000_000, np.float32)
+group.all_reduce(one)
+ready()
+if group.rank():
+    sys.stdin.readline()
+report(lambda: group.all_reduce(many))
+"""
+    if where == "shm":
+        started_ranks = ranks(3, ON_SHM + RUN + program, reads_stdin=True)
+    else:
+        text = "import numpy as np" + ON_MPI + RUN + program
+        started_ranks = mpi_ranks(3, text, machines=[0, 1, 1], variables=SOON, reads_stdin=True)
+    with started_ranks as started:
+        assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+        time.sleep(0.3)
+        started.signal(0, signal.SIGSTOP)
+        for rank in (1, 2):
+            started.tell(rank, "go")
+        text = report_of(started, "rank 2 (process")
+        assert re.match(r"rank [12]: all_reduce #3: has waited", text), text
+        started.signal(0, signal.SIGCONT)
+
+
 @on_both
 def test_ranks_that_receive_from_one_another_are_shown(start):
     program = """

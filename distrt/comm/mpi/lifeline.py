@@ -169,6 +169,11 @@ class Lifeline:
             self._send(News("asks", self.rank, to=rank))
         return self._shown.get(rank, (None, "(it has not answered)"))
 
+    def is_silent(self, rank: int) -> bool:
+        """Whether a rank has left several questions in a row unanswered."""
+        _, pause_s = self._asked.get(rank, (-math.inf, _ASK_EVERY_S))
+        return pause_s > 2 * _ASK_EVERY_S
+
     def fresh(self, rank: int, patience_s: float = 1.0) -> tuple[Status | None, str]:
         """As `peek`, of now; as it was where it does not answer in time."""
         before = self._shown.pop(rank, None)

@@ -135,6 +135,13 @@ class MpiTransport(Transport):
             return "on another machine"
         return "" if rank == self.rank else links.node.plight(links.placement.place(rank))
 
+    def is_silent(self, rank: int) -> bool:
+        """Whether it is stopped, on this machine, or does not answer, on another one."""
+        links = self._links
+        if links.placement.of[rank] == links.machine:
+            return links.node.is_silent(links.placement.place(rank))
+        return links.world.lifeline.is_silent(links.members[rank])
+
     def stacks(self, rank: int, patience_s: float) -> str:
         """By a signal on this machine, else from the thread that answers for it."""
         links = self._links

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from distrt.comm.presence import View, here, start_time, state_text
+from distrt.comm.presence import View, here, is_stopped, start_time, state_text
 from distrt.comm.progress import Engine, Label, Look, Operation, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.buffers import Buffers
@@ -119,6 +119,10 @@ class ShmTransport(Transport):
     def plight(self, rank: int) -> str:
         """From the kernel."""
         return state_text(self._room.peers[rank].pid)
+
+    def is_silent(self, rank: int) -> bool:
+        """A stopped process is."""
+        return is_stopped(self._room.peers[rank].pid)
 
     def stacks(self, rank: int, patience_s: float) -> str:
         """By a signal."""
