@@ -237,6 +237,12 @@ def test_a_frame_without_the_conversations_seal_is_refused(
     wait_until(lambda: set(lifelines[0].lost) == {3, 4, 5})
 
 
+def without_tcp(patch: pytest.MonkeyPatch) -> None:
+    """Lets a lifeline have a socket pair, which takes none of TCP's options."""
+    for name in ("keep_alive", "limit_unacknowledged"):
+        patch.setattr(f"distrt.comm.mpi.lifeline.{name}", lambda connection: None)
+
+
 @contextlib.contextmanager
 def told_by_hand(rank: int = 1) -> Iterator[tuple[Lifeline, Callable[[wire.Message], None]]]:
     """A lifeline, and how to be its hub."""
@@ -245,7 +251,7 @@ def told_by_hand(rank: int = 1) -> Iterator[tuple[Lifeline, Callable[[wire.Messa
     reader = wire.FrameReader()
     reader.seal = seals[1]
     with theirs, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("distrt.comm.mpi.lifeline.keep_alive", lambda connection: None)  # it is no TCP
+        without_tcp(patch)
         lifeline = Lifeline(rank, SIZE, Trusted("", ours, reader, seals[0]), None)
         try:
             yield lifeline, lambda message: theirs.sendall(wire.encode_frame(message, seals[2]))
@@ -274,7 +280,7 @@ def test_a_lifeline_whose_hub_is_gone_takes_rank_0_for_dead() -> None:
     theirs, ours = socket.socketpair()
     seal = wire.Seal(SECRET, "client", "a", "b", 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("distrt.comm.mpi.lifeline.keep_alive", lambda connection: None)
+        without_tcp(patch)
         lifeline = Lifeline(1, SIZE, Trusted("", ours, wire.FrameReader(), seal), None)
     theirs.close()
     wait_until(lambda: set(lifeline.lost) == {0})

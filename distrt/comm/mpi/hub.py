@@ -19,15 +19,14 @@ from dataclasses import dataclass, field
 
 from distrt.comm.mpi.news import News
 from distrt.comm.stores import wire
-from distrt.comm.stores.door import Door
+from distrt.comm.stores.door import GONE_AFTER_S, Door
 from distrt.comm.stores.peer import Peer
 from distrt.core.errors import RendezvousError
 
-__all__ = ["Hub", "keep_alive"]
+__all__ = ["Hub", "limit_unacknowledged"]
 
 _log = logging.getLogger(__name__)
 
-_IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3  # a machine that is gone is noticed after about 30 s
 _HANDSHAKE_S = 10.0
 _LOOK_S = 0.1
 _FLUSH_S = 0.3  # at the end, for the last news
@@ -138,7 +137,7 @@ class Hub:
         peer.events = selectors.EVENT_READ
         self._selector.register(peer.connection, peer.events)
         with contextlib.suppress(OSError):  # it has hung up
-            keep_alive(peer.connection)
+            limit_unacknowledged(peer.connection)
         for rank in self._lost:
             self._send(member, News("lost", rank))
         for goodbyes in self._goodbyes.values():
@@ -257,15 +256,9 @@ class Hub:
             self._selector.modify(peer.connection, wanted)
 
 
-def keep_alive(connection: socket.socket) -> None:
-    """Have the kernel find out if the peer's machine has vanished."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, _IDLE_S),
-        (socket.TCP_KEEPINTVL, _BETWEEN_S),
-        (socket.TCP_KEEPCNT, _PROBES),
-    ):
-        connection.setsockopt(socket.IPPROTO_TCP, option, value)
-    # No probes are sent while news are on their way: these must be acknowledged in as much time.
-    patience_ms = 1000 * (_IDLE_S + _BETWEEN_S * _PROBES)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, patience_ms)
+def limit_unacknowledged(connection: socket.socket) -> None:
+    """Have the kernel find out, too, if the peer's machine vanishes while something is on its way to it.
+
+    No keep-alive probes are sent then: what is on its way must be acknowledged in as much time.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * GONE_AFTER_S)

@@ -23,12 +23,13 @@ import zlib
 from typing import Self
 
 from distrt.comm.mpi.address import Trusted, listening_place, network_place, open_any
-from distrt.comm.mpi.hub import Hub, keep_alive
+from distrt.comm.mpi.hub import Hub, limit_unacknowledged
 from distrt.comm.mpi.news import FAILURE_BYTES, STACKS_BYTES, News, group_key
 from distrt.comm.mpi.pmi import Board
 from distrt.comm.presence import here, own_stacks
 from distrt.comm.status import PAGE_BYTES, Status, parse
 from distrt.comm.stores import wire
+from distrt.comm.stores.door import keep_alive
 
 __all__ = ["Lifeline"]
 
@@ -67,6 +68,7 @@ class Lifeline:
         self._asked: dict[int, tuple[float, float]] = {}  # when, and for how long not again
         self._shown: dict[int, tuple[Status | None, str]] = {}
         keep_alive(self._connection)
+        limit_unacknowledged(self._connection)
         self._connection.settimeout(None)
         self._reader.limit_bytes = wire.MAX_HANDSHAKE_BYTES  # beside values: all of it is numbers
         forget = weakref.WeakMethod(self._forget)

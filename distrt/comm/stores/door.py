@@ -16,7 +16,7 @@ from distrt.comm.stores import wire
 from distrt.comm.stores.peer import Peer
 from distrt.core.errors import RendezvousError
 
-__all__ = ["MAX_STRANGERS", "Door", "keep_alive"]
+__all__ = ["GONE_AFTER_S", "MAX_STRANGERS", "Door", "keep_alive"]
 
 MAX_STRANGERS = 128
 _MOMENT_S = 0.5  # what a stranger has in any case
@@ -24,7 +24,8 @@ _REST_S = 0.1  # how long nobody is let in when the process has no descriptor le
 _AT_ONCE = 32  # connections taken before members are served again
 _MAX_RANK = 1 << 31
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3  # a machine that is gone is noticed after about 30 s
+_IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3
+GONE_AFTER_S = _IDLE_S + _BETWEEN_S * _PROBES  # a machine that has vanished is noticed after about as long
 
 
 @dataclass(eq=False)
@@ -182,7 +183,7 @@ class Door:
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Have the kernel find out if the peer's machine has vanished."""
+    """Have the kernel find out if the peer's machine has vanished, in ``GONE_AFTER_S`` where nothing is on its way."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         (socket.TCP_KEEPIDLE, _IDLE_S),
