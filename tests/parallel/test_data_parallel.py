@@ -204,3 +204,18 @@ def test_names_and_signatures_are_pytorchs():
             assert list(mine.parameters) == list(expected.parameters), name
     for path in ("data_parallel", "distributed", "parallel_apply", "replicate", "scatter_gather", "comm"):
         importlib.import_module(f"distrt.nn.parallel.{path}")
+        for name in getattr(importlib.import_module(f"torch.nn.parallel.{path}"), "__all__", ()):
+            assert hasattr(importlib.import_module(f"distrt.nn.parallel.{path}"), name), (path, name)
+
+
+def test_a_path_to_a_module_does_not_hide_the_function_of_its_name():
+    for name in ("replicate", "parallel_apply", "data_parallel"):
+        module = importlib.import_module(f"distrt.nn.parallel.{name}")
+        assert getattr(parallel, name) is getattr(module, name)
+
+
+def test_the_older_path_has_the_same_functions():
+    require_torch()
+    theirs, ours = (importlib.import_module(f"{library}.cuda.comm") for library in ("torch", "distrt"))
+    assert sorted(theirs.__all__) == ours.__all__
+    assert all(getattr(ours, name) is getattr(comm, name) for name in ours.__all__)

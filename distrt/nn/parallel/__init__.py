@@ -1,7 +1,6 @@
 """Facade: data parallelism at the paths that PyTorch users type.
 
-``DistributedDataParallel`` and ``SyncBatchNorm`` live in the room ``distrt.parallel``. What distributes a model over
-the GPUs of one process needs no other process, and lives here.
+All of it lives in the room ``distrt.parallel``. ``SyncBatchNorm`` is here for ``distrt.nn``, which may not reach there.
 """
 
 import warnings
@@ -13,9 +12,7 @@ from distrt.nn.parallel.parallel_apply import parallel_apply
 from distrt.nn.parallel.replicate import replicate
 from distrt.nn.parallel.scatter_gather import gather, scatter
 from distrt.parallel.naive import NaiveDDP as NaiveDDP
-from distrt.parallel.sync_batch_norm import (
-    SyncBatchNorm as SyncBatchNorm,
-)  # for distrt.nn, which may not reach there
+from distrt.parallel.sync_batch_norm import SyncBatchNorm as SyncBatchNorm
 
 __all__ = [
     "DataParallel",
