@@ -28,9 +28,8 @@ class Sink:
         self._is_gone = False
         self.is_terminal = os.isatty(fd) and os.environ.get("TERM", "dumb") != "dumb"
         mode = os.fstat(fd).st_mode
-        self._can_stall = (
-            stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
-        )  # others cannot be polled
+        # What is none of these cannot be polled.
+        self._can_stall = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
 
     @property
     def has_pending(self) -> bool:

@@ -403,9 +403,8 @@ def kept_names(definition: Definition) -> list[str]:
     """What the rules ask for besides the gradients: what a node must keep."""
     rules = [definition.joint_rule] if definition.joint_rule else list(definition.rules.values())
     names = dict.fromkeys(name for rule in rules for name in _rule_parameters(rule))
-    if (
-        definition.joint_rule and definition.function.composite
-    ):  # is run again with the options that the call had
+    # A composite is run again with the options that the call had.
+    if definition.joint_rule and definition.function.composite:
         options = definition.parameters.keys() - {*definition.tensors, *definition.steering}
         names.update(
             dict.fromkeys(name for name in _rule_parameters(definition.function.composite) if name in options)

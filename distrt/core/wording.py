@@ -31,9 +31,8 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             result = function(*args, **kwargs)
-            if result.__class__ is np.ndarray or isinstance(
-                result, np.generic
-            ):  # as the derivative rules use it
+            # It was called on arrays, as the derivative rules call it.
+            if result.__class__ is np.ndarray or isinstance(result, np.generic):
                 given = (*args, *kwargs.values())[0]
                 raise no_tensor(function.__name__, "input", given)
             return result

@@ -99,9 +99,8 @@ def broadcast(
         return None
     root = to_group_rank(chosen, src, group_src, "broadcast: src")
     is_changed = root != chosen.rank()
-    work = chosen.broadcast(
-        written(tensor), root, async_op
-    )  # what cannot be written is refused alike on all ranks
+    # What cannot be written is refused alike on all ranks.
+    work = chosen.broadcast(written(tensor), root, async_op)
     return handed_back(work, async_op, [tensor] if is_changed else [], [tensor])
 
 

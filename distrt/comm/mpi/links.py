@@ -128,9 +128,8 @@ class Links:
         Where any rank has died, those who wait for others wait in vain, sooner or later.
         """
         text = self.gone_peer(missing)
-        of_dead = self.dead(
-            at_once=text is not None
-        )  # whoever has left or failed may have done so because of that
+        # Whoever has left or failed may have done so because another has died.
+        of_dead = self.dead(at_once=text is not None)
         return of_dead or text
 
     def gone_peer(self, missing: list[int]) -> str | None:

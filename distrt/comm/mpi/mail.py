@@ -155,9 +155,8 @@ class Mail:
         first_of_collectives, _ = collective_tags(comm, mpi)
         self._highest = (first_of_collectives - 2) // 2  # each of the user's tags takes two of MPI's
         self._posted: list[_Receipt] = []  # in posting order
-        self._kept: list[
-            tuple[Arrivals, int, int]
-        ] = []  # copies of short messages, to whom, and of how many bytes
+        # Copies of short messages, to whom, and of how many bytes.
+        self._kept: list[tuple[Arrivals, int, int]] = []
         self._carrier: threading.Thread | None = None
         self._long: list[Arrivals] = []  # sends that wait for their receivers
         self._lock = threading.Lock()  # a header and its bytes are sent, and received, without others between

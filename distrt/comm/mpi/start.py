@@ -83,9 +83,8 @@ class _Process:
     def begin(self, world: MpiWorld) -> None:
         """Take what was agreed with the other ranks."""
         self.world = world
-        if (
-            self._server is not None
-        ):  # MPICH's end asks for a barrier: nobody may be gone while others say goodbye
+        # MPICH's end asks for a barrier: nobody may be gone while others say goodbye.
+        if self._server is not None:
             self._server.seal(lambda: world.lifeline.meet(_FINALIZE_S))
 
     def end(self) -> None:

@@ -21,9 +21,8 @@ from distrt.core.errors import DistStoreError
 __all__ = ["FileLog"]
 
 _MAGIC = b"distrt-file-store/1\n"
-_RECORD = struct.Struct(
-    "<IIII"
-)  # a mark, the checksum of the rest, the key's length, the value's + 1 (0: deleted)
+# A mark, the checksum of the rest, the key's length, the value's + 1 (0: deleted).
+_RECORD = struct.Struct("<IIII")
 _MARK = 0x44465331
 _MAX_BYTES = 1 << 30  # of a key or a value
 _LONGEST_PAUSE_S = 0.02

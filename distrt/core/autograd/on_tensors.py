@@ -64,9 +64,8 @@ def _restore(node: Node, name: str, value: Any) -> Any:
     if value.dtype == meta[1]:
         return wrap(value, node.edges[position])
     given = value.real if value.dtype.kind == "c" and meta[1].kind != "c" else value
-    return ops.to_dtype(
-        wrap(given.astype(meta[1]), node.edges[position]), value.dtype
-    )  # it was promoted on the way in
+    # It was promoted on the way in.
+    return ops.to_dtype(wrap(given.astype(meta[1]), node.edges[position]), value.dtype)
 
 
 def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any) -> Any:

@@ -58,9 +58,8 @@ def attention(
             weights = np.matmul(queries[:, tile.rows], keys[:, : tile.columns].swapaxes(-1, -2))
             tile.hide(weights)
             peak = np.maximum.reduce(weights, axis=-1, keepdims=True, initial=-np.inf)
-            np.copyto(
-                peak, 0, where=np.isneginf(peak)
-            )  # a query without keys: its weights shall be 0, not NaN
+            # A query without keys: its weights shall be 0, not NaN.
+            np.copyto(peak, 0, where=np.isneginf(peak))
             weights -= peak
             np.exp(weights, out=weights)
             total = np.add.reduce(weights, axis=-1, keepdims=True)

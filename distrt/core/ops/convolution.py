@@ -24,9 +24,8 @@ from distrt.core.ops.windows import Sizes, inner, surrounded, window_slices
 
 __all__ = ["convolution", "transposed_convolution"]
 
-_BLOCK_BYTES = (
-    1 << 24
-)  # of columns: several samples of a usual layer, little against the caches' and the heap's cost
+# Of columns: several samples of a usual layer, little against the caches' and the heap's cost.
+_BLOCK_BYTES = 1 << 24
 
 
 @op(dtype="keep", autocast="lower", node="Convolution")

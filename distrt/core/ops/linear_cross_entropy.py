@@ -48,9 +48,8 @@ def linear_cross_entropy(
     if reduction == "mean":
         total = np.add.reduce(scale)
         result = result / total
-        scale = np.where(
-            (target == ignore_index) & (total != 0), 0, scale / total
-        )  # a mean over nothing is nan
+        # A mean over nothing is nan.
+        scale = np.where((target == ignore_index) & (total != 0), 0, scale / total)
     return np.asarray(result).astype(input.dtype, copy=False), scale
 
 

@@ -186,9 +186,8 @@ def _quantile(
     whole = dim is None or not input.ndim
     rows = ops.reshape(input, (-1,)) if whole else ops.permute(input, (*others, axis))
     ranked = sort(rows, -1)[0]
-    found = _at_ranks(
-        ranked, _ranks(ranked._array, fractions, ignore_nan), interpolation
-    )  # q is the last dim
+    # What comes of the fractions is the last dim.
+    found = _at_ranks(ranked, _ranks(ranked._array, fractions, ignore_nan), interpolation)
     found = ops.permute(found, (found.ndim - 1, *range(found.ndim - 1)))
     if keepdim:
         shape = [1 if whole or n == axis else size for n, size in enumerate(input.shape)]

@@ -116,9 +116,8 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Sca
     """``beta * input + alpha * bmm(batch1, batch2).sum(0)``. Shape: broadcast, (b, n, k), (b, k, m) -> (n, m)."""
     _require_batches("addbmm", batch1, batch2)
     batch, rows, inner = batch1.shape
-    left = ops.reshape(
-        ops.permute(batch1, (1, 0, 2)), (rows, batch * inner)
-    )  # one product over batch and inner
+    # One product over batch and inner.
+    left = ops.reshape(ops.permute(batch1, (1, 0, 2)), (rows, batch * inner))
     return _add_product(
         input, left, ops.reshape(batch2, (batch * inner, batch2.shape[2])), _number(beta), _number(alpha)
     )
@@ -203,9 +202,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     free_b = [n for n in range(b.ndim) if n not in right]
     inner_size = math.prod(a.shape[n] for n in left)
     rows, columns = [a.shape[n] for n in free_a], [b.shape[n] for n in free_b]
-    if (
-        modes.autocast is not None and not rows and not columns
-    ):  # one number: autocast lets it be, as it does ``dot``
+    # One number: autocast lets it be, as it does ``dot``.
+    if modes.autocast is not None and not rows and not columns:
         return as_it_comes(tensordot, a, b, (left, right))
     first = ops.reshape(ops.permute(a, (*free_a, *left)), (math.prod(rows), inner_size))
     second = ops.reshape(ops.permute(b, (*right, *free_b)), (inner_size, math.prod(columns)))

@@ -179,13 +179,14 @@ def _padded_network(
     batch_first: bool,
 ) -> tuple[Any, ...]:
     states = (hx,) if hasattr(hx, "ndim") else hx
+    # PyTorch has a kernel for these, which casts all that it is given.
     if (
         modes.autocast is not None
         and layer is _lstm_layer
         and states[0].shape[-1] == states[-1].shape[-1]
         and input._array.dtype != np.float64
         and input._array.size
-    ):  # PyTorch has a kernel for these, which casts all that it is given
+    ):
         cast = ([lowered(each) for each in states], [lowered(each) for each in params])
         options = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
         return as_it_comes(_padded_network, layer, lowered(input), *cast, *options)  # type: ignore[no-any-return]

@@ -59,9 +59,8 @@ def _var_slope(g: Any, input: Any, dim: Dims, correction: float) -> Any:
     shape = tuple(input.shape)
     freedom = count_over(shape, dim) - correction
     centred = ops.sub(input, mean(input, dim, True))
-    if freedom <= 0 and (
-        dim is None or dim == () or not shape
-    ):  # as PyTorch has it for a variance of everything
+    # As PyTorch has it for a variance of everything.
+    if freedom <= 0 and (dim is None or dim == () or not shape):
         slope = ops.where(ops.eq(centred, 0), float("nan"), float("inf"))
         return ops.mul(spread(g, shape, dim), ops.to_dtype(slope, getattr(g, "_array", g).dtype))
     return ops.mul(spread(g, shape, dim), ops.mul(centred, 2 / freedom if freedom else float("inf")))

@@ -113,9 +113,8 @@ def gaussian_nll_loss(
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
     variance = variance.clone()
-    with (
-        no_grad()
-    ):  # the bound is no part of the gradient, as if the variance had been that large from the start
+    # The bound is no part of the gradient, as if the variance had been that large from the start.
+    with no_grad():
         variance.clamp_(min=eps)
     losses = ops.mul(
         ops.add(ops.log(variance), ops.true_divide(ops.square(ops.sub(input, target)), variance)), 0.5

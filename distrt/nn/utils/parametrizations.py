@@ -264,10 +264,8 @@ class _SpectralNorm(Module):
         matrix = rows_of(weight, self.dim)
         if self.training:
             self._power_method(matrix, self.n_power_iterations)
-        u, v = (
-            self._u.clone(),
-            self._v.clone(),
-        )  # the next reading changes the buffers before this one's backward
+        # The next reading changes the buffers before this one's backward.
+        u, v = self._u.clone(), self._v.clone()
         return weight / ops.vdot(u, ops.mv(matrix, v))  # type: ignore[no-any-return]
 
     def right_inverse(self, value: Tensor) -> Tensor:

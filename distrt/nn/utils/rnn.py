@@ -226,9 +226,8 @@ def pad_packed_sequence(
     batch = int(sizes[0])
     counts = (sizes[:, None] > np.arange(batch)).sum(axis=0)
     starts = np.concatenate([[0], np.cumsum(sizes)])
-    index = np.full(
-        (steps, batch), starts[-1]
-    )  # where there is no element, the padding that follows the data
+    # Where there is no element, the padding that follows the data.
+    index = np.full((steps, batch), starts[-1])
     for step, size in enumerate(sizes.tolist()):
         index[step, :size] = starts[step] + np.arange(size)
     if sequence.unsorted_indices is not None:
