@@ -78,9 +78,8 @@ def test_a_file_that_a_stranger_laid_out_is_refused(tmp_path, monkeypatch):
     ):
         FileStore(str(tmp_path / "bait"), 1)
     (tmp_path / "bait").chmod(0o600)
-    assert (
-        FileStore(str(tmp_path / "bait")).get("mine") == b"1"
-    )  # as on a mount where all belongs to one user
+    # As on a mount where all belongs to one user.
+    assert FileStore(str(tmp_path / "bait")).get("mine") == b"1"
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path):

@@ -67,6 +67,7 @@ def history(store, module):
     for amount in (5, -7, 0):
         note(lambda amount=amount: store.add("n", amount))
     note(lambda: store.get("n"))
+    # They are 64 bits, and wrap.
     for amount in (
         2**63 - 1 + 2,
         2**63,
@@ -77,7 +78,7 @@ def history(store, module):
         2**62,
         2**62,
         2**62,
-    ):  # 64 bits, and they wrap
+    ):
         note(lambda amount=amount: store.add("wide", amount))
     note(lambda: store.add("a", 5.0))
     note(lambda: store.set(b"bytes", "x"))

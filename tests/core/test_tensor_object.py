@@ -351,9 +351,8 @@ def _plain(value: Any) -> Any:
 @pytest.mark.filterwarnings("ignore")
 def test_the_same_as_in_pytorch(name: str, torch: Any) -> None:
     expected, found = (_outcome(SAME[name], library) for library in (torch, distrt))
-    if (
-        expected is AssertionError
-    ):  # which PyTorch raises where it was built without CUDA, and RuntimeError elsewhere
+    # PyTorch raises this where it was built without CUDA, and RuntimeError elsewhere.
+    if expected is AssertionError:
         assert found in (AssertionError, RuntimeError)
     else:
         assert found == expected

@@ -101,9 +101,8 @@ def _attributes_in_tests() -> frozenset[str]:
                 found.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
                 found.update(node.value.replace(".", " ").split())
-                found.update(
-                    re.findall(r"[A-Za-z_]\w*(?=\()", node.value)
-                )  # calls in texts that a test evaluates
+                # Calls in texts that a test evaluates.
+                found.update(re.findall(r"[A-Za-z_]\w*(?=\()", node.value))
     return frozenset(found)
 
 

@@ -128,9 +128,8 @@ def test_every_rank_is_told_within_a_second_who_called_what(transport, kinds):
             assert f"ranks 0, 1, 2: {op}(" in outcome, where
             assert f"rank {ODD}: " in outcome and "in the minority" in outcome, where
             assert "<string>:" in outcome, f"{where} names no line"
-            assert seconds < 5.0, (
-                f"{where} took {seconds:.1f} s"
-            )  # a busy machine; it is 0.5 s on a quiet one
+            # On a busy machine; on a quiet one it is 0.5 s.
+            assert seconds < 5.0, f"{where} took {seconds:.1f} s"
 
 
 @pytest.mark.parametrize("transport", ["shm", "mpi"])

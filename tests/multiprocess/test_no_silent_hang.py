@@ -234,9 +234,8 @@ report(lambda: {call})
                 where = f"{fate}, rank {rank}: {outcome}"
                 assert outcome.startswith("PeerFailed"), where
                 assert seconds < PROMPT_S, f"{where} took {seconds:.1f} s"
-                assert "rank 1" in outcome or rank == 2, (
-                    where
-                )  # rank 2 may hear of rank 0, which ended because of it
+                # Rank 2 may hear of rank 0, which ended because of it.
+                assert "rank 1" in outcome or rank == 2, where
                 if rank == 0:
                     assert words in outcome or "rank 1 failed" in outcome, where
                     if fate == "raises":

@@ -224,9 +224,8 @@ def test_a_frame_that_is_sent_twice_or_altered_on_the_way_is_refused(host: Host)
             member.add("sealed", 1)
             tap.outside.sendall(change(tap.said[start:]))
             with pytest.raises(RendezvousError):
-                for _ in range(
-                    100
-                ):  # the answer to what was injected may be taken for the next one's, but for its seal
+                # The answer to what was injected may be taken for the next one's, but for its seal.
+                for _ in range(100):
                     member.num_keys()
                     time.sleep(0.01)
             member.close()

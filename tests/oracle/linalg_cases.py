@@ -366,9 +366,8 @@ row(
 )
 row(
     "vander",
-    lambda t, a: tuple(
-        t.vander(a.detach(), *how) for how in ((), (4, True), (0,))
-    ),  # PyTorch cannot differentiate it
+    # PyTorch cannot differentiate it.
+    lambda t, a: tuple(t.vander(a.detach(), *how) for how in ((), (4, True), (0,))),
     [In((3,)), In((1,))],
     dtypes=(*NUMBERS, "int64", "int32"),
     smooth=False,

@@ -70,9 +70,8 @@ def _outcome(node: ast.stmt, line: str, names: dict[str, Any]) -> Outcome:
         except Exception as raised:
             fault = raised
     warned = [(each.category.__name__, str(each.message)) for each in caught]
-    warned = [
-        each for each in warned if "`torch.jit." not in each[1]
-    ]  # PyTorch's own, while it loads parts of itself
+    # PyTorch's own, while it loads parts of itself.
+    warned = [each for each in warned if "`torch.jit." not in each[1]]
     said = repr(value) if fault is None else str(fault)
     told = re.sub(r"0x[0-9a-f]+", "0x", said.replace("distrt.", "torch."))
     return Outcome(line, told, warned, fault)

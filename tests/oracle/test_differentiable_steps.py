@@ -71,11 +71,12 @@ def test_gradients_through_steps_are_pytorchs(name: str, options: Any, is_comple
 @pytest.mark.parametrize(("name", "options"), CASES, ids=NAMES)
 def test_gradients_through_steps_are_the_change_of_the_loss(name: str, options: Any) -> None:
     if "momentum" in options and name == "SGD":
+        # The first momentum is detached, as PyTorch's is.
         options = {
             **options,
             "momentum": 0,
             "nesterov": False,
-        }  # the first momentum is detached, as PyTorch's is
+        }
     rng = np.random.default_rng(11)
     direction = rng.standard_normal((3, 2))
     _, _, by_start, by_factor, *_ = trained(distrt, name, options, False)

@@ -78,9 +78,10 @@ def test_third_derivatives_agree_with_pytorch(name: str, torch: Any, rng: np.ran
             pairs = [(out, draw.uniform(0.5, 1.5, tuple(out.shape))) for out in outputs]
             total = sum((out * library.from_numpy(weight)).sum() for out, weight in pairs)
             gradients = library.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
+            # Unused is zero: PyTorch and distrt need not agree on which zeros are recorded.
             outputs = [
                 leaf.detach() * 0 if g is None else g for g, leaf in zip(gradients, leaves, strict=True)
-            ]  # unused is zero: PyTorch and distrt need not agree on which zeros are recorded
+            ]
             found.append(outputs)
             if not any(out.requires_grad for out in outputs):
                 break

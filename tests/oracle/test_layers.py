@@ -139,6 +139,7 @@ def test_weights_of_ours_load_into_pytorchs(layer: Layer, torch: Any) -> None:
 def test_every_layer_has_a_line() -> None:
     built = {name for layer in LAYERS for name in re.findall(r"nn\.(\w+)\(", layer.text)}
     elsewhere = {kind for kind in all_kinds() if kind.startswith(("Lazy", "Uninitialized"))}  # test_lazy.py
+    # These are in test_containers.py.
     elsewhere |= {
         "Module",
         "Parameter",
@@ -146,7 +147,7 @@ def test_every_layer_has_a_line() -> None:
         "Container",
         "ParameterDict",
         "ParameterList",
-    }  # test_containers.py
+    }
     elsewhere |= {"DataParallel", "SyncBatchNorm"}  # tests/parallel
     missing = all_kinds() - built - elsewhere
     assert not sorted(missing)

@@ -30,9 +30,8 @@ def _loss(
     if expected_g.requires_grad:
         (expected_second,) = torch.autograd.grad((expected_g * expected_g).sum(), theirs, allow_unused=True)
         if not g.requires_grad:
-            assert (
-                expected_second is None or not expected_second.any()
-            )  # zero everywhere need not be recorded
+            # Zero everywhere need not be recorded.
+            assert expected_second is None or not expected_second.any()
             return
         (second,) = distrt.autograd.grad((g * g).sum(), mine)
         assert_same(second, expected_second, "second gradient", 5 * scale)

@@ -69,9 +69,8 @@ def _compare_gradients(torch: Any, outputs: Any, inputs: Any, rng: Any, depth: i
     for number, (mine, theirs) in enumerate(zip(found, reference, strict=True)):
         what = f"{outputs[0][1].dtype}: gradient of order {depth} of input {number}"
         if depth > 1 and mine is None and theirs is not None:
-            assert not theirs.any(), (
-                f"{what}: None instead of {theirs}"
-            )  # zero everywhere need not be recorded
+            # Zero everywhere need not be recorded.
+            assert not theirs.any(), f"{what}: None instead of {theirs}"
         else:
             assert (mine is None) == (theirs is None), f"{what}: {mine} instead of {theirs}"
             if mine is not None:

@@ -60,9 +60,8 @@ def _changes(library: Any, t: Any, other: Any, n: int) -> Any:
         t[key] = value
         return t
 
-    if any(
-        step == 0 and size > 1 for step, size in zip(t.stride(), t.shape, strict=True)
-    ):  # PyTorch lets some assignments to repeated memory pass, and fails in backward
+    # PyTorch lets some assignments to repeated memory pass, and fails in backward.
+    if any(step == 0 and size > 1 for step, size in zip(t.stride(), t.shape, strict=True)):
         return t.add_(1.0)
     other = other * 1.0  # memory of its own: PyTorch refuses operands that overlap the result in part
     counted = np.arange(t.numel()).reshape(tuple(t.shape))
