@@ -5,17 +5,22 @@ Nothing that arrives is ever unpickled or executed. Used by ``client`` and ``ser
 The handshake, with nonces drawn anew for each connection:
 
     client -> server   hello:  protocol, client nonce, rank
-    server -> client   nonce:  server nonce, HMAC(secret, "server" | both nonces | rank)
-    client -> server   proof:  HMAC(secret, "client" | both nonces | rank)
+    server -> client   nonce:  server nonce, MAC(secret, "server" | both nonces | rank)
+    client -> server   proof:  MAC(secret, "client" | both nonces | rank)
     server -> client   welcome
 
-Every frame after that begins with a seal: an HMAC of the frame's place in its direction and of its text, with a key of
+Every frame after that begins with a seal: a MAC of the frame's place in its direction and of its text, with a key of
 this conversation. So neither a recorded conversation nor a single frame of one counts again, and nobody on the way can
 add or change one. A sealed frame may carry a value of bytes behind its text and a line break.
+
+The MAC is keyed BLAKE2b, which is CPython's own code, and not HMAC, which is OpenSSL's: daemon threads make and check
+seals. OpenSSL keeps something for every thread that calls it, and frees that as the process exits; a daemon thread that
+ends at that very moment frees it as well, and the process dies of a double free.
 """
 
 import base64
 import binascii
+import hashlib
 import hmac
 import json
 import os
@@ -38,16 +43,18 @@ __all__ = [
     "encode_frame",
     "encode_value",
     "is_proof",
+    "mac",
     "new_nonce",
     "prove",
     "receive",
 ]
 
-PROTOCOL = "distrt-store/2"
+PROTOCOL = "distrt-store/3"
 MAX_FRAME_BYTES = 1 << 20
 MAX_HANDSHAKE_BYTES = 1 << 10
 MAX_VALUE_BYTES = 8 << 20  # beside the text of a sealed frame; PyTorch's limit, too
 _LENGTH = struct.Struct(">I")
+_MAC_BYTES = 32
 _LONGEST_READ_S = 3600.0  # a socket's time-out ends after 24 days
 
 Message = dict[str, Any]
@@ -62,14 +69,14 @@ class Seal:
         self, secret: bytes, side: str, client_nonce: str, server_nonce: str, rank: int | None
     ) -> None:
         text = json.dumps([PROTOCOL, "frames", side, client_nonce, server_nonce, rank])
-        self._key = hmac.digest(secret, text.encode(), "sha256")
+        self._key = mac(secret, text.encode())
         self._count = 0
 
     def next(self, body: bytes) -> bytes:
         """The seal of the next frame, if ``body`` is what it says."""
         numbered = self._count.to_bytes(8, "big") + body
         self._count += 1
-        return hmac.digest(self._key, numbered, "sha256")[: self.BYTES]
+        return mac(self._key, numbered)[: self.BYTES]
 
 
 def encode_frame(message: Message, seal: Seal | None = None) -> bytes:
@@ -221,6 +228,16 @@ def decode_value(text: object) -> bytes:
         raise RendezvousError("a store value came that is not base64") from None
 
 
+def mac(key: bytes, text: bytes) -> bytes:
+    """Return 32 bytes that only who has ``key`` can make of ``text``.
+
+    Source: RFC 7693, section 2.9 (keyed BLAKE2b); a key over 64 bytes is hashed first, as for HMAC (RFC 2104).
+    """
+    if len(key) > hashlib.blake2b.MAX_KEY_SIZE:
+        key = hashlib.blake2b(key).digest()
+    return hashlib.blake2b(text, key=key, digest_size=_MAC_BYTES).digest()
+
+
 def new_nonce() -> str:
     """Return 32 random bytes in hex."""
     return os.urandom(32).hex()
@@ -229,7 +246,7 @@ def new_nonce() -> str:
 def prove(secret: bytes, side: str, client_nonce: str, server_nonce: str, rank: int | None) -> str:
     """Return ``side``'s proof that it holds ``secret``, bound to this connection and the claimed rank."""
     text = json.dumps([PROTOCOL, side, client_nonce, server_nonce, rank])
-    return hmac.digest(secret, text.encode(), "sha256").hex()
+    return mac(secret, text.encode()).hex()
 
 
 def is_proof(claimed: object, expected: str) -> bool:
