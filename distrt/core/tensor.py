@@ -21,9 +21,12 @@ from distrt.core.construct import constructed
 from distrt.core.copying import Copying
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.interchange import Interchange
+from distrt.core.memory import keep_freed_memory
 from distrt.core.modes import modes
 from distrt.core.python_values import PythonValues
 from distrt.core.versions import Counter
+
+keep_freed_memory()
 
 
 class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):

@@ -10,9 +10,9 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.modes import enable_grad
 from distrt.core.tensor import Tensor, wrap
-from distrt.optim.operands import Scratch
 from distrt.optim.optimizer import Optimizer, _use_grad_for_differentiable
-from distrt.optim.rules import Rule, apply
+from distrt.optim.passes import apply
+from distrt.optim.rules import Rule
 
 #: PyTorch's devices whose steps can be captured into a graph, and those with fused kernels, as its messages list them.
 CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
@@ -47,14 +47,11 @@ class ElementwiseOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        scratches: dict[Any, Scratch] = {}
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
             states = [self._prepare(param, group) for param in params]
             if params and self._may_run(params, group):
-                is_recorded = bool(group.get("differentiable"))
-                for param, state in zip(params, states, strict=True):
-                    apply(self.rule, param, state, group, scratches, is_recorded)
+                apply(self.rule, params, states, group)
         return loss
 
     def _prepare(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:

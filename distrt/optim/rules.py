@@ -1,26 +1,22 @@
-"""Update rules: what one looks like, and how it is run on a parameter.
+"""Update rules: what one looks like, and what they have in common.
 
-A rule is element-wise: it takes blocks of equal length (values, gradient, state) and numbers, and changes values and
-state in place. The same function serves one parameter and a flat bucket of many. ``RULES`` names every rule, so that a
-compiled kernel can take a rule's place.
+A rule is element-wise: it takes operands of equal length (values, gradient, state) and numbers, and changes values and
+state in place. It is written once, in verbs that run on blocks of arrays, on recorded tensors, and on what becomes a
+compiled loop (`distrt.optim.operands`, `distrt.optim.traced`). `distrt.optim.passes` runs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from distrt.core import ops
-from distrt.core.arrays import Array
-from distrt.core.errors import NoKernelError, ShapeError
-from distrt.core.history import require_writeable
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.core.versions import note_change
-from distrt.optim.operands import BLOCK, Block, Operand, Recorded, Scratch
+from distrt.optim.operands import Operand
 
 Group = dict[str, Any]
 State = dict[str, Any]
@@ -74,103 +70,3 @@ def decayed(p: Operand, g: Operand, maximize: bool, decay: Any) -> Operand:
     if maximize:
         g = g.neg()
     return g.add(p, decay) if isinstance(decay, Tensor) or decay != 0 else g
-
-
-def apply(
-    rule: Rule, param: Tensor, state: State, group: Group, scratches: dict[Any, Scratch], is_recorded: bool
-) -> None:
-    """Runs a rule on one parameter that has a gradient and a state.
-
-    Args:
-        rule: the rule.
-        param: the parameter.
-        state: the parameter's own.
-        group: the options.
-        scratches: scratch memory by dtype, shared by the parameters of a step.
-        is_recorded: gradients shall flow through the update.
-
-    Raises:
-        NoKernelError: for a parameter of integers or bools.
-        ShapeError: for state of another size, and for parameters that share elements, as expanded ones do.
-    """
-    if param.dtype.category < 2:
-        raise NoKernelError(
-            f"{rule.name}: an optimizer changes floating point and complex parameters only; this one is {param.dtype}"
-        )
-    names = rule.state_names(group)
-    if not is_recorded:
-        require_writeable(param)
-    for name in names:
-        _require_fitting(state.get(name), param, name)
-    numbers = rule.numbers(param, state, group)  # which changes the state, and hence comes after all checks
-    own = [state[name] for name in names]
-    tensors: list[Any] = [param, param.grad, *own]
-    if is_recorded:
-        _run_recorded(rule.update, tensors, numbers)
-        return
-    _run_on_arrays(rule.update, [tensor._array for tensor in tensors], numbers, scratches)
-    for tensor in (param, *own):
-        note_change(tensor._counter)
-
-
-def _require_fitting(tensor: Tensor | None, param: Tensor, name: str) -> None:
-    if tensor is None:  # the rule makes it
-        return
-    if tensor._array.shape != param._array.shape:
-        raise ShapeError(
-            f"the state {name!r} has size {list(tensor.shape)}, its parameter {list(param.shape)}: it was saved for "
-            "another model"
-        )
-    require_writeable(tensor)
-
-
-def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: dict[str, Any]) -> None:
-    """Runs the update on copies, which the graph may keep while the next step changes values and state again."""
-    is_complex = tensors[0].is_complex()
-    before = [ops.view_as_real(tensor.clone()) if is_complex else tensor.clone() for tensor in tensors]
-    operands = [Recorded(tensor) for tensor in before]
-    update(*operands, **numbers)
-    for tensor, operand, old in zip(tensors, operands, before, strict=True):
-        if operand.tensor is not old:
-            tensor.copy_(ops.view_as_complex(operand.tensor) if is_complex else operand.tensor)
-
-
-def _run_on_arrays(
-    update: Callable[..., None], arrays: list[Array], numbers: dict[str, Any], scratches: dict[Any, Scratch]
-) -> None:
-    """Runs the update over blocks of the flat arrays; what cannot be flattened in place is copied, and put back."""
-    arrays = _in_memory_order(arrays)
-    flat = [_flat(array) for array in arrays]
-    dtype = flat[0].dtype
-    is_half = dtype.itemsize == 2
-    scratch = scratches.get(dtype)
-    if scratch is None:
-        scratch = Scratch(np.float32, dtype) if is_half else Scratch(dtype)
-        scratches[dtype] = scratch
-    for start in range(0, flat[0].size, BLOCK):
-        pieces = [array[start : start + BLOCK] for array in flat]
-        blocks = [Block(piece.astype(np.float32) if is_half else piece, scratch) for piece in pieces]
-        scratch.taken = 0
-        update(*blocks, **numbers)
-        if is_half:
-            for position, (piece, block) in enumerate(zip(pieces, blocks, strict=True)):
-                if position != 1:  # the gradient is only read
-                    piece[...] = block.array
-    for position, (array, piece) in enumerate(zip(arrays, flat, strict=True)):
-        if position != 1 and not array.flags.c_contiguous:
-            array[...] = piece.view(array.dtype).reshape(array.shape)
-
-
-def _in_memory_order(arrays: list[Array]) -> list[Array]:
-    """The arrays with their dims in the order in which the first one lies in memory, widest stride first."""
-    first = arrays[0]
-    if first.flags.c_contiguous:
-        return arrays
-    order = sorted(range(first.ndim), key=lambda dim: -abs(first.strides[dim]))
-    return [array.transpose(order) for array in arrays]
-
-
-def _flat(array: Array) -> Array:
-    """The elements in a row, complex ones as pairs; a copy where they do not lie in a row."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat

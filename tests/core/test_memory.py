@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
+import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
@@ -208,3 +211,32 @@ def test_a_gradient_slot_is_written_and_becomes_the_gradient() -> None:
     layer.weight.grad = None
     layer(torch.ones(1, 3)).sum().backward()
     assert slot.tolist() == [[1.0] * 3] * 2
+
+
+KEPT = """
+import resource, sys
+import distrt as torch
+a, b = torch.ones({size}), torch.ones({size})
+for _ in range(3):
+    a + b
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    a + b
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _faults_of_twenty_sums(size: int, **variables: str) -> int:
+    command = [sys.executable, "-c", KEPT.format(size=size)]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=60, env={**os.environ, **variables}
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+def test_freed_memory_is_kept_for_the_next_array() -> None:
+    pages_of_one_sum = 4_000_000 * 4 // 4096
+    assert _faults_of_twenty_sums(4_000_000) < pages_of_one_sum
+    as_the_user_says = _faults_of_twenty_sums(500_000, MALLOC_MMAP_THRESHOLD_="100000")
+    assert as_the_user_says > 20 * 500_000 * 4 // 4096 // 2

@@ -1,0 +1,209 @@
+"""The code of a `Loop`, in LLVM's language.
+
+For each set of arrays: whole vectors, then what is left one by one, with the same operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+
+from distrt.core.kernels.loops import _VECTOR_BYTES, Loop, Step
+
+__all__ = ["code_of"]
+
+_INDEX, _BITS, _SHORT, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(16), ir.IntType(1)
+_POINTER = ir.PointerType()
+_COMPUTED = {
+    "float32": ir.FloatType(),
+    "float64": ir.DoubleType(),
+    "float16": ir.FloatType(),
+    "bfloat16": ir.FloatType(),
+}
+_STORED = {
+    "float32": ir.FloatType(),
+    "float64": ir.DoubleType(),
+    "float16": ir.HalfType(),
+    "bfloat16": _SHORT,
+}
+_BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
+
+Value = Any  # of llvmlite.ir
+
+
+def code_of(loop: Loop) -> str:
+    """A module with one function, "run"."""
+    return _Writer(loop).write()
+
+
+class _Writer:
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._computed, self._stored = _COMPUTED[loop.dtype], _STORED[loop.dtype]
+        self._lanes = _VECTOR_BYTES // (8 if loop.dtype == "float64" else 4)
+        self._module = ir.Module()
+        kind = ir.FunctionType(ir.VoidType(), [_INDEX, _POINTER, _POINTER, _POINTER])
+        self._function = ir.Function(self._module, kind, "run")
+        self._builder = ir.IRBuilder(self._function.append_basic_block("entry"))
+
+    def write(self) -> str:
+        loop, builder = self._loop, self._builder
+        count, sizes, pointers, constants = self._function.args
+        given = [self._item(constants, index, self._computed) for index in range(loop.constants)]
+
+        def one_set(number: Value) -> None:
+            size = builder.load(builder.gep(sizes, [number], source_etype=_INDEX), typ=_INDEX)
+            first = builder.mul(number, _INDEX(loop.arrays))
+            arrays = [
+                builder.load(
+                    builder.gep(pointers, [builder.add(first, _INDEX(index))], source_etype=_POINTER),
+                    typ=_POINTER,
+                )
+                for index in range(loop.arrays)
+            ]
+            whole = builder.and_(size, _INDEX(-self._lanes))
+            self._each(_INDEX(0), whole, self._lanes, lambda at: self._body(arrays, given, at, self._lanes))
+            self._each(whole, size, 1, lambda at: self._body(arrays, given, at, 1))
+
+        self._each(_INDEX(0), count, 1, one_set)
+        builder.ret_void()
+        return str(self._module)
+
+    def _item(self, start: Value, index: int, kind: Any) -> Value:
+        place = self._builder.gep(start, [_INDEX(index)], source_etype=kind)
+        return self._builder.load(place, typ=kind)
+
+    def _each(self, first: Value, end: Value, stride: int, body: Callable[[Value], None]) -> None:
+        """``for (at = first; at < end; at += stride) body(at)``."""
+        builder = self._builder
+        before = builder.block
+        head, inside, after = (self._function.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        at = builder.phi(_INDEX)
+        at.add_incoming(first, before)
+        builder.cbranch(builder.icmp_signed("<", at, end), inside, after)
+        builder.position_at_end(inside)
+        body(at)
+        at.add_incoming(builder.add(at, _INDEX(stride)), builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+
+    def _body(self, arrays: list[Value], constants: list[Value], at: Value, lanes: int) -> None:
+        loop, builder = self._loop, self._builder
+        code = _Arithmetic(builder, self._computed, lanes)
+        places = [builder.gep(array, [at], source_etype=self._stored) for array in arrays]
+        used = {operand for step in loop.steps for operand in step.operands} | {
+            value for _, value in loop.stores
+        }
+        stored = code.of(self._stored)
+        bytes_each = _BYTES[loop.dtype]
+        values: list[Value] = [
+            code.widened(builder.load(place, typ=stored, align=bytes_each), loop.dtype)
+            if index in used
+            else None
+            for index, place in enumerate(places)
+        ]
+        values += [code.splat(constant) for constant in constants]
+        for step in loop.steps:
+            values.append(code.step(step, [values[operand] for operand in step.operands]))
+        for array, value in loop.stores:
+            builder.store(code.narrowed(values[value], loop.dtype), places[array], align=bytes_each)
+
+
+class _Arithmetic:
+    """Operations on ``lanes`` elements at once."""
+
+    def __init__(self, builder: ir.IRBuilder, kind: Any, lanes: int) -> None:
+        self._builder, self._kind, self._lanes = builder, kind, lanes
+
+    def of(self, kind: Any) -> Any:
+        return kind if self._lanes == 1 else ir.VectorType(kind, self._lanes)
+
+    def constant(self, kind: Any, value: Any) -> Value:
+        return kind(value) if self._lanes == 1 else ir.Constant(self.of(kind), [value] * self._lanes)
+
+    def splat(self, value: Value) -> Value:
+        """The same number in all lanes."""
+        if self._lanes == 1:
+            return value
+        one = self._builder.insert_element(ir.Constant(self.of(value.type), ir.Undefined), value, _BITS(0))
+        zeros = ir.Constant(ir.VectorType(_BITS, self._lanes), [0] * self._lanes)
+        return self._builder.shuffle_vector(one, one, zeros)
+
+    def step(self, step: Step, operands: list[Value]) -> Value:
+        builder = self._builder
+        match step.verb:
+            case "add":
+                return builder.fadd(*operands)
+            case "sub":
+                return builder.fsub(*operands)
+            case "mul":
+                return builder.fmul(*operands)
+            case "div":
+                return builder.fdiv(*operands)
+            case "neg":
+                return builder.fneg(*operands)
+            case "abs":
+                return self._intrinsic("fabs", *operands)
+            case "sqrt":
+                return self._intrinsic("sqrt", *operands)
+            case "max":
+                return self._extreme(">=", *operands)
+            case "min":
+                return self._extreme("<=", *operands)
+            case "by_sign":
+                return self._by_sign(*operands)
+            case "float16" | "bfloat16":
+                return self.widened(self.narrowed(operands[0], step.verb), step.verb)
+        raise AssertionError(step.verb)
+
+    def _intrinsic(self, name: str, value: Value) -> Value:
+        letter = "f64" if isinstance(self._kind, ir.DoubleType) else "f32"
+        name = f"llvm.{name}.{letter if self._lanes == 1 else f'v{self._lanes}{letter}'}"
+        module = self._builder.module
+        function = module.globals.get(name)
+        if function is None:
+            function = ir.Function(module, ir.FunctionType(value.type, [value.type]), name)
+        return self._builder.call(function, [value])
+
+    def _extreme(self, comparison: str, first: Value, second: Value) -> Value:
+        """The first where it wins or is no number; else the second, which may be none."""
+        wins = self._builder.fcmp_ordered(comparison, first, second)
+        return self._builder.select(self._builder.or_(wins, self._is_nan(first)), first, second)
+
+    def _is_nan(self, value: Value) -> Value:
+        return self._builder.fcmp_unordered("uno", value, value)
+
+    def _by_sign(self, value: Value, above: Value, below: Value, else_: Value) -> Value:
+        builder, zero = self._builder, self.constant(self._kind, 0.0)
+        low = builder.select(builder.fcmp_ordered("<", value, zero), below, else_)
+        return builder.select(builder.fcmp_ordered(">", value, zero), above, low)
+
+    def widened(self, value: Value, dtype: str) -> Value:
+        """What was loaded, in the dtype of computation."""
+        builder = self._builder
+        if dtype == "float16":
+            return builder.fpext(value, self.of(self._kind))
+        if dtype == "bfloat16":
+            bits = builder.shl(builder.zext(value, self.of(_BITS)), self.constant(_BITS, 16))
+            return builder.bitcast(bits, self.of(self._kind))
+        return value
+
+    def narrowed(self, value: Value, dtype: str) -> Value:
+        """What can be stored: rounded to the nearest, to even where two are."""
+        builder = self._builder
+        if dtype == "float16":
+            return builder.fptrunc(value, self.of(ir.HalfType()))
+        if dtype == "bfloat16":
+            bits = builder.bitcast(value, self.of(_BITS))
+            sixteen = self.constant(_BITS, 16)
+            odd = builder.and_(builder.lshr(bits, sixteen), self.constant(_BITS, 1))
+            rounded = builder.add(bits, builder.add(odd, self.constant(_BITS, 0x7FFF)))
+            sign = builder.and_(bits, self.constant(_BITS, 0x80000000))
+            nan = builder.or_(sign, self.constant(_BITS, 0x7FC00000))
+            chosen = builder.select(self._is_nan(value), nan, rounded)
+            return builder.trunc(builder.lshr(chosen, sixteen), self.of(_SHORT))
+        return value

@@ -1,0 +1,135 @@
+"""Element-wise loops over arrays, compiled by LLVM when they are first needed.
+
+NumPy makes one pass over memory for each operation. A `Loop` lists what becomes of one element, and ``compiled`` makes
+code of it that reads each array once and writes each result once, however many operations lie between. An operation
+rounds as NumPy's does, and none is contracted or reordered: so the bits are those of NumPy's passes.
+
+Needs llvmlite (extra ``fast``). Loading it takes 60 ms and a loop some 10 ms, so callers wait until that is little
+beside what they have to do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+__all__ = ["Loop", "Run", "Step", "address", "compiled"]
+
+_log = logging.getLogger(__name__)
+
+_VECTOR_BYTES = 64  # of the elements computed at once; LLVM cuts it into the registers that the machine has
+
+#: Called as run(count, sizes, pointers, constants); see `Loop`. Lets go of the interpreter's lock meanwhile.
+Run: TypeAlias = Callable[[int, int, int, int], None]
+
+_PROTOTYPE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class Step(NamedTuple):
+    """One operation on values that came before; its result is the next value.
+
+    Attributes:
+        verb: "add", "sub", "mul", "div", "neg", "abs", "sqrt", "max", "min" (both give NaN where one is), "by_sign" (of
+            the first, the second where it is above 0, the third below, the fourth else), "float16" or "bfloat16"
+            (rounded to that and back).
+        operands: numbers of values.
+    """
+
+    verb: str
+    operands: tuple[int, ...]
+
+
+class Loop(NamedTuple):
+    """What becomes of each element.
+
+    Values are numbered: first the ``arrays``' elements, then the ``constants``, then the steps' results. Arrays that
+    are stored to may be the same as others or apart, but not overlap with a shift.
+
+    Run on ``count`` sets of arrays: ``sizes`` is where their lengths are (int64 each), ``pointers`` where the arrays'
+    addresses are (for each set one after another), ``constants`` where the constants are, in the dtype of computation.
+
+    Attributes:
+        dtype: of the arrays: "float32", "float64", "float16" or "bfloat16"; the last two are computed in float32.
+        arrays: how many there are.
+        constants: how many there are.
+        steps: the operations.
+        stores: (array, value) pairs: what is written where.
+    """
+
+    dtype: str
+    arrays: int
+    constants: int
+    steps: tuple[Step, ...]
+    stores: tuple[tuple[int, int], ...]
+
+
+@functools.lru_cache(maxsize=256)
+def compiled(loop: Loop) -> Run | None:
+    """The loop as machine code; None where llvmlite is not there, or this machine cannot do it."""
+    machine = _machine()
+    if machine is None or (loop.dtype == "float16" and not machine.has_float16):
+        return None
+    from distrt.core.kernels.loop_code import code_of
+
+    function = _PROTOTYPE(machine.load(code_of(loop)))
+    run: Run = function
+    return run
+
+
+def address(array: Any) -> int:
+    """Where a NumPy array's first element is; six times as fast as asking NumPy."""
+    try:
+        return ctypes.addressof(_byte_of(array))
+    except (BufferError, TypeError, ValueError):  # read-only, empty, or of a dtype that has no buffer
+        return int(array.__array_interface__["data"][0])
+
+
+_byte_of = ctypes.c_char.from_buffer
+
+
+class _Machine:
+    """LLVM's compiler for this machine."""
+
+    def __init__(self, llvm: Any) -> None:
+        self._llvm = llvm
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        features = llvm.get_host_cpu_features()
+        self.has_float16 = bool(features.get("f16c"))
+        target = llvm.Target.from_default_triple()
+        self._target = target.create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3
+        )
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._target)
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def load(self, text: str) -> int:
+        """Compile a module whose one function is named "run"; its address, which is good for ever."""
+        with self._lock:
+            self._count += 1
+            name = f"distrt_loop_{self._count}"
+            module = self._llvm.parse_assembly(text.replace('"run"', f'"{name}"'))
+            module.verify()
+            self._engine.add_module(module)
+            self._engine.finalize_object()
+            return int(self._engine.get_function_address(name))
+
+
+@functools.cache
+def _machine() -> _Machine | None:
+    try:
+        import llvmlite.binding
+    except ImportError:
+        return None
+    try:
+        return _Machine(llvmlite.binding)
+    except (
+        Exception
+    ) as error:  # a machine that forbids code made at run time, or an LLVM that does not know it
+        _log.warning("compiled loops are off, NumPy serves: %s", error)
+        return None

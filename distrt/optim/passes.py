@@ -1,0 +1,201 @@
+"""Runs an update rule on parameters: as one compiled loop, in blocks of NumPy's, or on recorded tensors.
+
+The first two give the same bits. Compiling takes as long as some hundred steps of a small model, so it begins when
+NumPy has taken about as long: a short program is not held up, a long one loses little.
+"""
+
+from __future__ import annotations
+
+from array import array as packed
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.arrays import Array
+from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.history import require_writeable
+from distrt.core.kernels.loops import address, compiled
+from distrt.core.tensor import Tensor
+from distrt.core.versions import note_change
+from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
+from distrt.optim.rules import Group, Rule, State
+from distrt.optim.traced import trace
+
+__all__ = ["apply"]
+
+Numbers = dict[str, Any]
+
+_COMPILED_DTYPES = {
+    "float32": "f",
+    "float64": "d",
+    "float16": "f",
+    "bfloat16": "f",
+}  # and that of the constants
+_COMPILE_AFTER = 40_000_000  # elements that NumPy has updated: a tenth of a second
+_PARAMETER_COST = 10_000  # what a parameter costs beside its elements, in elements
+
+
+class _Effort:
+    """How much NumPy has updated in this process."""
+
+    elements = 0
+
+
+def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: Group) -> None:
+    """Runs a rule on parameters that have gradients; with the option ``differentiable``, gradients flow through it.
+
+    Args:
+        rule: the rule.
+        params: the parameters.
+        states: their states.
+        group: the options.
+
+    Raises:
+        NoKernelError: for a parameter of integers or bools.
+        ShapeError: for state of another size, and for parameters that share elements, as expanded ones do. Nothing has
+            been changed then.
+    """
+    is_recorded = bool(group.get("differentiable"))
+    names = rule.state_names(group)
+    for param, state in zip(params, states, strict=True):
+        _require_updatable(rule, param, state, names, is_recorded)
+    changed: list[tuple[list[Array], Numbers]] = []
+    for param, state in zip(params, states, strict=True):
+        numbers = rule.numbers(
+            param, state, group
+        )  # which changes the state, and hence comes after all checks
+        own = [state[name] for name in names]
+        if is_recorded:
+            _run_recorded(rule.update, [param, param.grad, *own], numbers)
+            continue
+        assert param.grad is not None, "those without a gradient are left out"
+        changed.append(([param._array, param.grad._array, *(each._array for each in own)], numbers))
+        for tensor in (param, *own):
+            note_change(tensor._counter)
+    if changed:
+        _run(rule.update, changed)
+
+
+def _require_updatable(
+    rule: Rule, param: Tensor, state: State, names: Sequence[str], is_recorded: bool
+) -> None:
+    if param.dtype.category < 2:
+        raise NoKernelError(
+            f"{rule.name}: an optimizer changes floating point and complex parameters only; this one is {param.dtype}"
+        )
+    if not is_recorded:
+        require_writeable(param)
+    for name in names:
+        tensor = state.get(name)
+        if tensor is None:  # the rule makes it
+            continue
+        if tensor._array.shape != param._array.shape:
+            raise ShapeError(
+                f"the state {name!r} has size {list(tensor.shape)}, its parameter {list(param.shape)}: it was saved "
+                "for another model"
+            )
+        require_writeable(tensor)
+
+
+def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: Numbers) -> None:
+    """Runs the update on copies, which the graph may keep while the next step changes values and state again."""
+    is_complex = tensors[0].is_complex()
+    before = [ops.view_as_real(tensor.clone()) if is_complex else tensor.clone() for tensor in tensors]
+    operands = [Recorded(tensor) for tensor in before]
+    update(*operands, **numbers)
+    for tensor, operand, old in zip(tensors, operands, before, strict=True):
+        if operand.tensor is not old:
+            tensor.copy_(ops.view_as_complex(operand.tensor) if is_complex else operand.tensor)
+
+
+def _run(update: Callable[..., None], changed: Sequence[tuple[list[Array], Numbers]]) -> None:
+    """Runs the update on each set of arrays (values, gradient, state), those that are alike together."""
+    is_worth_it = _Effort.elements >= _COMPILE_AFTER
+    together: dict[tuple[str, int], list[tuple[list[Array], Numbers]]] = {}
+    scratches: dict[Any, Scratch] = {}
+    for arrays, numbers in changed:
+        arrays = _in_memory_order(arrays)
+        dtype = _common_dtype(arrays) if is_worth_it else None
+        if dtype is None:
+            _run_in_blocks(update, arrays, numbers, scratches)
+        elif arrays[0].size:
+            together.setdefault((dtype, len(arrays)), []).append((arrays, numbers))
+    for (dtype, _), sets in together.items():
+        start = 0
+        for end in range(1, len(sets) + 1):
+            if end == len(sets) or sets[end][1] != sets[start][1]:
+                _run_together(update, dtype, sets[start:end], scratches)
+                start = end
+
+
+def _common_dtype(arrays: Sequence[Array]) -> str | None:
+    """The dtype of elements that lie in a row in all arrays, if a loop can be compiled for it."""
+    dtype = arrays[0].dtype
+    if any(array.dtype != dtype or not array.flags.c_contiguous for array in arrays):
+        return None
+    name: str = "float" + str(4 * dtype.itemsize) if dtype.kind == "c" else dtype.name
+    return name if name in _COMPILED_DTYPES else None
+
+
+def _run_together(
+    update: Callable[..., None],
+    dtype: str,
+    sets: Sequence[tuple[list[Array], Numbers]],
+    scratches: dict[Any, Scratch],
+) -> None:
+    """Runs the update with the same numbers on several sets of arrays, in one call of a compiled loop."""
+    first, numbers = sets[0]
+    loop, constants = trace(update, dtype, len(first), numbers)
+    run = compiled(loop)
+    if run is None:
+        for arrays, _ in sets:
+            _run_in_blocks(update, arrays, numbers, scratches)
+        return
+    parts = 2 if first[0].dtype.kind == "c" else 1  # a complex number is updated as a pair
+    sizes = packed("q", [parts * arrays[0].size for arrays, _ in sets])
+    pointers = packed("Q", [address(array) for arrays, _ in sets for array in arrays])
+    numbers_packed = packed(_COMPILED_DTYPES[dtype], constants)
+    run(len(sets), sizes.buffer_info()[0], pointers.buffer_info()[0], numbers_packed.buffer_info()[0])
+
+
+def _run_in_blocks(
+    update: Callable[..., None], arrays: list[Array], numbers: Numbers, scratches: dict[Any, Scratch]
+) -> None:
+    """Runs the update over blocks of the flat arrays; what cannot be flattened in place is copied, and put back."""
+    flat = [_flat(array) for array in arrays]
+    _Effort.elements += flat[0].size + _PARAMETER_COST
+    dtype = flat[0].dtype
+    is_half = dtype.itemsize == 2
+    scratch = scratches.get(dtype)
+    if scratch is None:
+        scratch = Scratch(np.float32, dtype) if is_half else Scratch(dtype)
+        scratches[dtype] = scratch
+    for start in range(0, flat[0].size, BLOCK):
+        pieces = [array[start : start + BLOCK] for array in flat]
+        blocks = [Block(piece.astype(np.float32) if is_half else piece, scratch) for piece in pieces]
+        scratch.taken = 0
+        update(*blocks, **numbers)
+        if is_half:
+            for position, (piece, block) in enumerate(zip(pieces, blocks, strict=True)):
+                if position != 1:  # the gradient is only read
+                    piece[...] = block.array
+    for position, (array, piece) in enumerate(zip(arrays, flat, strict=True)):
+        if position != 1 and not array.flags.c_contiguous:
+            array[...] = piece.view(array.dtype).reshape(array.shape)
+
+
+def _in_memory_order(arrays: list[Array]) -> list[Array]:
+    """The arrays with their dims in the order in which the first one lies in memory, widest stride first."""
+    first = arrays[0]
+    if first.flags.c_contiguous:
+        return arrays
+    order = sorted(range(first.ndim), key=lambda dim: -abs(first.strides[dim]))
+    return [array.transpose(order) for array in arrays]
+
+
+def _flat(array: Array) -> Array:
+    """The elements in a row, complex ones as pairs; a copy where they do not lie in a row."""
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
