@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from distrt import amp
+from distrt.amp.spelling import warn_of_older_spelling
 from distrt.core import dtype as dt
 
 __all__ = ["autocast"]
@@ -16,10 +15,5 @@ class autocast(amp.autocast):  # noqa: N801 - PyTorch's own spelling
     def __init__(
         self, enabled: bool = True, dtype: dt.dtype = dt.bfloat16, cache_enabled: bool = True
     ) -> None:
-        warnings.warn(
-            "`torch.cpu.amp.autocast(args...)` is deprecated. "
-            "Please use `torch.amp.autocast('cpu', args...)` instead.",
-            FutureWarning,
-            stacklevel=2,
-        )
+        warn_of_older_spelling("cpu.amp.autocast(args...)", "autocast('cpu', args...)")
         super().__init__("cpu", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)

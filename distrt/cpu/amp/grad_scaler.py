@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from distrt import amp
+from distrt.amp.spelling import warn_of_older_spelling
 
 __all__ = ["GradScaler"]
 
@@ -20,17 +19,5 @@ class GradScaler(amp.GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        warnings.warn(
-            "`torch.cpu.amp.GradScaler(args...)` is deprecated. "
-            "Please use `torch.amp.GradScaler('cpu', args...)` instead.",
-            FutureWarning,
-            stacklevel=2,
-        )
-        super().__init__(
-            "cpu",
-            init_scale=init_scale,
-            growth_factor=growth_factor,
-            backoff_factor=backoff_factor,
-            growth_interval=growth_interval,
-            enabled=enabled,
-        )
+        warn_of_older_spelling("cpu.amp.GradScaler(args...)", "GradScaler('cpu', args...)")
+        super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from distrt import amp
+from distrt.amp.spelling import warn_of_older_spelling
 from distrt.core import dtype as dt
 
 __all__ = ["autocast", "custom_bwd", "custom_fwd"]
@@ -18,25 +18,17 @@ class autocast(amp.autocast):  # noqa: N801 - PyTorch's own spelling
     def __init__(
         self, enabled: bool = True, dtype: dt.dtype = dt.float16, cache_enabled: bool = True
     ) -> None:
-        _deprecated("autocast(args...)", "autocast('cuda', args...)")
+        warn_of_older_spelling("cuda.amp.autocast(args...)", "autocast('cuda', args...)")
         super().__init__("cuda", enabled=enabled, dtype=dtype, cache_enabled=cache_enabled)
 
 
 def custom_fwd(fwd: Callable[..., Any] | None = None, *, cast_inputs: dt.dtype | None = None) -> Any:
     """Deprecated: ``distrt.amp.custom_fwd(..., device_type="cuda")``."""
-    _deprecated("custom_fwd(args...)", "custom_fwd(args..., device_type='cuda')")
+    warn_of_older_spelling("cuda.amp.custom_fwd(args...)", "custom_fwd(args..., device_type='cuda')")
     return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
 
 
 def custom_bwd(bwd: Callable[..., Any]) -> Any:
     """Deprecated: ``distrt.amp.custom_bwd(..., device_type="cuda")``."""
-    _deprecated("custom_bwd(args...)", "custom_bwd(args..., device_type='cuda')")
+    warn_of_older_spelling("cuda.amp.custom_bwd(args...)", "custom_bwd(args..., device_type='cuda')")
     return amp.custom_bwd(bwd, device_type="cuda")
-
-
-def _deprecated(called: str, instead: str) -> None:
-    warnings.warn(
-        f"`torch.cuda.amp.{called}` is deprecated. Please use `torch.amp.{instead}` instead.",
-        FutureWarning,
-        stacklevel=3,
-    )

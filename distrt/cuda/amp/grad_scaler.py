@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 from distrt import amp
 from distrt.amp.grad_scaler import OptState
+from distrt.amp.spelling import warn_of_older_spelling
 
 __all__ = ["GradScaler", "OptState"]
 
@@ -21,17 +20,5 @@ class GradScaler(amp.GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        warnings.warn(
-            "`torch.cuda.amp.GradScaler(args...)` is deprecated. "
-            "Please use `torch.amp.GradScaler('cuda', args...)` instead.",
-            FutureWarning,
-            stacklevel=2,
-        )
-        super().__init__(
-            "cuda",
-            init_scale=init_scale,
-            growth_factor=growth_factor,
-            backoff_factor=backoff_factor,
-            growth_interval=growth_interval,
-            enabled=enabled,
-        )
+        warn_of_older_spelling("cuda.amp.GradScaler(args...)", "GradScaler('cuda', args...)")
+        super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
