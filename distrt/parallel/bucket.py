@@ -18,6 +18,7 @@ from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
+from distrt.parallel.leases import Lease, allocate_leased, give_back
 
 #: What users may put in the place of the all-reduce; it averages, too.
 CommHook: TypeAlias = Callable[["GradBucket"], Any]
@@ -61,16 +62,25 @@ class GradBucket:
 class Bucket:
     """The gradients of some parameters, all of one dtype, back to back in one buffer."""
 
-    def __init__(self, parameters: Sequence[Tensor], group: ProcessGroup) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Tensor],
+        group: ProcessGroup,
+        lease: Lease,
+        is_shared: Callable[[Tensor], bool] = lambda parameter: False,
+    ) -> None:
         self.parameters = list(parameters)
         self.group = group
+        #: The positions of gradients that are averaged here, too, but handed out by another wrapper (see `Shares`).
+        self.lent: frozenset[int] = frozenset()
         total = sum(parameter.numel() for parameter in parameters)
-        self.buffer: Array = group.allocate((total,), parameters[0]._array.dtype)
+        self.buffer: Array = allocate_leased(group, total, parameters[0]._array.dtype, lease, parameters)
         self.slots: list[Array] = []
         start = 0
         for parameter in parameters:
             slot = self.buffer[start : start + parameter.numel()].reshape(parameter._array.shape)
-            parameter._grad_slot = slot
+            if not is_shared(parameter):
+                parameter._grad_slot = slot
             self.slots.append(slot)
             start += parameter.numel()
         self.work: Any = None  # a Work, or a hook's Future
@@ -92,6 +102,14 @@ class Bucket:
                     held._array = np.array(held._array)
                 self._given[position] = None
 
+    def lend(self, positions: frozenset[int]) -> None:
+        """In this pass, another wrapper hands these gradients out: what is reduced here is not theirs."""
+        self.lent = positions
+        for position in positions:
+            gradient = self.parameters[position].grad
+            if gradient is not None and gradient._array is self.slots[position]:
+                gradient._array = np.array(gradient._array)
+
     def mark_ready(self, position: int) -> bool:
         """Notes that a parameter's gradient is complete; True when it was the last one of the bucket."""
         parameter, slot = self.parameters[position], self.slots[position]
@@ -100,7 +118,8 @@ class Bucket:
             self.missing -= 1
         if parameter.grad is not None and parameter.grad._array is not slot:
             slot[...] = parameter.grad._array  # assigned by the user, or left by a pass with create_graph
-            parameter.grad = wrap(slot)
+            if position not in self.lent:
+                parameter.grad = wrap(slot)
         return self.missing == 0
 
     def fill_missing(self) -> list[int]:
@@ -162,7 +181,7 @@ class Bucket:
             if parameter.grad is not None and parameter.grad._array is slot:
                 parameter.grad = wrap(np.array(slot))
         self.slots.clear()
-        self.group.free(self.buffer)
+        give_back(self.group, self.buffer)
 
 
 def _require_future(found: Any) -> Any:

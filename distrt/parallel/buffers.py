@@ -13,6 +13,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor
+from distrt.parallel.leases import Lease, allocate_leased
 
 
 class BufferBroadcast:
@@ -25,6 +26,8 @@ class BufferBroadcast:
 
     def __init__(self, buffers: Sequence[Tensor], group: ProcessGroup) -> None:
         self.group = group
+        lease = Lease()
+        lease.end_with(self)
         self._kinds = _kinds(buffers)
         by_dtype: dict[np.dtype, list[int]] = {}
         for place, buffer in enumerate(buffers):
@@ -32,7 +35,7 @@ class BufferBroadcast:
         self._flats: list[tuple[Array, list[tuple[int, Array]]]] = []
         for dtype, places in by_dtype.items():
             sizes = [buffers[place].numel() for place in places]
-            flat = group.allocate((sum(sizes),), dtype)
+            flat = allocate_leased(group, sum(sizes), dtype, lease)
             pieces = [flat[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]))]
             self._flats.append((flat, list(zip(places, pieces, strict=True))))
 

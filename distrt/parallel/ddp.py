@@ -158,6 +158,7 @@ class DistributedDataParallel(Module, Joinable):
             allows_unused=self.find_unused_parameters or self.static_graph,
             is_rebuilt=self.static_graph or not self.find_unused_parameters,
         )
+        self.reducer.lease.end_with(self)
         self._buffer_broadcast: BufferBroadcast | None = None
         agree_on((parameter for _, parameter in named), OverflowAgreement(self, self.process_group))
 

@@ -6,7 +6,9 @@ becomes of parameters without a gradient, and when one waits. ``Bucket`` is the 
 
 from __future__ import annotations
 
+import functools
 import sys
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +20,8 @@ from distrt.core.autograd.engine import queue_callback
 from distrt.core.errors import AutogradError, DtypeError
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.bucket import Bucket, CommHook, assign_to_buckets
+from distrt.parallel.company import Sharers, abandon_all, end_all, running
+from distrt.parallel.leases import Lease, reclaim
 
 __all__ = ["Reducer"]
 
@@ -34,6 +38,11 @@ class Reducer:
         cap_bytes: see `assign_to_buckets`.
         allows_unused: a parameter without a gradient counts as zero instead of being an error.
         is_rebuilt: lay the buckets out anew after the first pass.
+
+    Attributes:
+        lease: on the buckets and on the parameters' hooks; whoever owns the reducer has it end with himself.
+        is_armed: the next backward pass is averaged.
+        is_filled: everything of the present pass has been launched.
     """
 
     def __init__(
@@ -54,18 +63,29 @@ class Reducer:
         self._arrivals: list[int] | None = (
             [] if is_rebuilt else None
         )  # of the first pass; None: laid out for good
-        self._is_armed = False
-        self._is_running = False
+        self.is_armed = False
+        self._is_running = self.is_filled = False
+        self._is_used: Any = None
         self._next_bucket = 0
         self._present: Work | None = None  # how many ranks have input, while others may have run out of it
         self._counts: Tensor | None = None
         self.is_rebuilt = False
         self.iteration = -1  # the present pass, of those that are averaged
+        self.lease, self.sharers = Lease(), Sharers()
+        self.sharers.find(self, self._parameters)
+        reclaim(group)
         self._lay_out(self._first_layout())
-        self._handles = [
-            parameter.register_post_accumulate_grad_hook(self._when_accumulated(number))
-            for number, parameter in enumerate(self._parameters)
-        ]
+        self._attach()
+
+    def _attach(self) -> None:
+        """Hook on to the parameters, until the lease ends; it must not refer to this reducer."""
+        for number, parameter in enumerate(self._parameters):
+            handle = parameter.register_post_accumulate_grad_hook(
+                functools.partial(self._when_accumulated, number)
+            )
+            self.lease.when_over(
+                functools.partial(_detach, weakref.ref(parameter._edge[0]), handle.id)  # type: ignore[index]
+            )
 
     def _first_layout(self) -> list[list[Tensor]]:
         """Before it is known in which order gradients come.
@@ -78,8 +98,12 @@ class Reducer:
         return assign_to_buckets(self._parameters, caps)[::-1]
 
     def _lay_out(self, assigned: Sequence[Sequence[Tensor]]) -> None:
-        self.buckets = [Bucket(each, self.group) for each in assigned]
         numbers = {id(parameter): number for number, parameter in enumerate(self._parameters)}
+
+        def is_shared(parameter: Tensor) -> bool:
+            return self.sharers.has_younger(numbers[id(parameter)])
+
+        self.buckets = [Bucket(each, self.group, self.lease, is_shared) for each in assigned]
         self._order = [numbers[id(parameter)] for bucket in self.buckets for parameter in bucket.parameters]
         self._places: dict[int, tuple[int, int]] = {  # parameter -> bucket, position in it
             numbers[id(parameter)]: (index, position)
@@ -88,9 +112,8 @@ class Reducer:
         }
 
     def close(self) -> None:
-        """Let go of the parameters. The buckets stay until their group is closed."""
-        for handle in self._handles:
-            handle.remove()
+        """Let go of the parameters."""
+        self.lease.end()
 
     # -- before a pass
 
@@ -102,19 +125,19 @@ class Reducer:
                 is done, and gradients are divided by that instead of by the size of the group.
         """
         if self._is_running:
-            self._abandon_pass()
+            self.abandon_pass()
         self._require_dtypes()
         self._let_go()
         self.iteration += 1
-        self._is_armed = True
+        self.is_armed = True
         self._present, self._counts = present, counts
 
     def disarm(self) -> None:
         """Leave the gradients of the next backward pass alone."""
         if self._is_running:
-            self._abandon_pass()
+            self.abandon_pass()
         self._let_go()
-        self._is_armed = False
+        self.is_armed = False
 
     def _let_go(self) -> None:
         for bucket in self.buckets:
@@ -140,9 +163,7 @@ class Reducer:
 
     def averages(self, other: Reducer) -> bool:
         """Whether the next pass averages all that ``other`` would: another wrapper is inside this one."""
-        return (
-            self._is_armed and self.group is other.group and set(other._parameters) <= set(self._parameters)
-        )
+        return self.is_armed and self.group is other.group and set(other._parameters) <= set(self._parameters)
 
     def require_finished(self) -> None:
         """Refuses to go on where a backward pass was to average and has not.
@@ -172,24 +193,31 @@ class Reducer:
 
     # -- one backward pass
 
-    def _when_accumulated(self, number: int) -> Any:
-        def when_accumulated(_: Tensor) -> None:
-            if self._is_armed:
+    def _when_accumulated(self, number: int, _: Tensor) -> None:
+        if self.is_armed:
+            if not self._is_running:
                 self._begin()
-                self._mark_ready(number)
-
-        return when_accumulated
+            self._mark_ready(number)
 
     def _begin(self) -> None:
-        if self._is_running:
-            return
-        self._is_running = True
+        self._is_running, self.is_filled = True, False
         self._next_bucket = 0
         if self._arrivals is not None:
             self._arrivals = []
         for bucket in self.buckets:
             bucket.reset()
+        self._lend(self.sharers.lent())
+        running.reducers.add(self)
         queue_callback(self._finish)
+
+    def _lend(self, numbers: set[int]) -> None:
+        lent: list[set[int]] = [set() for _ in self.buckets]
+        for number in numbers:
+            index, position = self._places[number]
+            lent[index].add(position)
+        for bucket, positions in zip(self.buckets, lent, strict=True):
+            if positions or bucket.lent:
+                bucket.lend(frozenset(positions))
 
     def _mark_ready(self, number: int) -> None:
         index, position = self._places[number]
@@ -217,14 +245,29 @@ class Reducer:
         self.buckets[index].launch(op, self.hook, index, index == len(self.buckets) - 1)
 
     def _finish(self) -> None:
-        """At the end of the pass: wait for what was launched, after dealing with parameters that got no gradient."""
-        self._is_running = False
-        self._is_armed = False  # until the next forward pass: a backward pass around the wrapper stays local
+        """At the end of the pass: launch the rest, and wait when all wrappers in this pass have done so."""
+        try:
+            self._fill()
+        except BaseException:
+            abandon_all()
+            raise
+        if len(running.reducers) > 1:
+            queue_callback(end_all)
+        else:
+            self.end()
+
+    def _fill(self) -> None:
+        """Deal with parameters that got no gradient, and launch what they belong to."""
+        if self.is_filled:
+            return
+        for older in self.sharers.older():  # they still need what is about to be overwritten
+            if older._is_running:
+                older._fill()
+        self.is_filled = True
         # What was accumulated without averaging counts as used, too.
-        is_used = np.array([each.grad is not None for each in self._parameters], np.uint8)
+        self._is_used = np.array([each.grad is not None for each in self._parameters], np.uint8)
         unused = self._fill_missing()
         if unused and not self.allows_unused:
-            self._abandon_pass()
             names = ", ".join(self._names[number] for number in unused)
             raise AutogradError(
                 f"rank {self.group.rank()}: these parameters got no gradient in this backward pass: {names}. Every "
@@ -234,9 +277,15 @@ class Reducer:
                 "producing loss.)"
             )
         self._launch_ready()
+
+    def end(self) -> None:
+        """Wait for what was launched."""
         self._wait()
+        self._is_running = False
+        self.is_armed = False  # until the next forward pass: a backward pass around the wrapper stays local
+        running.reducers.discard(self)
         if self.allows_unused:
-            self._hand_out(is_used)
+            self._hand_out(self._is_used)
         if self._arrivals is not None:
             came = set(self._arrivals)
             self._arrivals += [number for number in self._order if number not in came]
@@ -263,7 +312,7 @@ class Reducer:
             for bucket in self.buckets:
                 bucket.wait(divisor)
         except BaseException:
-            self._abandon_pass()
+            self.abandon_pass()
             raise
 
     def _hand_out(self, is_used: Any) -> None:
@@ -272,11 +321,13 @@ class Reducer:
         for number, parameter in enumerate(self._parameters):
             if is_used[number] and parameter.grad is None:
                 index, position = self._places[number]
-                parameter.grad = wrap(self.buckets[index].slots[position])
+                if position not in self.buckets[index].lent:
+                    parameter.grad = wrap(self.buckets[index].slots[position])
 
-    def _abandon_pass(self) -> None:
+    def abandon_pass(self) -> None:
         """End a backward pass that an exception broke off: what was launched may still write into the slots."""
-        self._is_running = False
+        self._is_running = self.is_filled = False
+        running.reducers.discard(self)
         for bucket in self.buckets:
             with suppress(
                 Exception
@@ -295,3 +346,9 @@ class Reducer:
             bucket.wait()
         if self.allows_unused:
             self.group.all_reduce(np.zeros(len(self._parameters), np.uint8), ReduceOp.MAX)
+
+
+def _detach(node: weakref.ref[Any], number: int) -> None:
+    """Take a hook from a parameter that may be gone."""
+    if (accumulation := node()) is not None:
+        accumulation.post_hooks.pop(number, None)
