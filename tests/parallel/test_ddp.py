@@ -224,26 +224,36 @@ def test_a_module_without_trained_parameters_is_refused():
     assert run_local(run, 1) == [True]
 
 
-def test_a_pass_that_an_exception_ended_does_not_spoil_the_next():
-    def run(group):
-        model = DistributedDataParallel(make("mlp"), process_group=group)
-        inputs = torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)
-        handle = model.module[2].weight.register_hook(lambda gradient: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            model(inputs).sum().backward()
-        handle.remove()
-        model.zero_grad()
-        model(inputs).sum().backward()
-        return [p.grad.numpy().copy() for p in model.parameters()]
+def _input(rank, rank_0=1.0):
+    return torch.full((2, 6), rank_0 + rank, dtype=torch.float64)
 
-    first, second = run_local(run, 2)
+
+def _gradients(model, group):
+    """Those of a pass over this rank's input, begun anew."""
+    model.zero_grad()
+    model(_input(group.rank())).sum().backward()
+    return [p.grad.numpy().copy() for p in model.parameters()]
+
+
+def _require_averages(first, second):
+    """Both ranks' ``_gradients`` are those of one process that has both inputs."""
     alone = make("mlp")
-    (
-        sum(alone(torch.full((2, 6), 1.0 + rank, dtype=torch.float64)).sum() for rank in range(2)) / 2
-    ).backward()
+    (sum(alone(_input(rank)).sum() for rank in range(2)) / 2).backward()
     for mine, theirs, parameter in zip(first, second, alone.parameters(), strict=True):
         assert np.array_equal(mine, theirs)
         np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)
+
+
+def test_a_pass_that_an_exception_ended_does_not_spoil_the_next():
+    def run(group):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        handle = model.module[2].weight.register_hook(lambda gradient: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            model(_input(group.rank())).sum().backward()
+        handle.remove()
+        return _gradients(model, group)
+
+    _require_averages(*run_local(run, 2))
 
 
 def test_what_a_broken_pass_has_launched_does_not_reach_the_next():
@@ -253,22 +263,13 @@ def test_what_a_broken_pass_has_launched_does_not_reach_the_next():
         model = DistributedDataParallel(
             make("mlp"), process_group=group, bucket_cap_mb=1e-5, find_unused_parameters=True
         )
-        big = torch.full((2, 6), 100.0 + group.rank(), dtype=torch.float64)
         handle = model.module[0].weight.register_hook(lambda gradient: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            model(big).sum().backward()
+            model(_input(group.rank(), rank_0=100.0)).sum().backward()
         handle.remove()
-        model.zero_grad()
-        model(torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)).sum().backward()
-        return [p.grad.numpy().copy() for p in model.parameters()]
+        return _gradients(model, group)
 
-    together = run_local(run, 2)[0]
-    alone = make("mlp")
-    (
-        sum(alone(torch.full((2, 6), 1.0 + rank, dtype=torch.float64)).sum() for rank in range(2)) / 2
-    ).backward()
-    for mine, parameter in zip(together, alone.parameters(), strict=True):
-        np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)
+    _require_averages(*run_local(run, 2))
 
 
 @pytest.mark.parametrize("fails_late", [False, True])
@@ -288,18 +289,10 @@ def test_a_hook_that_fails_once_does_not_spoil_the_next_pass(fails_late):
 
         model.register_comm_hook(None, hook)
         with pytest.raises(RuntimeError if fails_late else ZeroDivisionError):
-            model(torch.full((2, 6), 100.0 + group.rank(), dtype=torch.float64)).sum().backward()
-        model.zero_grad()
-        model(torch.full((2, 6), 1.0 + group.rank(), dtype=torch.float64)).sum().backward()
-        return [p.grad.numpy().copy() for p in model.parameters()]
+            model(_input(group.rank(), rank_0=100.0)).sum().backward()
+        return _gradients(model, group)
 
-    together = run_local(run, 2)[0]
-    alone = make("mlp")
-    (
-        sum(alone(torch.full((2, 6), 1.0 + rank, dtype=torch.float64)).sum() for rank in range(2)) / 2
-    ).backward()
-    for mine, parameter in zip(together, alone.parameters(), strict=True):
-        np.testing.assert_allclose(mine, parameter.grad.numpy(), rtol=0, atol=1e-12)
+    _require_averages(*run_local(run, 2))
 
 
 def test_what_an_unused_parameter_has_accumulated_is_kept():
