@@ -6,6 +6,8 @@ Every transport that reduces on the CPU calls `Reduction.reduce`, so that all of
 from __future__ import annotations
 
 import enum
+import functools
+from array import array as packed
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distrt.core.errors import DtypeError
+from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
 from distrt.core.modes import modes
 
 if TYPE_CHECKING:
@@ -21,7 +24,18 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = npt.NDArray[Any]
 
-__all__ = ["AnyOp", "Array", "PremulSum", "ReduceOp", "Reduction", "as_bits", "as_sum", "check_dtype", "copy"]
+__all__ = [
+    "AnyOp",
+    "Array",
+    "PremulSum",
+    "ReduceOp",
+    "Reduction",
+    "as_bits",
+    "as_sum",
+    "cache_blocks",
+    "check_dtype",
+    "copy",
+]
 
 
 class ReduceOp(enum.Enum):
@@ -98,6 +112,12 @@ _BITWISE = (ReduceOp.BAND, ReduceOp.BOR, ReduceOp.BXOR)
 
 Combine: TypeAlias = Callable[..., Any]  # (first, second, out=...)
 
+_BLOCK_BYTES = 128 * 1024  # of one array: what was reduced is still in the cache when it goes elsewhere
+_WIDENING_COST = 10  # of half precision in NumPy, in passes over float32
+_LOOPED = frozenset("float16 bfloat16 float32 float64".split())
+#: What a compiled loop can do. Not the smaller and larger of two: of 0.0 and -0.0 NumPy may give either.
+_VERBS = {ReduceOp.SUM: "add", ReduceOp.AVG: "add", ReduceOp.PRODUCT: "mul"}
+
 _NAMES = frozenset(
     "bool uint8 uint16 uint32 uint64 int8 int16 int32 int64 "
     "float16 bfloat16 float32 float64 complex64 complex128".split()
@@ -130,7 +150,17 @@ class Reduction:
             BAND of floating ones).
     """
 
-    __slots__ = ("_is_complex", "_scale", "_scratch", "combine", "is_wide")
+    __slots__ = (
+        "_block_bytes",
+        "_is_complex",
+        "_loop_name",
+        "_parts",
+        "_scale",
+        "_scratch",
+        "_verb",
+        "combine",
+        "is_wide",
+    )
 
     def __init__(self, op: ReduceOp, dtype: np.dtype[Any], size: int) -> None:
         check_dtype(f"reduce {op.name}", dtype)
@@ -155,12 +185,48 @@ class Reduction:
         self._scale = 1.0 / size if op is ReduceOp.AVG and size > 1 else None
         self.is_wide = dtype.name in _ACCUMULATED_IN_FLOAT32
         self._scratch: list[Array] = []
+        # What a compiled loop does: with complex numbers as pairs of real ones.
+        self._parts = 2 if self._is_complex else 1
+        self._verb = _VERBS.get(op, "")
+        name = f"float{4 * dtype.itemsize}" if self._is_complex else dtype.name
+        is_looped = name in _LOOPED and self._verb and not (self._is_complex and op is ReduceOp.PRODUCT)
+        self._loop_name = name if is_looped else None
+        self._block_bytes = _BLOCK_BYTES // 32 if self.is_wide and is_looped else _BLOCK_BYTES
 
-    def reduce(self, sources: Sequence[Array], out: Array) -> None:
-        """Combine ``sources`` (one flat array a rank, in rank order) into ``out``, which may be one of them."""
-        _ = (
-            modes.grad
-        )  # in a thread that has looked at its modes NumPy warns of no infinity: it is a value here
+    def reduce(self, sources: Sequence[Array], *outs: Array) -> None:
+        """Combine ``sources`` (one flat array a rank, in rank order) into each of ``outs``.
+
+        The result may replace any source.
+        """
+        # In a thread that has looked at its modes NumPy warns of no infinity: it is a value here.
+        _ = modes.grad
+        out = outs[0]
+        if out.nbytes > self._block_bytes:
+            self._reduce_large(sources, outs)
+            return
+        self._reduce_block(sources, out)
+        for other in outs[1:]:
+            copy(as_bits(other), as_bits(out))
+
+    def _reduce_large(self, sources: Sequence[Array], outs: Sequence[Array]) -> None:
+        """In one compiled pass, or in blocks that stay in the cache."""
+        size = outs[0].size
+        if self._loop_name is not None and len(sources) > 1 and is_worth_compiling():
+            loop = _loop(self._loop_name, self._verb, len(sources), len(outs), self._scale is not None)
+            run = compiled(loop)
+            if run is not None:
+                pointers = packed("Q", map(address, (*sources, *outs)))
+                sizes = packed("q", [size * self._parts])
+                scale = packed("d" if self._loop_name == "float64" else "f", [self._scale or 1.0])
+                run(1, sizes.buffer_info()[0], pointers.buffer_info()[0], scale.buffer_info()[0])
+                return
+        note_effort(size * len(sources) * (_WIDENING_COST if self.is_wide else 1))
+        for low, high in cache_blocks(0, size, outs[0].itemsize):
+            self._reduce_block([source[low:high] for source in sources], outs[0][low:high])
+            for other in outs[1:]:
+                copy(as_bits(other[low:high]), as_bits(outs[0][low:high]))
+
+    def _reduce_block(self, sources: Sequence[Array], out: Array) -> None:
         if len(sources) == 2 and not self.is_wide:
             self.combine(sources[0], sources[1], out=out)
         elif len(sources) == 1:
@@ -176,9 +242,8 @@ class Reduction:
         """What is left to do when all ranks' arrays are combined: AVG's division, in place."""
         if self._scale is not None:
             if self._is_complex:
-                total = total.view(
-                    total.real.dtype
-                )  # times a real number: an infinite part leaves the other alone
+                # Times a real number: an infinite part leaves the other alone.
+                total = total.view(total.real.dtype)
             np.multiply(total, self._scale, total)
 
     def _reduce_tree(self, sources: Sequence[Array], out: Array) -> None:
@@ -201,6 +266,24 @@ class Reduction:
         if not self._scratch or self._scratch[0].size < like.size:
             self._scratch = [np.empty(like.size, like.dtype) for _ in range(count)]
         return [block[: like.size] for block in self._scratch]
+
+
+@functools.cache
+def _loop(dtype: str, verb: str, sources: int, outs: int, is_scaled: bool) -> Loop:
+    """`Reduction`'s tree over ``sources`` arrays, times a constant, stored to the ``outs`` arrays that follow them."""
+    steps: list[Step] = []
+
+    def add(verb: str, *operands: int) -> int:
+        steps.append(Step(verb, operands))
+        return sources + outs + 1 + len(steps) - 1
+
+    level = list(range(sources))
+    while len(level) > 1:
+        pairs = [add(verb, *level[place : place + 2]) for place in range(0, len(level) - 1, 2)]
+        level = pairs + level[2 * len(pairs) :]
+    result = add("mul", level[0], sources + outs) if is_scaled else level[0]
+    stores = tuple((sources + out, result) for out in range(outs))
+    return Loop(dtype, sources + outs, 1, tuple(steps), stores)
 
 
 def _complex_product(first: Array, second: Array, out: Array) -> Array:
@@ -227,3 +310,9 @@ def copy(target: Array, source: Array) -> None:
         np.bitwise_or(source, source, target)
     else:
         target[...] = source
+
+
+def cache_blocks(start: int, stop: int, itemsize: int) -> list[tuple[int, int]]:
+    """``start:stop`` in pieces that stay in the L2 cache."""
+    step = _BLOCK_BYTES // itemsize
+    return [(low, min(low + step, stop)) for low in range(start, stop, step)]

@@ -1,7 +1,6 @@
 """Runs an update rule on parameters: as one compiled loop, in blocks of NumPy's, or on recorded tensors.
 
-The first two give the same bits. Compiling takes as long as some hundred steps of a small model, so it begins when
-NumPy has taken about as long: a short program is not held up, a long one loses little.
+The first two give the same bits.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.history import require_writeable
-from distrt.core.kernels.loops import address, compiled
+from distrt.core.kernels.loops import address, compiled, is_worth_compiling, note_effort
 from distrt.core.tensor import Tensor
 from distrt.core.versions import note_change
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
@@ -33,14 +32,7 @@ _COMPILED_DTYPES = {
     "float16": "f",
     "bfloat16": "f",
 }  # and that of the constants
-_COMPILE_AFTER = 40_000_000  # elements that NumPy has updated: a tenth of a second
 _PARAMETER_COST = 10_000  # what a parameter costs beside its elements, in elements
-
-
-class _Effort:
-    """How much NumPy has updated in this process."""
-
-    elements = 0
 
 
 def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: Group) -> None:
@@ -112,7 +104,7 @@ def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: 
 
 def _run(update: Callable[..., None], changed: Sequence[tuple[list[Array], Numbers]]) -> None:
     """Runs the update on each set of arrays (values, gradient, state), those that are alike together."""
-    is_worth_it = _Effort.elements >= _COMPILE_AFTER
+    is_worth_it = is_worth_compiling()
     together: dict[tuple[str, int], list[tuple[list[Array], Numbers]]] = {}
     scratches: dict[Any, Scratch] = {}
     for arrays, numbers in changed:
@@ -165,7 +157,7 @@ def _run_in_blocks(
 ) -> None:
     """Runs the update over blocks of the flat arrays; what cannot be flattened in place is copied, and put back."""
     flat = [_flat(array) for array in arrays]
-    _Effort.elements += flat[0].size + _PARAMETER_COST
+    note_effort(flat[0].size + _PARAMETER_COST)
     dtype = flat[0].dtype
     is_half = dtype.itemsize == 2
     scratch = scratches.get(dtype)

@@ -54,9 +54,9 @@ def bits(tensor):
 
 
 def both_ways(monkeypatch, *args, **kwargs):
-    monkeypatch.setattr(passes, "_COMPILE_AFTER", float("inf"))
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", float("inf"))
     by_numpy = train(*args, **kwargs)
-    monkeypatch.setattr(passes, "_COMPILE_AFTER", 0)
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", 0)
     return train(*args, **kwargs), by_numpy
 
 
@@ -88,26 +88,26 @@ def test_the_bits_are_numpys_in_every_layout(layout, monkeypatch, seed):
 
 
 def test_parameters_that_are_changed_alike_are_updated_in_one_call(monkeypatch, compiled_calls, seed):
-    monkeypatch.setattr(passes, "_COMPILE_AFTER", 0)
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", 0)
     train("Adam", {}, torch.float32, seed, [(3,)] * 9, steps=5)
     assert len(compiled_calls) == 5
 
 
 def test_a_short_program_compiles_nothing(monkeypatch, compiled_calls, seed):
-    monkeypatch.setattr(passes._Effort, "elements", 0)
+    monkeypatch.setattr(loops._Effort, "elements", 0)
     train("SGD", {"lr": 0.1}, torch.float32, seed)
     assert not compiled_calls
 
 
 def test_numpy_goes_on_where_loops_cannot_be_compiled(monkeypatch, seed):
-    monkeypatch.setattr(passes, "_COMPILE_AFTER", 0)
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", 0)
     expected = train("SGD", {"lr": 0.1, "momentum": 0.9}, torch.float32, seed)
     monkeypatch.setattr(passes, "compiled", lambda loop: None)
     assert train("SGD", {"lr": 0.1, "momentum": 0.9}, torch.float32, seed) == expected
 
 
 def test_a_gradient_that_is_read_only_is_read(monkeypatch):
-    monkeypatch.setattr(passes, "_COMPILE_AFTER", 0)
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", 0)
     param = torch.ones(20, requires_grad=True)
     gradient = np.full(20, 0.5, np.float32)
     gradient.flags.writeable = False
@@ -118,7 +118,7 @@ def test_a_gradient_that_is_read_only_is_read(monkeypatch):
 
 
 def test_no_parameter_is_changed_where_one_cannot_be(monkeypatch):
-    monkeypatch.setattr(passes, "_COMPILE_AFTER", 0)
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", 0)
     first, second = torch.ones(20, requires_grad=True), torch.ones(20, requires_grad=True)
     optimizer = torch.optim.Adam([first, second])
     for param in (first, second):

@@ -14,8 +14,7 @@ from distrt.comm.mpi.links import Links
 from distrt.comm.mpi.mail import Arrivals
 from distrt.comm.mpi.tree import TreeReduction
 from distrt.comm.progress import Steps
-from distrt.comm.reduction import Array, Reduction
-from distrt.comm.shm.staged import cache_blocks
+from distrt.comm.reduction import Array, Reduction, cache_blocks
 from distrt.comm.transport import block_bounds
 
 __all__ = ["Reducer"]

@@ -12,7 +12,7 @@ from distrt.comm.reduction import Array, Reduction
 from distrt.comm.shm.meeting import Meeting, MeetingRoom, meeting_word
 from distrt.comm.shm.region import Region
 from distrt.comm.shm.segment import Segment, available_bytes
-from distrt.comm.shm.staged import Receiver, cache_blocks, slice_bounds
+from distrt.comm.shm.staged import Receiver
 from distrt.core.errors import DistributedError
 
 __all__ = ["Buffers"]
@@ -91,17 +91,12 @@ class Buffers:
         dst: int | None = None,
     ) -> Steps:
         """Each rank reduces its slice of all copies, and writes it to all copies (or to that of ``dst``)."""
-        blocks = region.blocks(offset, flat.size, flat.dtype, self._my_blocks)
+        slices = region.slices(offset, flat.size, flat.dtype)
         yield self.come_to(region, fingerprint)
-        for views in blocks:
-            if dst is not None:
-                reduction.reduce(views, views[dst])
-                continue
-            mine = views[self.rank]
-            reduction.reduce(views, mine)
-            for view in views:
-                if view is not mine:
-                    view[...] = mine  # same offset in every page: memcpy is at its best
+        if dst is not None:
+            reduction.reduce(slices, slices[dst])
+        else:
+            reduction.reduce(slices, *slices)
         yield self.come_to(region, fingerprint)
 
     def show(self, region: Region, offset: int, mine: Array, receive: Receiver, fingerprint: int) -> Steps:
@@ -117,7 +112,3 @@ class Buffers:
         word = meeting_word(region.tick, fingerprint)
         self._room.post(region.words, word)
         return Meeting(self._room, region.words, word)
-
-    def _my_blocks(self, length: int, itemsize: int) -> list[tuple[int, int]]:
-        cut = slice_bounds(length, self.size, itemsize)
-        return cache_blocks(cut[self.rank], cut[self.rank + 1], itemsize)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,11 @@ from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
 from distrt.comm.shm import segment
 from distrt.comm.shm.segment import PAGE, round_up
+from distrt.comm.transport import block_bounds
 
-__all__ = ["Region", "Staging"]
+__all__ = ["Region", "Staging", "slice_bounds"]
 
+_LINE = 64
 _CACHED_SHAPES = 512  # views are remembered per dtype and size; a script that makes more starts over
 
 
@@ -36,7 +37,8 @@ class Region:
         stride = self._stride(shape, dtype)
         self._mine = (PAGE + rank * stride, stride)
         self._bytes = np.ndarray((size, stride), np.uint8, buffer=mapping, offset=PAGE)
-        self._blocks: dict[tuple[int, int, np.dtype[Any]], list[tuple[Array, ...]]] = {}
+        self._rank, self._size = rank, size
+        self._slices: dict[tuple[int, int, np.dtype[Any]], list[Array]] = {}
         self._issued = self._served = 0
 
     def in_turn(self, steps: Steps) -> Steps:
@@ -75,19 +77,18 @@ class Region:
         """The same ``count`` elements, ``offset`` bytes into the buffer, of every rank's copy."""
         return list(self._bytes[:, offset : offset + count * dtype.itemsize].view(dtype))
 
-    def blocks(
-        self, offset: int, count: int, dtype: np.dtype[Any], cut: Callable[[int, int], list[tuple[int, int]]]
-    ) -> list[tuple[Array, ...]]:
-        """`views` cut at the bounds that ``cut(count, itemsize)`` gives, which must always be the same."""
+    def slices(self, offset: int, count: int, dtype: np.dtype[Any]) -> list[Array]:
+        """Of `views`, the slice that this rank reduces."""
         key = (offset, count, dtype)
-        blocks = self._blocks.get(key)
-        if blocks is None:
-            views = self.views(offset, count, dtype)
-            blocks = [tuple(view[low:high] for view in views) for low, high in cut(count, dtype.itemsize)]
-            if len(self._blocks) >= _CACHED_SHAPES:
-                self._blocks.clear()
-            self._blocks[key] = blocks
-        return blocks
+        slices = self._slices.get(key)
+        if slices is None:
+            cut = slice_bounds(count, self._size, dtype.itemsize)
+            low, high = cut[self._rank], cut[self._rank + 1]
+            slices = [view[low:high] for view in self.views(offset, count, dtype)]
+            if len(self._slices) >= _CACHED_SHAPES:
+                self._slices.clear()
+            self._slices[key] = slices
+        return slices
 
 
 class _Turn(Wait):
@@ -161,3 +162,8 @@ class Staging:
             )
             self._typed[dtype] = inputs, results
         return self._typed[dtype]
+
+
+def slice_bounds(length: int, ranks: int, itemsize: int) -> list[int]:
+    """Which slice of an array each rank reduces: bounds at cache lines."""
+    return block_bounds(length, ranks, _LINE // itemsize)

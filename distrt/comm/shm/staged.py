@@ -11,14 +11,13 @@ from distrt.comm.calls import FINGERPRINT_BITS
 from distrt.comm.progress import Engine, Label, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.meeting import Meeting, MeetingRoom, meeting_word
-from distrt.comm.shm.region import Staging
-from distrt.comm.transport import block_bounds, require_fitting_lengths
+from distrt.comm.shm.region import Staging, slice_bounds
+from distrt.comm.transport import require_fitting_lengths
 from distrt.core.errors import ShapeError
 
-__all__ = ["CHUNK_BYTES", "Receiver", "Staged", "cache_blocks", "slice_bounds"]
+__all__ = ["CHUNK_BYTES", "Receiver", "Staged"]
 
 CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
-_BLOCK_BYTES = 128 * 1024  # of one copy: what was reduced is still in cache when it goes to the others
 _LINE = 64
 _GLANCES_IN_ONE = 4  # a look at one word, in looks at a meeting
 
@@ -96,15 +95,13 @@ class Staged:
             start, cut = chunk * width, bounds(chunk)
             shown = inputs(flat.dtype)[first + chunk & 1]
             result = self._staging.results(flat.dtype)[first + chunk & 1][me]
-            for low, high in cache_blocks(cut[me], cut[me + 1], flat.itemsize):
-                mine = flat[start + low : start + high]
-                target = result[low - cut[me] : high - cut[me]]
-                sources = [mine if rank == me else shown[rank][low:high] for rank in ranks]
-                if is_in_place:
-                    reduction.reduce(sources, mine)
-                    copy(as_bits(target), bits[start + low : start + high])
-                else:
-                    reduction.reduce(sources, target)
+            low, high = cut[me], cut[me + 1]
+            mine, target = flat[start + low : start + high], result[: high - low]
+            sources = [mine if rank == me else shown[rank][low:high] for rank in ranks]
+            if is_in_place:
+                reduction.reduce(sources, mine, target)
+            else:
+                reduction.reduce(sources, target)
 
         def take(chunk: int) -> None:
             start, cut, reduced = chunk * width, bounds(chunk), results[first + chunk & 1]
@@ -248,14 +245,3 @@ class PreparedReduction:
                     engine.block(Meeting(room, words, word), label)
                     break
         self._reduction.reduce(slots, flat)
-
-
-def slice_bounds(length: int, ranks: int, itemsize: int) -> list[int]:
-    """Which slice of an array each rank reduces: bounds at cache lines."""
-    return block_bounds(length, ranks, _LINE // itemsize)
-
-
-def cache_blocks(start: int, stop: int, itemsize: int) -> list[tuple[int, int]]:
-    """``start:stop`` in pieces that stay in the L2 cache."""
-    step = _BLOCK_BYTES // itemsize
-    return [(low, min(low + step, stop)) for low in range(start, stop, step)]

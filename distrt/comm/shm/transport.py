@@ -27,7 +27,7 @@ from distrt.comm.shm.meeting import MAX_RANKS, Control, MeetingRoom
 from distrt.comm.shm.peers import Peer
 from distrt.comm.shm.region import Staging
 from distrt.comm.shm.segment import PAGE, Segment, round_up
-from distrt.comm.shm.staged import CHUNK_BYTES, Receiver, Staged, cache_blocks
+from distrt.comm.shm.staged import CHUNK_BYTES, Receiver, Staged
 from distrt.comm.solo import SoloTransport
 from distrt.comm.status import Status, StatusPage
 from distrt.comm.transport import AtOnce, Transport
@@ -181,7 +181,7 @@ class ShmTransport(Transport):
         is_tiny, locate = nbytes * _SMALL_IN_PLACE <= self._slot_bytes, self._buffers.locate
 
         def at_once(flat: Array, engine: Engine, label: Label) -> bool:
-            if not engine.is_idle or not (is_tiny or locate(flat) is None):
+            if not (is_tiny or locate(flat) is None):
                 return False
             run(flat, engine, label)
             return True
@@ -192,10 +192,7 @@ class ShmTransport(Transport):
         """Everyone sees the others' rows, and reduces its own."""
 
         def reduce(sources: list[Array], low: int, high: int) -> None:
-            for start, stop in cache_blocks(0, high - low, flat.itemsize):
-                reduction.reduce(
-                    [source[self.rank, start:stop] for source in sources], flat[low + start : low + stop]
-                )
+            reduction.reduce([source[self.rank] for source in sources], flat[low:high])
 
         return self._show(rows, reduce, fingerprint)
 

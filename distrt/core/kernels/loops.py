@@ -4,8 +4,9 @@ NumPy makes one pass over memory for each operation. A `Loop` lists what becomes
 code of it that reads each array once and writes each result once, however many operations lie between. An operation
 rounds as NumPy's does, and none is contracted or reordered: so the bits are those of NumPy's passes.
 
-Needs llvmlite (extra ``fast``). Loading it takes 60 ms and a loop some 10 ms, so callers wait until that is little
-beside what they have to do.
+Needs llvmlite (extra ``fast``). Loading it takes 60 ms and a loop some 20 ms, as long as some hundred steps of a small
+model. So compiling begins when NumPy has taken about as long (`is_worth_compiling`): a short program is not held up,
+and a long one loses little.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Loop", "Run", "Step", "address", "compiled"]
+__all__ = ["Loop", "Run", "Step", "address", "compiled", "is_worth_compiling", "note_effort"]
 
 _log = logging.getLogger(__name__)
 
+_COMPILE_AFTER = 40_000_000  # elements that NumPy has gone through: about a tenth of a second
 _VECTOR_BYTES = 64  # of the elements computed at once; LLVM cuts it into the registers that the machine has
 
 #: Called as run(count, sizes, pointers, constants); see `Loop`. Lets go of the interpreter's lock meanwhile.
@@ -78,6 +80,22 @@ def compiled(loop: Loop) -> Run | None:
     function = _PROTOTYPE(machine.load(code_of(loop)))
     run: Run = function
     return run
+
+
+class _Effort:
+    """What NumPy has done in this process that a loop would have done."""
+
+    elements = 0
+
+
+def note_effort(elements: int) -> None:
+    """NumPy has gone through so many elements, or has taken as long as for so many."""
+    _Effort.elements += elements
+
+
+def is_worth_compiling() -> bool:
+    """Whether NumPy has taken about as long by now as it takes to compile."""
+    return _Effort.elements >= _COMPILE_AFTER
 
 
 def address(array: Any) -> int:
