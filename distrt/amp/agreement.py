@@ -9,6 +9,9 @@ ranks hands in how these ranks find a maximum:
 
 ``GradScaler.unscale_`` then calls it once for each optimizer that owns one of these parameters. This room knows nothing
 of process groups.
+
+Whoever sums gradients destroys what would tell whose were infinite. An agreement that has looked before says so with a
+method ``among(parameters)``, which gives the agreement to ask about an optimizer of these parameters, in their order.
 """
 
 from __future__ import annotations
@@ -60,9 +63,10 @@ def forget_agreement(parameters: Iterable[Tensor]) -> None:
 
 def agreements_of(parameters: Iterable[Any]) -> list[Agreement]:
     """The different agreements on any of these parameters, in the parameters' order, which all ranks share."""
-    found: list[Agreement] = []
-    for parameter in parameters:
+    listed = list(parameters)
+    found: list[Any] = []
+    for parameter in listed:
         known = _agreements.get(id(parameter))
         if known is not None and known[0]() is parameter and not any(each is known[1] for each in found):
             found.append(known[1])
-    return found
+    return [each.among(listed) if hasattr(each, "among") else each for each in found]

@@ -22,6 +22,7 @@ from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.bucket import Bucket, CommHook, assign_to_buckets
 from distrt.parallel.company import Sharers, abandon_all, end_all, running
 from distrt.parallel.leases import Lease, reclaim
+from distrt.parallel.overflow import OverflowWatch
 
 __all__ = ["Reducer"]
 
@@ -43,6 +44,7 @@ class Reducer:
         lease: on the buckets and on the parameters' hooks; whoever owns the reducer has it end with himself.
         is_armed: the next backward pass is averaged.
         is_filled: everything of the present pass has been launched.
+        watch: looks at this rank's own gradients before they are averaged, where somebody asks.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Reducer:
         self.group = group
         self.allows_unused = allows_unused
         self.hook: CommHook | None = None
+        self.watch: OverflowWatch | None = None
         self.buckets: list[Bucket] = []
         self._names = [name for name, _ in named]
         self._parameters = [parameter for _, parameter in named]
@@ -138,6 +141,8 @@ class Reducer:
             self.abandon_pass()
         self._let_go()
         self.is_armed = False
+        if self.watch is not None:
+            self.watch.forget()
 
     def _let_go(self) -> None:
         for bucket in self.buckets:
@@ -207,6 +212,8 @@ class Reducer:
         for bucket in self.buckets:
             bucket.reset()
         self._lend(self.sharers.lent())
+        if self.watch is not None:
+            self.watch.begin()
         running.reducers.add(self)
         queue_callback(self._finish)
 
@@ -241,6 +248,8 @@ class Reducer:
         self.group.progress()
 
     def _launch(self, index: int) -> None:
+        if self.watch is not None:
+            self.watch.look(self.buckets[index])
         op = ReduceOp.AVG if self._counts is None else ReduceOp.SUM
         self.buckets[index].launch(op, self.hook, index, index == len(self.buckets) - 1)
 

@@ -1,5 +1,8 @@
 """Mixed precision under data parallelism: ranks skip a step together, and stay equal to the bit."""
 
+import contextlib
+import warnings
+
 import numpy as np
 import pytest
 
@@ -85,6 +88,85 @@ def test_gradients_that_were_not_averaged_are_skipped_together_and_the_rank_is_k
         assert scales == schedule({4})
         assert changed == [step != 4 for step in range(STEPS)]
         assert overflow.rank == 1 and overflow.scale == schedule({4})[3]
+
+
+@pytest.mark.parametrize("options", [{}, {"bucket_cap_mb": 1e-4}, {"find_unused_parameters": True}])
+def test_the_rank_that_overflowed_is_known_although_gradients_were_averaged(options):
+    for rank in range(3):
+        for _, _, _, overflow in run_local(
+            lambda group, bad=rank: train(group, torch.bfloat16, {(5, bad)}, **options), 3
+        ):
+            assert (overflow.number, overflow.rank) == (0, rank)
+
+
+def test_where_every_rank_overflows_none_is_named():
+    for *_, overflow in run_local(lambda group: train(group, torch.bfloat16, {(5, 0), (5, 1)}), 2):
+        assert (overflow.number, overflow.rank) == (0, None)
+
+
+def test_each_parameter_is_blamed_on_the_rank_where_it_overflowed():
+    """Rank 0's last layer and rank 1's first one overflow in one step; the first one's parameter comes first."""
+
+    def run(group):
+        model = DistributedDataParallel(make(), process_group=group, bucket_cap_mb=1e-5)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        found = []
+        for step in range(4):
+            optimizer.zero_grad()
+            scaler.scale(model(torch.ones(2, 6)).sum()).backward()
+            if step == 2:
+                layer = model.module[0 if group.rank() else 2]
+                handle = layer.weight.register_hook(lambda gradient: gradient * float("inf"))
+            if step == 3:
+                handle.remove()
+            scaler.step(optimizer)
+            scaler.update()
+            found.append(scaler.overflow)
+        return found
+
+    for found in run_local(run, 2):
+        assert found[:3] == [None, None, None]
+        assert (found[3].number, found[3].rank) == (0, 1)
+
+
+def test_what_stayed_on_its_rank_is_blamed_on_that_rank():
+    def run(group):
+        model = DistributedDataParallel(make(), process_group=group)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+        for step in range(3):
+            optimizer.zero_grad()
+            factor = float("inf") if step == 2 and group.rank() == 1 else 1.0
+            with model.no_sync() if step == 2 else contextlib.nullcontext():
+                scaler.scale(model(torch.ones(2, 6)).sum() * factor).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        return scaler.overflow
+
+    assert [overflow.rank for overflow in run_local(run, 2)] == [1, 1]
+
+
+def test_an_average_that_overflows_although_no_rank_did_is_blamed_on_none():
+    def run(group):
+        model = DistributedDataParallel(nn.Linear(1, 1, bias=False), process_group=group)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1.0)
+        found = []
+        for value in (1.0, 3e38):
+            optimizer.zero_grad()
+            scaler.scale(model(torch.full((1, 1), value)).sum()).backward()
+            with np.errstate(all="ignore"):
+                scaler.step(optimizer)
+            scaler.update()
+            found.append(scaler.overflow)
+        return found
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's, of the sum that overflows
+        results = run_local(run, 2)
+    for before, after in results:
+        assert before is None and (after.number, after.rank) == (0, None)
 
 
 def test_a_scaler_goes_on_while_other_ranks_have_run_out_of_input():
