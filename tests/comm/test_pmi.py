@@ -1,5 +1,6 @@
 """The PMI-1 server, spoken to as MPICH speaks to it: what each command is answered, and how ranks meet."""
 
+import os
 import socket
 import threading
 import time
@@ -38,6 +39,7 @@ class Client:
         self.server = server
         self.connection = socket.socket(fileno=int(server.variables()["PMI_FD"]))
         self.lines = self.connection.makefile()
+        self.kept: list[int] = []  # descriptors that the server leaves open
 
     def say(self, line: str) -> None:
         self.connection.sendall(line.encode() + b"\n")
@@ -50,10 +52,16 @@ class Client:
         self.connection.settimeout(10)
         return self.lines.readline().strip()
 
+    def be_told_farewell(self) -> None:
+        self.kept = [self.server._connection.fileno(), self.server._client.fileno()]
+        self.server.farewell()
+
     def close(self) -> None:
         self.server.close()
         self.lines.close()
-        self.connection.detach()  # the server has closed the descriptor
+        self.connection.detach()  # the server has closed the descriptor, or it is among those that are kept
+        for end in self.kept:
+            os.close(end)
 
 
 Connect = Callable[..., Client]
@@ -170,9 +178,19 @@ def test_a_sealed_server_needs_no_store_and_says_farewell_ahead(connect: Connect
     met: list[str] = []
     client.server.seal(lambda: met.append("here"))
     assert client.ask("cmd=barrier_in") == "cmd=barrier_out rc=0" and met == ["here"]
-    client.say("cmd=finalize")  # nobody answers: it was answered already
-    client.server._connection.sendall(b"cmd=finalize_ack rc=0\n")
-    assert client.hear() == "cmd=finalize_ack rc=0"
+    client.be_told_farewell()
+    assert not client.server._thread.is_alive()  # nothing wakes it while the process exits
+    assert client.ask("cmd=finalize") == "cmd=finalize_ack rc=0"  # though nobody listens
+
+
+def test_who_has_said_its_last_word_is_not_answered_again(connect: Connect) -> None:
+    client = connect()
+    assert client.ask("cmd=finalize") == "cmd=finalize_ack rc=0"
+    client.be_told_farewell()
+    assert not client.server._thread.is_alive()
+    client.connection.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        client.connection.recv(1)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_KEY, _MAX_VALUE, _MAX_NAME = 64, 1024, 256  # what MPICH's own process manager offers
 _MAX_LINE = 1 << 16
+_END_S = 2.0  # for the thread to end, which waits for nobody then
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02  # between looks at the store while ranks are awaited
 
 
@@ -116,12 +117,14 @@ class PmiServer:
         """After MPI was finalised: send the answer to MPI's last word ahead, and keep the connection open.
 
         MPICH says that word, and waits for the answer, in an exit handler, when Python has no threads any more. Intel
-        MPI has said it by then, and has its answer.
+        MPI has said it by then, and has its answer. The thread ends now: that word must not wake it amid the handlers.
         """
         is_said, self._is_over = self._is_over, True
         if not is_said:
             with contextlib.suppress(OSError):
                 self._send("cmd=finalize_ack rc=0")
+                self._client.sendall(b"cmd=finalize\n")  # in MPICH's stead, for the thread
+        self._thread.join(_END_S)
         self._connection.detach()
         self._client.detach()
 
@@ -143,6 +146,8 @@ class PmiServer:
                 answer = self._answer(command, words)
                 if answer is not None:
                     self._send(answer)
+                if self._is_over:
+                    return
         except (OSError, ValueError, RendezvousError) as error:
             if self._connection.fileno() >= 0:
                 self._fail(str(error))
