@@ -41,10 +41,14 @@ OF_METHODS = frozenset(IN_PLACE_FUNCTIONS.split())
 def _form(function: Callable[..., Any]) -> Callable[..., Tensor]:
     """The function ``NAME_`` of the operation ``NAME``."""
     name = f"{function.__name__}_"
-    change = in_place(function, name)
+    return _of_tensors(in_place(function, name), name)
+
+
+def _of_tensors(change: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A method as a function, which says what it takes in the words for functions."""
 
     @functools.wraps(change)
-    def changed(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def changed(input: Tensor, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(input, Tensor):
             raise TypeError(
                 f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
@@ -83,17 +87,7 @@ def _dropping(function: Callable[..., Any]) -> Callable[[Tensor, float, bool], T
 def __getattr__(name: str) -> Callable[..., Any]:
     if name not in OF_METHODS:
         raise AttributeError(name)
-    method = getattr(Tensor, name)
-
-    @functools.wraps(method)
-    def changed(input: Tensor, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(input, Tensor):
-            raise TypeError(
-                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
-            )
-        return method(input, *args, **kwargs)
-
-    return changed
+    return _of_tensors(getattr(Tensor, name), name)
 
 
 alpha_dropout_ = _dropping(ops.alpha_dropout)

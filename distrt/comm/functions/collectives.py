@@ -161,10 +161,7 @@ def gather(
         return None
     root = to_group_rank(chosen, 0 if dst is None and group_dst is None else dst, group_dst, "gather: dst")
     is_root = root == chosen.rank()
-    if is_root and not listed:
-        raise ValueError("Argument ``gather_list`` must be specified on destination rank.")
-    if listed and not is_root:
-        raise ValueError("Argument ``gather_list`` must NOT be specified on non-destination ranks.")
+    _require_listed_by_root("gather_list", listed, is_root, "destination")
     outputs = None
     if is_root:
         _require_alike("gather: gather_list", listed, tensor, chosen)
@@ -201,16 +198,21 @@ def scatter(
         return None
     root = to_group_rank(chosen, 0 if src is None and group_src is None else src, group_src, "scatter: src")
     is_root = root == chosen.rank()
-    if is_root and not listed:
-        raise ValueError("Argument ``scatter_list`` must be specified on source rank.")
-    if listed and not is_root:
-        raise ValueError("Argument ``scatter_list`` must NOT be specified on non-source ranks.")
+    _require_listed_by_root("scatter_list", listed, is_root, "source")
     inputs = None
     if is_root:
         _require_alike("scatter: scatter_list", listed, tensor, chosen)
         inputs = [as_pairs(each._array) for each in listed]
     work = chosen.scatter(as_pairs(written(tensor)), inputs, root, async_op)
     return handed_back(work, async_op, [tensor])
+
+
+def _require_listed_by_root(name: str, listed: list[Tensor], is_root: bool, kind: str) -> None:
+    """Refuse a root without a list, and a list where it means nothing."""
+    if is_root and not listed:
+        raise ValueError(f"Argument ``{name}`` must be specified on {kind} rank.")
+    if listed and not is_root:
+        raise ValueError(f"Argument ``{name}`` must NOT be specified on non-{kind} ranks.")
 
 
 def _listed(tensors: Any, name: str, tensor: Tensor) -> list[Tensor]:
