@@ -5,17 +5,19 @@ The first two give the same bits.
 
 from __future__ import annotations
 
+import functools
 from array import array as packed
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.history import require_writeable
-from distrt.core.kernels.loops import address, compiled, is_worth_compiling, note_effort
+from distrt.core.kernels.loops import Loop, address, compiled, is_worth_compiling, note_effort
 from distrt.core.tensor import Tensor
 from distrt.core.versions import note_change
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
@@ -26,12 +28,15 @@ __all__ = ["apply"]
 
 Numbers = dict[str, Any]
 
-_COMPILED_DTYPES = {
-    "float32": "f",
-    "float64": "d",
-    "float16": "f",
-    "bfloat16": "f",
-}  # and that of the constants
+#: How a compiled loop takes a dtype: its own name for it, that of the constants, and elements in one.
+_LOOPED = {
+    np.dtype(np.float32): ("float32", "f", 1),
+    np.dtype(np.float64): ("float64", "d", 1),
+    np.dtype(np.float16): ("float16", "f", 1),
+    np.dtype(ml_dtypes.bfloat16): ("bfloat16", "f", 1),
+    np.dtype(np.complex64): ("float32", "f", 2),  # an update treats a complex number as a pair
+    np.dtype(np.complex128): ("float64", "d", 2),
+}
 _PARAMETER_COST = 10_000  # what a parameter costs beside its elements, in elements
 
 
@@ -73,7 +78,7 @@ def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: 
 def _require_updatable(
     rule: Rule, param: Tensor, state: State, names: Sequence[str], is_recorded: bool
 ) -> None:
-    if param.dtype.category < 2:
+    if param._array.dtype not in _LOOPED:
         raise NoKernelError(
             f"{rule.name}: an optimizer changes floating point and complex parameters only; this one is {param.dtype}"
         )
@@ -105,57 +110,62 @@ def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: 
 def _run(update: Callable[..., None], changed: Sequence[tuple[list[Array], Numbers]]) -> None:
     """Runs the update on each set of arrays (values, gradient, state), those that are alike together."""
     is_worth_it = is_worth_compiling()
-    together: dict[tuple[str, int], list[tuple[list[Array], Numbers]]] = {}
+    together: dict[tuple[Any, int], list[tuple[list[Array], Numbers]]] = {}
     scratches: dict[Any, Scratch] = {}
     for arrays, numbers in changed:
-        arrays = _in_memory_order(arrays)
-        dtype = _common_dtype(arrays) if is_worth_it else None
-        if dtype is None:
+        rows = _in_rows(arrays) if is_worth_it else None
+        if rows is None:
             _run_in_blocks(update, arrays, numbers, scratches)
-        elif arrays[0].size:
-            together.setdefault((dtype, len(arrays)), []).append((arrays, numbers))
-    for (dtype, _), sets in together.items():
+        elif rows[0].size:
+            together.setdefault((rows[0].dtype, len(rows)), []).append((rows, numbers))
+    for sets in together.values():
         start = 0
         for end in range(1, len(sets) + 1):
             if end == len(sets) or sets[end][1] != sets[start][1]:
-                _run_together(update, dtype, sets[start:end], scratches)
+                _run_together(update, sets[start:end], scratches)
                 start = end
 
 
-def _common_dtype(arrays: Sequence[Array]) -> str | None:
-    """The dtype of elements that lie in a row in all arrays, if a loop can be compiled for it."""
+def _in_rows(arrays: list[Array]) -> list[Array] | None:
+    """The arrays, each with its elements in a row, all in one order; None where they do not lie so."""
     dtype = arrays[0].dtype
-    if any(array.dtype != dtype or not array.flags.c_contiguous for array in arrays):
-        return None
-    name: str = "float" + str(4 * dtype.itemsize) if dtype.kind == "c" else dtype.name
-    return name if name in _COMPILED_DTYPES else None
+    arrays = _in_memory_order(arrays)
+    for array in arrays:
+        if array.dtype != dtype or not array.flags.c_contiguous:
+            return None
+    return arrays
 
 
 def _run_together(
-    update: Callable[..., None],
-    dtype: str,
-    sets: Sequence[tuple[list[Array], Numbers]],
-    scratches: dict[Any, Scratch],
+    update: Callable[..., None], sets: Sequence[tuple[list[Array], Numbers]], scratches: dict[Any, Scratch]
 ) -> None:
     """Runs the update with the same numbers on several sets of arrays, in one call of a compiled loop."""
     first, numbers = sets[0]
-    loop, constants = trace(update, dtype, len(first), numbers)
+    dtype, constants_code, parts = _LOOPED[first[0].dtype]
+    loop, constants = _traced(update, dtype, len(first), tuple(numbers.items()))
     run = compiled(loop)
     if run is None:
         for arrays, _ in sets:
             _run_in_blocks(update, arrays, numbers, scratches)
         return
-    parts = 2 if first[0].dtype.kind == "c" else 1  # a complex number is updated as a pair
     sizes = packed("q", [parts * arrays[0].size for arrays, _ in sets])
     pointers = packed("Q", [address(array) for arrays, _ in sets for array in arrays])
-    numbers_packed = packed(_COMPILED_DTYPES[dtype], constants)
-    run(len(sets), sizes.buffer_info()[0], pointers.buffer_info()[0], numbers_packed.buffer_info()[0])
+    given = packed(constants_code, constants)
+    run(len(sets), sizes.buffer_info()[0], pointers.buffer_info()[0], given.buffer_info()[0])
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(
+    update: Callable[..., None], dtype: str, arrays: int, numbers: tuple[tuple[str, Any], ...]
+) -> tuple[Loop, list[float]]:
+    return trace(update, dtype, arrays, dict(numbers))
 
 
 def _run_in_blocks(
     update: Callable[..., None], arrays: list[Array], numbers: Numbers, scratches: dict[Any, Scratch]
 ) -> None:
     """Runs the update over blocks of the flat arrays; what cannot be flattened in place is copied, and put back."""
+    arrays = _in_memory_order(arrays)
     flat = [_flat(array) for array in arrays]
     note_effort(flat[0].size + _PARAMETER_COST)
     dtype = flat[0].dtype
