@@ -1,0 +1,59 @@
+"""What ``ZeroRedundancyOptimizer`` is given to optimize, and what of that it refuses, in PyTorch's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from distrt.core.questions import typename
+from distrt.core.tensor import Tensor
+
+__all__ = ["listed_params", "require_one_dense_type"]
+
+
+def listed_params(params: Any) -> list[Any]:
+    """The parameters, or the groups with a list of theirs: generators are used up once, here.
+
+    Raises:
+        TypeError: for what is neither tensors nor groups of them.
+        ValueError: there are none, or a group has none.
+    """
+    if isinstance(params, Tensor):
+        raise TypeError(f"`params` argument should be an iterable of Tensors, but got {typename(params)}")
+    try:
+        listed = list(params)
+    except TypeError as error:
+        raise TypeError(
+            f"`params` argument should be an iterable of Tensors or dicts, but got {typename(params)}"
+        ) from error
+    if not listed:
+        raise ValueError("ZeroRedundancyOptimizer got an empty parameter list")
+    if all(isinstance(each, Tensor) for each in listed):
+        return listed
+    if not all(isinstance(each, dict) for each in listed):
+        raise TypeError("`params` argument should be an iterable of Tensors or dicts")
+    for group in listed:
+        if "params" not in group:
+            raise ValueError(
+                "Each parameter group passed-in via `params` must have a 'params' key mapping to the parameters in "
+                "the group"
+            )
+        given = group["params"]
+        if not isinstance(given, set):  # which the optimizer refuses, with the reason
+            group["params"] = [given] if isinstance(given, Tensor) else list(given)
+    return listed
+
+
+def require_one_dense_type(params: Sequence[Tensor]) -> None:
+    """Refuses parameters of several dtypes.
+
+    Raises:
+        ValueError: for these.
+    """
+    first = typename(params[0])
+    for param in params[1:]:
+        if typename(param) != first:
+            raise ValueError(
+                "ZeroRedundancyOptimizer only supports using the same dense type for all "
+                f"parameters but got both {first} and {typename(param)}"
+            )
