@@ -23,7 +23,10 @@ from typing import Any, Protocol
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor
 
-__all__ = ["Agreement", "agree_on", "agreements_of", "forget_agreement"]
+__all__ = ["MOST_RANKS", "Agreement", "agree_on", "agreements_of", "forget_agreement"]
+
+
+MOST_RANKS = 2**20  # more than there are: a parameter's number, times this, and a rank travel in one float64
 
 
 class Agreement(Protocol):

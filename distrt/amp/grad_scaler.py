@@ -1,6 +1,6 @@
 """``GradScaler``: scales the loss so that float16 gradients do not vanish, and skips the steps in which they overflow.
 
-States, errors and what is saved are PyTorch's. Beyond PyTorch, ranks agree on what has overflowed (``agreement.py``),
+States, errors and what is saved are PyTorch's. Beyond PyTorch, ranks agree on what has overflowed (``unscaling.py``),
 and ``overflow`` tells where.
 Source: https://docs.pytorch.org/docs/2.13/amp.html#gradient-scaling
 """
@@ -17,16 +17,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from distrt.amp.agreement import agreements_of
 from distrt.amp.overflow import Overflow, located
-from distrt.core import dtype as dt
-from distrt.core.modes import no_grad
+from distrt.amp.unscaling import unscale
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["GradScaler", "OptState", "Overflow"]
 
 _FIX = "This may indicate your script did not use scaler.scale(loss or outputs) earlier in the iteration."
-_RANKS = 2**20  # more than there are: a parameter's number and a rank travel in one float64
 
 
 class OptState(Enum):
@@ -243,58 +240,10 @@ class GradScaler:
 
     def _unscale_grads_(self, optimizer: Any, factor: float, allow_fp16: bool) -> dict[Any, Tensor]:
         """Multiplies the gradients; for each device that has any, a tensor that is 1 where one was not finite."""
-        found: dict[Any, Tensor] = {}
-        first: tuple[int, int, int] | None = (
-            None  # the number among all parameters, the group, the index in it
-        )
-        number = -1
-        parameters: list[Tensor] = []
-        with no_grad():
-            for group_number, group in enumerate(optimizer.param_groups):
-                for index, parameter in enumerate(group["params"]):
-                    if not isinstance(parameter, Tensor):
-                        raise AssertionError(
-                            f"expected param to be torch.Tensor, got {type(parameter).__name__}"
-                        )
-                    number += 1
-                    parameters.append(parameter)
-                    gradient = parameter.grad
-                    if gradient is None:
-                        continue
-                    if gradient.dtype is dt.float16 and not allow_fp16:
-                        raise ValueError("Attempting to unscale FP16 gradients.")
-                    found.setdefault(gradient.device, _flag(False))
-                    if first is None and not np.isfinite(gradient._array).all():
-                        first = (number, group_number, index)
-                        found[gradient.device] = _flag(True)
-                    if factor != 1.0:
-                        gradient.mul_(factor)
-        self._agree(optimizer, parameters, first, found)
+        found, place = unscale(optimizer, factor, allow_fp16)
+        if place is not None:
+            self._overflow = located(optimizer, *place, self.get_scale())
         return found
-
-    def _agree(
-        self,
-        optimizer: Any,
-        parameters: list[Tensor],
-        first: tuple[int, int, int] | None,
-        found: dict[Any, Tensor],
-    ) -> None:
-        """Makes an overflow on one rank one of all ranks that share parameters, and records where it was."""
-        number = None if first is None else first[0]
-        rank: int | None = None
-        for agreement in agreements_of(parameters):
-            key = math.inf if number is None else number * _RANKS + (agreement.rank if rank is None else rank)
-            message = np.array([-key, float(number is None)])
-            agreement.maximum(message)
-            if math.isfinite(message[0]):
-                number, rank = divmod(int(-message[0]), _RANKS)
-                if not message[1]:  # every rank found something: the gradients are the same everywhere
-                    rank = None
-        if number is None:
-            return
-        for device in list(found) or [parameters[number].device]:
-            found[device] = _flag(True)
-        self._overflow = located(optimizer, number, rank, self.get_scale())
 
     @property
     def overflow(self) -> Overflow | None:
@@ -427,10 +376,6 @@ class GradScaler:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-
-
-def _flag(is_set: bool) -> Tensor:
-    return wrap(np.array(float(is_set), np.float32))
 
 
 def _refuse_outputs() -> NoReturn:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.amp.grad_scaler import _RANKS
+from distrt.amp.agreement import MOST_RANKS
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array
 
@@ -110,13 +110,13 @@ class _Question:
         """
         key = -values[0]
         if self._own is not None and math.isfinite(key):
-            number = int(key) // _RANKS
+            number = int(key) // MOST_RANKS
             if id(self._parameters[number]) not in self._own:
-                values[:] = -float(number * _RANKS + _NOBODY), 1.0
+                values[:] = -float(number * MOST_RANKS + _NOBODY), 1.0
         self._agreement.maximum(values)
-        if math.isfinite(values[0]) and int(-values[0]) % _RANKS == _NOBODY:
+        if math.isfinite(values[0]) and int(-values[0]) % MOST_RANKS == _NOBODY:
             values[1] = 0.0  # all were finite, and their average is not: no rank is to blame
 
 
 #: In the place of a rank; larger than all.
-_NOBODY = _RANKS - 1
+_NOBODY = MOST_RANKS - 1
