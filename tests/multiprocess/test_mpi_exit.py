@@ -50,3 +50,19 @@ def test_openssl_holds_nothing_for_threads_that_may_end_while_the_process_exits(
         assert openssls, "what OpenSSL holds for a thread was not recognised"
         assert set(seen) == serving[rank]
         assert not any(seen.values()), seen
+
+
+def test_mpi_ends_well_where_python_starts_no_thread_while_it_exits() -> None:
+    # As Python 3.12 does not; it calls ``end`` then.
+    program = """
+import threading
+from distrt.comm.mpi import start
+def refuse(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+world = begin()
+threading.Thread.start = refuse
+start._started[0].end()
+print(world.mpi.Is_finalized())
+"""
+    with mpi_ranks(2, program, machines=[0, 1]) as ranks:
+        assert ranks.output() == ["True\n"] * 2

@@ -342,7 +342,10 @@ def within(
         finally:
             is_over.set()
 
-    threading.Thread(target=call, name=f"distrt {what}", daemon=True).start()
+    try:
+        threading.Thread(target=call, name=f"distrt {what}", daemon=True).start()
+    except RuntimeError:  # Python 3.12 starts no thread while it exits: MPI_Finalize has no time-out there
+        call()
     deadline = time.monotonic() + timeout_s
     while not is_over.wait(_LOOK_S):
         if (failure := look_for_failure()) is not None:
