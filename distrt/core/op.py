@@ -35,7 +35,8 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import FAULTS, explain, no_argument, no_tensor, require_array, require_sequence
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
 from distrt.core.modes import modes, used
-from distrt.core.op_source import Writer, kept_names
+from distrt.core.op_backward import backward_source, kept_names
+from distrt.core.op_source import Writer
 from distrt.core.out import require_tensor_beside_out, write_out
 from distrt.core.promotion import RULES
 from distrt.core.return_types import return_type
@@ -223,8 +224,7 @@ class Definition:
     def source(self) -> str:
         """The source of the call function and of the backward function."""
         self.kept = kept_names(self)
-        writer = Writer(self)
-        return writer.call() + "\n\n\n" + writer.backward() + "\n"
+        return Writer(self).call() + "\n\n\n" + backward_source(self) + "\n"
 
 
 def _node_name(given: str, operation: str) -> str:

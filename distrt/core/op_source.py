@@ -1,4 +1,4 @@
-"""Writes the source of an operation's call and backward functions from its definition.
+"""Writes the source of an operation's call function from its definition; ``op_backward.py`` has the other half.
 
 Called by ``core/op.py`` at an operation's first call. ``print(NAME.definition.source())`` shows the result.
 """
@@ -6,23 +6,21 @@ Called by ``core/op.py`` at an operation's first call. ``print(NAME.definition.s
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distrt.core.names import NUMPY_NAMES
+from distrt.core.op_backward import kept_source
 
 if TYPE_CHECKING:
     from distrt.core.op import Definition
 
 
 class Writer:
-    """Writes the two functions of one definition."""
+    """Writes the call function of one definition."""
 
     def __init__(self, definition: Definition) -> None:
         self.op = definition
         self.lines: list[str] = []
-
-    # -- call
 
     def call(self, strict: bool = False) -> str:
         """The function that users and rules call; the strict form refuses arguments without any tensor among them."""
@@ -275,7 +273,7 @@ class Writer:
         self._node(depth, f"({edges})", f"({', '.join(metas)},)", certain)
 
     def _node(self, depth: int, edges: str, metas: str, certain: set[str]) -> None:
-        saved, counters, stamp = self._saved(certain)
+        saved, counters, stamp = kept_source(self.op, certain, self._results())
         self._put(depth, "node = new(Node)")
         self._put(depth, "node.definition = definition")
         self._put(depth, f"node.edges = {edges}")
@@ -293,122 +291,3 @@ class Writer:
                 self._put(depth + 1, f"{result}._edge = (node, {number})")
             else:
                 self._put(depth, f"{result}._edge = (node, {number})")
-
-    def _saved(self, certain: set[str]) -> tuple[str, str, str]:
-        """The kept values, their version counters and the sum of these, for the inputs that need a gradient."""
-        op = self.op
-        used = set(op.kept)
-        if certain and not op.joint_rule:
-            used = {name for wanted in certain for name in _rule_parameters(op.rules[wanted])}
-        saved: list[str] = []
-        sure: list[str] = []
-        unsure: list[str] = []
-        conditions = {name: self._wanted_by(name) for name in op.tensors}
-        for name in op.kept:
-            if name not in used:
-                saved.append("None")
-            elif conditions.get(name):
-                saved.append(f"a_{name} if {conditions[name]} else None")
-                unsure.append(name)
-            elif name in op.tensors:
-                saved.append(f"a_{name}")
-                (sure if name in certain else unsure).append(name)
-            elif name in op.steering:
-                saved.append(f"a_{name}")
-                unsure.append(name)
-            elif name == op.sequence:
-                saved.append(f"a_{name}")
-            elif name.endswith("_meta") and name[:-5] == op.sequence:
-                saved.append(f"[Meta(each.shape, each.dtype) for each in a_{op.sequence}]")
-            elif name.endswith("_strides"):
-                saved.append(f"a_{name[:-8]}.strides")
-            elif name.endswith("_meta"):
-                saved.append(f"Meta(a_{name[:-5]}.shape, a_{name[:-5]}.dtype)")
-            elif name == "out" or name in op.output_names:
-                saved.append("made" if name == "out" else f"made_{name}")
-                sure.append(self._results()[0] if name == "out" else f"result_{name}")
-            elif name in op.aux:
-                saved.append(f"aux_{name}")
-            elif name in op.parameters:
-                saved.append(name)
-            else:
-                raise TypeError(
-                    f"{op.name}: a rule asks for {name!r}, which is neither an input, an output nor aux"
-                )
-        counters = "(" + "".join(f"{name}._counter, " for name in sure) + ")"
-        asked = {
-            name: f"t_{name}" + (f" and ({conditions[name]})" if conditions.get(name) else "")
-            for name in unsure
-        }
-        counters += "".join(f" + (({name}._counter,) if {asked[name]} else ())" for name in unsure)
-        parts = [f"{name}._counter[0]" for name in sure]
-        parts += [f"({name}._counter[0] if {asked[name]} else 0)" for name in unsure]
-        return f"({''.join(f'{value}, ' for value in saved)})", counters, " + ".join(parts) or "0"
-
-    def _wanted_by(self, name: str) -> str:
-        """Where a joint rule says which gradients need which inputs: the test that one of those is wanted."""
-        op = self.op
-        needs = op.function.needs_of_gradients
-        if needs is None:
-            return ""
-        return " or ".join(
-            f"e_{each} is not None" for each in op.differentiable if name in needs.get(each, ())
-        )
-
-    # -- backward
-
-    def backward(self) -> str:
-        """The function that the engine calls: kept values and gradients in, one gradient per edge out."""
-        op = self.op
-        gradients = [f"g_{name}" for name in op.output_names] or ["g"]
-        lines = [f"def backward(edges, saved, {', '.join(gradients)}, into):"]
-        if op.kept:
-            lines.append(f"    {', '.join(f'k_{name}' for name in op.kept)}, = saved")
-        if op.joint_rule:
-            lines.append("    needs = tuple([edge is not None for edge in edges])")
-            lines.append(f"    return joint_rule({self._rule_arguments(op.joint_rule)})")
-        elif op.sequence:
-            rule = op.rules.get(op.sequence)
-            lines.append(
-                f"    return rule_{op.sequence}({self._rule_arguments(rule)})" if rule else "    return ()"
-            )
-        else:
-            results = [
-                f"rule_{name}({self._rule_arguments(op.rules[name])}) if edges[{number}] is not None else None, "
-                for number, name in enumerate(op.differentiable)
-            ]
-            lines.append(f"    return ({''.join(results)})")
-        return "\n".join(lines)
-
-    def _rule_arguments(self, rule: Callable[..., Any]) -> str:
-        op = self.op
-        return ", ".join(
-            name if _is_gradient_name(op, name) or name in _ENGINE_SUPPLIED else f"k_{name}"
-            for name in _rule_parameters(rule)
-        )
-
-
-def _rule_parameters(rule: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(rule).parameters)
-
-
-_ENGINE_SUPPLIED = ("needs", "into")
-
-
-def _is_gradient_name(definition: Definition, name: str) -> bool:
-    return name == "g" or (name.startswith("g_") and name[2:] in definition.output_names)
-
-
-def kept_names(definition: Definition) -> list[str]:
-    """What the rules ask for besides the gradients: what a node must keep."""
-    rules = [definition.joint_rule] if definition.joint_rule else list(definition.rules.values())
-    names = dict.fromkeys(name for rule in rules for name in _rule_parameters(rule))
-    # A composite is run again with the options that the call had.
-    if definition.joint_rule and definition.function.composite:
-        options = definition.parameters.keys() - {*definition.tensors, *definition.steering}
-        names.update(
-            dict.fromkeys(name for name in _rule_parameters(definition.function.composite) if name in options)
-        )
-    return [
-        name for name in names if not _is_gradient_name(definition, name) and name not in _ENGINE_SUPPLIED
-    ]
