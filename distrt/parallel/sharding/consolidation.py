@@ -86,12 +86,12 @@ def merged(partition: Partition, states: Sequence[StateDict]) -> dict[int, Any]:
 
 def part_of(state_dict: StateDict, partition: Partition, rank: int) -> StateDict:
     """Of a whole state dict, what one rank's own optimizer loads."""
-    state, groups, start = {}, [], 0
-    for saved, own in zip(state_dict["param_groups"], partition.by_rank[rank], strict=True):
-        for number, param in enumerate(own["params"], start):
-            place = partition.number_of[param]
-            if place in state_dict["state"]:
-                state[number] = state_dict["state"][place]
-        groups.append({**saved, "params": list(range(start, start + len(own["params"])))})
-        start += len(own["params"])
+    own = [param for group in partition.by_rank[rank] for param in group["params"]]
+    local = {partition.number_of[param]: number for number, param in enumerate(own)}
+    state = {local[number]: value for number, value in state_dict["state"].items() if number in local}
+    groups, start = [], 0
+    for saved, group in zip(state_dict["param_groups"], partition.by_rank[rank], strict=True):
+        end = start + len(group["params"])
+        groups.append({**saved, "params": list(range(start, end))})
+        start = end
     return {"state": state, "param_groups": groups}

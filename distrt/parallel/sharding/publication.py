@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, Work
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.versions import note_change
@@ -134,7 +135,8 @@ class BucketViews:
     def buckets(self) -> list[list[Tensor]]:
         """Per buffer and rank, its part of the buffer; one element where there is none, as PyTorch has it."""
         return [
-            [wrap(part if part.size else np.zeros(1, part.dtype)) for part in parts] for parts in self._parts
+            [wrap(part if part.size else np.zeros(1, dt.default.floating.numpy)) for part in parts]
+            for parts in self._parts
         ]
 
     def close(self) -> None:
