@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,15 +45,15 @@ def softmax_losses(
     if input.dtype.kind not in "fV":
         raise NoKernelError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{scalar_type(input)}'")
     _check(input, target, weight)
-    safe, weights, total = _weighed(input, target, weight, ignore_index)
+    places = _places(input, target, weight, ignore_index)
     values = wide(input)
     powers = values - np.maximum.reduce(values, axis=1, keepdims=True, initial=-np.inf)
-    losses = -_picked(powers, safe)
+    losses = np.negative(_picked(powers, places.safe))
     np.exp(powers, out=powers)
     totals = np.add.reduce(powers, axis=1, keepdims=True)
     losses += np.log(totals.squeeze(1))
     powers /= totals
-    result, scale = _reduced(losses, target != ignore_index, weights, total, reduction, input.dtype)
+    result, scale = _reduced(losses, places, reduction, input.dtype)
     return result, powers, scale
 
 
@@ -61,10 +62,17 @@ def cross_entropy_slope(
     outer: Array, probabilities: Array, target: IndexArray, scale: IndexArray, ignore_index: int
 ) -> Array:
     """``outer * scale`` times the probabilities, less 1 at each target."""
-    factor = np.expand_dims(np.multiply(wide(outer), scale), 1)
-    slope = np.multiply(probabilities, factor)
-    place = np.expand_dims(np.where(target == ignore_index, 0, target), 1)
-    np.put_along_axis(slope, place, np.take_along_axis(slope, place, 1) - factor, 1)
+    factor = np.multiply(wide(outer), scale)
+    is_one_factor = not factor.ndim
+    slope = np.multiply(probabilities, factor if is_one_factor else np.expand_dims(factor, 1))
+    # One scale for all says that no place is ignored.
+    safe = target if not scale.ndim else np.where(target == ignore_index, 0, target)
+    if slope.ndim == 2:
+        slope[_rows(safe.size), safe] -= factor
+        return slope
+    place = np.expand_dims(safe, 1)
+    at_target = np.take_along_axis(slope, place, 1) - (factor if is_one_factor else np.expand_dims(factor, 1))
+    np.put_along_axis(slope, place, at_target, 1)
     return slope
 
 
@@ -74,11 +82,15 @@ def _slope_of_slope(g: Any, probabilities: Any, target: Any, scale: Any, ignore_
     return ops.mul(ops.sub(ops.sum(ops.mul(g, probabilities), 1), at_target), scale)
 
 
+def _for_all_classes(factor: Any) -> Any:
+    return ops.unsqueeze(factor, 1) if factor.ndim else factor
+
+
 cross_entropy_slope.gradient(
     outer=lambda g, probabilities, target, scale, ignore_index: _slope_of_slope(
         g, probabilities, target, scale, ignore_index
     ),
-    probabilities=lambda g, outer, scale: ops.mul(g, ops.unsqueeze(ops.mul(widened(outer), scale), 1)),
+    probabilities=lambda g, outer, scale: ops.mul(g, _for_all_classes(ops.mul(widened(outer), scale))),
 )
 
 
@@ -128,15 +140,15 @@ def _nll_loss(
     if input.dtype.kind not in "fV":
         raise NoKernelError(f"\"nll_loss_out_frame\" not implemented for '{scalar_type(input)}'")
     _check(input, target, weight)
-    safe, weights, total = _weighed(input, target, weight, ignore_index)
-    losses = np.negative(wide(_picked(input, safe)))
-    return _reduced(losses, target != ignore_index, weights, total, reduction, input.dtype)
+    places = _places(input, target, weight, ignore_index)
+    losses = np.negative(wide(_picked(input, places.safe)))
+    return _reduced(losses, places, reduction, input.dtype)
 
 
 def _check(input: Array, target: Array, weight: Array | None) -> None:
     """Raises ShapeError and DtypeError for what PyTorch refuses, in its words."""
     classes, places = input.shape[1], (input.shape[0], *input.shape[2:])
-    if target.dtype not in (np.int64, np.uint8):
+    if target.dtype.str not in ("<i8", "|u1"):
         raise DtypeError(f"expected target dtype to be Long or Byte, but got {scalar_type(target)}")
     if input.ndim > 2 and target.dtype != np.int64:
         raise DtypeError(f"expected scalar type Long but found {scalar_type(target)}")
@@ -163,43 +175,74 @@ def _check(input: Array, target: Array, weight: Array | None) -> None:
     raise ShapeError(f"Expected target size {list(places)}, got {list(target.shape)}")
 
 
-def _weighed(
-    input: Array, target: Array, weight: Array | None, ignore_index: int
-) -> tuple[Array, Array, Any]:
-    """The targets with 0 for those to ignore, the weight of each place, and their sum.
+class _Places(NamedTuple):
+    """The targets with 0 for those to ignore, which ones count, and the weight of each; None: all count, as 1."""
+
+    safe: Array
+    counted: Array | None
+    weights: Array | None
+
+
+def _places(input: Array, target: Array, weight: Array | None, ignore_index: int) -> _Places:
+    """What the targets say.
 
     Raises:
         DimensionError: for a target that is no class.
     """
+    classes = input.shape[1]
+    if weight is None and target.size and not 0 <= ignore_index < classes:
+        # A negative number is a large one without its sign.
+        highest = (
+            target.max() if target.dtype.kind == "u" else np.ascontiguousarray(target).view(np.uint64).max()
+        )
+        if highest < classes:
+            return _Places(target, None, None)
     counted = target != ignore_index
-    wrong = counted & ((target < 0) | (target >= input.shape[1]))
+    wrong = counted & ((target < 0) | (target >= classes))
     if wrong.any():
         raise DimensionError(f"Target {int(target[wrong].flat[0])} is out of bounds.")
     safe = np.where(counted, target, 0)
     work = np.float32 if input.dtype.itemsize == 2 else input.dtype
     if weight is None or not safe.size:
-        weights = counted.astype(work)
-    else:
-        weights = np.where(counted, weight.reshape(-1)[safe], 0).astype(work)
-    return safe, weights, np.add.reduce(weights, axis=None)
+        return _Places(safe, counted, counted.astype(work))
+    return _Places(safe, counted, np.where(counted, weight.reshape(-1)[safe], 0).astype(work))
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(count: int) -> Array:
+    rows = np.arange(count)
+    rows.flags.writeable = False
+    return rows
 
 
 def _picked(values: Array, safe: Array) -> Array:
     """The elements at each target."""
     if not safe.size:
         return np.zeros(safe.shape, values.dtype)
+    if values.ndim == 2:
+        return values[_rows(safe.size), safe]
     return np.take_along_axis(values, np.expand_dims(safe, 1), 1).squeeze(1)
 
 
-def _reduced(
-    losses: Array, counted: Array, weights: Array, total: Any, reduction: str, dtype: np.dtype[Any]
-) -> tuple[Array, Array]:
-    """The result, and what each place's gradient is scaled with: nothing at all where the place is ignored."""
+def _reduced(losses: Array, places: _Places, reduction: str, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """The result, and what each place's gradient is scaled with: nothing at all where the place is ignored.
+
+    The scale has no dims where it is the same for all places and none is ignored.
+    """
+    counted, weights = places.counted, places.weights
+    if counted is None or weights is None:
+        count = losses.dtype.type(losses.size)
+        scale = np.asarray(1 / count if reduction == "mean" else 1, losses.dtype)
+        if reduction == "none":
+            return losses.astype(dtype, copy=False), scale
+        result = np.add.reduce(losses, axis=None)
+        return np.asarray(result / count if reduction == "mean" else result, dtype), scale
     losses = np.where(counted, losses * weights, np.zeros((), losses.dtype))
     if reduction == "none":
         return losses.astype(dtype, copy=False), weights
     result = np.add.reduce(losses, axis=None)
     if reduction == "mean":
+        total = np.add.reduce(weights, axis=None)
         result, weights = result / total, np.where(counted, weights / total, np.zeros((), weights.dtype))
     return np.asarray(result).astype(dtype, copy=False), weights
 

@@ -79,6 +79,7 @@ def _linear_cross_entropy_gradients(
 ) -> tuple[Any, ...]:
     """Each part's logits come to life once more, and turn into their gradient."""
     factor = np.multiply(wide(g), scale)
+    one_each = np.ones(1, factor.dtype)
     matrix = wide(linear_weight)
     g_input = np.empty(input.shape, matrix.dtype) if needs[0] else None
     g_weight = np.zeros(matrix.shape, matrix.dtype) if needs[1] else None
@@ -86,7 +87,7 @@ def _linear_cross_entropy_gradients(
     for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
         places = target[rows]
         _, probabilities, _ = softmax_losses(logits, places, None, ignore_index, "none")
-        slope = cross_entropy_slope(factor[rows], probabilities, places, 1, ignore_index)
+        slope = cross_entropy_slope(factor[rows], probabilities, places, one_each, ignore_index)
         if g_input is not None:
             np.matmul(slope, matrix, out=g_input[rows])
         if g_weight is not None:
