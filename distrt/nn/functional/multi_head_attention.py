@@ -58,11 +58,7 @@ def multi_head_attention_forward(
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     length, batch, embed_dim = query.shape
     padding = canonical_mask(key_padding_mask, "key_padding_mask", attn_mask, "attn_mask", query.dtype)
-    if is_causal and attn_mask is None:
-        raise RuntimeError(
-            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
-            "`generate_square_subsequent_mask` to create this mask."
-        )
+    _check_hint(is_causal, attn_mask)
     hinted = is_causal and padding is None and not need_weights
     mask = None if hinted else canonical_mask(attn_mask, "attn_mask", None, "", query.dtype)
     _check_widths(query, key, value, embed_dim_to_check, num_heads, use_separate_proj_weight)
@@ -71,31 +67,24 @@ def multi_head_attention_forward(
         q, k, v = _separately_projected(query, key, value, weights, in_proj_bias)
     else:
         q, k, v = _projected(query, key, value, in_proj_weight, in_proj_bias)
-    if mask is not None:
-        mask = _fitting_mask(mask, length, key.shape[0], batch * num_heads)
+    mask = _fitting_mask(mask, length, key.shape[0], batch * num_heads)
     extra = 0
     if bias_k is not None or bias_v is not None:
         k, v = _with_bias_rows(k, v, bias_k, bias_v, (static_k, static_v))
         extra += 1
-    width = embed_dim // num_heads
-    q, k, v = (each.reshape(each.shape[0], batch, num_heads, width).permute(1, 2, 0, 3) for each in (q, k, v))
-    k = k if static_k is None else _static(static_k, "static_k", batch, num_heads, width)
-    v = v if static_v is None else _static(static_v, "static_v", batch, num_heads, width)
+    heads = (batch, num_heads, embed_dim // num_heads)
+    q, k, v = (each.reshape(each.shape[0], *heads).permute(1, 2, 0, 3) for each in (q, k, v))
+    k = k if static_k is None else _static(static_k, "static_k", *heads)
+    v = v if static_v is None else _static(static_v, "static_v", *heads)
     if add_zero_attn:
         k, v = (_with_zero_row(each) for each in (k, v))
         extra += 1
     mask = _merged(mask, padding, extra, batch, num_heads, k.shape[-2])
-    dropout_p = dropout_p if training else 0.0
-    found: Tensor | None = None
-    if need_weights:
-        heads, found = _attend_with_weights(q, k, v, mask, dropout_p)
+    attended, found = _attend(q, k, v, mask, dropout_p if training else 0.0, need_weights, hinted)
+    if found is not None:
         found = found.mean(1) if average_attn_weights else found
         found = found if is_batched else found.squeeze(0)
-    else:
-        heads = scaled_dot_product_attention(q, k, v, mask, dropout_p, hinted)
-    joined = heads.permute(2, 0, 1, 3).reshape(length * batch, embed_dim)
-    out = ops.linear(joined, out_proj_weight, out_proj_bias)
-    out = out.view(length, batch, out.shape[1])
+    out = _joined(attended, out_proj_weight, out_proj_bias)
     return (out if is_batched else out.squeeze(1)), found
 
 
@@ -154,6 +143,14 @@ def canonical_mask(
     return zeros(tuple(mask.shape), dtype=dtype).masked_fill_(mask, -math.inf) if is_bool else mask
 
 
+def _check_hint(is_causal: bool, attn_mask: Tensor | None) -> None:
+    if is_causal and attn_mask is None:
+        raise RuntimeError(
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+            "`generate_square_subsequent_mask` to create this mask."
+        )
+
+
 def _check_widths(
     query: Tensor, key: Tensor, value: Tensor, embed_dim: int, num_heads: int, separate: bool
 ) -> None:
@@ -205,8 +202,10 @@ def _each_projected(inputs: tuple[Tensor, ...], weights: Any, bias: Tensor | Non
     return tuple(ops.linear(x, weight, b) for x, weight, b in zip(inputs, weights, biases, strict=True))
 
 
-def _fitting_mask(mask: Tensor, length: int, source: int, heads: int) -> Tensor:
+def _fitting_mask(mask: Tensor | None, length: int, source: int, heads: int) -> Tensor | None:
     """The mask with a dim for the heads of all batches, of size 1 where they share it."""
+    if mask is None:
+        return None
     expected = (length, source) if mask.ndim == 2 else (heads, length, source)
     if mask.shape != expected:
         raise RuntimeError(
@@ -266,6 +265,20 @@ def _widened(mask: Tensor, extra: int) -> Tensor:
     return ops.cat([mask, zeros((*mask.shape[:-1], extra), dtype=mask.dtype)], -1)  # type: ignore[no-any-return]
 
 
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    dropout_p: float,
+    need_weights: bool,
+    is_causal: bool,
+) -> tuple[Tensor, Tensor | None]:
+    if need_weights:
+        return _attend_with_weights(q, k, v, mask, dropout_p)
+    return scaled_dot_product_attention(q, k, v, mask, dropout_p, is_causal), None
+
+
 def _attend_with_weights(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout_p: float
 ) -> tuple[Tensor, Tensor]:
@@ -275,3 +288,11 @@ def _attend_with_weights(
         scores = scores + (mask if modes.autocast is None else lowered(mask))
     weights = dropout(ops.softmax(scores, -1), dropout_p) if dropout_p else ops.softmax(scores, -1)
     return ops.matmul(weights, v), weights
+
+
+def _joined(heads: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The heads' outputs side by side, projected. Shape: (N, num_heads, L, E / num_heads) -> (L, N, E)."""
+    batch, num_heads, length, width = heads.shape
+    joined = heads.permute(2, 0, 1, 3).reshape(length * batch, num_heads * width)
+    out = ops.linear(joined, weight, bias)
+    return out.view(length, batch, out.shape[1])  # type: ignore[no-any-return]
