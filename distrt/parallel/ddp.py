@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -19,18 +20,20 @@ from distrt.amp import agree_on
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.device import device
-from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
+from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
 from distrt.parallel.bucket import CommHook, GradBucket
 from distrt.parallel.buffers import BufferBroadcast
 from distrt.parallel.ddp_arguments import bucket_caps, group_of, require_cpu, require_trained, sync_flags
 from distrt.parallel.ddp_join import DataParallelJoinHook
-from distrt.parallel.ddp_logging import logging_data
-from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
+from distrt.parallel.ddp_private import PrivateNames
+from distrt.parallel.delayed import DelayedGradients, named_delayed
 from distrt.parallel.hooks.checking import check_comm_hook
 from distrt.parallel.join import Join, Joinable, JoinHook, counted
+from distrt.parallel.mixed_precision import Casting, MixedPrecision
+from distrt.parallel.optimizer_overlap import forget_hooks, step_in_backward_hook
 from distrt.parallel.overflow import OverflowAgreement
 from distrt.parallel.reducer import Reducer
 
@@ -38,7 +41,7 @@ from distrt.parallel.reducer import Reducer
 _innermost: ContextVar[DistributedDataParallel | None] = ContextVar("innermost wrapper", default=None)
 
 
-class DistributedDataParallel(Module, Joinable):
+class DistributedDataParallel(PrivateNames, Module, Joinable):
     """Every rank holds the same model and computes on its own part of the batch; gradients are averaged.
 
     At construction the ranks compare the model's parameters and take over rank 0's values. From then on each gradient
@@ -62,6 +65,9 @@ class DistributedDataParallel(Module, Joinable):
         bucket_cap_mb_list: sizes of the first, second, ... bucket in MiB; the last one holds for all further ones.
         find_unused_parameters: a parameter without gradient counts as zero instead of being an error.
         static_graph: the same parameters are used in every pass; those that are not may be, too.
+        delay_all_reduce_named_params: names and parameters whose gradients are averaged together, beside the buckets.
+        param_to_hook_all_reduce: as soon as the gradient of this parameter is known.
+        mixed_precision: dtypes to compute and to average in (PyTorch's ``_MixedPrecision``).
         gradient_as_bucket_view, check_reduction, skip_all_reduce_unused_params, batched_grad_copy: accepted; gradients
             are always views.
 
@@ -85,9 +91,9 @@ class DistributedDataParallel(Module, Joinable):
         check_reduction: bool = False,
         gradient_as_bucket_view: bool = False,
         static_graph: bool = False,
-        delay_all_reduce_named_params: Any = None,
-        param_to_hook_all_reduce: Any = None,
-        mixed_precision: Any = None,
+        delay_all_reduce_named_params: Iterable[tuple[str, Tensor]] | None = None,
+        param_to_hook_all_reduce: Tensor | None = None,
+        mixed_precision: MixedPrecision | None = None,
         device_mesh: Any = None,
         skip_all_reduce_unused_params: bool = False,
         bucket_cap_mb_list: Sequence[float] | None = None,
@@ -96,26 +102,11 @@ class DistributedDataParallel(Module, Joinable):
     ) -> None:
         super().__init__()
         Joinable.__init__(self)
-        if (delay_all_reduce_named_params is None) != (param_to_hook_all_reduce is None):
-            raise ValueError(
-                "delay_all_reduce_named_params and param_to_hook_all_reduce need to be set at the same time."
-            )
-        for name, value in (
-            ("delay_all_reduce_named_params", delay_all_reduce_named_params),
-            ("mixed_precision", mixed_precision),
-        ):
-            if value is not None:
-                raise UnsupportedError(f"DistributedDataParallel: {name} is not supported")
+        self._delayed_parameters = named_delayed(delay_all_reduce_named_params, param_to_hook_all_reduce)
+        self._delay_trigger = param_to_hook_all_reduce
         self.process_group = group_of(process_group, device_mesh)
-        self.parameters_to_ignore = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
-        self._module_parameters = [
-            each for name, each in module.named_parameters() if name not in self.parameters_to_ignore
-        ]
-        require_trained(self._module_parameters)
-        require_cpu(self._module_parameters, device_ids, output_device)
-        self.module = module
-        self.device_ids, self.output_device, self.dim = None, None, dim
-        self.device, self.device_type, self.is_multi_device_module = device("cpu"), "cpu", False
+        self._adopt(module, device_ids, output_device)
+        self.dim = dim
         self.forward_sync_buffers, syncs_buffers = sync_flags(broadcast_buffers, forward_sync_buffers)
         if check_reduction:
             warnings.warn(
@@ -124,25 +115,48 @@ class DistributedDataParallel(Module, Joinable):
                 FutureWarning,
                 stacklevel=2,
             )
-        self.find_unused_parameters = find_unused_parameters
+        self.find_unused_parameters, self.static_graph = find_unused_parameters, static_graph
         self.gradient_as_bucket_view, self.batched_grad_copy = gradient_as_bucket_view, batched_grad_copy
-        self.mixed_precision = None
         self.skip_all_reduce_unused_params = skip_all_reduce_unused_params
-        self.static_graph = static_graph
-        self.require_backward_grad_sync = True
-        self.require_forward_param_sync = True  # PyTorch's name: the next forward pass broadcasts buffers
-        self._caps = bucket_caps(bucket_cap_mb, bucket_cap_mb_list)
-        self.bucket_bytes_cap = max(self._caps)
-        self.bucket_bytes_cap_list = list(self._caps) if bucket_cap_mb_list else []
-        self.bucket_bytes_cap_default = bucket_cap_mb is None and not bucket_cap_mb_list
-        self.broadcast_bucket_size = 250 * 1024 * 1024  # PyTorch's; one broadcast takes all of a dtype here
-        self._divides_by_all = True
-        self._hook_name: str | None = None
-        self._comm_hooks: list[tuple[Any, object]] = []
+        self.mixed_precision = mixed_precision
+        self._set_caps(bucket_cap_mb, bucket_cap_mb_list)
+        self._reset()
         if init_sync:
             require_same_parameters(module, self.process_group, self.parameters_to_ignore)
             broadcast_from_rank_0(module, self.process_group, self._kept_apart(syncs_buffers))
+        self._casting = None if mixed_precision is None else Casting(mixed_precision, module)
         self._connect()
+
+    def _adopt(self, module: Module, device_ids: Any, output_device: Any) -> None:
+        """Take a module, if it can be one of several ranks'."""
+        self.parameters_to_ignore = {
+            *getattr(module, "_ddp_params_and_buffers_to_ignore", ()),
+            *self._delayed_parameters,
+        }
+        self._module_parameters = [
+            each for name, each in module.named_parameters() if name not in self.parameters_to_ignore
+        ]
+        require_trained(self._module_parameters, has_delayed=bool(self._delayed_parameters))
+        require_cpu(self._module_parameters, device_ids, output_device)
+        self.module = module
+        self.device_ids, self.output_device = None, None
+        self.device, self.device_type, self.is_multi_device_module = device("cpu"), "cpu", False
+
+    def _set_caps(self, bucket_cap_mb: float | None, sizes: Sequence[float] | None) -> None:
+        self._caps = bucket_caps(bucket_cap_mb, sizes)
+        self.bucket_bytes_cap = max(self._caps)
+        self.bucket_bytes_cap_list = list(self._caps) if sizes else []
+        self.bucket_bytes_cap_default = bucket_cap_mb is None and not sizes
+        self.broadcast_bucket_size = 250 * 1024 * 1024  # PyTorch's; one broadcast takes all of a dtype here
+
+    def _reset(self) -> None:
+        """As before the first pass."""
+        self.require_backward_grad_sync = True
+        self.require_forward_param_sync = True  # PyTorch's name: the next forward pass broadcasts buffers
+        self._divides_by_all = True
+        self._has_begun = False
+        self._hook_name: str | None = None
+        self._comm_hooks: list[tuple[Any, object]] = []
 
     def _connect(self) -> None:
         """Make what communicates: a collective."""
@@ -160,7 +174,14 @@ class DistributedDataParallel(Module, Joinable):
         )
         self.reducer.lease.end_with(self)
         self._buffer_broadcast: BufferBroadcast | None = None
-        agree_on((parameter for _, parameter in named), OverflowAgreement(self, self.process_group))
+        self._delayed: DelayedGradients | None = None
+        delayed = list(self._delayed_parameters.values())
+        if self._delay_trigger is not None and delayed:
+            self._delayed = DelayedGradients(delayed, self._delay_trigger, self.process_group)
+        if self._casting is not None:
+            self._set_hook(self._casting.hook(self.process_group), "_reducer_allreduce_and_upcast_hook")
+        averaged = [*(parameter for _, parameter in named), *delayed]
+        agree_on(averaged, OverflowAgreement(self, self.process_group))
 
     def _kept_apart(self, syncs_buffers: bool) -> set[str]:
         """What each rank keeps its own values of."""
@@ -195,11 +216,22 @@ class DistributedDataParallel(Module, Joinable):
         self._begin_pass()
         outer = _innermost.set(self)
         try:
-            return self.module(*args, **kwargs)
+            if self._casting is None:
+                outputs = self.module(*args, **kwargs)
+            else:
+                args, kwargs = self._casting.inputs(args, kwargs)
+                with self._casting.parameters(self.module):
+                    outputs = self.module(*args, **kwargs)
         finally:
             _innermost.reset(outer)
+        if self._delayed is not None:
+            self._delayed.clear()
+        return outputs
 
     def _begin_pass(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._take_optimizers_in_backward()
         outer = _innermost.get()
         is_training, is_averaging = bool(modes.grad), self.require_backward_grad_sync
         if outer is not None and outer.reducer.averages(self.reducer):
@@ -212,15 +244,25 @@ class DistributedDataParallel(Module, Joinable):
                 self.process_group.count_step()
             else:
                 self.reducer.disarm()
-            self._rebuild_buckets()
+            self.reducer.rebuild()
         if self.will_sync_module_buffers():
             self._sync_buffers(has_input=True)
         if self._join_config.enable:
             self._tell_whether_to_average(is_training and is_averaging)
         self.require_forward_param_sync = is_training and is_averaging
 
-    def _rebuild_buckets(self) -> None:
-        self.reducer.rebuild()
+    def _take_optimizers_in_backward(self) -> None:
+        """Those of ``_apply_optimizer_in_backward`` step when a bucket is averaged, which leaves gradients None."""
+        if not forget_hooks(self._module_parameters):
+            return
+        self.register_comm_hook(weakref.ref(self), step_in_backward_hook)
+        stepped = [each for each in self._module_parameters if hasattr(each, "_in_backward_optimizers")]
+
+        def forget_gradients() -> None:
+            for parameter in stepped:
+                parameter.grad = None
+
+        self.reducer.after_pass.append(forget_gradients)
 
     def will_sync_module_buffers(self) -> bool:
         """Whether the next forward pass begins with rank 0's buffers."""
@@ -313,11 +355,6 @@ class DistributedDataParallel(Module, Joinable):
         self._comm_hooks.append((hook, state))
         self._set_hook(functools.partial(hook, state), getattr(hook, "__qualname__", type(hook).__qualname__))
 
-    def _register_builtin_comm_hook(self, comm_hook_type: BuiltinCommHookType) -> None:
-        """Have one of the hooks that need no state average each bucket."""
-        hook = builtin_hook(comm_hook_type)
-        self._set_hook(functools.partial(hook, self.process_group), str(comm_hook_type))
-
     def _set_hook(self, hook: CommHook, name: str) -> None:
         if self.reducer.hook is not None:
             raise RuntimeError("register_comm_hook or register_builtin_comm_hook can only be called once.")
@@ -332,7 +369,7 @@ class DistributedDataParallel(Module, Joinable):
                 "when you have called init_process_group and have not passed process_group argument to DDP constructor"
             )
         state = dict(self.__dict__)
-        for name in ("process_group", "reducer", "_buffer_broadcast"):
+        for name in ("process_group", "reducer", "_buffer_broadcast", "_delayed"):
             del state[name]
         return state
 
@@ -341,56 +378,5 @@ class DistributedDataParallel(Module, Joinable):
         self.process_group = default_group()
         super().__setstate__(state)
         self.require_forward_param_sync = self.require_backward_grad_sync = True
+        self._has_begun = False
         self._connect()
-
-    # -- PyTorch's private names that libraries use
-
-    def _set_static_graph(self) -> None:
-        if self.static_graph:
-            warnings.warn("You've set static_graph to be True, no need to set it again.", stacklevel=2)
-            return
-        self.static_graph = self.reducer.allows_unused = True
-        if self.find_unused_parameters:
-            warnings.warn(
-                "You passed find_unused_parameters=true to DistributedDataParallel, `_set_static_graph` will detect "
-                "unused parameters automatically, so you do not need to set find_unused_parameters=true, just be sure "
-                "these unused parameters will not change during training loop while calling `_set_static_graph`.",
-                stacklevel=2,
-            )
-
-    @staticmethod
-    def _set_params_and_buffers_to_ignore_for_model(
-        module: Module, params_and_buffers_to_ignore: Sequence[str]
-    ) -> None:
-        """Leave these parameters and buffers of ``module``, which will be wrapped, to each rank."""
-        module._ddp_params_and_buffers_to_ignore = params_and_buffers_to_ignore
-        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-            if name in params_and_buffers_to_ignore:
-                vars(tensor)["_ddp_ignored"] = True
-
-    @staticmethod
-    def _get_data_parallel_params(module: Module, named_params: bool = False) -> Iterator[Any]:
-        for each in module.named_parameters() if named_params else module.parameters():
-            if not hasattr(each, "_ddp_ignored"):
-                yield each
-
-    @property
-    def _distributed_rank(self) -> int:
-        return self.process_group.rank()
-
-    @property
-    def _has_rebuilt_buckets(self) -> bool:
-        return self.reducer.is_rebuilt
-
-    def _check_reducer_finalized(self) -> None:
-        self.reducer.require_finished()
-
-    def _remove_autograd_hooks(self) -> None:
-        self.reducer.close()
-
-    def _set_ddp_runtime_logging_sample_rate(self, sample_rate: int) -> None:
-        if sample_rate < 1:
-            raise ValueError("DDP runtime logging sample rate should be equal or greater than 1")
-
-    def _get_ddp_logging_data(self) -> dict[str, Any]:
-        return logging_data(self, self._hook_name)

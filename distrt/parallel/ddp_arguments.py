@@ -30,13 +30,23 @@ def group_of(process_group: ProcessGroup | None, mesh: Any) -> ProcessGroup:
     return group
 
 
-def require_trained(parameters: Sequence[Tensor]) -> None:
+def require_trained(parameters: Sequence[Tensor], has_delayed: bool = False) -> None:
     """Refuses a model without anything to train, or with parameters that have no shape yet.
+
+    Args:
+        parameters: all that are not averaged apart from the others.
+        has_delayed: some are.
 
     Raises:
         RuntimeError: it is such a model.
+        ValueError: all parameters are averaged apart from the others, which there are none of.
     """
-    if not any(parameter.requires_grad for parameter in parameters):
+    if not parameters and has_delayed:
+        raise ValueError(
+            "DistributedDataParallel's input module must be on the same type of devices, but input module parameters "
+            "locate in set(). Leave at least one parameter out of delay_all_reduce_named_params"
+        )
+    if not has_delayed and not any(parameter.requires_grad for parameter in parameters):
         raise RuntimeError(
             "DistributedDataParallel is not needed when a module doesn't have any parameter that requires a gradient."
         )

@@ -25,7 +25,7 @@ class DataParallelJoinHook(JoinHook):
     def main_hook(self) -> None:
         """Average zeros."""
         model = self._model
-        model._rebuild_buckets()
+        model.reducer.rebuild()
         if model.will_sync_module_buffers():
             model._sync_buffers(has_input=False)
         flag = np.zeros(1, np.float32)

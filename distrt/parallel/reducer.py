@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -44,6 +44,7 @@ class Reducer:
         lease: on the buckets and on the parameters' hooks; whoever owns the reducer has it end with himself.
         is_armed: the next backward pass is averaged.
         is_filled: everything of the present pass has been launched.
+        after_pass: called at the end of each averaged pass.
         watch: looks at this rank's own gradients before they are averaged, where somebody asks.
     """
 
@@ -59,6 +60,7 @@ class Reducer:
         self.allows_unused = allows_unused
         self.hook: CommHook | None = None
         self.watch: OverflowWatch | None = None
+        self.after_pass: list[Callable[[], object]] = []
         self.buckets: list[Bucket] = []
         self._names = [name for name, _ in named]
         self._parameters = [parameter for _, parameter in named]
@@ -298,6 +300,8 @@ class Reducer:
         if self._arrivals is not None:
             came = set(self._arrivals)
             self._arrivals += [number for number in self._order if number not in came]
+        for callback in self.after_pass:
+            callback()
 
     def _fill_missing(self) -> list[int]:
         """Complete the buckets; the parameters that this pass did not reach."""

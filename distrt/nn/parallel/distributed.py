@@ -5,5 +5,6 @@ from distrt.parallel.ddp import DistributedDataParallel
 from distrt.parallel.join import Join as Join
 from distrt.parallel.join import Joinable as Joinable
 from distrt.parallel.join import JoinHook as JoinHook
+from distrt.parallel.mixed_precision import MixedPrecision as _MixedPrecision  # noqa: F401 - users name it
 
 __all__ = ["DistributedDataParallel"]

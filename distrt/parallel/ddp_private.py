@@ -1,0 +1,103 @@
+"""Names of ``DistributedDataParallel`` that PyTorch does not document, and that libraries use."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distrt.comm.process_group import ProcessGroup
+from distrt.core.tensor import Tensor
+from distrt.nn.modules.module import Module
+from distrt.parallel.ddp_logging import logging_data
+from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
+from distrt.parallel.optimizer_overlap import overlapped
+
+if TYPE_CHECKING:
+    from distrt.parallel.reducer import Reducer
+
+__all__ = ["PrivateNames"]
+
+
+class PrivateNames:
+    """A part of ``DistributedDataParallel``."""
+
+    process_group: ProcessGroup
+    reducer: Reducer
+    static_graph: bool
+    find_unused_parameters: bool
+    _hook_name: str | None
+    _set_hook: Callable[..., None]
+    register_comm_hook: Callable[..., None]
+
+    def _register_builtin_comm_hook(self, comm_hook_type: BuiltinCommHookType) -> None:
+        """Have one of the hooks that need no state average each bucket."""
+        hook = builtin_hook(comm_hook_type)
+        self._set_hook(functools.partial(hook, self.process_group), str(comm_hook_type))
+
+    def _register_fused_optim(
+        self, optim: type[Any], *args: Any, optim_params: Iterable[Tensor] | None = None, **kwargs: Any
+    ) -> None:
+        """Have an optimizer update each parameter as soon as its bucket is averaged; in the place of a hook.
+
+        Args:
+            optim: the optimizer's class.
+            args, kwargs: its arguments, but for the parameters.
+            optim_params: the parameters; all where None.
+
+        Raises:
+            ValueError: PyTorch has no functional counterpart of the class.
+        """
+        self.register_comm_hook(self.process_group, overlapped(optim, optim_params, args, kwargs))
+
+    def _set_static_graph(self) -> None:
+        if self.static_graph:
+            warnings.warn("You've set static_graph to be True, no need to set it again.", stacklevel=2)
+            return
+        self.static_graph = self.reducer.allows_unused = True
+        if self.find_unused_parameters:
+            warnings.warn(
+                "You passed find_unused_parameters=true to DistributedDataParallel, `_set_static_graph` will detect "
+                "unused parameters automatically, so you do not need to set find_unused_parameters=true, just be sure "
+                "these unused parameters will not change during training loop while calling `_set_static_graph`.",
+                stacklevel=2,
+            )
+
+    @staticmethod
+    def _set_params_and_buffers_to_ignore_for_model(
+        module: Module, params_and_buffers_to_ignore: Sequence[str]
+    ) -> None:
+        """Leave these parameters and buffers of ``module``, which will be wrapped, to each rank."""
+        module._ddp_params_and_buffers_to_ignore = params_and_buffers_to_ignore
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if name in params_and_buffers_to_ignore:
+                vars(tensor)["_ddp_ignored"] = True
+
+    @staticmethod
+    def _get_data_parallel_params(module: Module, named_params: bool = False) -> Iterator[Any]:
+        for each in module.named_parameters() if named_params else module.parameters():
+            if not hasattr(each, "_ddp_ignored"):
+                yield each
+
+    @property
+    def _distributed_rank(self) -> int:
+        return self.process_group.rank()
+
+    @property
+    def _has_rebuilt_buckets(self) -> bool:
+        return self.reducer.is_rebuilt
+
+    def _check_reducer_finalized(self) -> None:
+        self.reducer.require_finished()
+
+    def _remove_autograd_hooks(self) -> None:
+        self.reducer.close()
+
+    def _set_ddp_runtime_logging_sample_rate(self, sample_rate: int) -> None:
+        if sample_rate < 1:
+            raise ValueError("DDP runtime logging sample rate should be equal or greater than 1")
+
+    def _get_ddp_logging_data(self) -> dict[str, Any]:
+        model: Any = self
+        return logging_data(model, self._hook_name)
