@@ -1,0 +1,111 @@
+"""ShardedOptimizer on real ranks: one copy of the parameters, and what is left of a step when a rank dies in it."""
+
+import signal
+
+import pytest
+
+from tests.conformance.ranks import ranks
+from tests.multiprocess.conftest import leaked_shared_memory, shared_memory
+
+TRAINING = """
+import distrt as torch
+from distrt.core.errors import DistributedError, PeerFailed
+from distrt.parallel import DistributedDataParallel
+from distrt.parallel.sharding.sliced import ShardedOptimizer
+from tests.parallel.models import batches, make
+from tests.parallel.test_zero import backward, values
+group = join(timeout_s=60)
+
+def trained(model, optimizer):
+    for batch in batches("mlp", 5):
+        optimizer.zero_grad()
+        backward(model, group, batch)
+        optimizer.step()
+    return values(model)
+
+def params_and_optimizer(kind, **options):
+    model = make("mlp", seed=group.rank())
+    return model, ShardedOptimizer(model.parameters(), kind, process_group=group, **options)
+"""
+
+SAME_BITS = """
+for kind, options in ((torch.optim.SGD, dict(lr=0.1, momentum=0.9)), (torch.optim.AdamW, dict(lr=0.01))):
+    for repetition in range(3):
+        model = DistributedDataParallel(make("mlp"), process_group=group)
+        expected = trained(model, kind(model.parameters(), **options))
+        model, optimizer = params_and_optimizer(kind, **options)
+        found = trained(model, optimizer)
+        print(all(map(np.array_equal, expected, found)), flush=True)
+
+(flat,) = optimizer.flats[0]
+group.barrier()
+if group.rank() == 0:
+    model[0].bias.data[3] = 42.0  # seen by all: it is the same memory
+group.barrier()
+print(flat.is_one_copy, float(model[0].bias[3]), flush=True)
+halves = sum(half.nbytes for half in flat._halves)
+print(halves // flat._halves[0].nbytes, flush=True)
+"""
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_one_copy_is_trained_to_the_bits_of_many(size: int) -> None:
+    with ranks(size, TRAINING + SAME_BITS) as started:
+        for out in started.output(100):
+            assert out.splitlines() == ["True"] * 6 + ["True 42.0", "2"]
+
+
+DYING = """
+model, optimizer = params_and_optimizer(torch.optim.SGD, lr=0.1, momentum=0.9)
+trained(model, optimizer)
+before = values(model)
+data = batches("mlp", 1)[0]
+print("ready", flush=True)
+backward(model, group, data)
+if group.rank() == 1:
+    (flat,) = optimizer.flats[0]
+    def half_a_step():
+        flat.shard._array[: flat.shard.numel() // 2] = 1e9
+        os.kill(os.getpid(), signal.SIGKILL)
+    optimizer.optim.step = half_a_step
+try:
+    optimizer.step()
+except PeerFailed:
+    print("lost", flush=True)
+print(all(map(np.array_equal, before, values(model))), flush=True)
+for call in (optimizer.step, optimizer.consolidate_state_dict):
+    try:
+        call()
+    except DistributedError as error:
+        print("broken off" in str(error), flush=True)
+"""
+
+
+def test_a_rank_that_dies_in_its_update_leaves_the_others_whole_parameters() -> None:
+    before = shared_memory()
+    with ranks(3, TRAINING + DYING) as started:
+        assert [started.line(rank) for rank in range(3)] == ["ready"] * 3
+        codes, outs, errors = zip(*started.results(60), strict=True)
+    assert codes == (0, -signal.SIGKILL, 0), errors
+    for rank in (0, 2):
+        assert outs[rank].splitlines() == ["lost", "True", "True", "True"], errors[rank]
+    assert not leaked_shared_memory(before, patience_s=1.0)
+
+
+REFUSING = """
+import distrt.parallel.sharding.one_copy as home
+home.available_bytes = lambda: 100
+try:
+    params_and_optimizer(torch.optim.SGD, lr=0.1)
+except DistributedError as error:
+    print(str(error), flush=True)
+print(float(group.size()), flush=True)
+group.barrier()
+"""
+
+
+def test_too_little_memory_is_an_error_on_all_ranks() -> None:
+    with ranks(2, TRAINING + REFUSING) as started:
+        first, second = started.output(60)
+    assert "0 MB are left on this machine" in first
+    assert "another rank says why" in second
