@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.conformance.ranks import ranks
+from tests.conformance.ranks import Serving, ranks
 from tests.multiprocess.conftest import leaked_shared_memory, shared_memory
 
 TRAINING = """
@@ -109,3 +109,40 @@ def test_too_little_memory_is_an_error_on_all_ranks() -> None:
         first, second = started.output(60)
     assert "0 MB are left on this machine" in first
     assert "another rank says why" in second
+
+
+MACHINES = """
+import numpy as np
+import distrt as torch
+from distrt.parallel import DistributedDataParallel
+from distrt.parallel.sharding.sliced import ShardedOptimizer
+from distrt.parallel.sharding.zero import ZeroRedundancyOptimizer
+from tests.parallel.models import batches, make
+from tests.parallel.test_zero import backward, values
+found, states = [], []
+for kind in (None, "in place", "views", "slices"):
+    model = make("mlp", seed=group.rank())
+    if kind == "slices":
+        optimizer = ShardedOptimizer(model.parameters(), torch.optim.Adam, process_group=group)
+    else:
+        model = DistributedDataParallel(model, process_group=group)
+        optimizer = torch.optim.Adam(model.parameters()) if kind is None else ZeroRedundancyOptimizer(
+            model.parameters(), torch.optim.Adam, process_group=group, parameters_as_bucket_view=kind == "views"
+        )
+    for batch in batches("mlp", 4):
+        optimizer.zero_grad()
+        backward(model, group, batch)
+        optimizer.step()
+    found.append(values(model))
+    if kind is not None:
+        optimizer.consolidate_state_dict(to=3)
+    if group.rank() == 3:
+        state = optimizer.state_dict()["state"]
+        states.append([value.numpy().tobytes() for each in state.values() for value in each.values()])
+print([all(map(np.array_equal, found[0], other)) for other in found[1:]], [each == states[0] for each in states[1:]])
+"""
+
+
+def test_ranks_of_several_machines_get_the_same_bits(two_by_two: Serving) -> None:
+    same = [True] * 3
+    assert two_by_two.output(MACHINES) == [f"{same} []\n"] * 3 + [f"{same} {same}\n"]
