@@ -110,26 +110,33 @@ class Worker(threading.Thread):
 
 
 @contextlib.contextmanager
-def going_on(host: Host, growth_bytes: int = 32 << 20) -> Iterator[Worker]:
-    """A job at work on ``host``: what happens meanwhile must not disturb it, change a key or leave anything."""
-    with host.member() as before:
-        before.set("kept", bytes(range(256)))
+def at_work(host: Host, growth_bytes: int = 32 << 20) -> Iterator[Worker]:
+    """A job at work on ``host``: it gets the right answers, and ``host`` is as before when it has left."""
     worker, rss, descriptors = Worker(host), host.resident_bytes(), host.descriptors()
     worker.start()
     try:
+        yield worker
+    finally:
+        worker.is_over = True
+        worker.join(30)
+    assert worker.error is None, worker.error
+    assert host.is_alive() and host.resident_bytes() - rss < growth_bytes
+    wait_until(lambda: host.descriptors() < descriptors)  # the worker, too, has left
+
+
+@contextlib.contextmanager
+def going_on(host: Host, growth_bytes: int = 32 << 20) -> Iterator[Worker]:
+    """`at_work`: what happens meanwhile must not hold the job up or change a key, either."""
+    with host.member() as before:
+        before.set("kept", bytes(range(256)))
+    with at_work(host, growth_bytes) as worker:
         yield worker
         rounds = worker.rounds
         wait_until(lambda: worker.rounds > rounds + 2 or worker.error is not None)
         with host.member() as after:
             assert after.get("kept") == bytes(range(256))
             assert set(after.list_keys()) == {"kept", "job/value", "job/count"}
-    finally:
-        worker.is_over = True
-        worker.join(30)
-    assert worker.error is None, worker.error
     assert worker.slowest_s < SLOW_S
-    assert host.resident_bytes() - rss < growth_bytes
-    wait_until(lambda: host.descriptors() < descriptors)  # the worker, too, has left
 
 
 def wait_until(condition, timeout_s: float = 10.0) -> None:

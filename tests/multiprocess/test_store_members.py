@@ -27,6 +27,7 @@ from tests.multiprocess.store_host import (
     SECRET,
     Host,
     Worker,
+    at_work,
     going_on,
     hosting,
     introduce,
@@ -272,7 +273,7 @@ if not child:
     except Exception as error:
         os.write(1, f"{type(error).__name__}\\n".encode())
     time.sleep(60)
-print(server.port, child, flush=True)
+os.write(1, f"{server.port} {child}\\n".encode())  # print may write it in pieces, and the child's line between them
 time.sleep(60)
 """
 
@@ -374,21 +375,6 @@ def distorted(source: random.Random, good: bytes) -> bytes:
     return json.dumps(request).encode() + mark + value
 
 
-@contextlib.contextmanager
-def disturbed(host: Host):
-    """A job at work while ``host`` hears much: it does not notice, and the host is as before."""
-    worker, rss, descriptors = Worker(host), host.resident_bytes(), host.descriptors()
-    worker.start()
-    try:
-        yield
-    finally:
-        worker.is_over = True
-        worker.join(30)
-    assert worker.error is None and worker.rounds > 10, worker.error
-    assert host.is_alive() and host.resident_bytes() - rss < 32 << 20
-    wait_until(lambda: host.descriptors() < descriptors)
-
-
 def test_2500_mutated_conversations_of_strangers_disturb_nobody(host: Host, seed: int) -> None:
     source = random.Random(seed)
     hello = wire.encode_frame({"protocol": wire.PROTOCOL, "nonce": "n" * 64, "rank": 0})
@@ -398,11 +384,12 @@ def test_2500_mutated_conversations_of_strangers_disturb_nobody(host: Host, seed
     with host.member() as member:
         member.delete_key("job/value")
         before = set(member.list_keys()) - {"job/count"}
-    with disturbed(host):
+    with at_work(host) as worker:
         for _ in range(2500):  # of two mutated frames each
             first, second = source.choice(pairs)
             with host.stranger() as stranger, contextlib.suppress(ConnectionError):
                 stranger.sendall(mutated(source, first) + mutated(source, second))
+    assert worker.rounds > 10
     with host.member() as member:
         assert set(member.list_keys()) == before | {"job/value", "job/count"}
 
@@ -410,7 +397,7 @@ def test_2500_mutated_conversations_of_strangers_disturb_nobody(host: Host, seed
 def test_5000_mutated_requests_of_members_disturb_nobody(host: Host, seed: int) -> None:
     """Each bears the right seal: it is the member's own rubbish. Only what is no request ends the connection."""
     source = random.Random(seed)
-    with disturbed(host):
+    with at_work(host) as worker:
         with host.member(5) as member:  # 4,500 that are JSON still: every one is answered
             for _ in range(180):
                 bodies = [distorted(source, source.choice(GOOD)) for _ in range(25)]
@@ -419,6 +406,7 @@ def test_5000_mutated_requests_of_members_disturb_nobody(host: Host, seed: int) 
         for _ in range(500):  # and 500 that are anything
             with host.member(source.choice((None, 5))) as member:
                 answers(member, [mutated(source, source.choice(GOOD))], 0.02)
+    assert worker.rounds > 10
     with host.member() as cleaner:
         for key in cleaner.list_keys():
             cleaner.delete_key(key)
