@@ -1,12 +1,15 @@
-"""``BufferBroadcast``: gives every rank rank 0's buffers, in one collective per dtype.
+"""What keeps the ranks' buffers together.
 
-``DistributedDataParallel`` runs it before each forward pass in training, so that running statistics do not drift apart.
+Before each forward pass in training, ``DistributedDataParallel`` gives every rank rank 0's buffers, in one collective
+per dtype (``BufferBroadcast``), so that running statistics do not drift apart; or has a script do so (``BufferHook``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +17,27 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor
 from distrt.parallel.leases import Lease, allocate_leased
+
+
+class BufferHookLocation(enum.Enum):
+    """Around a forward pass, when buffers are brought together."""
+
+    PRE_FORWARD = enum.auto()
+    POST_FORWARD = enum.auto()
+
+
+class BufferHook(NamedTuple):
+    """What brings buffers together in the place of a broadcast.
+
+    Attributes:
+        buffer_comm_hook: gets the state and the buffers by name; may return futures, for the end of the backward pass.
+        buffer_comm_hook_state: the state.
+        buffer_comm_hook_location: when.
+    """
+
+    buffer_comm_hook: Callable[[Any, dict[str, Tensor]], Any]
+    buffer_comm_hook_state: Any
+    buffer_comm_hook_location: BufferHookLocation
 
 
 class BufferBroadcast:

@@ -25,7 +25,7 @@ from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
 from distrt.parallel.bucket import CommHook, GradBucket
-from distrt.parallel.buffers import BufferBroadcast
+from distrt.parallel.buffers import BufferBroadcast, BufferHookLocation
 from distrt.parallel.ddp_arguments import bucket_caps, group_of, require_cpu, require_trained, sync_flags
 from distrt.parallel.ddp_join import DataParallelJoinHook
 from distrt.parallel.ddp_private import PrivateNames
@@ -224,6 +224,8 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
                     outputs = self.module(*args, **kwargs)
         finally:
             _innermost.reset(outer)
+        if self._syncs_after:
+            self._sync_buffers(has_input=True)
         if self._delayed is not None:
             self._delayed.clear()
         return outputs
@@ -245,7 +247,9 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
             else:
                 self.reducer.disarm()
             self.reducer.rebuild()
-        if self.will_sync_module_buffers():
+        self._syncs_after = self.will_sync_module_buffers()
+        if self._syncs_after and not self._has_hook_after():
+            self._syncs_after = False
             self._sync_buffers(has_input=True)
         if self._join_config.enable:
             self._tell_whether_to_average(is_training and is_averaging)
@@ -272,11 +276,21 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
             and next(iter(self.module.buffers()), None) is not None
         )
 
+    def _has_hook_after(self) -> bool:
+        """Whether it is a hook, and after the forward pass, that brings buffers together."""
+        hook = getattr(self, "buffer_hook", None)
+        return hook is not None and hook.buffer_comm_hook_location is BufferHookLocation.POST_FORWARD
+
     def _sync_buffers(self, has_input: bool) -> None:
+        src = self._common_rank(has_input) if self._join_config.enable else 0
+        if hasattr(self, "buffer_hook"):
+            hook, state, _ = self.buffer_hook
+            self.reducer.awaited += hook(state, self.named_module_buffers) or ()
+            return
         buffers = self.modules_buffers  # anew each time: a script may have assigned others
         if self._buffer_broadcast is None or not self._buffer_broadcast.fits(buffers):
             self._buffer_broadcast = BufferBroadcast(buffers, self.process_group)
-        self._buffer_broadcast.run(buffers, self._common_rank(has_input) if self._join_config.enable else 0)
+        self._buffer_broadcast.run(buffers, src)
 
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:

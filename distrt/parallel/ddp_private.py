@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
+from distrt.parallel.buffers import BufferHook, BufferHookLocation
 from distrt.parallel.ddp_logging import logging_data
 from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
 from distrt.parallel.optimizer_overlap import overlapped
@@ -27,6 +28,7 @@ class PrivateNames:
     reducer: Reducer
     static_graph: bool
     find_unused_parameters: bool
+    buffer_hook: BufferHook
     _hook_name: str | None
     _set_hook: Callable[..., None]
     register_comm_hook: Callable[..., None]
@@ -35,6 +37,26 @@ class PrivateNames:
         """Have one of the hooks that need no state average each bucket."""
         hook = builtin_hook(comm_hook_type)
         self._set_hook(functools.partial(hook, self.process_group), str(comm_hook_type))
+
+    def _register_buffer_comm_hook(
+        self,
+        state: Any,
+        hook: Callable[[Any, dict[str, Tensor]], Any],
+        comm_hook_location: BufferHookLocation = BufferHookLocation.POST_FORWARD,
+    ) -> None:
+        """Have ``hook(state, buffers by name)`` bring the buffers together instead of a broadcast from rank 0.
+
+        Args:
+            state: handed to the hook.
+            hook: may return a list of futures, which the next averaged backward pass waits for.
+            comm_hook_location: before or after the forward pass.
+
+        Raises:
+            AssertionError: ``hook`` is not callable.
+        """
+        if not callable(hook):
+            raise AssertionError(f"hook must be callable, got {type(hook).__name__}")
+        self.buffer_hook = BufferHook(hook, state, comm_hook_location)
 
     def _register_fused_optim(
         self, optim: type[Any], *args: Any, optim_params: Iterable[Tensor] | None = None, **kwargs: Any

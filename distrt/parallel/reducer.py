@@ -44,6 +44,7 @@ class Reducer:
         lease: on the buckets and on the parameters' hooks; whoever owns the reducer has it end with himself.
         is_armed: the next backward pass is averaged.
         is_filled: everything of the present pass has been launched.
+        awaited: futures that the end of the next averaged pass waits for.
         after_pass: called at the end of each averaged pass.
         watch: looks at this rank's own gradients before they are averaged, where somebody asks.
     """
@@ -60,6 +61,7 @@ class Reducer:
         self.allows_unused = allows_unused
         self.hook: CommHook | None = None
         self.watch: OverflowWatch | None = None
+        self.awaited: list[Any] = []
         self.after_pass: list[Callable[[], object]] = []
         self.buckets: list[Bucket] = []
         self._names = [name for name, _ in named]
@@ -300,6 +302,9 @@ class Reducer:
         if self._arrivals is not None:
             came = set(self._arrivals)
             self._arrivals += [number for number in self._order if number not in came]
+        awaited, self.awaited = self.awaited, []
+        for future in awaited:
+            future.wait()
         for callback in self.after_pass:
             callback()
 

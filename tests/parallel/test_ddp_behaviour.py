@@ -429,6 +429,37 @@ def reassign():
     return seen
 say('reassigned buffer', reassign)
 """,
+    "buffer hooks": """
+from torch.nn.parallel.distributed import _BufferCommHookLocation as Location
+def hooked(where, later=False, other_passes=False):
+    m = nn.BatchNorm1d(2).double()
+    m = DDP(m)
+    seen = []
+    m.module.register_forward_pre_hook(lambda mod, i: seen.append(('forward', numbers(mod.running_mean))))
+    def hook(state, buffers):
+        seen.append((state, sorted(buffers), numbers(buffers['running_mean'])))
+        works = []
+        for name, each in buffers.items():
+            works.append(dist.all_reduce(each, async_op=True))
+        if later:
+            return [w.get_future() for w in works]
+        [w.wait() for w in works]
+    m._register_buffer_comm_hook('state', hook, *where)
+    for _ in range(3):
+        m(x).sum().backward()
+        seen.append(numbers(m.module.running_mean))
+        if other_passes:
+            with m.no_sync():
+                m(x * 3).sum().backward()
+            with torch.no_grad():
+                m(x * 2)
+    return seen, m.buffer_hook.buffer_comm_hook_state
+for where in ((), (Location.POST_FORWARD,), (Location.PRE_FORWARD,)):
+    say(str([each.name for each in where]), lambda: hooked(where))
+    say('and more', lambda: hooked(where, False, True))
+say('later', lambda: hooked((), True))
+say('wrong', lambda: DDP(net())._register_buffer_comm_hook(None, 3))
+""",
     "constructor": """
 say('devices', lambda: DDP(net(), device_ids=[0, 1]))
 say('device', lambda: DDP(net(), device_ids=['cpu']))
