@@ -344,7 +344,7 @@ class Reducer:
 
     def abandon_pass(self) -> None:
         """End a backward pass that an exception broke off: what was launched may still write into the slots."""
-        self._is_running = self.is_filled = False
+        self._is_running = self.is_filled = self.is_armed = False
         running.reducers.discard(self)
         for bucket in self.buckets:
             with suppress(

@@ -235,3 +235,65 @@ def test_what_a_broken_pass_has_launched_does_not_reach_the_next(run_ranks: RunR
     run = run_ranks(BROKEN_PASS, 2)
     assert run.exit_code == 0, run
     assert run.lines(0) == run.lines(1) == ["300.0 True"], run
+
+
+OVERFLOWS = """
+import distrt as torch
+import distrt.distributed as dist
+from distrt.nn.parallel import DistributedDataParallel
+
+dist.init_process_group()
+model = DistributedDataParallel(torch.nn.Sequential(torch.nn.Linear(300, 300), torch.nn.Linear(300, 1)))
+optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)
+scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+for step in range(6):
+    optimizer.zero_grad()
+    factor = float("inf") if (step, dist.get_rank()) in ((3, 2), (5, 1)) else 1.0
+    scaler.scale(model(torch.ones(1, 300)).sum() * factor).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    if step >= 2:
+        print(scaler.get_scale(), scaler.overflow and (scaler.overflow.name, scaler.overflow.rank))
+dist.destroy_process_group()
+"""
+
+
+def test_the_rank_that_overflowed_is_named_on_all(run_ranks: RunRanks) -> None:
+    run = run_ranks(OVERFLOWS, 3)
+    assert run.exit_code == 0, run
+    first, second = "('module.0.weight', 2)", "('module.0.weight', 1)"
+    for rank in range(3):
+        assert run.lines(rank) == ["8.0 None", f"4.0 {first}", f"4.0 {first}", f"2.0 {second}"], run
+
+
+NARROW = """
+import hashlib
+import distrt as torch
+import distrt.distributed as dist
+from distrt.nn.parallel import DistributedDataParallel
+from distrt.nn.parallel.distributed import _MixedPrecision
+
+dist.init_process_group()
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(64, 512), torch.nn.Tanh(), torch.nn.Linear(512, 64))
+dtypes = _MixedPrecision(torch.bfloat16, torch.float32)
+model = DistributedDataParallel(model, bucket_cap_mb=0.05, mixed_precision=dtypes)
+optimizer = torch.optim.Adam(model.parameters())
+losses = []
+for step in range(8):
+    optimizer.zero_grad()
+    loss = model(torch.ones(4, 64) * (dist.get_rank() + 1)).float().square().mean()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+bits = b"".join(p.detach().numpy().tobytes() for p in model.parameters())
+print(hashlib.sha256(bits).hexdigest(), losses[-1] < losses[0], {p.dtype for p in model.parameters()})
+dist.destroy_process_group()
+"""
+
+
+def test_narrow_training_keeps_wide_parameters_equal(run_ranks: RunRanks) -> None:
+    run = run_ranks(NARROW, 2)
+    assert run.exit_code == 0, run
+    assert run.lines(0) == run.lines(1), run
+    assert run.lines(0)[0].endswith(" True {torch.float32}"), run
