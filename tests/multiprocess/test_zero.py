@@ -243,6 +243,27 @@ show("since then", message(optimizer.state_dict) if rank == 0 else None)
 """
 
 
+OVERLAPPING = """
+from torch.distributed.algorithms.ddp_comm_hooks.ddp_zero_hook import (
+    hook_with_zero_step, hook_with_zero_step_interleaved
+)
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+
+model = DistributedDataParallel(net())
+optimizer = ZeroRedundancyOptimizer(model.parameters(), SGD, overlap_with_ddp=True, lr=0.1)
+show("step", message(optimizer.step))
+show("state", message(optimizer.state_dict))
+show("consolidated", message(optimizer.consolidate_state_dict))
+show("loaded", message(lambda: optimizer.load_state_dict({"state": {}, "param_groups": []})))
+show("group", message(lambda: optimizer.add_param_group({"params": [torch.ones(1)]})))
+show("groups", [list(group) for group in optimizer.param_groups] + optimizer._buckets)
+without = ZeroRedundancyOptimizer(net().parameters(), SGD, lr=0.1)
+for hook in (hook_with_zero_step, hook_with_zero_step_interleaved):
+    for each in (optimizer, without):
+        show("hook", message(lambda: hook(allreduce_hook, model, each)))
+show("class", message(lambda: ZeroRedundancyOptimizer(net().parameters(), torch.optim.ASGD, overlap_with_ddp=True))[0])
+"""
+
 CUSTOM = """
 class WithKey(SGD):
     def step(self, closure=None, given=None):
@@ -299,6 +320,7 @@ SECTIONS = {
     "groups of views": GROUPS.replace("VIEWS", "True"),
     "loading": LOADING,
     "errors": ERRORS,
+    "overlapping": OVERLAPPING,
     "custom": CUSTOM,
 }
 
@@ -318,8 +340,9 @@ def test_a_whole_state_is_loaded_as_in_pytorch(shown: Shown) -> None:
     same(shown, "loading")
 
 
-def test_errors_are_pytorchs(shown: Shown) -> None:
-    same(shown, "errors")
+@pytest.mark.parametrize("section", ["errors", "overlapping"])
+def test_errors_are_pytorchs(shown: Shown, section: str) -> None:
+    same(shown, section)
 
 
 def test_keywords_closures_and_frozen_parameters_are_pytorchs(shown: Shown) -> None:

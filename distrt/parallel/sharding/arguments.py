@@ -7,8 +7,9 @@ from typing import Any
 
 from distrt.core.questions import typename
 from distrt.core.tensor import Tensor
+from distrt.parallel.optimizer_overlap import functional_optim_map
 
-__all__ = ["listed_params", "require_one_dense_type"]
+__all__ = ["listed_params", "require_known_class", "require_one_dense_type"]
 
 
 def listed_params(params: Any) -> list[Any]:
@@ -57,3 +58,19 @@ def require_one_dense_type(params: Sequence[Tensor]) -> None:
                 "ZeroRedundancyOptimizer only supports using the same dense type for all "
                 f"parameters but got both {first} and {typename(param)}"
             )
+
+
+def require_known_class(optimizer_class: Any, overlaps: bool) -> None:
+    """Refuses functional optimizers, and with ``overlap_with_ddp`` what PyTorch has no functional form of.
+
+    Raises:
+        ValueError: for these.
+    """
+    is_functional = optimizer_class in functional_optim_map.values()
+    if not overlaps and is_functional:
+        raise ValueError(f"Passing in a functional optimizer {optimizer_class} when `overlap_with_ddp=False`")
+    if overlaps and optimizer_class not in functional_optim_map:
+        raise ValueError(
+            "Using `ddp_with_overlap=True` requires using a functional optimizer, but there is no supported functional "
+            f"optimizer equivalent for {optimizer_class}"
+        )

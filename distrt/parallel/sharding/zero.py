@@ -13,11 +13,10 @@ from typing import Any
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
 from distrt.core.device import device
-from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor
 from distrt.optim.optimizer import Optimizer
 from distrt.parallel.join import Join, Joinable, JoinHook
-from distrt.parallel.sharding.arguments import listed_params, require_one_dense_type
+from distrt.parallel.sharding.arguments import listed_params, require_known_class, require_one_dense_type
 from distrt.parallel.sharding.consolidation import gathered_states, merged, part_of
 from distrt.parallel.sharding.partition import Partition
 from distrt.parallel.sharding.publication import BucketViews, InPlace, Publication
@@ -43,7 +42,7 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
         process_group: the ranks; all of the world where None.
         parameters_as_bucket_view: let parameters be views of few buffers, in memory that the ranks of a machine share,
             so that none is packed or sent alone. Else they stay where they are.
-        overlap_with_ddp: not supported.
+        overlap_with_ddp: a communication hook steps in backward (`hook_with_zero_step`), and ``step`` does nothing.
         defaults: the optimizer's options.
 
     Attributes:
@@ -64,8 +63,7 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
             param for each in given for param in (each["params"] if isinstance(each, dict) else [each])
         ]
         require_one_dense_type(self._all_params)
-        if overlap_with_ddp:
-            raise UnsupportedError("ZeroRedundancyOptimizer: overlap_with_ddp=True is not supported")
+        require_known_class(optimizer_class, overlap_with_ddp)
         self.initialized = False
         Optimizer.__init__(self, given, defaults)
         Joinable.__init__(self)
@@ -74,19 +72,48 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
         self.rank = self.process_group.rank()
         self.global_rank = self.process_group.ranks[self.rank]
         self.parameters_as_bucket_view = parameters_as_bucket_view
-        self._overlap_with_ddp = False
+        self._overlap_with_ddp = overlap_with_ddp
         self._default_device = self._all_params[0].device
         self._optim_defaults, self._optim_constructor = defaults, optimizer_class
         self._all_state_dicts: list[StateDict] = []  # of all ranks, where they were consolidated
-        self._partition = Partition(self.param_groups, self.world_size)
-        self.optim = optimizer_class(self._partition.by_rank[self.rank], **defaults)
-        _copy_options(self.optim.param_groups, self.param_groups)
         self._is_trainable_mask = self._trainable()
-        self._publication = self._published()
+        self._publication: Publication = InPlace([], self.process_group)
+        if overlap_with_ddp:
+            if parameters_as_bucket_view:
+                _log.warning(
+                    "`parameters_as_bucket_view=True` will be ignored since `overlap_with_ddp=True`; instead, a "
+                    "different bucketing strategy will be used"
+                )
+        else:
+            self._begin(Partition(self.param_groups, self.world_size))
+            self._publication = self._published()
         self.initialized = True
+
+    def _begin(self, partition: Partition) -> None:
+        """Make this rank's own optimizer."""
+        self._partition = partition
+        self.optim = self._optim_constructor(partition.by_rank[self.rank], **self._optim_defaults)
+        _copy_options(self.optim.param_groups, self.param_groups)
+
+    def _begin_overlap(self, shards: list[list[Tensor]]) -> None:
+        """With ``overlap_with_ddp``, when it is known who updates what."""
+        if len(self.param_groups) != 1:
+            raise RuntimeError("Specifying `params_per_rank` only supports a single parameter group")
+        self._begin(Partition(self.param_groups, self.world_size, shards))
+
+    def _require_begun(self) -> None:
+        if not hasattr(self, "optim"):
+            raise RuntimeError(
+                "This method should not be called until this ZeroRedundancyOptimizer instance has been fully "
+                "initialized"
+            )
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters with options of their own; those that are there stay where they are. All ranks call."""
+        if self.initialized and self._overlap_with_ddp:
+            raise RuntimeError(
+                "ZeroRedundancyOptimizer with `overlap_with_ddp=True` only supports a single parameter group"
+            )
         super().add_param_group(param_group)
         if not self.initialized:
             return
@@ -106,6 +133,9 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
             closure: computes the loss anew; returned is what the optimizer returns.
             kwargs: for the optimizer.
         """
+        if self._overlap_with_ddp:
+            _log.warning("`step()` should not be included in the training loop when `overlap_with_ddp=True`")
+            return None
         loss = self._local_step(closure=closure, **kwargs)
         self._sync_params()
         return loss
@@ -115,6 +145,11 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
         Join.notify_join_context(self)
         mask = self._trainable()
         if mask != self._is_trainable_mask:
+            if self._overlap_with_ddp:
+                raise RuntimeError(
+                    "ZeroRedundancyOptimizer with `overlap_with_ddp=True` does not support changing parameter "
+                    "trainability at run time"
+                )
             _log.warning(
                 "ZeroRedundancyOptimizer detected that the trainable parameters changed; "
                 "rebuilding the parameter buckets if enabled"
@@ -147,6 +182,7 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
 
     def consolidate_state_dict(self, to: int = 0) -> None:
         """Gathers the state of all ranks on rank ``to``, which can then call `state_dict`. All ranks call."""
+        self._require_begun()
         _copy_options(self.param_groups, self.optim.param_groups)
         self._all_state_dicts = gathered_states(self.optim.state_dict(), self.process_group, to)
 
@@ -156,6 +192,7 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
         Raises:
             RuntimeError: it was not.
         """
+        self._require_begun()
         if not self._all_state_dicts:
             raise RuntimeError(
                 "Optimizer state has not been consolidated on this rank. "
@@ -174,6 +211,7 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
             IndexError: for state of more parameters than there are.
             ValueError: where groups or their sizes differ.
         """
+        self._require_begun()
         own = {}
         for number, value in state_dict["state"].items():
             param = self._partition.parameters[number]
