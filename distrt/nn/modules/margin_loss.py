@@ -48,8 +48,8 @@ class SoftMarginLoss(_Loss):
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
-class _MarginLoss(_Loss):
-    """What losses share whose margin is 0 unless said otherwise."""
+class CosineEmbeddingLoss(_Loss):
+    """How far vectors are from pointing the same way (target 1), or from pointing another way (target -1)."""
 
     def __init__(
         self,
@@ -61,17 +61,23 @@ class _MarginLoss(_Loss):
         super().__init__(size_average, reduce, reduction)
         self.margin = margin
 
-
-class CosineEmbeddingLoss(_MarginLoss):
-    """How far vectors are from pointing the same way (target 1), or from pointing another way (target -1)."""
-
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Shape: (N, D), (N, D) and (N) -> (), or (N) with ``reduction="none"``."""
         return F.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class MarginRankingLoss(_MarginLoss):
+class MarginRankingLoss(_Loss):
     """By how much one score fails to be larger than another."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """Shape: three of the same -> (), or the same with ``reduction="none"``."""
