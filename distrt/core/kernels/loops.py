@@ -72,7 +72,7 @@ class Loop(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def compiled(loop: Loop) -> Run | None:
     """The loop as machine code; None where llvmlite is not there, or this machine cannot do it."""
-    machine = _machine()
+    machine = _machines.get()
     if machine is None or (loop.dtype == "float16" and not machine.has_float16):
         return None
     from distrt.core.kernels.loop_code import code_of
@@ -118,36 +118,53 @@ class _Machine:
         llvm.initialize_native_asmprinter()
         features = llvm.get_host_cpu_features()
         self.has_float16 = bool(features.get("f16c"))
-        target = llvm.Target.from_default_triple()
-        self._target = target.create_target_machine(
-            cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=3
-        )
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._target)
+        self._cpu, self._features = llvm.get_host_cpu_name(), features.flatten()
+        self._engines: list[Any] = []
         self._lock = threading.Lock()
-        self._count = 0
 
     def load(self, text: str) -> int:
-        """Compile a module whose one function is named "run"; its address, which is good for ever."""
+        """Compile a module whose one function is named "run"; its address, which is good for ever.
+
+        Every module has an engine of its own: an engine that takes one more makes the pages of its former ones
+        writable for a moment, and not executable, while another thread may run them.
+        """
+        llvm = self._llvm
         with self._lock:
-            self._count += 1
-            name = f"distrt_loop_{self._count}"
-            module = self._llvm.parse_assembly(text.replace('"run"', f'"{name}"'))
-            module.verify()
-            self._engine.add_module(module)
-            self._engine.finalize_object()
-            return int(self._engine.get_function_address(name))
+            target = llvm.Target.from_default_triple()
+            machine = target.create_target_machine(cpu=self._cpu, features=self._features, opt=3)
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
+            engine.finalize_object()
+            self._engines.append(engine)
+            return int(engine.get_function_address("run"))
 
 
-@functools.cache
-def _machine() -> _Machine | None:
-    try:
-        import llvmlite.binding
-    except ImportError:
-        return None
-    try:
-        return _Machine(llvmlite.binding)
-    except (
-        Exception
-    ) as error:  # a machine that forbids code made at run time, or an LLVM that does not know it
-        _log.warning("compiled loops are off, NumPy serves: %s", error)
-        return None
+class _Machines:
+    """The one `_Machine` of the process. Threads may ask at once, and code must not go with a second one's compiler."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_looked_for = False
+        self._found: _Machine | None = None
+
+    def get(self) -> _Machine | None:
+        """None where there is no llvmlite, or it cannot be used here."""
+        with self._lock:
+            if not self._is_looked_for:
+                self._is_looked_for = True
+                self._found = self._look()
+            return self._found
+
+    @staticmethod
+    def _look() -> _Machine | None:
+        try:
+            import llvmlite.binding
+        except ImportError:
+            return None
+        try:
+            return _Machine(llvmlite.binding)
+        except Exception as error:  # a machine that forbids code made at run time, or that LLVM does not know
+            _log.warning("compiled loops are off, NumPy serves: %s", error)
+            return None
+
+
+_machines = _Machines()

@@ -129,3 +129,35 @@ def test_without_llvmlite_there_is_no_loop_and_no_error():
         "assert compiled(Loop('float32', 1, 0, (Step('neg', (0,)),), ((0, 1),))) is None\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_threads_that_ask_at_once_keep_their_code():
+    program = """
+import threading
+import numpy as np
+from distrt.core.kernels.loops import Loop, Step, address, compiled
+
+start = threading.Barrier(8)
+wrong = []
+
+def work(number):
+    start.wait()
+    for turn in range(40):
+        steps = (Step("add", (0, 1)),) * (1 + (number + turn) % 5)
+        run = compiled(Loop("float32", 1, 1, steps, ((0, 1 + len(steps)),)))
+        row = np.full(1000, number, np.float32)
+        sizes, pointers = np.array([row.size]), np.array([address(row)], np.uintp)
+        constants = np.array([turn], np.float32)
+        run(1, sizes.ctypes.data, pointers.ctypes.data, constants.ctypes.data)
+        if not (row == number + turn).all():
+            wrong.append((number, turn))
+
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert not wrong, wrong
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-X", "faulthandler", "-c", program], check=True, timeout=60)
