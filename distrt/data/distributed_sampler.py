@@ -52,9 +52,14 @@ class DistributedSampler(Sampler[int]):
         shuffle: permute the list, in the same way on every rank.
         seed: base of the permutation's seed, ``seed + epoch``; must be the same on every rank.
         drop_last: cut the list to a multiple of ``num_replicas`` instead of padding it.
+        virtual_shards: the number that ``DistributedDataParallel(reproducible=...)`` has. The list is then divided
+            among so many shards instead of the ranks, and each batch of a rank has its shards' samples one after
+            another: so every shard gets the same samples on any number of ranks.
+        batch_size: with ``virtual_shards``, that of the loader on each rank.
 
     Raises:
-        ValueError: for a rank outside ``[0, num_replicas)``, or without a process group to ask.
+        ValueError: for a rank outside ``[0, num_replicas)``, or without a process group to ask; for shards that the
+            ranks, or a batch that the shards, cannot divide evenly.
 
     Source: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.distributed.DistributedSampler
     (the permutation itself is distrt's generator's, not PyTorch's).
@@ -68,6 +73,9 @@ class DistributedSampler(Sampler[int]):
         shuffle: bool = True,
         seed: int = 0,
         drop_last: bool = False,
+        *,
+        virtual_shards: int | None = None,
+        batch_size: int | None = None,
     ) -> None:
         if num_replicas is None or rank is None:
             world_size, own_rank = _default_world()
@@ -82,15 +90,38 @@ class DistributedSampler(Sampler[int]):
         self.shuffle = shuffle
         self.seed = seed
         self.drop_last = drop_last
+        shares = num_replicas if virtual_shards is None else virtual_shards
+        if shares % num_replicas:
+            raise ValueError(f"{num_replicas} ranks cannot divide {shares} virtual shards evenly")
+        own = shares // num_replicas
+        if virtual_shards is not None and (batch_size is None or batch_size <= 0 or batch_size % own):
+            raise ValueError(
+                f"with virtual_shards={virtual_shards} on {num_replicas} ranks, batch_size must be given, and be a "
+                f"multiple of the {own} shards of each rank; got {batch_size}"
+            )
+        self._virtual_shards, self._batch_size = virtual_shards, batch_size
         size = len(dataset)
-        self.num_samples = size // num_replicas if drop_last else -(-size // num_replicas)
-        self.total_size = self.num_samples * num_replicas
+        of_share = size // shares if drop_last else -(-size // shares)
+        self.num_samples = of_share * own
+        self.total_size = of_share * shares
 
     def __iter__(self) -> Iterator[int]:
         indices = self._order()
         while 0 < len(indices) < self.total_size:
             indices += indices[: self.total_size - len(indices)]
-        return iter(indices[self.rank : self.total_size : self.num_replicas])
+        if self._virtual_shards is None:
+            return iter(indices[self.rank : self.total_size : self.num_replicas])
+        return self._by_shards(indices[: self.total_size], self._virtual_shards)
+
+    def _by_shards(self, indices: list[int], count: int) -> Iterator[int]:
+        """Batch by batch, each of this rank's shards' part."""
+        own = count // self.num_replicas
+        shards = [indices[shard::count] for shard in range(self.rank * own, (self.rank + 1) * own)]
+        assert self._batch_size is not None
+        part = self._batch_size // own
+        for start in range(0, len(shards[0]), part):
+            for shard in shards:
+                yield from shard[start : start + part]
 
     def __len__(self) -> int:
         return self.num_samples

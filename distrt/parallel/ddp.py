@@ -20,6 +20,7 @@ from distrt.amp import agree_on
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.device import device
+from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
@@ -36,6 +37,7 @@ from distrt.parallel.mixed_precision import Casting, MixedPrecision
 from distrt.parallel.optimizer_overlap import forget_hooks, step_in_backward_hook
 from distrt.parallel.overflow import OverflowAgreement
 from distrt.parallel.reducer import Reducer
+from distrt.parallel.virtual_shards import VirtualShards
 
 #: The wrapper whose forward pass runs.
 _innermost: ContextVar[DistributedDataParallel | None] = ContextVar("innermost wrapper", default=None)
@@ -68,6 +70,8 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         delay_all_reduce_named_params: names and parameters whose gradients are averaged together, beside the buckets.
         param_to_hook_all_reduce: as soon as the gradient of this parameter is known.
         mixed_precision: dtypes to compute and to average in (PyTorch's ``_MixedPrecision``).
+        reproducible: distrt's own: into how many virtual shards each global batch is cut, a power of two that the
+            number of ranks divides. Parameters then have the same bits on any number of ranks (docs/reproducible.md).
         gradient_as_bucket_view, check_reduction, skip_all_reduce_unused_params, batched_grad_copy: accepted; gradients
             are always views.
 
@@ -99,6 +103,8 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         bucket_cap_mb_list: Sequence[float] | None = None,
         batched_grad_copy: bool = False,
         forward_sync_buffers: bool | None = None,
+        *,
+        reproducible: int | None = None,
     ) -> None:
         super().__init__()
         Joinable.__init__(self)
@@ -125,6 +131,9 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
             require_same_parameters(module, self.process_group, self.parameters_to_ignore)
             broadcast_from_rank_0(module, self.process_group, self._kept_apart(syncs_buffers))
         self._casting = None if mixed_precision is None else Casting(mixed_precision, module)
+        if reproducible is not None and mixed_precision is not None:
+            raise ValueError("reproducible= and mixed_precision= cannot be combined: use autocast")
+        self.reproducible = reproducible
         self._connect()
 
     def _adopt(self, module: Module, device_ids: Any, output_device: Any) -> None:
@@ -178,6 +187,9 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         delayed = list(self._delayed_parameters.values())
         if self._delay_trigger is not None and delayed:
             self._delayed = DelayedGradients(delayed, self._delay_trigger, self.process_group)
+        self._shards: VirtualShards | None = None
+        if self.reproducible is not None:
+            self._shards = VirtualShards(self.module, self.process_group, self.reproducible)
         if self._casting is not None:
             self._set_hook(self._casting.hook(self.process_group), "_reducer_allreduce_and_upcast_hook")
         averaged = [*(parameter for _, parameter in named), *delayed]
@@ -216,7 +228,9 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         self._begin_pass()
         outer = _innermost.set(self)
         try:
-            if self._casting is None:
+            if self._shards is not None:
+                outputs = self._shards(args, kwargs)
+            elif self._casting is None:
                 outputs = self.module(*args, **kwargs)
             else:
                 args, kwargs = self._casting.inputs(args, kwargs)
@@ -268,11 +282,29 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
 
         self.reducer.after_pass.append(forget_gradients)
 
+    @property
+    def training_step(self) -> int:
+        """With ``reproducible``, how many steps have been made; to be set where a run goes on from a checkpoint."""
+        return 0 if self._shards is None else self._shards.step
+
+    @training_step.setter
+    def training_step(self, step: int) -> None:
+        if self._shards is None:
+            raise RuntimeError("training_step is counted with reproducible= only")
+        self._shards.step = step
+
+    def _require_not_reproducible(self, what: str, instead: str) -> None:
+        if self._shards is not None:
+            raise UnsupportedError(
+                f"{what} would sum gradients in another order than reproducible={self.reproducible} promises: {instead}"
+            )
+
     def will_sync_module_buffers(self) -> bool:
         """Whether the next forward pass begins with rank 0's buffers."""
         return (
             self.require_forward_param_sync
             and self.forward_sync_buffers
+            and self._shards is None  # which keep them alike
             and next(iter(self.module.buffers()), None) is not None
         )
 
@@ -295,6 +327,7 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
     @contextlib.contextmanager
     def no_sync(self) -> Iterator[None]:
         """Inside, backward passes only add to the local gradients; the next pass outside averages the sums."""
+        self._require_not_reproducible("no_sync()", "give the whole batch to one pass")
         outer = self.require_backward_grad_sync
         self.require_backward_grad_sync = False
         try:
@@ -318,6 +351,7 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
             enable: False where inputs are known to be even.
             throw_on_early_termination: raise on all ranks as soon as one has run out.
         """
+        self._require_not_reproducible("join()", "give every rank as many batches")
         return Join(
             [self],
             enable,
@@ -370,6 +404,7 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         self._set_hook(functools.partial(hook, state), getattr(hook, "__qualname__", type(hook).__qualname__))
 
     def _set_hook(self, hook: CommHook, name: str) -> None:
+        self._require_not_reproducible("a communication hook", "leave the average to DistributedDataParallel")
         if self.reducer.hook is not None:
             raise RuntimeError("register_comm_hook or register_builtin_comm_hook can only be called once.")
         self.reducer.hook, self._hook_name = hook, name
@@ -382,8 +417,8 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
                 "DDP Pickling/Unpickling are only supported when using DDP with the default process group. That is, "
                 "when you have called init_process_group and have not passed process_group argument to DDP constructor"
             )
-        state = dict(self.__dict__)
-        for name in ("process_group", "reducer", "_buffer_broadcast", "_delayed"):
+        state = {**self.__dict__, "_made_steps": self.training_step}
+        for name in ("process_group", "reducer", "_buffer_broadcast", "_delayed", "_shards"):
             del state[name]
         return state
 
@@ -394,3 +429,5 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         self.require_forward_param_sync = self.require_backward_grad_sync = True
         self._has_begun = False
         self._connect()
+        if self._shards is not None:
+            self._shards.step = state["_made_steps"]

@@ -126,3 +126,52 @@ def test_without_a_process_group_the_error_says_what_to_do() -> None:
     with pytest.raises(ValueError, match=r"init_process_group\(\) first, or pass both num_replicas and rank"):
         DistributedSampler(range(8))
     assert len(DistributedSampler(range(8), 2, 0)) == 4
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 37, 64, 100])
+def test_a_virtual_shard_has_the_same_samples_in_each_step_on_any_number_of_ranks(
+    size: int, drop_last: bool, seed: int
+) -> None:
+    def steps(world: int) -> list[list[list[int]]]:
+        """For each step, each shard's samples."""
+        of_ranks = []
+        for rank in range(world):
+            sampler = DistributedSampler(
+                range(size),
+                world,
+                rank,
+                seed=seed,
+                drop_last=drop_last,
+                virtual_shards=8,
+                batch_size=24 // world,
+            )
+            indices = list(sampler)
+            assert len(indices) == len(sampler)
+            of_ranks.append(
+                [indices[start : start + 24 // world] for start in range(0, len(indices), 24 // world)]
+            )
+        found = []
+        for batches in zip(*of_ranks, strict=True):
+            batch = [index for part in batches for index in part]
+            found.append(
+                [batch[start : start + len(batch) // 8] for start in range(0, len(batch), len(batch) // 8)]
+            )
+        return found
+
+    one = steps(1)
+    assert all(steps(world) == one for world in (2, 4, 8))
+    indices = [index for step in one for shard in step for index in shard]
+    if drop_last:
+        assert len(set(indices)) == len(indices) == size // 8 * 8
+    else:
+        assert set(indices) == set(range(size))
+
+
+def test_shards_that_cannot_be_divided_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 ranks cannot divide 8 virtual shards evenly"):
+        DistributedSampler(range(9), 3, 0, virtual_shards=8, batch_size=8)
+    with pytest.raises(ValueError, match="multiple of the 4 shards of each rank; got 6"):
+        DistributedSampler(range(9), 2, 0, virtual_shards=8, batch_size=6)
+    with pytest.raises(ValueError, match="batch_size must be given"):
+        DistributedSampler(range(9), 2, 0, virtual_shards=8)

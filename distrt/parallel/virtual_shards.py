@@ -1,0 +1,295 @@
+"""Virtual shards: a training step whose bits do not depend on how many ranks make it.
+
+The global batch is cut into a fixed number of shards, a power of two, and each rank works through its share of them one
+by one: so every product has the same shapes, and every random stream the same key, on one rank or on many. A gradient
+is summed along one binary tree over the shards: inside a rank by the forks that its parameters pass through, between
+ranks by the all-reduce, whose tree over the ranks goes on where the forks end. Scaling by powers of two rounds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+
+from distrt.comm.process_group import ProcessGroup
+from distrt.core import ops
+from distrt.core.autograd.function import Function
+from distrt.core.creation import zeros_like
+from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.modes import modes
+from distrt.core.random import Generator, default_generator, initial_seed
+from distrt.core.tensor import Tensor
+from distrt.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from distrt.nn.modules.module import Module
+from distrt.nn.utils.stateless import replaced_tensors
+from distrt.parallel.sync_batch_norm import SyncBatchNorm
+
+__all__ = ["VirtualShards"]
+
+_STREAMS = 1 << 63  # the streams of shards: far from those that users take
+_MOST_SHARDS = 1 << 16
+_BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+
+
+class VirtualShards:
+    """The forward passes of a rank's virtual shards.
+
+    Args:
+        module: what is trained. It must not change its own state in the forward pass, but for running statistics of
+            batch normalisation.
+        group: the ranks; their number divides ``total``, and is a power of two.
+        total: how many shards there are in all.
+
+    Attributes:
+        step: how many training steps have been made: part of the key of their random streams.
+
+    Raises:
+        ValueError: ``total`` is no power of two, or cannot be divided among the ranks.
+        UnsupportedError: the module has a SyncBatchNorm, which needs all shards at once.
+    """
+
+    def __init__(self, module: Module, group: ProcessGroup, total: int) -> None:
+        size = group.size()
+        if not 0 < total <= _MOST_SHARDS or total & (total - 1):
+            raise ValueError(f"reproducible must be a power of two up to {_MOST_SHARDS}, got {total}")
+        if total % size:
+            raise ValueError(
+                f"reproducible={total} virtual shards cannot be divided evenly among {size} ranks: the number of ranks "
+                "must be a power of two, and no larger"
+            )
+        self.total = total
+        self.mine = total // size
+        self.step = 0
+        self._first = group.rank() * self.mine
+        self._module, self._group = module, group
+        seed = np.array([initial_seed()], np.uint64)
+        group.broadcast(seed, src=0)
+        self._seed = int(seed[0])
+        for name, part in module.named_modules():
+            if isinstance(part, SyncBatchNorm):
+                raise UnsupportedError(
+                    f"{name}: SyncBatchNorm normalises over all shards at once, and virtual shards run one after "
+                    "another. BatchNorm normalises each shard by itself, on any number of ranks"
+                )
+        self._norms = [
+            (name, part)
+            for name, part in module.named_modules()
+            if isinstance(part, _BATCH_NORMS) and part.track_running_stats
+        ]
+
+    def __call__(self, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The module's output for this rank's part of the batch.
+
+        Tensors are cut along dim 0, if they are as long there as the first one; others go to every shard. Outputs are
+        put together along dim 0, and a loss is averaged.
+
+        Raises:
+            ShapeError: the batch cannot be cut into this rank's shards.
+        """
+        if not (self._module.training and modes.grad):
+            return self._module(*inputs, **kwargs)
+        parts = self._cut((inputs, kwargs))
+        copies = self._copies()
+        others = self._counters()
+        outputs: list[Any] = []
+        found: list[np.ndarray[Any, Any]] = []
+        for place, (given, named) in enumerate(parts):
+            own_parameters = replaced_tensors(self._module, copies[place], tie_weights=True)
+            with self._own_stream(self._first + place), self._own_statistics(found), own_parameters:
+                outputs.append(self._module(*given, **named))
+        self._require_unchanged(others)
+        self._move_statistics(found)
+        self.step += 1
+        return _joined(outputs)
+
+    # Inputs.
+
+    def _cut(self, given: Any) -> list[Any]:
+        if self.mine == 1:
+            return [given]
+        batch = next((each.shape[0] for each in _tensors(given) if each.ndim), None)
+        if batch is None or batch % self.mine:
+            came = "no tensor" if batch is None else f"a batch of {batch}"
+            raise ShapeError(
+                f"with reproducible={self.total} on {self._group.size()} ranks, each rank's batch is cut into "
+                f"{self.mine} virtual shards of equal size; got {came}"
+            )
+        length = batch // self.mine
+        return [_part(given, batch, place * length, length) for place in range(self.mine)]
+
+    # Parameters.
+
+    def _copies(self) -> list[dict[str, Tensor]]:
+        """For each shard, the parameters behind forks that add up their gradients along a binary tree."""
+        copies: list[dict[str, Tensor]] = [{} for _ in range(self.mine)]
+        if self.mine > 1:
+            for name, parameter in self._module.named_parameters():
+                if parameter.requires_grad:
+                    for place, copy in enumerate(_forked(parameter, self.mine)):
+                        copies[place][name] = copy
+        return copies
+
+    # Random numbers.
+
+    @contextmanager
+    def _own_stream(self, shard: int) -> Iterator[None]:
+        """The default generator draws from the stream of this step and shard; afterwards it goes on where it was."""
+        before = default_generator.numpy
+        made = Generator()
+        made._start(self._seed, _STREAMS | self.step << 16 | shard)
+        default_generator.numpy = made.numpy
+        try:
+            yield
+        finally:
+            default_generator.numpy = before
+
+    # Running statistics.
+
+    @contextmanager
+    def _own_statistics(self, found: list[np.ndarray[Any, Any]]) -> Iterator[None]:
+        """Has batch normalisation leave this shard's own statistics, which are then put away in ``found``."""
+        kept = [(part, part.momentum, int(part.num_batches_tracked)) for _, part in self._norms]
+        running = [(part.running_mean, part.running_var) for _, part in self._norms]
+        for part, _, _ in kept:
+            # The move from 0 by a momentum of 1 gives what was found, to the bit.
+            part.running_mean, part.running_var = (
+                zeros_like(part.running_mean),
+                zeros_like(part.running_var),
+            )
+            part.momentum = 1.0
+        try:
+            yield
+        finally:
+            row: list[Any] = []
+            times = []
+            for (part, momentum, count), (mean, variance) in zip(kept, running, strict=True):
+                row += [part.running_mean._array.reshape(-1), part.running_var._array.reshape(-1)]
+                times.append(int(part.num_batches_tracked) - count)
+                part.running_mean, part.running_var, part.momentum = mean, variance, momentum
+                part.num_batches_tracked.fill_(count)
+        for (name, _), used in zip(self._norms, times, strict=True):
+            if used > 1:
+                raise UnsupportedError(
+                    f"{name} was used {used} times in one forward pass: with reproducible= a layer of batch "
+                    "normalisation can be used once"
+                )
+        used_at_all = np.array(times, np.float64)
+        found.append(np.concatenate([used_at_all, *(each.astype(np.float64) for each in row)]))
+
+    def _move_statistics(self, found: list[np.ndarray[Any, Any]]) -> None:
+        """Moves the running statistics by those of all shards, in their order, on every rank."""
+        if not self._norms:
+            return
+        mine = np.stack(found)
+        everybodys = np.empty((self._group.size(), *mine.shape))
+        self._group.all_gather(everybodys, mine)
+        for row in everybodys.reshape(self.total, -1):
+            start = len(self._norms)
+            for used, (_, part) in zip(row[:start], self._norms, strict=True):
+                size = part.num_features
+                mean, variance = row[start : start + size], row[start + size : start + 2 * size]
+                start += 2 * size
+                if used:
+                    _move(part, mean, variance)
+
+    # Other state.
+
+    def _counters(self) -> list[tuple[str, Tensor, int]]:
+        norms = {id(buffer) for _, part in self._norms for buffer in part.buffers()}
+        return [
+            (name, buffer, buffer._version)
+            for name, buffer in self._module.named_buffers()
+            if id(buffer) not in norms
+        ]
+
+    def _require_unchanged(self, before: list[tuple[str, Tensor, int]]) -> None:
+        now = dict(self._module.named_buffers())
+        for name, buffer, version in before:
+            if now.get(name) is not buffer or buffer._version != version:
+                raise UnsupportedError(
+                    f"the forward pass changed the buffer {name}: with reproducible= only running statistics of batch "
+                    "normalisation may change, since the shards of other ranks could not see it"
+                )
+
+
+class _Fork(Function):
+    """The same values twice; the gradients of both are added, the first one's first."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor) -> Any:
+        ctx.set_materialize_grads(False)
+        return input.detach(), input.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        first, second = grads
+        return second if first is None else first if second is None else ops.add(first, second)
+
+
+def _forked(parameter: Tensor, count: int) -> list[Tensor]:
+    level = [parameter]
+    while len(level) < count:
+        level = [copy for each in level for copy in cast("tuple[Tensor, ...]", _Fork.apply(each))]
+    return level
+
+
+def _move(part: Any, mean: Any, variance: Any) -> None:
+    part.num_batches_tracked.add_(1)
+    momentum = part.momentum
+    if momentum is None:  # the plain average over all batches
+        momentum = 1.0 / float(part.num_batches_tracked)
+    for running, found in ((part.running_mean, mean), (part.running_var, variance)):
+        values = running._array
+        np.multiply(values, values.dtype.type(1 - momentum), out=values)
+        np.add(values, found.astype(values.dtype) * values.dtype.type(momentum), out=values)
+        running._counter[0] += 1
+
+
+def _tensors(given: Any) -> Iterator[Tensor]:
+    if isinstance(given, Tensor):
+        yield given
+    elif isinstance(given, dict):
+        for value in given.values():
+            yield from _tensors(value)
+    elif isinstance(given, tuple | list):
+        for value in given:
+            yield from _tensors(value)
+
+
+def _part(given: Any, batch: int, start: int, length: int) -> Any:
+    if isinstance(given, Tensor):
+        is_batch = given.ndim > 0 and given.shape[0] == batch
+        return given.narrow(0, start, length) if is_batch else given
+    if isinstance(given, dict):
+        return type(given)((key, _part(value, batch, start, length)) for key, value in given.items())
+    if isinstance(given, tuple) and hasattr(given, "_fields"):
+        return type(given)(*(_part(value, batch, start, length) for value in given))
+    if isinstance(given, tuple | list):
+        return type(given)(_part(value, batch, start, length) for value in given)
+    return given
+
+
+def _joined(outputs: list[Any]) -> Any:
+    first = outputs[0]
+    if len(outputs) == 1:
+        return first
+    if isinstance(first, Tensor):
+        return ops.cat(outputs, 0) if first.ndim else _mean(outputs)
+    if isinstance(first, dict):
+        return type(first)((key, _joined([each[key] for each in outputs])) for key in first)
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*map(_joined, map(list, zip(*outputs, strict=True))))
+    if isinstance(first, tuple | list):
+        return type(first)(map(_joined, map(list, zip(*outputs, strict=True))))
+    return first
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    """Along the same tree; the division by a power of two rounds nothing."""
+    level = losses
+    while len(level) > 1:
+        level = [ops.add(level[place], level[place + 1]) for place in range(0, len(level), 2)]
+    return cast("Tensor", ops.div(level[0], len(losses)))
