@@ -213,6 +213,30 @@ def test_generators_of_groups_are_read_once():
     assert run_local(run, 2) == [6, 6]
 
 
+def test_schedules_find_the_optimizers_momentum():
+    def scheduled(optimizer_of, group):
+        model = make("mlp")
+        optimizer = optimizer_of(model.parameters())
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=4)
+        found = []
+        for batch in batches("mlp", 3):
+            backward(model, group, batch)
+            optimizer.step()
+            schedule.step()
+            found += [(each["lr"], each["betas"]) for each in optimizer.param_groups]
+        return found, optimizer
+
+    def run(group):
+        expected, _ = scheduled(torch.optim.AdamW, group)
+        found, optimizer = scheduled(sharded(group, torch.optim.AdamW), group)
+        return expected, found, optimizer.optim.param_groups[0]["betas"]
+
+    for expected, found, last_used in run_local(run, 2):
+        assert found == expected
+        assert len(set(found)) == 3
+        assert last_used == found[-2][1]
+
+
 def test_changes_by_other_ranks_are_noticed_by_autograd():
     def run(group):
         params = [nn.Parameter(torch.ones(3)) for _ in range(2)]

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.codec import decode, encode
+from distrt.comm.functions.objects import broadcast_object_list
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import DistributedError
 from distrt.parallel.sharding.partition import Partition
 
-__all__ = ["gathered_states", "merged", "part_of"]
+__all__ = ["broadcast_object", "gathered_states", "merged", "part_of"]
 
 StateDict = dict[str, Any]
 
@@ -95,3 +96,17 @@ def part_of(state_dict: StateDict, partition: Partition, rank: int) -> StateDict
         groups.append({**saved, "params": list(range(start, end))})
         start = end
     return {"state": state, "param_groups": groups}
+
+
+def broadcast_object(obj: Any, src_rank: int, group: ProcessGroup | None = None, device: Any = None) -> Any:
+    """Rank ``src_rank``'s object, on every rank; a collective.
+
+    Args:
+        obj: what is sent; of no interest on the other ranks.
+        src_rank: its sender, by its rank in the job.
+        group: the ranks; all of the world where None.
+        device: says nothing without GPUs.
+    """
+    objects = [obj]
+    broadcast_object_list(objects, src=src_rank, group=group)
+    return objects[0]

@@ -93,6 +93,8 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
         """Make this rank's own optimizer."""
         self._partition = partition
         self.optim = self._optim_constructor(partition.by_rank[self.rank], **self._optim_defaults)
+        # Schedules look here for what the optimizer can do: OneCycleLR for its momentum.
+        self.defaults = {**self._optim_defaults, **getattr(self.optim, "defaults", {})}
         _copy_options(self.optim.param_groups, self.param_groups)
 
     def _begin_overlap(self, shards: list[list[Tensor]]) -> None:
