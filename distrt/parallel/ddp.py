@@ -68,7 +68,7 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         find_unused_parameters: a parameter without gradient counts as zero instead of being an error.
         static_graph: the same parameters are used in every pass; those that are not may be, too.
         delay_all_reduce_named_params: names and parameters whose gradients are averaged together, beside the buckets.
-        param_to_hook_all_reduce: as soon as the gradient of this parameter is known.
+        param_to_hook_all_reduce: at the end of every backward pass that reaches this parameter.
         mixed_precision: dtypes to compute and to average in (PyTorch's ``_MixedPrecision``).
         reproducible: distrt's own: into how many virtual shards each global batch is cut, a power of two that the
             number of ranks divides. Parameters then have the same bits on any number of ranks (docs/reproducible.md).
@@ -109,7 +109,9 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         super().__init__()
         Joinable.__init__(self)
         self._delayed_parameters = named_delayed(delay_all_reduce_named_params, param_to_hook_all_reduce)
-        self._delay_trigger = param_to_hook_all_reduce
+        self._delay_trigger = [
+            param_to_hook_all_reduce
+        ]  # in a list, so that it is no parameter of this module
         self.process_group = group_of(process_group, device_mesh)
         self._adopt(module, device_ids, output_device)
         self.dim = dim
@@ -185,8 +187,9 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
         self._buffer_broadcast: BufferBroadcast | None = None
         self._delayed: DelayedGradients | None = None
         delayed = list(self._delayed_parameters.values())
-        if self._delay_trigger is not None and delayed:
-            self._delayed = DelayedGradients(delayed, self._delay_trigger, self.process_group)
+        (trigger,) = self._delay_trigger
+        if trigger is not None and delayed:
+            self._delayed = DelayedGradients(delayed, trigger, self.process_group)
         self._shards: VirtualShards | None = None
         if self.reproducible is not None:
             self._shards = VirtualShards(self.module, self.process_group, self.reproducible)

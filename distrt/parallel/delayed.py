@@ -1,4 +1,4 @@
-"""``delay_all_reduce_named_params``: gradients that are averaged together, when that of a chosen parameter is there."""
+"""``delay_all_reduce_named_params``: gradients that are averaged together, in passes that reach a chosen parameter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array
 from distrt.core.autograd.engine import queue_callback
 from distrt.core.tensor import Tensor, wrap
@@ -37,7 +37,7 @@ class DelayedGradients:
 
     Args:
         parameters: whose gradients these are; rank 0's values are given to all.
-        trigger: when its gradient is known, those of ``parameters`` must be: it comes before them in the model.
+        trigger: a backward pass that reaches it averages, at its end.
         group: the ranks.
     """
 
@@ -45,7 +45,6 @@ class DelayedGradients:
         self._parameters, self._group = list(parameters), group
         self._flats: list[Array] = []
         self._views: dict[int, Array] = {}  # by the parameter's id
-        self._works: list[Work] = []
         lease = Lease()
         lease.end_with(self)
         kinds: dict[np.dtype[Any], list[Tensor]] = {}
@@ -60,7 +59,7 @@ class DelayedGradients:
         for parameter in self._parameters:
             group.broadcast(parameter._array, src=0)
             parameter._counter[0] += 1
-        self._hook = trigger.register_hook(self._launch)
+        self._hook = trigger.register_hook(self._when_triggered)
 
     def clear(self) -> None:
         """After a forward pass: gradients that were set to None are zeros in the buffers."""
@@ -74,15 +73,16 @@ class DelayedGradients:
         """Let go of the parameter that says when."""
         self._hook.remove()
 
-    def _launch(self, gradient: Tensor) -> Tensor:
-        for flat in self._flats:
-            np.divide(flat, self._group.size(), out=flat)
-            self._works.append(self._group.all_reduce(flat, ReduceOp.SUM, async_op=True))
-        queue_callback(self._wait)
+    def _when_triggered(self, gradient: Tensor) -> Tensor:
+        # Which gradients of one layer come first differs from PyTorch; at the end of the pass, all are there.
+        queue_callback(self._average)
         return gradient
 
-    def _wait(self) -> None:
-        works, self._works = self._works, []
+    def _average(self) -> None:
+        works = []
+        for flat in self._flats:
+            np.divide(flat, self._group.size(), out=flat)
+            works.append(self._group.all_reduce(flat, ReduceOp.SUM, async_op=True))
         for work in works:
             work.wait()
         for parameter in self._parameters:

@@ -91,13 +91,14 @@ def delay(which, trigger, k={}):
         [p.add_(rank) for p in m.parameters()]
     named = list(m.named_parameters())
     m = DDP(m, delay_all_reduce_named_params=[named[i] for i in which], param_to_hook_all_reduce=named[trigger][1], **k)
-    r = [[numbers(p) for p in m.parameters()], sorted(m.parameters_to_ignore)]
+    r = [[numbers(p) for p in m.parameters()], sorted(m.parameters_to_ignore), list(m.state_dict())]
     for i in range(3):
         m.zero_grad(set_to_none=i < 2)
         m(x.float()).sum().backward()
         r.append(rough(m))
     return r
 say('last layer', lambda: delay((2, 3), 0))
+say('its weight', lambda: delay((3,), 2))
 say('one of it', lambda: delay((3,), 0))
 say('in small buckets', lambda: delay((2, 3), 0, {'bucket_cap_mb': 1e-5}))
 def said(call):
