@@ -204,6 +204,28 @@ def test_parameters_of_several_dtypes_come_by_groups():
         assert all((each == -1).all() for each in found)
 
 
+@pytest.mark.parametrize("as_views", [False, True])
+def test_large_and_transposed_parameters_arrive(as_views):
+    shapes = [(200, 100), (300,), (90, 120), (2, 3), ()]
+
+    def run(group):
+        params = [nn.Parameter(torch.ones(shape).double()) for shape in shapes]
+        params += [nn.Parameter(torch.ones(shape).double().t()) for shape in ((150, 120), (4, 5))]
+        optimizer = sharded(group, torch.optim.SGD, as_views, lr=1.0)(params)
+        for number, param in enumerate(params):
+            rows = torch.arange(param.numel(), dtype=torch.float64).reshape(param.shape)
+            param.grad = rows + number if optimizer._param_to_rank[param] == group.rank() else None
+        optimizer.step()
+        return [
+            np.array_equal(
+                param.detach().numpy(), 1 - number - np.arange(param.numel()).reshape(tuple(param.shape))
+            )
+            for number, param in enumerate(params)
+        ]
+
+    assert run_local(run, 3) == [[True] * 7] * 3
+
+
 def test_generators_of_groups_are_read_once():
     def run(group):
         model = make("mlp")
