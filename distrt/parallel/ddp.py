@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-import numpy as np
-
 from distrt.amp import agree_on
-from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
@@ -28,11 +26,11 @@ from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parame
 from distrt.parallel.bucket import CommHook, GradBucket
 from distrt.parallel.buffers import BufferBroadcast, BufferHookLocation
 from distrt.parallel.ddp_arguments import bucket_caps, group_of, require_cpu, require_trained, sync_flags
-from distrt.parallel.ddp_join import DataParallelJoinHook
+from distrt.parallel.ddp_join import UnevenInputs
 from distrt.parallel.ddp_private import PrivateNames
 from distrt.parallel.delayed import DelayedGradients, named_delayed
 from distrt.parallel.hooks.checking import check_comm_hook
-from distrt.parallel.join import Join, Joinable, JoinHook, counted
+from distrt.parallel.join import Join, Joinable, counted
 from distrt.parallel.mixed_precision import Casting, MixedPrecision
 from distrt.parallel.optimizer_overlap import forget_hooks, step_in_backward_hook
 from distrt.parallel.overflow import OverflowAgreement
@@ -43,7 +41,7 @@ from distrt.parallel.virtual_shards import VirtualShards
 _innermost: ContextVar[DistributedDataParallel | None] = ContextVar("innermost wrapper", default=None)
 
 
-class DistributedDataParallel(PrivateNames, Module, Joinable):
+class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
     """Every rank holds the same model and computes on its own part of the batch; gradients are averaged.
 
     At construction the ranks compare the model's parameters and take over rank 0's values. From then on each gradient
@@ -337,56 +335,6 @@ class DistributedDataParallel(PrivateNames, Module, Joinable):
             yield
         finally:
             self.require_backward_grad_sync = outer
-
-    # -- uneven inputs
-
-    def join(
-        self,
-        divide_by_initial_world_size: bool = True,
-        enable: bool = True,
-        throw_on_early_termination: bool = False,
-    ) -> Join:
-        """A context in which ranks may have different numbers of batches; those that run out take part with zeros.
-
-        Args:
-            divide_by_initial_world_size: divide gradients by the size of the group, whoever has input; else by the
-                number of ranks that have.
-            enable: False where inputs are known to be even.
-            throw_on_early_termination: raise on all ranks as soon as one has run out.
-        """
-        self._require_not_reproducible("join()", "give every rank as many batches")
-        return Join(
-            [self],
-            enable,
-            throw_on_early_termination,
-            divide_by_initial_world_size=divide_by_initial_world_size,
-        )
-
-    def join_hook(self, **kwargs: Any) -> JoinHook:
-        """What a rank without input does."""
-        return DataParallelJoinHook(self, kwargs.get("divide_by_initial_world_size", True))
-
-    @property
-    def join_device(self) -> device:
-        """Where gradients are averaged."""
-        return self.device
-
-    @property
-    def join_process_group(self) -> ProcessGroup:
-        """The ranks that average."""
-        return self.process_group
-
-    def _tell_whether_to_average(self, is_averaging: bool) -> None:
-        flag = np.array([is_averaging], np.float32)
-        self.process_group.all_reduce(flag, ReduceOp.SUM)
-
-    def _common_rank(self, has_input: bool) -> int:
-        """The highest rank that has input, whose buffers count."""
-        highest = np.array([self.process_group.rank() if has_input else -1], np.int64)
-        self.process_group.all_reduce(highest, ReduceOp.MAX)
-        if highest[0] < 0:
-            raise ValueError("BUG! Expected rank_cond to be true for at least one process.")
-        return int(highest[0])
 
     # -- communication hooks
 

@@ -1,18 +1,77 @@
-"""What a rank that has run out of input does for ``DistributedDataParallel.join``."""
+"""``DistributedDataParallel`` under uneven inputs, and what a rank that has run out of them does."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.comm.process_group import ReduceOp
-from distrt.parallel.join import JoinHook
+from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.core.device import device as Device
+from distrt.parallel.join import Join, Joinable, JoinHook
 
 if TYPE_CHECKING:
     from distrt.parallel.ddp import DistributedDataParallel
 
-__all__ = ["DataParallelJoinHook"]
+__all__ = ["DataParallelJoinHook", "UnevenInputs"]
+
+
+class UnevenInputs(Joinable):
+    """A part of ``DistributedDataParallel``."""
+
+    device: Device
+    process_group: ProcessGroup
+    _require_not_reproducible: Callable[[str, str], None]
+
+    def join(
+        self,
+        divide_by_initial_world_size: bool = True,
+        enable: bool = True,
+        throw_on_early_termination: bool = False,
+    ) -> Join:
+        """A context in which ranks may have different numbers of batches; those that run out take part with zeros.
+
+        Args:
+            divide_by_initial_world_size: divide gradients by the size of the group, whoever has input; else by the
+                number of ranks that have.
+            enable: False where inputs are known to be even.
+            throw_on_early_termination: raise on all ranks as soon as one has run out.
+        """
+        self._require_not_reproducible("join()", "give every rank as many batches")
+        return Join(
+            [self],
+            enable,
+            throw_on_early_termination,
+            divide_by_initial_world_size=divide_by_initial_world_size,
+        )
+
+    def join_hook(self, **kwargs: Any) -> JoinHook:
+        """What a rank without input does."""
+        model: Any = self
+        return DataParallelJoinHook(model, kwargs.get("divide_by_initial_world_size", True))
+
+    @property
+    def join_device(self) -> Device:
+        """Where gradients are averaged."""
+        return self.device
+
+    @property
+    def join_process_group(self) -> ProcessGroup:
+        """The ranks that average."""
+        return self.process_group
+
+    def _tell_whether_to_average(self, is_averaging: bool) -> None:
+        flag = np.array([is_averaging], np.float32)
+        self.process_group.all_reduce(flag, ReduceOp.SUM)
+
+    def _common_rank(self, has_input: bool) -> int:
+        """The highest rank that has input, whose buffers count."""
+        highest = np.array([self.process_group.rank() if has_input else -1], np.int64)
+        self.process_group.all_reduce(highest, ReduceOp.MAX)
+        if highest[0] < 0:
+            raise ValueError("BUG! Expected rank_cond to be true for at least one process.")
+        return int(highest[0])
 
 
 class DataParallelJoinHook(JoinHook):
