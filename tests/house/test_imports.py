@@ -17,7 +17,7 @@ LAUNCH_MAY_IMPORT = {
     "distrt.comm.stores.server",
     "distrt.core.errors",
 }
-HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "numba", "torch")
+HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "llvmlite", "torch")
 
 VIOLATIONS = {
     "core imports nn": ("distrt/core/tensor.py", "import distrt.nn"),
