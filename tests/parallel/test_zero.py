@@ -295,6 +295,20 @@ def test_ranks_that_run_out_take_part(as_views):
     assert all(not np.array_equal(a, b) for a, b in zip(start, first, strict=True))
 
 
+def test_it_may_be_the_first_that_ranks_wait_for():
+    def run(group):
+        params = [nn.Parameter(torch.zeros(4)) for _ in range(3)]
+        optimizer = sharded(group, torch.optim.SGD, lr=1.0)(params)
+        with Join([optimizer]):
+            for _ in range(2 + group.rank()):
+                for param in params:
+                    param.grad = torch.ones_like(param)
+                optimizer.step()
+        return [float(param.sum()) for param in params]
+
+    assert run_local(run, 3) == [[-16.0] * 3] * 3
+
+
 def test_overflows_are_skipped_by_all_ranks():
     def run(group):
         model = DistributedDataParallel(make("mlp"), process_group=group)

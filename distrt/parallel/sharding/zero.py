@@ -267,8 +267,13 @@ class _ZeroJoinHook(JoinHook):
         self.zero = zero
 
     def main_hook(self) -> None:
-        """Update and show this rank's part."""
-        self.zero.step()
+        """Update and show this rank's part, without telling the others that it begins an iteration."""
+        config = self.zero._join_config
+        self.zero._join_config = config.construct_disabled_join_config()
+        try:
+            self.zero.step()
+        finally:
+            self.zero._join_config = config
 
 
 def _copy_options(source: Groups, target: Groups) -> None:
