@@ -313,6 +313,40 @@ for step in range(4):
     show("trained by turns", list(model.parameters()))
     show("buckets", optimizer._buckets)
 """
+JOINING = """
+from torch.distributed.algorithms.join import Join, Joinable, JoinHook
+from torch.distributed.optim.zero_redundancy_optimizer import _broadcast_object
+
+model = net()
+optimizer = ZeroRedundancyOptimizer(model.parameters(), Adam, lr=0.1, parameters_as_bucket_view=True)
+class Iteration(Joinable):  # PyTorch's optimizer must not be the first
+    join_device, join_process_group = torch.device("cpu"), dist.group.WORLD
+    def __init__(self):
+        super().__init__()
+    def join_hook(self, **kwargs):
+        return JoinHook()
+
+steps, iteration = 0, Iteration()
+with Join([iteration, optimizer]):
+    for step in range(3 + 2 * rank):
+        Join.notify_join_context(iteration)
+        for each in model.parameters():
+            each.grad = torch.full_like(each, 0.5)
+        optimizer.step()
+        steps += 1
+show("steps", steps)
+show("joined", list(model.parameters()))
+show("state", consolidated(optimizer))
+show("group", [optimizer.join_process_group is dist.group.WORLD, type(optimizer.join_hook()).__mro__[-2].__name__])
+show("object", _broadcast_object({"rank": rank, "tensor": torch.arange(rank + 2)}, src_rank=1))
+
+given = [{"params": list(model[0].parameters()), "lr": 0.2}, {"params": [model[2].weight], "nesterov": True}]
+optimizer = ZeroRedundancyOptimizer(given, SGD, lr=0.1, momentum=0.5)
+show("groups", [[group[name] for name in ("lr", "momentum", "nesterov")] for group in optimizer.param_groups])
+show("is", [isinstance(optimizer, torch.optim.Optimizer), len(given), optimizer.param_groups[0] is given[0]])
+optimizer.zero_grad()
+show("forgotten", [each.grad for each in model[0].parameters()])
+"""
 
 SECTIONS = {
     "training": TRAINING,
@@ -322,6 +356,7 @@ SECTIONS = {
     "errors": ERRORS,
     "overlapping": OVERLAPPING,
     "custom": CUSTOM,
+    "joining": JOINING,
 }
 
 Shown = list[tuple[Rows, Rows]]
@@ -347,3 +382,7 @@ def test_errors_are_pytorchs(shown: Shown, section: str) -> None:
 
 def test_keywords_closures_and_frozen_parameters_are_pytorchs(shown: Shown) -> None:
     same(shown, "custom")
+
+
+def test_joining_and_small_things_are_pytorchs(shown: Shown) -> None:
+    same(shown, "joining")
