@@ -66,7 +66,7 @@ class ProcessGroup:
         self._page, self._number = transport.page, zlib.crc32(f"{transport.identity} {name}".encode())
         self._checks = Checks(transport.size, self.label)
         self._diagnosis = Diagnosis(transport, self._number, name, self.label)
-        self._engine = Engine(self.label, timeout_s, transport.look, self._diagnosis)
+        self._engine = Engine(self.label, timeout_s, transport.look, self._diagnosis, transport.head_start_s)
         self._closed_because: str | None = None
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._calls: dict[tuple[object, ...], Call] = {}

@@ -33,6 +33,7 @@ _GLANCES = 40  # about 10 us of looking without giving the core away
 _SLICE_S = 0.05  # the longest sleep: bounds how late a death is seen, and what a lost wake-up costs
 _BUSY_SLICE_S = 0.001  # while other operations are outstanding, which the sleeper may have to move on
 _IDLE_S = 1.0  # how long the helper thread stays without anything to do
+_LINGER = 25  # head starts without anything to do, before the helper has to be woken again
 
 Label: TypeAlias = tuple[str, int]  # an operation's name and number, for messages
 
@@ -90,10 +91,16 @@ class Engine:
         timeout_s: how long one step may wait for another rank.
         look: how ranks look out for one another before they sleep.
         diagnosis: finds out why a wait takes long.
+        head_start_s: for how long the helper thread leaves an operation to the caller.
     """
 
     def __init__(
-        self, describe: Callable[[str, str, int], str], timeout_s: float, look: Look, diagnosis: Diagnosis
+        self,
+        describe: Callable[[str, str, int], str],
+        timeout_s: float,
+        look: Look,
+        diagnosis: Diagnosis,
+        head_start_s: float = 0.0,
     ) -> None:
         self.timeout_s = timeout_s
         self.failed: str | None = None  # why the group is of no use any more
@@ -103,6 +110,7 @@ class Engine:
         self._queues: dict[object, deque[_Running]] = {}
         self._is_closed = False
         self._helper: threading.Thread | None = None
+        self._head_start_s = head_start_s
         self._news = threading.Event()
         self.glances, self._look_s, self._yields = _look_out(look)
 
@@ -286,21 +294,46 @@ class Engine:
         self._news.set()
 
     def _help(self) -> None:
+        idle = 0
         while True:
-            if not self._queues:
-                self._news.clear()
-                if not self._queues and not self._news.wait(_IDLE_S):
-                    with self._lock:
-                        if not self._queues:
-                            self._helper = None  # it holds the engine, and with it the group's memory
-                            return
+            since = self._outstanding_since()
+            if since is None:
+                idle += 1
+                if self._head_start_s and idle < _LINGER:
+                    time.sleep(self._head_start_s)  # to be woken costs the caller more than to look again
+                elif not self._wait_for_news():
+                    return
+                continue
+            idle = 0
             if self._is_closed or self.failed is not None:
                 return
+            if (rest_s := since + self._head_start_s - time.perf_counter()) > 0:
+                time.sleep(rest_s)
+                continue
             self.progress()
             with self._lock:
                 waits = [queue[0].wait_now for queue in self._queues.values()]
             if waits and waits[0] is not None:
                 waits[0].sleep(_BUSY_SLICE_S if len(waits) > 1 else _SLICE_S, HELPER)
+
+    def _outstanding_since(self) -> float | None:
+        """When the operation was launched that has been outstanding for longest; None where none is."""
+        if not self._queues:
+            return None
+        with self._lock:
+            return min((queue[0].since for queue in self._queues.values()), default=None)
+
+    def _wait_for_news(self) -> bool:
+        """Sleep until something is launched; False when the helper thread has to end."""
+        self._news.clear()
+        if self._is_closed or self.failed is not None:
+            return False
+        if not self._queues and not self._news.wait(_IDLE_S):
+            with self._lock:
+                if not self._queues:
+                    self._helper = None  # it holds the engine, and with it the group's memory
+                    return False
+        return True
 
 
 class _Running(Work):
@@ -314,6 +347,7 @@ class _Running(Work):
         "is_over",
         "label",
         "queue",
+        "since",
         "steps",
         "value",
         "wait_now",
@@ -329,6 +363,7 @@ class _Running(Work):
         self.queue = operation.queue
         self.finish = finish
         self.label = label
+        self.since = time.perf_counter()
         self.wait_now: Wait | None = None  # None before it runs
         self.is_over = False
         self.value: Any = None

@@ -42,9 +42,8 @@ class Transport(ABC):
     def __init__(self, rank: int, size: int) -> None:
         self.rank = rank
         self.size = size
-        self.identity = (
-            ""  # the same on the group's ranks, and no other group's, earlier ones of its name included
-        )
+        # The same on the group's ranks, and no other group's, earlier ones of its name included.
+        self.identity = ""
 
     # What ranks see of one another while they wait (`distrt.comm.diagnosis`).
 
@@ -77,6 +76,11 @@ class Transport(ABC):
     def look(self) -> Look:
         """How ranks look out for one another before they sleep."""
         return Look.NEVER
+
+    @property
+    def head_start_s(self) -> float:
+        """For how long the helper thread leaves an operation to the caller."""
+        return 0.0
 
     @abstractmethod
     def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:

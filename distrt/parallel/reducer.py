@@ -243,6 +243,8 @@ class Reducer:
             self._arrivals.append(number)
         if bucket.mark_ready(position):
             self._launch_ready()
+        else:
+            self.group.progress()  # what was launched before
 
     def _launch_ready(self) -> None:
         """Launch every bucket that is complete, strictly in order: all ranks launch the same sequence."""

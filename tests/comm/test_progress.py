@@ -59,8 +59,8 @@ def label(text: str, name: str, number: int | None = None) -> str:
     return f"rank 0: {name} #{number}: {text}"
 
 
-def make_engine() -> Engine:
-    return Engine(label, 5.0, Look.NEVER, Diagnosis(Alone(), 1, "test", label))
+def make_engine(head_start_s: float = 0.0) -> Engine:
+    return Engine(label, 5.0, Look.NEVER, Diagnosis(Alone(), 1, "test", label), head_start_s)
 
 
 @pytest.fixture
@@ -116,6 +116,29 @@ def test_the_helper_thread_finishes_a_long_operation_while_the_caller_does_somet
     assert done.wait(5.0), "nobody moved the operation on"
     assert finisher == ["distrt communication"]
     assert work.is_success() and work.wait()
+
+
+def test_the_helper_thread_leaves_the_caller_a_head_start():
+    engine = make_engine(head_start_s=0.5)
+    movers: list[str] = []
+
+    def steps(door: Door) -> Steps:
+        yield door
+        movers.append(threading.current_thread().name)
+
+    begun = time.monotonic()
+    first = engine.launch(Operation(steps(Door()), "one", is_long=True), LABEL)
+    first.wait_now.opened.set()
+    engine.progress()
+    assert movers == ["MainThread"] and time.monotonic() - begun < 0.5
+    done = threading.Event()
+    second = engine.launch(Operation(steps(Door()), "one", is_long=True), LABEL)
+    second.add_done_callback(done.set)
+    second.wait_now.opened.set()
+    launched = time.monotonic()
+    assert done.wait(10.0), "nobody moved the operation on"
+    assert movers[1:] == ["distrt communication"] and time.monotonic() - launched > 0.3
+    engine.close()
 
 
 def test_a_short_operation_wakes_no_thread(engine):

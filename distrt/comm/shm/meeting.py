@@ -41,9 +41,8 @@ class Control:
         self.words = memory[0 : 8 * size].cast("q")  # meetings of the staging areas
         self.states = memory[row : row + 8 * size].cast("q")
         self.verdict = memory[2 * row : 2 * row + 8].cast("q")  # rank 0's word on an allocation
-        self.bells = memory[3 * row : 3 * row + 4 * size].cast(
-            "i"
-        )  # futex words; each post changes the poster's
+        # Futex words; each post changes the poster's.
+        self.bells = memory[3 * row : 3 * row + 4 * size].cast("i")
         # 0, or 1 + the rank whose bell this rank sleeps on; one row for callers, one for helper threads
         self.sleepers = memory[4 * row : 4 * row + 2 * size]
         self._bells_address = ctypes.addressof(ctypes.c_char.from_buffer(mapping)) + 3 * row
@@ -92,9 +91,8 @@ class MeetingRoom:
         slot = self.rank + sleeper * len(self.peers)
         bell = control.bells[peer]
         control.sleepers[slot] = peer + 1
-        if (
-            not is_over()
-        ):  # asked after `sleepers` was written: whatever the peer does from now on rings the bell
+        # Asked after `sleepers` was written: whatever the peer does from now on rings the bell.
+        if not is_over():
             futex.wait(control.bell_address(peer), bell, seconds)
         control.sleepers[slot] = 0
 
@@ -140,9 +138,8 @@ class Meeting(Wait):
         self._room = room
         self._words = words
         self._word = word
-        self._after = (
-            (word >> FINGERPRINT_BITS) + 1
-        ) << FINGERPRINT_BITS  # the least word of the next meeting
+        # The least word of the next meeting.
+        self._after = ((word >> FINGERPRINT_BITS) + 1) << FINGERPRINT_BITS
 
     def is_over(self) -> bool:  # noqa: D102
         words = self._words.tolist()

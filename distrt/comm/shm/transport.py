@@ -38,6 +38,7 @@ __all__ = ["ShmTransport", "Store"]
 _SMALL_BYTES = 1024 * 1024  # over all ranks: up to here each reduces everything itself, after one meeting
 _SMALL_IN_PLACE = 8  # a buffer, which needs no copies, is reduced in place from this part of that on
 _LONG_BYTES = 128 * 1024  # from here on an operation is worth waking the helper thread
+_HEAD_START_S = 0.01  # many backward passes take less, and move operations on with each gradient
 _STAGED = "staged"  # the queue of the operations that share the staging areas
 
 
@@ -136,6 +137,11 @@ class ShmTransport(Transport):
     def look(self) -> Look:
         """It depends on whether every rank has a core."""
         return Look.SPIN if self.size <= len(os.sched_getaffinity(0)) else Look.YIELD
+
+    @property
+    def head_start_s(self) -> float:
+        """None where there is a core for each helper, too."""
+        return 0.0 if 2 * self.size <= len(os.sched_getaffinity(0)) else _HEAD_START_S
 
     def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
         """Some of the ranks, in a segment of their own."""
