@@ -295,7 +295,7 @@ class Engine:
 
     def _help(self) -> None:
         idle = 0
-        while True:
+        while not self._is_closed and self.failed is None:
             since = self._outstanding_since()
             if since is None:
                 idle += 1
@@ -305,8 +305,6 @@ class Engine:
                     return
                 continue
             idle = 0
-            if self._is_closed or self.failed is not None:
-                return
             if (rest_s := since + self._head_start_s - time.perf_counter()) > 0:
                 time.sleep(rest_s)
                 continue
@@ -326,9 +324,7 @@ class Engine:
     def _wait_for_news(self) -> bool:
         """Sleep until something is launched; False when the helper thread has to end."""
         self._news.clear()
-        if self._is_closed or self.failed is not None:
-            return False
-        if not self._queues and not self._news.wait(_IDLE_S):
+        if not self._queues and not self._is_closed and not self._news.wait(_IDLE_S):
             with self._lock:
                 if not self._queues:
                     self._helper = None  # it holds the engine, and with it the group's memory
