@@ -358,3 +358,27 @@ def test_watching_steps_keeps_no_optimizer_alive() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("text", SCHEDULES)
+def test_a_group_that_is_added_later_is_scheduled_as_in_pytorch(text: str, torch: Any) -> None:
+    """As far as the schedule needs no initial rate of it; then both refuse, at the same step."""
+
+    def run(library: Any) -> list[Any]:
+        optimizer = _optimizer(library)
+        schedule = _schedule(library, text, optimizer)
+        rows: list[Any] = []
+        for step in range(25):
+            if step == 3:
+                optimizer.add_param_group({"params": [library.nn.Parameter(library.ones(2))], "lr": 0.8})
+            optimizer.step()
+            try:
+                quietly(schedule.step)
+            except (ValueError, KeyError) as error:
+                return [*rows, type(error).__name__]
+            rows.append([float(group["lr"]) for group in optimizer.param_groups])
+        return rows
+
+    assert run(distrt) == [
+        row if isinstance(row, str) else pytest.approx(row, rel=1e-9) for row in run(torch)
+    ]

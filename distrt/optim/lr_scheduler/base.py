@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -24,6 +25,21 @@ EPOCH_DEPRECATION_WARNING = (
 )
 
 _HOW_TO = "See more details at https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
+
+
+class _NoBase:
+    """The initial rate of a group that was added after the schedule was made: most schedules go on without it."""
+
+    def __sub__(self, other: Any) -> Any:
+        raise ValueError(
+            "this schedule needs the initial learning rate of every parameter group, and one was added after the "
+            "schedule was made: make the schedule anew"
+        )
+
+    __mul__ = __rmul__ = __rsub__ = __sub__
+
+
+_NO_BASE = _NoBase()
 
 
 class LRScheduler:
@@ -128,7 +144,8 @@ class LRScheduler:
         """The rates of the step ``last_epoch``, one a group; ``step`` calls it."""
         self._warn_outside_step()
         rates = values_of(self.optimizer, "lr")
-        return [self._next(rate, base) for rate, base in zip(rates, self.base_lrs, strict=True)]
+        pairs = itertools.zip_longest(rates, self.base_lrs, fillvalue=_NO_BASE)
+        return [self._next(rate, base) for rate, base in pairs]
 
     def _next(self, rate: Any, base: Any) -> Any:
         """A group's rate at ``last_epoch``, from the one before and the initial one."""
@@ -221,9 +238,8 @@ def _watch_steps(optimizer: Optimizer) -> None:
         return
     original = optimizer.step
     function = getattr(original, "__func__", None)
-    owner = weakref.ref(
-        optimizer
-    )  # a bound method would keep the optimizer alive until the cycle collector runs
+    # A bound method would keep the optimizer alive until the cycle collector runs.
+    owner = weakref.ref(optimizer)
 
     @functools.wraps(original if function is None else function)
     def step(*args: Any, **kwargs: Any) -> Any:

@@ -224,9 +224,8 @@ class CosineAnnealingLR(ClosedForm):
             return rate
         if self._step_count == 1 and self.last_epoch > 0:
             return self._closed(base)
-        if (self.last_epoch - 1 - self.T_max) % (
-            2 * self.T_max
-        ) == 0:  # at the bottom, where the ratio is 0 / 0
+        is_at_the_bottom = (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0
+        if is_at_the_bottom:  # where the ratio is 0 / 0
             return rate + (base - self.eta_min) * (1 - math.cos(math.pi / self.T_max)) / 2
         ratio = (1 + self._cosine(self.last_epoch)) / (1 + self._cosine(self.last_epoch - 1))
         return ratio * (rate - self.eta_min) + self.eta_min
