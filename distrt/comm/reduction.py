@@ -144,6 +144,7 @@ class Reduction:
     Attributes:
         combine: ``combine(first, second, out=...)`` of two arrays.
         is_wide: whether arrays are combined in float32 and not in their own dtype.
+        parts: how many numbers an element has: 2 where it is complex.
 
     Raises:
         DtypeError: where the operation has no meaning for the dtype (AVG of integers, MIN of complex numbers,
@@ -154,12 +155,12 @@ class Reduction:
         "_block_bytes",
         "_is_complex",
         "_loop_name",
-        "_parts",
         "_scale",
         "_scratch",
         "_verb",
         "combine",
         "is_wide",
+        "parts",
     )
 
     def __init__(self, op: ReduceOp, dtype: np.dtype[Any], size: int) -> None:
@@ -186,7 +187,7 @@ class Reduction:
         self.is_wide = dtype.name in _ACCUMULATED_IN_FLOAT32
         self._scratch: list[Array] = []
         # What a compiled loop does: with complex numbers as pairs of real ones.
-        self._parts = 2 if self._is_complex else 1
+        self.parts = 2 if self._is_complex else 1
         self._verb = _VERBS.get(op, "")
         name = f"float{4 * dtype.itemsize}" if self._is_complex else dtype.name
         is_looped = name in _LOOPED and self._verb and not (self._is_complex and op is ReduceOp.PRODUCT)
@@ -211,13 +212,13 @@ class Reduction:
     def _reduce_large(self, sources: Sequence[Array], outs: Sequence[Array]) -> None:
         """In one compiled pass, or in blocks that stay in the cache."""
         size = outs[0].size
-        if self._loop_name is not None and len(sources) > 1 and is_worth_compiling():
-            loop = _loop(self._loop_name, self._verb, len(sources), len(outs), self._scale is not None)
-            run = compiled(loop)
+        if len(sources) > 1 and is_worth_compiling():
+            loop = self.loop(len(sources), len(outs))
+            run = None if loop is None else compiled(loop)
             if run is not None:
                 pointers = packed("Q", map(address, (*sources, *outs)))
-                sizes = packed("q", [size * self._parts])
-                scale = packed("d" if self._loop_name == "float64" else "f", [self._scale or 1.0])
+                sizes = packed("q", [size * self.parts])
+                scale = self.constants()
                 run(1, sizes.buffer_info()[0], pointers.buffer_info()[0], scale.buffer_info()[0])
                 return
         note_effort(size * len(sources) * (_WIDENING_COST if self.is_wide else 1))
@@ -225,6 +226,19 @@ class Reduction:
             self._reduce_block([source[low:high] for source in sources], outs[0][low:high])
             for other in outs[1:]:
                 copy(as_bits(other[low:high]), as_bits(outs[0][low:high]))
+
+    def loop(self, sources: int, outs: int) -> Loop | None:
+        """`reduce` as a loop that can be compiled, if it can; its constants are `constants`.
+
+        Its arrays are the sources, then the outs, with `parts` elements for each of theirs.
+        """
+        if self._loop_name is None:
+            return None
+        return _loop(self._loop_name, self._verb, sources, outs, self._scale is not None)
+
+    def constants(self) -> packed[float]:
+        """Those of `loop`."""
+        return packed("d" if self._loop_name == "float64" else "f", [self._scale or 1.0])
 
     def _reduce_block(self, sources: Sequence[Array], out: Array) -> None:
         if len(sources) == 2 and not self.is_wide:

@@ -45,7 +45,9 @@ class Control:
         self.bells = memory[3 * row : 3 * row + 4 * size].cast("i")
         # 0, or 1 + the rank whose bell this rank sleeps on; one row for callers, one for helper threads
         self.sleepers = memory[4 * row : 4 * row + 2 * size]
-        self._bells_address = ctypes.addressof(ctypes.c_char.from_buffer(mapping)) + 3 * row
+        self.words_address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+        self.sleepers_address = self.words_address + 4 * row
+        self._bells_address = self.words_address + 3 * row
 
     @staticmethod
     def length(size: int) -> int:
@@ -81,9 +83,17 @@ class MeetingRoom:
     def ring(self) -> None:
         """Wake those who sleep until this rank does something."""
         control, rank = self.control, self.rank
-        control.bells[rank] = next(self._bells) & 0x7FFFFFFF
+        control.bells[rank] = self.next_bell()
         if self._as_sleeper in control.sleepers.tobytes():
-            futex.wake(control.bell_address(rank))
+            self.wake()
+
+    def next_bell(self) -> int:
+        """A number that this rank's bell has not lately had."""
+        return next(self._bells) & 0x7FFFFFFF
+
+    def wake(self) -> None:
+        """Wake those who sleep on this rank's bell, which has rung."""
+        futex.wake(self.control.bell_address(self.rank))
 
     def sleep(self, peer: int, is_over: Callable[[], bool], seconds: float, sleeper: int) -> None:
         """Sleep until ``peer`` rings, at most so long, unless it has done what is waited for."""

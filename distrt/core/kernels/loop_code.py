@@ -12,10 +12,10 @@ from llvmlite import ir
 
 from distrt.core.kernels.loops import _VECTOR_BYTES, Loop, Step
 
-__all__ = ["code_of"]
+__all__ = ["INDEX", "POINTER", "LoopWriter", "code_of", "new_function"]
 
-_INDEX, _BITS, _SHORT, _BIT = ir.IntType(64), ir.IntType(32), ir.IntType(16), ir.IntType(1)
-_POINTER = ir.PointerType()
+INDEX, POINTER = ir.IntType(64), ir.PointerType()
+_BITS, _SHORT = ir.IntType(32), ir.IntType(16)
 _COMPUTED = {
     "float32": ir.FloatType(),
     "float64": ir.DoubleType(),
@@ -34,66 +34,69 @@ Value = Any  # of llvmlite.ir
 
 
 def code_of(loop: Loop) -> str:
-    """A module with one function, "run"."""
-    return _Writer(loop).write()
+    """A module with one function, "run"; see `Loop`."""
+    function = new_function(ir.VoidType(), [INDEX, POINTER, POINTER, POINTER])
+    writer = LoopWriter(function, loop)
+    builder = writer.builder
+    count, sizes, pointers, constants = function.args
+    given = [writer.item(constants, INDEX(index), writer.computed) for index in range(loop.constants)]
+
+    def one_set(number: Value) -> None:
+        size = writer.item(sizes, number, INDEX)
+        first = builder.mul(number, INDEX(loop.arrays))
+        places = [builder.add(first, INDEX(index)) for index in range(loop.arrays)]
+        writer.run([writer.item(pointers, place, POINTER) for place in places], given, size)
+
+    writer.each(INDEX(0), count, 1, one_set)
+    builder.ret_void()
+    return str(function.module)
 
 
-class _Writer:
-    def __init__(self, loop: Loop) -> None:
+def new_function(result: Any, arguments: list[Any]) -> ir.Function:
+    """A function "run" in a module of its own."""
+    return ir.Function(ir.Module(), ir.FunctionType(result, arguments), "run")
+
+
+class LoopWriter:
+    """Writes a loop into a function, which it begins."""
+
+    def __init__(self, function: ir.Function, loop: Loop) -> None:
         self._loop = loop
-        self._computed, self._stored = _COMPUTED[loop.dtype], _STORED[loop.dtype]
+        self._function = function
+        self._stored = _STORED[loop.dtype]
         self._lanes = _VECTOR_BYTES // (8 if loop.dtype == "float64" else 4)
-        self._module = ir.Module()
-        kind = ir.FunctionType(ir.VoidType(), [_INDEX, _POINTER, _POINTER, _POINTER])
-        self._function = ir.Function(self._module, kind, "run")
-        self._builder = ir.IRBuilder(self._function.append_basic_block("entry"))
+        self.computed = _COMPUTED[loop.dtype]
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 
-    def write(self) -> str:
-        loop, builder = self._loop, self._builder
-        count, sizes, pointers, constants = self._function.args
-        given = [self._item(constants, index, self._computed) for index in range(loop.constants)]
+    def item(self, start: Value, index: Value, kind: Any) -> Value:
+        """``start[index]``."""
+        return self.builder.load(self.builder.gep(start, [index], source_etype=kind), typ=kind)
 
-        def one_set(number: Value) -> None:
-            size = builder.load(builder.gep(sizes, [number], source_etype=_INDEX), typ=_INDEX)
-            first = builder.mul(number, _INDEX(loop.arrays))
-            arrays = [
-                builder.load(
-                    builder.gep(pointers, [builder.add(first, _INDEX(index))], source_etype=_POINTER),
-                    typ=_POINTER,
-                )
-                for index in range(loop.arrays)
-            ]
-            whole = builder.and_(size, _INDEX(-self._lanes))
-            self._each(_INDEX(0), whole, self._lanes, lambda at: self._body(arrays, given, at, self._lanes))
-            self._each(whole, size, 1, lambda at: self._body(arrays, given, at, 1))
-
-        self._each(_INDEX(0), count, 1, one_set)
-        builder.ret_void()
-        return str(self._module)
-
-    def _item(self, start: Value, index: int, kind: Any) -> Value:
-        place = self._builder.gep(start, [_INDEX(index)], source_etype=kind)
-        return self._builder.load(place, typ=kind)
-
-    def _each(self, first: Value, end: Value, stride: int, body: Callable[[Value], None]) -> None:
+    def each(self, first: Value, end: Value, stride: int, body: Callable[[Value], None]) -> None:
         """``for (at = first; at < end; at += stride) body(at)``."""
-        builder = self._builder
+        builder = self.builder
         before = builder.block
         head, inside, after = (self._function.append_basic_block() for _ in range(3))
         builder.branch(head)
         builder.position_at_end(head)
-        at = builder.phi(_INDEX)
+        at = builder.phi(INDEX)
         at.add_incoming(first, before)
         builder.cbranch(builder.icmp_signed("<", at, end), inside, after)
         builder.position_at_end(inside)
         body(at)
-        at.add_incoming(builder.add(at, _INDEX(stride)), builder.block)
+        at.add_incoming(builder.add(at, INDEX(stride)), builder.block)
         builder.branch(head)
         builder.position_at_end(after)
 
+    def run(self, arrays: list[Value], constants: list[Value], size: Value) -> None:
+        """The loop over ``size`` elements of the arrays at these addresses."""
+        whole = self.builder.and_(size, INDEX(-self._lanes))
+        self.each(INDEX(0), whole, self._lanes, lambda at: self._body(arrays, constants, at, self._lanes))
+        self.each(whole, size, 1, lambda at: self._body(arrays, constants, at, 1))
+
     def _body(self, arrays: list[Value], constants: list[Value], at: Value, lanes: int) -> None:
-        loop, builder = self._loop, self._builder
-        code = _Arithmetic(builder, self._computed, lanes)
+        loop, builder = self._loop, self.builder
+        code = _Arithmetic(builder, self.computed, lanes)
         places = [builder.gep(array, [at], source_etype=self._stored) for array in arrays]
         used = {operand for step in loop.steps for operand in step.operands} | {
             value for _, value in loop.stores

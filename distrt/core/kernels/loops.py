@@ -18,7 +18,17 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["Loop", "Run", "Step", "address", "compiled", "is_worth_compiling", "note_effort"]
+__all__ = [
+    "Loop",
+    "Run",
+    "Step",
+    "address",
+    "can_compile",
+    "compiled",
+    "is_worth_compiling",
+    "load",
+    "note_effort",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -72,14 +82,31 @@ class Loop(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def compiled(loop: Loop) -> Run | None:
     """The loop as machine code; None where llvmlite is not there, or this machine cannot do it."""
-    machine = _machines.get()
-    if machine is None or (loop.dtype == "float16" and not machine.has_float16):
+    if not can_compile(loop.dtype):
         return None
     from distrt.core.kernels.loop_code import code_of
 
-    function = _PROTOTYPE(machine.load(code_of(loop)))
+    function = _PROTOTYPE(load(code_of(loop)))
     run: Run = function
     return run
+
+
+def can_compile(dtype: str) -> bool:
+    """Whether there is a compiler here, and it can do loops on this dtype."""
+    machine = _machines.get()
+    return machine is not None and (dtype != "float16" or machine.has_float16)
+
+
+def load(text: str) -> int:
+    """Compile a module whose one function is named "run"; its address, which is good for ever.
+
+    Raises:
+        RuntimeError: there is no compiler here (`can_compile`).
+    """
+    machine = _machines.get()
+    if machine is None:
+        raise RuntimeError("compiled loops need llvmlite")
+    return machine.load(text)
 
 
 class _Effort:
