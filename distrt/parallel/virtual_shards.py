@@ -151,9 +151,12 @@ class VirtualShards:
     @contextmanager
     def _own_statistics(self, found: list[np.ndarray[Any, Any]]) -> Iterator[None]:
         """Has batch normalisation leave this shard's own statistics, which are then put away in ``found``."""
+        # One in evaluation mode (frozen, for fine-tuning) normalises with its running statistics, and keeps them.
         kept = [(part, part.momentum, int(part.num_batches_tracked)) for _, part in self._norms]
         running = [(part.running_mean, part.running_var) for _, part in self._norms]
         for part, _, _ in kept:
+            if not part.training:
+                continue
             # The move from 0 by a momentum of 1 gives what was found, to the bit.
             part.running_mean, part.running_var = (
                 zeros_like(part.running_mean),

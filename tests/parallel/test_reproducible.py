@@ -207,6 +207,26 @@ def test_without_gradients_the_whole_batch_goes_through_at_once():
     assert run_local(run, 1) == [[2, 2, 2, 2, 8, 7]]
 
 
+def test_a_frozen_batch_norm_normalises_with_its_running_statistics():
+    def run(group):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.BatchNorm1d(4))
+        model[1].running_mean.fill_(0.5)
+        model[1].running_var.fill_(2.0)
+        model[1].eval()
+        plain = copy.deepcopy(model)
+        plain[2].momentum = 1.0
+        model = DistributedDataParallel(model, process_group=group, reproducible=2)
+        x = torch.randn(8, 3)
+        with torch.no_grad():
+            expected = torch.cat([plain(part) for part in x.chunk(2)])
+        torch.testing.assert_close(model(x), expected)
+        assert model.module[1].running_mean.tolist() == [0.5] * 4
+        assert int(model.module[1].num_batches_tracked) == 0 and int(model.module[2].num_batches_tracked) == 2
+
+    run_local(run, 1)
+
+
 def test_structures_are_cut_and_put_together():
     class Structured(nn.Module):
         def __init__(self):
