@@ -51,8 +51,8 @@ def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: 
 
     Raises:
         NoKernelError: for a parameter of integers or bools.
-        ShapeError: for state of another size, and for parameters that share elements, as expanded ones do. Nothing has
-            been changed then.
+        ShapeError: for a gradient or state of another size, and for parameters that share elements, as expanded ones
+            do. Nothing has been changed then.
     """
     is_recorded = bool(group.get("differentiable"))
     names = rule.state_names(group)
@@ -84,6 +84,13 @@ def _require_updatable(
         )
     if not is_recorded:
         require_writeable(param)
+    gradient = param.grad
+    # They differ where `.data` was replaced since; a compiled loop would read beyond the end.
+    if gradient is not None and gradient._array.shape != param._array.shape:
+        raise ShapeError(
+            f"{rule.name}: the gradient has size {list(gradient.shape)}, its parameter {list(param.shape)}: one of them "
+            "was replaced after the backward pass"
+        )
     for name in names:
         tensor = state.get(name)
         if tensor is None:  # the rule makes it

@@ -129,3 +129,17 @@ def test_no_parameter_is_changed_where_one_cannot_be(monkeypatch):
     with pytest.raises(RuntimeError, match=r"size \[3\], its parameter \[20\]"):
         optimizer.step()
     assert first.tolist() == before and float(optimizer.state[first]["step"]) == 1.0
+
+
+@pytest.mark.parametrize("compile_after", [0, float("inf")])
+@pytest.mark.parametrize(("size", "gradient_size"), [(40, 20), (20, 40), (40, 1)])
+def test_a_gradient_of_another_size_is_refused(size, gradient_size, compile_after, monkeypatch):
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", compile_after)
+    param = torch.ones(gradient_size, requires_grad=True)
+    param.grad = torch.ones(gradient_size)
+    param.data = torch.ones(size)
+    with pytest.raises(
+        RuntimeError, match=rf"gradient has size \[{gradient_size}\], its parameter \[{size}\]"
+    ):
+        torch.optim.SGD([param], lr=1.0).step()
+    assert param.tolist() == [1.0] * size
