@@ -10,7 +10,9 @@ import importlib
 from typing import Any
 
 #: Names that are submodules: ``distrt.distributed.device_mesh`` needs no import statement of its own.
-_MODULES = frozenset("algorithms constants device_mesh distributed_c10d nn optim".split())
+_MODULES = frozenset(
+    "_composable algorithms checkpoint constants device_mesh distributed_c10d fsdp nn optim tensor".split()
+)
 
 #: name -> (module, attribute).
 _NAMES: dict[str, tuple[str, str]] = {}
@@ -95,7 +97,7 @@ _list("parallel.hooks.builtin", "BuiltinCommHookType")
 importlib.import_module("distrt.distributed.rendezvous")
 del globals()["rendezvous"]
 
-_PACKAGES = frozenset({"algorithms", "nn", "optim"})
+_PACKAGES = frozenset({"_composable", "algorithms", "checkpoint", "fsdp", "nn", "optim", "tensor"})
 __all__ = sorted(name for name in [*_NAMES, *_MODULES - _PACKAGES] if not name.startswith("_"))  # noqa: PLE0605 - one table, not two lists to keep in step
 
 

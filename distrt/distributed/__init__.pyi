@@ -110,12 +110,16 @@ from distrt.core.errors import DistNetworkError as DistNetworkError
 from distrt.core.errors import DistStoreError as DistStoreError
 from distrt.core.errors import DistributedError as _DistributedError_
 from distrt.core.errors import QueueEmptyError as QueueEmptyError
+from distrt.distributed import _composable as _composable
 from distrt.distributed import algorithms as algorithms
+from distrt.distributed import checkpoint as checkpoint
 from distrt.distributed import constants as constants
 from distrt.distributed import device_mesh as device_mesh
 from distrt.distributed import distributed_c10d as distributed_c10d
+from distrt.distributed import fsdp as fsdp
 from distrt.distributed import nn as nn
 from distrt.distributed import optim as optim
+from distrt.distributed import tensor as tensor
 from distrt.parallel.bucket import GradBucket as GradBucket
 from distrt.parallel.hooks.builtin import BuiltinCommHookType as BuiltinCommHookType
 

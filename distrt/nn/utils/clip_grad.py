@@ -50,8 +50,13 @@ def get_total_norm(
     order = float(norm_type)
     if not listed:
         return wrap(np.zeros((), np.float32))
-    norms = ops.stack([ops.linalg_vector_norm(each, order) for each in listed])
-    total: Tensor = ops.linalg_vector_norm(norms, order)
+    total: Tensor
+    spread = next((each for each in listed if hasattr(each, "_norm_over_ranks")), None)
+    if spread is not None:  # a rank has parts of them
+        total = spread._norm_over_ranks(listed, order)
+    else:
+        norms = ops.stack([ops.linalg_vector_norm(each, order) for each in listed])
+        total = ops.linalg_vector_norm(norms, order)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {order} for gradients from `parameters` is non-finite, so it cannot be clipped. "

@@ -1,0 +1,27 @@
+"""Facade: sharded training, at the path that PyTorch users type. The room is ``distrt.parallel``."""
+
+from distrt.parallel.fully_sharded.module import (
+    FSDPModule,
+    UnshardHandle,
+    register_fsdp_forward_method,
+    share_comm_ctx,
+)
+from distrt.parallel.fully_sharded.policies import (
+    CPUOffloadPolicy,
+    DataParallelMeshDims,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+)
+from distrt.parallel.fully_sharded.sharding import fully_shard
+
+__all__ = [
+    "CPUOffloadPolicy",
+    "DataParallelMeshDims",
+    "FSDPModule",
+    "MixedPrecisionPolicy",
+    "OffloadPolicy",
+    "UnshardHandle",
+    "fully_shard",
+    "register_fsdp_forward_method",
+    "share_comm_ctx",
+]

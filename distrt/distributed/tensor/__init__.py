@@ -1,0 +1,16 @@
+"""Facade: tensors that lie on several ranks, at the path that PyTorch users type. The room is ``distrt.parallel``."""
+
+from distrt.comm.mesh.device_mesh import DeviceMesh, init_device_mesh
+from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distribute_tensor
+from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
+
+__all__ = [
+    "DTensor",
+    "DeviceMesh",
+    "Partial",
+    "Placement",
+    "Replicate",
+    "Shard",
+    "distribute_tensor",
+    "init_device_mesh",
+]

@@ -1,0 +1,308 @@
+"""``DTensor``: a rank's part of a tensor that lies on several ranks.
+
+It knows the whole one's shape and how to get it. Operations see the local part alone, and return plain tensors of it:
+element by element that is right, and what optimizers need; for all else there is ``full_tensor()``.
+
+Source: https://docs.pytorch.org/docs/stable/distributed.tensor.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.mesh.device_mesh import DeviceMesh
+from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.core.arrays import Array
+from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.size import Size, one_of
+from distrt.core.tensor import Tensor, wrap
+from distrt.parallel.fully_sharded.placements import Placement, Replicate, Shard, parts
+
+__all__ = ["DTensor", "Layout", "distribute_tensor"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of a tensor are."""
+
+    device_mesh: DeviceMesh
+    placements: tuple[Placement, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def group(self) -> ProcessGroup | None:
+        """The ranks that have different parts; None where every rank has all."""
+        for dim, placement in enumerate(self.placements):
+            if isinstance(placement, Shard):
+                return self.device_mesh.get_group(dim)
+        return None
+
+    @property
+    def dim(self) -> int:
+        """The dim that is cut."""
+        return next(each.dim for each in self.placements if isinstance(each, Shard))
+
+    def places(self) -> list[tuple[slice, ...]]:
+        """Which elements each rank of the group has."""
+        group = self.group
+        assert group is not None, "every rank has all of it"
+        before = (slice(None),) * self.dim
+        return [(*before, part) for part in parts(self.shape[self.dim], group.size())]
+
+    def mine(self, whole: Array) -> Array:
+        """This rank's part, as a view."""
+        group = self.group
+        return whole if group is None else whole[self.places()[group.rank()]]
+
+
+class DTensor(Tensor):
+    """This rank's part of a tensor; ``shape`` is that of the whole one."""
+
+    _layout: Layout
+
+    # -- the whole one
+
+    @property
+    def shape(self) -> Size:
+        """The size of each dim of the whole tensor."""
+        return Size(self._layout.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The sizes of the whole tensor, or the size of one dim."""
+        return self.shape if dim is None else one_of("size", self._layout.shape, dim)
+
+    def numel(self) -> int:
+        """The number of elements of the whole tensor."""
+        return math.prod(self._layout.shape)
+
+    nelement = numel
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """How it lies along each dim of the mesh."""
+        return self._layout.placements
+
+    @property
+    def device_mesh(self) -> DeviceMesh:
+        """The ranks."""
+        return self._layout.device_mesh
+
+    def to_local(self, *, grad_placements: Any = None) -> Tensor:
+        """This rank's part, as a plain tensor over the same memory."""
+        local = wrap(self._array)
+        local._counter = self._counter
+        return local
+
+    def full_tensor(self, *, grad_placements: Any = None) -> Tensor:
+        """The whole tensor, on every rank; all ranks call."""
+        group = self._layout.group
+        if group is None:
+            return self.to_local()
+        whole = np.empty(self._layout.shape, self._array.dtype)
+        places = self._layout.places()
+        pieces = [np.empty(whole[place].shape, whole.dtype) for place in places]
+        group.all_gather(pieces, np.ascontiguousarray(self._array)).wait()
+        for place, piece in zip(places, pieces, strict=True):
+            whole[place] = piece
+        return wrap(whole)
+
+    @classmethod
+    def from_local(
+        cls,
+        local_tensor: Tensor,
+        device_mesh: DeviceMesh,
+        placements: Sequence[Placement] | None = None,
+        *,
+        run_check: bool = False,
+        shape: Any = None,
+        stride: Any = None,
+    ) -> DTensor:
+        """The tensor whose part on this rank is given; the parts must be those of ``chunk``, or the shape be given."""
+        placed = tuple(placements or [Replicate()] * device_mesh.ndim)
+        sizes = list(local_tensor._array.shape if shape is None else shape)
+        if shape is None:
+            for dim, placement in enumerate(placed):
+                if isinstance(placement, Shard):
+                    sizes[placement.dim] *= device_mesh.get_group(dim).size()
+        made: DTensor = distributed(local_tensor._array, Layout(device_mesh, placed, tuple(sizes)))
+        return made
+
+    # -- what keeps its class
+
+    def _like(self, local: Tensor) -> DTensor:
+        made: DTensor = object.__new__(type(self))
+        made._array, made._counter, made._layout = local._array, local._counter, self._layout
+        if local._edge is not None:
+            made._edge = local._edge
+        return made
+
+    def detach(self) -> DTensor:
+        """The same memory, outside the graph."""
+        return self._like(super().detach())
+
+    def clone(self, *, memory_format: Any = None, out: Any = None) -> DTensor:
+        """A copy."""
+        return self._like(super().clone())
+
+    def cpu(self, *args: Any, **kwargs: Any) -> DTensor:
+        """Itself: shards are on the CPU."""
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """In another dtype."""
+        changed = super().to(*args, **kwargs)
+        return changed if changed is self else self._like(changed)
+
+    def as_subclass(self, cls: type[Tensor]) -> Any:
+        """The same memory as an object of another class; the layout stays."""
+        made = super().as_subclass(cls)
+        if issubclass(cls, DTensor):
+            made._layout = self._layout
+        return made
+
+    @property
+    def data(self) -> DTensor:
+        """The same memory, outside the graph and outside the check on in-place changes."""
+        return self._like(wrap(self._array))
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        self._array = value._array
+
+    def copy_(self, src: Any, non_blocking: bool = False) -> DTensor:
+        """Take over the values of another one, or this rank's part of a whole tensor."""
+        if isinstance(src, Tensor) and not isinstance(src, DTensor):
+            if tuple(src.shape) == self._layout.shape:
+                src = wrap(self._layout.mine(src._array))
+        elif isinstance(src, DTensor):
+            if src._layout.placements != self._layout.placements:
+                raise UnsupportedError(
+                    f"copy_: this one lies as {self.placements}, the other as {src.placements}: give full_tensor()"
+                )
+            src = src.to_local()
+        super().copy_(src, non_blocking)
+        return self
+
+    @staticmethod
+    def _norm_over_ranks(tensors: Sequence[Tensor], order: float) -> DTensor:
+        """The norm of all elements of all tensors, of which ranks have parts; all ranks call."""
+        total: DTensor = norm_over_ranks(tensors, order)
+        return total
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DTensor:
+        """A copy of the part, in the same place."""
+        if id(self) not in memo:
+            made = distributed(np.array(self._array), self._layout)
+            if getattr(self, "_is_param", False):
+                made._is_param = True
+            memo[id(self)] = made.requires_grad_(self.requires_grad)
+        return memo[id(self)]  # type: ignore[no-any-return]
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:  # type: ignore[override]
+        placed = ", ".join(map(repr, self.placements))
+        return f"DTensor(local_tensor={self.to_local()!r}, device_mesh={self.device_mesh!r}, placements=({placed},))"
+
+
+DTensor.__module__ = "distrt.distributed.tensor"
+
+
+def distributed(local: Array, layout: Layout) -> Any:
+    """The tensor with this part."""
+    made: DTensor = object.__new__(DTensor)
+    made._array, made._counter, made._layout = local, [0], layout
+    return made
+
+
+def distribute_tensor(
+    tensor: Tensor,
+    device_mesh: DeviceMesh,
+    placements: Sequence[Placement] | None = None,
+    *,
+    src_data_rank: int | None = 0,
+) -> Any:
+    """This rank's part of a tensor that every rank has; all ranks call.
+
+    Args:
+        tensor: the whole one.
+        device_mesh: the ranks.
+        placements: how it is to lie, one for each dim of the mesh; replicated where not given.
+        src_data_rank: whose values count; each rank's own where None.
+
+    Raises:
+        ValueError: another number of placements than the mesh has dims.
+    """
+    placed = tuple(placements or [Replicate()] * device_mesh.ndim)
+    if len(placed) != device_mesh.ndim:
+        raise ValueError(
+            f"`placements` must have the same length as `device_mesh.ndim`! Found placements length: {len(placed)}, "
+            f"and device_mesh.ndim: {device_mesh.ndim}."
+        )
+    if sum(isinstance(each, Shard) for each in placed) > 1:
+        raise UnsupportedError(f"distribute_tensor: one dim of the mesh can cut a tensor, got {placed}")
+    placed = tuple(Shard(each.dim % tensor.ndim) if isinstance(each, Shard) else each for each in placed)
+    layout = Layout(device_mesh, placed, tuple(tensor._array.shape))
+    for each in placed:
+        if isinstance(each, Shard) and each.dim >= tensor.ndim:
+            raise ShapeError(f"distribute_tensor: {each} of a tensor of {tensor.ndim} dims")
+    whole = np.array(tensor._array, order="C")
+    if src_data_rank is not None:
+        for group in device_mesh.get_all_groups():
+            group.broadcast(whole, src_data_rank).wait()
+    made = distributed(np.array(layout.mine(whole)), layout)
+    if getattr(tensor, "_is_param", False) or type(tensor).__name__ == "Parameter":
+        made._is_param = True
+    return made.requires_grad_(tensor.requires_grad)
+
+
+def norm_over_ranks(tensors: Sequence[Tensor], order: float) -> Any:
+    """The norm of all elements of all tensors, of which ranks may have parts, as a tensor that every rank has.
+
+    One reduction for each group of ranks; sums are taken in float64.
+    """
+    is_largest = math.isinf(order)
+    sums: dict[ProcessGroup | None, float] = {}
+    for tensor in tensors:
+        group = tensor._layout.group if isinstance(tensor, DTensor) else None
+        found = _power_sum(tensor._array, order)
+        known = sums.get(group)
+        if known is None:
+            sums[group] = found
+        elif is_largest:
+            sums[group] = max(known, found) if order > 0 else min(known, found)
+        else:
+            sums[group] = known + found
+    op = (ReduceOp.MAX if order > 0 else ReduceOp.MIN) if is_largest else ReduceOp.SUM
+    whole = []
+    for group, found in sums.items():
+        total = np.array([found])
+        if group is not None:
+            group.all_reduce(total, op)
+        whole.append(float(total[0]))
+    if is_largest:
+        value = max(whole) if order > 0 else min(whole)
+    else:
+        value = sum(whole) if order == 0 else sum(whole) ** (1.0 / order)
+    like = next(each for each in tensors if isinstance(each, DTensor))
+    dtype = np.result_type(*(each._array.real.dtype for each in tensors))
+    mesh = like.device_mesh
+    return distributed(np.array(value, dtype), Layout(mesh, (Replicate(),) * mesh.ndim, ()))
+
+
+def _power_sum(array: Array, order: float) -> float:
+    """What norms are put together of: the sum of powers, the number of elements that are not 0, or an extreme."""
+    if math.isinf(order):
+        if not array.size:
+            return 0.0 if order > 0 else math.inf
+        sizes = np.abs(array)
+        return float(sizes.max() if order > 0 else sizes.min())
+    if order == 0:
+        return float(np.count_nonzero(array))
+    sizes = np.abs(array).astype(np.float64)
+    return float(np.square(sizes).sum() if order == 2 else (sizes**order).sum())

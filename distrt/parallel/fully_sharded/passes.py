@@ -1,0 +1,313 @@
+"""``Passes``: when the units of a model are gathered, given back and reduced.
+
+The policy under ``fully_shard``, shared by all units below one root. Every rank gathers in one order that all have
+agreed on, and reduces in one: what comes earlier in the order is launched before what is needed now, and what is left
+at the end of a pass is launched there. So ranks may run their modules in different orders, or leave some out, and yet
+never wait for one another in a ring. Gathers and reductions have a group ("lane") each, because a unit's reduction may
+come late while the next gather is needed at once.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.comm.world import current_world
+from distrt.core.autograd.engine import queue_callback, running_pass
+from distrt.core.errors import AutogradError, CollectiveTimeout
+from distrt.parallel.fully_sharded.unit import Unit
+
+__all__ = ["Lanes", "Passes", "in_backward"]
+
+_PATIENCE_S = 0.005  # until a rank that waits on one lane looks after the other
+
+
+class Lanes:
+    """The groups of a model: gathers go over its own one, reductions over another one of the same ranks."""
+
+    def __init__(self, group: ProcessGroup) -> None:
+        self.gathers = group
+        self.reductions = _second(group)
+
+
+_seconds: weakref.WeakKeyDictionary[ProcessGroup, ProcessGroup] = weakref.WeakKeyDictionary()
+
+
+def _second(group: ProcessGroup) -> ProcessGroup:
+    """Another group of the same ranks, one for all models on a group; all ranks call."""
+    found = _seconds.get(group)
+    if found is None or found.is_closed:
+        name = f"{group.group_name}/reductions"
+        transport = group.transport.subgroup(list(range(group.size())), name, group.timeout_s)
+        found = _seconds[group] = ProcessGroup(transport, group.timeout_s, name, group.ranks, group.backend)
+        world = current_world()
+        if world is not None:
+            world.groups[found] = None  # to be closed with the others
+        found.barrier()
+    return found
+
+
+def in_backward() -> bool:
+    """Whether a backward pass runs in this thread."""
+    try:
+        running_pass()
+    except AutogradError:
+        return False
+    return True
+
+
+class Passes:
+    """The passes over one model.
+
+    Args:
+        units: in the order of their modules, the root's first.
+        group: the ranks.
+
+    Attributes:
+        root: the state of the module whose forward the running pass began with.
+        depth: how many further units are on their way while one computes.
+        reductions_in_flight: how many reductions may be under way at a time, each with whole gradients.
+    """
+
+    def __init__(self, units: Sequence[Unit], group: ProcessGroup) -> None:
+        self.units = list(units)
+        self.group = group
+        self.lanes = Lanes(group)
+        self.root: Any = None
+        self.depth = 1
+        self.reductions_in_flight = 2
+        for number, unit in enumerate(self.units):
+            unit.number = number
+            unit.when_complete = self._when_complete
+        self._order = list(self.units)
+        self._is_agreed = False
+        self._seen: list[Unit] = []  # in the first pass, in the order of their first use
+        self._kept: set[Unit] = set()  # used several times in a pass: whole until its end
+        self._again: set[Unit] = set()
+        self._schedule: list[Unit] = []
+        self._position = 0
+        self._is_forward = self._is_backward = False
+        self._reductions: list[Unit] = []
+        self._next_reduction = 0
+        self._complete: set[Unit] = set()
+        self._in_flight: list[Unit] = []
+
+    # -- forward
+
+    @property
+    def is_forward(self) -> bool:
+        """Whether a forward pass of the root runs."""
+        return self._is_forward
+
+    @property
+    def is_backward(self) -> bool:
+        """Whether a backward pass runs that has come to this model."""
+        return self._is_backward
+
+    def begin_forward(self) -> None:
+        """The root's forward begins."""
+        if self._is_backward:
+            self.abandon()
+        if not self._is_agreed and self._seen:
+            self._agree()
+        for unit in self.units:
+            if unit.is_stale:
+                unit.give_back()
+        self._begin_schedule(self._order)
+        self._again = set()
+        self._is_forward = True
+
+    def _begin_schedule(self, order: Sequence[Unit]) -> None:
+        self._schedule = [unit for unit in order if not (unit.is_whole or unit.is_gathering)]
+        self._position = 0
+
+    def _agree(self) -> None:
+        """Take rank 0's order of use for all, and keep whole what any rank uses several times."""
+        order = [unit.number for unit in self._seen]
+        order += [unit.number for unit in self.units if unit not in self._seen]
+        numbers = np.array(order, np.int64)
+        self.lanes.gathers.broadcast(numbers, src=0).wait()
+        again = np.array([unit in self._kept for unit in self.units], np.uint8)
+        self.lanes.gathers.all_reduce(again, ReduceOp.MAX)
+        self._order = [self.units[number] for number in numbers]
+        self._kept = {unit for unit, flag in zip(self.units, again, strict=True) if flag}
+        self._is_agreed = True
+
+    def use(self, unit: Unit) -> None:
+        """A module needs the whole parameters of ``unit`` now."""
+        if not self._is_agreed:
+            if unit not in self._seen:
+                self._seen.append(unit)
+            elif self._is_forward and unit in self._again:
+                self._kept.add(unit)
+            self._again.add(unit)
+        self._launch_until(unit)
+        unit.finish(self._wait_for_gather)
+        self._prefetch()
+
+    def launch(self, unit: Unit) -> None:
+        """Start to gather ``unit``, and what comes before it, unless that has begun."""
+        self._launch_until(unit)
+
+    def _launch_until(self, unit: Unit) -> None:
+        while not (unit.is_whole or unit.is_gathering):
+            if unit in self._schedule[self._position :]:
+                self._launch_next()
+            else:
+                unit.launch(self.lanes.gathers)  # beside the schedule; all ranks do the same
+
+    def _launch_next(self) -> None:
+        unit = self._schedule[self._position]
+        self._position += 1
+        if not (unit.is_whole or unit.is_gathering):
+            unit.launch(self.lanes.gathers)
+
+    def _prefetch(self) -> None:
+        under_way = sum(unit.is_gathering for unit in self.units)
+        while self._position < len(self._schedule) and under_way < self.depth:
+            self._launch_next()
+            under_way += 1
+
+    def after_use(self, unit: Unit, records: bool) -> None:
+        """A module of ``unit`` has computed."""
+        if self._is_backward and in_backward():
+            return  # it was computed anew for backward, which gives it back
+        if self._is_agreed and self._is_forward and unit in self._kept:
+            return
+        if unit.reshards_after_forward or not records:
+            unit.give_back()
+
+    def end_forward(self, records: bool) -> None:
+        """The root's forward has ended: launch what others may have needed, and give back."""
+        if self._is_backward and in_backward():
+            return
+        self._end_schedule()
+        for unit in self.units:
+            if unit.reshards_after_forward or not records:
+                unit.drop()
+                unit.give_back()
+            else:
+                unit.finish(self._wait_for_gather)  # on all ranks, or on none
+        self._is_forward = False
+
+    def _end_schedule(self) -> None:
+        while self._position < len(self._schedule):
+            unit = self._schedule[self._position]
+            self._launch_next()
+            if unit.reshards_after_forward or self._is_backward:
+                unit.drop()
+
+    # -- backward
+
+    def before_backward(self, unit: Unit) -> None:
+        """Backward has come to the outputs of ``unit``."""
+        self.begin_backward()
+        if unit.gathers_in_backward:
+            self.use(unit)
+
+    def begin_backward(self) -> None:
+        """The pass that runs has come to this model."""
+        if self._is_backward:
+            return
+        self._is_backward, self._is_forward = True, False
+        backwards = self._order[::-1]
+        self._begin_schedule([unit for unit in backwards if unit.gathers_in_backward])
+        self._reductions = [unit for unit in backwards if unit.reduces and unit.trained]
+        self._next_reduction = 0
+        self._complete, self._in_flight = set(), []
+        for unit in self.units:
+            unit.begin()
+        queue_callback(self._end_backward)
+
+    def _when_complete(self, unit: Unit) -> None:
+        """This pass has delivered all gradients of ``unit``."""
+        if not self._is_backward:
+            self.begin_backward()
+            unit.missing = 0
+        if unit in self._complete and unit.reduces:
+            raise AutogradError(
+                f"rank {self.group.rank()}: the gradient of a parameter of a sharded module was completed a second "
+                f"time, after it had been reduced: {', '.join(each.name for each in unit.parameters)}. A parameter of "
+                "a checkpointed part was used several times: pass use_reentrant=False to checkpoint, or use it once"
+            )
+        self._complete.add(unit)
+        if unit.reshards_after_backward:
+            unit.give_back()
+        self._reduce_complete()
+
+    def _reduce_complete(self) -> None:
+        while self._next_reduction < len(self._reductions):
+            unit = self._reductions[self._next_reduction]
+            if unit not in self._complete:
+                break
+            self._next_reduction += 1
+            self._hand_out(self.reductions_in_flight - 1)
+            unit.reduce(self.lanes.reductions)
+            self._in_flight.append(unit)
+        self.lanes.reductions.progress()
+        self.lanes.gathers.progress()
+
+    def _hand_out(self, left: int) -> None:
+        """Hand out gradients until that many reductions are left under way."""
+        while len(self._in_flight) > left:
+            unit = self._in_flight[0]
+            if unit.reduction is not None:
+                self._wait_for_reduction(unit.reduction)
+            unit.hand_out()
+            del self._in_flight[0]
+
+    def _wait_for_gather(self, work: Work) -> None:
+        _wait(work, self.group.timeout_s, self.lanes.reductions.progress)
+
+    def _wait_for_reduction(self, work: Work) -> None:
+        """Another rank may come to it only after gathers that this one has yet to launch."""
+
+        def go_on() -> None:
+            if self._position < len(self._schedule):
+                self._launch_next()
+            self.lanes.gathers.progress()
+
+        _wait(work, self.group.timeout_s, go_on)
+
+    def _end_backward(self) -> None:
+        """The pass is over: launch what others may need, and wait for all."""
+        if not self._is_backward:
+            return
+        try:
+            self._end_schedule()
+            self._complete.update(self._reductions)
+            self._reduce_complete()
+            self._hand_out(0)
+        except BaseException:
+            self.abandon()
+            raise
+        for unit in self.units:
+            unit.drop()
+            if unit.reshards_after_backward:
+                unit.give_back()
+        self._is_backward = False
+
+    # -- what goes wrong
+
+    def abandon(self) -> None:
+        """Give up the pass that was broken off: its gradients are lost, and every unit is in parts again."""
+        self._is_forward = self._is_backward = False
+        self._in_flight, self._schedule, self._position = [], [], 0
+        for unit in self.units:
+            unit.abandon()
+
+
+def _wait(work: Work, timeout_s: float, meanwhile: Callable[[], object]) -> None:
+    """Wait for an operation on one lane, and look after the other one, which other ranks may wait for."""
+    deadline = time.monotonic() + timeout_s
+    while not work.is_completed() and time.monotonic() < deadline:
+        try:
+            work.wait(_PATIENCE_S)
+        except CollectiveTimeout:
+            meanwhile()
+    work.wait()

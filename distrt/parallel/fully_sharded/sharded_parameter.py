@@ -1,0 +1,180 @@
+"""``ShardedParameter``: one parameter as its two tensors, the whole one and this rank's part.
+
+The modules hold the part, and the whole one while they compute. Its memory belongs to the unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.mesh.device_mesh import DeviceMesh
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array
+from distrt.core.errors import ShapeError
+from distrt.core.tensor import Tensor
+from distrt.parallel.fully_sharded.distributed_tensor import DTensor, Layout, distributed
+from distrt.parallel.fully_sharded.placements import Replicate, Shard
+
+__all__ = ["ShardedParameter"]
+
+
+class ShardedParameter:
+    """A parameter, and where modules have it.
+
+    Attributes:
+        name: as error messages call it.
+        places: (module, attribute) pairs that have it.
+        whole: the parameter of before, which backward gives gradients.
+        part: what modules and optimizers have between uses.
+        largest: elements of the largest part.
+        own, used: its dtype, and the one to compute in.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        places: list[tuple[Any, str]],
+        whole: Tensor,
+        mesh: DeviceMesh,
+        shard_dim: int,
+        used: dt.dtype | None,
+    ) -> None:
+        self.name, self.places, self.whole = name, places, whole
+        shape = tuple(whole._array.shape)
+        if not shape:
+            raise ValueError(
+                f"fully_shard doesn't support scalar parameters. Change {name} to a 1D tensor with numel equal to 1."
+            )
+        replicated = (Replicate(),) * (mesh.ndim - 1)
+        self.layout = Layout(mesh, (*replicated, Shard(shard_dim)), shape)
+        self.slices = self.layout.places()
+        self.part_shapes = [tuple(_extent(each, shape)) for each in self.slices]
+        self.sizes = [math.prod(each) for each in self.part_shapes]
+        if shard_dim and len(set(self.sizes)) > 1:
+            raise NotImplementedError(
+                f"FSDP does not support uneven sharding on dim {shard_dim}: {shape} (world size: {len(self.sizes)})"
+            )
+        self.largest = max(self.sizes)
+        self.become(whole._array.dtype, used)
+        self.known: Any = None  # the part, and its version, that the whole one was last made of
+        self.is_given_back = False  # whether the whole one's memory is
+        self.part: DTensor = distributed(np.empty(0, self.own), self.layout)
+
+    def become(self, own: np.dtype[Any], used: dt.dtype | None) -> None:
+        """Take note of the dtypes: its own, and the one to compute in, if that is another."""
+        self.own = own
+        self.used = dt.to_numpy(used) if used is not None and dt.known(own).is_floating_point else own
+
+    def cut(self, rank: int, home: Array) -> None:
+        """Move this rank's part of the whole one's values to ``home``, and let go of the whole one's memory."""
+        self.rank = rank
+        local = home.reshape(self.part_shapes[rank])
+        local[...] = self.whole._array[self.slices[rank]]
+        self.part = self._as_parameter(local)
+        self.whole.grad = None
+
+    def _as_parameter(self, local: Array) -> DTensor:
+        part: Any = distributed(local, self.layout)
+        part._is_param = True
+        for name, value in vars(self.whole).items():  # what users have put on it
+            if not name.startswith("_"):
+                setattr(part, name, value)
+        part.requires_grad_(self.whole.requires_grad)
+        return part  # type: ignore[no-any-return]
+
+    def current(self) -> DTensor:
+        """The part, or what a script has put in its place: ``load_state_dict(..., assign=True)`` does."""
+        module, attribute = self.places[0]
+        found = module._parameters.get(attribute)
+        if found is not None and found is not self.part and found is not self.whole:
+            self._adopt(found)
+        return self.part
+
+    def bring_home(self, home: Array) -> None:
+        """Have the part lie in its unit's memory again, where a script has given it other memory."""
+        local = self.part._array
+        if local.shape != self.part_shapes[self.rank]:
+            raise ShapeError(
+                f"{self.name}: its part on rank {self.rank} has shape {self.part_shapes[self.rank]}, and was given "
+                f"values of shape {tuple(local.shape)}"
+            )
+        place = home.reshape(local.shape)
+        if (
+            local.__array_interface__["data"] != place.__array_interface__["data"]
+            or local.strides != place.strides
+        ):
+            place[...] = local
+            self.part._array = place
+            self.known = None
+
+    def _adopt(self, found: Tensor) -> None:
+        if isinstance(found, DTensor):
+            self.part = found
+        else:
+            requires_grad = found.requires_grad
+            local = found._array[self.slices[self.rank]] if found.shape == self.layout.shape else found._array
+            self.part = self._as_parameter(np.array(local))
+            self.part.requires_grad_(requires_grad)
+        self.known = None
+        self.show(self.part)
+
+    def show(self, tensor: Tensor) -> None:
+        """Have the modules hold the whole one, or the part."""
+        for module, attribute in self.places:
+            module._parameters[attribute] = tensor
+
+    # -- its memory
+
+    def take(self, home: Array, rows: Sequence[Array]) -> None:
+        """Put together the whole one in ``home``, out of all ranks' parts."""
+        whole = home.view(self.used).reshape(self.layout.shape)
+        for place, shape, size, row in zip(self.slices, self.part_shapes, self.sizes, rows, strict=True):
+            whole[place] = row.view(self.used)[:size].reshape(shape)
+        self.whole._array = whole
+        version = (id(self.part), self.part._counter[0])
+        if self.is_given_back and version == self.known:
+            self.whole._counter[0] -= 1  # the same values at the same place: what was kept is right again
+        self.is_given_back, self.known = False, version
+        self.whole.requires_grad_(self.part.requires_grad)
+        self.show(self.whole)
+
+    def give_back(self) -> None:
+        """The memory of the whole one goes: what the graph has kept of it counts as changed until it is back."""
+        self.show(self.part)
+        self.whole._counter[0] += 1
+        self.is_given_back = True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the part was changed since the whole one was put together."""
+        return bool((id(self.part), self.part._counter[0]) != self.known)
+
+    # -- its gradient
+
+    def add_gradient(self, reduced: Array) -> None:
+        """Give the part a reduced gradient, or add it to what it has."""
+        found = reduced[: self.sizes[self.rank]].reshape(self.part_shapes[self.rank])
+        found = found.astype(self.part._array.dtype, copy=False)
+        if self.part.grad is None:
+            self.part._grad = distributed(found, self.layout)
+        else:
+            self.part.grad._array += found
+            self.part.grad._counter[0] += 1
+
+    def gradient(self) -> Tensor | None:
+        """What this rank's passes have added up."""
+        return self.whole._grad
+
+    def forget(self) -> None:
+        """Drop this rank's own gradient."""
+        self.whole._grad = None
+
+
+def _extent(place: tuple[slice, ...], shape: tuple[int, ...]) -> list[int]:
+    return [len(range(*each.indices(size))) for each, size in zip(place, shape, strict=False)] + list(
+        shape[len(place) :]
+    )

@@ -1,0 +1,174 @@
+"""``fully_shard``: splits the parameters of modules over the ranks, in place.
+
+Source: https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from distrt.comm.functions.groups import init_process_group
+from distrt.comm.mesh.device_mesh import DeviceMesh, init_device_mesh
+from distrt.comm.world import default_group, is_initialized
+from distrt.core.errors import UnsupportedError
+from distrt.core.tensor import Tensor
+from distrt.nn.modules.container import ModuleDict, ModuleList
+from distrt.nn.modules.module import Module
+from distrt.parallel.fully_sharded.module import make_sharded
+from distrt.parallel.fully_sharded.placements import Shard
+from distrt.parallel.fully_sharded.policies import DataParallelMeshDims, MixedPrecisionPolicy, OffloadPolicy
+from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
+from distrt.parallel.fully_sharded.state import ModuleState, state_of
+from distrt.parallel.fully_sharded.unit import Unit
+
+__all__ = ["fully_shard", "reshards"]
+
+
+def fully_shard(
+    module: Any,
+    *,
+    mesh: DeviceMesh | None = None,
+    reshard_after_forward: bool | int | None = None,
+    shard_placement_fn: Callable[[Tensor], Shard | None] | None = None,
+    mp_policy: MixedPrecisionPolicy = MixedPrecisionPolicy(),  # noqa: B008 - frozen
+    offload_policy: OffloadPolicy | None = None,
+    ignored_params: Iterable[Tensor] | None = None,
+    dp_mesh_dims: DataParallelMeshDims | None = None,
+) -> Any:
+    """Split the parameters of a module over the ranks, and gather them whenever it computes.
+
+    One call makes one unit of all parameters that no call on a module below has taken: so inner modules come first. A
+    unit is gathered before its module's forward, given back after it, gathered again when backward comes to it, and
+    given back when its gradients are there, which are reduced. Between uses, ``parameters()`` are `DTensor` s with
+    this rank's part; optimizers are made of those, after this.
+
+    Args:
+        module: one, or a list of modules that are gathered together.
+        mesh: the ranks: one dim to shard along, or two of which the first replicates; all ranks when not given.
+        reshard_after_forward: give the whole parameters back after forward. Default: except for the root's. A number of
+            ranks to share them among counts as True: they are given back altogether.
+        shard_placement_fn: which dim to cut a parameter along; 0 where it gives None.
+        mp_policy: dtypes of computation, reduction and output.
+        offload_policy: without effect: shards of a model on the CPU are in its memory.
+        ignored_params: parameters to leave alone.
+        dp_mesh_dims: which dims of the mesh are data parallel, where it has others.
+
+    Returns:
+        the module or modules, whose class now derives from `FSDPModule`, too.
+
+    Raises:
+        ValueError: a container without forward, a mesh of other dims, a parameter without dims.
+        AssertionError: the module is sharded already.
+    """
+    modules: list[Module] = list(module) if isinstance(module, list | tuple) else [module]
+    _require_modules(modules)
+    mesh = _mesh_of(mesh, dp_mesh_dims)
+    reshard = True if reshard_after_forward is None else reshards(reshard_after_forward, mesh)
+    ignored = {id(each) for each in ignored_params or ()}
+    found = [
+        ShardedParameter(name, places, whole, mesh, _dim(whole, shard_placement_fn), mp_policy.param_dtype)
+        for name, places, whole in _managed(modules, ignored)
+    ]
+    unit = None
+    if found:
+        replicas = mesh.get_group(0) if mesh.ndim == 2 else None
+        unit = Unit(found, mesh.get_group(mesh.ndim - 1), replicas, mp_policy)
+        unit.reshards_after_forward = reshard
+    ModuleState(modules, unit, mesh, mp_policy, reshard_after_forward is None)
+    for each in modules:
+        make_sharded(each)
+    return module
+
+
+fully_shard.__module__ = "distrt.distributed.fsdp"
+
+
+def _require_modules(modules: Sequence[Module]) -> None:
+    for module in modules:
+        if isinstance(module, ModuleList | ModuleDict) and type(module).forward is Module.forward:
+            raise ValueError(
+                f"fully_shard does not support containers that do not implement forward: {module}"
+            )
+        if state_of(module) is not None:
+            raise AssertionError(
+                "Each distinct composable distributed API can only be applied to a module once. fully_shard has "
+                f"already been applied to the following module:\n{module}"
+            )
+
+
+def _mesh_of(mesh: DeviceMesh | None, dims: DataParallelMeshDims | None) -> DeviceMesh:
+    if mesh is None:
+        if not is_initialized():
+            init_process_group()
+        return init_device_mesh("cpu", (default_group().size(),))
+    if dims is not None:
+        raise UnsupportedError("fully_shard: dp_mesh_dims is for DTensors of other dims: slice the mesh")
+    if mesh.ndim not in (1, 2):
+        raise ValueError(f"fully_shard expects a 1D or 2D DeviceMesh but got {mesh}")
+    if mesh.ndim == 2 and mesh.mesh_dim_names is None:
+        raise AssertionError("Please init the 2D mesh for HSDP with mesh_dim_names specified")
+    return mesh
+
+
+def reshards(wanted: Any, mesh: DeviceMesh) -> bool:
+    """What ``reshard_after_forward`` asks for.
+
+    Raises:
+        ValueError: it is neither a bool nor a divisor of the number of ranks.
+    """
+    size = mesh.get_group(mesh.ndim - 1).size()
+    if not isinstance(wanted, int):
+        raise ValueError(
+            "reshard_after_forward should be a bool or an int representing the "
+            f"group size to reshard to, not {wanted}"
+        )
+    if isinstance(wanted, bool):
+        return wanted
+    if wanted < 1 or wanted > size or size % wanted:
+        raise ValueError(
+            f"If passing reshard_after_forward as an int, it should be a factor of {size}, not {wanted}"
+        )
+    if wanted == 1:
+        warnings.warn(
+            "reshard_after_forward=1 (int) means resharding parameters to world size 1, instead of "
+            "reshard_after_forward=True (bool)",
+            stacklevel=3,
+        )
+    return wanted > 1
+
+
+def _managed(modules: Sequence[Module], ignored: set[int]) -> list[tuple[str, list[tuple[Any, str]], Tensor]]:
+    """(name, places, parameter) of the modules and of those below that no other call has taken."""
+    found: dict[int, tuple[str, list[tuple[Any, str]], Tensor]] = {}
+    visited: set[int] = set()
+
+    def visit(module: Module, prefix: str) -> None:
+        if id(module) in visited:
+            return
+        visited.add(id(module))
+        for name, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in ignored:
+                found.setdefault(id(parameter), (prefix + name, [], parameter))[1].append((module, name))
+        for name, child in module.named_children():
+            if state_of(child) is None:
+                visit(child, f"{prefix}{name}.")
+
+    for module in modules:
+        visit(module, "")
+    return list(found.values())
+
+
+def _dim(parameter: Tensor, chosen: Callable[[Tensor], Shard | None] | None) -> int:
+    placement = None if chosen is None else chosen(parameter)
+    if placement is None:
+        return 0
+    if not isinstance(placement, Shard):
+        raise UnsupportedError(
+            f"shard_placement_fn: expected a Shard or None, got {type(placement).__name__}"
+        )
+    dim = placement.dim + parameter.ndim if placement.dim < 0 else placement.dim
+    if not 0 <= dim < parameter.ndim:
+        raise AssertionError(f"Shard dim {dim} is invalid for {parameter.ndim}D tensor: {parameter.shape}")
+    return dim

@@ -1,0 +1,234 @@
+"""``ModuleState``: the hooks that make a sharded module gather its parameters, and what users set about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from distrt.comm.mesh.device_mesh import DeviceMesh
+from distrt.core import dtype as dt
+from distrt.core.errors import DistributedError
+from distrt.core.modes import modes
+from distrt.core.tensor import Tensor
+from distrt.nn.modules.module import Module
+from distrt.parallel.fully_sharded.passes import Passes, in_backward
+from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
+from distrt.parallel.fully_sharded.unit import Unit
+
+__all__ = ["ModuleState", "map_tensors", "state_of", "states_of"]
+
+_NAME = "_fsdp_state"
+
+
+class ModuleState:
+    """What one call of ``fully_shard`` has made of its modules.
+
+    Args:
+        modules: one, or several that are gathered together.
+        unit: their parameters; None where they have none of their own.
+        mesh: the ranks.
+        policy: dtypes.
+        is_automatic: whether the root may keep its parameters between forward and backward.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        unit: Unit | None,
+        mesh: DeviceMesh,
+        policy: MixedPrecisionPolicy,
+        is_automatic: bool,
+    ) -> None:
+        self._modules = [weakref.ref(module) for module in modules]
+        self.unit, self.mesh, self.policy, self.is_automatic = unit, mesh, policy, is_automatic
+        self.passes: Passes | None = None  # of the root, once it is known
+        self.is_root: bool | None = None
+        self.prefetched_in_forward: list[ModuleState] = []
+        self.prefetched_in_backward: list[ModuleState] = []
+        self._to_run: set[int] = set()
+        for module in modules:
+            module.__dict__[_NAME] = self
+            module.register_forward_pre_hook(self.before_forward, prepend=True, with_kwargs=True)
+            module.register_forward_hook(self.after_forward)
+
+    @property
+    def modules(self) -> list[Module]:
+        """Its modules."""
+        return [module for reference in self._modules if (module := reference()) is not None]
+
+    # -- the root
+
+    def find_root(self) -> Passes:
+        """The passes that it takes part in; the first module that computes is the root of all below it.
+
+        Raises:
+            RuntimeError: a module below it has computed before, by itself.
+            ValueError: a parameter belongs to two units.
+        """
+        if self.passes is not None:
+            return self.passes
+        if len(self._modules) > 1:
+            raise RuntimeError(f"FSDP requires a single root module but got {tuple(self.modules)}")
+        states = _states_below(self.modules[0])
+        for name, state in states:
+            if state is not self and state.is_root is not None:
+                raise RuntimeError(
+                    f"FSDP state has already been lazily initialized for {name}\nFSDP requires running forward "
+                    "through the root module first"
+                )
+        units = [state.unit for _, state in states if state.unit is not None]
+        _require_apart(units)
+        if self.is_automatic and self.unit is not None:
+            self.unit.reshards_after_forward = False  # backward needs it first
+        passes = Passes(units, self.mesh.get_group(self.mesh.ndim - 1))
+        for _, state in states:
+            state.passes, state.is_root = passes, state is self
+        return passes
+
+    # -- forward
+
+    def before_forward(self, module: Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Gather the parameters that the module needs."""
+        passes = self.find_root()
+        if in_backward():
+            passes.begin_backward()  # computed anew: the outputs of before may not be part of the graph
+        elif not passes.is_forward:
+            passes.begin_forward()
+            passes.root = self
+        if not self._to_run:
+            self._to_run = {id(each) for each in self.modules}
+        if self.unit is not None:
+            passes.use(self.unit)
+            for other in self.prefetched_in_forward:
+                if other.unit is not None:
+                    passes.launch(other.unit)
+        if self.policy.cast_forward_inputs and self.policy.param_dtype is not None:
+            args = map_tensors(_caster(self.policy.param_dtype), args)
+            kwargs = map_tensors(_caster(self.policy.param_dtype), kwargs)
+        return args, kwargs
+
+    def after_forward(self, module: Module, args: Any, output: Any) -> Any:
+        """Give back what is not needed before backward, which is told when it comes."""
+        passes = self.find_root()
+        self._to_run.discard(id(module))
+        if self.unit is not None and not self._to_run:
+            passes.after_use(self.unit, modes.grad)
+        if modes.grad:
+            map_tensors(self._hook, output)
+        if passes.root is self and not self._to_run:
+            passes.end_forward(modes.grad)
+            passes.root = None
+        return (
+            output
+            if self.policy.output_dtype is None
+            else map_tensors(_caster(self.policy.output_dtype), output)
+        )
+
+    def _hook(self, tensor: Tensor) -> Tensor:
+        if tensor._edge is not None:
+            tensor.register_hook(self._before_backward)
+        return tensor
+
+    def _before_backward(self, gradient: Tensor) -> None:
+        passes = self.find_root()
+        passes.begin_backward()
+        if self.unit is not None:
+            passes.before_backward(self.unit)
+        for other in self.prefetched_in_backward:
+            if other.unit is not None:
+                passes.launch(other.unit)
+
+    def fail(self) -> None:
+        """A module's forward has raised: the parameters become parts again."""
+        self._to_run = set()
+        passes = self.passes
+        if passes is None or in_backward():
+            return
+        if passes.root is self:
+            passes.root = None
+            try:
+                passes.end_forward(records=False)
+            except DistributedError:
+                passes.abandon()
+        elif self.unit is not None:
+            with suppress(DistributedError):
+                passes.after_use(self.unit, records=True)
+
+    def reset(self) -> None:
+        """Forget about a pass that was broken off.
+
+        Raises:
+            RuntimeError: it is not the root.
+        """
+        if self.is_root is False:
+            raise RuntimeError("reset_iter_state must be called on the root FSDP module")
+        if self.passes is not None:
+            self.passes.root = None
+            self.passes.abandon()
+
+
+def state_of(module: Any) -> ModuleState | None:
+    """What ``fully_shard`` has made of the module itself."""
+    found: ModuleState | None = module.__dict__.get(_NAME)
+    return found
+
+
+def states_of(module: Module) -> list[ModuleState]:
+    """Those of a module and of all below it, each once."""
+    return [state for _, state in _states_below(module)]
+
+
+def _states_below(module: Module) -> list[tuple[str, ModuleState]]:
+    found: dict[ModuleState, str] = {}
+    for name, each in module.named_modules():
+        state = state_of(each)
+        if state is not None:
+            found.setdefault(state, name)
+    return [(name, state) for state, name in found.items()]
+
+
+def _require_apart(units: Iterable[Unit]) -> None:
+    seen: set[int] = set()
+    for unit in units:
+        for each in unit.parameters:
+            if id(each.whole) in seen:
+                raise ValueError(
+                    f"Parameter '{each.name}' is shared with a parameter already managed by another FSDP group. For "
+                    "shared/tied parameters, use fully_shard([module_a, module_b]) to place them in the same FSDP "
+                    "group."
+                )
+            seen.add(id(each.whole))
+
+
+def _caster(wanted: dt.dtype) -> Callable[[Tensor], Tensor]:
+    return lambda tensor: (
+        tensor.to(wanted) if tensor.is_floating_point() and tensor.dtype is not wanted else tensor
+    )
+
+
+def map_tensors(fn: Callable[[Tensor], Any], value: Any) -> Any:
+    """``value`` with ``fn`` of each tensor in it, in tuples, lists, dicts and dataclasses."""
+    if isinstance(value, Tensor):
+        return fn(value)
+    if isinstance(value, dict):
+        found = {key: map_tensors(fn, each) for key, each in value.items()}
+        if all(found[key] is value[key] for key in value):
+            return value
+        try:
+            return type(value)(found)
+        except TypeError:
+            return found
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_tensors(fn, each) for each in value))
+    if isinstance(value, list | tuple):
+        return type(value)(map_tensors(fn, each) for each in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
+        changed = {name: map_tensors(fn, each) for name, each in fields.items()}
+        if all(changed[name] is fields[name] for name in fields):
+            return value
+        return dataclasses.replace(value, **changed)
+    return value
