@@ -8,7 +8,7 @@ written once, by backward, and never copied.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -105,6 +105,10 @@ class Bucket:
     def lend(self, positions: frozenset[int]) -> None:
         """In this pass, another wrapper hands these gradients out: what is reduced here is not theirs."""
         self.lent = positions
+        self.move_out(positions)
+
+    def move_out(self, positions: Iterable[int]) -> None:
+        """These parameters' gradients become copies, and their slots free for something else."""
         for position in positions:
             gradient = self.parameters[position].grad
             if gradient is not None and gradient._array is self.slots[position]:
@@ -175,11 +179,10 @@ class Bucket:
 
     def free(self) -> None:
         """Gives the buffer back; a collective. Gradients that are still held stay valid."""
+        self.move_out(range(len(self.parameters)))
         for parameter, slot in zip(self.parameters, self.slots, strict=True):
             if parameter._grad_slot is slot:
                 parameter._grad_slot = None
-            if parameter.grad is not None and parameter.grad._array is slot:
-                parameter.grad = wrap(np.array(slot))
         self.slots.clear()
         give_back(self.group, self.buffer)
 

@@ -193,12 +193,14 @@ class Reducer:
 
     def _require_dtypes(self) -> None:
         for bucket in self.buckets:
-            dtype = bucket.parameters[0]._array.dtype
-            if dtype != bucket.buffer.dtype:
-                raise DtypeError(
-                    f"the model was {bucket.buffer.dtype} when it was wrapped and is {dtype} now: convert it first "
-                    "(.double(), .half(), .to(dtype)), then wrap it in DistributedDataParallel"
-                )
+            wrapped = bucket.buffer.dtype
+            for parameter in bucket.parameters:
+                dtype = parameter._array.dtype
+                if dtype is not wrapped and dtype != wrapped:
+                    raise DtypeError(
+                        f"the model was {wrapped} when it was wrapped and is {dtype} now: convert it first "
+                        "(.double(), .half(), .to(dtype)), then wrap it in DistributedDataParallel"
+                    )
 
     # -- one backward pass
 
@@ -357,9 +359,10 @@ class Reducer:
     # -- a pass of the others
 
     def shadow(self, op: ReduceOp) -> None:
-        """Take part in the other ranks' pass, with zeros; ``op`` is what they reduce with."""
+        """Take part in the pass of ranks that reduce with ``op``, with zeros; this one's gradients stay as they are."""
         for index, bucket in enumerate(self.buckets):
             bucket.reset()
+            bucket.move_out(range(len(bucket.parameters)))
             bucket.buffer[...] = 0
             bucket.launch(op, self.hook, index, index == len(self.buckets) - 1)
         for bucket in self.buckets:

@@ -224,6 +224,14 @@ def test_a_module_without_trained_parameters_is_refused():
     assert run_local(run, 1) == [True]
 
 
+@pytest.mark.parametrize("given", [-100, "gloo"])  # -100 is what new_group gives ranks that are not in it
+def test_what_is_no_group_is_refused(given):
+    with pytest.raises(
+        TypeError, match=f"process_group must be a ProcessGroup that this rank is in, got {given!r}"
+    ):
+        DistributedDataParallel(nn.Linear(1, 1), process_group=given)
+
+
 def _input(rank, rank_0=1.0):
     return torch.full((2, 6), rank_0 + rank, dtype=torch.float64)
 
@@ -346,6 +354,10 @@ def test_converting_a_wrapped_model_is_refused_with_the_order_to_use():
         model = DistributedDataParallel(nn.Linear(1, 1), process_group=group)
         with pytest.raises(RuntimeError, match="convert it first"):
             model.double()(torch.ones(1, 1, dtype=torch.float64))
+        model = DistributedDataParallel(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), process_group=group)
+        model.module[1].double()
+        with pytest.raises(RuntimeError, match="was float32 when it was wrapped and is float64 now"):
+            model(torch.ones(1, 1))
         return True
 
     assert run_local(run, 2) == [True, True]

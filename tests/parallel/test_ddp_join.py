@@ -53,6 +53,20 @@ def test_ranks_that_run_out_take_part_with_zeros(counts, by_all):
             np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-12)
 
 
+def test_a_rank_that_has_run_out_keeps_its_gradients():
+    """As PyTorch's does, whose zeros travel in buckets of their own."""
+
+    def run(group):
+        model = DistributedDataParallel(nn.Linear(1, 1, bias=False), process_group=group)
+        with model.join():
+            for step in range(2 + group.rank()):
+                model.zero_grad()
+                model(torch.full((1, 1), 4.0**step)).sum().backward()
+        return model.module.weight.grad.item()
+
+    assert run_local(run, 2) == [4.0, 8.0]
+
+
 def test_buffers_come_from_a_rank_that_still_has_input():
     def run(group):
         model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).double()
