@@ -88,8 +88,8 @@ def _require_updatable(
     # They differ where `.data` was replaced since; a compiled loop would read beyond the end.
     if gradient is not None and gradient._array.shape != param._array.shape:
         raise ShapeError(
-            f"{rule.name}: the gradient has size {list(gradient.shape)}, its parameter {list(param.shape)}: one of them "
-            "was replaced after the backward pass"
+            f"{rule.name}: the gradient has size {list(gradient.shape)}, its parameter {list(param.shape)}: one of "
+            "them was replaced after the backward pass"
         )
     for name in names:
         tensor = state.get(name)

@@ -25,7 +25,14 @@ from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
 from distrt.parallel.bucket import CommHook, GradBucket
 from distrt.parallel.buffers import BufferBroadcast, BufferHookLocation
-from distrt.parallel.ddp_arguments import bucket_caps, group_of, require_cpu, require_trained, sync_flags
+from distrt.parallel.ddp_arguments import (
+    bucket_caps,
+    group_of,
+    require_cpu,
+    require_trained,
+    sync_flags,
+    warn_of_useless_search,
+)
 from distrt.parallel.ddp_join import UnevenInputs
 from distrt.parallel.ddp_private import PrivateNames
 from distrt.parallel.delayed import DelayedGradients, named_delayed
@@ -122,6 +129,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
                 stacklevel=2,
             )
         self.find_unused_parameters, self.static_graph = find_unused_parameters, static_graph
+        if static_graph:
+            warn_of_useless_search(find_unused_parameters)
         self.gradient_as_bucket_view, self.batched_grad_copy = gradient_as_bucket_view, batched_grad_copy
         self.skip_all_reduce_unused_params = skip_all_reduce_unused_params
         self.mixed_precision = mixed_precision
@@ -188,6 +197,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         (trigger,) = self._delay_trigger
         if trigger is not None and delayed:
             self._delayed = DelayedGradients(delayed, trigger, self.process_group)
+            self.reducer.lease.when_over(self._delayed.close)
         self._shards: VirtualShards | None = None
         if self.reproducible is not None:
             self._shards = VirtualShards(self.module, self.process_group, self.reproducible)

@@ -12,16 +12,33 @@ from distrt.comm.world import default_group
 from distrt.core.tensor import Tensor
 from distrt.nn.parameter import UninitializedParameter
 
-__all__ = ["bucket_caps", "group_of", "require_cpu", "require_trained", "sync_flags"]
+__all__ = [
+    "bucket_caps",
+    "group_of",
+    "require_cpu",
+    "require_trained",
+    "sync_flags",
+    "warn_of_useless_search",
+]
 
 _MIB = 1024 * 1024
 _FIRST_CAP_MB, _CAP_MB = 1, 25  # a small first bucket, so that the first all-reduce starts early
 
 
 def group_of(process_group: ProcessGroup | None, mesh: Any) -> ProcessGroup:
-    """The ranks: of the mesh, or all of the world where neither is given."""
+    """The ranks: of the mesh, or all of the world where neither is given.
+
+    Raises:
+        RuntimeError: both are given, or the mesh has several dims.
+        TypeError: ``process_group`` is none: what ``new_group`` gave on a rank that is not in the group, for one.
+    """
     if process_group is not None and mesh is not None:
         raise RuntimeError("Cannot specify both process_group and device_mesh arguments.")
+    if not isinstance(process_group, ProcessGroup | None):
+        raise TypeError(
+            f"process_group must be a ProcessGroup that this rank is in, got {process_group!r}; new_group gives "
+            "GroupMember.NON_GROUP_MEMBER on the ranks that are not in the group"
+        )
     if mesh is None:
         return process_group or default_group()
     if mesh.ndim != 1:
@@ -92,6 +109,17 @@ def sync_flags(broadcast_buffers: bool | None, forward_sync_buffers: bool | None
         return forward_sync_buffers, True
     given = True if broadcast_buffers is None else broadcast_buffers
     return given, given
+
+
+def warn_of_useless_search(find_unused_parameters: bool) -> None:
+    """Says that a static graph finds unused parameters by itself."""
+    if find_unused_parameters:
+        warnings.warn(
+            "You passed find_unused_parameters=true to DistributedDataParallel, `_set_static_graph` will detect "
+            "unused parameters automatically, so you do not need to set find_unused_parameters=true, just be sure "
+            "these unused parameters will not change during training loop while calling `_set_static_graph`.",
+            stacklevel=3,
+        )
 
 
 def bucket_caps(bucket_cap_mb: float | None, sizes: Sequence[float] | None) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.buffers import BufferHook, BufferHookLocation
+from distrt.parallel.ddp_arguments import warn_of_useless_search
 from distrt.parallel.ddp_logging import logging_data
 from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
 from distrt.parallel.optimizer_overlap import overlapped
@@ -78,13 +79,7 @@ class PrivateNames:
             warnings.warn("You've set static_graph to be True, no need to set it again.", stacklevel=2)
             return
         self.static_graph = self.reducer.allows_unused = True
-        if self.find_unused_parameters:
-            warnings.warn(
-                "You passed find_unused_parameters=true to DistributedDataParallel, `_set_static_graph` will detect "
-                "unused parameters automatically, so you do not need to set find_unused_parameters=true, just be sure "
-                "these unused parameters will not change during training loop while calling `_set_static_graph`.",
-                stacklevel=2,
-            )
+        warn_of_useless_search(self.find_unused_parameters)
 
     @staticmethod
     def _set_params_and_buffers_to_ignore_for_model(

@@ -481,6 +481,7 @@ def warned(**k):
 say('w1', lambda: warned(broadcast_buffers=True))
 say('w2', lambda: warned(broadcast_buffers=True, forward_sync_buffers=False))
 say('w3', lambda: warned(check_reduction=True))
+say('w4', lambda: warned(static_graph=True, find_unused_parameters=True))
 def attrs():
     m = DDP(net())
     caps = ('bucket_bytes_cap', 'bucket_bytes_cap_default', 'bucket_bytes_cap_list', 'broadcast_bucket_size')

@@ -106,6 +106,24 @@ def test_a_wrapper_that_was_dropped_no_longer_averages():
         np.testing.assert_array_equal(gradient, np.full((1, 3), 1.0 + rank))
 
 
+def test_a_wrapper_that_was_dropped_no_longer_averages_late_gradients():
+    def run(group):
+        model = nn.Sequential(nn.Linear(3, 1), nn.Linear(1, 1))
+        wrapped = DistributedDataParallel(
+            model,
+            process_group=group,
+            delay_all_reduce_named_params=[("1.bias", model[1].bias)],
+            param_to_hook_all_reduce=model[0].weight,
+        )
+        outputs = wrapped(torch.ones(1, 3)) * (1 + group.rank())
+        del wrapped
+        gc.collect()
+        outputs.sum().backward()
+        return model[1].bias.grad.tolist()
+
+    assert run_local(run, 2) == [[1.0], [2.0]]
+
+
 MEMORY = """
 import gc
 import torch
