@@ -6,6 +6,7 @@ in rank order: so all ranks have the same statistics to the last bit, however un
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,18 +33,27 @@ class Statistics(NamedTuple):
         return result
 
 
-def global_statistics(input: Array, group: ProcessGroup) -> Statistics:
-    """The statistics of all ranks' inputs (N, C, ...); a collective. N may differ between ranks, and be 0."""
+def global_statistics(inputs: Sequence[Array], group: ProcessGroup) -> Statistics:
+    """The statistics of all ranks' inputs (N, C, ...); a collective. N may differ between inputs, and be 0.
+
+    All ranks have as many inputs, and what they find does not depend on how the inputs are divided among ranks.
+    """
+    mine = np.stack([_own_statistics(each) for each in inputs])
+    everyone = np.empty((group.size(), *mine.shape))
+    group.all_gather(everyone, mine)
+    return _combined(everyone.reshape(-1, mine.shape[1]))
+
+
+def _own_statistics(input: Array) -> Array:
+    """How many values, their means, and the sums of their squared deviations: (1 + 2 C)."""
     values = _by_channel(input)
     count, channels = values.shape[0] * values.shape[2], values.shape[1]
-    mine = np.zeros(1 + 2 * channels)
+    found = np.zeros(1 + 2 * channels)
     if count:
         mean = _sums(values) / count
         deviations = values - mean.astype(values.dtype)[:, None]
-        mine[:] = [count, *mean, *_sums(np.square(deviations, out=deviations))]
-    everyone = np.empty((group.size(), mine.size))
-    group.all_gather(everyone, mine)
-    return _combined(everyone)
+        found[:] = [count, *mean, *_sums(np.square(deviations, out=deviations))]
+    return found
 
 
 def _by_channel(input: Array) -> Array:
@@ -76,60 +86,98 @@ def _combined(everyone: Array) -> Statistics:
 class SyncBatchNorm(Function):
     """Takes the statistics out, scales and shifts; backward adds up over the ranks what the statistics pass on.
 
+    Of one input, or of several (virtual shards) at once: their gradients depend on one another.
+
     Source: Ioffe and Szegedy 2015, section 3, where the sums go over the whole batch.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        input: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        found: Statistics,
-        eps: float,
-        group: ProcessGroup,
-    ) -> Tensor:
-        """Shape: input (N, C, ...) -> the same."""
-        ctx.save_for_backward(input, weight)
+        ctx: Any, found: Statistics, eps: float, group: ProcessGroup, *operands: Tensor | None
+    ) -> Any:
+        """Shape: an input (N, C, ...), its weight and its bias, and so on -> tensors like the inputs."""
+        ctx.save_for_backward(*operands)
         ctx.found, ctx.eps, ctx.group = found, eps, group
-        ctx.bias_dtype = None if bias is None else bias._array.dtype
-        if not found.size:
-            return wrap(input._array.copy())
-        values = _by_channel(input._array)
-        out = values - found.mean.astype(values.dtype)[:, None]
-        out *= _scale(found, eps, weight).astype(values.dtype)[:, None]
-        if bias is not None:
-            out += wide(bias._array)[:, None]
-        return wrap(out.reshape(input._array.shape).astype(input._array.dtype, copy=False))
+        return tuple(
+            _normalised(input, weight, bias, found, eps) for input, weight, bias in _in_threes(operands)
+        )
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:
-        """The gradient of the input is a collective, of every rank whose input needs one."""
-        input, weight = ctx.saved_tensors
+        """The gradient of the inputs is a collective, of every rank whose inputs need one."""
         found: Statistics = ctx.found
-        array = input._array
-        g, values = _by_channel(grad_outputs[0]._array), _by_channel(array)
-        if not found.size:
+        threes = list(_in_threes(ctx.saved_tensors))
+        needs = list(_in_threes(ctx.needs_input_grad[3:]))
+        gradients: list[list[Tensor | None]] = []
+        normals, sums = [], []
+        for (input, weight, bias), (_, needs_weight, needs_bias), g in zip(
+            threes, needs, grad_outputs, strict=True
+        ):
+            values, slope = _by_channel(input._array), _by_channel(g._array)
             normal = values
-        else:
-            normal = values - found.mean.astype(values.dtype)[:, None]
-            normal *= _scale(found, ctx.eps).astype(values.dtype)[:, None]
-        sums = np.stack([_sums(g), _sums(g * normal)])  # what bias and weight get
-        needs_input, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        g_weight = wrap(sums[1].astype(weight._array.dtype)) if needs_weight else None
-        g_bias = wrap(sums[0].astype(ctx.bias_dtype)) if needs_bias else None
-        g_input = None
-        if needs_input:
-            ctx.group.all_reduce(sums)
-            push, pull = (sums / max(found.size, 1)).astype(values.dtype)
-            normal *= -pull[:, None]
-            normal += g
-            normal -= push[:, None]
             if found.size:
-                normal *= _scale(found, ctx.eps, weight).astype(values.dtype)[:, None]
-            g_input = wrap(normal.reshape(array.shape).astype(array.dtype, copy=False))
-        return g_input, g_weight, g_bias, None, None, None
+                normal = values - found.mean.astype(values.dtype)[:, None]
+                normal *= _scale(found, ctx.eps).astype(values.dtype)[:, None]
+            own = np.stack([_sums(slope), _sums(slope * normal)])  # what bias and weight get
+            normals.append(normal)
+            sums.append(own)
+            g_weight = wrap(own[1].astype(weight._array.dtype)) if needs_weight else None
+            g_bias = wrap(own[0].astype(bias._array.dtype)) if needs_bias else None
+            gradients.append([None, g_weight, g_bias])
+        if any(needs_input for needs_input, _, _ in needs):
+            total = _tree_sum(sums)
+            ctx.group.all_reduce(total)
+            for (input, weight, _), own_gradients, normal, g in zip(
+                threes, gradients, normals, grad_outputs, strict=True
+            ):
+                own_gradients[0] = _slope(input, weight, normal, g, total, found, ctx.eps)
+        return None, None, None, *(each for own_gradients in gradients for each in own_gradients)
+
+
+def _in_threes(values: Sequence[Any]) -> zip[tuple[Any, Any, Any]]:
+    return zip(values[0::3], values[1::3], values[2::3], strict=True)
+
+
+def _normalised(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, found: Statistics, eps: float
+) -> Tensor:
+    if not found.size:
+        return wrap(input._array.copy())
+    values = _by_channel(input._array)
+    out = values - found.mean.astype(values.dtype)[:, None]
+    out *= _scale(found, eps, weight).astype(values.dtype)[:, None]
+    if bias is not None:
+        out += wide(bias._array)[:, None]
+    return wrap(out.reshape(input._array.shape).astype(input._array.dtype, copy=False))
+
+
+def _slope(
+    input: Tensor,
+    weight: Tensor | None,
+    normal: Array,
+    g: Tensor,
+    total: Array,
+    found: Statistics,
+    eps: float,
+) -> Tensor:
+    """An input's gradient."""
+    push, pull = (total / max(found.size, 1)).astype(normal.dtype)
+    slope = normal * -pull[:, None]
+    slope += _by_channel(g._array)
+    slope -= push[:, None]
+    if found.size:
+        slope *= _scale(found, eps, weight).astype(normal.dtype)[:, None]
+    return wrap(slope.reshape(input._array.shape).astype(input._array.dtype, copy=False))
+
+
+def _tree_sum(terms: Sequence[Array]) -> Array:
+    """((0+1)+(2+3))+…, as ranks are added, so that the sum does not depend on who has which term."""
+    level = list(terms)
+    while len(level) > 1:
+        pairs = [level[place] + level[place + 1] for place in range(0, len(level) - 1, 2)]
+        level = pairs + level[2 * len(pairs) :]
+    return level[0]
 
 
 def _scale(found: Statistics, eps: float, weight: Tensor | None = None) -> Array:

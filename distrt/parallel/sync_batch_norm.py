@@ -7,6 +7,7 @@ With it, data parallelism gives the parameters of one process on the whole batch
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 from distrt.comm.process_group import ProcessGroup
@@ -17,7 +18,7 @@ from distrt.core.ops.standardising import require_dtypes
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.batchnorm import _BatchNorm
 from distrt.nn.modules.module import Module
-from distrt.parallel import global_batch
+from distrt.parallel import global_batch, lockstep
 from distrt.parallel.global_batch import Statistics
 
 __all__ = ["SyncBatchNorm"]
@@ -69,23 +70,38 @@ class SyncBatchNorm(_BatchNorm):
         """
         self._check_input_dim(input)
         self._check_non_zero_input_channels(input)
+        if self.training and (lane := lockstep.current_lane()) is not None:
+            result: Tensor = lane.offer(self, (input, self.weight, self.bias))
+            return result
         group = self._group() if self.training else None
         if group is None or group.size() == 1:
             return super().forward(input)
-        self._require_fitting(input)
+        (normalised,) = self.normalise_together([(input, self.weight, self.bias)], group)
+        return normalised
+
+    def normalise_together(
+        self, operands: Sequence[tuple[Tensor, Tensor | None, Tensor | None]], group: ProcessGroup
+    ) -> tuple[Tensor, ...]:
+        """Normalises this rank's inputs by the statistics of all ranks' inputs together; a collective.
+
+        Args:
+            operands: for each input, itself, the weight and the bias.
+            group: the ranks, which all have as many inputs.
+        """
+        for input, _, _ in operands:
+            self._require_fitting(input)
         momentum = self._count_batch()
-        found = global_batch.global_statistics(input._array, group)
+        found = global_batch.global_statistics([input._array for input, _, _ in operands], group)
         if found.size == 1:
             raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {input.shape} on rank "
+                f"Expected more than 1 value per channel when training, got input size {operands[0][0].shape} on rank "
                 f"{group.rank()} and one value per channel over all {group.size()} ranks"
             )
         if found.size and self.track_running_stats:
             self._move_running_stats(found, momentum)
-        result: Tensor = global_batch.SyncBatchNorm.apply(
-            input, self.weight, self.bias, found, self.eps, group
-        )
-        return result
+        flat = [each for three in operands for each in three]
+        normalised: tuple[Tensor, ...] = global_batch.SyncBatchNorm.apply(found, self.eps, group, *flat)
+        return normalised
 
     def _group(self) -> ProcessGroup | None:
         """The ranks to share statistics with; None if there are none, or this rank is not among them."""

@@ -25,6 +25,7 @@ from distrt.core.tensor import Tensor
 from distrt.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
+from distrt.parallel.lockstep import Lane, run_in_lockstep
 from distrt.parallel.sync_batch_norm import SyncBatchNorm
 
 __all__ = ["VirtualShards"]
@@ -48,7 +49,7 @@ class VirtualShards:
 
     Raises:
         ValueError: ``total`` is no power of two, or cannot be divided among the ranks.
-        UnsupportedError: the module has a SyncBatchNorm, which needs all shards at once.
+        UnsupportedError: the module has BatchNorm and SyncBatchNorm, or one of these with a group of its own.
     """
 
     def __init__(self, module: Module, group: ProcessGroup, total: int) -> None:
@@ -68,17 +69,24 @@ class VirtualShards:
         seed = np.array([initial_seed()], np.uint64)
         group.broadcast(seed, src=0)
         self._seed = int(seed[0])
+        self._has_synced = False
         for name, part in module.named_modules():
             if isinstance(part, SyncBatchNorm):
-                raise UnsupportedError(
-                    f"{name}: SyncBatchNorm normalises over all shards at once, and virtual shards run one after "
-                    "another. BatchNorm normalises each shard by itself, on any number of ranks"
-                )
+                self._has_synced = True
+                if part.process_group not in (None, group):
+                    raise UnsupportedError(
+                        f"{name}: with reproducible=, a SyncBatchNorm has the wrapper's own group"
+                    )
         self._norms = [
             (name, part)
             for name, part in module.named_modules()
             if isinstance(part, _BATCH_NORMS) and part.track_running_stats
         ]
+        if self._has_synced and self._norms:
+            raise UnsupportedError(
+                f"{self._norms[0][0]}: with reproducible=, a model has either BatchNorm or SyncBatchNorm, not both; "
+                "SyncBatchNorm.convert_sync_batchnorm converts all"
+            )
 
     def __call__(self, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's output for this rank's part of the batch.
@@ -94,16 +102,30 @@ class VirtualShards:
         parts = self._cut((inputs, kwargs))
         copies = self._copies()
         others = self._counters()
-        outputs: list[Any] = []
         found: list[np.ndarray[Any, Any]] = []
-        for place, (given, named) in enumerate(parts):
-            own_parameters = replaced_tensors(self._module, copies[place], tie_weights=True)
-            with self._own_stream(self._first + place), self._own_statistics(found), own_parameters:
-                outputs.append(self._module(*given, **named))
+        if self._has_synced:
+            outputs = self._in_lockstep(parts, copies)
+        else:
+            outputs = []
+            for place, (given, named) in enumerate(parts):
+                own_parameters = replaced_tensors(self._module, copies[place], tie_weights=True)
+                with self._own_stream(self._first + place), self._own_statistics(found), own_parameters:
+                    outputs.append(self._module(*given, **named))
         self._require_unchanged(others)
         self._move_statistics(found)
         self.step += 1
         return _joined(outputs)
+
+    def _in_lockstep(self, parts: list[Any], copies: list[dict[str, Tensor]]) -> list[Any]:
+        def lane(place: int) -> Lane:
+            given, named = parts[place]
+            return Lane(
+                work=lambda: self._module(*given, **named),
+                contexts=lambda: self._own_stream(self._first + place),
+                state=lambda: replaced_tensors(self._module, copies[place], tie_weights=True),
+            )
+
+        return run_in_lockstep([lane(place) for place in range(self.mine)], self._group)
 
     # Inputs.
 
@@ -201,7 +223,8 @@ class VirtualShards:
     # Other state.
 
     def _counters(self) -> list[tuple[str, Tensor, int]]:
-        norms = {id(buffer) for _, part in self._norms for buffer in part.buffers()}
+        synced = [part for part in self._module.modules() if isinstance(part, SyncBatchNorm)]
+        norms = {id(buffer) for part in (*dict(self._norms).values(), *synced) for buffer in part.buffers()}
         return [
             (name, buffer, buffer._version)
             for name, buffer in self._module.named_buffers()

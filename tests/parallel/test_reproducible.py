@@ -4,6 +4,7 @@ import contextlib
 import copy
 import hashlib
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ class Convolutional(nn.Module):
         x = F.relu(self.norm(self.first(x)))
         x = F.max_pool2d(F.relu(self.average(self.second(x))), 2)
         return self.last(F.dropout(x.flatten(1), 0.3, self.training))
+
+
+class Synchronised(Convolutional):
+    """With statistics of the global batch, in float64 where it is compared."""
+
+    def __init__(self):
+        super().__init__()
+        nn.SyncBatchNorm.convert_sync_batchnorm(self)
 
 
 class Attending(nn.Module):
@@ -71,7 +80,7 @@ class Recurrent(nn.Module):
 def global_batch(kind, step):
     random = np.random.default_rng(step)
     labels = torch.from_numpy(random.integers(0, CLASSES, BATCH))
-    if kind is Convolutional:
+    if issubclass(kind, Convolutional):
         return torch.from_numpy(random.standard_normal((BATCH, 1, 8, 8)).astype(np.float32)), labels
     tokens = torch.from_numpy(random.integers(0, CLASSES, (BATCH, LENGTH)))
     return tokens, (tokens.roll(-1, 1) if kind is Attending else labels)
@@ -121,7 +130,7 @@ def one_result(world, *args, **options):
     return results[0]
 
 
-KINDS = [Convolutional, Attending, Recurrent]
+KINDS = [Convolutional, Synchronised, Attending, Recurrent]
 
 
 @pytest.mark.parametrize("is_bf16", [False, True], ids=["float32", "bfloat16"])
@@ -298,8 +307,66 @@ def test_what_shards_cannot_see_of_one_another_is_refused():
             wrapped = DistributedDataParallel(model, process_group=group, reproducible=2)
             with pytest.raises(RuntimeError, match=message):
                 wrapped(torch.ones(4, 2))
-        synced = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm1d(2)))
-        with pytest.raises(RuntimeError, match="0: SyncBatchNorm normalises over all shards at once"):
-            DistributedDataParallel(synced, process_group=group, reproducible=2)
 
     run_local(run, 1)
+
+
+def test_synchronised_statistics_are_those_of_the_global_batch():
+    """As plain data parallelism has them, whose ranks are the shards."""
+
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm = nn.Linear(3, 4), nn.SyncBatchNorm(4)
+            self.last = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(torch.tanh(self.norm(self.first(x))))
+
+    def run(group, shards):
+        torch.manual_seed(2)
+        model = Small().double()
+        model.norm.process_group = group
+        wrapped = DistributedDataParallel(model, process_group=group, reproducible=shards)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for step in range(4):
+            x = torch.from_numpy(np.random.default_rng(step).standard_normal((8, 3)))
+            optimizer.zero_grad()
+            wrapped(x.chunk(group.size())[group.rank()]).square().mean().backward()
+            optimizer.step()
+        return {name: value.numpy() for name, value in model.state_dict().items()}
+
+    expected = run_local(lambda group: run(group, None), 4)[0]
+    for world in (1, 2, 4):
+        found = run_local(lambda group: run(group, 4), world)[0]
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-12, err_msg=name)
+
+
+def test_what_cannot_go_in_lockstep_is_refused_and_leaves_no_thread():
+    class Wayward(nn.Module):
+        def __init__(self, error=None):
+            super().__init__()
+            self.norm, self.error = nn.SyncBatchNorm(2), error
+
+        def forward(self, x):
+            if x[0, 0] < 4:
+                return self.norm(x)
+            if self.error is not None:
+                raise self.error
+            return x * self.norm.weight
+
+    def run(group):
+        x = torch.arange(8.0).reshape(4, 2)
+        for model, message in ((Wayward(), "took different ways"), (Wayward(KeyError("mine")), "mine")):
+            before = dict(model.named_parameters())
+            wrapped = DistributedDataParallel(model, process_group=group, reproducible=2)
+            with pytest.raises((RuntimeError, KeyError), match=message):
+                wrapped(x)
+            assert all(each is before[name] for name, each in model.named_parameters())
+        both = nn.Sequential(nn.BatchNorm1d(2), nn.SyncBatchNorm(2))
+        with pytest.raises(RuntimeError, match="0: with reproducible=, a model has either"):
+            DistributedDataParallel(both, process_group=group, reproducible=2)
+
+    run_local(run, 1)
+    assert not [each for each in threading.enumerate() if each.name == "distrt virtual shard"]
