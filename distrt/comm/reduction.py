@@ -212,7 +212,7 @@ class Reduction:
     def _reduce_large(self, sources: Sequence[Array], outs: Sequence[Array]) -> None:
         """In one compiled pass, or in blocks that stay in the cache."""
         size = outs[0].size
-        if len(sources) > 1 and is_worth_compiling():
+        if len(sources) > 1 and is_worth_compiling() and _are_alike((*sources, *outs)):
             loop = self.loop(len(sources), len(outs))
             run = None if loop is None else compiled(loop)
             if run is not None:
@@ -280,6 +280,12 @@ class Reduction:
         if not self._scratch or self._scratch[0].size < like.size:
             self._scratch = [np.empty(like.size, like.dtype) for _ in range(count)]
         return [block[: like.size] for block in self._scratch]
+
+
+def _are_alike(arrays: Sequence[Array]) -> bool:
+    """Whether code that trusts in it may go through them: NumPy knows what to do where not."""
+    size, dtype = arrays[0].size, arrays[0].dtype
+    return all(each.size == size and each.dtype == dtype and each.flags.c_contiguous for each in arrays)
 
 
 @functools.cache

@@ -73,6 +73,16 @@ def test_what_is_not_compiled_is_numpys(op, compiled_loops, monkeypatch):
     assert (first == expected).all() and (second == expected).all()
 
 
+def test_arrays_that_do_not_fit_are_left_to_numpy(compiled_loops, monkeypatch):
+    monkeypatch.setattr(loops, "_COMPILE_AFTER", 0)
+    first, out = np.ones(SIZE, np.float32), np.zeros(SIZE, np.float32)
+    reduction = Reduction(ReduceOp.SUM, first.dtype, 2)
+    with pytest.raises(ValueError, match="broadcast"):
+        reduction.reduce([first, np.ones(SIZE - 40_000, np.float32)], out)
+    reduction.reduce([first, np.ones(2 * SIZE, np.float32)[::2]], out)
+    assert not compiled_loops and (out == 2).all()
+
+
 def test_work_is_counted_until_compiling_pays(compiled_loops, monkeypatch):
     monkeypatch.setattr(loops._Effort, "elements", 0)
     monkeypatch.setattr(loops, "_COMPILE_AFTER", 5 * SIZE)
