@@ -32,6 +32,7 @@ from distrt.parallel.fully_sharded.global_state import (
 __all__ = [
     "get_optimizer_state_dict",
     "get_state_dict",
+    "numbered_for",
     "set_optimizer_state_dict",
     "set_state_dict",
 ]
@@ -81,6 +82,26 @@ def set_optimizer_state_dict(
         RuntimeError: a trained parameter has no state there, unless ``strict=False``.
     """
     options = verified(options)
+    names, part = _names(model), _parts_of(model)
+    given = optim_state_dict
+    if options.broadcast_from_rank0:
+        if options.flatten_optimizer_state_dict and given:
+            given = _unflattened(given, optimizers, names)
+        given = received(given, default_group(), part)
+    elif options.flatten_optimizer_state_dict:
+        given = _unflattened(given, optimizers, names)
+    if not given:
+        return
+    for optimizer in listed(optimizers):
+        optimizer.load_state_dict(_numbered(optimizer, given, names, part, options))
+
+
+def numbered_for(model: Module, optimizer: Optimizer, given: dict[str, Any]) -> dict[str, Any]:
+    """The state of one optimizer by parameters' names, as its own ``load_state_dict`` takes it."""
+    return _numbered(optimizer, given, _names(model), _parts_of(model), StateDictOptions(strict=False))
+
+
+def _parts_of(model: Module) -> Any:
     names = _names(model)
     layouts = {names[id(each)]: each for each in model.parameters() if isinstance(each, DTensor)}
 
@@ -94,17 +115,7 @@ def set_optimizer_state_dict(
             return whole
         return distributed(np.array(like._layout.mine(whole._array)), like._layout).to_local()
 
-    given = optim_state_dict
-    if options.broadcast_from_rank0:
-        if options.flatten_optimizer_state_dict and given:
-            given = _unflattened(given, optimizers, names)
-        given = received(given, default_group(), part)
-    elif options.flatten_optimizer_state_dict:
-        given = _unflattened(given, optimizers, names)
-    if not given:
-        return
-    for optimizer in listed(optimizers):
-        optimizer.load_state_dict(_numbered(optimizer, given, names, part, options))
+    return part
 
 
 def _numbered(
@@ -167,8 +178,10 @@ def _names(model: Module) -> dict[int, str]:
 
 
 def _as_part(value: Any, parameter: Tensor) -> Any:
-    is_like = isinstance(value, Tensor) and value.dim() and value._array.shape == parameter._array.shape
-    if isinstance(parameter, DTensor) and is_like:
+    """State like a part becomes one; counters, which steps change in place, are copied."""
+    if not isinstance(value, Tensor) or not value.dim():
+        return value.clone() if isinstance(value, Tensor) else value
+    if isinstance(parameter, DTensor) and value._array.shape == parameter._array.shape:
         return distributed(value._array, parameter._layout)
     return value
 

@@ -23,7 +23,7 @@ from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
 from distrt.parallel.fully_sharded.state import ModuleState, state_of
 from distrt.parallel.fully_sharded.unit import Unit
 
-__all__ = ["fully_shard", "reshards"]
+__all__ = ["fully_shard", "managed", "mesh_of", "shard"]
 
 
 def fully_shard(
@@ -64,25 +64,38 @@ def fully_shard(
     """
     modules: list[Module] = list(module) if isinstance(module, list | tuple) else [module]
     _require_modules(modules)
-    mesh = _mesh_of(mesh, dp_mesh_dims)
-    reshard = True if reshard_after_forward is None else reshards(reshard_after_forward, mesh)
+    mesh = mesh_of(mesh, dp_mesh_dims)
+    reshard = True if reshard_after_forward is None else _reshards(reshard_after_forward, mesh)
     ignored = {id(each) for each in ignored_params or ()}
-    found = [
-        ShardedParameter(name, places, whole, mesh, _dim(whole, shard_placement_fn), mp_policy.param_dtype)
-        for name, places, whole in _managed(modules, ignored)
-    ]
-    unit = None
-    if found:
-        replicas = mesh.get_group(0) if mesh.ndim == 2 else None
-        unit = Unit(found, mesh.get_group(mesh.ndim - 1), replicas, mp_policy)
-        unit.reshards_after_forward = reshard
-    ModuleState(modules, unit, mesh, mp_policy, reshard_after_forward is None)
+    state = shard(modules, mesh, reshard, mp_policy, ignored, shard_placement_fn)
+    state.is_automatic = reshard_after_forward is None
     for each in modules:
         make_sharded(each)
     return module
 
 
 fully_shard.__module__ = "distrt.distributed.fsdp"
+
+
+def shard(
+    modules: Sequence[Module],
+    mesh: DeviceMesh,
+    reshards_after_forward: bool,
+    policy: MixedPrecisionPolicy,
+    ignored: set[int],
+    placement: Callable[[Tensor], Shard | None] | None = None,
+) -> ModuleState:
+    """Make a unit of the parameters of some modules, and have its hooks on them."""
+    found = [
+        ShardedParameter(name, places, whole, mesh, _dim(whole, placement), policy.param_dtype)
+        for name, places, whole in managed(modules, ignored)
+    ]
+    unit = None
+    if found:
+        replicas = mesh.get_group(0) if mesh.ndim == 2 else None
+        unit = Unit(found, mesh.get_group(mesh.ndim - 1), replicas, policy)
+        unit.reshards_after_forward = reshards_after_forward
+    return ModuleState(modules, unit, mesh, policy)
 
 
 def _require_modules(modules: Sequence[Module]) -> None:
@@ -98,7 +111,8 @@ def _require_modules(modules: Sequence[Module]) -> None:
             )
 
 
-def _mesh_of(mesh: DeviceMesh | None, dims: DataParallelMeshDims | None) -> DeviceMesh:
+def mesh_of(mesh: DeviceMesh | None, dims: DataParallelMeshDims | None = None) -> DeviceMesh:
+    """The ranks to shard over: all of them when not given."""
     if mesh is None:
         if not is_initialized():
             init_process_group()
@@ -112,7 +126,7 @@ def _mesh_of(mesh: DeviceMesh | None, dims: DataParallelMeshDims | None) -> Devi
     return mesh
 
 
-def reshards(wanted: Any, mesh: DeviceMesh) -> bool:
+def _reshards(wanted: Any, mesh: DeviceMesh) -> bool:
     """What ``reshard_after_forward`` asks for.
 
     Raises:
@@ -139,7 +153,7 @@ def reshards(wanted: Any, mesh: DeviceMesh) -> bool:
     return wanted > 1
 
 
-def _managed(modules: Sequence[Module], ignored: set[int]) -> list[tuple[str, list[tuple[Any, str]], Tensor]]:
+def managed(modules: Sequence[Module], ignored: set[int]) -> list[tuple[str, list[tuple[Any, str]], Tensor]]:
     """(name, places, parameter) of the modules and of those below that no other call has taken."""
     found: dict[int, tuple[str, list[tuple[Any, str]], Tensor]] = {}
     visited: set[int] = set()

@@ -31,7 +31,6 @@ class ModuleState:
         unit: their parameters; None where they have none of their own.
         mesh: the ranks.
         policy: dtypes.
-        is_automatic: whether the root may keep its parameters between forward and backward.
     """
 
     def __init__(
@@ -40,10 +39,10 @@ class ModuleState:
         unit: Unit | None,
         mesh: DeviceMesh,
         policy: MixedPrecisionPolicy,
-        is_automatic: bool,
     ) -> None:
         self._modules = [weakref.ref(module) for module in modules]
-        self.unit, self.mesh, self.policy, self.is_automatic = unit, mesh, policy, is_automatic
+        self.unit, self.mesh, self.policy = unit, mesh, policy
+        self.is_automatic = True  # a root keeps its parameters between forward and backward
         self.passes: Passes | None = None  # of the root, once it is known
         self.is_root: bool | None = None
         self.prefetched_in_forward: list[ModuleState] = []
