@@ -201,6 +201,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         self._shards: VirtualShards | None = None
         if self.reproducible is not None:
             self._shards = VirtualShards(self.module, self.process_group, self.reproducible)
+            self.reducer.after_pass.append(self._shards.end_pass)
         if self._casting is not None:
             self._set_hook(self._casting.hook(self.process_group), "_reducer_allreduce_and_upcast_hook")
         averaged = [*(parameter for _, parameter in named), *delayed]

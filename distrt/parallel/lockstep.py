@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core import autocast
+from distrt.core.autograd import packing
 from distrt.core.errors import UnsupportedError
-from distrt.core.modes import modes
+from distrt.core.modes import modes, set_grad_enabled
 
 __all__ = ["Lane", "current_lane", "run_in_lockstep"]
 
@@ -62,11 +63,13 @@ class Lane(threading.Thread):
         super().__init__(name="distrt virtual shard", daemon=True)
         self._work, self._contexts, self._state = work, contexts, state
         self._modes, self._autocast = dict(vars(modes)), autocast.snapshot()
+        self._hooks = packing.snapshot()
         self._variables = contextvars.copy_context()
         self._turn, self._turn_is_over = threading.Semaphore(0), threading.Semaphore(0)
         self._stack = ExitStack()
         self._is_abandoned = False
         self.offered: tuple[Layer, Any] | None = None
+        self.is_recorded = True  # what is offered, and will be differentiated
         self.answer: Any = None
         self.output: Any = None
         self.error: BaseException | None = None
@@ -87,7 +90,7 @@ class Lane(threading.Thread):
 
     def offer(self, layer: Layer, operands: Any) -> Any:
         """Put down what a layer works on; its answer, when all passes have come there."""
-        self.offered = layer, operands
+        self.offered, self.is_recorded = (layer, operands), modes.grad
         self._stack.close()
         self._turn_is_over.release()
         self._turn.acquire()
@@ -114,6 +117,7 @@ class Lane(threading.Thread):
     def _run(self) -> None:
         _current.lane = self
         vars(modes).update(self._modes)
+        packing.restore(self._hooks)
         with autocast.restored(self._autocast), self._contexts(), self._stack:
             self._stack.enter_context(self._state())
             self.output = self._work()
@@ -143,7 +147,8 @@ def run_in_lockstep(lanes: Sequence[Lane], group: ProcessGroup) -> list[Any]:
                     "to a SyncBatchNorm that another did not come to"
                 )
             together = [each for each in offered if each is not None]
-            answers = together[0][0].normalise_together([operands for _, operands in together], group)
+            with set_grad_enabled(lanes[0].is_recorded):  # the model may be in a block of `no_grad`
+                answers = together[0][0].normalise_together([operands for _, operands in together], group)
             for lane, answer in zip(lanes, answers, strict=True):
                 lane.answer = answer
     finally:

@@ -70,6 +70,9 @@ class VirtualShards:
         group.broadcast(seed, src=0)
         self._seed = int(seed[0])
         self._has_synced = False
+        self._settled: list[
+            tuple[str, Module, list[tuple[Tensor, Any, int]]]
+        ] = []  # buffers after the last pass
         for name, part in module.named_modules():
             if isinstance(part, SyncBatchNorm):
                 self._has_synced = True
@@ -113,6 +116,10 @@ class VirtualShards:
                     outputs.append(self._module(*given, **named))
         self._require_unchanged(others)
         self._move_statistics(found)
+        self._settled = [
+            (name, part, [(each, each._array.copy(), each._version) for each in part.buffers()])
+            for name, part in self._normalising()
+        ]
         self.step += 1
         return _joined(outputs)
 
@@ -220,11 +227,33 @@ class VirtualShards:
                 if used:
                     _move(part, mean, variance)
 
+    def end_pass(self) -> None:
+        """After a backward pass, in which checkpointed parts have run again: their statistics have counted before.
+
+        Raises:
+            UnsupportedError: there is a SyncBatchNorm among them. It saw one shard, so the gradients are wrong.
+        """
+        settled, self._settled = self._settled, []
+        for name, part, buffers in settled:
+            for buffer, values, version in buffers:
+                if buffer._version == version:
+                    continue
+                if isinstance(part, SyncBatchNorm):
+                    raise UnsupportedError(
+                        f"{name}: with reproducible=, SyncBatchNorm cannot be in a checkpointed part of the model, "
+                        "which is computed again one shard after another. The gradients of this pass are wrong"
+                    )
+                buffer._array[...] = values
+                buffer._counter[0] += 1
+
+    def _normalising(self) -> list[tuple[str, Module]]:
+        synced = [each for each in self._module.named_modules() if isinstance(each[1], SyncBatchNorm)]
+        return [*self._norms, *synced]
+
     # Other state.
 
     def _counters(self) -> list[tuple[str, Tensor, int]]:
-        synced = [part for part in self._module.modules() if isinstance(part, SyncBatchNorm)]
-        norms = {id(buffer) for part in (*dict(self._norms).values(), *synced) for buffer in part.buffers()}
+        norms = {id(buffer) for _, part in self._normalising() for buffer in part.buffers()}
         return [
             (name, buffer, buffer._version)
             for name, buffer in self._module.named_buffers()

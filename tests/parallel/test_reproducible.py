@@ -12,8 +12,10 @@ import pytest
 import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
+from distrt.core.errors import UnsupportedError
 from distrt.nn import functional as F
 from distrt.nn.parallel import DistributedDataParallel
+from distrt.utils.checkpoint import checkpoint
 
 SHARDS, BATCH, CLASSES, LENGTH = 4, 16, 10, 8
 
@@ -370,3 +372,72 @@ def test_what_cannot_go_in_lockstep_is_refused_and_leaves_no_thread():
 
     run_local(run, 1)
     assert not [each for each in threading.enumerate() if each.name == "distrt virtual shard"]
+
+
+class Checkpointed(nn.Module):
+    def __init__(self, norm, is_reentrant=False):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(3, 4), norm, nn.Linear(4, 1)
+        self.is_reentrant = is_reentrant
+
+    def inner(self, x):
+        return torch.sigmoid(self.norm(self.first(x)))
+
+    def forward(self, x):
+        return self.last(checkpoint(self.inner, x, use_reentrant=self.is_reentrant))
+
+
+def pass_through(group, model):
+    torch.manual_seed(0)
+    model = DistributedDataParallel(model, process_group=group, reproducible=4)
+    x = torch.randn(8, 3).chunk(group.size())[group.rank()].requires_grad_()
+    model(x).square().mean().backward()
+    return model.module
+
+
+@pytest.mark.parametrize("is_reentrant", [False, True])
+def test_statistics_of_checkpointed_layers_count_once(is_reentrant):
+    def run(group):
+        torch.manual_seed(0)
+        model = pass_through(group, Checkpointed(nn.BatchNorm1d(4), is_reentrant))
+        return [each.tolist() for each in (*model.buffers(), *model.parameters())]
+
+    (alone,) = run_local(run, 1)
+    assert alone[2] == 4
+    assert run_local(run, 2) == [alone, alone]
+
+
+@pytest.mark.parametrize("is_reentrant", [False, True])
+def test_synchronised_statistics_are_refused_where_they_are_computed_again(is_reentrant):
+    def run(group):
+        with pytest.raises(
+            UnsupportedError, match="norm: with reproducible=, SyncBatchNorm cannot be in a checkp"
+        ):
+            pass_through(group, Checkpointed(nn.SyncBatchNorm(4, process_group=group), is_reentrant))
+        return True
+
+    for size in (1, 2):
+        assert all(run_local(run, size))
+
+
+def test_synchronised_layers_keep_to_no_grad_and_to_hooks_on_kept_tensors():
+    class Partly(Checkpointed):
+        def forward(self, x):
+            with torch.no_grad():
+                x = self.inner(x)
+            assert not x.requires_grad
+            return self.last(x)
+
+    def run(group):
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda each: kept.append(each) or each, lambda each: each
+        ):
+            model = Partly(nn.SyncBatchNorm(4, process_group=group))
+            wrapped = DistributedDataParallel(
+                model, process_group=group, reproducible=4, find_unused_parameters=True
+            )
+            wrapped(torch.randn(8, 3)).sum().backward()
+        return model.norm.weight.grad is None and model.last.weight.grad is not None and bool(kept)
+
+    assert run_local(run, 2) == [True, True]

@@ -50,6 +50,17 @@ def pop() -> None:
         modes.watch_with("packing", None)
 
 
+def snapshot() -> list[tuple[Pack, Unpack]]:
+    """The pairs that this thread is in; another one that goes on in its place takes them with ``restore``."""
+    return list(_stack.pairs)
+
+
+def restore(pairs: list[tuple[Pack, Unpack]]) -> None:
+    """Be in these pairs of hooks."""
+    _stack.pairs = list(pairs)
+    modes.watch_with("packing", _pack_node if pairs else None)
+
+
 def refuse(message: str | None) -> str | None:
     """Lets ``push`` fail with this message, or work again; returns what held before."""
     before, _stack.refusal = _stack.refusal, message
