@@ -324,6 +324,23 @@ def test_clipping_takes_the_norm_over_all_ranks(norm_type):
             np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
+def test_an_overflow_that_one_rank_has_seen_skips_the_step_on_all():
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        before = values(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        scaler.scale(loss_of(model, batches("mlp", 1)[0], group)).backward()
+        if group.rank() == 1:
+            model[0].weight.grad.to_local()[0, 0] = float("inf")
+        scaler.step(optimizer)
+        scaler.update()
+        return equal(values(model), before), scaler.get_scale()
+
+    assert run_local(run, 2) == [(True, 2.0)] * 2
+
+
 def test_mixed_precision_computes_in_one_dtype_and_updates_in_another():
     seen = []
 

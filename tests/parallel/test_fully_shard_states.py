@@ -149,6 +149,21 @@ def test_load_state_dict_takes_whole_tensors_and_assigns_parts():
     assert all(run_local(run, 2))
 
 
+def test_a_state_has_parts_also_between_forward_and_backward():
+    def run(group):
+        join(group)
+        model = fully_shard(make("mlp"))
+        optimizer = torch.optim.Adam(model.parameters())
+        loss = model(torch.ones(2, 8, dtype=torch.float64)).sum()
+        assert all(isinstance(each, DTensor) for each in model.state_dict().values())
+        loss.backward()
+        optimizer.step()
+        model(torch.ones(2, 8, dtype=torch.float64))
+        return len(get_optimizer_state_dict(model, optimizer)["state"])
+
+    assert run_local(run, 2) == [6, 6]
+
+
 def test_states_of_a_model_that_nothing_wraps():
     model = make("mlp")
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)

@@ -157,6 +157,7 @@ def test_whole_parameters_can_be_summoned_and_changed():
             ]
             with torch.no_grad():
                 model.module[0].module.bias.fill_(3.0)
+            assert [name for name, _ in model.named_parameters()] == list(make("mlp").state_dict())
         assert all(shapes)
         with FSDP.summon_full_params(model, writeback=False), torch.no_grad():
             model.module[0].module.bias.fill_(7.0)

@@ -28,6 +28,7 @@ from distrt.parallel.fully_sharded.global_state import (
     verified,
     without_parts,
 )
+from distrt.parallel.fully_sharded.state import states_of
 
 __all__ = [
     "get_optimizer_state_dict",
@@ -174,6 +175,9 @@ def set_state_dict(
 
 
 def _names(model: Module) -> dict[int, str]:
+    for state in states_of(model):
+        if state.unit is not None:
+            state.unit.give_back()  # optimizers know the parts
     return {id(parameter): name_of(model, key) for key, parameter in model.named_parameters()}
 
 

@@ -6,12 +6,15 @@ The modules hold the part, and the whole one while they compute. Its memory belo
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from distrt.amp import agree_on
 from distrt.comm.mesh.device_mesh import DeviceMesh
+from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
@@ -84,6 +87,7 @@ class ShardedParameter:
             if not name.startswith("_"):
                 setattr(part, name, value)
         part.requires_grad_(self.whole.requires_grad)
+        agree_on([part], _agreement(self.layout.group))
         return part  # type: ignore[no-any-return]
 
     def current(self) -> DTensor:
@@ -114,6 +118,7 @@ class ShardedParameter:
     def _adopt(self, found: Tensor) -> None:
         if isinstance(found, DTensor):
             self.part = found
+            agree_on([found], _agreement(self.layout.group))
         else:
             requires_grad = found.requires_grad
             local = found._array[self.slices[self.rank]] if found.shape == self.layout.shape else found._array
@@ -172,6 +177,30 @@ class ShardedParameter:
     def forget(self) -> None:
         """Drop this rank's own gradient."""
         self.whole._grad = None
+
+
+class _Agreement:
+    """How ranks with different parts of the gradients agree on an overflow, which one of them may have seen."""
+
+    def __init__(self, group: ProcessGroup) -> None:
+        self._group = group
+        self.rank = group.rank()
+
+    def maximum(self, values: Array) -> None:
+        """Each element's largest value over the ranks, in place."""
+        self._group.all_reduce(values, ReduceOp.MAX)
+
+
+_agreements: weakref.WeakValueDictionary[ProcessGroup, _Agreement] = weakref.WeakValueDictionary()
+
+
+def _agreement(group: ProcessGroup | None) -> _Agreement:
+    """One for all parameters of a group, which is asked once a step."""
+    assert group is not None, "a part belongs to a group"
+    found = _agreements.get(group)
+    if found is None:
+        found = _agreements[group] = _Agreement(group)
+    return found
 
 
 def _extent(place: tuple[slice, ...], shape: tuple[int, ...]) -> list[int]:

@@ -52,11 +52,18 @@ class ModuleState:
             module.__dict__[_NAME] = self
             module.register_forward_pre_hook(self.before_forward, prepend=True, with_kwargs=True)
             module.register_forward_hook(self.after_forward)
+            module.register_state_dict_pre_hook(self._show_parts)
+            module.register_load_state_dict_pre_hook(self._show_parts)
 
     @property
     def modules(self) -> list[Module]:
         """Its modules."""
         return [module for reference in self._modules if (module := reference()) is not None]
+
+    def _show_parts(self, *_: Any) -> None:
+        """States have parts, also where a root has kept its whole parameters for backward."""
+        if self.unit is not None:
+            self.unit.give_back()
 
     # -- the root
 

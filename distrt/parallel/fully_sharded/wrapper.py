@@ -130,6 +130,7 @@ class FullyShardedDataParallel(WrapperStates, Module):
         self.process_group = mesh.get_group(mesh.ndim - 1)
         self.rank, self.world_size = self.process_group.rank(), self.process_group.size()
         self._state = shard([module], mesh, _ON_SHARDS[strategy], policy, ignored)
+        self._is_summoned = 0
         self._prepare_states()
 
     # -- the module inside
@@ -180,6 +181,11 @@ class FullyShardedDataParallel(WrapperStates, Module):
         """Call ``fn`` with every module, while parameters are whole."""
         with self.summon_full_params(self):
             return super().apply(fn)
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Parameter]]:
+        """The parameters; while they are summoned, by the names that they have without wrappers."""
+        for name, parameter in super().named_parameters(*args, **kwargs):
+            yield name.replace(f"{_INNER}.", "") if self._is_summoned else name, parameter
 
     # -- training
 
@@ -233,9 +239,14 @@ class FullyShardedDataParallel(WrapperStates, Module):
             if not rank0_only or _rank(states) == 0:
                 summoned.append((each, whole))
                 each.show(whole)
+        wrappers = FullyShardedDataParallel.fsdp_modules(module)
+        for wrapper in wrappers:
+            wrapper._is_summoned += 1
         try:
             yield
         finally:
+            for wrapper in wrappers:
+                wrapper._is_summoned -= 1
             for each, whole in summoned:
                 if writeback:
                     with no_grad():
