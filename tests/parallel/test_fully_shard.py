@@ -161,6 +161,53 @@ def test_no_more_than_a_few_modules_are_whole_at_a_time():
     assert 0 < max(largest) <= 6
 
 
+def test_units_that_are_not_trained_are_given_back_on_the_way():
+    largest = []
+
+    def run(group):
+        join(group)
+        model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(8)])
+        for layer in model[1:]:
+            layer.requires_grad_(False)
+        for layer in model:
+            fully_shard(layer)
+        fully_shard(model)
+        units = [layer._get_fsdp_state().unit for layer in model]
+        for layer in list(model)[1:]:
+            layer.register_full_backward_hook(lambda *_: largest.append(sum(unit.is_whole for unit in units)))
+        expected = None
+        for _ in range(2):
+            model.zero_grad()
+            model(torch.ones(2, 16)).sum().backward()
+            found = model[0].weight.grad.full_tensor()
+            assert expected is None or torch.equal(found, expected)
+            expected = found
+        return model[1].weight.grad
+
+    assert run_local(run, 2) == [None, None]
+    assert 0 < max(largest) <= 3
+
+
+def test_a_module_below_the_root_can_be_called_by_itself():
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        loss_of(model, batches("mlp", 1)[0], group).backward()
+        gathered = []
+        for layer in (model[0], model[2]):
+            unit = layer._get_fsdp_state().unit
+            launch = unit.launch
+            unit.launch = lambda lane, launch=launch, unit=unit: (gathered.append(unit), launch(lane))
+        with torch.no_grad():
+            out = model[2](torch.ones(1, 32, dtype=torch.float64))
+        plain = make("mlp")
+        assert gathered == [model[2]._get_fsdp_state().unit]
+        loss_of(model, batches("mlp", 1)[0], group).backward()
+        return torch.equal(out, plain[2](torch.ones(1, 32, dtype=torch.float64)))
+
+    assert all(run_local(run, 2))
+
+
 def test_memory_of_whole_parameters_goes_back_to_the_system():
     def resident_bytes():
         with open("/proc/self/statm") as file:

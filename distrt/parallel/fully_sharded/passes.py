@@ -85,7 +85,8 @@ class Passes:
             unit.number = number
             unit.when_complete = self._when_complete
         self._order = list(self.units)
-        self._is_agreed = False
+        self._is_agreed = self._is_noted = False
+        self._members = self.units  # of the running pass
         self._seen: list[Unit] = []  # in the first pass, in the order of their first use
         self._kept: set[Unit] = set()  # used several times in a pass: whole until its end
         self._again: set[Unit] = set()
@@ -109,8 +110,8 @@ class Passes:
         """Whether a backward pass runs that has come to this model."""
         return self._is_backward
 
-    def begin_forward(self) -> None:
-        """The root's forward begins."""
+    def begin_forward(self, members: Sequence[Unit] | None = None) -> None:
+        """The root's forward begins; or that of a module below it, which needs ``members`` only."""
         if self._is_backward:
             self.abandon()
         if not self._is_agreed and self._seen:
@@ -118,7 +119,9 @@ class Passes:
         for unit in self.units:
             if unit.is_stale:
                 unit.give_back()
-        self._begin_schedule(self._order)
+        self._members = self.units if members is None else list(members)
+        self._begin_schedule([unit for unit in self._order if unit in self._members])
+        self._is_noted = members is None and not self._is_agreed
         self._again = set()
         self._is_forward = True
 
@@ -140,7 +143,7 @@ class Passes:
 
     def use(self, unit: Unit) -> None:
         """A module needs the whole parameters of ``unit`` now."""
-        if not self._is_agreed:
+        if self._is_noted:
             if unit not in self._seen:
                 self._seen.append(unit)
             elif self._is_forward and unit in self._again:
@@ -187,7 +190,7 @@ class Passes:
         if self._is_backward and in_backward():
             return
         self._end_schedule()
-        for unit in self.units:
+        for unit in self._members:
             if unit.reshards_after_forward or not records:
                 unit.drop()
                 unit.give_back()
@@ -223,6 +226,17 @@ class Passes:
         for unit in self.units:
             unit.begin()
         queue_callback(self._end_backward)
+
+    def after_inputs(self, unit: Unit) -> None:
+        """Backward has computed the gradients of the inputs of ``unit``; of one that is not trained, that is all."""
+        unit.awaited_inputs -= 1
+        if (
+            self._is_backward
+            and not unit.awaited_inputs
+            and not unit.trained
+            and unit.reshards_after_backward
+        ):
+            unit.give_back()
 
     def _when_complete(self, unit: Unit) -> None:
         """This pass has delivered all gradients of ``unit``."""
@@ -288,6 +302,7 @@ class Passes:
             raise
         for unit in self.units:
             unit.drop()
+            unit.awaited_inputs = 0
             if unit.reshards_after_backward:
                 unit.give_back()
         self._is_backward = False

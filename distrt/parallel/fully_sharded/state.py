@@ -102,7 +102,7 @@ class ModuleState:
         if in_backward():
             passes.begin_backward()  # computed anew: the outputs of before may not be part of the graph
         elif not passes.is_forward:
-            passes.begin_forward()
+            passes.begin_forward(None if self.is_root else self._units_below())
             passes.root = self
         if not self._to_run:
             self._to_run = {id(each) for each in self.modules}
@@ -111,6 +111,8 @@ class ModuleState:
             for other in self.prefetched_in_forward:
                 if other.unit is not None:
                     passes.launch(other.unit)
+            if modes.grad and not in_backward() and not self.unit.trained:
+                map_tensors(self._hook_input, (args, kwargs))
         if self.policy.cast_forward_inputs and self.policy.param_dtype is not None:
             args = map_tensors(_caster(self.policy.param_dtype), args)
             kwargs = map_tensors(_caster(self.policy.param_dtype), kwargs)
@@ -132,6 +134,20 @@ class ModuleState:
             if self.policy.output_dtype is None
             else map_tensors(_caster(self.policy.output_dtype), output)
         )
+
+    def _units_below(self) -> list[Unit]:
+        states = [state for module in self.modules for state in states_of(module)]
+        return [state.unit for state in states if state.unit is not None]
+
+    def _hook_input(self, tensor: Tensor) -> Tensor:
+        if tensor._edge is not None and self.unit is not None:
+            self.unit.awaited_inputs += 1
+            tensor.register_hook(self._after_input)
+        return tensor
+
+    def _after_input(self, gradient: Tensor) -> None:
+        if self.unit is not None:
+            self.find_root().after_inputs(self.unit)
 
     def _hook(self, tensor: Tensor) -> Tensor:
         if tensor._edge is not None:

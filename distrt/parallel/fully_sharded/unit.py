@@ -40,6 +40,7 @@ class Unit:
         divisor: what sums of gradients are divided by; the number of ranks where None.
         after_reduce: called with the reduced row.
         missing: how many gradients the running pass has not delivered.
+        awaited_inputs: of how many inputs backward has yet to compute the gradients.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Unit:
         self._reducing: tuple[Work, Array, Array] | None = None
         self._partial: Array | None = None  # reduced over the shards, and not yet over the replicas
         self.is_whole = False
-        self.missing = 0
+        self.missing = self.awaited_inputs = 0
         self._arrived: set[int] = set()
         for position, each in enumerate(self.parameters):
             each.cut(group.rank(), self._home(position))
@@ -260,7 +261,7 @@ class Unit:
                 ):  # the pass has an error already; a group that has failed tells so again
                     pending[0].wait()
         self._gathering = self._reducing = self._partial = None
-        self.missing = 0
+        self.missing = self.awaited_inputs = 0
         for each in self.parameters:
             each.forget()
         self.give_back()
