@@ -8,6 +8,7 @@ import pytest
 import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
+from distrt.core.errors import CollectiveMismatch
 from distrt.distributed.fsdp import (
     FSDPModule,
     MixedPrecisionPolicy,
@@ -256,6 +257,29 @@ def test_ranks_may_use_their_modules_in_different_orders():
 
     first, *others = run_local(run, 3, timeout_s=20)
     assert all(equal(first, other) for other in others)
+
+
+def test_ranks_that_gather_different_units_are_told_so():
+    class Repeating(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(WIDTH, WIDTH) for _ in range(2)])
+
+        def forward(self, x, order):
+            for n in order:
+                x = self.layers[n](x)
+            return x
+
+    def run(group):
+        join(group)
+        model = Repeating()
+        for layer in model.layers:
+            fully_shard(layer)
+        fully_shard(model)
+        with pytest.raises(CollectiveMismatch):
+            model(torch.ones(1, WIDTH), [0, 1, group.rank()])
+
+    run_local(run, 2, timeout_s=20)
 
 
 @pytest.mark.parametrize("where", ["forward", "backward"])
