@@ -24,7 +24,8 @@ from distrt.parallel.fully_sharded.unit import Unit
 
 __all__ = ["Lanes", "Passes", "in_backward"]
 
-_PATIENCE_S = 0.005  # until a rank that waits on one lane looks after the other
+#: Until a rank that waits on one lane looks after the other one: at first, and at most.
+_PATIENCE_S, _MOST_PATIENCE_S = 0.005, 4.0
 
 
 class Lanes:
@@ -319,10 +320,13 @@ class Passes:
 
 def _wait(work: Work, timeout_s: float, meanwhile: Callable[[], object]) -> None:
     """Wait for an operation on one lane, and look after the other one, which other ranks may wait for."""
-    deadline = time.monotonic() + timeout_s
+    deadline, patience_s = time.monotonic() + timeout_s, _PATIENCE_S
     while not work.is_completed() and time.monotonic() < deadline:
         try:
-            work.wait(_PATIENCE_S)
+            work.wait(patience_s)
         except CollectiveTimeout:
             meanwhile()
+            patience_s = min(
+                2 * patience_s, _MOST_PATIENCE_S
+            )  # to see that a wait is in vain takes a long one
     work.wait()
