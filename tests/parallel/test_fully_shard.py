@@ -519,6 +519,30 @@ def test_the_model_can_be_converted_and_frozen_afterwards():
     assert run_local(run, 2) == [(None, torch.float64)] * 2
 
 
+def test_numbers_about_parameters_are_those_of_the_whole_ones():
+    def run(group):
+        join(group)
+        model = fully_shard(nn.Linear(3, 5).double())
+        part, whole = model.weight.detach(), model.weight.full_tensor()
+        found = [
+            (part.sum(), whole.sum()),
+            ((part * 2 - 1).abs().mean(), (whole * 2 - 1).abs().mean()),
+            (part.max(), whole.max()),
+            (part.min(), whole.min()),
+            (part.norm(), whole.norm()),
+            (part.norm(1), whole.norm(1)),
+            ((part**2).norm(float("inf")), (whole**2).norm(float("inf"))),
+        ]
+        assert isinstance(part * 2, DTensor)
+        assert all(mine.item() == mine.full_tensor().item() for mine, _ in found)
+        loss = (model.weight * model.weight).sum()
+        loss.backward()
+        assert np.array_equal(model.weight.grad._array, part._array * 2)
+        return [abs(mine.full_tensor().item() - theirs.item()) < 1e-12 for mine, theirs in found]
+
+    assert run_local(run, 4) == [[True] * 7] * 4  # the last rank has no row
+
+
 def test_distribute_tensor_takes_over_rank_0s_values():
     def run(group):
         join(group)

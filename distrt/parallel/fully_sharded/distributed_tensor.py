@@ -21,7 +21,8 @@ from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.size import Size, one_of
 from distrt.core.tensor import Tensor, wrap
-from distrt.parallel.fully_sharded.placements import Placement, Replicate, Shard, parts
+from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
+from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard, parts
 
 __all__ = ["DTensor", "Layout", "distribute_tensor"]
 
@@ -41,6 +42,16 @@ class Layout:
             if isinstance(placement, Shard):
                 return self.device_mesh.get_group(dim)
         return None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether ranks have different parts."""
+        return any(isinstance(each, Shard) for each in self.placements)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether ranks have summands."""
+        return any(isinstance(each, Partial) for each in self.placements)
 
     @property
     def dim(self) -> int:
@@ -100,6 +111,9 @@ class DTensor(Tensor):
 
     def full_tensor(self, *, grad_placements: Any = None) -> Tensor:
         """The whole tensor, on every rank; all ranks call."""
+        for dim, placement in enumerate(self.placements):
+            if isinstance(placement, Partial):
+                return wrap(reduced(self._array, placement.reduce_op, self.device_mesh.get_group(dim)))
         group = self._layout.group
         if group is None:
             return self.to_local()
@@ -132,7 +146,18 @@ class DTensor(Tensor):
         made: DTensor = distributed(local_tensor._array, Layout(device_mesh, placed, tuple(sizes)))
         return made
 
+    def item(self) -> Any:
+        """The number; all ranks call where it is still to be reduced."""
+        return self.full_tensor().item() if self._layout.is_partial else super().item()
+
     # -- what keeps its class
+
+    def _partial(self, local: Tensor, op: str) -> DTensor:
+        """A number to be reduced over the ranks."""
+        placed = tuple(Partial(op) if isinstance(each, Shard) else each for each in self.placements)
+        made = self._like(local)
+        made._layout = Layout(self.device_mesh, placed, ())
+        return made
 
     def _like(self, local: Tensor) -> DTensor:
         made: DTensor = object.__new__(type(self))
@@ -211,6 +236,7 @@ class DTensor(Tensor):
 
 
 DTensor.__module__ = "distrt.distributed.tensor"
+bind(DTensor)
 
 
 def distributed(local: Array, layout: Layout) -> Any:

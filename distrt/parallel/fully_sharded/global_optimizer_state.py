@@ -57,7 +57,10 @@ def get_optimizer_state_dict(
         start(optimizer)
         for group in optimizer.param_groups:
             found["param_groups"].append(
-                {**group, "params": [names[id(parameter)] for parameter in group["params"]]}
+                {
+                    **{key: value for key, value in group.items() if key != "params"},
+                    "params": [names[id(parameter)] for parameter in group["params"]],
+                }
             )
             for parameter in group["params"]:
                 if parameter in optimizer.state:

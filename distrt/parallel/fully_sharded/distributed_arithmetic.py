@@ -1,0 +1,97 @@
+"""Operations on `DTensor` s that keep their meaning: element by element, and reductions to one number.
+
+An operation sees this rank's part. What it does element by element is this rank's part of the result; what it reduces
+to one number is a summand (a maximum, a norm) that ``full_tensor()`` reduces over the ranks. All others give plain
+tensors of the part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.core.arrays import Array
+from distrt.core.errors import UnsupportedError
+from distrt.core.tensor import Tensor, wrap
+
+__all__ = ["bind", "reduced"]
+
+_ELEMENTWISE = (
+    "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __pow__ __neg__ __abs__ "
+    "abs add sub mul div neg pow sqrt square exp log sign clamp reciprocal"
+).split()
+_OPS = {"sum": ReduceOp.SUM, "max": ReduceOp.MAX, "min": ReduceOp.MIN}
+
+
+def bind(cls: Any) -> None:
+    """Give the class its operations."""
+    for name in _ELEMENTWISE:
+        setattr(cls, name, _element_by_element(name))
+    for name in ("sum", "mean", "max", "min", "norm"):
+        setattr(cls, name, _to_one_number(name))
+
+
+def _element_by_element(name: str) -> Callable[..., Any]:
+    plain = getattr(Tensor, name)
+
+    def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = plain(self, *args, **kwargs)
+        is_like = isinstance(result, Tensor) and result._array.shape == self._array.shape
+        return self._like(result) if is_like and not self._layout.is_partial else result
+
+    operation.__name__ = name
+    operation.__doc__ = f"``Tensor.{name}`` of this rank's part."
+    return operation
+
+
+def _to_one_number(name: str) -> Callable[..., Any]:
+    plain = getattr(Tensor, name)
+
+    def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
+        is_norm = name == "norm" and set(kwargs) <= {"p"} and len(args) <= 1
+        if (
+            not self._layout.is_cut
+            or (name != "norm" and (args or kwargs))
+            or (name == "norm" and not is_norm)
+        ):
+            return plain(self, *args, **kwargs)
+        if name == "mean":
+            return self._partial(plain_sum(self) / self.numel(), "sum")
+        if name == "norm":
+            order = float(args[0] if args else kwargs.get("p", 2))
+            nothing = wrap(np.array(math.inf if order == -math.inf else 0.0, self._array.real.dtype))
+            return self._partial(plain(self, order) if self._array.size else nothing, f"norm{order}")
+        if name in ("max", "min") and not self._array.size:
+            least = -math.inf if name == "max" else math.inf
+            return self._partial(wrap(np.array(least, self._array.dtype)), name)
+        return self._partial(plain(self), name)
+
+    plain_sum = Tensor.sum
+    operation.__name__ = name
+    operation.__doc__ = f"``Tensor.{name}``, to be reduced over the ranks by ``full_tensor()``."
+    return operation
+
+
+def reduced(local: Array, op: str, group: ProcessGroup) -> Array:
+    """What all ranks' values come to.
+
+    Raises:
+        UnsupportedError: it is not known how they are reduced.
+    """
+    found = np.array(local)
+    if op in _OPS:
+        group.all_reduce(found, _OPS[op])
+        return found
+    if not op.startswith("norm"):
+        raise UnsupportedError(f"full_tensor: no way to reduce Partial({op}) over ranks")
+    order = float(op.removeprefix("norm"))
+    if math.isinf(order):
+        group.all_reduce(found, ReduceOp.MAX if order > 0 else ReduceOp.MIN)
+        return found
+    power = np.array(found.astype(np.float64) ** (order or 1.0))
+    group.all_reduce(power)
+    return np.asarray(power ** (1.0 / (order or 1.0)), local.dtype)
