@@ -60,9 +60,8 @@ def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: 
         _require_updatable(rule, param, state, names, is_recorded)
     changed: list[tuple[list[Array], Numbers]] = []
     for param, state in zip(params, states, strict=True):
-        numbers = rule.numbers(
-            param, state, group
-        )  # which changes the state, and hence comes after all checks
+        # After all checks, since this changes the state.
+        numbers = rule.numbers(param, state, group)
         own = [state[name] for name in names]
         if is_recorded:
             _run_recorded(rule.update, [param, param.grad, *own], numbers)
