@@ -1,0 +1,258 @@
+"""What users do with sharded modules: clip, mix dtypes, replicate, gather by hand, convert; and what is refused."""
+
+import numpy as np
+import pytest
+
+import distrt as torch
+from distrt import nn
+from distrt.comm.local import run_local
+from distrt.distributed.fsdp import (
+    MixedPrecisionPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+from distrt.distributed.tensor import DTensor, Shard, distribute_tensor
+from tests.parallel.sharded_models import (
+    batches,
+    data_parallel,
+    join,
+    loss_of,
+    make,
+    part_of,
+    sharded,
+    train,
+    values,
+)
+
+
+def equal(found, expected):
+    return len(found) == len(expected) and all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, float("inf")])
+def test_clipping_takes_the_norm_over_all_ranks(norm_type):
+    def run(group):
+        join(group)
+        found = []
+        for model in (sharded("mlp"), data_parallel("mlp", group)):
+            loss_of(model, batches("mlp", 1)[0], group).backward()
+            total = nn.utils.clip_grad_norm_(model.parameters(), 0.01, norm_type)
+            whole = getattr(total, "full_tensor", lambda total=total: total)()
+            gradients = [
+                getattr(p.grad, "full_tensor", lambda p=p: p.grad)().numpy() for p in model.parameters()
+            ]
+            found.append((float(whole), float(total), gradients))
+        return found
+
+    for (found, as_float, mine), (expected, _, theirs) in run_local(run, 3):
+        np.testing.assert_allclose([found, as_float], expected, rtol=1e-12)
+        for one, other in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_an_overflow_that_one_rank_has_seen_skips_the_step_on_all():
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        before = values(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+        scaler.scale(loss_of(model, batches("mlp", 1)[0], group)).backward()
+        if group.rank() == 1:
+            model[0].weight.grad.to_local()[0, 0] = float("inf")
+        scaler.step(optimizer)
+        scaler.update()
+        return equal(values(model), before), scaler.get_scale()
+
+    assert run_local(run, 2) == [(True, 2.0)] * 2
+
+
+def test_mixed_precision_computes_in_one_dtype_and_updates_in_another():
+    seen = []
+
+    class Looking(nn.Linear):
+        def forward(self, x):
+            seen.append((x.dtype, self.weight.dtype))
+            return super().forward(x)
+
+    def run(group):
+        join(group)
+        policy = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32
+        )
+        model = fully_shard(Looking(4, 6), mp_policy=policy)
+        out = model(torch.ones(2, 4))
+        out.sum().backward()
+        return out.dtype, model.weight.dtype, model.weight.grad.dtype
+
+    assert run_local(run, 2) == [(torch.float32,) * 3] * 2
+    assert set(seen) == {(torch.bfloat16, torch.bfloat16)}
+
+
+def test_replicas_and_shards_give_the_average_over_all():
+    def run(group):
+        join(group)
+        mesh = torch.distributed.init_device_mesh("cpu", (2, 2), mesh_dim_names=("replicate", "shard"))
+        found = []
+        for model in (sharded("mlp", mesh=mesh), data_parallel("mlp", group)):
+            train(model, "mlp", group, kind=torch.optim.SGD)
+            found.append(values(model))
+        return found
+
+    for found, expected in run_local(run, 4):
+        for mine, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-12)
+
+
+def test_parameters_may_be_cut_along_another_dim():
+    def run(group):
+        join(group)
+        model = fully_shard(nn.Linear(4, 6), shard_placement_fn=lambda p: Shard(1) if p.ndim == 2 else None)
+        model(torch.ones(3, 4)).sum().backward()
+        return tuple(model.weight.to_local().shape), model.weight.grad.full_tensor().tolist()
+
+    assert run_local(run, 2) == [((6, 2), [[3.0] * 4] * 6)] * 2
+
+
+def test_a_method_can_be_registered_as_another_forward():
+    class Two(nn.Linear):
+        def other(self, x):
+            return self(x) * 2
+
+    def run(group):
+        join(group)
+        model = fully_shard(Two(4, 4))
+        register_fsdp_forward_method(model, "other")
+        with pytest.raises(ValueError, match="does not have a method nothing"):
+            register_fsdp_forward_method(model, "nothing")
+        model.other(torch.ones(1, 4)).sum().backward()
+        return model.weight.grad.full_tensor().tolist()
+
+    assert run_local(run, 2) == [[[2.0] * 4] * 4] * 2
+
+
+def test_parameters_can_be_gathered_by_hand():
+    def run(group):
+        join(group)
+        model = fully_shard(make("mlp"))
+        part = model[0].weight
+        model.unshard()
+        whole = model[0].weight.detach().numpy().copy()
+        model.reshard()
+        handle = model.unshard(async_op=True)
+        handle.wait()
+        assert type(model[0].weight) is nn.Parameter
+        model.reshard()
+        assert model[0].weight is part
+        return np.array_equal(whole, make("mlp")[0].weight.detach().numpy())
+
+    assert all(run_local(run, 2))
+
+
+def test_ignored_parameters_are_left_alone():
+    def run(group):
+        join(group)
+        model = make("mlp")
+        kept = model[0].weight
+        fully_shard(model, ignored_params={kept})
+        loss_of(model, batches("mlp", 1)[0], group).backward()
+        return model[0].weight is kept and kept.grad is not None
+
+    assert all(run_local(run, 2))
+
+
+def test_the_model_can_be_converted_and_frozen_afterwards():
+    def run(group):
+        join(group)
+        model = sharded("mlp", torch.float32)
+        model[0].requires_grad_(False)
+        model.double()
+        loss_of(model, batches("mlp", 1)[0], group).backward()
+        assert equal(values(model), values(make("mlp", torch.float32).double()))
+        return model[0].weight.grad, model[2].weight.grad.dtype
+
+    assert run_local(run, 2) == [(None, torch.float64)] * 2
+
+
+def test_numbers_about_parameters_are_those_of_the_whole_ones():
+    def run(group):
+        join(group)
+        model = fully_shard(nn.Linear(3, 5).double())
+        part, whole = model.weight.detach(), model.weight.full_tensor()
+        found = [
+            (part.sum(), whole.sum()),
+            ((part * 2 - 1).abs().mean(), (whole * 2 - 1).abs().mean()),
+            (part.max(), whole.max()),
+            (part.min(), whole.min()),
+            (part.norm(), whole.norm()),
+            (part.norm(1), whole.norm(1)),
+            ((part**2).norm(float("inf")), (whole**2).norm(float("inf"))),
+        ]
+        assert isinstance(part * 2, DTensor)
+        assert all(mine.item() == mine.full_tensor().item() for mine, _ in found)
+        loss = (model.weight * model.weight).sum()
+        loss.backward()
+        assert np.array_equal(model.weight.grad._array, part._array * 2)
+        return [abs(mine.full_tensor().item() - theirs.item()) < 1e-12 for mine, theirs in found]
+
+    assert run_local(run, 4) == [[True] * 7] * 4  # the last rank has no row
+
+
+def test_distribute_tensor_takes_over_rank_0s_values():
+    def run(group):
+        join(group)
+        mesh = torch.distributed.init_device_mesh("cpu", (group.size(),))
+        made = distribute_tensor(torch.full((5, 2), float(group.rank())), mesh, [Shard(0)])
+        return made.full_tensor().sum().item(), len(made.to_local())
+
+    assert run_local(run, 3) == [(0.0, 2), (0.0, 2), (0.0, 1)]
+
+
+def test_what_cannot_be_sharded_is_refused():
+    def run(group):
+        join(group)
+        with pytest.raises(ValueError, match="does not support containers"):
+            fully_shard(nn.ModuleList([nn.Linear(2, 2)]))
+        with pytest.raises(ValueError, match="should be a factor of 2, not 3"):
+            fully_shard(nn.Linear(2, 2), reshard_after_forward=3)
+        model = nn.Linear(2, 2)
+        model.scale = nn.Parameter(torch.tensor(1.0))
+        with pytest.raises(ValueError, match=r"doesn't support scalar parameters\. Change scale"):
+            fully_shard(model)
+        model = fully_shard(nn.Linear(2, 2))
+        with pytest.raises(AssertionError, match="can only be applied to a module once"):
+            fully_shard(model)
+        with pytest.raises(AssertionError, match="does not support deepcopy"):
+            __import__("copy").deepcopy(model)
+        with pytest.raises(ValueError, match="Expects FSDPModule"):
+            model.set_modules_to_forward_prefetch([nn.Linear(2, 2)])
+
+    run_local(run, 2)
+
+
+def test_a_parameter_of_two_units_is_refused():
+    def run(group):
+        join(group)
+        model = make("tied")
+        fully_shard(model.first)
+        fully_shard(model)
+        with pytest.raises(
+            ValueError, match=r"shared with a parameter already managed by another FSDP group"
+        ):
+            model(part_of(batches("tied", 1)[0], group))
+
+    run_local(run, 2)
+
+
+def test_prefetching_more_changes_nothing_but_when_parameters_travel():
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        model[0].set_modules_to_forward_prefetch([model[2], model[4]])
+        model[4].set_modules_to_backward_prefetch([model[2], model[0]])
+        train(model, "mlp", group)
+        plain = data_parallel("mlp", group)
+        train(plain, "mlp", group)
+        return equal(values(model), values(plain))
+
+    assert all(run_local(run, 2))
