@@ -83,6 +83,7 @@ for k in ({}, {'bucket_cap_mb': 1e-5}, {'gradient_as_bucket_view': True}):
 say('some', lambda: wrapped(True, {'gradient_as_bucket_view': True}))
 """,
     "delayed": """
+import time
 def rough(m):
     return [[float('%.4g' % v) for v in p.grad.reshape(-1).tolist()] for p in m.parameters()]
 def delay(which, trigger, k={}):
@@ -92,9 +93,11 @@ def delay(which, trigger, k={}):
     named = list(m.named_parameters())
     m = DDP(m, delay_all_reduce_named_params=[named[i] for i in which], param_to_hook_all_reduce=named[trigger][1], **k)
     r = [[numbers(p) for p in m.parameters()], sorted(m.parameters_to_ignore), list(m.state_dict())]
-    for i in range(2):  # PyTorch does not always wait for late gradients that zero_grad has left in place
-        m.zero_grad()
+    for i in range(3):
+        m.zero_grad(set_to_none=i < 2)
         m(x.float()).sum().backward()
+        time.sleep(0.1)  # PyTorch's backward does not wait for late gradients: they may still be halves
+        dist.barrier()
         r.append(rough(m))
     return r
 say('last layer', lambda: delay((2, 3), 0))
