@@ -26,7 +26,7 @@ for name in ("mlp", "transformer", "branches"):
 """
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_real_ranks_have_the_bits_of_data_parallelism(size: int) -> None:
     with ranks(size, PRELUDE + SAME_BITS) as started:
         for out in started.output(100):
@@ -53,6 +53,7 @@ print(float(sum(p.full_tensor().abs().sum() for p in model.parameters())), flush
 """
 
 
+@pytest.mark.slow
 def test_rows_that_are_longer_than_a_transports_slots_arrive_whole() -> None:
     with ranks(3, PRELUDE + LARGE) as started:
         first, *others = started.output(100)

@@ -48,7 +48,7 @@ print(halves // flat._halves[0].nbytes, flush=True)
 """
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_one_copy_is_trained_to_the_bits_of_many(size: int) -> None:
     with ranks(size, TRAINING + SAME_BITS) as started:
         for out in started.output(100):
@@ -143,6 +143,7 @@ print([all(map(np.array_equal, found[0], other)) for other in found[1:]], [each 
 """
 
 
+@pytest.mark.slow
 def test_ranks_of_several_machines_get_the_same_bits(two_by_two: Serving) -> None:
     same = [True] * 3
     assert two_by_two.output(MACHINES) == [f"{same} []\n"] * 3 + [f"{same} {same}\n"]
