@@ -2,8 +2,8 @@
 
     run(room, slots, flat, scale, word, after, looks, bell) -> flags
 
-``room`` is a row of words: where the meeting's words, this rank's bell and the sleepers are, how many sleepers there can
-be, this rank, the numbers in an array, and its bytes.
+``room`` is a row of words: where the meeting's words, this rank's bell and the sleepers are, how many sleepers there
+can be, this rank, the numbers in an array, and its bytes.
 """
 
 from __future__ import annotations
