@@ -1,6 +1,6 @@
 """What does `reproducible=V` cost? Steps with and without it, at the same micro-batch, in turns.
 
-python benchmarks/reproducible.py [--rounds N] [--output FILE.json]
+python benchmarks/reproducible.py [--ranks N] [--rounds N] [--output FILE.json]
 
 Two ranks train under DistributedDataParallel, of which one wrapper has two virtual shards: one for each rank. A second
 pair has eight, four a rank; beside it, plain data parallelism goes through four micro-batches (`no_sync`).
@@ -9,15 +9,11 @@ pair has eight, four a rank; beside it, plain data parallelism goes through four
 import argparse
 import contextlib
 import itertools
-import json
-import os
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+from ranks import in_turns, main, run
 
 MICRO_BATCH = 16
 
@@ -55,15 +51,14 @@ def models(torch: Any) -> dict[str, tuple[Callable[[], Any], Callable[[int], Any
     }
 
 
-def be_a_rank(rounds: int) -> None:
+def measure(rounds: int) -> dict[str, Any]:
     import distrt as torch
     import distrt.distributed as dist
     from distrt.nn.parallel import DistributedDataParallel
 
-    dist.init_process_group()
-
     def stepper(make: Any, inputs: Any, shards: int, is_reproducible: bool) -> Callable[[], None]:
-        model = DistributedDataParallel(make(), reproducible=2 * shards if is_reproducible else None)
+        in_all = dist.get_world_size() * shards
+        model = DistributedDataParallel(make(), reproducible=in_all if is_reproducible else None)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
         targets = torch.randint(0, 10, (len(inputs),))
 
@@ -79,48 +74,24 @@ def be_a_rank(rounds: int) -> None:
 
         return step
 
-    def ms(work: Callable[[], None]) -> float:
-        dist.barrier()
-        start = time.perf_counter()
-        for _ in range(3):
-            work()
-        dist.barrier()
-        return (time.perf_counter() - start) * 1e3 / 3
-
     record = {}
     for name, (make, draw) in models(torch).items():
         for shards in (1, 4):
             inputs = draw(MICRO_BATCH * shards)
-            plain, reproducible = (stepper(make, inputs, shards, each) for each in (False, True))
-            for work in (plain, reproducible, plain, reproducible):
-                work()
-            record[f"{name}, {shards} a rank"] = [(ms(plain), ms(reproducible)) for _ in range(rounds)]
-    if dist.get_rank() == 0:
-        print("found:", json.dumps(record))
-    dist.destroy_process_group()
+            works = {
+                "plain": stepper(make, inputs, shards, is_reproducible=False),
+                "reproducible": stepper(make, inputs, shards, is_reproducible=True),
+            }
+            found = in_turns(works, rounds, repeat=3)
+            pairs = zip(found["plain"], found["reproducible"], strict=True)
+            record[f"{name}, {shards} a rank"] = list(pairs)
+    return record
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--be-a-rank", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.be_a_rank:
-        be_a_rank(args.rounds)
-        return
-    command = [sys.executable, "-m", "launch", "--nproc-per-node", "2", __file__]
-    done = subprocess.run(
-        [*command, "--be-a-rank", "--rounds", str(args.rounds)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    pairs = json.loads(done.stdout.rpartition("found:")[2].splitlines()[0])
-    print(f"2 ranks, micro-batches of {MICRO_BATCH}, medians of {args.rounds} rounds:")
-    record = {"cores": len(os.sched_getaffinity(0)), "cases": {}}
+def show(args: argparse.Namespace) -> dict[str, Any]:
+    pairs = run(__file__, args.ranks, args.rounds)
+    print(f"{args.ranks} ranks, micro-batches of {MICRO_BATCH}, medians of {args.rounds} rounds:")
+    cases = {}
     for name, found in pairs.items():
         plain, reproducible = (statistics.median(each) for each in zip(*found, strict=True))
         costs = [ours / theirs - 1 for theirs, ours in found]
@@ -129,10 +100,9 @@ def main() -> None:
             f"{name:24} plain {plain:7.1f} ms, reproducible {reproducible:7.1f} ms: {cost:+.1%} "
             f"({min(costs):+.1%} - {max(costs):+.1%})"
         )
-        record["cases"][name] = {"plain_and_reproducible_ms": found, "cost": cost}
-    if args.output:
-        args.output.write_text(json.dumps(record, indent=2) + "\n")
+        cases[name] = {"plain_and_reproducible_ms": found, "cost": cost}
+    return {"cases": cases}
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure, show, rounds=15)

@@ -7,81 +7,51 @@ spins while it waits takes the core of the one that it waits for, and the time p
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
+from typing import Any
+
+from ranks import cores, main, ms, run
 
 GLOBAL_BATCH = 128
 STEPS = 150
 
 
-def be_a_rank():
+def measure(rounds: int) -> float:
+    """Microseconds per sample."""
     import distrt as torch
     import distrt.distributed as dist
     from distrt import nn
     from distrt.nn.parallel import DistributedDataParallel
 
-    dist.init_process_group()
     batch = GLOBAL_BATCH // dist.get_world_size()
     model = DistributedDataParallel(
         nn.Sequential(nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
     )
     optimizer = torch.optim.Adam(model.parameters())
     inputs, targets = torch.randn(batch, 256), torch.randint(0, 10, (batch,))
-    for number in range(STEPS + 10):
-        if number == 10:
-            dist.barrier()
-            start = time.perf_counter()
+
+    def step() -> None:
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(inputs), targets).backward()
         optimizer.step()
-    dist.barrier()
-    if dist.get_rank() == 0:
-        print("us per sample:", (time.perf_counter() - start) / STEPS / GLOBAL_BATCH * 1e6)
-    dist.destroy_process_group()
+
+    for _ in range(10):
+        step()
+    return ms(step, rounds) / GLOBAL_BATCH * 1e3
 
 
-def us_per_sample(ranks, folder):
-    command = [sys.executable, "-m", "launch", "--nproc-per-node", str(ranks), "--run-dir", folder, __file__]
-    done = subprocess.run(
-        [*command, "--be-a-rank"],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout.rpartition("us per sample:")[2])
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--be-a-rank", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.be_a_rank:
-        be_a_rank()
-        return
-    times = {2: [], 4: []}
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in range(args.rounds):
-            for ranks, found in times.items():
-                found.append(us_per_sample(ranks, folder))
+def show(args: argparse.Namespace) -> dict[str, Any]:
+    times: dict[int, list[float]] = {2: [], 4: []}
+    for _ in range(args.rounds):
+        for ranks, found in times.items():
+            found.append(run(__file__, ranks, STEPS))
     ratios = [four / two for two, four in zip(times[2], times[4], strict=True)]
-    cores = len(os.sched_getaffinity(0))
-    print(f"{cores} cores, medians of {args.rounds} rounds, us per sample:")
+    print(f"{cores()} cores, medians of {args.rounds} rounds, us per sample:")
     for ranks, found in times.items():
         print(f"  {ranks} ranks: {statistics.median(found):8.2f}")
     print(f"  4 ranks / 2 ranks: {statistics.median(ratios):.2f}  ({min(ratios):.2f} - {max(ratios):.2f})")
-    if args.output:
-        record = {"cores": cores, "us_per_sample": times, "ratio": statistics.median(ratios)}
-        args.output.write_text(json.dumps(record, indent=2) + "\n")
+    return {"us_per_sample": times, "ratio": statistics.median(ratios)}
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, measure, show, rounds=9, ranks=None)
