@@ -64,6 +64,7 @@ def run(script: str, ranks: int, rounds: int) -> Any:
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             capture_output=True,
             text=True,
+            check=False,
             timeout=600,
         )
     if done.returncode:
