@@ -6,14 +6,12 @@ same words, bells and bits; where a rank sleeps, or is not there after some micr
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from array import array as packed
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from distrt.comm.calls import FINGERPRINT_BITS
 from distrt.comm.reduction import Array, Reduction
+from distrt.core.kernels.builtin import array_data_offset, builtin
 from distrt.core.kernels.loops import Loop, address, can_compile, load
 
 if TYPE_CHECKING:
@@ -24,15 +22,16 @@ __all__ = ["WAITING", "WAKING", "QuickReduction"]
 #: Flags of what is left to do: to wait and to reduce; to wake those who sleep on this rank's bell.
 WAITING, WAKING = 1, 2
 
-# Keeps the interpreter: it takes some microseconds, less than another thread would need to get it and give it back.
-_PROTOTYPE = ctypes.PYFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 3, ctypes.c_int32)
-
 
 class QuickReduction:
     """All-reduces of arrays of one dtype and length through the slots.
 
+    ``run(flat, half, word, looks, bell)`` all-reduces the array ``flat`` through that half of the slots as far as
+    possible; `WAITING` and `WAKING` say what is left. It shows the meeting's ``word``, rings with the number ``bell``,
+    and looks so many times for the others.
+
     Args:
-        code: of the reduction.
+        code: the address of the reduction's code.
         control: the shared words.
         rank, size: this rank, and how many there are.
         slots: for each half, every rank's slot as an array of the dtype and length.
@@ -41,7 +40,7 @@ class QuickReduction:
 
     def __init__(
         self,
-        code: Callable[..., int],
+        code: int,
         control: Control,
         rank: int,
         size: int,
@@ -49,45 +48,38 @@ class QuickReduction:
         reduction: Reduction,
     ) -> None:
         own = slots[0][rank]
-        self._run = code
-        self._kept = slots, reduction.constants()
-        room = [
-            control.words_address,
-            control.bell_address(rank),
-            control.sleepers_address,
-            2 * size,
-            rank,
-            own.size * reduction.parts,
-            own.nbytes,
-        ]
-        self._memory = packed("Q", room)
-        self._tables = [packed("Q", map(address, half)) for half in slots]
-        self._room = self._memory.buffer_info()[0]
-        self._scale = self._kept[1].buffer_info()[0]
-        self._halves = [table.buffer_info()[0] for table in self._tables]
-
-    def run(self, flat: Array, half: int, word: int, looks: int, bell: int) -> int:
-        """All-reduce ``flat`` as far as possible; `WAITING` and `WAKING` say what is left.
-
-        Args:
-            flat: the array, of any address.
-            half: which half of the slots.
-            word: of the meeting.
-            looks: how often to look for the others.
-            bell: what to ring with.
-        """
-        after = (word >> FINGERPRINT_BITS) + 1 << FINGERPRINT_BITS
-        return self._run(self._room, self._halves[half], address(flat), self._scale, word, after, looks, bell)
+        constants = reduction.constants()
+        tables = [packed("Q", map(address, half)) for half in slots]
+        room = packed(
+            "Q",
+            [
+                control.words_address,
+                control.bell_address(rank),
+                control.sleepers_address,
+                2 * size,
+                rank,
+                own.size * reduction.parts,
+                own.nbytes,
+                constants.buffer_info()[0],
+                *(table.buffer_info()[0] for table in tables),
+            ],
+        )
+        self._kept = slots, constants, tables, room
+        self.run = builtin(code, room.buffer_info()[0])
 
     @staticmethod
-    def code_for(reduction: Reduction, size: int) -> Callable[..., int] | None:
-        """The code of a reduction over ``size`` ranks; None where there can be none."""
+    def code_for(reduction: Reduction, size: int) -> int | None:
+        """The address of the code of a reduction over ``size`` ranks; None where there can be none."""
         loop = reduction.loop(size, 1)
-        return None if loop is None or not can_compile(loop.dtype) else _code(loop)
+        if loop is None or array_data_offset() is None or not can_compile(loop.dtype):
+            return None
+        return _code(loop)
 
 
 @functools.lru_cache(maxsize=64)
-def _code(loop: Loop) -> Callable[..., int]:
+def _code(loop: Loop) -> int:
     from distrt.comm.shm.quick_code import code_of
 
-    return _PROTOTYPE(load(code_of(loop, WAITING, WAKING)))
+    offset = array_data_offset()
+    assert offset is not None, "asked before"
+    return load(code_of(loop, WAITING, WAKING, offset))
