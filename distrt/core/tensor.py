@@ -229,6 +229,10 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     def _is_view(self) -> bool:
         return self._base is not None
 
+    def _alike(self, array: Array) -> Tensor:
+        """A tensor of this very array, for what is made after this one; subclasses may tell more than values."""
+        return wrap(array)
+
     @property
     def retains_grad(self) -> bool:
         """True for a tensor that is no leaf and keeps its gradient."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import (
     ElementwiseOptimizer,
     a_number,
@@ -83,7 +83,7 @@ class Adagrad(ElementwiseOptimizer):
         """Counts from 0, with a sum of ``initial_accumulator_value``, in both parts of complex numbers."""
         initial = self.defaults["initial_accumulator_value"]
         state["step"] = a_number(0.0, group)
-        state["sum"] = wrap(
+        state["sum"] = param._alike(
             np.full_like(param._array, complex(initial, initial) if param.is_complex() else initial)
         )
 

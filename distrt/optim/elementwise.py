@@ -104,7 +104,7 @@ def a_number(value: float, group: dict[str, Any] | None = None) -> Tensor:
 
 def zeros_like(param: Tensor) -> Tensor:
     """Zeros that lie in memory as the parameter does."""
-    return wrap(np.zeros_like(param._array))
+    return param._alike(np.zeros_like(param._array))
 
 
 def like_gradient(param: Tensor, value: Any) -> Tensor:
@@ -112,8 +112,8 @@ def like_gradient(param: Tensor, value: Any) -> Tensor:
     array = param._array
     order = sorted(range(array.ndim), key=lambda dim: -array.strides[dim])
     if array.transpose(order).flags.c_contiguous:
-        return wrap(np.full_like(array, value))
-    return wrap(np.full(array.shape, value, array.dtype))
+        return param._alike(np.full_like(array, value))
+    return param._alike(np.full(array.shape, value, array.dtype))
 
 
 def require_fusible(param: Tensor, group: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import (
     ElementwiseOptimizer,
     require,
@@ -84,7 +84,7 @@ def _numbers(param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> dic
     momentum = group["momentum"]
     is_first = momentum != 0 and state.get("momentum_buffer") is None
     if is_first:
-        state["momentum_buffer"] = wrap(np.empty_like(param._array))
+        state["momentum_buffer"] = param._alike(np.empty_like(param._array))
     return {
         "lr": number(group["lr"]),
         "momentum": momentum,

@@ -39,6 +39,70 @@ def test_a_state_dict_has_parts():
     assert all(run_local(run, 3))
 
 
+#: What PyTorch 2.13 keeps as DTensors under fully_shard; all else is a number.
+KEPT_IN_PARTS = {
+    "SGD": {"momentum_buffer"},
+    "Adagrad": {"sum"},
+    "Adam": {"exp_avg", "exp_avg_sq"},
+    "AdamW": {"exp_avg", "exp_avg_sq"},
+    "Adamax": {"exp_avg", "exp_inf"},
+    "NAdam": {"exp_avg", "exp_avg_sq"},
+    "RAdam": {"exp_avg", "exp_avg_sq"},
+    "RMSprop": {"square_avg", "momentum_buffer"},
+    "Adadelta": {"square_avg", "acc_delta"},
+    "ASGD": {"ax"},
+}
+
+
+@pytest.mark.parametrize("kind", KEPT_IN_PARTS)
+def test_an_optimizers_own_state_has_parts_that_can_be_made_whole_and_loaded(kind):
+    options = {"momentum": 0.9} if "momentum_buffer" in KEPT_IN_PARTS[kind] else {}
+
+    def whole(state):
+        return {
+            number: {key: getattr(each, "full_tensor", each.clone)() for key, each in values.items()}
+            for number, values in state["state"].items()
+        }
+
+    def run(group):
+        join(group)
+        model, plain = sharded("mlp"), data_parallel("mlp", group)
+        mine, theirs = (
+            train(each, "mlp", group, kind=getattr(torch.optim, kind), **options) for each in (model, plain)
+        )
+        state = mine.state_dict()
+        for values in state["state"].values():
+            assert {key for key, each in values.items() if isinstance(each, DTensor)} == KEPT_IN_PARTS[kind]
+        expected = theirs.state_dict()["state"]
+        for number, values in whole(state).items():
+            for key, each in values.items():
+                assert np.array_equal(each.numpy(), expected[number][key].numpy())
+        again = getattr(torch.optim, kind)(model.parameters(), **{"lr": 0.05, **options})
+        again.load_state_dict(state)
+        held = again.state[next(iter(model.parameters()))]
+        assert {key for key, each in held.items() if isinstance(each, DTensor)} == KEPT_IN_PARTS[kind]
+        again.step()
+
+    run_local(run, 3)
+
+
+@pytest.mark.parametrize(
+    "make_like",
+    [torch.zeros_like, torch.ones_like, torch.empty_like, torch.rand_like, lambda x: torch.full_like(x, 2)],
+)
+def test_a_tensor_made_like_a_part_is_a_part(make_like):
+    def run(group):
+        join(group)
+        parameter = fully_shard(nn.Linear(4, 3)).weight
+        made = make_like(parameter)
+        assert isinstance(made, DTensor)
+        assert (made.shape, made.placements) == (parameter.shape, parameter.placements)
+        assert made.to_local().shape == parameter.to_local().shape
+        assert not made.requires_grad
+
+    run_local(run, 2)
+
+
 @pytest.mark.parametrize("name", ["mlp", "transformer", "tied"])
 def test_a_whole_state_is_that_of_data_parallelism(name):
     def run(group):

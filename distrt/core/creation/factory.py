@@ -23,10 +23,10 @@ from distrt.core.versions import INFERENCE
 Device = str | int | device_type | None
 
 
-def finish(array: Any, device: Device, requires_grad: bool) -> Tensor:
-    """A tensor of a fresh array."""
+def finish(array: Any, device: Device, requires_grad: bool, like: Tensor | None = None) -> Tensor:
+    """A tensor of a fresh array, made after another one if there is one."""
     require_available(device)
-    made = wrap(array)
+    made = wrap(array) if like is None else like._alike(array)
     if modes.inference:
         made._counter = INFERENCE
     if not requires_grad:
@@ -39,6 +39,7 @@ def finish(array: Any, device: Device, requires_grad: bool) -> Tensor:
 def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
     """Makes of a function that returns an array one that returns a tensor and takes what all of them take."""
     name = function.__name__
+    is_like = name.endswith("_like")
 
     @functools.wraps(function)
     def make(
@@ -58,7 +59,8 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
         array = function(*args, **kwargs)
         if memory_format is not None and memory_format is not formats.preserve_format:
             array = formats.arranged(array, memory_format)
-        made = finish(array, device, requires_grad)
+        like = None if not is_like else args[0] if args else kwargs["input"]
+        made = finish(array, device, requires_grad, like)
         return made if out is None else write_out(name, made, out)
 
     vars(make)["__signature__"] = _signature(function)

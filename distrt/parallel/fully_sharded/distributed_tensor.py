@@ -166,6 +166,11 @@ class DTensor(Tensor):
             made._edge = local._edge
         return made
 
+    def _alike(self, array: Array) -> DTensor:
+        """A tensor that lies as this one does, over an array of the size of its part."""
+        made: DTensor = distributed(array, self._layout)
+        return made
+
     def detach(self) -> DTensor:
         """The same memory, outside the graph."""
         return self._like(super().detach())

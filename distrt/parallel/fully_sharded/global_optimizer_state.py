@@ -1,6 +1,6 @@
 """States of optimizers by parameters' names, whole or in parts.
 
-See ``global_state.py``. Optimizers see parts, and keep state like parts: here it becomes `DTensor` s again.
+See ``global_state.py``. Optimizers see parts, and keep state like parts, as `DTensor` s.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ def _parts_of(model: Module) -> Any:
     def part(path: tuple[Any, ...], whole: Tensor) -> Any:
         """This rank's part, of what has the size of a parameter."""
         if isinstance(whole, DTensor):
-            return whole.to_local()
+            return whole
         name = path[1] if len(path) > 1 and path[0] == "state" else None
         like = None if name is None else layouts.get(name)
         if like is None or tuple(whole.shape) != tuple(like.shape):
             return whole
-        return distributed(np.array(like._layout.mine(whole._array)), like._layout).to_local()
+        return distributed(np.array(like._layout.mine(whole._array)), like._layout)
 
     return part
 
