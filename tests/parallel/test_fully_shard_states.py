@@ -60,8 +60,8 @@ def test_an_optimizers_own_state_has_parts_that_can_be_made_whole_and_loaded(kin
 
     def whole(state):
         return {
-            number: {key: getattr(each, "full_tensor", each.clone)() for key, each in values.items()}
-            for number, values in state["state"].items()
+            number: {key: getattr(each, "full_tensor", each.clone)() for key, each in own.items()}
+            for number, own in state["state"].items()
         }
 
     def run(group):
@@ -71,11 +71,11 @@ def test_an_optimizers_own_state_has_parts_that_can_be_made_whole_and_loaded(kin
             train(each, "mlp", group, kind=getattr(torch.optim, kind), **options) for each in (model, plain)
         )
         state = mine.state_dict()
-        for values in state["state"].values():
-            assert {key for key, each in values.items() if isinstance(each, DTensor)} == KEPT_IN_PARTS[kind]
+        for own in state["state"].values():
+            assert {key for key, each in own.items() if isinstance(each, DTensor)} == KEPT_IN_PARTS[kind]
         expected = theirs.state_dict()["state"]
-        for number, values in whole(state).items():
-            for key, each in values.items():
+        for number, own in whole(state).items():
+            for key, each in own.items():
                 assert np.array_equal(each.numpy(), expected[number][key].numpy())
         again = getattr(torch.optim, kind)(model.parameters(), **{"lr": 0.05, **options})
         again.load_state_dict(state)
