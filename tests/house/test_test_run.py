@@ -194,6 +194,7 @@ def test_worker(i):
 """
 
 
+@pytest.mark.slow
 def test_those_that_start_ranks_and_those_of_a_file_have_one_worker_and_those_alone_overlap_no_other(
     tmp_path: Path,
 ) -> None:

@@ -33,7 +33,17 @@ def nothing_left():
     assert not {name for name in left if "mpich" in name or "ucx" in name}
 
 
-@pytest.mark.parametrize("machines", [[0, 0], [0, 1], [0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 0, 1]], ids=str)
+@pytest.mark.parametrize(
+    "machines",
+    [
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ([0, 0], [0, 1], [0, 0, 0, 0], [0, 0, 1, 1])
+        ),
+        [0, 1, 0, 1],
+    ],
+    ids=str,
+)
 def test_ranks_that_share_a_store_start_mpi_together(machines):
     size = len(machines)
     with mpi_ranks(size, REPORT, machines=machines) as started:
@@ -50,6 +60,7 @@ print(world.comm.group.Translate_ranks(list(range(world.size)), node.group).coun
         assert started.output() == ["1\n", "1\n", "1\n", "3\n"]
 
 
+@pytest.mark.slow
 def test_large_messages_pass_between_simulated_machines_with_either_network_module():
     program = """
 import numpy as np

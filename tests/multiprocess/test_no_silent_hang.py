@@ -50,8 +50,7 @@ def start(transport, monkeypatch):
     return start
 
 
-on_both = pytest.mark.parametrize("transport", ["shm", "mpi"])
-on_both_but_slow = pytest.mark.parametrize("transport", ["shm", pytest.param("mpi", marks=pytest.mark.slow)])
+on_both = pytest.mark.parametrize("transport", ["shm", pytest.param("mpi", marks=pytest.mark.slow)])
 
 
 def told(started, rank):
@@ -89,7 +88,7 @@ STUCK = {
 
 
 @pytest.mark.parametrize("kind", STUCK)
-@on_both_but_slow
+@on_both
 def test_a_rank_that_does_something_else_is_shown_with_its_stack(start, transport, kind):
     # A rank of another machine that holds the interpreter's lock cannot answer: one of this machine can.
     odd = 1 if kind == "blocked in C" and transport == "mpi" else 2
@@ -126,7 +125,7 @@ report(lambda: group.all_reduce(one))
         started.signal(1, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("where", ["shm", "mpi"])
+@pytest.mark.parametrize("where", ["shm", pytest.param("mpi", marks=pytest.mark.slow)])
 def test_a_rank_that_is_stopped_inside_a_call_keeps_nobody_from_reporting(where, monkeypatch):
     """Of those that wait the lowest reports; rank 0 looks as if it waited, and cannot."""
     monkeypatch.setenv("DISTRT_REPORT_AFTER_S", "1")
@@ -277,7 +276,12 @@ def test_the_launcher_says_what_a_killed_rank_was_doing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "body", ["os.kill(os.getpid(), signal.SIGSTOP)", "time.sleep(60)", "while True: pass"]
+    "body",
+    [
+        "os.kill(os.getpid(), signal.SIGSTOP)",
+        pytest.param("time.sleep(60)", marks=pytest.mark.slow),
+        pytest.param("while True: pass", marks=pytest.mark.slow),
+    ],
 )
 def test_no_rank_outlives_a_time_out(tmp_path, body):
     begun = time.monotonic()
