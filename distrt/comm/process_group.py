@@ -307,6 +307,15 @@ class ProcessGroup:
         call = self._call("free", array.shape, array.dtype)
         self._run(call, self.transport.free(array, call.fingerprint), False)
 
+    def renew(self, array: Array) -> Array:
+        """A new array for an `allocate`d buffer, with its values; the old one becomes this rank's alone.
+
+        Whoever holds views of the old array keeps what is there now, and sees nothing of later operations. The other
+        ranks do not notice: this is no collective. No operation on the buffer may be outstanding.
+        """
+        self._require_open("renew")
+        return self.transport.renew(array)
+
     def count_step(self) -> None:
         """Note on the status page that the next training step begins."""
         if self._page is not None:

@@ -147,6 +147,10 @@ class Transport(ABC):
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Give an `allocate`d buffer back."""
 
+    def renew(self, array: Array) -> Array:
+        """A new array for an `allocate`d one, with its values; views of the old one stay as they are from now on."""
+        return np.array(array)
+
     @abstractmethod
     def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
         """Connect some of this group's ranks, this one among them, in the given order (all of them call)."""

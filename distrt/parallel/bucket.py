@@ -7,8 +7,9 @@ written once, by backward, and never copied.
 
 from __future__ import annotations
 
-import weakref
+import ctypes
 from collections.abc import Callable, Iterable, Sequence
+from sys import getrefcount
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
-from distrt.parallel.leases import Lease, allocate_leased, give_back
+from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
 
 #: What users may put in the place of the all-reduce; it averages, too.
 CommHook: TypeAlias = Callable[["GradBucket"], Any]
@@ -75,17 +76,29 @@ class Bucket:
         self.lent: frozenset[int] = frozenset()
         total = sum(parameter.numel() for parameter in parameters)
         self.buffer: Array = allocate_leased(group, total, parameters[0]._array.dtype, lease, parameters)
-        self.slots: list[Array] = []
-        start = 0
-        for parameter in parameters:
-            slot = self.buffer[start : start + parameter.numel()].reshape(parameter._array.shape)
+        self.slots = self._cut()
+        self._references = list(map(getrefcount, self.slots))  # to each slot, by this list alone
+        self._when_alone = list(self._references)  # by this list and the parameter
+        for position, parameter in enumerate(self.parameters):
             if not is_shared(parameter):
-                parameter._grad_slot = slot
-            self.slots.append(slot)
-            start += parameter.numel()
+                parameter._grad_slot = self.slots[position]
+                self._when_alone[position] += 1
         self.work: Any = None  # a Work, or a hook's Future
-        self._given: list[weakref.ref[Tensor] | None] = [None] * len(self.parameters)
         self.reset()
+
+    def _cut(self) -> list[Array]:
+        """Each parameter's part of the buffer.
+
+        A part is the base of every view of it, so that its references tell whether somebody has one.
+        """
+        found, start = [], 0
+        octets = self.buffer.view(np.uint8)
+        for parameter in self.parameters:
+            nbytes = parameter._array.nbytes
+            owner = (ctypes.c_char * nbytes).from_buffer(octets, start)  # NumPy passes arrays over as bases
+            found.append(np.ndarray(parameter._array.shape, self.buffer.dtype, buffer=owner))
+            start += nbytes
+        return found
 
     def reset(self) -> None:
         """Before a backward pass: no gradient is ready."""
@@ -94,13 +107,31 @@ class Bucket:
         self.work = None
 
     def let_go(self) -> None:
-        """Before a pass: former gradients that somebody still has, and their parameters not, become copies."""
-        for position, reference in enumerate(self._given):
-            held = None if reference is None else reference()
-            if held is not None and held is not self.parameters[position].grad:
-                if held._array is self.slots[position]:
-                    held._array = np.array(held._array)
-                self._given[position] = None
+        """Before a pass: former gradients that somebody still has, and their parameters not, stay what they are.
+
+        That goes for all that looks at their memory: tensors, views and NumPy's arrays.
+        """
+        references = list(map(getrefcount, self.slots))
+        if references == self._when_alone:  # as in nearly every pass
+            return
+        for parameter, slot, count, least in zip(
+            self.parameters, self.slots, references, self._references, strict=True
+        ):
+            gradient = parameter.grad
+            if gradient is not None and gradient._array is slot:
+                continue  # it will be added to, as all that looks at it should see
+            if count > least + (parameter._grad_slot is slot):
+                return self._leave()
+
+    def _leave(self) -> None:
+        """Go on in other memory, with the gradients that parameters have."""
+        former, self.buffer = self.slots, renew(self.group, self.buffer)
+        self.slots = self._cut()
+        for parameter, old, slot in zip(self.parameters, former, self.slots, strict=True):
+            if parameter._grad_slot is old:
+                parameter._grad_slot = slot
+            if parameter.grad is not None and parameter.grad._array is old:
+                parameter.grad._array = slot
 
     def lend(self, positions: frozenset[int]) -> None:
         """In this pass, another wrapper hands these gradients out: what is reduced here is not theirs."""
@@ -156,10 +187,9 @@ class Bucket:
             self._take(result)
         if divisor is not None:
             np.divide(self.buffer, divisor, out=self.buffer)
-        for position, parameter in enumerate(self.parameters):
+        for parameter in self.parameters:
             if parameter.grad is not None:
                 parameter.grad._counter[0] += 1
-                self._given[position] = weakref.ref(parameter.grad)
 
     def _take(self, tensor: Any) -> None:
         """Take over what a hook's future gave."""
@@ -179,7 +209,8 @@ class Bucket:
 
     def free(self) -> None:
         """Gives the buffer back; a collective. Gradients that are still held stay valid."""
-        self.move_out(range(len(self.parameters)))
+        if list(map(getrefcount, self.slots)) != self._when_alone:
+            self.buffer = renew(self.group, self.buffer)  # they stay where they are
         for parameter, slot in zip(self.parameters, self.slots, strict=True):
             if parameter._grad_slot is slot:
                 parameter._grad_slot = None

@@ -78,8 +78,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         reproducible: distrt's own: into how many virtual shards each global batch is cut, a power of two that the
             number of ranks divides. Parameters then have the same bits on any number of ranks (docs/reproducible.md).
         gradient_as_bucket_view, check_reduction, skip_all_reduce_unused_params, batched_grad_copy: accepted; gradients
-            are always views. So what is to outlive ``zero_grad`` other than as ``.grad`` itself (``.grad.detach()``,
-            ``.grad.data``, ``.grad.numpy()``) has to be cloned: the next pass writes there.
+            are always views. What a script still looks at when a parameter's gradient has been set to None (``.grad``
+            itself, ``.grad.detach()``, ``.grad.numpy()``) stays as it is: the bucket moves.
 
     Raises:
         CollectiveMismatch: the models differ between ranks in more than their values.

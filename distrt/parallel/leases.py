@@ -17,7 +17,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array
 
-__all__ = ["Lease", "allocate_leased", "give_back", "reclaim"]
+__all__ = ["Lease", "allocate_leased", "give_back", "reclaim", "renew"]
 
 
 class Lease:
@@ -67,9 +67,9 @@ class _Leased:
 
     def _move_out(self, parameter: Any) -> None:
         slot, gradient = parameter._grad_slot, parameter._grad
-        if slot is not None and slot.base is self.array:
+        if slot is not None and np.may_share_memory(slot, self.array):
             parameter._grad_slot = None
-        if gradient is not None and gradient._array.base is self.array:
+        if gradient is not None and np.may_share_memory(gradient._array, self.array):
             gradient._array = np.array(gradient._array)
 
 
@@ -92,6 +92,13 @@ def allocate_leased(
     leased = _Leased(group.allocate((size,), dtype), lease, users)
     leased.references = leased.count()
     _leased.setdefault(group, []).append(leased)
+    return leased.array
+
+
+def renew(group: ProcessGroup, array: Array) -> Array:
+    """A new array for a leased buffer; views of the old one keep its values (`ProcessGroup.renew`)."""
+    (leased,) = (each for each in _leased[group] if each.array is array)
+    leased.array = group.renew(array)
     return leased.array
 
 

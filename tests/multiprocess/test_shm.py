@@ -208,6 +208,38 @@ assert held() - before < 1 << 20
     pair.output(program)
 
 
+def test_a_renewed_buffer_is_the_same_to_all_and_leaves_its_old_values(pair):
+    program = """
+for size in 100, 300_000:
+    buffer = group.allocate(size, np.float32)
+    views = []
+    for step in range(4):
+        buffer[...] = group.rank() + 1 + step
+        group.all_reduce(buffer)
+        assert (buffer == 3 + 2 * step).all()
+        if step % 2 == group.rank():
+            views.append((3 + 2 * step, buffer[1:]))
+            buffer = group.renew(buffer)
+            assert (buffer == 3 + 2 * step).all()
+    assert all((view == value).all() for value, view in views) and len(views) == 2
+    if group.rank() == 1:  # comes when the other has tried
+        group.recv(np.empty(1), 0)
+    work = group.all_reduce(buffer, async_op=True)
+    if group.rank() == 0:
+        try:
+            group.renew(buffer)
+        except RuntimeError as error:
+            assert "outstanding" in str(error)
+        else:
+            raise AssertionError
+        group.send(np.empty(1), 1)
+    work.wait()
+    group.free(buffer)
+    assert all((view == value).all() for value, view in views)
+"""
+    pair.output(program)
+
+
 def test_waiting_ranks_sleep(pair):
     program = """
 if group.rank() == 0:

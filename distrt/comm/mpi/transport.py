@@ -248,6 +248,10 @@ class MpiTransport(Transport):
         """Give the memory of a buffer back."""
         return self._in_order(self._traveller.free(array), 0, fingerprint)
 
+    def renew(self, array: Array) -> Array:
+        """In the machine's segment, where it lies there."""
+        return self._links.node.renew(array)
+
     def close(self) -> None:
         """Say that this rank leaves."""
         if os.getpid() == self._owner_pid:

@@ -50,9 +50,9 @@ class Buffers:
                 f"a buffer of {shape} {dtype} on {self.size} ranks needs {length >> 20} MB of shared memory, and "
                 f"only {available_bytes() >> 20} MB are left on this machine (or to this container)"
             )
-        region = Region(self._segment.map(offset, length), self.rank, self.size, shape, dtype)
+        region = Region(self._segment.map(offset, length), offset, self.rank, self.size, shape, dtype)
         region.populate()
-        self._regions[id(region.mapping)] = self._regions[id(region.array)] = region
+        self._note(region)
         yield from self._barrier(fingerprint)
         return region.array
 
@@ -61,6 +61,23 @@ class Buffers:
         yield from self._barrier(fingerprint)
         del self._regions[id(region.mapping)], self._regions[id(region.array)]
         region.discard()
+
+    def renew(self, region: Region) -> Array:
+        """Map a buffer a second time, and leave its old place to who has views of it: with a copy, of this rank alone.
+
+        Returns:
+            the new array; the buffer's until it is freed or renewed.
+        """
+        mapping = self._segment.map(region.offset, len(region.mapping))  # may fail
+        stale = id(region.mapping), id(region.array)
+        region.move(mapping)  # may fail, too
+        for each in stale:
+            del self._regions[each]
+        self._note(region)
+        return region.array
+
+    def _note(self, region: Region) -> None:
+        self._regions[id(region.mapping)] = self._regions[id(region.array)] = region
 
     def root(self, array: Array) -> Region | None:
         """The buffer that ``array`` is the whole of, as `allocate` gave it."""

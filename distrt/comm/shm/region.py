@@ -13,6 +13,7 @@ from distrt.comm.reduction import Array
 from distrt.comm.shm import segment
 from distrt.comm.shm.segment import PAGE, round_up
 from distrt.comm.transport import block_bounds
+from distrt.core.errors import DistributedError
 
 __all__ = ["Region", "Staging", "slice_bounds"]
 
@@ -24,22 +25,43 @@ class Region:
     """One `allocate`d buffer: a page of meeting words, then every rank's copy."""
 
     def __init__(
-        self, mapping: mmap.mmap, rank: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]
+        self,
+        mapping: mmap.mmap,
+        offset: int,
+        rank: int,
+        size: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
     ) -> None:
-        self.mapping = mapping
-        self.words = memoryview(mapping)[: 8 * size].cast("q")
+        self.offset = offset  # of the mapping, in the segment
         self.tick = 0
-        self.array: Array = np.ndarray(
-            shape, dtype, buffer=mapping, offset=PAGE + rank * self._stride(shape, dtype)
-        )
-        self.nbytes = self.array.nbytes
-        self.address = self.array.ctypes.data
+        self._rank, self._size = rank, size
         stride = self._stride(shape, dtype)
         self._mine = (PAGE + rank * stride, stride)
-        self._bytes = np.ndarray((size, stride), np.uint8, buffer=mapping, offset=PAGE)
-        self._rank, self._size = rank, size
         self._slices: dict[tuple[int, int, np.dtype[Any]], list[Array]] = {}
         self._issued = self._served = 0
+        self._lie_in(mapping, shape, dtype)
+
+    def _lie_in(self, mapping: mmap.mmap, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        start, stride = self._mine
+        self.mapping = mapping
+        self.words = memoryview(mapping)[: 8 * self._size].cast("q")
+        self.array: Array = np.ndarray(shape, dtype, buffer=mapping, offset=start)
+        self.nbytes = self.array.nbytes
+        self.address = self.array.ctypes.data
+        self._bytes = np.ndarray((self._size, stride), np.uint8, buffer=mapping, offset=PAGE)
+        self._slices.clear()
+
+    def move(self, mapping: mmap.mmap) -> None:
+        """Lie in another mapping of the same range; the old one becomes memory of this process, with a copy of ours."""
+        if self._issued != self._served:
+            raise DistributedError(
+                "a shared buffer cannot be renewed while an operation on it is outstanding"
+            )
+        old, (start, _) = self.array, self._mine
+        segment.make_private(self.address - start, len(self.mapping), start, self.nbytes)
+        self._lie_in(mapping, old.shape, old.dtype)
+        self.populate()
 
     def in_turn(self, steps: Steps) -> Steps:
         """``steps``, after those of all earlier operations on this buffer, whatever queue they are in."""

@@ -7,6 +7,7 @@ killed; and as a memfd it is not bound by the size of /dev/shm (64 MB in many co
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from distrt.comm.unnamed import open_unnamed_file
 from distrt.core.errors import DistributedError
 
-__all__ = ["PAGE", "Segment", "available_bytes", "discard", "populate", "round_up"]
+__all__ = ["PAGE", "Segment", "available_bytes", "discard", "make_private", "populate", "round_up"]
 
 PAGE = mmap.ALLOCATIONGRANULARITY
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module of Python 3.11 has no name for it
@@ -82,6 +83,40 @@ def populate(mapping: mmap.mmap, offset: int, length: int) -> None:
 def discard(mapping: mmap.mmap, offset: int, length: int) -> None:
     """Give a range's memory back to the machine; whoever still reads there sees zeros."""
     mapping.madvise(mmap.MADV_REMOVE, offset, length)
+
+
+def make_private(address: int, length: int, offset: int, kept: int) -> None:
+    """Have a mapped range refer to memory of this process alone, which nobody else writes to, in one go.
+
+    Args:
+        address: of the range, in this process.
+        length: of the range.
+        offset, kept: the bytes of it that stay as they are; what the others become is not defined.
+
+    Raises:
+        OSError: there is no memory for it.
+    """
+    private = _require_mapped(_mmap(None, length, _READ_WRITE, _PRIVATE, -1, 0))
+    ctypes.memmove(private + offset, address + offset, kept)
+    _require_mapped(_mremap(private, length, length, _MREMAP_MAYMOVE | _MREMAP_FIXED, address))
+
+
+_READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmap, _mremap = _libc.mmap, _libc.mremap
+_size, _place, _flags = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
+_mmap.argtypes, _mmap.restype = [_place, _size, _flags, _flags, _flags, ctypes.c_long], _place
+_mremap.argtypes, _mremap.restype = [_place, _size, _size, _flags, _place], _place
+
+
+def _require_mapped(found: int) -> int:
+    if found == _place(-1).value:
+        error = ctypes.get_errno()
+        raise OSError(error, f"cannot map memory: {os.strerror(error)}")
+    return found
 
 
 def available_bytes() -> int:

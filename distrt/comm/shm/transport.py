@@ -313,6 +313,13 @@ class ShmTransport(Transport):
             return Operation(_refuse("free takes what allocate returned, once"), _STAGED)
         return Operation(region.in_turn(self._buffers.free(region, fingerprint)), _STAGED)
 
+    def renew(self, array: Array) -> Array:
+        """The same memory of the segment at another address; at the old one, a copy."""
+        region = self._buffers.root(array)
+        if region is None:
+            raise DistributedError("renew takes what allocate or renew returned")
+        return self._buffers.renew(region)
+
     def close(self) -> None:
         """Say that this rank leaves."""
         if os.getpid() == self._owner_pid:  # a forked child leaves nothing that its parent is in
