@@ -6,6 +6,7 @@ can never end; after ten seconds (``DISTRT_REPORT_AFTER_S``) it prints where eve
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -19,6 +20,8 @@ from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, Distribute
 
 __all__ = ["Diagnosis", "Witness", "report_after_s"]
 
+_LOOK_EVERY_S = 0.05  # bounds how late a death is seen
+_VIGIL_ENDS_S = 0.5  # a thread that has done other things for so long begins anew
 _COMPARE_AFTER_S = 0.15  # most calls are over by then; a look at a page takes some tenths of a millisecond
 _COMPARE_EVERY_S, _COMPARE_SELDOM_S = 0.15, 5.0  # ever more seldom: who comes late compares at once
 _STRAGGLERS_S = 0.3  # how long after a mismatch is seen the other ranks have to come and be counted
@@ -64,9 +67,9 @@ class Diagnosis:
         self._describe = describe
         self._report_after_s = report_after_s()
 
-    def watch(self) -> Watch:
-        """For a wait that has just begun."""
-        return Watch(self)
+    def vigil(self) -> Vigil:
+        """For one who begins to wait."""
+        return Vigil(self)
 
     def give_up(self, because: str) -> None:
         """The group is of no use to this rank any more."""
@@ -242,6 +245,51 @@ class Watch:
         if now >= self._next_report and (missing := wait.missing()):
             self._next_report = float("inf")
             self._diagnosis.report(now - self._begun, missing, label)
+
+
+class Vigil:
+    """How long a thread has looked at one wait, also over several calls with short time-outs.
+
+    Args:
+        diagnosis: finds out why it takes long.
+    """
+
+    __slots__ = ("_diagnosis", "_next_look", "_seen", "_wait", "_watch")
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self._diagnosis = diagnosis
+        self._wait: Wait | None = None
+        self._seen = -math.inf
+
+    def begin(self, now: float) -> None:
+        """The thread comes, or comes back, to the wait."""
+        if now - self._seen > _VIGIL_ENDS_S:
+            self._watch, self._next_look = Watch(self._diagnosis), now + _LOOK_EVERY_S
+        self._seen = now
+
+    def turn_to(self, wait: Wait) -> bool:
+        """Look at ``wait`` from here on; whether it is another one than before."""
+        if wait is self._wait:
+            return False
+        if self._wait is not None:
+            self._watch = Watch(self._diagnosis)
+        self._wait = wait
+        return True
+
+    def look(self, now: float, label: Label) -> None:
+        """Ask now and then whether the wait is in vain.
+
+        Raises:
+            PeerFailed: a rank that it waits for is gone.
+            CollectiveMismatch: the ranks have called different things.
+        """
+        wait, self._seen = self._wait, now
+        if wait is None or now < self._next_look or wait.is_over():
+            return
+        self._next_look = now + _LOOK_EVERY_S
+        if (text := wait.lost()) is not None:
+            raise self._diagnosis.failure(text, label)
+        self._watch.look(wait, label)
 
 
 class Describe(Protocol):

@@ -8,7 +8,6 @@ after another, in launch order; queues are independent of one another.
 
 from __future__ import annotations
 
-import enum
 import os
 import threading
 import time
@@ -18,32 +17,23 @@ from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from distrt.comm.looking import Look, look_out
 from distrt.comm.work import Work, seconds_of
 from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, DistributedError, PeerFailed
 
 if TYPE_CHECKING:
-    from distrt.comm.diagnosis import Diagnosis
+    from distrt.comm.diagnosis import Diagnosis, Vigil
 
-__all__ = ["CALLER", "HELPER", "Engine", "Label", "Look", "Operation", "Steps", "Wait", "name_ranks"]
+__all__ = ["CALLER", "HELPER", "Engine", "Label", "Operation", "Steps", "Wait", "name_ranks"]
 
 CALLER, HELPER = 0, 1  # who sleeps; a transport may keep a bell for each
 
-_LOOK_S = 100e-6  # about what falling asleep and being woken costs
-_GLANCES = 40  # about 10 us of looking without giving the core away
-_SLICE_S = 0.05  # the longest sleep: bounds how late a death is seen, and what a lost wake-up costs
+_SLICE_S = 0.05  # the longest sleep: bounds what a lost wake-up costs
 _BUSY_SLICE_S = 0.001  # while other operations are outstanding, which the sleeper may have to move on
 _IDLE_S = 1.0  # how long the helper thread stays without anything to do
 _LINGER = 25  # head starts without anything to do, before the helper has to be woken again
 
 Label: TypeAlias = tuple[str, int]  # an operation's name and number, for messages
-
-
-class Look(enum.Enum):
-    """How long a rank looks out for what it waits for, before it sleeps."""
-
-    NEVER = "never"  # others need what this thread holds: the interpreter
-    YIELD = "yield"  # a little, and giving the core away all the time: there are more ranks than cores
-    SPIN = "spin"  # a little; every rank has a core
 
 
 class Wait(ABC):
@@ -112,7 +102,7 @@ class Engine:
         self._helper: threading.Thread | None = None
         self._head_start_s = head_start_s
         self._news = threading.Event()
-        self.glances, self._look_s, self._yields = _look_out(look)
+        self.glances, self._look_s, self._yields = look_out(look)
 
     @property
     def is_idle(self) -> bool:
@@ -158,7 +148,7 @@ class Engine:
     def block(self, wait: Wait, label: Label) -> None:
         """Return when ``wait`` is over; meanwhile, move other operations on."""
         if not self._look(wait):
-            self._sleep_until(wait.is_over, lambda: (wait, label), self.timeout_s)
+            self._sleep_until(wait.is_over, lambda: (wait, label), self.timeout_s, self._diagnosis.vigil())
 
     def progress(self) -> None:
         """Move outstanding operations on, as far as possible without blocking."""
@@ -197,8 +187,10 @@ class Engine:
                 )
             head = work.head()
             if head is None or not self._look(head[0]):
+                if work.vigil is None:
+                    work.vigil = self._diagnosis.vigil()
                 total_s = self.timeout_s if timeout_s is None else timeout_s
-                self._sleep_until(lambda: work.is_over, work.head, total_s, timeout_s)
+                self._sleep_until(lambda: work.is_over, work.head, total_s, work.vigil, timeout_s)
             self.progress()
 
     # How a thread waits.
@@ -223,32 +215,27 @@ class Engine:
         is_over: Callable[[], bool],
         current: Callable[[], tuple[Wait, Label] | None],
         timeout_s: float,
+        vigil: Vigil,
         given_s: float | None = None,
     ) -> None:
         """Sleep in slices. The time-out starts again with every step, unless the caller gave one for the whole."""
         now = time.monotonic()
-        deadline, next_look, last = now + timeout_s, now + _SLICE_S, None
-        watch = self._diagnosis.watch()
+        deadline = now + timeout_s
+        vigil.begin(now)
         while not is_over() and not self._is_closed:
             head = current()
             if head is None:  # not begun, or in another thread's hands, which then hold the lock
                 self.progress()
                 continue
             wait, label = head
-            if wait is not last:
-                last, watch = wait, watch if last is None else self._diagnosis.watch()
-                if given_s is None:
-                    deadline = now + timeout_s
+            if vigil.turn_to(wait) and given_s is None:
+                deadline = now + timeout_s
             is_busy = bool(self._queues)
             wait.sleep(max(0.0, min(_BUSY_SLICE_S if is_busy else _SLICE_S, deadline - now)), CALLER)
             if is_busy:
                 self.progress()
             now = time.monotonic()
-            if now >= next_look and not wait.is_over():
-                next_look = now + _SLICE_S
-                if (text := wait.lost()) is not None:
-                    raise self._diagnosis.failure(text, label)
-                watch.look(wait, label)
+            vigil.look(now, label)
             if now >= deadline and (missing := wait.missing()) and not is_over():
                 raise self._diagnosis.late(timeout_s, missing, label)
 
@@ -346,6 +333,7 @@ class _Running(Work):
         "since",
         "steps",
         "value",
+        "vigil",
         "wait_now",
     )
 
@@ -364,6 +352,7 @@ class _Running(Work):
         self.is_over = False
         self.value: Any = None
         self.error: BaseException | None = None
+        self.vigil: Vigil | None = None  # of those who wait for it
 
     def head(self) -> tuple[Wait, Label] | None:
         """What the operation, or the one before it in the queue, waits for; None while a thread moves it on."""
@@ -418,24 +407,6 @@ class _Running(Work):
 
     def source_rank(self) -> int:
         return int(self.value) if isinstance(self.value, int) else super().source_rank()
-
-
-def _look_out(look: Look) -> tuple[int, float, bool]:
-    """How to look out before sleeping: glances one after another, then for so many seconds, yielding or not.
-
-    ``DISTRT_WAIT=spin`` sleeps only after half a second, ``DISTRT_WAIT=sleep`` sleeps at once; else it depends on
-    what the ranks are.
-    """
-    wish = os.environ.get("DISTRT_WAIT", "")
-    if wish not in ("", "spin", "sleep"):
-        raise DistributedError(f"DISTRT_WAIT={wish!r}: expected spin, sleep, or nothing")
-    if wish == "spin":
-        return _GLANCES, 0.5, False
-    if wish == "sleep":
-        return 0, 0.0, True
-    return {Look.NEVER: (0, 0.0, True), Look.YIELD: (0, _LOOK_S, True), Look.SPIN: (_GLANCES, _LOOK_S, True)}[
-        look
-    ]
 
 
 def name_ranks(ranks: list[int]) -> str:

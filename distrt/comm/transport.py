@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from distrt.comm.progress import Engine, Label, Look, Operation
+from distrt.comm.looking import Look
+from distrt.comm.progress import Engine, Label, Operation
 from distrt.comm.reduction import Array, Reduction
 from distrt.comm.status import Status, StatusPage
 

@@ -166,6 +166,22 @@ def test_a_time_out_of_the_callers_own_can_be_followed_by_another_wait(engine):
     assert work.wait()
 
 
+def test_short_waits_in_a_row_see_a_lost_rank_as_a_long_one_does(engine):
+    door = Door()
+    door.because = "rank 3 left the group"
+    work = engine.launch(Operation(passing([], "a", door), "one"), LABEL)
+    for _ in range(100):
+        try:
+            work.wait(timeout=0.005)
+        except CollectiveTimeout:
+            continue
+        except PeerFailed as error:
+            assert "rank 3 left the group" in str(error)
+            break
+    else:
+        pytest.fail("half a second of waiting did not see the loss")
+
+
 def test_the_time_out_starts_again_with_every_step(engine):
     """A long operation may take longer than the time-out, as long as the others keep coming."""
     engine.timeout_s = 0.5

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.environment import Environment
+from distrt.comm.looking import Look
 from distrt.comm.mpi.links import Links
 from distrt.comm.mpi.mail import Mail
 from distrt.comm.mpi.node import LoneNode, Node, SharedNode
@@ -24,7 +25,7 @@ from distrt.comm.mpi.start import MpiWorld, start_mpi, within
 from distrt.comm.mpi.travel import Traveller
 from distrt.comm.mpi.tree import Placement
 from distrt.comm.presence import here
-from distrt.comm.progress import Look, Operation, Steps
+from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from distrt.comm.looking import Look
 from distrt.comm.presence import View, here, is_stopped, start_time, state_text
-from distrt.comm.progress import Engine, Label, Look, Operation, Steps
+from distrt.comm.progress import Engine, Label, Operation, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.buffers import Buffers
 from distrt.comm.shm.mailbox import BOX_BYTES, Mailroom

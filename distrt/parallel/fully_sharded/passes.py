@@ -24,8 +24,7 @@ from distrt.parallel.fully_sharded.unit import Unit
 
 __all__ = ["Lanes", "Passes", "in_backward"]
 
-#: Until a rank that waits on one lane looks after the other one: at first, and at most.
-_PATIENCE_S, _MOST_PATIENCE_S = 0.005, 4.0
+_PATIENCE_S = 0.005  # until a rank that waits on one lane looks after the other one
 
 
 class Lanes:
@@ -320,13 +319,10 @@ class Passes:
 
 def _wait(work: Work, timeout_s: float, meanwhile: Callable[[], object]) -> None:
     """Wait for an operation on one lane, and look after the other one, which other ranks may wait for."""
-    deadline, patience_s = time.monotonic() + timeout_s, _PATIENCE_S
+    deadline = time.monotonic() + timeout_s
     while not work.is_completed() and time.monotonic() < deadline:
         try:
-            work.wait(patience_s)
+            work.wait(_PATIENCE_S)
         except CollectiveTimeout:
             meanwhile()
-            patience_s = min(
-                2 * patience_s, _MOST_PATIENCE_S
-            )  # to see that a wait is in vain takes a long one
     work.wait()
