@@ -16,7 +16,7 @@ import numpy as np
 
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_dense
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
@@ -49,7 +49,7 @@ class GradBucket:
         if self._replacement is None:
             return [wrap(slot) for slot in self._bucket.slots]
         pieces = self._replacement.split([slot.size for slot in self._bucket.slots])
-        return [piece.view(slot.shape) for piece, slot in zip(pieces, self._bucket.slots, strict=True)]
+        return [_laid_out_as(slot, piece) for piece, slot in zip(pieces, self._bucket.slots, strict=True)]
 
     def parameters(self) -> list[Tensor]:
         """The parameters, in the order of their gradients."""
@@ -58,6 +58,12 @@ class GradBucket:
     def set_buffer(self, buffer: Tensor) -> None:
         """Give this object another buffer, such as one of half precision; the gradients stay as they are."""
         self._replacement = buffer
+
+
+def _laid_out_as(slot: Array, piece: Tensor) -> Tensor:
+    if slot.flags.c_contiguous:
+        return piece.view(slot.shape)
+    return piece.as_strided(slot.shape, [stride // slot.itemsize for stride in slot.strides])
 
 
 class Bucket:
@@ -89,14 +95,17 @@ class Bucket:
     def _cut(self) -> list[Array]:
         """Each parameter's part of the buffer.
 
-        A part is the base of every view of it, so that its references tell whether somebody has one.
+        A part is the base of every view of it, so that its references tell whether somebody has one. Its elements lie
+        in the order of the parameter's, as in PyTorch.
         """
         found, start = [], 0
+        self._strides = [parameter._array.strides for parameter in self.parameters]
         octets = self.buffer.view(np.uint8)
         for parameter in self.parameters:
-            nbytes = parameter._array.nbytes
+            array = parameter._array
+            nbytes, strides = array.nbytes, array.strides if is_dense(array) else None
             owner = (ctypes.c_char * nbytes).from_buffer(octets, start)  # NumPy passes arrays over as bases
-            found.append(np.ndarray(parameter._array.shape, self.buffer.dtype, buffer=owner))
+            found.append(np.ndarray(array.shape, self.buffer.dtype, owner, strides=strides))
             start += nbytes
         return found
 
@@ -111,6 +120,8 @@ class Bucket:
 
         That goes for all that looks at their memory: tensors, views and NumPy's arrays.
         """
+        if [parameter._array.strides for parameter in self.parameters] != self._strides and self._fits():
+            return self._leave()
         references = list(map(getrefcount, self.slots))
         if references == self._when_alone:  # as in nearly every pass
             return
@@ -123,6 +134,11 @@ class Bucket:
             if count > least + (parameter._grad_slot is slot):
                 return self._leave()
 
+    def _fits(self) -> bool:
+        """Whether parameters that lie otherwise than they did have their sizes yet."""
+        pairs = zip(self.parameters, self.slots, strict=True)
+        return all(parameter._array.shape == slot.shape for parameter, slot in pairs)
+
     def _leave(self) -> None:
         """Go on in other memory, with the gradients that parameters have."""
         former, self.buffer = self.slots, renew(self.group, self.buffer)
@@ -130,8 +146,9 @@ class Bucket:
         for parameter, old, slot in zip(self.parameters, former, self.slots, strict=True):
             if parameter._grad_slot is old:
                 parameter._grad_slot = slot
-            if parameter.grad is not None and parameter.grad._array is old:
-                parameter.grad._array = slot
+            gradient = parameter.grad
+            if gradient is not None and gradient._array is old and slot.strides == old.strides:
+                gradient._array = slot
 
     def lend(self, positions: frozenset[int]) -> None:
         """In this pass, another wrapper hands these gradients out: what is reduced here is not theirs."""

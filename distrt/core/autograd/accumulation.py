@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distrt.core.arrays import Array, dense_like, is_dense
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.errors import AutogradError
 
@@ -21,7 +22,8 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
     """Adds a gradient to the leaf's ``.grad`` and runs the hooks that wait for it.
 
     With a bucket slot, ``.grad`` becomes a view of the slot (a kernel may have written there already). Otherwise a
-    fresh array that nobody else holds is taken as it is, and any other is copied.
+    fresh array that nobody else holds is taken as it is, and any other is copied. Either way its elements lie in the
+    order of the leaf's (``channels_last``, say), or in a row where the leaf has gaps.
     """
     from distrt.core.tensor import Tensor, wrap
 
@@ -40,12 +42,27 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
             slot[...] = gradient
         leaf._grad = wrap(slot)
     else:
-        fresh = type(gradient) is np.ndarray and gradient.base is None and gradient.flags.c_contiguous
-        ours = fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
-        leaf._grad = wrap(gradient if ours else np.array(gradient, order="C"))
+        fresh = type(gradient) is np.ndarray and gradient.base is None
+        if fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS and _lie_alike(gradient, leaf._array):
+            leaf._grad = wrap(gradient)
+        else:
+            leaf._grad = wrap(_copy_like(leaf._array, gradient))
     for hook in tuple(leaf_node.post_hooks.values()):
         if hook(leaf) is not None:
             raise AutogradError("Tensor post accumulate grad hooks should return None.")
+
+
+def _lie_alike(gradient: Array, values: Array) -> bool:
+    """Whether a fresh gradient has the layout of its leaf, as PyTorch's have."""
+    if gradient.flags.c_contiguous:
+        return bool(values.flags.c_contiguous) or not is_dense(values)
+    return bool(gradient.strides == values.strides)
+
+
+def _copy_like(values: Array, gradient: Array) -> Array:
+    copy = dense_like(values, gradient.dtype)
+    copy[...] = gradient
+    return copy
 
 
 def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:

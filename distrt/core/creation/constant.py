@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
-from distrt.core.creation.factory import dense_like, factory, sequence_of, shape_of
+from distrt.core.arrays import Array, dense_like
+from distrt.core.creation.factory import factory, sequence_of, shape_of
 from distrt.core.errors import ShapeError
 from distrt.core.ops.masking import as_element
 from distrt.core.tensor import Tensor

@@ -122,27 +122,6 @@ def sequence_of(name: str, size: Any) -> tuple[int, ...]:
     return shape
 
 
-def dense_like(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Memory as it comes, of the same shape and in the same order of dims; gaps and repeated elements are not kept.
-
-    Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch.memory_format (preserve_format).
-    """
-    if array.flags.c_contiguous or not _is_dense(array):
-        return np.empty(array.shape, dtype)
-    return np.empty_like(array, dtype, order="K")
-
-
-def _is_dense(array: Array) -> bool:
-    """True where the elements fill their memory without gaps and without sharing."""
-    reach = array.itemsize
-    for step, size in sorted(zip(array.strides, array.shape, strict=True)):
-        if size > 1:
-            if step != reach:
-                return False
-            reach *= size
-    return True
-
-
 def number_of(name: str, value: Any) -> Any:
     """A number, from a number or a 0-d tensor.
 

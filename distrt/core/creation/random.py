@@ -8,8 +8,8 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
-from distrt.core.creation.factory import dense_like, factory, shape_of
+from distrt.core.arrays import Array, dense_like
+from distrt.core.creation.factory import factory, shape_of
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.dims import sizes_of
 from distrt.core.out import write_out
