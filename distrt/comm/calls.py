@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-__all__ = ["FINGERPRINT_BITS", "Call", "describe"]
+__all__ = ["FINGERPRINT_BITS", "Call", "at", "describe", "place_fingerprint"]
 
 FINGERPRINT_BITS = 24  # two different calls pass for the same once in 16 million pairs
 
@@ -28,8 +28,23 @@ class Call(NamedTuple):
     fingerprint: int
 
 
+def at(call: Call, place: str) -> Call:
+    """The same call on arrays that lie in a certain place: ranks whose arrays lie elsewhere do not meet there."""
+    text = f"{call.text} {place}"
+    return Call(call.operation, text, _checksum(text))
+
+
 def describe(operation: str, *details: object) -> Call:
     """The call of ``operation`` with these arguments; whole numbers are lengths, in elements."""
     words = (f"{each} element{'s' * (each != 1)}" if isinstance(each, int) else str(each) for each in details)
     text = f"{operation}({', '.join(words)})"
-    return Call(operation, text, zlib.crc32(text.encode()) & ((1 << FINGERPRINT_BITS) - 1))
+    return Call(operation, text, _checksum(text))
+
+
+def place_fingerprint(fingerprint: int, place: str) -> int:
+    """What ranks meet with for a call with this fingerprint in a certain place."""
+    return fingerprint ^ _checksum(place)
+
+
+def _checksum(text: str) -> int:
+    return zlib.crc32(text.encode()) & ((1 << FINGERPRINT_BITS) - 1)

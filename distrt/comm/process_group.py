@@ -7,17 +7,17 @@ theirs. Every call is checked (`distrt.comm.checks`) and numbered here.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distrt.comm.calls import Call, describe
+from distrt.comm.calls import Call, at, describe
 from distrt.comm.checks import Checks, Finish, assign, flattened, lengths, premultiplied
 from distrt.comm.diagnosis import Diagnosis
-from distrt.comm.progress import Engine, Operation
+from distrt.comm.progress import Engine, Label, Operation
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
-from distrt.comm.transport import AtOnce, Transport
+from distrt.comm.transport import Transport
 from distrt.comm.work import Completed, Work
 from distrt.core.errors import DistributedError, ShapeError
 
@@ -113,14 +113,13 @@ class ProcessGroup:
         if type(op) is not ReduceOp:
             op = as_sum(op, array, out=array)
         kind = self._all_reduces.get((op, array.dtype, array.size)) or self._new_all_reduce(op, array)
-        call, reduction, at_once = kind
+        call, reduction, run, is_barred = kind
         if array.flags.carray:
             flat = array if array.ndim == 1 else array.reshape(-1)
-            if at_once is not None and not async_op and self._engine.is_idle:
+            is_free = not async_op and self._engine.is_idle
+            if is_free and run is not None and (is_barred is None or not is_barred(flat)):
                 entry = self._begin(call)
-                if not at_once(flat, self._engine, ("all_reduce", self.sequence)):
-                    operation = self.transport.all_reduce(flat, reduction, call.fingerprint)
-                    self._engine.run(operation, ("all_reduce", self.sequence))
+                run(flat, self._engine, ("all_reduce", self.sequence))
                 # What `_end` does: to call it costs 0.1 us of the 5 that all of this takes.
                 if self._page is not None:
                     self._page.end(entry)
@@ -359,6 +358,15 @@ class ProcessGroup:
             call = self._calls[words] = describe(operation, *details)
         return call
 
+    def _at(self, call: Call, place: str) -> Call:
+        if not place:
+            return call
+        key = (call, place)
+        placed = self._calls.get(key)
+        if placed is None:
+            placed = self._calls[key] = at(call, place)
+        return placed
+
     def _run(
         self,
         call: Call,
@@ -368,7 +376,7 @@ class ProcessGroup:
         is_numbered: bool = True,
     ) -> Work:
         """Begin an operation whose arguments are in order."""
-        entry = self._begin(call, is_numbered)
+        entry = self._begin(self._at(call, operation.place), is_numbered)
         label = (call.operation, self.sequence if is_numbered else 0)
 
         def end() -> None:
@@ -406,7 +414,8 @@ class ProcessGroup:
         at_once = self.transport.prepare_all_reduce(array.dtype, array.size, reduction, call.fingerprint)
         if len(self._all_reduces) >= _CACHED_CALLS:
             self._all_reduces.clear()
-        kind = self._all_reduces[op, array.dtype, array.size] = _AllReduce(call, reduction, at_once)
+        run, is_barred = (None, None) if at_once is None else at_once
+        kind = self._all_reduces[op, array.dtype, array.size] = _AllReduce(call, reduction, run, is_barred)
         return kind
 
 
@@ -415,7 +424,8 @@ class _AllReduce(NamedTuple):
 
     call: Call
     reduction: Reduction
-    at_once: AtOnce | None
+    run_at_once: Callable[[Array, Engine, Label], None] | None
+    is_barred: Callable[[Array], bool] | None
 
 
 class _Received(Completed):

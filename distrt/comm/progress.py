@@ -66,11 +66,19 @@ Steps: TypeAlias = Generator[Wait, None, Any]
 
 
 class Operation(NamedTuple):
-    """Steps, the queue that they belong to, and whether the helper thread is worth waking for them."""
+    """Steps, and what those who drive them need to know.
+
+    Attributes:
+        steps: what is done.
+        queue: that they belong to: compared by equality; an object of its own for an operation that follows no other.
+        is_long: whether the helper thread is worth waking for them.
+        place: where the arrays lie, for messages, if all ranks' have to lie there: "in shared buffer 2".
+    """
 
     steps: Steps
-    queue: object  # compared by equality; an object of its own for an operation that follows no other
+    queue: object
     is_long: bool = False
+    place: str = ""
 
 
 class Engine:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,16 @@ from distrt.comm.status import Status, StatusPage
 __all__ = ["AtOnce", "Transport", "block_bounds", "misfit", "require_fitting_lengths"]
 
 
-#: Does an all-reduce of a flat array now, if it can be done so; whether it was.
-AtOnce: TypeAlias = Callable[[Array, Engine, Label], bool]
+class AtOnce(NamedTuple):
+    """A shorter way for small all-reduces, past the engine's book-keeping.
+
+    Attributes:
+        run: does one on a flat array.
+        is_barred: whether an array cannot go this way; None where all can.
+    """
+
+    run: Callable[[Array, Engine, Label], None]
+    is_barred: Callable[[Array], bool] | None
 
 
 class Transport(ABC):
@@ -90,7 +98,7 @@ class Transport(ABC):
     def prepare_all_reduce(
         self, dtype: np.dtype[Any], count: int, reduction: Reduction, fingerprint: int
     ) -> AtOnce | None:
-        """A shorter way for the small all-reduces of a kind, past the engine's book-keeping, if there is one."""
+        """A shorter way for the small all-reduces of a kind, if there is one."""
         return None
 
     @abstractmethod

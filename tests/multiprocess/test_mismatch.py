@@ -143,3 +143,41 @@ def test_a_rank_that_does_not_come_is_named(transport):
             if rank != ODD and "fine" not in outcome:
                 assert f"rank {ODD}" in outcome, where
         assert any("CollectiveTimeout" in outcome for _, _, outcome, _ in row), row
+
+
+PLACES = """
+from distrt.core.errors import CollectiveMismatch
+group = join()
+rank = group.rank()
+first, second = (group.allocate((300_000,), np.float32) for _ in range(2))
+def told(array):
+    try:
+        group.all_reduce(array)
+    except CollectiveMismatch as error:
+        return str(error).splitlines()[1:]
+    return "fine"
+print(told(ARRAYS), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arrays", "places"),
+    [
+        ("first if rank < 2 else np.ones(300_000, np.float32)", (" in shared buffer 1", "")),
+        ("first if rank < 2 else second", (" in shared buffer 1", " in shared buffer 2")),
+        (
+            "first[1000:] if rank < 2 else first[:-1000]",
+            (" in shared buffer 1, from byte 4000", " in shared buffer 1"),
+        ),
+    ],
+    ids=["a buffer and a plain array", "two buffers", "two parts of one"],
+)
+def test_ranks_whose_arrays_lie_in_different_places_are_told(arrays, places):
+    with ranks(3, PLACES.replace("ARRAYS", arrays)) as started:
+        for rank in range(3):
+            text = started.line(rank)
+            elements = 299_000 if "from byte" in text else 300_000
+            for ranks_text, place in zip(("ranks 0, 1", "rank 2"), places, strict=True):
+                assert (
+                    f"{ranks_text}: all_reduce(SUM, float32, {elements} elements){place} at <string>" in text
+                ), text

@@ -33,6 +33,7 @@ class Buffers:
         self._barrier = barrier
         self.rank = room.rank
         self.size = len(room.peers)
+        self._allocated = 0
         self._regions: dict[int, Region] = {}  # by the ids of the mapping and of the root array
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Steps:
@@ -51,6 +52,7 @@ class Buffers:
                 f"only {available_bytes() >> 20} MB are left on this machine (or to this container)"
             )
         region = Region(self._segment.map(offset, length), offset, self.rank, self.size, shape, dtype)
+        region.number = self._allocated = self._allocated + 1
         region.populate()
         self._note(region)
         yield from self._barrier(fingerprint)

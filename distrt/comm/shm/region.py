@@ -34,6 +34,8 @@ class Region:
         dtype: np.dtype[Any],
     ) -> None:
         self.offset = offset  # of the mapping, in the segment
+        self.number = 0  # of the group's buffers, the same on all ranks
+        self._places: dict[int, str] = {}
         self.tick = 0
         self._rank, self._size = rank, size
         stride = self._stride(shape, dtype)
@@ -62,6 +64,16 @@ class Region:
         segment.make_private(self.address - start, len(self.mapping), start, self.nbytes)
         self._lie_in(mapping, old.shape, old.dtype)
         self.populate()
+
+    def place(self, offset: int) -> str:
+        """Where an array lies that begins so many bytes into the buffer, for messages."""
+        place = self._places.get(offset)
+        if place is None:
+            place = f"in shared buffer {self.number}{f', from byte {offset}' if offset else ''}"
+            if len(self._places) >= _CACHED_SHAPES:
+                self._places.clear()
+            self._places[offset] = place
+        return place
 
     def in_turn(self, steps: Steps) -> Steps:
         """``steps``, after those of all earlier operations on this buffer, whatever queue they are in."""

@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from distrt.comm.calls import place_fingerprint
 from distrt.comm.looking import Look
 from distrt.comm.presence import View, here, is_stopped, start_time, state_text
-from distrt.comm.progress import Engine, Label, Operation, Steps
+from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.buffers import Buffers
 from distrt.comm.shm.mailbox import BOX_BYTES, Mailroom
@@ -174,8 +175,10 @@ class ShmTransport(Transport):
         if flat.nbytes * _SMALL_IN_PLACE <= self._slot_bytes:
             small = self._staged.reduce_small(flat, reduction, fingerprint, dst)
             return Operation(region.in_turn(small), _STAGED)
+        where = region.place(offset)
+        fingerprint = place_fingerprint(fingerprint, where)
         steps = self._buffers.reduce(region, offset, flat, reduction, fingerprint, dst)
-        return Operation(region.in_turn(steps), region, is_long)
+        return Operation(region.in_turn(steps), region, is_long, where)
 
     def prepare_all_reduce(
         self, dtype: np.dtype[Any], count: int, reduction: Reduction, fingerprint: int
@@ -186,14 +189,7 @@ class ShmTransport(Transport):
             return None
         run = self._staged.prepare(dtype, count, reduction, fingerprint).run
         is_tiny, locate = nbytes * _SMALL_IN_PLACE <= self._slot_bytes, self._buffers.locate
-
-        def at_once(flat: Array, engine: Engine, label: Label) -> bool:
-            if not (is_tiny or locate(flat) is None):
-                return False
-            run(flat, engine, label)
-            return True
-
-        return at_once
+        return AtOnce(run, None if is_tiny else lambda flat: locate(flat) is not None)
 
     def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Everyone sees the others' rows, and reduces its own."""
@@ -275,8 +271,9 @@ class ShmTransport(Transport):
             steps = self._staged.show(shown, (rows, columns), mine.dtype, receive, fingerprint)
             return Operation(steps, _STAGED, is_long)
         region, offset = place
-        steps = self._buffers.show(region, offset, mine, receive, fingerprint)
-        return Operation(region.in_turn(steps), region, is_long)
+        where = region.place(offset)
+        steps = self._buffers.show(region, offset, mine, receive, place_fingerprint(fingerprint, where))
+        return Operation(region.in_turn(steps), region, is_long, where)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """The lengths first, then the bytes."""
