@@ -133,30 +133,41 @@ def times(worlds: dict[str, World], case: str, rounds: int, round_s: float) -> d
 
 
 def measure(worlds: dict[str, World], case: str, rounds: int, round_s: float) -> dict[str, object]:
-    """One case's row: PyTorch beside distrt."""
+    """One case's row: PyTorch beside the others."""
     seconds = times(worlds, case, rounds, round_s)
-    ratios = [theirs / ours for theirs, ours in zip(seconds["torch"], seconds["distrt"], strict=True)]
-    return {
-        "case": case,
-        "torch_ms": statistics.median(seconds["torch"]) * 1e3,
-        "distrt_ms": statistics.median(seconds["distrt"]) * 1e3,
-        "ratio": statistics.median(ratios),
-        "ratio_low": min(ratios),
-        "ratio_high": max(ratios),
-        "rounds": rounds,
-    }
+    row: dict[str, object] = {"case": case, "rounds": rounds}
+    row |= {f"{name}_ms": statistics.median(each) * 1e3 for name, each in seconds.items()}
+    for name, key in (("distrt", "ratio"), ("floor", "floor_ratio")):
+        if name in seconds:
+            ratios = [theirs / ours for theirs, ours in zip(seconds["torch"], seconds[name], strict=True)]
+            row |= {key: statistics.median(ratios), f"{key}_low": min(ratios), f"{key}_high": max(ratios)}
+    return row
 
 
-def main(title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int = 2) -> None:
-    """Runs the benchmark from the command line: prints a table, and writes JSON with ``--output``."""
+def main(
+    title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int = 2, floor: Setup | None = None
+) -> None:
+    """Runs the benchmark from the command line: prints a table, and writes JSON with ``--output``.
+
+    Args:
+        title: of the table.
+        script: the benchmark's file.
+        cases: their names.
+        setup: of a case.
+        ranks: how many by default.
+        floor: sets up what no library could leave out, done with distrt's parts; measured in turns with the libraries.
+    """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--ranks", type=int, default=ranks)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--round-s", type=float, default=0.3, help="seconds of one library's turn")
     parser.add_argument("--cases", nargs="+", default=list(cases), metavar="CASE", help=", ".join(cases))
     parser.add_argument("--output", type=Path, help="a JSON file for the record")
-    parser.add_argument("--rank-of", choices=LIBRARIES, help=argparse.SUPPRESS)
+    parser.add_argument("--rank-of", choices=(*LIBRARIES, "floor"), help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.rank_of == "floor" and floor is not None:
+        be_a_rank("distrt", floor)
+        return
     if args.rank_of:
         be_a_rank(args.rank_of, setup)
         return
@@ -164,7 +175,8 @@ def main(title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int
         torch_version = import_module("torch").__version__
     except ModuleNotFoundError:
         sys.exit("this benchmark compares with PyTorch: pip install torch==2.13.0")
-    worlds = {library: World(script, library, args.ranks) for library in LIBRARIES}
+    names = LIBRARIES if floor is None else (*LIBRARIES, "floor")
+    worlds = {name: World(script, name, args.ranks) for name in names}
     rows = []
     try:
         print(
@@ -179,6 +191,12 @@ def main(title: str, script: str, cases: Sequence[str], setup: Setup, ranks: int
                 f"  ({row['ratio_low']:.2f} - {row['ratio_high']:.2f})",
                 flush=True,
             )
+            if floor is not None:
+                print(
+                    f"{'what none can leave out':>28} {'':>12} {row['floor_ms']:12.4f} {row['floor_ratio']:7.2f}"
+                    f"  ({row['floor_ratio_low']:.2f} - {row['floor_ratio_high']:.2f})",
+                    flush=True,
+                )
     finally:
         for world in worlds.values():
             world.close()
