@@ -7,6 +7,7 @@ import pytest
 from tests.conformance.ranks import ranks
 
 PRELUDE = """
+import contextlib, time
 from tests.conformance.ranks import join as join_ranks
 import distrt as torch
 from distrt import nn
@@ -17,12 +18,16 @@ group = join_ranks(timeout_s=60)
 set_default_group(group)
 """
 SAME_BITS = """
-for name in ("mlp", "transformer", "branches"):
+for name in ("mlp", "deep", "transformer", "tied", "branches", "checkpointed", "reentrant"):
     model = sharded(name, torch.float32)
-    train(model, name, group, dtype=torch.float32)
+    units = model._get_fsdp_state().find_root().units
+    assert all(unit.is_together for unit in units)
+    for each in (each for unit in units for each in unit.parameters if each.part._array.size):
+        assert np.shares_memory(each.part._array, each.whole._array)
+    train(model, name, group, steps=5, dtype=torch.float32)
     plain = data_parallel(name, group, torch.float32)
-    train(plain, name, group, dtype=torch.float32)
-    print(all(map(np.array_equal, values(model), values(plain))), flush=True)
+    train(plain, name, group, steps=5, dtype=torch.float32)
+    print(name, all(map(np.array_equal, values(model), values(plain))), flush=True)
 """
 
 
@@ -30,7 +35,137 @@ for name in ("mlp", "transformer", "branches"):
 def test_real_ranks_have_the_bits_of_data_parallelism(size: int) -> None:
     with ranks(size, PRELUDE + SAME_BITS) as started:
         for out in started.output(100):
-            assert out.splitlines() == ["True"] * 3
+            assert [line.split()[1] for line in out.splitlines()] == ["True"] * 7, out
+
+
+SETTINGS = """
+from distrt.distributed.fsdp import MixedPrecisionPolicy
+
+def accumulating(model, synchronised):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for number, batch in enumerate(batches("deep", 9, torch.float32)):
+        is_last = number % 3 == 2
+        with synchronised(is_last):
+            loss_of(model, batch, group).backward()
+        if is_last:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=number % 2 == 0)
+    return values(model)
+
+plain = data_parallel("deep", group, torch.float32)
+expected = accumulating(plain, lambda is_last: contextlib.nullcontext() if is_last else plain.no_sync())
+for setting in ("", "one in flight", "five in flight", "whole until backward", "divisor", "by hand"):
+    model = sharded("deep", torch.float32)
+    if "flight" in setting:
+        model.set_reduce_scatter_max_input_buffers(1 if "one" in setting else 5)
+    if setting == "whole until backward":
+        model.set_reshard_after_forward(False)
+    if setting == "divisor":
+        for part in model.modules():
+            if hasattr(part, "set_gradient_divide_factor"):
+                part.set_gradient_divide_factor(group.size())
+
+    def synchronised(is_last):
+        if setting == "by hand":
+            model[4].unshard()
+            model[6].unshard(async_op=True)
+        model.set_requires_gradient_sync(is_last)
+        return contextlib.nullcontext()
+
+    print(setting, all(map(np.array_equal, accumulating(model, synchronised), expected)), sep=":", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_settings_do_not_change_bits() -> None:
+    with ranks(2, PRELUDE + SETTINGS) as started:
+        for out in started.output(100):
+            assert [line.split(":")[1] for line in out.splitlines()] == ["True"] * 6, out
+
+
+EARLY = """
+def slow(*_):
+    if group.rank() == 1:
+        time.sleep(0.3)
+
+model = sharded("mlp")
+model[2].register_forward_hook(slow)
+x = torch.ones(2, WIDTH, dtype=torch.float64)
+plain = make("mlp")
+for is_recorded in (False, True):
+    with torch.set_grad_enabled(is_recorded):
+        found = model(x)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(2)
+        expected = plain(x)
+        for p in plain.parameters():
+            p.mul_(2)
+    print(torch.equal(found, expected), flush=True)
+model.zero_grad()
+loss = model(x).sum()
+loss.backward()
+with torch.no_grad():
+    for p in model.parameters():
+        p.zero_()
+plain(x).sum().backward()
+found = [p.grad.full_tensor() for p in model.parameters()]
+print(all(map(torch.equal, found, [p.grad for p in plain.parameters()])), flush=True)
+"""
+
+BY_HAND = """
+model = fully_shard(make("mlp")[0])
+model.unshard()
+before = make("mlp")[0].weight.detach()
+if group.rank() == 0:
+    model.reshard()
+    with torch.no_grad():
+        model.weight.fill_(7.0)
+group.barrier()
+if group.rank() == 1:
+    print(torch.equal(model.weight, before), flush=True)
+    model.reshard()
+else:
+    print(bool((model.weight.to_local() == 7.0).all()), flush=True)
+whole = model.weight.full_tensor()
+print(bool((whole[:16] == 7.0).all() and torch.equal(whole[16:], before[16:])), flush=True)
+"""
+
+CHANGING = """
+class Clamping(nn.Linear):
+    def forward(self, x):
+        with torch.no_grad():
+            self.weight.clamp_(-1, 1)
+        return super().forward(x)
+
+model = fully_shard(Clamping(4, 4))
+try:
+    model(torch.ones(1, 4))
+except RuntimeError as error:
+    print("read-only" in str(error), flush=True)
+table = fully_shard(nn.Embedding(4, 4, max_norm=1.0))
+table(torch.arange(4)).sum().backward()
+print(not table._get_fsdp_state().unit.is_together, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def together() -> list[list[str]]:
+    """What two ranks print for EARLY, BY_HAND and CHANGING."""
+    with ranks(2, PRELUDE + EARLY + BY_HAND + CHANGING) as started:
+        return [out.split() for out in started.output(100)]
+
+
+def test_a_rank_that_is_ahead_and_changes_its_parts_leaves_the_others_pass_alone(together) -> None:
+    assert [found[:3] for found in together] == [["True"] * 3] * 2
+
+
+def test_what_is_gathered_by_hand_stays_when_another_rank_changes_its_part(together) -> None:
+    assert [found[3:5] for found in together] == [["True"] * 2] * 2
+
+
+def test_a_module_cannot_change_what_all_ranks_compute_with(together) -> None:
+    assert [found[5:] for found in together] == [["True"] * 2] * 2
 
 
 LARGE = """

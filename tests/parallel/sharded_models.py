@@ -64,9 +64,14 @@ def mlp():
     return nn.Sequential(nn.Linear(WIDTH, 32), nn.Tanh(), nn.Linear(32, 7), nn.ReLU(), nn.Linear(7, WIDTH))
 
 
+def deep():
+    return nn.Sequential(*[layer for _ in range(8) for layer in (nn.Linear(WIDTH, WIDTH), nn.Tanh())])
+
+
 #: name -> (model, its units below the root, each a module or a list of them)
 MODELS = {
     "mlp": (mlp, lambda model: [model[0], model[2], model[4]]),
+    "deep": (deep, lambda model: [each for each in model if isinstance(each, nn.Linear)]),
     "transformer": (transformer, lambda model: list(model.layers)),
     "tied": (Tied, lambda model: [[model.first, model.last], model.block]),
     "branches": (Branches, lambda model: list(model.branches)),

@@ -1,19 +1,25 @@
-"""``Arena``: memory that can be given back to the system while arrays still refer to it.
+"""Where whole parameters and whole gradients lie: memory that goes when nobody needs it, or that ranks have together.
 
-The graph keeps views of a module's parameters between forward and backward. PyTorch shrinks the storage below them to
-nothing and grows it again; here the pages go, and the addresses stay. Without pages it reads as zeros, which nobody
-does: a unit counts giving its memory back as an in-place change of its parameters.
+``Arena`` is a rank's own. The graph keeps views of a module's parameters between forward and backward. PyTorch shrinks
+the storage below them to nothing and grows it again; here the pages go, and the addresses stay. Without pages it reads
+as zeros, which nobody does: a unit counts giving its memory back as an in-place change of its parameters.
+
+``Together`` is one copy for the ranks of a machine: the parts of all ranks, side by side, are the whole parameter.
+``Slots`` hold the gradients of a few units at a time, of all ranks, each of which adds up its part of all.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 
+from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
+from distrt.parallel.sharding.one_copy import one_copy
 
-__all__ = ["ALIGNMENT", "Arena", "aligned"]
+__all__ = ["ALIGNMENT", "Arena", "Slots", "Together", "aligned", "laid_out"]
 
 ALIGNMENT = 64  # a cache line: no two parameters share one
 
@@ -21,6 +27,14 @@ ALIGNMENT = 64  # a cache line: no two parameters share one
 def aligned(count_bytes: int) -> int:
     """The next multiple of the alignment."""
     return -(-count_bytes // ALIGNMENT) * ALIGNMENT
+
+
+def laid_out(sizes_bytes: Sequence[int]) -> list[int]:
+    """Where each begins, and where the last one ends."""
+    starts = [0]
+    for size in sizes_bytes:
+        starts.append(starts[-1] + aligned(size))
+    return starts
 
 
 class Arena:
@@ -33,3 +47,43 @@ class Arena:
     def release(self) -> None:
         """Give the pages back; they come again, as zeros, when they are written to."""
         self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Together:
+    """Bytes that all ranks of a group have in one memory.
+
+    Attributes:
+        bytes: to write one's own part of them.
+        all: to read them all. A module that changes its whole parameters would change those of all ranks: it cannot.
+    """
+
+    def __init__(self, memory: Array) -> None:
+        self.bytes = memory
+        self.all: Array = np.frombuffer(memoryview(memory.data).toreadonly(), np.uint8)
+
+    @classmethod
+    def of(cls, group: ProcessGroup, size_bytes: int) -> Together | None:
+        """New memory; None where the ranks do not share a machine. A collective."""
+        memory = one_copy(group, (max(size_bytes, 1),), np.dtype(np.uint8))
+        return None if memory is None else cls(memory)
+
+
+class Slots:
+    """Room for the whole gradients of ``count`` units, of every rank; used in turn.
+
+    Attributes:
+        count: how many units.
+        rows: (count, ranks, bytes).
+    """
+
+    def __init__(self, rows: Array) -> None:
+        self.rows = rows
+        self.count: int = rows.shape[0]
+
+    @classmethod
+    def of(cls, group: ProcessGroup, count: int, size_bytes: int) -> Slots | None:
+        """New room; None where the ranks do not share a machine, or nothing is to lie there. A collective."""
+        if not count:
+            return None
+        rows = one_copy(group, (count, group.size(), aligned(size_bytes)), np.dtype(np.uint8))
+        return None if rows is None else cls(rows)

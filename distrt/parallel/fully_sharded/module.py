@@ -79,6 +79,7 @@ class FSDPModule:
             if state.passes is not None and (state.passes.is_forward or state.passes.is_backward):
                 state.passes.launch(unit)
             elif not unit.is_gathering:
+                unit.part_ways()
                 unit.launch(unit.group)
         handle = UnshardHandle(unit)
         if async_op:

@@ -20,6 +20,7 @@ from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.comm.world import current_world
 from distrt.core.autograd.engine import queue_callback, running_pass
 from distrt.core.errors import AutogradError, CollectiveTimeout
+from distrt.parallel.fully_sharded.memory import Slots
 from distrt.parallel.fully_sharded.unit import Unit
 
 __all__ = ["Lanes", "Passes", "in_backward"]
@@ -94,9 +95,11 @@ class Passes:
         self._position = 0
         self._is_forward = self._is_backward = False
         self._reductions: list[Unit] = []
-        self._next_reduction = 0
+        self._next_reduction = self._handed_out = 0
         self._complete: set[Unit] = set()
         self._in_flight: list[Unit] = []
+        self._slots: Slots | None = None
+        self._places: dict[Unit, tuple[int, int]] = {}  # a slot, and which reduction was in it before
 
     # -- forward
 
@@ -140,6 +143,13 @@ class Passes:
         self._order = [self.units[number] for number in numbers]
         self._kept = {unit for unit, flag in zip(self.units, again, strict=True) if flag}
         self._is_agreed = True
+        self._take_slots()
+
+    def _take_slots(self) -> None:
+        """Room for as many gradients as are computed and reduced at a time, where ranks have memory together."""
+        fitting = [unit.slot_bytes for unit in self.units if unit.slot_bytes]
+        count = min(len(fitting), 2 * self.reductions_in_flight + 1)
+        self._slots = Slots.of(self.group, count, max(fitting, default=0))
 
     def use(self, unit: Unit) -> None:
         """A module needs the whole parameters of ``unit`` now."""
@@ -171,7 +181,10 @@ class Passes:
             unit.launch(self.lanes.gathers)
 
     def _prefetch(self) -> None:
-        under_way = sum(unit.is_gathering for unit in self.units)
+        # To gather what the ranks have together takes no memory: the sooner the others know, the less they wait.
+        while self._position < len(self._schedule) and self._schedule[self._position].is_together:
+            self._launch_next()
+        under_way = sum(unit.is_gathering and not unit.is_together for unit in self.units)
         while self._position < len(self._schedule) and under_way < self.depth:
             self._launch_next()
             under_way += 1
@@ -196,7 +209,13 @@ class Passes:
                 unit.give_back()
             else:
                 unit.finish(self._wait_for_gather)  # on all ranks, or on none
+        self._meet()
         self._is_forward = False
+
+    def _meet(self) -> None:
+        """Outside of passes a script may change this rank's parts: not while others compute with that very memory."""
+        if self._slots is not None or any(unit.is_together for unit in self.units):
+            self._wait_for_gather(self.lanes.gathers.barrier(async_op=True))
 
     def _end_schedule(self) -> None:
         while self._position < len(self._schedule):
@@ -212,6 +231,7 @@ class Passes:
         self.begin_backward()
         if unit.gathers_in_backward:
             self.use(unit)
+        self._lend(unit)
 
     def begin_backward(self) -> None:
         """The pass that runs has come to this model."""
@@ -221,11 +241,22 @@ class Passes:
         backwards = self._order[::-1]
         self._begin_schedule([unit for unit in backwards if unit.gathers_in_backward])
         self._reductions = [unit for unit in backwards if unit.reduces and unit.trained]
-        self._next_reduction = 0
+        self._next_reduction = self._handed_out = 0
         self._complete, self._in_flight = set(), []
+        self._places = self._placed()
         for unit in self.units:
             unit.begin()
         queue_callback(self._end_backward)
+
+    def _placed(self) -> dict[Unit, tuple[int, int]]:
+        if self._slots is None:
+            return {}
+        fitting = [number for number, unit in enumerate(self._reductions) if unit.slot_bytes]
+        before = [-1] * self._slots.count + fitting
+        return {
+            self._reductions[number]: (place % self._slots.count, before[place])
+            for place, number in enumerate(fitting)
+        }
 
     def after_inputs(self, unit: Unit) -> None:
         """Backward has computed the gradients of the inputs of ``unit``; of one that is not trained, that is all."""
@@ -260,8 +291,11 @@ class Passes:
             if unit not in self._complete:
                 break
             self._next_reduction += 1
-            self._hand_out(self.reductions_in_flight - 1)
-            unit.reduce(self.lanes.reductions)
+            self._hand_out(self._most_in_flight() - 1)
+            if unit in self._places:
+                unit.reduce(self.lanes.reductions, self._slots, self._places[unit][0])
+            else:
+                unit.reduce(self.lanes.reductions)
             self._in_flight.append(unit)
         self.lanes.reductions.progress()
         self.lanes.gathers.progress()
@@ -274,12 +308,39 @@ class Passes:
                 self._wait_for_reduction(unit.reduction)
             unit.hand_out()
             del self._in_flight[0]
+            self._handed_out += 1
+
+    def _most_in_flight(self) -> int:
+        """So few that a slot is free again, on all ranks, when the next reduction comes to it."""
+        if self._slots is None or self._slots.count >= len(self._places):
+            return self.reductions_in_flight
+        return max(1, min(self.reductions_in_flight, self._slots.count // 2))
+
+    def _lend(self, unit: Unit) -> None:
+        """Have backward put the gradients of a unit where they are reduced, if that place is known to be free.
+
+        The reduction before it in its slot must be over on all ranks. A rank begins a reduction when it has handed out
+        all but a few of those before; so all have handed out what lies that far before one that is complete.
+        """
+        if self._slots is None or unit not in self._places or unit in self._complete:
+            return
+        slot, before = self._places[unit]
+        while self._in_flight and (work := self._in_flight[0].reduction) is not None and work.is_completed():
+            self._hand_out(len(self._in_flight) - 1)
+        if before < 0 or before < self._handed_out - self._most_in_flight():
+            unit.lend(self._slots, slot)
 
     def _wait_for_gather(self, work: Work) -> None:
-        _wait(work, self.group.timeout_s, self.lanes.reductions.progress)
+        if self._in_flight:
+            _wait(work, self.group.timeout_s, self.lanes.reductions.progress)
+        else:
+            work.wait()
 
     def _wait_for_reduction(self, work: Work) -> None:
-        """Another rank may come to it only after gathers that this one has yet to launch."""
+        """Another rank may come to it only after gathers that this one has yet to launch, or to go on with."""
+        if self._position == len(self._schedule) and not any(unit.is_gathering for unit in self.units):
+            work.wait()
+            return
 
         def go_on() -> None:
             if self._position < len(self._schedule):
@@ -305,6 +366,7 @@ class Passes:
             unit.awaited_inputs = 0
             if unit.reshards_after_backward:
                 unit.give_back()
+        self._meet()
         self._is_backward = False
 
     # -- what goes wrong

@@ -134,11 +134,15 @@ class ShardedParameter:
 
     # -- its memory
 
-    def take(self, home: Array, rows: Sequence[Array]) -> None:
-        """Put together the whole one in ``home``, out of all ranks' parts."""
+    def put_together(self, home: Array, rows: Sequence[Array]) -> Array:
+        """The whole one in ``home``, out of all ranks' parts."""
         whole = home.view(self.used).reshape(self.layout.shape)
         for place, shape, size, row in zip(self.slices, self.part_shapes, self.sizes, rows, strict=True):
             whole[place] = row.view(self.used)[:size].reshape(shape)
+        return whole
+
+    def take(self, whole: Array) -> None:
+        """Have the modules hold the whole one, which has these values now."""
         self.whole._array = whole
         version = (id(self.part), self.part._counter[0])
         if self.is_given_back and version == self.known:
@@ -176,7 +180,7 @@ class ShardedParameter:
 
     def forget(self) -> None:
         """Drop this rank's own gradient."""
-        self.whole._grad = None
+        self.whole._grad = self.whole._grad_slot = None
 
 
 class _Agreement:

@@ -1,11 +1,13 @@
 """``Unit``: the parameters of some modules, which are gathered, given back and reduced together.
 
-The mechanism under ``fully_shard``; ``passes.py`` is the policy. Between uses a rank has a row of bytes, with its part
-of each parameter. The whole parameters lie in an arena, which is empty between uses.
+The mechanism under ``fully_shard``; ``passes.py`` is the policy. Ranks of one machine have the whole parameters in one
+memory, and each of them its part there: to gather them is to hear that all ranks have come. Else a rank has a row of
+bytes between uses, with its part of each parameter, and the whole ones lie in an arena, which is empty between uses.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.comm.reduction import Reduction
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
-from distrt.parallel.fully_sharded.memory import Arena, aligned
+from distrt.nn.modules.sparse import Embedding, EmbeddingBag
+from distrt.parallel.fully_sharded.memory import Arena, Slots, Together, laid_out
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
+from distrt.parallel.fully_sharded.reductions import RowReduction, SlotReduction, SlotViews, starts_of
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
 
 __all__ = ["Unit"]
@@ -28,11 +33,15 @@ __all__ = ["Unit"]
 _SLACK_BYTES = 512
 _STEP_BYTES = 8
 
+#: References to an array that one function alone has: its name, and the argument of `sys.getrefcount`.
+_UNSHARED = 2
+
 
 class Unit:
     """Parameters that travel together.
 
     Attributes:
+        is_together: whether the ranks have the whole parameters in one memory, and gather them without a copy.
         reshards_after_forward, reshards_after_backward: whether the whole parameters go when a pass needs them no more.
         gathers_in_backward: whether backward needs them.
         reduces: whether gradients are reduced; else they add up on each rank.
@@ -57,9 +66,12 @@ class Unit:
         self.after_reduce: Callable[[Any], object] | None = None
         self.when_complete: Callable[[Unit], object] = lambda unit: None
         self.number = 0  # among the units of a model, counted from its root
-        self._lay_out()
-        self._gathering: tuple[Work, Array] | None = None
-        self._reducing: tuple[Work, Array, Array] | None = None
+        self._lay_out(Together.of(group, self._whole_bytes()) if self._may_be_together() else None)
+        self._gathering: tuple[Work, Array | None] | None = None
+        self._reducing: RowReduction | SlotReduction | None = None
+        self._result: Array | None = None  # of the last reduction
+        self._views_in_slots: dict[int, SlotViews] = {}
+        self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._partial: Array | None = None  # reduced over the shards, and not yet over the replicas
         self.is_whole = False
         self.missing = self.awaited_inputs = 0
@@ -70,27 +82,52 @@ class Unit:
                 self._hook(position, each)
         self._place_whole()
 
-    def _lay_out(self) -> None:
+    def _may_be_together(self) -> bool:
+        """Whether parts, side by side, are the whole parameters; and modules do not change them in forward."""
+        return all(
+            each.used == each.own and not each.layout.dim and not any(map(_renormalises, each.places))
+            for each in self.parameters
+        )
+
+    def _whole_bytes(self) -> int:
+        return laid_out([_elements(each) * each.used.itemsize for each in self.parameters])[-1]
+
+    def _lay_out(self, together: Together | None = None) -> None:
         """Take memory for parameters of the present dtypes."""
-        self._own = _laid_out([each.largest * each.own.itemsize for each in self.parameters])
-        self._used = _laid_out([each.largest * each.used.itemsize for each in self.parameters])
-        self._whole = _laid_out([_elements(each) * each.used.itemsize for each in self.parameters])
-        self._row = np.zeros(self._own[-1] + _SLACK_BYTES, np.uint8)
+        self._own = laid_out([each.largest * each.own.itemsize for each in self.parameters])
+        self._used = laid_out([each.largest * each.used.itemsize for each in self.parameters])
+        self._whole = laid_out([_elements(each) * each.used.itemsize for each in self.parameters])
+        self._together, self.is_together = together, together is not None
+        self._row = np.zeros(0 if self.is_together else self._own[-1] + _SLACK_BYTES, np.uint8)
         self._arena = Arena(self._whole[-1])
+        self._views = [] if together is None else self._whole_views(together.all)
 
     def _place_whole(self) -> None:
         for position, each in enumerate(self.parameters):
-            each.whole._array = self._whole_home(position).view(each.used).reshape(each.layout.shape)
+            views = self._views or self._whole_views(self._arena.bytes)
+            each.whole._array = views[position]
             each.give_back()
 
     def _home(self, position: int) -> Array:
-        each, start = self.parameters[position], self._own[position]
-        rank = self.group.rank()
+        """Where this rank's part belongs."""
+        each, rank = self.parameters[position], self.group.rank()
+        if self._together is not None:
+            place = self._whole_place(position)
+            whole = self._together.bytes[place].view(each.own).reshape(each.layout.shape)
+            return whole[each.slices[rank]].reshape(-1)
+        start = self._own[position]
         return self._row[start : start + each.sizes[rank] * each.own.itemsize].view(each.own)
 
-    def _whole_home(self, position: int) -> Array:
+    def _whole_place(self, position: int) -> slice:
         each, start = self.parameters[position], self._whole[position]
-        return self._arena.bytes[start : start + _elements(each) * each.used.itemsize]
+        return slice(start, start + _elements(each) * each.used.itemsize)
+
+    def _whole_views(self, memory: Array) -> list[Array]:
+        places = map(self._whole_place, range(len(self.parameters)))
+        return [
+            memory[place].view(each.used).reshape(each.layout.shape)
+            for each, place in zip(self.parameters, places, strict=True)
+        ]
 
     def _hook(self, position: int, each: ShardedParameter) -> None:
         was_trained = each.whole.requires_grad
@@ -122,11 +159,19 @@ class Unit:
         if self.is_whole:
             self.give_back()
         self._bring_home()
-        casts = any(each.used != each.own for each in self.parameters)
-        row = self._cast_row() if casts else self._row
-        sent = row[: (self._used[-1] if casts else self._own[-1]) + self._spread()]
+        if self.is_together:
+            sent = np.zeros(1 + self._surplus(), np.uint8)
+        elif self._together is not None or any(each.used != each.own for each in self.parameters):
+            sent = self._copied_row()[: self._used[-1] + self._spread()]
+        else:
+            sent = self._row[: self._own[-1] + self._spread()]
         rows = np.empty((self.group.size(), sent.size), np.uint8)
-        self._gathering = lane.all_gather(rows, sent, async_op=True), rows
+        work = lane.all_gather(rows, sent, async_op=True)
+        self._gathering = work, None if self.is_together else rows
+
+    def part_ways(self) -> None:
+        """Gather copies from now on: what one rank has gathered stays when another changes its part."""
+        self.is_together = False
 
     def _bring_home(self) -> None:
         """Have the parts lie in the row, whatever scripts have done with them."""
@@ -142,7 +187,11 @@ class Unit:
     def _spread(self) -> int:
         return self.number * _STEP_BYTES % _SLACK_BYTES
 
-    def _cast_row(self) -> Array:
+    def _surplus(self) -> int:
+        """By how many elements messages of this unit are longer than they need be."""
+        return self._spread() // _STEP_BYTES
+
+    def _copied_row(self) -> Array:
         row = np.zeros(self._used[-1] + _SLACK_BYTES, np.uint8)
         rank = self.group.rank()
         for position, each in enumerate(self.parameters):
@@ -158,8 +207,12 @@ class Unit:
         wait(work)
         self._gathering = None
         for position, each in enumerate(self.parameters):
+            if rows is None:
+                each.take(self._views[position])
+                continue
             start, end = self._used[position], self._used[position] + each.largest * each.used.itemsize
-            each.take(self._whole_home(position), [row[start:end] for row in rows])
+            home = self._arena.bytes[self._whole_place(position)]
+            each.take(each.put_together(home, [row[start:end] for row in rows]))
         self.is_whole = True
 
     def drop(self) -> None:
@@ -174,14 +227,15 @@ class Unit:
             self.is_whole = False
             for each in self.parameters:
                 each.give_back()
-            self._arena.release()
+            if not self.is_together:
+                self._arena.release()
 
     # -- gradients
 
     @property
     def reduction(self) -> Work | None:
         """The reduction that is on its way."""
-        return None if self._reducing is None else self._reducing[0]
+        return None if self._reducing is None else self._reducing.work
 
     @property
     def trained(self) -> list[ShardedParameter]:
@@ -200,26 +254,59 @@ class Unit:
         if self.missing <= 0:
             self.when_complete(self)
 
-    def reduce(self, lane: ProcessGroup) -> None:
-        """Start to reduce the gradients; parameters without one count as zero. All ranks do so."""
+    @property
+    def slot_bytes(self) -> int:
+        """How much room its gradients need in memory that ranks have together; 0 where they are not to lie there."""
+        is_fit = self._together is not None and self.policy.reduce_dtype is None
+        return self._whole[-1] if is_fit else 0
+
+    def lend(self, slots: Slots, number: int) -> None:
+        """Have backward put gradients into a slot."""
+        mine = self._in_slot(slots, number).mine
+        for each in self.trained:
+            if each.gradient() is None:
+                each.whole._grad_slot = mine[each]
+
+    def _in_slot(self, slots: Slots, number: int) -> SlotViews:
+        found = self._views_in_slots.get(number)
+        if found is None:
+            rank = self.group.rank()
+            found = SlotViews(self.parameters, self._whole, slots.rows[number], rank)
+            self._views_in_slots[number] = found
+        return found
+
+    def reduce(self, lane: ProcessGroup, slots: Slots | None = None, number: int = 0) -> None:
+        """Start to reduce the gradients; parameters without one count as zero. All ranks do so.
+
+        Args:
+            lane: the ranks.
+            slots, number: where the gradients are to lie for that; else they travel.
+        """
         trained = self.trained
         dtype = self._reduced_dtype(trained)
-        starts = np.cumsum([0, *(each.largest for each in trained)])
-        length = int(starts[-1]) + len(trained) + self._spread() // _STEP_BYTES
-        rows = np.zeros((self.group.size(), length), dtype)
-        for number, each in enumerate(trained):
-            gradient = each.gradient()
-            if gradient is None:
-                continue
-            rows[:, starts[-1] + number] = 1  # somebody has used it
-            for row, place, size in zip(rows, each.slices, each.sizes, strict=True):
-                start = starts[number]
-                row[start : start + size] = gradient._array[place].reshape(-1)
-            each.forget()
-        reduced = np.empty(length, dtype)
         averages = self.replicas is None and self.divisor is None
-        work = lane.reduce_scatter(reduced, rows, ReduceOp.AVG if averages else ReduceOp.SUM, async_op=True)
-        self._reducing = work, reduced, rows
+        op = ReduceOp.AVG if averages else ReduceOp.SUM
+        if slots is None:
+            self._reducing = RowReduction(trained, lane, op, dtype, self._surplus())
+            return
+        reduction = self._reductions.get((op, dtype))
+        if reduction is None:
+            reduction = self._reductions[op, dtype] = Reduction(op, dtype, lane.size())
+        target = self._room_for_result(starts_of(trained)[-1] + len(trained), dtype)
+        views = self._in_slot(slots, number)
+        self._reducing = SlotReduction(trained, views, lane, reduction, target, self._surplus())
+
+    def _room_for_result(self, length: int, dtype: np.dtype[Any]) -> Array:
+        """That of the last one, if no gradient lies there any more: fresh memory costs a fault a page."""
+        found, self._result = self._result, None
+        if (
+            found is None
+            or (found.size, found.dtype) != (length, dtype)
+            or sys.getrefcount(found) > _UNSHARED
+        ):
+            found = np.empty(length, dtype)
+        self._result = found
+        return found
 
     def _reduced_dtype(self, trained: Sequence[ShardedParameter]) -> np.dtype[Any]:
         if len({each.own for each in trained}) > 1:
@@ -232,8 +319,9 @@ class Unit:
         """Wait for the reduced gradients, and give them to the parts."""
         if self._reducing is None:
             return
-        (work, reduced, _), self._reducing = self._reducing, None
-        work.wait()
+        reducing, self._reducing = self._reducing, None
+        reducing.work.wait()
+        reduced = reducing.result()
         if self.replicas is not None:
             if self._partial is not None:
                 reduced += self._partial
@@ -245,7 +333,7 @@ class Unit:
             ranks = self.group.size() * (1 if self.replicas is None else self.replicas.size())
             np.divide(reduced, np.asarray(self.divisor or ranks, reduced.dtype), out=reduced)
         trained = self.trained
-        starts = np.cumsum([0, *(each.largest for each in trained)])
+        starts = starts_of(trained)
         if self.after_reduce is not None:
             self.after_reduce(reduced[: starts[-1]])
         for number, each in enumerate(trained):
@@ -254,12 +342,12 @@ class Unit:
 
     def abandon(self) -> None:
         """Forget about a pass that was broken off; what was launched may fail, too."""
-        for pending in (self._gathering, self._reducing):
+        gathering = None if self._gathering is None else self._gathering[0]
+        for pending in (gathering, self.reduction):
             if pending is not None:
-                with suppress(
-                    Exception
-                ):  # the pass has an error already; a group that has failed tells so again
-                    pending[0].wait()
+                # The pass has an error already; a group that has failed tells so again.
+                with suppress(Exception):
+                    pending.wait()
         self._gathering = self._reducing = self._partial = None
         self.missing = self.awaited_inputs = 0
         for each in self.parameters:
@@ -271,9 +359,7 @@ def _elements(each: ShardedParameter) -> int:
     return sum(each.sizes)
 
 
-def _laid_out(sizes_bytes: Sequence[int]) -> list[int]:
-    """Where each begins, and where the last one ends."""
-    starts = [0]
-    for size in sizes_bytes:
-        starts.append(starts[-1] + aligned(size))
-    return starts
+def _renormalises(place: tuple[Any, str]) -> bool:
+    """Whether the module that has a parameter there changes it in forward."""
+    module, _ = place
+    return isinstance(module, Embedding | EmbeddingBag) and module.max_norm is not None
