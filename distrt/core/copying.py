@@ -13,7 +13,19 @@ from distrt.core.arrays import Array, Place, memory_of, place_in, place_of, row_
 from distrt.core.errors import AutogradError
 
 #: The attributes that a tensor has as a tensor; all others were put on it by users, and go with it.
-_OWN = frozenset(("_array", "_base", "_counter", "_edge", "_grad", "_grad_slot", "_leaf_edge"))
+OWN = frozenset(
+    (
+        "_array",
+        "_base",
+        "_counter",
+        "_edge",
+        "_grad",
+        "_grad_slot",
+        "_leaf_edge",
+        "_made_without_grad",
+        "_one_of_several",
+    )
+)
 
 
 class Copying:
@@ -34,7 +46,7 @@ class Copying:
         memo[id(self)] = copied
         if self._grad is not None:
             copied._grad = copy.deepcopy(self._grad, memo)
-        for name, value in _attributes(self).items():
+        for name, value in attributes_of(self).items():
             setattr(copied, name, copy.deepcopy(value, memo))
         return copied
 
@@ -43,11 +55,12 @@ class Copying:
         if not (memory.flags.c_contiguous or memory.flags.f_contiguous):
             memory = row_of(memory)  # NumPy would pickle it in another order
         place = place_of(self._array)
-        return _rebuild, (type(self), memory, place, self.requires_grad, _attributes(self))
+        return _rebuild, (type(self), memory, place, self.requires_grad, attributes_of(self))
 
 
-def _attributes(tensor: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(tensor).items() if name not in _OWN}
+def attributes_of(tensor: Any) -> dict[str, Any]:
+    """What users have put on a tensor."""
+    return {name: value for name, value in vars(tensor).items() if name not in OWN}
 
 
 def _copied_row(memory: Array, memo: dict[int, Any]) -> Array:

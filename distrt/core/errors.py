@@ -10,6 +10,9 @@
     ├── DataError (ValueError)               data that cannot become a tensor
     ├── LinAlgError (RuntimeError)           a singular matrix, or an algorithm that did not converge
     ├── AutogradError (RuntimeError)         freed graphs, in-place edits of needed values, non-scalar roots
+    ├── CheckpointError (RuntimeError)       a file that is damaged, hostile or cannot be written
+    │   ├── EmptyFileError (EOFError)        a file that ends where something should begin
+    │   └── (distrt.files) UnpicklingError (pickle.UnpicklingError)  what a file asks for, and must not have
     ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
     └── DistributedError (RuntimeError)      anything that involves more than one rank
         ├── RendezvousError                  the ranks did not find one another
@@ -70,6 +73,14 @@ class LinAlgError(DistrtError, RuntimeError):
 
 class AutogradError(DistrtError, RuntimeError):
     """A backward pass that cannot be run."""
+
+
+class CheckpointError(DistrtError, RuntimeError):
+    """A file that is damaged, that asks for what it must not have, or that cannot be written."""
+
+
+class EmptyFileError(CheckpointError, EOFError):
+    """A file that ends where something should begin."""
 
 
 class UnsupportedError(DistrtError, NotImplementedError):

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
 
 
+class FileMap(mmap.mmap):
+    """A map of a file, which belongs to one process."""
+
+
 def is_shared(array: Array) -> bool:
     """True where the memory of an array is a shared map."""
     owner = memory_of(array).base
-    return isinstance(owner, mmap.mmap) or (
-        isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap)
-    )
+    if isinstance(owner, memoryview):
+        owner = owner.obj
+    return isinstance(owner, mmap.mmap) and not isinstance(owner, FileMap)
 
 
 def share_memory_(self: Tensor) -> Tensor:
