@@ -26,7 +26,7 @@ pi = math.pi
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
     "__config__ accelerator amp autograd backends compiler cpu cuda distributed fft func futures jit linalg "
-    "multiprocessing nn optim random special testing utils version".split()
+    "multiprocessing nn optim random serialization special testing utils version".split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.
@@ -54,6 +54,7 @@ _list(
     "set_autocast_ipu_enabled set_autocast_xla_dtype set_autocast_xla_enabled",
 )
 _NAMES["autocast"] = ("distrt.amp", "autocast")
+_NAMES.update({name: ("distrt.files", name) for name in ("load", "save")})
 _list("compiling", "compile")
 _list(
     "formats", "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format"

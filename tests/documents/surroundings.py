@@ -183,14 +183,13 @@ RAISES: dict[str, tuple[type[BaseException], str]] = {
 
 #: Blocks that ask for a GPU by name: without one, PyTorch's own answer is an error, too.
 NEEDS_CUDA = frozenset(
-    "architecture_06 architecture_13 architecture_14 deep_dive_05 deep_dive_27 deep_dive_31".split()
+    "architecture_06 architecture_13 architecture_14 deep_dive_05 deep_dive_27 deep_dive_29 deep_dive_31".split()
 )
 
 #: Blocks of areas that are still to come.
 WAITS_FOR: dict[str, str] = {
     **dict.fromkeys("architecture_21 deep_dive_36".split(), "jit"),
     **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
-    **dict.fromkeys("deep_dive_29 notes_06 notes_13 notes_14".split(), "save and load"),
     "deep_dive_30": "onnx",
     "deep_dive_41": "the profiler",
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import contextlib
 import pathlib
+import sys
+import types
 import warnings
 from typing import Any
 
@@ -72,10 +74,12 @@ def test_block_runs(name: str, request: pytest.FixtureRequest, tmp_path: Any, mo
         expected = pytest.raises((RuntimeError, AssertionError), match="CUDA")
     request.addfinalizer(lambda: distrt.autograd.set_detect_anomaly(False))
     code = _compiled(name)
+    program = types.ModuleType("__main__")  # classes that are saved are looked up there
+    monkeypatch.setitem(sys.modules, "__main__", program)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with expected:
-            exec(code, {"__name__": "__main__"})
+            exec(code, vars(program))
 
 
 def test_every_mention_of_a_block_is_one() -> None:

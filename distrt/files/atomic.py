@@ -1,0 +1,63 @@
+"""Writes a file so that its name stands for the old content or for the new one, never for a part of either.
+
+The content goes to a temporary file beside it, which takes its name when it is complete. A process that is killed in
+between leaves the old file, and the temporary one. ``os.fsync`` is not called: that costs more than writing, and
+what it helps against is a machine that loses power.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from typing import Any
+
+from distrt.core.errors import CheckpointError
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: str, fill: Callable[[Any], None]) -> None:
+    """Calls ``fill`` with a file to write, and gives that file the name ``path`` when it returns.
+
+    A link is followed; a device or a pipe is written to as it is.
+
+    Raises:
+        CheckpointError: where the folder is missing, or the file cannot be written. What was there before is unchanged.
+    """
+    target = os.path.realpath(path)
+    if not os.path.isdir(os.path.dirname(target)):
+        raise CheckpointError(f"Parent directory {os.path.dirname(path) or '.'} does not exist.")
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        mode = None
+    try:
+        if mode is not None and not stat.S_ISREG(mode):
+            with open(target, "wb", buffering=0) as file:
+                fill(file)
+        else:
+            _replace(target, mode, fill)
+    except OSError as fault:
+        raise CheckpointError(
+            f"PytorchStreamWriter failed writing file {path}: {fault.strerror or fault}. Nothing of it is kept"
+        ) from fault
+
+
+def _replace(target: str, mode: int | None, fill: Callable[[Any], None]) -> None:
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(8)}.tmp")
+    # The permissions that a new file gets, or those of the file that it replaces.
+    number = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with open(number, "w+b", buffering=0) as file:
+            if mode is not None:
+                os.fchmod(number, stat.S_IMODE(mode))
+            fill(file)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
