@@ -20,7 +20,7 @@ from distrt.data import (
     get_worker_info,
     random_split,
 )
-from distrt.utils.data import distributed
+from distrt.utils.data import dataloader, dataset, distributed, sampler
 
 __all__ = [
     "BatchSampler",
@@ -37,9 +37,12 @@ __all__ = [
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
+    "dataloader",
+    "dataset",
     "default_collate",
     "default_convert",
     "distributed",
     "get_worker_info",
     "random_split",
+    "sampler",
 ]

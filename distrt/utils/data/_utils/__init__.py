@@ -1,0 +1,5 @@
+"""Facade: PyTorch's ``torch.utils.data._utils``."""
+
+from distrt.utils.data._utils import collate
+
+__all__ = ["collate"]
