@@ -9,6 +9,7 @@ from distrt.core import formats
 from distrt.core.arrays import Array, address_of, memory_of
 from distrt.core.device import CPU, device
 from distrt.core.errors import AutogradError
+from distrt.core.layouts import seen
 from distrt.core.size import Size, one_of
 from distrt.core.versions import INFERENCE, Counter
 
@@ -22,6 +23,7 @@ class Attributes:
     """The attributes that follow from the array alone."""
 
     _array: Array
+    _inner: Array | None
     _counter: Counter
 
     # -- sizes
@@ -29,7 +31,8 @@ class Attributes:
     @property
     def shape(self) -> Size:
         """The size of each dim."""
-        return _new_tuple(Size, self._array.shape)  # type: ignore[no-any-return]
+        inner: Any = self._inner
+        return _new_tuple(Size, (self._array if inner is None else inner).shape)  # type: ignore[no-any-return]
 
     def size(self, dim: int | None = None) -> Any:
         """The sizes, or the size of one dim.
@@ -37,41 +40,42 @@ class Attributes:
         Raises:
             DimensionError: for a dim that is not there.
         """
-        return _new_tuple(Size, self._array.shape) if dim is None else one_of("size", self._array.shape, dim)
+        shape = seen(self).shape
+        return _new_tuple(Size, shape) if dim is None else one_of("size", shape, dim)
 
     @property
     def ndim(self) -> int:
         """The number of dims."""
-        return int(self._array.ndim)
+        return int(seen(self).ndim)
 
     def dim(self) -> int:
         """The number of dims."""
-        return int(self._array.ndim)
+        return int(seen(self).ndim)
 
     ndimension = dim
 
     def numel(self) -> int:
         """The number of elements."""
-        return int(self._array.size)
+        return int(seen(self).size)
 
     nelement = numel
 
     def is_same_size(self, other: Attributes) -> bool:
         """True where the other tensor has the same sizes."""
         _require_tensor("is_same_size", other)
-        return bool(self._array.shape == other._array.shape)
+        return bool(seen(self).shape == seen(other).shape)
 
     # -- elements
 
     @property
     def dtype(self) -> dt.dtype:
         """The element type."""
-        return dt.of(self._array)
+        return dt.of(seen(self))
 
     @property
     def itemsize(self) -> int:
         """Bytes per element."""
-        return int(self._array.itemsize)
+        return int(seen(self).itemsize)
 
     def element_size(self) -> int:
         """Bytes per element."""
@@ -111,7 +115,7 @@ class Attributes:
     def is_contiguous(self, *, memory_format: formats.memory_format = formats.contiguous_format) -> bool:
         """True where the elements stand in memory in row-major order, or in that of the format."""
         if memory_format is formats.contiguous_format:
-            return bool(self._array.flags.c_contiguous)
+            return self._inner is not None or bool(self._array.flags.c_contiguous)
         return formats.is_arranged(self._array, memory_format)
 
     def dim_order(self) -> tuple[int, ...]:

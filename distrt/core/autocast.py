@@ -27,6 +27,7 @@ from typing import Any, Literal, TypeVar
 from distrt.core import dtype as dt
 from distrt.core.device import device
 from distrt.core.errors import DtypeError
+from distrt.core.layouts import seen
 from distrt.core.modes import modes, used
 from distrt.core.tensor import Tensor
 
@@ -109,9 +110,11 @@ def widened(*values: Any) -> tuple[Any, ...]:
     narrow = modes.autocast
     widest = narrow
     for value in values:
-        if not isinstance(value, Tensor) or value._array.dtype not in _CASTABLE:
+        if not isinstance(value, Tensor):
             continue
-        found = value._array.dtype
+        found = seen(value).dtype
+        if found not in _CASTABLE:
+            continue
         if widest == _F32 or found == _F32:
             widest = _F32
         elif found != narrow:
@@ -122,7 +125,7 @@ def widened(*values: Any) -> tuple[Any, ...]:
 def _cast(value: Any, target: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
-    found = value._array.dtype
+    found = seen(value).dtype
     if found == target or found not in _CASTABLE:
         return value
     if _is_cached(value, target):

@@ -153,6 +153,8 @@ def adopt(tensor: Tensor, result: Tensor, name: str, is_one_value: bool = False)
         ShapeError: where ``result`` has another shape.
         DtypeError: where its values would lose their kind (a float in an integer tensor).
     """
+    if tensor._inner is not None and result._inner is not None and _are_alike(tensor, result):
+        return _exchange(tensor, result)
     array, made = tensor._array, result._array
     if made.shape != array.shape:
         raise ShapeError(
@@ -176,6 +178,29 @@ def adopt(tensor: Tensor, result: Tensor, name: str, is_one_value: bool = False)
     tensor._array[...] = result._array
     note_change(tensor._counter)
     move(tensor, edge)
+    return tensor
+
+
+def _are_alike(tensor: Tensor, result: Tensor) -> bool:
+    return tensor.shape == result.shape and tensor.dtype is result.dtype
+
+
+def _exchange(tensor: Tensor, result: Tensor) -> Tensor:
+    """As ``adopt``, of elements that nobody has seen: no view shares their memory, so another can take its place."""
+    require_changeable(tensor._counter)
+    edge = result._edge
+    if edge is None:
+        moves = tensor._edge is not None and modes.grad
+    else:
+        moves, counter = True, tensor._counter
+        node: Any = edge[0]
+        if any(value is result._inner for value in node.saved):  # a kept output: from now on this tensor's
+            node.counters = tuple(counter if each is result._counter else each for each in node.counters)
+            node.stamp += (counter[0] + 1) - result._counter[0]
+    tensor._inner = result._inner
+    note_change(tensor._counter)
+    if moves:
+        move(tensor, edge)
     return tensor
 
 

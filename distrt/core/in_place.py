@@ -23,7 +23,7 @@ from distrt.core.names import IN_PLACE, listed
 from distrt.core.op import op
 from distrt.core.ops.comparison import zero_unless
 from distrt.core.random_fill import METHODS as RANDOM
-from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensor import Tensor, wrap, wrap_unseen
 
 #: Augmented assignments, by the in-place form that does the work.
 AUGMENTED = {
@@ -45,6 +45,7 @@ AUGMENTED = {
 def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     """The method ``name`` that overwrites its tensor with ``function(tensor, ...)``."""
     is_operation = hasattr(function, "definition")
+    takes_any_layout = is_operation and bool(function.definition.layouts)  # type: ignore[attr-defined]
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if self._edge is not None or self._base is not None:
@@ -52,9 +53,13 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
         # A stand-in with its own counter: what the operation keeps of it is copied before it is overwritten. What a
         # function of several operations, or a watcher of the recording, keeps is not known: they get a copy.
         is_known = is_operation and modes.grad is True
-        array = self._array if is_known or not modes.grad else self._array.copy()
+        if takes_any_layout and self._inner is not None:  # it is replaced, not overwritten
+            stand_in = wrap_unseen(self._inner, self._edge)
+        else:
+            array = self._array if is_known or not modes.grad else self._array.copy()
+            stand_in = wrap(array, self._edge)
         run = function if modes.autocast is None else functools.partial(as_it_comes, function)
-        result = run(wrap(array, self._edge), *args, **kwargs)  # in place, nothing is cast
+        result = run(stand_in, *args, **kwargs)  # in place, nothing is cast
         return adopt(self, result, name)
 
     change.__name__ = change.__qualname__ = name

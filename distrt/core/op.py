@@ -34,6 +34,7 @@ from distrt.core import autocast as casting
 from distrt.core import dtype as dt
 from distrt.core.arrays import FAULTS, explain, no_argument, no_tensor, require_array, require_sequence
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
+from distrt.core.layouts import are_inside, is_seen, settle
 from distrt.core.modes import modes, used
 from distrt.core.op_backward import backward_source, kept_names
 from distrt.core.op_source import Writer
@@ -80,6 +81,7 @@ def op(
     view: bool = False,
     node: str = "",
     holomorphic: bool = True,
+    layouts: str = "",
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Defines an operation.
 
@@ -92,10 +94,13 @@ def op(
         node: PyTorch's name of the node, where it is not the op's own name.
         holomorphic: the rules are written as for real numbers, and the engine conjugates around them where the
             numbers are complex; False for ops such as ``abs``, whose rules say themselves what happens there.
+        layouts: "follows" where the forward function takes images and volumes in any order of dims in memory, and gives
+            the result in that of the input; "chooses" where it gives the result in whichever order it likes
+            (``core/layouts.py``). An operation that says nothing gets its inputs as users see them.
     """
 
     def define(forward: Callable[..., Any]) -> OpFunction:
-        definition = Definition(forward, dtype, autocast, aux, view, node, holomorphic)
+        definition = Definition(forward, dtype, autocast, aux, view, node, holomorphic, layouts)
         REGISTRY[definition.name] = definition.function
         return definition.function
 
@@ -114,6 +119,7 @@ class Definition:
         view: bool,
         node: str,
         holomorphic: bool = True,
+        layouts: str = "",
     ) -> None:
         self.forward = forward
         self.name = forward.__name__.rstrip("_")
@@ -122,6 +128,7 @@ class Definition:
         self.aux = aux
         self.view = view
         self.holomorphic = holomorphic
+        self.layouts = layouts
         self.node_name = _node_name(node, self.name)
         self.node_class: type[Node] = Node  # one of its own, for its name, when the operation is compiled
         self.output_names: tuple[str, ...] = ()
@@ -255,12 +262,15 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "Meta": Meta,
         "Node": definition.node_class,
         "Tensor": Tensor,
+        "are_inside": are_inside,
         "asarray": np.asarray,
         "convert_dtypes": RULES[definition.dtype_rule],
         "definition": definition,
         "explain": explain,
         "forget_dead_views": forget_dead_views,
         "forward": definition.forward,
+        "is_seen": is_seen,
+        "settle": settle,
         "joint_rule": definition.joint_rule,
         "lowered": casting.lowered,
         "raised": casting.raised,

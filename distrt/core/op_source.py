@@ -125,11 +125,37 @@ class Writer:
                     f"if {name}.__class__ is not int and isinstance({name}, Tensor) and {name}._array.ndim == 0:",
                 )
                 self._put(2, f"{name} = {name}.item()  # stands for its number")
+        if op.layouts:
+            self._unwrap_as_it_lies()
+            return
         for name in op.tensors + op.steering:
             self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
         if op.sequence:
             unwrapped = f"[each._array if isinstance(each, Tensor) else each for each in {op.sequence}]"
             self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
+
+    def _unwrap_as_it_lies(self) -> None:
+        """For operations that take any order in memory; ``inside`` says that the result's is not to be seen either."""
+        op = self.op
+        if op.sequence:
+            own = f"*[each for each in {op.sequence} if isinstance(each, Tensor)]"
+            hidden = f"any([isinstance(each, Tensor) and each._inner is not None for each in {op.sequence}])"
+        else:
+            own = ", ".join(op.tensors)
+            hidden = " or ".join(f"(t_{name} and {name}._inner is not None)" for name in op.tensors)
+        several = op.sequence or len(op.tensors) > 1
+        self._put(1, f"inside = ({hidden}){f' and are_inside({own})' if several else ''}")
+        for name in op.tensors:
+            lying = f"({name}._array if {name}._inner is None else {name}._inner)"
+            self._put(1, f"a_{name} = o_{name} = {lying} if t_{name} else {name}")
+        for name in op.steering:
+            self._put(1, f"a_{name} = {name}._array if t_{name} else {name}")
+        if op.sequence:
+            lying = "(each._array if each._inner is None else each._inner)"
+            unwrapped = f"[{lying} if isinstance(each, Tensor) else each for each in {op.sequence}]"
+            self._put(1, f"a_{op.sequence} = given_{op.sequence} = {unwrapped}")
+        if op.layouts == "chooses":
+            self._put(1, f"inside = inside or not is_seen({own})")
 
     def _autocast(self) -> None:
         """Inside a mixed-precision block, casts what its class says; with ``out=``, takes everything as it comes."""
@@ -212,7 +238,13 @@ class Writer:
         op = self.op
         for result, out in zip(self._results(), self._outs(), strict=True):
             self._put(1, f"{result} = new(Tensor)")
-            self._put(1, f"{result}._array = {out}")
+            if op.layouts:
+                self._put(1, "if inside:")
+                self._put(2, f"settle({result}, {out})")
+                self._put(1, "else:")
+                self._put(2, f"{result}._array = {out}")
+            else:
+                self._put(1, f"{result}._array = {out}")
             if op.view:
                 first = op.tensors[0]
                 self._put(1, f"{result}._counter = counter = {first}._counter")
@@ -263,7 +295,8 @@ class Writer:
         edges = "".join(f"e_{name}, " for name in names)
         metas = []
         for name in names:
-            meta = f"({name}._array.shape, {name}._array.dtype)"
+            known = f"o_{name}" if self.op.layouts else f"{name}._array"
+            meta = f"({known}.shape, {known}.dtype)"
             if name in certain:
                 metas.append(meta)
             elif certain:

@@ -21,6 +21,7 @@ from distrt.core.construct import constructed
 from distrt.core.copying import Copying
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.interchange import Interchange
+from distrt.core.layouts import PlainArray, is_channels_last
 from distrt.core.memory import keep_freed_memory
 from distrt.core.modes import modes
 from distrt.core.python_values import PythonValues
@@ -46,7 +47,8 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     _made_without_grad = False  # a view that was made while grad mode was off, or a view of such a one
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
-    _array: Array
+    _inner: Array | None = None  # the elements in an order of the kernels' own, which nobody has seen yet
+    _array: Array = PlainArray()
     _counter: Counter  # number of in-place changes, shared with views
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -268,6 +270,17 @@ def wrap(array: Array, edge: Edge | None = None) -> Tensor:
     """A tensor of this very array."""
     tensor: Tensor = object.__new__(Tensor)
     tensor._array = array
+    tensor._counter = [0]
+    tensor._edge = edge
+    return tensor
+
+
+def wrap_unseen(array: Array, edge: Edge | None = None) -> Tensor:
+    """A tensor of this array, which may lie with its channels last without that being the tensor's own order."""
+    if not is_channels_last(array):
+        return wrap(array, edge)
+    tensor: Tensor = object.__new__(Tensor)
+    tensor._inner = array
     tensor._counter = [0]
     tensor._edge = edge
     return tensor

@@ -18,7 +18,7 @@ from distrt.core.autograd.node import AccumulateGrad, Edge, Node, next_sequence
 from distrt.core.errors import AutogradError
 from distrt.core.history import move
 from distrt.core.modes import modes
-from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.versions import note_change
 
 
@@ -94,7 +94,7 @@ def _as_tensor(node: FunctionNode, number: int, gradient: Any) -> Any:
     if isinstance(gradient, Tensor):
         return gradient
     if gradient is not None:
-        return wrap(np.asarray(gradient))
+        return wrap_unseen(np.asarray(gradient))
     meta = node.output_metas[number]
     return None if meta is None or not node.ctx._notes.materialize else wrap(np.zeros(*meta))
 

@@ -53,9 +53,9 @@ def _as_tensors(gradients: Any) -> tuple[Any, ...]:
 
 
 def _as_tensor(gradient: Any) -> Any:
-    from distrt.core.tensor import Tensor, wrap
+    from distrt.core.tensor import Tensor, wrap_unseen
 
-    return gradient if isinstance(gradient, Tensor) else wrap(np.asarray(gradient))
+    return gradient if isinstance(gradient, Tensor) else wrap_unseen(np.asarray(gradient))
 
 
 def _replace(hook: Any, values: list[Any], returned: Any) -> list[Any]:

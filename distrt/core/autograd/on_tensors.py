@@ -43,26 +43,26 @@ def _share_counters(node: Node, saved: tuple[Any, ...], values: tuple[Any, ...])
 def _restore(node: Node, name: str, value: Any) -> Any:
     """A kept array as the tensor it was: an input with its own edge, an output with this node's."""
     from distrt.core import ops
-    from distrt.core.tensor import wrap
+    from distrt.core.tensor import wrap, wrap_unseen
 
     definition = node.definition
     if value is None:
         return None
     if name == "out":
-        return wrap(value, (node, 0))
+        return wrap_unseen(value, (node, 0))
     if name in definition.output_names:
-        return wrap(value, (node, definition.output_names.index(name)))
+        return wrap_unseen(value, (node, definition.output_names.index(name)))
     if name == definition.sequence:
-        return [wrap(each, edge) for each, edge in zip(value, node.edges, strict=True)]
+        return [wrap_unseen(each, edge) for each, edge in zip(value, node.edges, strict=True)]
     if name not in definition.tensors or not hasattr(value, "dtype"):
         return value
     names = definition.differentiable
     position = names.index(name) if name in names else None
     if position is None or node.edges[position] is None:
-        return wrap(value)
+        return wrap_unseen(value)
     meta = node.metas[position]
     if value.dtype == meta[1]:
-        return wrap(value, node.edges[position])
+        return wrap_unseen(value, node.edges[position])
     given = value.real if value.dtype.kind == "c" and meta[1].kind != "c" else value
     # It was promoted on the way in.
     return ops.to_dtype(wrap(given.astype(meta[1]), node.edges[position]), value.dtype)

@@ -81,10 +81,10 @@ class Packed:
     __slots__ = ("_handle", "_unpack")
 
     def __init__(self, array: Any) -> None:
-        from distrt.core.tensor import wrap
+        from distrt.core.tensor import wrap_unseen
 
         pack, self._unpack = _stack.pairs[-1]
-        shown = wrap(array)
+        shown = wrap_unseen(array)
         with no_grad():
             self._handle = pack(shown)
         if shown._counter[0]:

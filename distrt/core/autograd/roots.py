@@ -236,9 +236,9 @@ def _require_fit(number: int, root: Tensor, gradient: Tensor) -> None:
 
 
 def _as_tensor(gradient: Any) -> Tensor:
-    from distrt.core.tensor import Tensor, wrap
+    from distrt.core.tensor import Tensor, wrap_unseen
 
-    return gradient if isinstance(gradient, Tensor) else wrap(gradient)
+    return gradient if isinstance(gradient, Tensor) else wrap_unseen(gradient)
 
 
 def _zeros_like(place: Any) -> Any:

@@ -44,7 +44,7 @@ def identity(input: Array) -> Array:
 identity.gradient(input=lambda g: g)
 
 
-@op(node="ToCopy")
+@op(node="ToCopy", layouts="follows")
 def to_dtype(input: Array, dtype: Any) -> Array:
     """The values in another dtype (a NumPy one)."""
     return input.astype(dtype)
@@ -90,7 +90,7 @@ def positive(input: Any) -> Any:
     return input
 
 
-@op(dtype="promote")
+@op(dtype="promote", layouts="follows")
 def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input * other``. Shape: broadcasts."""
     return np.multiply(input, other)
@@ -100,7 +100,7 @@ mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g,
 multiply = mul
 
 
-@op(dtype="promote")
+@op(dtype="promote", layouts="follows")
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
     return np.add(input, other if alpha is _ONE else _scaled(other, alpha))
@@ -123,7 +123,7 @@ def _scaled(other: Any, alpha: Scalar) -> Array:
 add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
 
 
-@op(dtype="difference")
+@op(dtype="difference", layouts="follows")
 def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input - alpha * other``. Shape: broadcasts."""
     if getattr(input, "dtype", None) == np.bool_:
@@ -144,7 +144,7 @@ def rsub(input: Any, other: Any, *, alpha: Scalar = 1) -> Any:
     return sub(other, input, alpha=alpha)
 
 
-@op(dtype="float", node="Div")
+@op(dtype="float", node="Div", layouts="follows")
 def true_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other``; integers divide to the default floating dtype. Shape: broadcasts."""
     return np.true_divide(input, other)
