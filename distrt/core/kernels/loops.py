@@ -28,6 +28,7 @@ __all__ = [
     "is_worth_compiling",
     "load",
     "note_effort",
+    "vector_floats",
 ]
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,12 @@ def can_compile(dtype: str) -> bool:
     return machine is not None and (dtype != "float16" or machine.has_float16)
 
 
+def vector_floats() -> int:
+    """How many floats are multiplied and added at once: 8 or 16; 0 where there is no compiler, or no such vector."""
+    machine = _machines.get()
+    return 0 if machine is None else machine.vector_floats
+
+
 def load(text: str) -> int:
     """Compile a module whose one function is named "run"; its address, which is good for ever.
 
@@ -145,6 +152,8 @@ class _Machine:
         llvm.initialize_native_asmprinter()
         features = llvm.get_host_cpu_features()
         self.has_float16 = bool(features.get("f16c"))
+        has_fused = features.get("avx2") and features.get("fma")
+        self.vector_floats = 0 if not has_fused else 16 if features.get("avx512f") else 8
         self._cpu, self._features = llvm.get_host_cpu_name(), features.flatten()
         self._engines: list[Any] = []
         self._lock = threading.Lock()

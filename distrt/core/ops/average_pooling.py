@@ -179,7 +179,7 @@ avg_pool_spread.gradient(
 # Adaptive pooling: as many bins as wanted, which may share elements where the sizes do not divide
 
 
-@op(node="AdaptiveAvgPool2D")
+@op(node="AdaptiveAvgPool2D", layouts="follows")
 def adaptive_avg_pool2d(input: Array, size: Sizes) -> Array:
     """The mean of each of ``size`` bins. Shape: (N, C, H, W) or (C, H, W) -> the same with ``size``."""
     require_filled("adaptive_avg_pool2d", input, input.ndim - 2)

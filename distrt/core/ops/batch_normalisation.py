@@ -13,6 +13,9 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DataError, DimensionError, DtypeError, ShapeError
+from distrt.core.kernels import channels
+from distrt.core.kernels.onednn.convolution import channels_last
+from distrt.core.layouts import seen
 from distrt.core.modes import no_grad
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
@@ -56,7 +59,7 @@ def batch_norm(
     if not training:
         return _batch_norm_by_running(input, weight, bias, running_mean, running_var, eps)
     _require_both(running_mean, running_var)
-    require_dtypes("batch_norm", input._array, *[_plain(each) for each in (running_mean, running_var)])
+    require_dtypes("batch_norm", seen(input), *[_plain(each) for each in (running_mean, running_var)])
     out, mean, variance = _batch_norm(input, weight, bias, eps)
     count = input.numel() // max(1, input.shape[1])
     if count:
@@ -115,14 +118,20 @@ def _move(running: Tensor | None, found: Array, momentum: float) -> None:
             running.mul_(1 - momentum).add_(wrap(target), alpha=momentum)
 
 
-@op(node="NativeBatchNorm")
+@op(node="NativeBatchNorm", layouts="follows")
 def _batch_norm(input: Array, weight: Array | None, bias: Array | None, eps: float) -> Any:
     """Each channel with its batch's mean and (biased) variance taken out, scaled and shifted.
 
     Returns the output, and the batch's mean and biased variance. Source: Ioffe and Szegedy 2015.
     """
     require_dtypes("batch_norm", input, weight, bias)
-    return standardise(input, weight, bias, eps, by_channel(input.shape, _BATCH))
+    work = wide(input)
+    if not channels.suits(work):
+        return standardise(input, weight, bias, eps, by_channel(input.shape, _BATCH))
+    mean, variance = channels.moments(work)
+    scale = _scale(variance, eps) if weight is None else _scale(variance, eps) * wide(weight)
+    out = channels.affine(work, mean, scale, np.zeros_like(mean) if bias is None else wide(bias))
+    return out.astype(input.dtype, copy=False), mean.reshape(1, -1, 1), variance.reshape(1, -1, 1)
 
 
 _batch_norm.outputs("output", "mean", "variance")
@@ -132,7 +141,26 @@ _batch_norm.outputs("output", "mean", "variance")
 def _batch_norm_gradients(
     g_output: Any, input: Any, weight: Any, mean: Any, variance: Any, eps: float, needs: Any
 ) -> tuple[Any, ...]:
+    work = wide(input)
+    if needs[0] and channels.suits(work):
+        return _image_slopes(wide(g_output), work, weight, mean.reshape(-1), variance.reshape(-1), eps)
     return _channel_slopes(g_output, input, weight, mean, variance, eps, needs, _BATCH)
+
+
+def _image_slopes(
+    g: Array, input: Array, weight: Array | None, mean: Array, variance: Array, eps: float
+) -> tuple[Any, ...]:
+    """As ``slopes``, of images whose channels lie side by side."""
+    g = channels_last(g)
+    pixels = input.size // input.shape[1]
+    push, product = channels.products(g, input, mean)
+    inverse = _scale(variance, eps).astype(np.float64)
+    pull = product * inverse
+    scale = inverse if weight is None else inverse * wide(weight)
+    g_input = channels.affine(
+        input, mean, -scale * inverse * pull / pixels, -scale * push / pixels, values=g, scale=scale
+    )
+    return g_input, None if weight is None else pull.astype(np.float32), push.astype(np.float32)
 
 
 def _channel_slopes(
@@ -160,7 +188,7 @@ _batch_norm.composite = _plain_batch_norm
 # By running statistics: a line for each channel
 
 
-@op(node="NativeBatchNorm")
+@op(node="NativeBatchNorm", layouts="follows")
 def _batch_norm_by_running(
     input: Array,
     weight: Array | None,
@@ -174,11 +202,16 @@ def _batch_norm_by_running(
     scale = _scale(variance, eps)
     if weight is not None:
         scale = scale * wide(weight)
+    work = wide(input)
+    if channels.suits(work):
+        known = wide(mean).reshape(-1)
+        made = channels.affine(work, known, scale, np.zeros_like(scale) if bias is None else wide(bias))
+        return made.astype(input.dtype, copy=False)
     shift = -wide(mean).reshape(-1) * scale
     if bias is not None:
         shift = shift + wide(bias)
     sizes = (-1, *[1] * (input.ndim - 2))
-    out = wide(input) * scale.reshape(sizes)
+    out = work * scale.reshape(sizes)
     out += shift.reshape(sizes)
     return out.astype(input.dtype, copy=False)
 

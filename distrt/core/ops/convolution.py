@@ -17,6 +17,8 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels.table import convolution_kernel
+from distrt.core.layouts import is_channels_last
 from distrt.core.op import op
 from distrt.core.ops.convolution_shapes import convolution_shape, transposed_shape
 from distrt.core.ops.half import wide
@@ -28,7 +30,7 @@ __all__ = ["convolution", "transposed_convolution"]
 _BLOCK_BYTES = 1 << 24
 
 
-@op(dtype="keep", autocast="lower", node="Convolution")
+@op(dtype="keep", autocast="lower", node="Convolution", layouts="chooses")
 def convolution(
     input: Array,
     weight: Array,
@@ -40,6 +42,31 @@ def convolution(
 ) -> Array:
     """Cross-correlation. Shape: (N, C, ...), (O, C/groups, kernel...), (O) -> (N, O, ...)."""
     out = convolution_shape(input, weight, bias, stride, padding, dilation, groups)
+    shape = (len(input), weight.shape[0], *out)
+    options = (stride, padding, dilation, groups)
+    kernel = convolution_kernel(input.shape, weight.shape, shape, *options, input.dtype)
+    if kernel is None:
+        return _plain_convolution(input, weight, bias, out, *options)
+    made = kernel.forward(wide(input), wide(weight), None if bias is None else wide(bias))
+    return _lying(made).astype(input.dtype, copy=False)
+
+
+def _lying(made: Array) -> Array:
+    """What a kernel made; of lines, which have no order of their own that users know, in row-major order."""
+    return made if made.ndim > 3 else np.ascontiguousarray(made)
+
+
+def _plain_convolution(
+    input: Array,
+    weight: Array,
+    bias: Array | None,
+    out: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> Array:
+    """In NumPy: the oracle of the kernels. ``out`` is the output's spatial dims."""
     samples, matrix = len(input), _as_matrices(weight, groups)
     product = np.empty((samples, groups, matrix.shape[1], math.prod(out)), matrix.dtype)
     for block, _, positions, columns in _columns(
@@ -51,7 +78,7 @@ def convolution(
     return product.reshape(samples, weight.shape[0], *out).astype(input.dtype, copy=False)
 
 
-@op(dtype="keep", node="ConvolutionBackward")
+@op(dtype="keep", node="ConvolutionBackward", layouts="chooses")
 def convolution_input_gradient(
     input: Array, weight: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Array:
@@ -59,7 +86,7 @@ def convolution_input_gradient(
     return _spread(input, weight, shape, stride, padding, dilation, groups)
 
 
-@op(dtype="keep", autocast="lower", node="Convolution")
+@op(dtype="keep", autocast="lower", node="Convolution", layouts="chooses")
 def transposed_convolution(
     input: Array,
     weight: Array,
@@ -83,11 +110,22 @@ def transposed_convolution(
     return out.astype(input.dtype, copy=False)
 
 
-@op(dtype="keep", node="ConvolutionBackward")
+@op(dtype="keep", node="ConvolutionBackward", layouts="follows")
 def convolution_weight_gradient(
     input: Array, g_out: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Array:
     """What the output's gradient ``g_out`` gives for the convolution's weight of ``shape``."""
+    options = (stride, padding, dilation, groups)
+    kernel = convolution_kernel(input.shape, shape, g_out.shape, *options, input.dtype)
+    if kernel is None:
+        return _plain_weight_gradient(input, g_out, shape, *options)
+    return kernel.weight_gradient(wide(input), wide(g_out)).astype(input.dtype, copy=False)
+
+
+def _plain_weight_gradient(
+    input: Array, g_out: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Array:
+    """In NumPy: the oracle of the kernels."""
     out, kernel = g_out.shape[2:], shape[2:]
     g = wide(g_out).reshape(len(input), groups, shape[0] // groups, math.prod(out))
     total = np.zeros((groups, shape[0] // groups, math.prod(shape[1:])), g.dtype)
@@ -156,6 +194,17 @@ def _spread(
     input: Array, weight: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Array:
     """Each element times its kernel, added up in an array of ``shape``."""
+    options = (stride, padding, dilation, groups)
+    kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input.dtype)
+    if kernel is None:
+        return _plain_spread(input, weight, shape, *options)
+    return _lying(kernel.input_gradient(wide(input), wide(weight))).astype(input.dtype, copy=False)
+
+
+def _plain_spread(
+    input: Array, weight: Array, shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Array:
+    """In NumPy: the oracle of the kernels."""
     g, size, kernel = wide(input), input.shape[2:], weight.shape[2:]
     turned = _as_matrices(weight, groups).swapaxes(1, 2)  # (groups, C/groups * kernel, O/groups)
     volume, channels = math.prod(kernel), shape[1]
@@ -188,7 +237,10 @@ def _cropped(value: Any, shape: Sizes) -> Any:
 
 
 def _sum_of_channels(g: Any) -> Any:
-    return ops.sum(g, (0, *range(2, g.ndim)))
+    dims = (0, *range(2, g.ndim))
+    if g.__class__ is np.ndarray and is_channels_last(g):  # NumPy would add up one pixel after another
+        return g.sum(axis=dims, dtype=np.float64).astype(g.dtype)
+    return ops.sum(g, dims)
 
 
 convolution.gradient(

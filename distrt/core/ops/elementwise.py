@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
+from distrt.core.kernels import channels
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import mul, sub, true_divide
 from distrt.core.ops.comparison import ge, le, logical_and, ne, where, zero_unless
@@ -14,7 +17,7 @@ from distrt.core.ops.half import refuse, wide
 __all__ = ["logit", "relu", "sigmoid"]
 
 
-@op(dtype="float")
+@op(dtype="float", layouts="follows")
 def sigmoid(input: Array) -> Array:
     """``1 / (1 + exp(-input))``, of full precision where that is small; where exp overflows it is 0."""
     wider = wide(input)
@@ -49,7 +52,7 @@ def _logit_slope(g: Array, input: Array, eps: float | None) -> Array:
 logit.gradient(input=lambda g, input, eps: _logit_slope(g, input, eps))
 
 
-@op()
+@op(layouts="follows")
 def relu(input: Array) -> Array:
     """``max(input, 0)``."""
     if input.dtype.kind in "bc":
@@ -59,4 +62,10 @@ def relu(input: Array) -> Array:
     return np.maximum(input, np.zeros((), input.dtype))
 
 
-relu.gradient(input=lambda g, out: zero_unless(g, ne(out, 0)))  # nan is let through
+def _relu_slope(g: Any, out: Any) -> Any:
+    if g.__class__ is np.ndarray and channels.suits_elements(g, out):
+        return channels.keep_nonzero(g, out)
+    return zero_unless(g, ne(out, 0))  # nan is let through
+
+
+relu.gradient(input=lambda g, out: _relu_slope(g, out))

@@ -1,0 +1,117 @@
+"""Normalisation of images whose channels lie side by side: sums and straight lines by channel, compiled.
+
+NumPy goes over such an image five times forward and nine times backward; these kernels twice in each direction. Sums
+are taken in float32 over some pixels, and over those in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from ctypes import CFUNCTYPE, c_int64, c_void_p
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import Array
+from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.layouts import is_channels_last
+
+__all__ = ["affine", "keep_nonzero", "moments", "products", "suits", "suits_elements"]
+
+# Elements. Below, NumPy is done before the code is compiled.
+_LEAST = 1 << 16
+
+
+def suits(input: Array) -> bool:
+    """Whether these kernels do an image: float32, channels last, in whole vectors."""
+    if input.dtype != np.float32 or input.size < _LEAST or not is_channels_last(input):
+        return False
+    lanes = vector_floats()
+    return bool(lanes) and input.shape[1] % lanes == 0
+
+
+def moments(input: Array) -> tuple[Array, Array]:
+    """Each channel's mean and (biased) variance."""
+    pixels = input.size // input.shape[1]
+    zeros = np.zeros(input.shape[1], np.float32)
+    mean = (_sums(input, input, zeros, False)[0] / pixels).astype(np.float32)
+    # The mean is rounded: what is left of the sum corrects the squares.
+    rest, squares = _sums(input, input, mean, False)
+    return mean, np.maximum(squares / pixels - np.square(rest / pixels), 0).astype(np.float32)
+
+
+def products(values: Array, others: Array, mean: Array) -> tuple[Array, Array]:
+    """For each channel the sums of ``values`` and of ``values * (others - mean)``, in float64."""
+    return _sums(values, others, mean, True)
+
+
+def _sums(values: Array, others: Array, mean: Array, is_of_products: bool) -> tuple[Array, Array]:
+    channels = others.shape[1]
+    sums, of_products = np.empty(channels), np.empty(channels)
+    _functions().sums[is_of_products](
+        *map(address, (values, others, mean, sums, of_products)), others.size // channels, channels
+    )
+    return sums, of_products
+
+
+def affine(
+    others: Array,
+    mean: Array,
+    factor: Array,
+    more: Array,
+    values: Array | None = None,
+    scale: Array | None = None,
+) -> Array:
+    """``(others - mean) * factor + more``, plus ``values * scale`` where given; each channel by its own numbers."""
+    channels = others.shape[1]
+    out = np.empty_like(others)
+    given = [
+        np.ascontiguousarray(each, np.float32)
+        for each in (mean, factor if scale is None else scale, factor, more)
+    ]
+    _functions().affine[values is not None](
+        address(others if values is None else values),
+        address(others),
+        *map(address, given),
+        *(address(out), others.size // channels, channels),
+    )
+    return out
+
+
+def suits_elements(first: Array, second: Array) -> bool:
+    """Whether ``keep_nonzero`` does these two: float32, alike in memory, in whole vectors."""
+    lanes = vector_floats() if first.size >= _LEAST and first.dtype == second.dtype == np.float32 else 0
+    return (
+        bool(lanes)
+        and first.size % lanes == 0
+        and first.shape == second.shape
+        and first.strides == second.strides
+        and (first.flags.c_contiguous or is_channels_last(first))
+    )
+
+
+def keep_nonzero(values: Array, others: Array) -> Array:
+    """``values`` where ``others`` are not 0 (NaN is not), else 0."""
+    out = np.empty_like(values)
+    _functions().nonzero(address(values), address(others), address(out), math.prod(values.shape))
+    return out
+
+
+class _Functions:
+    """The compiled code."""
+
+    def __init__(self, lanes: int) -> None:
+        from distrt.core.kernels import channels_code as code
+
+        def compiled(text: str, pointers: int, integers: int) -> Any:
+            return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
+
+        self.sums = [compiled(code.sums_code(lanes, each), 5, 2) for each in (False, True)]
+        self.affine = [compiled(code.affine_code(lanes, each), 7, 2) for each in (False, True)]
+        self.nonzero = compiled(code.nonzero_code(lanes), 3, 1)
+
+
+@functools.cache
+def _functions() -> _Functions:
+    return _Functions(vector_floats())

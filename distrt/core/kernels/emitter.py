@@ -1,0 +1,166 @@
+"""Writing LLVM code for numeric kernels: loops, vectors of floats, fused multiplications and additions.
+
+For kernels that cannot be said as a `Loop`, because they look at more than one element. No pass rearranges what is
+written here, so loops are written as they shall run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from distrt.core.kernels.loop_code import INDEX, POINTER, new_function
+
+__all__ = ["FLOAT", "Emitter"]
+
+FLOAT = ir.FloatType()
+_LANE = ir.IntType(32)
+
+Value = Any  # of llvmlite.ir
+
+
+class Emitter:
+    """A function under way, on pointers to floats and 64-bit integers.
+
+    Args:
+        pointers: how many pointers it takes; integers follow.
+        integers: how many of these.
+        lanes: floats in a vector.
+    """
+
+    def __init__(self, pointers: int, integers: int, lanes: int) -> None:
+        self.lanes = lanes
+        self.function = new_function(ir.VoidType(), [POINTER] * pointers + [INDEX] * integers)
+        self.arguments = self.function.args
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        self.vector = ir.VectorType(FLOAT, lanes)
+        self._fma = ir.Function(
+            self.function.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.v{lanes}f32"
+        )
+
+    def text(self) -> str:
+        """The finished module."""
+        self.builder.ret_void()
+        return str(self.function.module)
+
+    # -- integers
+
+    def add(self, *values: Value | int) -> Value:
+        """Their sum."""
+        return self._chain(self.builder.add, values)
+
+    def mul(self, *values: Value | int) -> Value:
+        """Their product."""
+        return self._chain(self.builder.mul, values)
+
+    def _chain(self, verb: Callable[[Value, Value], Value], values: Sequence[Value | int]) -> Value:
+        total, *others = [INDEX(each) if isinstance(each, int) else each for each in values]
+        for each in others:
+            total = verb(total, each)
+        return total
+
+    def smaller(self, first: Value, second: Value) -> Value:
+        """The smaller of two."""
+        return self.builder.select(self.builder.icmp_signed("<", first, second), first, second)
+
+    def is_within(self, value: Value, end: Value) -> Value:
+        """Whether ``0 <= value < end``."""
+        return self.builder.icmp_unsigned("<", value, end)
+
+    # -- loops
+
+    def each(self, first: Value | int, end: Value | int, stride: int, body: Callable[[Value], None]) -> None:
+        """``for (at = first; at < end; at += stride) body(at)``."""
+
+        def step(at: Value, _: list[Value]) -> list[Value]:
+            body(at)
+            return []
+
+        self.fold(first, end, stride, [], step)
+
+    def fold(
+        self,
+        first: Value | int,
+        end: Value | int,
+        stride: int,
+        values: Sequence[Value],
+        body: Callable[[Value, list[Value]], list[Value]],
+    ) -> list[Value]:
+        """The same loop, with values that each turn hands to the next: what the last one gave."""
+        builder = self.builder
+        first, end = (INDEX(each) if isinstance(each, int) else each for each in (first, end))
+        before = builder.block
+        head, inside, after = (self.function.append_basic_block() for _ in range(3))
+        builder.branch(head)
+        builder.position_at_end(head)
+        at = builder.phi(INDEX)
+        at.add_incoming(first, before)
+        carried = []
+        for value in values:
+            carried.append(builder.phi(value.type))
+            carried[-1].add_incoming(value, before)
+        builder.cbranch(builder.icmp_signed("<", at, end), inside, after)
+        builder.position_at_end(inside)
+        made = body(at, carried)
+        at.add_incoming(builder.add(at, INDEX(stride)), builder.block)
+        for phi, value in zip(carried, made, strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return carried
+
+    # -- memory and vectors
+
+    def at(self, start: Value, *indices: Value | int) -> Value:
+        """The address of the float that is the sum of ``indices`` away."""
+        return self.builder.gep(start, [self.add(*indices)], source_etype=FLOAT)
+
+    def number(self, place: Value) -> Value:
+        """The float at an address."""
+        return self.builder.load(place, typ=FLOAT, align=4)
+
+    def load(self, place: Value) -> Value:
+        """The vector at an address."""
+        return self.builder.load(place, typ=self.vector, align=4)
+
+    def store(self, value: Value, place: Value) -> None:
+        """Writes a vector, or a float."""
+        self.builder.store(value, place, align=4)
+
+    def constant(self, value: float) -> Value:
+        """The same number in all lanes."""
+        return ir.Constant(self.vector, [value] * self.lanes)
+
+    def splat(self, value: Value) -> Value:
+        """The same number in all lanes."""
+        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), value, _LANE(0))
+        zeros = ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, one, zeros)
+
+    def gathered(self, places: Sequence[Value]) -> Value:
+        """A vector of the floats at these addresses."""
+        vector: Value = ir.Constant(self.vector, ir.Undefined)
+        for lane, place in enumerate(places):
+            vector = self.builder.insert_element(vector, self.number(place), _LANE(lane))
+        return vector
+
+    def scatter(self, vector: Value, places: Sequence[Value]) -> None:
+        """Writes each lane to an address of its own."""
+        for lane, place in enumerate(places):
+            self.store(self.builder.extract_element(vector, _LANE(lane)), place)
+
+    def fma(self, first: Value, second: Value, total: Value) -> Value:
+        """``first * second + total``, rounded once."""
+        return self.builder.call(self._fma, [first, second, total])
+
+    def sums(self, *pairs: str | Value) -> Value:
+        """``sums("+", a, "-", b)``: vectors added up from left to right."""
+        total = None
+        for sign, value in zip(pairs[::2], pairs[1::2], strict=True):
+            if total is None:
+                total = value if sign == "+" else self.builder.fneg(value)
+            else:
+                total = (self.builder.fadd if sign == "+" else self.builder.fsub)(total, value)
+        return total

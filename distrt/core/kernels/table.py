@@ -1,0 +1,80 @@
+"""Which kernel does what: one row for each operation that has more than NumPy's implementation.
+
+A choice follows from sizes, dtypes and what is installed, and from nothing that happened before: so the same call gives
+the same bits every time, on every rank. The tests compare each kernel with its oracle.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from distrt.core.arrays import Array
+from distrt.core.kernels.onednn.convolution import Geometry, OneDNNConvolution, convolution_of
+from distrt.core.kernels.winograd.convolution import Winograd, winograd_of
+from distrt.core.settings import get_num_threads
+
+__all__ = ["ROWS", "Row", "convolution_kernel"]
+
+
+class Row(NamedTuple):
+    """An operation's kernels.
+
+    Attributes:
+        operation: its name.
+        kernel: where the kernel is.
+        oracle: the NumPy implementation, which serves where the kernel cannot.
+        when: what the kernel is chosen for.
+        why: what was measured.
+    """
+
+    operation: str
+    kernel: str
+    oracle: str
+    when: str
+    why: str
+
+
+ROWS = (
+    Row(
+        "convolution and its gradients",
+        "distrt.core.kernels.winograd",
+        "distrt.core.ops.convolution",
+        "3 by 3 kernels at stride 1, channels in whole vectors, from 30 million multiplications on, one thread",
+        "1.3 to 2 times as fast as oneDNN at the sizes of ResNet-18, but takes a second to compile",
+    ),
+    Row(
+        "convolution, its gradients, transposed convolution",
+        "distrt.core.kernels.onednn.convolution",
+        "distrt.core.ops.convolution",
+        "float32, float16 and bfloat16 (both computed in float32) from 100,000 multiplications on",
+        "3 to 6 times as fast as NumPy's columns and products at the sizes of ResNet-18",
+    ),
+)
+
+# Of multiplications. Below, the code takes longer to compile than a short program gains.
+_LEAST_FOR_WINOGRAD = 30_000_000
+
+# Below, loading the library and making a primitive cost more than a short program gains.
+_LEAST_PRODUCTS = 100_000
+
+
+def convolution_kernel(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    output: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    dtype: Array,
+) -> OneDNNConvolution | Winograd | None:
+    """The kernel for a convolution of these sizes; None for NumPy."""
+    if dtype.itemsize > 4 or dtype.kind not in "fV" or len(input) > 5:
+        return None
+    count = math.prod(output) * math.prod(weight[1:])
+    if count < _LEAST_PRODUCTS:
+        return None
+    geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
+    found = winograd_of(geometry) if count >= _LEAST_FOR_WINOGRAD and get_num_threads() == 1 else None
+    return found or convolution_of(geometry)

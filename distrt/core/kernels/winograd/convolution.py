@@ -1,0 +1,160 @@
+"""Winograd's convolution on arrays: the same three functions as oneDNN's."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from ctypes import CFUNCTYPE, c_int64, c_void_p
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import Array
+from distrt.core.kernels.loops import address, can_compile, load, vector_floats
+from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
+
+__all__ = ["Winograd", "winograd_of"]
+
+_PLANES = 16
+
+# Tiles that are transformed at a time: their 16 planes stay in the second-level cache for 64 channels, and a weight is
+# read often enough for 512.
+_BLOCK = 48
+
+
+@functools.lru_cache(maxsize=512)
+def winograd_of(geometry: Geometry) -> Winograd | None:
+    """The float32 convolution of these sizes; None where this is not the way, or there is no compiler."""
+    lanes = vector_floats()
+    if not lanes or not can_compile("float32") or not _fits(geometry, 2 * lanes):
+        return None
+    return Winograd(geometry, lanes)
+
+
+def _fits(geometry: Geometry, multiple: int) -> bool:
+    channels, outs = geometry.input[1], geometry.output[1]
+    return (
+        len(geometry.input) == 4
+        and geometry.groups == 1
+        and geometry.weight[2:] == (3, 3)
+        and geometry.stride == geometry.dilation == (1, 1)
+        and max(geometry.padding) <= 2
+        and channels % multiple == 0
+        and outs % multiple == 0
+    )
+
+
+class Winograd:
+    """One convolution in float32: forward, and what the output's gradient gives for input and weight."""
+
+    def __init__(self, geometry: Geometry, lanes: int) -> None:
+        self._geometry = geometry
+        self._lanes = lanes
+
+    def forward(self, input: Array, weight: Array, bias: Array | None) -> Array:
+        """The output, its channels last in memory."""
+        geometry = self._geometry
+        channels, outs = geometry.input[1], geometry.output[1]
+        # Tap after tap of (outs, channels, 3, 3): 9 floats from one channel to the next.
+        steps = (channels, outs, 9, 9 * channels, 0, 1)
+        return self._run(channels_last(input), weight, bias, geometry.output, geometry.padding, steps)
+
+    def input_gradient(self, g: Array, weight: Array) -> Array:
+        """What the output's gradient gives for the input: a convolution with the kernels turned round."""
+        geometry = self._geometry
+        channels, outs = geometry.input[1], geometry.output[1]
+        steps = (outs, channels, 9 * channels, 9, 8, -1)
+        padding = (2 - geometry.padding[0], 2 - geometry.padding[1])
+        return self._run(channels_last(g), weight, None, geometry.input, padding, steps)
+
+    def _run(
+        self,
+        image: Array,
+        weight: Array,
+        bias: Array | None,
+        shape: tuple[int, ...],
+        padding: tuple[int, ...],
+        steps: tuple[int, ...],
+    ) -> Array:
+        code = _functions(self._lanes)
+        inner, columns = steps[:2]
+        made = empty_channels_last(shape)
+        panels = _room.at("weight", _PLANES * inner * columns)
+        weight = np.ascontiguousarray(weight)
+        code.weight(address(weight), panels, *steps)
+        more = np.zeros(columns, np.float32) if bias is None else np.ascontiguousarray(bias)
+        code.forward(
+            *(address(image), panels, address(made), address(more)),
+            *(_room.at("tiles", _PLANES * _BLOCK * inner), _room.at("products", _PLANES * _BLOCK * columns)),
+            address(_zeros(inner)),
+            *_sizes(image.shape, shape, padding),
+        )
+        return made
+
+    def weight_gradient(self, input: Array, g: Array) -> Array:
+        """What the output's gradient gives for the weight, in row-major order."""
+        geometry, code = self._geometry, _functions(self._lanes)
+        channels, outs = geometry.input[1], geometry.output[1]
+        image, slope = channels_last(input), channels_last(g)
+        totals = np.zeros(_PLANES * channels * outs, np.float32)
+        found = np.empty(geometry.weight, np.float32)
+        code.weight_gradient(
+            *(address(image), address(slope), address(totals)),
+            *(_room.at("tiles", _PLANES * _BLOCK * channels), _room.at("products", _PLANES * _BLOCK * outs)),
+            address(_zeros(max(channels, outs))),
+            *_sizes(image.shape, slope.shape, geometry.padding),
+        )
+        code.weight_gradient_end(address(totals), address(found), channels, outs)
+        return found
+
+
+def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:
+    down, across = -(-made[2] // 2), -(-made[3] // 2)
+    return (
+        *(image[0] * down * across, down, across),
+        *(image[2], image[3], image[1], made[2], made[3], made[1]),
+        *(*padding, _BLOCK),
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _zeros(count: int) -> Array:
+    return np.zeros(count, np.float32)
+
+
+class _Room(threading.local):
+    """Memory for what lies between the steps, for each thread, as large as the largest call has asked for."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Array] = {}
+
+    def at(self, name: str, count: int) -> int:
+        """The address of so many floats."""
+        held = self._held.get(name)
+        if held is None or held.size < count + 16:
+            # Zeros: rows that no tile fills are multiplied, too.
+            held = self._held[name] = np.zeros(count + 16, np.float32)
+        return -(-address(held) // 64) * 64
+
+
+_room = _Room()
+
+
+class _Functions:
+    """The compiled code."""
+
+    def __init__(self, lanes: int) -> None:
+        from distrt.core.kernels.winograd import code
+
+        def compiled(text: str, pointers: int, integers: int) -> Any:
+            return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
+
+        self.weight = compiled(code.weight_code(lanes), 2, 6)
+        self.forward = compiled(code.forward_code(lanes), 7, 12)
+        self.weight_gradient = compiled(code.weight_gradient_code(lanes), 6, 12)
+        self.weight_gradient_end = compiled(code.weight_gradient_end_code(lanes), 2, 2)
+
+
+@functools.cache
+def _functions(lanes: int) -> _Functions:
+    return _Functions(lanes)

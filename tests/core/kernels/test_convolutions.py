@@ -1,0 +1,162 @@
+"""The kernels for convolutions agree with NumPy's, in all three directions, and always give the same bits."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from distrt.core.kernels import loops, table
+from distrt.core.kernels.onednn.convolution import Geometry, channels_last, convolution_of
+from distrt.core.kernels.onednn.library import library
+from distrt.core.kernels.winograd.convolution import winograd_of
+from distrt.core.ops.windows import window_counts
+
+ops = import_module("distrt.core.ops.convolution")  # the operation of that name hides the module
+
+needs_onednn = pytest.mark.skipif(library() is None, reason="oneDNN is not installed (extra 'fast')")
+needs_vectors = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
+
+
+def geometry(input, outs, kernel, stride=1, padding=0, dilation=1, groups=1):
+    dims = len(input) - 2
+    stride, padding, dilation = ((each,) * dims for each in (stride, padding, dilation))
+    size = window_counts(input[2:], kernel, stride, padding, dilation)
+    weight = (outs, input[1] // groups, *kernel)
+    return Geometry(input, weight, (input[0], outs, *size), stride, padding, dilation, groups)
+
+
+ONEDNN = {
+    "1d": geometry((2, 3, 11), 4, (3,), padding=1),
+    "2d": geometry((3, 5, 7, 9), 6, (3, 2), stride=2, padding=1),
+    "2d, some pixels in no window": geometry((2, 8, 8, 8), 8, (2, 2), stride=3),
+    "3d": geometry((2, 2, 5, 4, 6), 3, (2, 3, 3), padding=1),
+    "1x1": geometry((2, 16, 6, 6), 24, (1, 1), stride=2),
+    "dilated": geometry((1, 4, 12, 12), 4, (3, 3), dilation=2, padding=2),
+    "grouped": geometry((2, 8, 6, 6), 12, (3, 3), groups=4, padding=1),
+    "depthwise": geometry((2, 8, 6, 6), 8, (3, 3), groups=8, padding=1),
+    "one image, one channel": geometry((1, 1, 9, 9), 1, (5, 5)),
+}
+WINOGRAD = {
+    "even": geometry((2, 32, 8, 8), 32, (3, 3), padding=1),
+    "odd": geometry((3, 32, 7, 9), 64, (3, 3), padding=1),
+    "not padded": geometry((1, 64, 6, 5), 32, (3, 3)),
+    "padded by two": geometry((1, 32, 4, 5), 32, (3, 3), padding=2),
+    "more tiles than a block": geometry((4, 32, 16, 15), 32, (3, 3), padding=1),
+}
+
+
+def plain(geometry):
+    """NumPy's three directions."""
+    _, weight, output, *options = geometry
+    return {
+        "forward": lambda x, w, b: ops._plain_convolution(x, w, b, output[2:], *options),
+        "input_gradient": lambda g, w: ops._plain_spread(g, w, geometry.input, *options),
+        "weight_gradient": lambda x, g: ops._plain_weight_gradient(x, g, weight, *options),
+    }
+
+
+def arguments(geometry, seed=0):
+    random = np.random.default_rng(seed)
+    x, w, g = (
+        random.standard_normal(shape).astype(np.float32)
+        for shape in (geometry.input, geometry.weight, geometry.output)
+    )
+    bias = random.standard_normal(geometry.weight[0]).astype(np.float32)
+    return {"forward": (x, w, bias), "input_gradient": (g, w), "weight_gradient": (x, g)}
+
+
+def require_agreement(kernel, geometry):
+    given, oracle = arguments(geometry), plain(geometry)
+    for name, arrays in given.items():
+        expected = oracle[name](*[each.astype(np.float64) for each in arrays])
+        found = getattr(kernel, name)(*arrays)
+        assert found.shape == expected.shape and found.dtype == np.float32
+        assert np.abs(found - expected).max() <= 3e-6 * np.abs(expected).max() + 1e-6, name
+
+
+@needs_onednn
+@pytest.mark.parametrize("name", ONEDNN)
+def test_onednn_agrees_with_numpy(name):
+    kernel = convolution_of(ONEDNN[name])
+    assert kernel is not None
+    require_agreement(kernel, ONEDNN[name])
+
+
+@needs_vectors
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_agrees_with_numpy(name):
+    kernel = winograd_of(WINOGRAD[name])
+    assert kernel is not None
+    require_agreement(kernel, WINOGRAD[name])
+
+
+@pytest.mark.parametrize(
+    "maker, sizes",
+    [
+        pytest.param(convolution_of, ONEDNN["2d"], marks=needs_onednn, id="onednn"),
+        pytest.param(winograd_of, WINOGRAD["odd"], marks=needs_vectors, id="winograd"),
+    ],
+)
+def test_the_same_call_gives_the_same_bits_wherever_the_arrays_lie(maker, sizes):
+    kernel, given = maker(sizes), arguments(sizes)
+    for name, arrays in given.items():
+        first = getattr(kernel, name)(*arrays)
+        for offset in (1, 3):
+            moved = []
+            for each in arrays:
+                room = np.empty(each.size + offset, np.float32)[offset:]
+                room[:] = each.reshape(-1)
+                moved.append(room.reshape(each.shape))
+            assert np.array_equal(first, getattr(kernel, name)(*moved)), name
+
+
+@needs_onednn
+def test_images_may_lie_in_either_order():
+    sizes = ONEDNN["2d"]
+    kernel, (x, w, bias) = convolution_of(sizes), arguments(sizes)["forward"]
+    assert np.array_equal(kernel.forward(x, w, bias), kernel.forward(channels_last(x), w, bias))
+
+
+def test_small_convolutions_and_wide_numbers_are_numpys():
+    small, large = geometry((1, 1, 4, 4), 1, (3, 3)), geometry((8, 16, 32, 32), 16, (3, 3))
+    assert table.convolution_kernel(*small, np.dtype(np.float32)) is None
+    assert table.convolution_kernel(*large, np.dtype(np.float64)) is None
+
+
+@needs_vectors
+def test_winograd_leaves_what_it_cannot_do():
+    for other in (
+        geometry((2, 32, 8, 8), 32, (3, 3), stride=2),
+        geometry((2, 32, 8, 8), 32, (3, 3), dilation=2),
+        geometry((2, 32, 8, 8), 32, (3, 3), groups=2),
+        geometry((2, 32, 8, 8), 32, (5, 5)),
+        geometry((2, 31, 8, 8), 32, (3, 3)),
+        geometry((2, 32, 8), 32, (3,)),
+    ):
+        assert winograd_of(other) is None
+
+
+def test_without_onednn_numpy_computes():
+    """A process of its own: the library is looked for once."""
+    import os
+    import subprocess
+    import sys
+
+    program = (
+        "import distrt as torch\n"
+        "from distrt.core.kernels.onednn.library import library\n"
+        "assert library() is None\n"
+        "x = torch.ones(2, 3, 40, 40, requires_grad=True)\n"
+        "y = torch.nn.functional.conv2d(x, torch.ones(8, 3, 3, 3), padding=1)\n"
+        "y.sum().backward()\n"
+        "assert y.shape == (2, 8, 40, 40) and y[0, 0, 5, 5] == 27 and x.grad[0, 0, 5, 5] == 72\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "DISTRT_ONEDNN": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
