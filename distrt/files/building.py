@@ -82,8 +82,12 @@ class ObjectBuilder:
         if _is_hashable(kind) and kind in standard.CALLS and not keywords:
             return standard.CALLS[kind](self._budget, *arguments)
         if isinstance(kind, type) and issubclass(kind, Tensor):
-            if kind is not Tensor and not keywords and len(arguments) <= 2:
-                return kind(*[each for each in arguments if isinstance(each, Tensor | bool)])
+            if (
+                kind is not Tensor
+                and not keywords
+                and all(isinstance(each, Tensor | bool) for each in arguments)
+            ):
+                return kind(*arguments)
         elif self._rule.may_make(kind):
             with callers_code():
                 return kind.__new__(kind, *arguments, **keywords)

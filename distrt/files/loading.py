@@ -161,7 +161,7 @@ class _Archive:
         if self._zip.has("byteorder"):
             order = self._zip.read("byteorder")
             if order not in (b"little", b"big"):
-                raise ValueError(f"Unknown endianness type: {quoted(order)}")
+                raise CheckpointError(f"Unknown endianness type: {quoted(order)}")
             return order.decode() != sys.byteorder
         if settings.endianness is LoadEndianness.NATIVE:
             return False

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distrt.core.device import device
-from distrt.core.errors import CheckpointError, DeviceError, UnsupportedError
+from distrt.core.errors import CheckpointError, UnsupportedError
 from distrt.core.storage import TypedStorage, UntypedStorage
 from distrt.files.faults import callers_code
 
@@ -119,7 +119,7 @@ def _to_missing(name: str) -> _Deserializer:
 
     def refuse(storage: Any, location: str) -> None:
         if re.match(f"{name}(:|[0-9]+|$)", location):
-            raise DeviceError(
+            raise CheckpointError(
                 f"Attempting to deserialize object on a {name.upper()} device but torch.{name}.is_available() is "
                 "False. If you are running on a CPU-only machine, please use torch.load with "
                 "map_location=torch.device('cpu') to map your storages to the CPU."

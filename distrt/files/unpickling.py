@@ -6,6 +6,7 @@ three that can (naming a class, calling, and setting state) are the builder's bu
 
 from __future__ import annotations
 
+import codecs
 import pickle
 import pickletools
 import struct
@@ -224,7 +225,7 @@ _push("EMPTY_DICT", lambda self: {})
 _push("EMPTY_TUPLE", lambda self: ())
 _push("EMPTY_SET", lambda self: set())
 _push("BYTEARRAY8", lambda self: bytearray(self.exactly(self.number(_U8))))
-_push("UNICODE", lambda self: self.line().decode("raw-unicode-escape"))
+_push("UNICODE", lambda self: codecs.raw_unicode_escape_decode(self.line())[0])
 _push("FLOAT", lambda self: float(self.line()))
 _push("LONG", lambda self: int(self.line().rstrip(b"L") or b"0"))
 _push("DUP", lambda self: self.stack[-1])
@@ -243,7 +244,7 @@ def _string(self: Unpickler) -> None:
     line = self.line()
     if len(line) < 2 or line[0] != line[-1] or line[:1] not in b"'\"":
         raise UnpicklingError("the STRING opcode argument must be quoted")
-    self.stack.append(self.text(line[1:-1].decode("unicode-escape").encode("latin-1")))
+    self.stack.append(self.text(codecs.escape_decode(line[1:-1])[0]))
 
 
 @_on("PROTO")

@@ -100,7 +100,7 @@ class ZipReader:
     def _directory(self) -> tuple[list[tuple[str, Record, int]], int]:
         """(name, record, flags) for each entry of the directory, in its order; and where the directory begins."""
         count, size, start, end = self._end()
-        if start + size > end or count * CENTRAL.size > size:
+        if start + size != end or count * CENTRAL.size > size:
             raise damaged("zip archive: its directory does not fit into the file")
         raw = self._at(start, size)
         entries, at = [], 0
@@ -142,7 +142,8 @@ class ZipReader:
             if locator[0] == b"PK\x06\x07":
                 wide = END_64.unpack(self._at(locator[2], END_64.size))
                 _same(wide[6:], (here, count, size, start), (0xFFFF, 0xFFFF, _LARGE, _LARGE))
-                if wide[0] != b"PK\x06\x06" or wide[4] or wide[5]:
+                is_next = locator[2] + END_64.size + LOCATOR_64.size == at
+                if wide[0] != b"PK\x06\x06" or wide[4] or wide[5] or not is_next:
                     raise damaged("zip archive: its 64-bit directory is corrupt")
                 return wide[7], wide[8], wide[9], locator[2]
             if locator[0][:2] == b"PK" or max(size, start) >= _LARGE:
