@@ -1,5 +1,7 @@
 """Facade: sharded training, at the path that PyTorch users type. The room is ``distrt.parallel``."""
 
+from distrt.distributed.fsdp import fully_sharded_data_parallel
+from distrt.distributed.fsdp.fully_sharded_data_parallel import *
 from distrt.parallel.fully_sharded.module import (
     FSDPModule,
     UnshardHandle,
@@ -13,49 +15,16 @@ from distrt.parallel.fully_sharded.policies import (
     OffloadPolicy,
 )
 from distrt.parallel.fully_sharded.sharding import fully_shard
-from distrt.parallel.fully_sharded.wrapper import FullyShardedDataParallel
-from distrt.parallel.fully_sharded.wrapper_options import (
-    BackwardPrefetch,
-    CPUOffload,
-    FullOptimStateDictConfig,
-    FullStateDictConfig,
-    LocalOptimStateDictConfig,
-    LocalStateDictConfig,
-    MixedPrecision,
-    OptimStateDictConfig,
-    OptimStateKeyType,
-    ShardedOptimStateDictConfig,
-    ShardedStateDictConfig,
-    ShardingStrategy,
-    StateDictConfig,
-    StateDictSettings,
-    StateDictType,
-)
 
 __all__ = [
-    "BackwardPrefetch",
-    "CPUOffload",
     "CPUOffloadPolicy",
     "DataParallelMeshDims",
     "FSDPModule",
-    "FullOptimStateDictConfig",
-    "FullStateDictConfig",
-    "FullyShardedDataParallel",
-    "LocalOptimStateDictConfig",
-    "LocalStateDictConfig",
-    "MixedPrecision",
     "MixedPrecisionPolicy",
     "OffloadPolicy",
-    "OptimStateDictConfig",
-    "OptimStateKeyType",
-    "ShardedOptimStateDictConfig",
-    "ShardedStateDictConfig",
-    "ShardingStrategy",
-    "StateDictConfig",
-    "StateDictSettings",
-    "StateDictType",
     "UnshardHandle",
     "fully_shard",
     "register_fsdp_forward_method",
     "share_comm_ctx",
 ]
+__all__ += fully_sharded_data_parallel.__all__
