@@ -13,13 +13,12 @@ from typing import Any, Self
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.errors import DataError, ShapeError
-from distrt.core.modes import no_grad
+from distrt.core.ops.batch_normalisation import move_running
 from distrt.core.ops.standardising import require_dtypes
-from distrt.core.tensor import Tensor, wrap
-from distrt.nn.modules.batchnorm import _BatchNorm
+from distrt.core.tensor import Tensor
+from distrt.nn.modules.batchnorm import _BatchNorm, count_batch
 from distrt.nn.modules.module import Module
 from distrt.parallel import global_batch, lockstep
-from distrt.parallel.global_batch import Statistics
 
 __all__ = ["SyncBatchNorm"]
 
@@ -98,7 +97,8 @@ class SyncBatchNorm(_BatchNorm):
                 f"{group.rank()} and one value per channel over all {group.size()} ranks"
             )
         if found.size and self.track_running_stats:
-            self._move_running_stats(found, momentum)
+            move_running(self.running_mean, found.mean, momentum)
+            move_running(self.running_var, found.variance(correction=1), momentum)
         flat = [each for three in operands for each in three]
         normalised: tuple[Tensor, ...] = global_batch.SyncBatchNorm.apply(found, self.eps, group, *flat)
         return normalised
@@ -126,17 +126,7 @@ class SyncBatchNorm(_BatchNorm):
             return 0.0
         if self.num_batches_tracked is None:
             raise AssertionError("num_batches_tracked must not be None")
-        self.num_batches_tracked.add_(1)
-        return 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-
-    def _move_running_stats(self, found: Statistics, momentum: float) -> None:
-        for running, new in (
-            (self.running_mean, found.mean),
-            (self.running_var, found.variance(correction=1)),
-        ):
-            if running is not None:
-                with no_grad():
-                    running.mul_(1 - momentum).add_(wrap(new.astype(running._array.dtype)), alpha=momentum)
+        return count_batch(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """A copy that talks to the same ranks."""

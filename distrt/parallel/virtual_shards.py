@@ -16,23 +16,21 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core import ops
+from distrt.core.arrays import Array
 from distrt.core.autograd.function import Function
-from distrt.core.creation import zeros_like
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.modes import modes
 from distrt.core.random import Generator, default_generator, initial_seed
 from distrt.core.tensor import Tensor
-from distrt.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
 from distrt.parallel.lockstep import Lane, run_in_lockstep
-from distrt.parallel.sync_batch_norm import SyncBatchNorm
+from distrt.parallel.shard_statistics import ShardStatistics
 
 __all__ = ["VirtualShards"]
 
 _STREAMS = 1 << 63  # the streams of shards: far from those that users take
 _MOST_SHARDS = 1 << 16
-_BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
 
 
 class VirtualShards:
@@ -69,27 +67,7 @@ class VirtualShards:
         seed = np.array([initial_seed()], np.uint64)
         group.broadcast(seed, src=0)
         self._seed = int(seed[0])
-        self._has_synced = False
-        self._settled: list[
-            tuple[str, Module, list[tuple[Tensor, Any, int]]]
-        ] = []  # buffers after the last pass
-        for name, part in module.named_modules():
-            if isinstance(part, SyncBatchNorm):
-                self._has_synced = True
-                if part.process_group not in (None, group):
-                    raise UnsupportedError(
-                        f"{name}: with reproducible=, a SyncBatchNorm has the wrapper's own group"
-                    )
-        self._norms = [
-            (name, part)
-            for name, part in module.named_modules()
-            if isinstance(part, _BATCH_NORMS) and part.track_running_stats
-        ]
-        if self._has_synced and self._norms:
-            raise UnsupportedError(
-                f"{self._norms[0][0]}: with reproducible=, a model has either BatchNorm or SyncBatchNorm, not both; "
-                "SyncBatchNorm.convert_sync_batchnorm converts all"
-            )
+        self._statistics = ShardStatistics(module, group)
 
     def __call__(self, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's output for this rank's part of the batch.
@@ -105,21 +83,19 @@ class VirtualShards:
         parts = self._cut((inputs, kwargs))
         copies = self._copies()
         others = self._counters()
-        found: list[np.ndarray[Any, Any]] = []
-        if self._has_synced:
+        found: list[Array] = []
+        if self._statistics.are_synced:
             outputs = self._in_lockstep(parts, copies)
         else:
             outputs = []
             for place, (given, named) in enumerate(parts):
                 own_parameters = replaced_tensors(self._module, copies[place], tie_weights=True)
-                with self._own_stream(self._first + place), self._own_statistics(found), own_parameters:
+                own_statistics = self._statistics.of_one_shard(found)
+                with self._own_stream(self._first + place), own_statistics, own_parameters:
                     outputs.append(self._module(*given, **named))
         self._require_unchanged(others)
-        self._move_statistics(found)
-        self._settled = [
-            (name, part, [(each, each._array.copy(), each._version) for each in part.buffers()])
-            for name, part in self._normalising()
-        ]
+        self._statistics.move(found)
+        self._statistics.note()
         self.step += 1
         return _joined(outputs)
 
@@ -167,93 +143,21 @@ class VirtualShards:
     def _own_stream(self, shard: int) -> Iterator[None]:
         """The default generator draws from the stream of this step and shard; afterwards it goes on where it was."""
         before = default_generator.numpy
-        made = Generator()
-        made._start(self._seed, _STREAMS | self.step << 16 | shard)
-        default_generator.numpy = made.numpy
+        stream = _STREAMS | self.step << 16 | shard
+        default_generator.numpy = Generator().manual_seed(self._seed).stream(stream).numpy
         try:
             yield
         finally:
             default_generator.numpy = before
 
-    # Running statistics.
-
-    @contextmanager
-    def _own_statistics(self, found: list[np.ndarray[Any, Any]]) -> Iterator[None]:
-        """Has batch normalisation leave this shard's own statistics, which are then put away in ``found``."""
-        # One in evaluation mode (frozen, for fine-tuning) normalises with its running statistics, and keeps them.
-        kept = [(part, part.momentum, int(part.num_batches_tracked)) for _, part in self._norms]
-        running = [(part.running_mean, part.running_var) for _, part in self._norms]
-        for part, _, _ in kept:
-            if not part.training:
-                continue
-            # The move from 0 by a momentum of 1 gives what was found, to the bit.
-            part.running_mean, part.running_var = (
-                zeros_like(part.running_mean),
-                zeros_like(part.running_var),
-            )
-            part.momentum = 1.0
-        try:
-            yield
-        finally:
-            row: list[Any] = []
-            times = []
-            for (part, momentum, count), (mean, variance) in zip(kept, running, strict=True):
-                row += [part.running_mean._array.reshape(-1), part.running_var._array.reshape(-1)]
-                times.append(int(part.num_batches_tracked) - count)
-                part.running_mean, part.running_var, part.momentum = mean, variance, momentum
-                part.num_batches_tracked.fill_(count)
-        for (name, _), used in zip(self._norms, times, strict=True):
-            if used > 1:
-                raise UnsupportedError(
-                    f"{name} was used {used} times in one forward pass: with reproducible= a layer of batch "
-                    "normalisation can be used once"
-                )
-        used_at_all = np.array(times, np.float64)
-        found.append(np.concatenate([used_at_all, *(each.astype(np.float64) for each in row)]))
-
-    def _move_statistics(self, found: list[np.ndarray[Any, Any]]) -> None:
-        """Moves the running statistics by those of all shards, in their order, on every rank."""
-        if not self._norms:
-            return
-        mine = np.stack(found)
-        everybodys = np.empty((self._group.size(), *mine.shape))
-        self._group.all_gather(everybodys, mine)
-        for row in everybodys.reshape(self.total, -1):
-            start = len(self._norms)
-            for used, (_, part) in zip(row[:start], self._norms, strict=True):
-                size = part.num_features
-                mean, variance = row[start : start + size], row[start + size : start + 2 * size]
-                start += 2 * size
-                if used:
-                    _move(part, mean, variance)
+    # State.
 
     def end_pass(self) -> None:
-        """After a backward pass, in which checkpointed parts have run again: their statistics have counted before.
-
-        Raises:
-            UnsupportedError: there is a SyncBatchNorm among them. It saw one shard, so the gradients are wrong.
-        """
-        settled, self._settled = self._settled, []
-        for name, part, buffers in settled:
-            for buffer, values, version in buffers:
-                if buffer._version == version:
-                    continue
-                if isinstance(part, SyncBatchNorm):
-                    raise UnsupportedError(
-                        f"{name}: with reproducible=, SyncBatchNorm cannot be in a checkpointed part of the model, "
-                        "which is computed again one shard after another. The gradients of this pass are wrong"
-                    )
-                buffer._array[...] = values
-                buffer._counter[0] += 1
-
-    def _normalising(self) -> list[tuple[str, Module]]:
-        synced = [each for each in self._module.named_modules() if isinstance(each[1], SyncBatchNorm)]
-        return [*self._norms, *synced]
-
-    # Other state.
+        """After a backward pass: see `ShardStatistics.restore`."""
+        self._statistics.restore()
 
     def _counters(self) -> list[tuple[str, Tensor, int]]:
-        norms = {id(buffer) for _, part in self._normalising() for buffer in part.buffers()}
+        norms = {id(buffer) for buffer in self._statistics.buffers()}
         return [
             (name, buffer, buffer._version)
             for name, buffer in self._module.named_buffers()
@@ -289,18 +193,6 @@ def _forked(parameter: Tensor, count: int) -> list[Tensor]:
     while len(level) < count:
         level = [copy for each in level for copy in cast("tuple[Tensor, ...]", _Fork.apply(each))]
     return level
-
-
-def _move(part: Any, mean: Any, variance: Any) -> None:
-    part.num_batches_tracked.add_(1)
-    momentum = part.momentum
-    if momentum is None:  # the plain average over all batches
-        momentum = 1.0 / float(part.num_batches_tracked)
-    for running, found in ((part.running_mean, mean), (part.running_var, variance)):
-        values = running._array
-        np.multiply(values, values.dtype.type(1 - momentum), out=values)
-        np.add(values, found.astype(values.dtype) * values.dtype.type(momentum), out=values)
-        running._counter[0] += 1
 
 
 def _tensors(given: Any) -> Iterator[Tensor]:

@@ -63,8 +63,8 @@ def batch_norm(
     out, mean, variance = _batch_norm(input, weight, bias, eps)
     count = input.numel() // max(1, input.shape[1])
     if count:
-        _move(running_mean, mean._array, momentum)
-        _move(running_var, variance._array * _unbiased(count), momentum)
+        move_running(running_mean, mean._array, momentum)
+        move_running(running_var, variance._array * _unbiased(count), momentum)
     return out
 
 
@@ -110,8 +110,8 @@ def _require_both(running_mean: Tensor | None, running_var: Tensor | None) -> No
         raise DataError("running_mean and running_var must either both be None or neither be None")
 
 
-def _move(running: Tensor | None, found: Array, momentum: float) -> None:
-    """``(1 - momentum) * running + momentum * found``, in place."""
+def move_running(running: Tensor | None, found: Array, momentum: float) -> None:
+    """A running statistic's step towards what was found: ``(1 - momentum) * running + momentum * found``, in place."""
     if running is not None:
         target = found.reshape(running.shape).astype(running._array.dtype)
         with no_grad():
@@ -278,8 +278,10 @@ def instance_norm(
         return batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
     out, mean, variance = _instance_norm(input, weight, bias, eps)
     if running_mean is not None and input.numel():
-        _move(running_mean, mean._array.mean(axis=0), momentum)
-        _move(running_var, variance._array.mean(axis=0) * _unbiased(math.prod(input.shape[2:])), momentum)
+        move_running(running_mean, mean._array.mean(axis=0), momentum)
+        move_running(
+            running_var, variance._array.mean(axis=0) * _unbiased(math.prod(input.shape[2:])), momentum
+        )
     return out
 
 

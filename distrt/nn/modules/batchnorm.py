@@ -108,6 +108,12 @@ class _NormBase(Module):
         )
 
 
+def count_batch(layer: _NormBase) -> float:
+    """Counts a batch; how far the running statistics go towards its own: without a momentum, to the plain average."""
+    layer.num_batches_tracked.add_(1)
+    return 1.0 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
+
+
 class _BatchNorm(_NormBase):
     """What the batch normalisation layers share.
 
@@ -120,9 +126,7 @@ class _BatchNorm(_NormBase):
         self._check_input_dim(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if self.momentum is None:  # the plain average over all batches
-                momentum = 1.0 / float(self.num_batches_tracked)
+            momentum = count_batch(self)
         by_batch = self.training or (self.running_mean is None and self.running_var is None)
         is_used = not self.training or self.track_running_stats
         return F.batch_norm(
