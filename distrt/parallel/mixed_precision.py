@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
 from distrt.parallel.bucket import GradBucket
 from distrt.parallel.hooks.all_reducing import reduced
+from distrt.parallel.structures import map_tensors
 
 __all__ = ["Casting", "MixedPrecision"]
 
@@ -66,7 +66,7 @@ class Casting:
         def cast(tensor: Tensor) -> Tensor:
             return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
-        return _mapped(cast, args), _mapped(cast, kwargs)
+        return map_tensors(cast, args, _is_packed), map_tensors(cast, kwargs, _is_packed)
 
     @contextlib.contextmanager
     def parameters(self, module: Module) -> Iterator[None]:
@@ -106,23 +106,6 @@ def _is_ignored(tensor: Tensor) -> bool:
     return bool(getattr(tensor, "_ddp_ignored", False))
 
 
-def _mapped(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """``value`` with ``function`` of each tensor in its containers."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            field.name: _mapped(function, getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-        return dataclasses.replace(value, **fields)
-    if isinstance(value, OrderedDict):
-        return type(value)((key, _mapped(function, each)) for key, each in value.items())
-    if isinstance(value, dict):
-        return {key: _mapped(function, each) for key, each in value.items()}
-    if hasattr(value, "batch_sizes"):  # a packed sequence goes as it is, as in PyTorch
-        return value
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_mapped(function, each) for each in value))
-    if isinstance(value, list | tuple | set):
-        return type(value)(_mapped(function, each) for each in value)
-    return value
+def _is_packed(value: Any) -> bool:
+    """A packed sequence goes as it is, as in PyTorch."""
+    return hasattr(value, "batch_sizes")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -26,6 +27,7 @@ from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
 from distrt.parallel.lockstep import Lane, run_in_lockstep
 from distrt.parallel.shard_statistics import ShardStatistics
+from distrt.parallel.structures import map_tensors, map_together, tensors_in
 
 __all__ = ["VirtualShards"]
 
@@ -97,7 +99,7 @@ class VirtualShards:
         self._statistics.move(found)
         self._statistics.note()
         self.step += 1
-        return _joined(outputs)
+        return outputs[0] if len(outputs) == 1 else map_together(_joined, outputs)
 
     def _in_lockstep(self, parts: list[Any], copies: list[dict[str, Tensor]]) -> list[Any]:
         def lane(place: int) -> Lane:
@@ -115,7 +117,7 @@ class VirtualShards:
     def _cut(self, given: Any) -> list[Any]:
         if self.mine == 1:
             return [given]
-        batch = next((each.shape[0] for each in _tensors(given) if each.ndim), None)
+        batch = next((each.shape[0] for each in tensors_in(given) if each.ndim), None)
         if batch is None or batch % self.mine:
             came = "no tensor" if batch is None else f"a batch of {batch}"
             raise ShapeError(
@@ -123,7 +125,10 @@ class VirtualShards:
                 f"{self.mine} virtual shards of equal size; got {came}"
             )
         length = batch // self.mine
-        return [_part(given, batch, place * length, length) for place in range(self.mine)]
+        return [
+            map_tensors(partial(_part, batch=batch, start=place * length, length=length), given)
+            for place in range(self.mine)
+        ]
 
     # Parameters.
 
@@ -195,43 +200,13 @@ def _forked(parameter: Tensor, count: int) -> list[Tensor]:
     return level
 
 
-def _tensors(given: Any) -> Iterator[Tensor]:
-    if isinstance(given, Tensor):
-        yield given
-    elif isinstance(given, dict):
-        for value in given.values():
-            yield from _tensors(value)
-    elif isinstance(given, tuple | list):
-        for value in given:
-            yield from _tensors(value)
+def _part(tensor: Tensor, batch: int, start: int, length: int) -> Tensor:
+    is_batch = tensor.ndim > 0 and tensor.shape[0] == batch
+    return tensor.narrow(0, start, length) if is_batch else tensor
 
 
-def _part(given: Any, batch: int, start: int, length: int) -> Any:
-    if isinstance(given, Tensor):
-        is_batch = given.ndim > 0 and given.shape[0] == batch
-        return given.narrow(0, start, length) if is_batch else given
-    if isinstance(given, dict):
-        return type(given)((key, _part(value, batch, start, length)) for key, value in given.items())
-    if isinstance(given, tuple) and hasattr(given, "_fields"):
-        return type(given)(*(_part(value, batch, start, length) for value in given))
-    if isinstance(given, tuple | list):
-        return type(given)(_part(value, batch, start, length) for value in given)
-    return given
-
-
-def _joined(outputs: list[Any]) -> Any:
-    first = outputs[0]
-    if len(outputs) == 1:
-        return first
-    if isinstance(first, Tensor):
-        return ops.cat(outputs, 0) if first.ndim else _mean(outputs)
-    if isinstance(first, dict):
-        return type(first)((key, _joined([each[key] for each in outputs])) for key in first)
-    if isinstance(first, tuple) and hasattr(first, "_fields"):
-        return type(first)(*map(_joined, map(list, zip(*outputs, strict=True))))
-    if isinstance(first, tuple | list):
-        return type(first)(map(_joined, map(list, zip(*outputs, strict=True))))
-    return first
+def _joined(parts: list[Tensor]) -> Tensor:
+    return ops.cat(parts, 0) if parts[0].ndim else _mean(parts)
 
 
 def _mean(losses: list[Tensor]) -> Tensor:

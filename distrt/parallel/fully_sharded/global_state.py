@@ -182,30 +182,24 @@ def received(tree: Any, group: ProcessGroup, part: Callable[[tuple[Any, ...], Te
 
     def described(path: tuple[Any, ...], tensor: Tensor) -> Any:
         tensors[path] = tensor
-        return _Described(tuple(tensor.shape), str(tensor._array.dtype))
+        return {_MARK: [list(tensor.shape), str(tensor._array.dtype)]}
 
     is_first = group.rank() == 0
-    listed = [_plain(_mapped(described, tree)) if is_first else None]
+    listed = [_mapped(described, tree) if is_first else None]
     broadcast_object_list(listed, src=group.ranks[0], group=group)
 
-    def take(path: tuple[Any, ...], description: _Described) -> Any:
+    def take(path: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> Any:
         if is_first:
             whole = np.ascontiguousarray(tensors[path]._array)
         else:
-            whole = np.empty(description.shape, np.dtype(description.dtype))
+            whole = np.empty(shape, np.dtype(dtype))
         group.broadcast(whole, src=0).wait()
-        return part(path, wrap(whole.reshape(description.shape)))
+        return part(path, wrap(whole.reshape(shape)))
 
     return _restored(take, listed[0], ())
 
 
-@dataclass
-class _Described:
-    shape: tuple[int, ...]
-    dtype: str
-
-
-_MARK = "__tensor__"
+_MARK = "__tensor__"  # the key of what stands for a tensor: its shape and dtype
 
 
 def _mapped(fn: Callable[[tuple[Any, ...], Tensor], Any], value: Any, path: tuple[Any, ...] = ()) -> Any:
@@ -218,21 +212,12 @@ def _mapped(fn: Callable[[tuple[Any, ...], Tensor], Any], value: Any, path: tupl
     return value
 
 
-def _plain(value: Any) -> Any:
-    """The tree in what the codec of objects takes without pickle."""
-    if isinstance(value, _Described):
-        return {_MARK: [list(value.shape), value.dtype]}
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
-    return value
-
-
-def _restored(take: Callable[[tuple[Any, ...], _Described], Any], value: Any, path: tuple[Any, ...]) -> Any:
+def _restored(
+    take: Callable[[tuple[Any, ...], tuple[int, ...], str], Any], value: Any, path: tuple[Any, ...]
+) -> Any:
     if isinstance(value, dict) and set(value) == {_MARK}:
         shape, dtype = value[_MARK]
-        return take(path, _Described(tuple(shape), dtype))
+        return take(path, tuple(shape), dtype)
     if isinstance(value, dict):
         return {key: _restored(take, each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):

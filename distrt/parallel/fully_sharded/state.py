@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -17,8 +16,9 @@ from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.passes import Passes, in_backward
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.unit import Unit
+from distrt.parallel.structures import map_tensors, tensors_in
 
-__all__ = ["ModuleState", "map_tensors", "state_of", "states_of"]
+__all__ = ["ModuleState", "state_of", "states_of"]
 
 _NAME = "_fsdp_state"
 
@@ -112,7 +112,8 @@ class ModuleState:
                 if other.unit is not None:
                     passes.launch(other.unit)
             if modes.grad and not in_backward() and not self.unit.trained:
-                map_tensors(self._hook_input, (args, kwargs))
+                for each in tensors_in((args, kwargs)):
+                    self._hook_input(each)
         if self.policy.cast_forward_inputs and self.policy.param_dtype is not None:
             args = map_tensors(_caster(self.policy.param_dtype), args)
             kwargs = map_tensors(_caster(self.policy.param_dtype), kwargs)
@@ -125,7 +126,8 @@ class ModuleState:
         if self.unit is not None and not self._to_run:
             passes.after_use(self.unit, modes.grad)
         if modes.grad:
-            map_tensors(self._hook, output)
+            for each in tensors_in(output):
+                self._hook(each)
         if passes.root is self and not self._to_run:
             passes.end_forward(modes.grad)
             passes.root = None
@@ -139,20 +141,18 @@ class ModuleState:
         states = [state for module in self.modules for state in states_of(module)]
         return [state.unit for state in states if state.unit is not None]
 
-    def _hook_input(self, tensor: Tensor) -> Tensor:
+    def _hook_input(self, tensor: Tensor) -> None:
         if tensor._edge is not None and self.unit is not None:
             self.unit.awaited_inputs += 1
             tensor.register_hook(self._after_input)
-        return tensor
 
     def _after_input(self, gradient: Tensor) -> None:
         if self.unit is not None:
             self.find_root().after_inputs(self.unit)
 
-    def _hook(self, tensor: Tensor) -> Tensor:
+    def _hook(self, tensor: Tensor) -> None:
         if tensor._edge is not None:
             tensor.register_hook(self._before_backward)
-        return tensor
 
     def _before_backward(self, gradient: Tensor) -> None:
         passes = self.find_root()
@@ -229,28 +229,3 @@ def _caster(wanted: dt.dtype) -> Callable[[Tensor], Tensor]:
     return lambda tensor: (
         tensor.to(wanted) if tensor.is_floating_point() and tensor.dtype is not wanted else tensor
     )
-
-
-def map_tensors(fn: Callable[[Tensor], Any], value: Any) -> Any:
-    """``value`` with ``fn`` of each tensor in it, in tuples, lists, dicts and dataclasses."""
-    if isinstance(value, Tensor):
-        return fn(value)
-    if isinstance(value, dict):
-        found = {key: map_tensors(fn, each) for key, each in value.items()}
-        if all(found[key] is value[key] for key in value):
-            return value
-        try:
-            return type(value)(found)
-        except TypeError:
-            return found
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_tensors(fn, each) for each in value))
-    if isinstance(value, list | tuple):
-        return type(value)(map_tensors(fn, each) for each in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
-        changed = {name: map_tensors(fn, each) for name, each in fields.items()}
-        if all(changed[name] is fields[name] for name in fields):
-            return value
-        return dataclasses.replace(value, **changed)
-    return value
