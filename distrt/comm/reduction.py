@@ -10,7 +10,7 @@ import functools
 from array import array as packed
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Array: TypeAlias = npt.NDArray[Any]
+T = TypeVar("T")
 
 __all__ = [
     "AnyOp",
@@ -30,6 +31,7 @@ __all__ = [
     "PremulSum",
     "ReduceOp",
     "Reduction",
+    "along_tree",
     "as_bits",
     "as_sum",
     "cache_blocks",
@@ -135,11 +137,24 @@ def check_dtype(operation: str, dtype: np.dtype[Any]) -> None:
         raise DtypeError(f"{operation}: dtype {dtype} is not one of {', '.join(sorted(_NAMES))}")
 
 
+def along_tree(combine: Callable[[T, T], T], terms: Sequence[T]) -> T:
+    """``terms`` combined in the order in which ranks and virtual shards are: ((0+1)+(2+3))+…, the odd one carried up.
+
+    Where 2^m ranks have added up 2^n terms each, the tree over the ranks goes on where theirs end: the result does not
+    depend on who has which term.
+    """
+    level = list(terms)
+    while len(level) > 1:
+        pairs = [combine(*level[place : place + 2]) for place in range(0, len(level) - 1, 2)]
+        level = pairs + level[2 * len(pairs) :]
+    return level[0]
+
+
 class Reduction:
     """One operation on one dtype over a fixed number of ranks.
 
-    The order is one binary tree over ranks, ((0+1)+(2+3))+…, the odd one carried up: it depends neither on the
-    array's size nor on how a transport cuts it up. float16 and bfloat16 are combined in float32 and rounded once.
+    The order is that of `along_tree`: it depends neither on the array's size nor on how a transport cuts it up. float16
+    and bfloat16 are combined in float32 and rounded once.
 
     Attributes:
         combine: ``combine(first, second, out=...)`` of two arrays.
@@ -261,7 +276,8 @@ class Reduction:
             np.multiply(total, self._scale, total)
 
     def _reduce_tree(self, sources: Sequence[Array], out: Array) -> None:
-        # Partial results go to scratch, and only the root writes to `out`: by then every source has been read.
+        # `along_tree` without fresh memory: partial results go to scratch, and only the root writes to `out`: by then
+        # every source has been read.
         level = [source.astype(np.float32) for source in sources] if self.is_wide else list(sources)
         scratch = self._scratch_for(len(sources) // 2, level[0])
         while len(level) > 2:
@@ -297,11 +313,8 @@ def _loop(dtype: str, verb: str, sources: int, outs: int, is_scaled: bool) -> Lo
         steps.append(Step(verb, operands))
         return sources + outs + 1 + len(steps) - 1
 
-    level = list(range(sources))
-    while len(level) > 1:
-        pairs = [add(verb, *level[place : place + 2]) for place in range(0, len(level) - 1, 2)]
-        level = pairs + level[2 * len(pairs) :]
-    result = add("mul", level[0], sources + outs) if is_scaled else level[0]
+    total = along_tree(functools.partial(add, verb), range(sources))
+    result = add("mul", total, sources + outs) if is_scaled else total
     stores = tuple((sources + out, result) for out in range(outs))
     return Loop(dtype, sources + outs, 1, tuple(steps), stores)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
+from distrt.comm.reduction import along_tree
 from distrt.core.arrays import Array
 from distrt.core.autograd.function import Function, once_differentiable
 from distrt.core.ops.half import wide
@@ -126,7 +127,7 @@ class SyncBatchNorm(Function):
             g_bias = wrap(own[0].astype(bias._array.dtype)) if needs_bias else None
             gradients.append([None, g_weight, g_bias])
         if any(needs_input for needs_input, _, _ in needs):
-            total = _tree_sum(sums)
+            total = along_tree(np.add, sums)
             ctx.group.all_reduce(total)
             for (input, weight, _), own_gradients, normal, g in zip(
                 threes, gradients, normals, grad_outputs, strict=True
@@ -169,15 +170,6 @@ def _slope(
     if found.size:
         slope *= _scale(found, eps, weight).astype(normal.dtype)[:, None]
     return wrap(slope.reshape(input._array.shape).astype(input._array.dtype, copy=False))
-
-
-def _tree_sum(terms: Sequence[Array]) -> Array:
-    """((0+1)+(2+3))+…, as ranks are added, so that the sum does not depend on who has which term."""
-    level = list(terms)
-    while len(level) > 1:
-        pairs = [level[place] + level[place + 1] for place in range(0, len(level) - 1, 2)]
-        level = pairs + level[2 * len(pairs) :]
-    return level[0]
 
 
 def _scale(found: Statistics, eps: float, weight: Tensor | None = None) -> Array:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
+from distrt.comm.reduction import along_tree
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.autograd.function import Function
@@ -206,12 +207,7 @@ def _part(tensor: Tensor, batch: int, start: int, length: int) -> Tensor:
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    return ops.cat(parts, 0) if parts[0].ndim else _mean(parts)
-
-
-def _mean(losses: list[Tensor]) -> Tensor:
-    """Along the same tree; the division by a power of two rounds nothing."""
-    level = losses
-    while len(level) > 1:
-        level = [ops.add(level[place], level[place + 1]) for place in range(0, len(level), 2)]
-    return cast("Tensor", ops.div(level[0], len(losses)))
+    if parts[0].ndim:
+        return cast("Tensor", ops.cat(parts, 0))
+    # Losses are averaged along the same tree; the division by a power of two rounds nothing.
+    return cast("Tensor", ops.div(along_tree(ops.add, parts), len(parts)))
