@@ -52,11 +52,8 @@ _STANDARD = (
     *_PATHS,
     *_VALUES,
 )
-_HARMLESS = (
-    argparse.Namespace,
-    types.SimpleNamespace,
-    uuid.UUID,
-)  # may be made empty, and given any attributes
+#: These may be made empty, and given any attributes.
+_HARMLESS = (argparse.Namespace, types.SimpleNamespace, uuid.UUID)
 
 _scalar: Any = np.float64(0).__reduce__()[0]  # numpy._core.multiarray.scalar
 _reconstruct: Any = np.empty(0).__reduce__()[0]  # numpy._core.multiarray._reconstruct

@@ -115,9 +115,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         super().__init__()
         Joinable.__init__(self)
         self._delayed_parameters = named_delayed(delay_all_reduce_named_params, param_to_hook_all_reduce)
-        self._delay_trigger = [
-            param_to_hook_all_reduce
-        ]  # in a list, so that it is no parameter of this module
+        # In a list, so that it is no parameter of this module.
+        self._delay_trigger = [param_to_hook_all_reduce]
         self.process_group = group_of(process_group, device_mesh)
         self._adopt(module, device_ids, output_device)
         self.dim = dim

@@ -67,9 +67,8 @@ class Reducer:
         self._names = [name for name, _ in named]
         self._parameters = [parameter for _, parameter in named]
         self._cap_bytes = cap_bytes
-        self._arrivals: list[int] | None = (
-            [] if is_rebuilt else None
-        )  # of the first pass; None: laid out for good
+        # Of the first pass; None: laid out for good.
+        self._arrivals: list[int] | None = [] if is_rebuilt else None
         self.is_armed = False
         self._is_running = self.is_filled = False
         self._is_used: Any = None
@@ -351,9 +350,8 @@ class Reducer:
         self._is_running = self.is_filled = self.is_armed = False
         running.reducers.discard(self)
         for bucket in self.buckets:
-            with suppress(
-                Exception
-            ):  # the pass has an error already; a group that has failed will tell so again
+            # The pass has an error already; a group that has failed will tell so again.
+            with suppress(Exception):
                 bucket.wait()
 
     # -- a pass of the others
