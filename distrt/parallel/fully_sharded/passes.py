@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from distrt.comm.functions.subgroups import connect
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.comm.world import current_world
 from distrt.core.autograd.engine import queue_callback, running_pass
 from distrt.core.errors import AutogradError, CollectiveTimeout
 from distrt.parallel.fully_sharded.memory import Slots
@@ -43,13 +43,10 @@ def _second(group: ProcessGroup) -> ProcessGroup:
     """Another group of the same ranks, one for all models on a group; all ranks call."""
     found = _seconds.get(group)
     if found is None or found.is_closed:
+        # `new_group` is for all ranks of the job to call, and these may be some of them.
         name = f"{group.group_name}/reductions"
-        transport = group.transport.subgroup(list(range(group.size())), name, group.timeout_s)
-        found = _seconds[group] = ProcessGroup(transport, group.timeout_s, name, group.ranks, group.backend)
-        world = current_world()
-        if world is not None:
-            world.groups[found] = None  # to be closed with the others
-        found.barrier()
+        found = _seconds[group] = connect(group, list(range(group.size())), name, group.timeout_s)
+        found.backend = found.backend_asked = group.backend
     return found
 
 
