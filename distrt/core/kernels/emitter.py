@@ -36,9 +36,12 @@ class Emitter:
         self.arguments = self.function.args
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.vector = ir.VectorType(FLOAT, lanes)
-        self._fma = ir.Function(
-            self.function.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.v{lanes}f32"
-        )
+        self._fma = self.intrinsic("llvm.fma", 3)
+
+    def intrinsic(self, name: str, arguments: int) -> Value:
+        """One of LLVM's own functions, from vectors to a vector."""
+        kind = ir.FunctionType(self.vector, [self.vector] * arguments)
+        return ir.Function(self.function.module, kind, f"{name}.v{self.lanes}f32")
 
     def text(self) -> str:
         """The finished module."""
