@@ -1,14 +1,19 @@
-"""The command line: torchrun's spellings, and what each value means on this machine."""
+"""The command line, checked: what each option means on this machine, and which of torchrun's are refused, and why."""
 
 import argparse
 import importlib.machinery
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from launch.exit_codes import EXPLANATION
+from launch.job import Target, own_gpu
+from launch.logs import STDERR, STDOUT, OutputPlan, StreamChoice
 from launch.machine import usable_cores, visible_gpus
+from launch.meeting_place import MeetingPlace, read_meeting_place
+from launch.options import parse_options
+from launch.signals import read_signals
 from launch.supervisor import TimeLimits
 
 __all__ = ["Arguments", "missing_target", "parse_arguments"]
@@ -16,120 +21,189 @@ __all__ = ["Arguments", "missing_target", "parse_arguments"]
 
 @dataclass(frozen=True)
 class Arguments:
-    """A checked command line."""
+    """A checked command line.
 
-    kind: str
-    target: str
-    target_arguments: tuple[str, ...]
-    world_size: int
-    master_addr: str
-    master_port: int
+    Attributes:
+        user_id: the job's name, as the user gave it; empty where not.
+        signals: the names of the signals that end the job, with commas.
+        shows_events: whether starts and ends are shown as JSON.
+    """
+
+    target: Target
+    local_size: int
+    meeting: MeetingPlace
     run_dir_base: str | None
     limits: TimeLimits
+    output: OutputPlan
+    user_id: str
+    role: str
+    max_restarts: int
+    signals: str
+    has_virtual_local_rank: bool
+    shows_events: bool
 
 
-def parse_arguments(argv: Sequence[str] | None = None) -> Arguments:
+def parse_arguments(
+    argv: Sequence[str] | None = None, variables: Mapping[str, str] | None = None
+) -> Arguments:
     """Read the command line; a wrong one ends the process with a message and exit code 2."""
-    parser = _parser()
-    given = parser.parse_args(argv)
-    _refuse_several_machines(parser, given)
-    if not 0 <= given.master_port <= 65535:
-        parser.error(f"--master-port must be from 0 to 65535 (0: any free port), got {given.master_port}")
-    timeout_s = given.shutdown_timeout
-    if timeout_s is not None and not timeout_s >= 0:
-        parser.error(f"--shutdown-timeout must be 0 seconds or more, got {timeout_s}")
-    return Arguments(
-        kind="module" if given.module else "script",
-        target=given.script,
-        target_arguments=tuple(given.arguments),
-        world_size=_world_size(parser, given.nproc_per_node),
-        master_addr=given.master_addr,
-        master_port=given.master_port,
-        run_dir_base=given.run_dir,
-        limits=TimeLimits() if timeout_s is None else TimeLimits(timeout_s, timeout_s),
-    )
+    variables = os.environ if variables is None else variables
+    given = parse_options(sys.argv[1:] if argv is None else argv, variables)
+    try:
+        _refuse(given)
+        local_size = _local_size(given.nproc_per_node)
+        if given.virtual_local_rank:
+            own_gpu(local_size - 1, variables)
+        return Arguments(
+            target=_target(given),
+            local_size=local_size,
+            meeting=read_meeting_place(given),
+            run_dir_base=given.log_dir,
+            limits=_limits(given.shutdown_timeout, variables),
+            output=_output(given),
+            user_id="" if given.rdzv_id == "none" or given.standalone else given.rdzv_id,
+            role=given.role,
+            max_restarts=given.max_restarts,
+            signals=_signals(given.signals_to_handle),
+            has_virtual_local_rank=given.virtual_local_rank,
+            shows_events=given.event_log_handler == "console",
+        )
+    except ValueError as error:
+        given.fail(str(error))
+        raise
 
 
-def missing_target(kind: str, target: str) -> str | None:
-    """Return what is wrong with a missing script or module, or None; nothing is imported for it."""
-    if kind == "module":
-        top = target.partition(".")[0]
+def missing_target(target: Target) -> str | None:
+    """Return what is wrong with a missing script, module or program, or None; nothing is imported for it."""
+    name = target.name
+    if target.kind == "module":
+        top = name.partition(".")[0]
         if importlib.machinery.PathFinder.find_spec(top, [os.getcwd(), *sys.path]) is None:
             return f"no module named {top!r} in {os.getcwd()} or among the installed packages"
         return None
-    if os.path.isdir(target):
-        has_main = os.path.exists(os.path.join(target, "__main__.py"))
-        return None if has_main else f"the directory {target} has no __main__.py"
-    if not os.path.exists(target):
-        return f"no such script: {target} (looked in {os.getcwd()})"
-    return None if os.access(target, os.R_OK) else f"the script {target} cannot be read"
+    if target.kind == "program":
+        return None if shutil.which(name) else f"no such program: {name} (looked in {os.getcwd()} and PATH)"
+    if os.path.isdir(name):
+        has_main = os.path.exists(os.path.join(name, "__main__.py"))
+        return None if has_main else f"the directory {name} has no __main__.py"
+    if not os.path.exists(name):
+        return f"no such script: {name} (looked in {os.getcwd()})"
+    return None if os.access(name, os.R_OK) else f"the script {name} cannot be read"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="distrt-launch",
-        usage="distrt-launch [options] script [args...]  |  distrt-launch [options] -m module [args...]",
-        description="Start the ranks of a job on this machine, watch over them, and end them together.\n"
-        "With several ranks each output line begins with [rank]; a single rank writes straight through.",
-        epilog=EXPLANATION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-    def option(name: str, **settings: object) -> None:
-        spellings = list(dict.fromkeys([f"--{name}", f"--{name.replace('-', '_')}"]))
-        parser.add_argument(*spellings, **settings)  # type: ignore[arg-type]
-
-    option(
-        "nproc-per-node",
-        default="1",
-        metavar="N",
-        help="ranks to start: a number, cpu, gpu or auto (default 1)",
-    )
-    option("nnodes", default="1", metavar="N", help="machines; only 1 so far")
-    option("node-rank", default=0, type=int, metavar="K", help="this machine's number; only 0 so far")
-    option("standalone", action="store_true", help="accepted: one machine is all there is so far")
-    option("master-addr", default="127.0.0.1", metavar="HOST", help="interface the store listens on")
-    option(
-        "master-port", default=0, type=int, metavar="PORT", help="port of the store (default 0: any free one)"
-    )
-    parser.add_argument(
-        *("--run-dir", "--run_dir", "--log-dir", "--log_dir"),
-        metavar="DIR",
-        help="where the job makes its own run directory (default: runs)",
-    )
-    option(
-        "shutdown-timeout",
-        type=float,
-        metavar="SECONDS",
-        help="from SIGTERM to SIGKILL (default 1.5 after a failure, 25 after Ctrl-C or SIGTERM)",
-    )
-    parser.add_argument("-m", "--module", action="store_true", help="run a module, as python -m does")
-    parser.add_argument("script", help="the script, or with -m the module")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="given to the script as they are")
-    return parser
+def _refuse(given: argparse.Namespace) -> None:
+    """Raise for what cannot be had, or makes no sense, with what to do instead."""
+    if given.logs_specs is not None:
+        raise ValueError(
+            f"--logs-specs {given.logs_specs}: plug-ins of PyTorch's launcher cannot be loaded here; "
+            f"use --redirects, --tee, --local-ranks-filter and --log-dir"
+        )
+    if given.numa_binding is not None:
+        raise ValueError(
+            f"--numa-binding {given.numa_binding} is not to be had; bind the launcher, whose ranks inherit it: "
+            f"numactl --cpunodebind=0 distrt-launch ..."
+        )
+    if given.event_log_handler not in ("null", "console"):
+        raise ValueError(
+            f"--event-log-handler {given.event_log_handler}: expected null or console; "
+            f"events.jsonl in the run directory has all events in any case"
+        )
+    if given.max_restarts < 0:
+        raise ValueError(f"--max-restarts must be 0 or more, got {given.max_restarts}")
+    if not given.monitor_interval > 0:
+        raise ValueError(f"--monitor-interval must be more than 0 seconds, got {given.monitor_interval}")
+    if given.log_cap_mib < 1:
+        raise ValueError(f"--log-cap-mib must be at least 1, got {given.log_cap_mib}")
+    if given.no_python and given.module and not given.run_path:
+        raise ValueError("--no-python runs a program, and --module a module of Python: give one of them")
+    if given.run_path and given.start_method != "spawn":
+        raise ValueError(
+            f"--start-method {given.start_method}: ranks are new interpreters, since a forked launcher is none of "
+            f"the script's; leave it out"
+        )
 
 
-def _refuse_several_machines(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    if given.nnodes not in ("1", "1:1"):
-        parser.error(f"--nnodes {given.nnodes}: this version starts jobs on one machine only; use --nnodes 1")
-    if given.node_rank != 0:
-        parser.error(f"--node-rank {given.node_rank}: there is one machine, and its number is 0")
+def _target(given: argparse.Namespace) -> Target:
+    kinds = (("path", given.run_path), ("program", given.no_python), ("module", given.module))
+    kind = next((kind for kind, is_chosen in kinds if is_chosen), "script")
+    return Target(kind, given.script, tuple(given.arguments))
 
 
-def _world_size(parser: argparse.ArgumentParser, text: str) -> int:
+def _local_size(text: str) -> int:
     if text == "cpu":
         return usable_cores()
     if text == "auto":
         return visible_gpus() or usable_cores()
     if text == "gpu":
-        return visible_gpus() or parser.error(
-            "--nproc-per-node gpu: no GPU is visible here; give a number or cpu"
-        )
+        if not visible_gpus():
+            raise ValueError("--nproc-per-node gpu: no GPU is visible here; give a number or cpu")
+        return visible_gpus()
+    if text == "xpu":
+        raise ValueError("--nproc-per-node xpu: Intel's GPUs are not known here; give a number or cpu")
     try:
         count = int(text)
     except ValueError:
-        parser.error(f"--nproc-per-node takes a number, auto, cpu or gpu, got {text!r}")
+        raise ValueError(f"--nproc-per-node takes a number, auto, cpu or gpu, got {text!r}") from None
     if count < 1:
-        parser.error(f"--nproc-per-node must be at least 1, got {count}")
+        raise ValueError(f"--nproc-per-node must be at least 1, got {count}")
     return count
+
+
+def _limits(timeout_s: float | None, variables: Mapping[str, str]) -> TimeLimits:
+    name = "--shutdown-timeout"
+    if timeout_s is None and (text := variables.get("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "")):
+        name = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
+        try:
+            timeout_s = float(text)
+        except ValueError:
+            raise ValueError(f"{name}={text!r} is not a number of seconds") from None
+    if timeout_s is None:
+        return TimeLimits()
+    if not timeout_s >= 0:
+        raise ValueError(f"{name} must be 0 seconds or more, got {timeout_s}")
+    return TimeLimits(timeout_s, timeout_s)
+
+
+def _output(given: argparse.Namespace) -> OutputPlan:
+    return OutputPlan(
+        redirects=_stream_choice("--redirects", given.redirects),
+        tee=_stream_choice("--tee", given.tee),
+        shown_ranks=_ranks(given.local_ranks_filter),
+        picked={
+            STDOUT: _texts(given.duplicate_stdout_filters),
+            STDERR: _texts(given.duplicate_stderr_filters),
+        },
+        cap_bytes=given.log_cap_mib << 20,
+    )
+
+
+def _stream_choice(name: str, text: str) -> StreamChoice:
+    try:
+        return StreamChoice.read(text)
+    except ValueError:
+        raise ValueError(
+            f"{name} {text}: expected 0 (none), 1 (stdout), 2 (stderr) or 3 (both), or by local rank, as in 0:3,1:2"
+        ) from None
+
+
+def _ranks(text: str) -> frozenset[int] | None:
+    if not text:
+        return None
+    try:
+        return frozenset(map(int, text.split(",")))
+    except ValueError:
+        raise ValueError(f"--local-ranks-filter {text}: expected numbers, as in 0,1,2") from None
+
+
+def _texts(given: str | list[str]) -> tuple[str, ...]:
+    """Split at single commas; a double one stands for itself, as in torchrun."""
+    if isinstance(given, list):
+        return tuple(given)
+    return tuple(filter(None, (text.replace("\0", ",") for text in given.replace(",,", "\0").split(","))))
+
+
+def _signals(text: str) -> str:
+    try:
+        return ",".join(number.name for number in read_signals(text))
+    except ValueError as error:
+        raise ValueError(f"--signals-to-handle {text}: {error}") from None

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.job import Job
+from launch.job import Target
 
 __all__ = [
     "Ending",
@@ -100,13 +100,16 @@ class RankProcess:
 
 
 def start_rank(
-    job: Job, rank: int, environment: Mapping[str, str], gate_fd: int, *, is_piped: bool
+    target: Target, rank: int, environment: Mapping[str, str], gate_fd: int, *, is_piped: bool
 ) -> RankProcess:
     """Start ``rank`` behind the gate, with its output in pipes or (not ``is_piped``) on the launcher's.
 
-    Rank 0 reads the launcher's standard input unless that is a terminal; all others read nothing.
+    Rank 0 reads the launcher's standard input unless that is a terminal; all others read nothing. ``PYTHON_EXEC``
+    names another interpreter, as for torchrun.
     """
-    command = [sys.executable, _BOOTSTRAP, str(gate_fd), job.kind, job.target, *job.arguments]
+    python = os.environ.get("PYTHON_EXEC") or sys.executable
+    arguments = target.arguments_of(int(environment["DISTRT_LOCAL_RANK"]))
+    command = [python, _BOOTSTRAP, str(gate_fd), target.kind, target.name, *arguments]
     has_input = rank == 0 and not _is_terminal_or_closed(0)
     out_read, out_write = _wide_pipe() if is_piped else (None, None)
     err_read, err_write = _wide_pipe() if is_piped else (None, None)

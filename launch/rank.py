@@ -1,10 +1,10 @@
 """What runs inside each rank before the user's script, and becomes it.
 
-``processes.start_rank`` executes this file by its path: ``python rank.py GATE_FD script|module TARGET
+``processes.start_rank`` executes this file by its path: ``python rank.py GATE_FD script|module|path|program TARGET
 ARGS...``. It ties the rank's life to the launcher's, waits at the gate until the launcher has recorded it,
 and then runs the target as ``python TARGET ARGS...`` would, but for one thing: an uncaught exception goes
-into the run directory, from where the launcher prints it once. Standard library only, and nothing of ours:
-the user's ``sys.path`` is not ours to extend.
+into a file, ``TORCHELASTIC_ERROR_FILE``, from where the launcher prints it once. Standard library only, and nothing of
+ours: the user's ``sys.path`` is not ours to extend.
 """
 
 import sys
@@ -20,6 +20,7 @@ import time
 import traceback
 import types
 from pathlib import Path
+from typing import NoReturn
 
 EXIT_PATIENCE_S = 2.0  # how long an interpreter may take to end after an uncaught exception
 _PR_SET_PDEATHSIG = 1
@@ -32,12 +33,16 @@ def main() -> None:
     sys.excepthook = Recorder()
     die_with_launcher(int(os.environ["DISTRT_LAUNCHER_PID"]))
     wait_at_gate(int(gate_fd))
+    if kind == "program":
+        run_program(target, arguments)
     faulthandler.enable()
     module = types.ModuleType("__main__")
     module.__dict__.update(__annotations__={}, __builtins__=sys.modules["builtins"])
     sys.modules["__main__"] = module
     if kind == "module":
         run_module(target, arguments)
+    elif kind == "path":
+        run_path(target, arguments)
     elif os.path.isdir(target) or target.endswith((".zip", ".pyz")):
         run_container(target, arguments)
     else:
@@ -58,6 +63,21 @@ def wait_at_gate(gate_fd: int) -> None:
     if os.read(gate_fd, 1) == b"":  # the launcher died
         os._exit(1)
     os.close(gate_fd)
+
+
+def run_program(program: str, arguments: list[str]) -> NoReturn:
+    """Become a program that need not be Python; the kernel still kills it with the launcher."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and other programs should not
+        signal.signal(number, signal.SIG_DFL)
+    os.execvp(program, [program, *arguments])
+
+
+def run_path(script: str, arguments: list[str]) -> None:
+    """Run a file as torchrun does with ``--run-path``: its folder is not on ``sys.path``."""
+    import runpy
+
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
 
 
 def run_script(module: types.ModuleType, script: str, arguments: list[str]) -> None:
@@ -95,12 +115,15 @@ def run_container(path: str, arguments: list[str]) -> None:
 
 
 class Recorder:
-    """An excepthook that writes an uncaught exception into the run directory, for the launcher to print."""
+    """An excepthook that writes an uncaught exception into a file, for the launcher to print.
+
+    Its "message" has the form that torchrun's tools read.
+    """
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.rank = int(os.environ["DISTRT_RANK"])
-        self.path = os.path.join(os.environ["DISTRT_RUN_DIR"], f"rank{self.rank}-error.json")
+        self.path = os.environ["TORCHELASTIC_ERROR_FILE"]
 
     def __call__(
         self, kind: type[BaseException], error: BaseException, trace: types.TracebackType | None
@@ -123,12 +146,17 @@ class Recorder:
     ) -> None:
         """Write the record, whole or not at all."""
         names = [base.__name__ for base in kind.__mro__ if base.__module__ == "distrt.core.errors"]
+        summary, text = summarize(kind, error), "".join(traceback.format_exception(kind, error, trace))
         record = {
+            "message": {
+                "message": summary,
+                "extraInfo": {"py_callstack": text, "timestamp": str(int(time.time()))},
+            },
             "rank": self.rank,
             "pid": self.pid,
             "time_monotonic_s": time.monotonic(),
-            "summary": summarize(kind, error),
-            "traceback": "".join(traceback.format_exception(kind, error, trace)),
+            "summary": summary,
+            "traceback": text,
             "exit_code": next((_EXIT_CODES[name] for name in names if name in _EXIT_CODES), 1),
             "is_consequence": "PeerFailed" in names,
         }

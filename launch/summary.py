@@ -11,7 +11,7 @@ from distrt.comm.status import parse
 from launch.exit_codes import OK, UNREACHABLE
 from launch.supervisor import Outcome
 
-__all__ = ["Failure", "Report", "report"]
+__all__ = ["Failure", "Places", "Report", "report"]
 
 _SIGNAL_HEADSTART_S = 0.02  # the peers of a killed rank may notice its death this much before the launcher
 
@@ -40,19 +40,35 @@ class Failure:
 
 @dataclass(frozen=True)
 class Report:
-    """What the launcher prints (empty when all went well), its exit code, and what ``result.json`` holds."""
+    """What the launcher prints (empty when all went well), its exit code, and what ``result.json`` holds.
+
+    Attributes:
+        is_final: whether there is no point in another attempt: all went well, or the user wanted the end.
+        is_consequence: whether the first failure is only one of the loss of another rank.
+    """
 
     text: str
     exit_code: int
     result: dict[str, Any]
+    is_final: bool = False
+    is_consequence: bool = False
 
 
-def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], run_dir: Path) -> Report:
-    """Judge a finished job."""
-    failures = _failures(outcome, pids, run_dir)
+@dataclass(frozen=True)
+class Places:
+    """Where an attempt's ranks have left their traces: ``errors``/RANK/error.json, ``pages``/rankN.status."""
+
+    errors: Path
+    pages: Path
+
+
+def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], places: Places) -> Report:
+    """Judge a finished attempt."""
+    failures = _failures(outcome, pids, places.errors)
     result: dict[str, Any] = {
         "exit_code": OK,
         "first_failure": None,
+        "halt": outcome.halt.text if outcome.halt else None,
         "stopped_by": outcome.stopped_by.name if outcome.stopped_by else None,
         "ranks": {str(rank): str(ending) for rank, ending in sorted(outcome.endings.items())},
     }
@@ -61,9 +77,12 @@ def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], run_d
         killed = [rank for rank, ending in outcome.endings.items() if ending.returncode == -9]
         text = f"distrt-launch: stopped by {outcome.stopped_by.name}"
         text += f"; {_ranks(killed)} had to be killed\n" if killed else "\n"
-        return Report(text, 128 + outcome.stopped_by, result)
+        return Report(text, 128 + outcome.stopped_by, result, is_final=True)
+    if outcome.halt is not None:
+        result["exit_code"] = outcome.halt.exit_code
+        return Report(outcome.halt.text, outcome.halt.exit_code, result)
     if not failures:
-        return Report("", OK, result)
+        return Report("", OK, result, is_final=True)
     first = failures[0]
     result["exit_code"] = first.exit_code
     result["first_failure"] = {
@@ -73,16 +92,17 @@ def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], run_d
         "how": first.how,
         "error": first.record.get("summary"),
     }
-    return Report(_text(first, failures, outcome, joined, run_dir), first.exit_code, result)
+    text = _text(first, failures, outcome, joined, places.pages)
+    return Report(text, first.exit_code, result, is_consequence=first.order[0])
 
 
-def _failures(outcome: Outcome, pids: dict[int, int], run_dir: Path) -> list[Failure]:
+def _failures(outcome: Outcome, pids: dict[int, int], errors: Path) -> list[Failure]:
     """Return the ranks that failed on their own (not after being told to end), the cause first."""
     found = []
     for rank, ending in outcome.endings.items():
         if not ending.is_failure:
             continue
-        record = _read_record(run_dir / f"rank{rank}-error.json")
+        record = _read_record(errors / str(rank) / "error.json")
         failed_at = record.get("time_monotonic_s", outcome.ended_at[rank])
         if outcome.told_at is not None and failed_at > outcome.told_at:
             continue
@@ -99,11 +119,25 @@ def _read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}
+    if not isinstance(record, dict):
+        return {}
+    return record if "summary" in record else _read_torchs(record)
+
+
+def _read_torchs(record: dict[str, Any]) -> dict[str, Any]:
+    """What PyTorch's ``@record`` writes, where a script of PyTorch's, or a program, has written it."""
+    message = record.get("message")
+    if isinstance(message, str):
+        return {"summary": message}
+    if not isinstance(message, dict):
+        return {}
+    extra = message.get("extraInfo")
+    trace = extra.get("py_callstack") if isinstance(extra, dict) else None
+    return {"summary": str(message.get("message")), "traceback": str(trace or "")}
 
 
 def _text(
-    first: Failure, failures: list[Failure], outcome: Outcome, joined: frozenset[int], run_dir: Path
+    first: Failure, failures: list[Failure], outcome: Outcome, joined: frozenset[int], pages: Path
 ) -> str:
     how = first.how
     if joined and first.rank not in joined:
@@ -111,7 +145,7 @@ def _text(
     elif not first.record and first.exit_code < 128:
         how += " (it raised nothing: sys.exit or os._exit)"
     lines = [f"distrt-launch: rank {first.rank} (pid {first.pid}, host {socket.gethostname()}) failed: {how}"]
-    if not first.record and (doing := _last_call(run_dir, first)):
+    if not first.record and (doing := _last_call(pages, first)):
         lines.append(doing)
     lines += [
         f"rank {rank} had ended with exit code 0 before joining"
@@ -126,10 +160,10 @@ def _text(
     return "\n".join(lines) + "\n" + str(first.record.get("traceback", ""))
 
 
-def _last_call(run_dir: Path, failure: Failure) -> str | None:
+def _last_call(pages: Path, failure: Failure) -> str | None:
     """What a rank that raised nothing was doing, by its status page."""
     try:
-        status = parse((run_dir / f"rank{failure.rank}.status").read_bytes())
+        status = parse((pages / f"rank{failure.rank}.status").read_bytes())
     except OSError:
         return None
     if status is None or status.pid != failure.pid or not status.calls:

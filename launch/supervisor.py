@@ -1,26 +1,22 @@
-"""The event loop that watches over a job: output, deaths, signals and deadlines, in one thread.
+"""The event loop that watches over one attempt: output, deaths, signals and deadlines, in one thread.
 
 The first failure ends the job: the other ranks get SIGTERM, and SIGKILL when the time-out is over. A rank's
 process group is ended with the rank, so nothing that it started stays behind.
 """
 
-import contextlib
-import os
 import selectors
 import signal
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from launch.lines import LineCutter
-from launch.output import Sink
 from launch.processes import Ending, RankProcess, group_exists, signal_group
+from launch.signals import SignalInbox
+from launch.streams import Streams
 
-__all__ = ["SIGNALS", "Outcome", "SignalInbox", "Supervisor", "TimeLimits"]
+__all__ = ["Halt", "Outcome", "Supervisor", "TimeLimits", "Watch"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_READ_BYTES = 1 << 16
 _POLL_S = 0.01  # between looks at what cannot be selected on: leftover groups, or deaths without pidfds
 _SAME_KEYPRESS_S = 0.1
 _UNKILLABLE_S = 1.0  # how long a group may outlast its SIGKILL (unreaped children of a rank)
@@ -35,63 +31,42 @@ class TimeLimits:
 
 
 @dataclass(frozen=True)
+class Halt:
+    """Why ranks that have not failed are ended.
+
+    Attributes:
+        text: what to tell the user.
+        exit_code: the job's, unless a rank had failed before.
+        culprits: the ranks that are to blame.
+    """
+
+    text: str
+    exit_code: int
+    culprits: tuple[int, ...] = ()
+
+
+class Watch(Protocol):
+    """Something else that may end an attempt; asked every ``period_s``."""
+
+    period_s: float
+
+    def look(self, alive: Mapping[int, RankProcess]) -> Halt | None:
+        """Return why the ranks have to end, if they have."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What happened, as the launcher saw it; times are ``time.monotonic()``.
 
-    ``told_at`` is when the other ranks were told to end (None: never); ``stopped_by`` the user's signal.
+    ``told_at`` is when the other ranks were told to end (None: never); ``stopped_by`` the user's signal; ``halt`` what
+    a watch said.
     """
 
     endings: dict[int, Ending]
     ended_at: dict[int, float]
     told_at: float | None
     stopped_by: signal.Signals | None
-
-
-class SignalInbox:
-    """Collects the launcher's signals, and makes a file readable so that the loop wakes up.
-
-    Make it before the ranks start: handled signals are at their default again in a new process.
-    """
-
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays
-                signal.signal(number, lambda *_: None)
-
-    def fileno(self) -> int:
-        """Return the file that becomes readable."""
-        return self._reader.fileno()
-
-    def take(self) -> list[signal.Signals]:
-        """Return the signals that came since the last call."""
-        try:
-            numbers = self._reader.recv(_READ_BYTES)
-        except BlockingIOError:
-            return []
-        return [signal.Signals(number) for number in numbers if number in SIGNALS]
-
-    def close(self) -> None:
-        """Give the signals their default back: the ranks are gone, and Ctrl-C may end a stalled output."""
-        for number in SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        self._reader.close()
-        self._writer.close()
-
-
-@dataclass
-class _Stream:
-    """One rank's stdout or stderr."""
-
-    fd: int
-    cutter: LineCutter
-    sink: Sink
-    is_showing_status: bool = False
+    halt: Halt | None = None
 
 
 class Supervisor:
@@ -103,30 +78,34 @@ class Supervisor:
     def __init__(
         self,
         ranks: Sequence[RankProcess],
-        sinks: tuple[Sink, Sink],
+        selector: selectors.BaseSelector,
+        streams: Streams,
         inbox: SignalInbox,
         limits: TimeLimits,
         on_end: Callable[[int, Ending], None],
+        watches: Sequence[Watch] = (),
     ) -> None:
         self._alive = {process.rank: process for process in ranks}
         self._lingering: dict[int, float] = {}  # group of a dead rank -> when SIGKILL is due
         self._limits = limits
         self._inbox = inbox
         self._on_end = on_end
-        self._sinks = {sink.fd: sink for sink in sinks}
+        self._watches = {watch: time.monotonic() + watch.period_s for watch in watches}
         self._endings: dict[int, Ending] = {}
         self._ended_at: dict[int, float] = {}
         self._told_at: float | None = None
         self._kill_at: float | None = None
         self._stopped_by: signal.Signals | None = None
-        self._selector = selectors.DefaultSelector()
+        self._halt: Halt | None = None
+        self._selector = selector
         self._selector.register(inbox, selectors.EVENT_READ, self._on_signal)
-        self._streams: dict[int, _Stream] = {}
-        self._is_paused = False
+        self._streams = streams
         self._has_pidfds = all(process.pidfd is not None for process in ranks)
         self._has_seen_death = False
         for process in ranks:
-            self._watch(process, sinks)
+            streams.watch(process)
+            if process.pidfd is not None:
+                self._selector.register(process.pidfd, selectors.EVENT_READ, self._on_death)
 
     def run(self) -> Outcome:
         """Watch until the end; the sinks may still hold output that their files did not take."""
@@ -137,28 +116,20 @@ class Supervisor:
                 self._take_the_dead()
                 self._end_leftovers()
                 self._kill_when_due()
-                self._balance_output()
-            self._read_the_rest()
+                self._ask_watches()
+                self._streams.balance()
+            self._streams.read_the_rest()
         finally:
             for process in self._alive.values():  # only after an error of our own
                 process.send_to_group(signal.SIGKILL)
             self._selector.close()
-        return Outcome(self._endings, self._ended_at, self._told_at, self._stopped_by)
-
-    def _watch(self, process: RankProcess, sinks: tuple[Sink, Sink]) -> None:
-        if process.pidfd is not None:
-            self._selector.register(process.pidfd, selectors.EVENT_READ, self._on_death)
-        for fd, sink in zip((process.stdout_fd, process.stderr_fd), sinks, strict=True):
-            if fd is not None:
-                os.set_blocking(fd, False)
-                stream = _Stream(fd, LineCutter(b"[%d] " % process.rank), sink)
-                self._streams[fd] = stream
-                self._selector.register(fd, selectors.EVENT_READ, lambda stream=stream: self._read(stream))
+        return Outcome(self._endings, self._ended_at, self._told_at, self._stopped_by, self._halt)
 
     def _patience_s(self) -> float | None:
         if self._lingering or not self._has_pidfds:
             return _POLL_S
-        return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic())
+        due = [*self._watches.values(), *([] if self._kill_at is None else [self._kill_at])]
+        return max(0.0, min(due) - time.monotonic()) if due else None
 
     def _on_death(self) -> None:
         self._has_seen_death = True
@@ -183,6 +154,17 @@ class Supervisor:
         self._kill_at = self._told_at + patience_s
         for process in self._alive.values():
             tell(process, number)
+
+    def _ask_watches(self) -> None:
+        """Let every watch that is due look after the ranks; once they are told to end there is nothing to find."""
+        now = time.monotonic()
+        for watch, due_at in list(self._watches.items()):
+            if now < due_at:
+                continue
+            self._watches[watch] = now + watch.period_s
+            if self._told_at is None and (halt := watch.look(self._alive)) is not None:
+                self._halt = halt
+                self._tell_to_end(RankProcess.send_to_group, signal.SIGTERM, self._limits.failure_s)
 
     def _take_the_dead(self) -> None:
         if self._has_pidfds and not self._has_seen_death:
@@ -215,57 +197,3 @@ class Supervisor:
                 process.send_to_group(signal.SIGKILL)
             for group in self._lingering:
                 self._lingering[group] = time.monotonic()
-
-    def _read(self, stream: _Stream) -> bool:
-        """Read once, so that a flood leaves the other ranks their turn; returns whether more may come."""
-        try:
-            data = os.read(stream.fd, _READ_BYTES)
-        except BlockingIOError:
-            return False
-        if not data:
-            self._close(stream)
-            return False
-        stream.sink.write(stream.cutter.feed(data))
-        self._show_status(stream, stream.cutter.status())
-        return True
-
-    def _show_status(self, stream: _Stream, status: bytes | None) -> None:
-        if status is not None or stream.is_showing_status:
-            stream.sink.show_status(status)
-        stream.is_showing_status = status is not None
-
-    def _close(self, stream: _Stream) -> None:
-        stream.sink.write(stream.cutter.finish())
-        self._show_status(stream, None)
-        with contextlib.suppress(KeyError):  # it is not registered while reading is paused
-            self._selector.unregister(stream.fd)
-        del self._streams[stream.fd]
-        os.close(stream.fd)
-
-    def _balance_output(self) -> None:
-        """Watch the sinks that have something to write, and the ranks' pipes unless a sink is full."""
-        for sink in self._sinks.values():
-            is_watched = sink.fd in self._selector.get_map()
-            if sink.has_pending and not is_watched:
-                self._selector.register(sink.fd, selectors.EVENT_WRITE, sink.pump)
-            elif is_watched and not sink.has_pending:
-                self._selector.unregister(sink.fd)
-        is_full = any(sink.is_full for sink in self._sinks.values())
-        if is_full == self._is_paused:
-            return
-        self._is_paused = is_full
-        for stream in self._streams.values():
-            if is_full:
-                self._selector.unregister(stream.fd)
-            else:
-                self._selector.register(
-                    stream.fd, selectors.EVENT_READ, lambda stream=stream: self._read(stream)
-                )
-
-    def _read_the_rest(self) -> None:
-        """Take what is left in the pipes; a process that left its rank's session may hold one open."""
-        for stream in list(self._streams.values()):
-            while self._read(stream):
-                pass
-            if stream.fd in self._streams:
-                self._close(stream)

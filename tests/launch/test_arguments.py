@@ -6,19 +6,19 @@ import pytest
 
 from launch import machine
 from launch.arguments import missing_target, parse_arguments
-from launch.job import choose_threads
+from launch.job import Target, choose_threads
 from launch.supervisor import TimeLimits
 
 
 @pytest.mark.parametrize("spelling", ["--nproc-per-node", "--nproc_per_node"])
 def test_both_spellings_are_understood(spelling: str) -> None:
-    assert parse_arguments([spelling, "3", "train.py"]).world_size == 3
-    assert parse_arguments([f"{spelling}=3", "train.py"]).world_size == 3
+    assert parse_arguments([spelling, "3", "train.py"]).local_size == 3
+    assert parse_arguments([f"{spelling}=3", "train.py"]).local_size == 3
 
 
 def test_one_rank_is_the_default() -> None:
     given = parse_arguments(["train.py"])
-    assert (given.kind, given.target, given.target_arguments, given.world_size) == (
+    assert (given.target.kind, given.target.name, given.target.arguments, given.local_size) == (
         "script",
         "train.py",
         (),
@@ -29,13 +29,13 @@ def test_one_rank_is_the_default() -> None:
 
 def test_what_follows_the_script_is_the_scripts() -> None:
     given = parse_arguments(["--standalone", "train.py", "--nproc-per-node", "9", "-m", "--", "--help"])
-    assert given.world_size == 1
-    assert given.target_arguments == ("--nproc-per-node", "9", "-m", "--", "--help")
+    assert given.local_size == 1
+    assert given.target.arguments == ("--nproc-per-node", "9", "-m", "--", "--help")
 
 
 def test_a_module_is_taken_with_m() -> None:
     given = parse_arguments(["--nproc-per-node", "2", "-m", "pkg.train", "-m"])
-    assert (given.kind, given.target, given.target_arguments) == ("module", "pkg.train", ("-m",))
+    assert (given.target.kind, given.target.name, given.target.arguments) == ("module", "pkg.train", ("-m",))
 
 
 @pytest.mark.parametrize("spelling", ["--run-dir", "--run_dir", "--log-dir", "--log_dir"])
@@ -54,9 +54,11 @@ def test_a_shutdown_timeout_holds_for_failures_and_stops() -> None:
         (["--nproc-per-node", "0", "t.py"], "at least 1, got 0"),
         (["--nproc-per-node", "-1", "t.py"], "at least 1, got -1"),
         (["--nproc-per-node", "two", "t.py"], "got 'two'"),
-        (["--nnodes", "2", "t.py"], "one machine only"),
-        (["--nnodes", "1:4", "t.py"], "one machine only"),
-        (["--node-rank", "1", "t.py"], "its number is 0"),
+        (["--nnodes", "1:4", "t.py"], "needs --rdzv-backend c10d"),
+        (["--nnodes", "0", "t.py"], "at least 1"),
+        (["--nnodes", "3:2", "t.py"], "MIN no more than MAX"),
+        (["--nnodes", "two", "t.py"], "got 'two'"),
+        (["--node-rank", "1", "t.py"], "there is one machine"),
         (["--master-port", "65536", "t.py"], "from 0 to 65535"),
         (["--shutdown-timeout", "-1", "t.py"], "0 seconds or more"),
         (["--shutdown-timeout", "nan", "t.py"], "0 seconds or more"),
@@ -84,12 +86,12 @@ def test_gpus_are_counted_from_what_is_visible(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
-    assert parse_arguments(["--nproc-per-node", "gpu", "t.py"]).world_size == 2
-    assert parse_arguments(["--nproc-per-node", "auto", "t.py"]).world_size == 2
+    assert parse_arguments(["--nproc-per-node", "gpu", "t.py"]).local_size == 2
+    assert parse_arguments(["--nproc-per-node", "auto", "t.py"]).local_size == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,-1,2")
     assert machine.visible_gpus() == 1
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert parse_arguments(["--nproc-per-node", "auto", "t.py"]).world_size == machine.usable_cores()
+    assert parse_arguments(["--nproc-per-node", "auto", "t.py"]).local_size == machine.usable_cores()
     with pytest.raises(SystemExit):
         parse_arguments(["--nproc-per-node", "gpu", "t.py"])
     assert "no GPU is visible" in capsys.readouterr().err
@@ -129,9 +131,9 @@ def test_a_missing_target_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.py").write_text("")
     (tmp_path / "folder").mkdir()
-    assert missing_target("script", "there.py") is None
-    assert missing_target("module", "there") is None
-    assert missing_target("module", "json.tool") is None
-    assert "no such script: gone.py" in (missing_target("script", "gone.py") or "")
-    assert "no module named 'gone'" in (missing_target("module", "gone.sub") or "")
-    assert "no __main__.py" in (missing_target("script", "folder") or "")
+    assert missing_target(Target("script", "there.py")) is None
+    assert missing_target(Target("module", "there")) is None
+    assert missing_target(Target("module", "json.tool")) is None
+    assert "no such script: gone.py" in (missing_target(Target("script", "gone.py")) or "")
+    assert "no module named 'gone'" in (missing_target(Target("module", "gone.sub")) or "")
+    assert "no __main__.py" in (missing_target(Target("script", "folder")) or "")

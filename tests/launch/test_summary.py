@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from launch.processes import Ending
-from launch.summary import Report, report
-from launch.supervisor import Outcome
+from launch.summary import Places, Report, report
+from launch.supervisor import Halt, Outcome
 
 
 def judge(
@@ -22,10 +22,11 @@ def judge(
 ) -> Report:
     for rank, record in (records or {}).items():
         full = {"exit_code": 1, "traceback": f"traceback of {rank}\n", "summary": f"E{rank}: why", **record}
-        (run_dir / f"rank{rank}-error.json").write_text(json.dumps(full))
+        (run_dir / str(rank)).mkdir()
+        (run_dir / str(rank) / "error.json").write_text(json.dumps(full))
     endings = {rank: Ending(code) for rank, code in returncodes.items()}
     outcome = Outcome(endings, ended_at, told_at, stopped_by)
-    return report(outcome, {rank: 100 + rank for rank in returncodes}, joined, run_dir)
+    return report(outcome, {rank: 100 + rank for rank in returncodes}, joined, Places(run_dir, run_dir))
 
 
 def test_success_says_nothing(tmp_path: Path) -> None:
@@ -89,5 +90,24 @@ def test_the_users_signal_is_the_outcome(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_does_not_hide_the_failure(tmp_path: Path) -> None:
-    (tmp_path / "rank0-error.json").write_text("{")
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "error.json").write_text("{")
     assert judge(tmp_path, {0: 7}, {0: 1.0}).exit_code == 7
+
+
+def test_what_pytorchs_record_wrote_is_the_cause(tmp_path: Path) -> None:
+    message = {
+        "message": "RuntimeError: x",
+        "extraInfo": {"py_callstack": "Traceback of it\n", "timestamp": "1"},
+    }
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "error.json").write_text(json.dumps({"message": message}))
+    verdict = judge(tmp_path, {0: 1}, {0: 1.0})
+    assert verdict.text.endswith("Traceback of it\n")
+    assert verdict.result["first_failure"]["error"] == "RuntimeError: x"
+
+
+def test_a_halt_is_the_cause(tmp_path: Path) -> None:
+    outcome = Outcome({0: Ending(-15)}, {0: 5.1}, 5.0, None, Halt("why\n", 71))
+    verdict = report(outcome, {0: 100}, frozenset(), Places(tmp_path, tmp_path))
+    assert (verdict.text, verdict.exit_code, verdict.is_final) == ("why\n", 71, False)

@@ -69,6 +69,7 @@ def test_the_run_directory_is_private_and_records_the_processes(run_ranks: RunRa
     processes = json.loads((run.run_dir / "procs.json").read_text())
     assert [entry["pid"] for entry in processes["ranks"]] == [int(run.lines(rank)[0]) for rank in range(2)]
     assert json.loads((run.run_dir / "result.json").read_text())["exit_code"] == 0
+    assert [path.name for path in sorted((run.run_dir / "attempt_0").iterdir())] == ["0", "1"]
     assert str(run.run_dir.name) in run.stderr
 
 
@@ -276,7 +277,8 @@ def test_ctrl_c_twice_kills(start_job: StartJob) -> None:
 
 def test_sigterm_reaches_the_ranks_and_gives_143(start_job: StartJob) -> None:
     handler = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(print('saved')))\n"
-    job = start_job(handler + READY + "time.sleep(60)", 2)
+    # One long sleep would not see a signal that comes just before it.
+    job = start_job(handler + READY + "while True: time.sleep(0.05)", 2)
     wait_until_ready(job, 2)
     job.process.send_signal(signal.SIGTERM)
     run = job.finish()

@@ -1,0 +1,67 @@
+"""The launcher's own signals: which there are, and how the supervisor's loop hears of them."""
+
+import signal
+import socket
+from collections.abc import Sequence
+
+__all__ = ["SIGNALS", "SignalInbox", "read_signals"]
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_READ_BYTES = 1 << 12
+_NEVER = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD)
+
+
+def read_signals(text: str) -> tuple[signal.Signals, ...]:
+    """Read names with commas between them.
+
+    Raises:
+        ValueError: a name is none, or one of a signal that nobody can pass on.
+    """
+    found = []
+    for name in filter(None, map(str.strip, text.split(","))):
+        number = signal.Signals.__members__.get(name)
+        if number is None or number in _NEVER:
+            raise ValueError(f"{name} is no signal that can be passed on")
+        found.append(number)
+    return tuple(dict.fromkeys(found))
+
+
+class SignalInbox:
+    """Collects the launcher's signals, and makes a file readable so that the loop wakes up.
+
+    Make it before the ranks start: handled signals are at their default again in a new process. Ctrl-C that is not
+    among ``numbers`` ends the launcher as it is, and the ranks with it.
+    """
+
+    def __init__(self, numbers: Sequence[signal.Signals] = SIGNALS) -> None:
+        self._numbers = numbers
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        if signal.SIGINT not in numbers:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in numbers:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays
+                signal.signal(number, lambda *_: None)
+
+    def fileno(self) -> int:
+        """Return the file that becomes readable."""
+        return self._reader.fileno()
+
+    def take(self) -> list[signal.Signals]:
+        """Return the signals that came since the last call."""
+        try:
+            numbers = self._reader.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        return [signal.Signals(number) for number in numbers if number in self._numbers]
+
+    def close(self) -> None:
+        """Give the signals their default back: the ranks are gone, and Ctrl-C may end a stalled output."""
+        for number in self._numbers:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
