@@ -88,6 +88,11 @@ class Pickled:
     def _tensor(self, tensor: Any) -> Any:
         from distrt.nn.parameter import Parameter
 
+        described = getattr(tensor, "_described", None)
+        if described is not None:  # a rank's part of one
+            arguments = described()
+            self._kept.append(arguments)
+            return rebuilding.part, arguments
         usual: Any = Tensor.__reduce_ex__
         if type(tensor).__reduce_ex__ is not usual:  # a subclass with a way of its own
             return tensor.__reduce_ex__(2)

@@ -131,10 +131,23 @@ def device_tensor(data: Any, dtype: Any, device: Any, requires_grad: Any) -> Any
     return data.detach().requires_grad_(bool(requires_grad))
 
 
+@name_as("distrt.distributed.tensor", "from_description")
+def part(local: Any, ranks: Any, names: Any, placed: Any, shape: Any, is_parameter: Any) -> Any:
+    """A rank's part of a tensor (a ``DTensor``), and where the others are."""
+    from distrt.parallel.fully_sharded.distributed_tensor import from_description
+
+    if not isinstance(local, Tensor) or not isinstance(is_parameter, bool):
+        raise CheckpointError(f"a part of a tensor needs a tensor and a bool, got {quoted(local)}")
+    try:
+        return from_description(local, ranks, names, placed, shape, is_parameter)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"the file says nonsense of where a tensor lies: {quoted(error)}") from None
+
+
 _OF_TENSORS = frozenset((tensor_v1, tensor_v2, tensor_v3, parameter, parameter_with_state, device_tensor))
 
 #: What a file may call with arguments of its own choice.
-CALLABLE = frozenset((*_OF_TENSORS, from_type, layout_named))
+CALLABLE = frozenset((*_OF_TENSORS, from_type, layout_named, part))
 
 _LEFT_OUT = {
     "_rebuild_sparse_tensor": "sparse tensors",

@@ -1,5 +1,7 @@
 """States of sharded models and their optimizers: whole ones are those of one process."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ from distrt.distributed.checkpoint.state_dict import (
 )
 from distrt.distributed.fsdp import fully_shard
 from distrt.distributed.tensor import DTensor, distribute_tensor
-from tests.parallel.sharded_models import data_parallel, join, make, sharded, train, values
+from tests.parallel.sharded_models import WIDTH, data_parallel, join, make, sharded, train, values
 
 WHOLE = StateDictOptions(full_state_dict=True)
 
@@ -84,6 +86,40 @@ def test_an_optimizers_own_state_has_parts_that_can_be_made_whole_and_loaded(kin
         again.step()
 
     run_local(run, 3)
+
+
+def test_parts_go_into_a_file_and_come_back():
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        optimizer = train(model, "mlp", group)
+        file = io.BytesIO()
+        torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, file)
+        file.seek(0)
+        loaded = torch.load(file)
+        for key, found in loaded["model"].items():
+            expected = model.state_dict()[key]
+            assert isinstance(found, DTensor)
+            assert (found.shape, found.placements) == (expected.shape, expected.placements)
+            assert torch.equal(found.to_local(), expected.to_local())
+            assert torch.equal(found.full_tensor(), expected.full_tensor())
+        again = sharded("mlp")
+        going_on = torch.optim.AdamW(again.parameters(), lr=0.05)
+        again.load_state_dict(loaded["model"])
+        going_on.load_state_dict(loaded["optimizer"])
+        for one, other in ((model, optimizer), (again, going_on)):
+            other.zero_grad()
+            one(torch.ones(2, WIDTH, dtype=torch.float64)).sum().backward()
+            other.step()
+        assert all(map(np.array_equal, values(model), values(again)))
+        return file.getvalue()
+
+    file, _ = run_local(run, 2)
+    alone = torch.load(io.BytesIO(file))[
+        "model"
+    ]  # no group: values and layout are there, the other ranks are not
+    assert tuple(alone["0.weight"].shape) == (32, WIDTH)
+    assert tuple(alone["0.weight"].to_local().shape) == (16, WIDTH)
 
 
 @pytest.mark.parametrize(

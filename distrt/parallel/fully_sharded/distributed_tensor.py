@@ -17,6 +17,7 @@ import numpy as np
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.comm.world import default_group, is_initialized
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.size import Size, one_of
@@ -24,7 +25,7 @@ from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
 from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard, parts
 
-__all__ = ["DTensor", "Layout", "distribute_tensor"]
+__all__ = ["DTensor", "Layout", "distribute_tensor", "from_description"]
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,16 @@ class DTensor(Tensor):
             memo[id(self)] = made.requires_grad_(self.requires_grad)
         return memo[id(self)]  # type: ignore[no-any-return]
 
+    def _described(self) -> tuple[Any, ...]:
+        """What `from_description` makes it of again, in plain values: for files."""
+        mesh = self.device_mesh
+        placed = [(type(each).__name__, *vars(each).values()) for each in self.placements]
+        # A copy: the part may lie in memory that all ranks' parts are in.
+        local = wrap(np.array(self._array)).requires_grad_(self.requires_grad)
+        is_parameter = bool(getattr(self, "_is_param", False))
+        names = None if mesh.mesh_dim_names is None else list(mesh.mesh_dim_names)
+        return local, mesh.mesh.tolist(), names, placed, list(self._layout.shape), is_parameter
+
     def __repr__(self, *, tensor_contents: str | None = None) -> str:  # type: ignore[override]
         placed = ", ".join(map(repr, self.placements))
         return f"DTensor(local_tensor={self.to_local()!r}, device_mesh={self.device_mesh!r}, placements=({placed},))"
@@ -249,6 +260,32 @@ def distributed(local: Array, layout: Layout) -> Any:
     made: DTensor = object.__new__(DTensor)
     made._array, made._counter, made._layout = local, [0], layout
     return made
+
+
+def from_description(
+    local: Tensor,
+    ranks: list[Any],
+    names: list[str] | None,
+    placed: Sequence[tuple[Any, ...]],
+    shape: Sequence[int],
+    is_parameter: bool,
+) -> Any:
+    """A tensor out of a file.
+
+    Its mesh has groups where it is all ranks in a row; of others only the layout is known, since to make groups all
+    ranks would have to read the file at once.
+    """
+    is_world = is_initialized() and list(ranks) == list(range(default_group().size()))
+    rank = None if is_initialized() else -1  # in no mesh
+    mesh = DeviceMesh("cpu", ranks, mesh_dim_names=names, _init_backend=is_world, _rank=rank)
+    placements = tuple(_KINDS[kind](*arguments) for kind, *arguments in placed)
+    made = distributed(local._array, Layout(mesh, placements, tuple(shape)))
+    if is_parameter:
+        made._is_param = True
+    return made.requires_grad_(local.requires_grad)
+
+
+_KINDS: dict[str, type[Placement]] = {each.__name__: each for each in (Partial, Replicate, Shard)}
 
 
 def distribute_tensor(
