@@ -159,6 +159,9 @@ class _Arithmetic:
                 return self._extreme("<=", *operands)
             case "by_sign":
                 return self._by_sign(*operands)
+            case "from_exponent":
+                bits = builder.bitcast(operands[0], self.of(_BITS))
+                return builder.bitcast(builder.shl(bits, self.constant(_BITS, 23)), self.of(self._kind))
             case "float16" | "bfloat16":
                 return self.widened(self.narrowed(operands[0], step.verb), step.verb)
         raise AssertionError(step.verb)

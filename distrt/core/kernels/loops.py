@@ -48,7 +48,7 @@ class Step(NamedTuple):
     Attributes:
         verb: "add", "sub", "mul", "div", "neg", "abs", "sqrt", "max", "min" (both give NaN where one is), "by_sign" (of
             the first, the second where it is above 0, the third below, the fourth else), "float16" or "bfloat16"
-            (rounded to that and back).
+            (rounded to that and back), "from_exponent" (in float32: the last 9 bits become sign and exponent).
         operands: numbers of values.
     """
 

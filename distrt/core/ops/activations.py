@@ -13,7 +13,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
-from distrt.core.kernels import curves
+from distrt.core.numerics import single
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import floating, wide
@@ -95,8 +95,7 @@ celu.gradient(  # PyTorch takes the reciprocal of alpha in float32 here, and in 
 def gelu(input: Array, *, approximate: str = "none") -> Any:
     """``input`` times the chance that a normal number is below it, or with "tanh" a curve that comes close to it.
 
-    ``chance`` is kept where NumPy computes, because the error function is what takes its time.
-    Source: Hendrycks and Gimpel 2016.
+    ``chance`` is kept, because the error function is what takes the time. Source: Hendrycks and Gimpel 2016.
 
     Raises:
         ShapeError: for another approximation.
@@ -104,8 +103,9 @@ def gelu(input: Array, *, approximate: str = "none") -> Any:
     if approximate not in ("none", "tanh"):
         raise ShapeError("approximate argument must be either none or tanh.")
     work = floating("GeluKernelImpl", input)
-    if curves.suits(work):
-        return curves.gelu(work, approximate == "tanh").astype(input.dtype, copy=False), None
+    if work.dtype == np.float32:
+        found, chance = (single.normal_chance if approximate == "none" else single.bent_chance)(work)
+        return found.astype(input.dtype, copy=False), chance
     if approximate == "none":
         chance = (1 + ops.erf(work * math.sqrt(0.5))) * 0.5
     else:
@@ -124,9 +124,9 @@ def _bent(work: Array) -> Array:
 @gelu.gradients
 def _gelu_gradients(g: Any, input: Any, chance: Any, approximate: str) -> tuple[Any]:
     work = wide(input)
-    if chance is None:
-        slope = np.ascontiguousarray(wide(g))
-        return (curves.gelu_slope(work, slope, approximate == "tanh"),)
+    if work.dtype == np.float32:
+        slope = single.normal_slope if approximate == "none" else single.bent_slope
+        return (slope(wide(g), work, chance),)
     if approximate == "none":
         density = np.exp(work * work * -0.5) / math.sqrt(2 * math.pi)
     else:

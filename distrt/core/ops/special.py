@@ -13,7 +13,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, Scalar
 from distrt.core.errors import ShapeError
-from distrt.core.numerics import bessel, error_functions, gamma
+from distrt.core.numerics import bessel, error_functions, gamma, single
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import add, mul, neg, sub, true_divide
 from distrt.core.ops.comparison import eq, le, logical_and, where
@@ -63,7 +63,7 @@ def _rounded(name: str, function: Callable[..., Array], *inputs: Array) -> Array
 def erf(input: Array) -> Array:
     """The error function."""
     if input.dtype == np.float32:
-        return error_functions.erf(input)
+        return single.erf(input)
     return _rounded("erf", error_functions.erf, input)
 
 
