@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-@op(dtype="promote", autocast="widest")
+@op(dtype="promote", autocast="widest", layouts="follows")
 def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
     """The tensors one after another along ``dim``."""
     if not tensors:

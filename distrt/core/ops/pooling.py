@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array
+from distrt.core.kernels.onednn.convolution import channels_last
+from distrt.core.layouts import is_channels_last
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
 from distrt.core.ops.pooling_shapes import pool_counts, require_kernel
@@ -21,7 +23,7 @@ from distrt.core.ops.windows import Sizes, inner, overlap, reach, surrounded, wi
 __all__ = ["max_pool2d", "max_pool2d_with_indices", "max_pool3d", "max_pool3d_with_indices"]
 
 
-@op(node="MaxPool2DWithIndices", aux=("winner",))
+@op(node="MaxPool2DWithIndices", aux=("winner",), layouts="follows")
 def max_pool2d(
     input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Any:
@@ -29,7 +31,7 @@ def max_pool2d(
     return _largest("max_pool2d", input, kernel, stride, padding, dilation, ceil_mode)
 
 
-@op(node="MaxPool3DWithIndices", aux=("winner",))
+@op(node="MaxPool3DWithIndices", aux=("winner",), layouts="follows")
 def max_pool3d(
     input: Array, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> Any:
@@ -65,10 +67,10 @@ def _largest(
     lowest = -np.inf if work.dtype.kind == "f" else np.iinfo(work.dtype).min
     padded = _covered(work, out, kernel, stride, padding, dilation, lowest)
     number_type = np.int8 if math.prod(kernel) <= 127 else np.int32
-    best = np.full((*input.shape[: -len(out)], *out), lowest, work.dtype)
-    winner = np.broadcast_to(_first_inside(out, kernel, stride, padding, dilation), best.shape).astype(
-        number_type, order="C"
-    )
+    shape = (*input.shape[: -len(out)], *out)
+    best, winner = _room(shape, work, work.dtype), _room(shape, work, number_type)
+    best[...] = lowest
+    winner[...] = _first_inside(out, kernel, stride, padding, dilation)
     slices = window_slices(out, kernel, stride, dilation)
     for number, window in enumerate(slices):
         candidate = padded[window]
@@ -79,6 +81,15 @@ def _largest(
         for number, window in enumerate(slices):
             np.maximum(winner, np.isnan(padded[window]) * number_type(number), out=winner)
     return best.astype(input.dtype, copy=False), winner
+
+
+def _room(shape: Sizes, like: Array, dtype: Any) -> Array:
+    """Room for an array of this shape, with its channels last where another's are."""
+    if not is_channels_last(like):
+        return np.empty(shape, dtype)
+    return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(
+        0, len(shape) - 1, *range(1, len(shape) - 1)
+    )
 
 
 def _first_inside(out: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Array:
@@ -140,7 +151,8 @@ def max_pool_route(
     spatial, out = shape[-dims:], input.shape[-dims:]
     far = reach(out, kernel, stride, dilation)
     covered = [max(n + p, r) for n, p, r in zip(spatial, padding, far, strict=True)]
-    routed = np.zeros((*shape[:-dims], *covered), g.dtype)
+    routed = _room((*shape[:-dims], *covered), winner, g.dtype)
+    routed[...] = 0
     zero, several = np.zeros((), g.dtype), overlap(kernel, stride, dilation)
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         won = winner == number
@@ -148,7 +160,9 @@ def max_pool_route(
             routed[window] += np.where(won, g, zero)
         else:
             np.copyto(routed[window], g, where=won)
-    return np.ascontiguousarray(routed[inner(spatial, padding)]).astype(input.dtype, copy=False)
+    found = routed[inner(spatial, padding)]
+    found = channels_last(found) if is_channels_last(routed) else np.ascontiguousarray(found)
+    return found.astype(input.dtype, copy=False)
 
 
 @op()
