@@ -177,6 +177,19 @@ class LocalTransport(Transport):
         """An ordinary array."""
         return self._meet(fingerprint, [], lambda given: np.zeros(shape, dtype))
 
+    def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
+        """An ordinary array, which the threads have in common."""
+
+        def steps() -> Steps:
+            self._meeting += 1
+            meeting = self._meeting
+            mine = [np.zeros(shape, dtype)] if self.rank == 0 else []
+            self._room.deposit(self.rank, meeting, fingerprint, mine)
+            yield _Deposits(self._room, meeting, fingerprint)
+            return self._room.take(meeting)[0][0]
+
+        return Operation(steps(), _MEETINGS)
+
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Nothing to do but to meet."""
         return self.barrier(fingerprint)

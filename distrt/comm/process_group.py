@@ -283,19 +283,33 @@ class ProcessGroup:
 
     # Memory, and the group's life.
 
-    def allocate(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    def allocate(
+        self, shape: int | tuple[int, ...], dtype: npt.DTypeLike, copies: int | None = None
+    ) -> Array:
         """This rank's zeroed buffer, one on every rank, which collectives use without copying (all ranks call).
 
         Operations on one buffer, or on views of it, run one after another. Its views must cover the same elements
         on all ranks.
+
+        Args:
+            shape: of the buffer.
+            dtype: of its elements.
+            copies: None for one a rank. 1 for memory that all ranks of a machine have in common: for collectives it
+                is memory as any other, and it goes with the last array on it instead of by `free`.
+
+        Raises:
+            DistributedError: on all ranks, where there is not enough memory.
         """
         self._require_open("allocate")
+        if copies not in (None, 1):
+            raise DistributedError(self.label(f"copies must be None or 1, got {copies}", "allocate"))
         dtype = np.dtype(dtype)
         check_dtype("allocate", dtype)
         wanted = (shape,) if isinstance(shape, int) else tuple(shape)
-        call = self._call("allocate", wanted, dtype)
+        call = self._call("allocate", wanted, dtype, *(() if copies is None else ("one copy",)))
         entry = self._begin(call)
-        operation = self.transport.allocate(wanted, dtype, call.fingerprint)
+        allocate = self.transport.allocate if copies is None else self.transport.allocate_one
+        operation = allocate(wanted, dtype, call.fingerprint)
         array: Array = self._engine.run(operation, (call.operation, self.sequence))
         self._end(entry)
         return array

@@ -76,6 +76,10 @@ class SoloTransport(Transport):
         """An ordinary array."""
         return _done(value=np.zeros(shape, dtype))
 
+    def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
+        """An ordinary array."""
+        return _done(value=np.zeros(shape, dtype))
+
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Nothing to do."""
         return _done()

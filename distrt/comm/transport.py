@@ -153,6 +153,23 @@ class Transport(ABC):
         """The steps return this rank's zeroed buffer, which operations use without copying."""
 
     @abstractmethod
+    def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
+        """The steps return zeros that are one piece of memory for all ranks of a machine.
+
+        It is given back with the last array on it, also where ranks are killed.
+        """
+
+    @property
+    def mates(self) -> Sequence[int]:
+        """The ranks of this machine, this one among them, in order."""
+        return range(self.size)
+
+    @property
+    def ends_together(self) -> bool:
+        """Whether a collective on an `allocate`d buffer ends only when all ranks are done with it."""
+        return False
+
+    @abstractmethod
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Give an `allocate`d buffer back."""
 

@@ -245,6 +245,15 @@ class MpiTransport(Transport):
         """A buffer in the machine's segment; where a machine has one rank, an ordinary array."""
         return self._in_order(self._traveller.allocate(shape, dtype), 0, fingerprint)
 
+    def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
+        """One piece of memory on each machine."""
+        return self._in_order(self._traveller.allocate_one(shape, dtype), 0, fingerprint)
+
+    @property
+    def mates(self) -> Sequence[int]:
+        """Those with whom this rank shares memory."""
+        return self._links.mates
+
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Give the memory of a buffer back."""
         return self._in_order(self._traveller.free(array), 0, fingerprint)

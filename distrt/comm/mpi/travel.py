@@ -175,6 +175,14 @@ class Traveller:
             f"a buffer of {shape} {dtype}: another machine has not enough shared memory for it"
         )
 
+    def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Steps:
+        """One piece of memory on every machine, or on none."""
+        links = self._links
+        found = yield from links.local(links.node.allocate_one(shape, dtype, links.fingerprint).steps)
+        if (yield from self.agree(not isinstance(found, Exception))) or isinstance(found, Exception):
+            return found
+        return DistributedError(f"{shape} {dtype}: another machine has not enough memory for it")
+
     def free(self, array: Array) -> Steps:
         """Give a buffer back on every machine."""
         links = self._links

@@ -49,6 +49,11 @@ class Segment:
         """Where other processes of this user can open the segment while this one lives."""
         return f"/proc/{os.getpid()}/fd/{self._fd}"
 
+    @property
+    def descriptor(self) -> int:
+        """Of the file, in this process."""
+        return self._fd
+
     def reserve(self, length: int) -> int:
         """The offset of the next ``length`` bytes. They can be touched once some rank has called `grow`."""
         offset = self._reserved

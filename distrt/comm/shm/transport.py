@@ -26,6 +26,7 @@ from distrt.comm.reduction import Array, Reduction, as_bits, copy
 from distrt.comm.shm.buffers import Buffers
 from distrt.comm.shm.mailbox import BOX_BYTES, Mailroom
 from distrt.comm.shm.meeting import MAX_RANKS, Control, MeetingRoom
+from distrt.comm.shm.one_copy import OneCopies
 from distrt.comm.shm.peers import Peer
 from distrt.comm.shm.region import Staging
 from distrt.comm.shm.segment import PAGE, Segment, round_up
@@ -76,6 +77,7 @@ class ShmTransport(Transport):
         areas = Staging(mapping, self.size, self._slot_bytes, CHUNK_BYTES, base.control_length)
         self._staged = Staged(self._room, areas)
         self._buffers = Buffers(self._room, memory, self._staged.barrier)
+        self._ones = OneCopies(self._staged, rank)
         self._mail = Mailroom(self._room, self._open_box)
         presence = here(members[rank])
         presence.on_failure.add(self)
@@ -304,6 +306,15 @@ class ShmTransport(Transport):
         """A buffer in the segment."""
         return Operation(self._buffers.allocate(shape, dtype, fingerprint), _STAGED)
 
+    def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
+        """A file of its own, without a name, which all have mapped."""
+        return Operation(self._ones.allocate(shape, dtype, fingerprint), _STAGED)
+
+    @property
+    def ends_together(self) -> bool:
+        """The last meeting says that buffers may be written to again."""
+        return True
+
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Give the memory of a buffer back."""
         region = self._buffers.root(array)
@@ -313,6 +324,8 @@ class ShmTransport(Transport):
 
     def renew(self, array: Array) -> Array:
         """The same memory of the segment at another address; at the old one, a copy."""
+        if (one := self._ones.renew(array)) is not None:
+            return one
         region = self._buffers.root(array)
         if region is None:
             raise DistributedError("renew takes what allocate or renew returned")
