@@ -24,6 +24,7 @@ OWN = frozenset(
         "_leaf_edge",
         "_made_without_grad",
         "_one_of_several",
+        "_updater",
     )
 )
 

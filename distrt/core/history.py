@@ -15,6 +15,7 @@ from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, nex
 from distrt.core.dtype import FLOATING_NUMPY
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.modes import modes
+from distrt.core.sealed import unseal
 from distrt.core.versions import live_views, note_change, require_changeable
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
         ShapeError: for memory that cannot be written to, such as that of an expanded tensor; with ``is_one_value`` all
             elements get the same, and an expanded tensor can be written to.
     """
-    require_writeable(tensor, is_one_value)
+    require_writeable(tensor, is_one_value, is_overwritten=True)
     try:
         tensor._array[...] = values
     except OverflowError:
@@ -122,8 +123,11 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
     note_change(tensor._counter)
 
 
-def require_writeable(tensor: Tensor, may_repeat: bool = False) -> None:
-    """Raises what a change of this tensor's memory would raise, before anything is computed."""
+def require_writeable(tensor: Tensor, may_repeat: bool = False, is_overwritten: bool = False) -> None:
+    """Raises what a change of this tensor's memory would raise, before anything is computed.
+
+    A tensor of sealed memory gets memory that can be changed; with ``is_overwritten``, without its values.
+    """
     require_changeable(tensor._counter)
     array = tensor._array
     if array.flags.writeable:
@@ -134,6 +138,8 @@ def require_writeable(tensor: Tensor, may_repeat: bool = False) -> None:
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."
         )
+    if unseal(tensor, is_overwritten):
+        return
     from distrt.core.arrays import address_of, memory_of
 
     memory = memory_of(array)

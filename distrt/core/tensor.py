@@ -47,6 +47,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     _made_without_grad = False  # a view that was made while grad mode was off, or a view of such a one
     _grad: Tensor | None = None
     _grad_slot: Array | None = None  # where a bucket wants the gradient to be
+    _updater: Any = None  # what updates it together with other ranks (distrt.optim.updating)
     _inner: Array | None = None  # the elements in an order of the kernels' own, which nobody has seen yet
     _array: Array = PlainArray()
     _counter: Counter  # number of in-place changes, shared with views

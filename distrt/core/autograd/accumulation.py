@@ -10,6 +10,7 @@ import numpy as np
 from distrt.core.arrays import Array, dense_like, is_dense
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.errors import AutogradError
+from distrt.core.sealed import unseal
 
 if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
@@ -34,6 +35,8 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         accumulate_tensor(leaf, gradient)
     elif leaf._grad is not None:
         held = leaf._grad._array
+        if not held.flags.writeable and unseal(leaf._grad, False):
+            held = leaf._grad._array
         held += gradient
         leaf._grad._counter[0] += 1
     elif leaf._grad_slot is not None:
