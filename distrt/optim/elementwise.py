@@ -13,6 +13,7 @@ from distrt.core.tensor import Tensor, wrap
 from distrt.optim.optimizer import Optimizer, _use_grad_for_differentiable
 from distrt.optim.passes import apply
 from distrt.optim.rules import Rule
+from distrt.optim.updating import updaters_of
 
 #: PyTorch's devices whose steps can be captured into a graph, and those with fused kernels, as its messages list them.
 CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
@@ -23,6 +24,7 @@ class ElementwiseOptimizer(Optimizer):
     """An optimizer that is a rule and a state per parameter."""
 
     rule: ClassVar[Rule]
+    _leaves_to_updaters: ClassVar[bool] = True
     #: Options that a state may lack that an older PyTorch saved.
     later_options: ClassVar[dict[str, Any]] = {
         "foreach": None,
@@ -47,8 +49,13 @@ class ElementwiseOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
+        updaters = updaters_of(self.param_groups)
+        for updater in updaters:
+            updater.update(self)
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
+            if updaters:
+                params = [param for param in params if param._updater is None]
             states = [self._prepare(param, group) for param in params]
             if params and self._may_run(params, group):
                 apply(self.rule, params, states, group)

@@ -10,13 +10,14 @@ import functools
 import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from distrt.core.autograd.node import RemovableHandle
 from distrt.core.modes import modes
 from distrt.core.questions import typename
 from distrt.core.tensor import Tensor
 from distrt.optim.saving import checked_groups, loaded_state, saved
+from distrt.optim.updating import updaters_of
 
 __all__ = [
     "Optimizer",
@@ -74,6 +75,7 @@ class Optimizer:
         defaults: the options of groups that do not set them.
     """
 
+    _leaves_to_updaters: ClassVar[bool] = False  # see `distrt.optim.updating`
     state: dict[Any, Any]
     param_groups: list[dict[str, Any]]
     defaults: dict[str, Any]
@@ -186,6 +188,9 @@ class Optimizer:
         @functools.wraps(func)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
             self: Optimizer = args[0]
+            if not self._leaves_to_updaters:
+                for updater in updaters_of(self.param_groups):
+                    updater.refuse(self)
             hooks = (*_global_optimizer_pre_hooks.values(), *self._optimizer_step_pre_hooks.values())
             for hook in hooks:
                 result = hook(self, args, kwargs)
