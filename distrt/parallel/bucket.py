@@ -80,7 +80,7 @@ class Bucket:
         self.group = group
         #: The positions of gradients that are averaged here, too, but handed out by another wrapper (see `Shares`).
         self.lent: frozenset[int] = frozenset()
-        total = sum(parameter.numel() for parameter in parameters)
+        total = self.room(sum(parameter.numel() for parameter in parameters), parameters[0]._array.dtype)
         self.buffer: Array = allocate_leased(group, total, parameters[0]._array.dtype, lease, parameters)
         self.slots = self._cut()
         self._references = list(map(getrefcount, self.slots))  # to each slot, by this list alone
@@ -108,6 +108,10 @@ class Bucket:
             found.append(np.ndarray(array.shape, self.buffer.dtype, owner, strides=strides))
             start += nbytes
         return found
+
+    def room(self, count: int, dtype: np.dtype[Any]) -> int:
+        """How many elements the buffer of ``count`` has."""
+        return count
 
     def reset(self) -> None:
         """Before a backward pass: no gradient is ready."""
@@ -207,6 +211,14 @@ class Bucket:
         for parameter in self.parameters:
             if parameter.grad is not None:
                 parameter.grad._counter[0] += 1
+
+    @staticmethod
+    def settle(buckets: Sequence[Bucket], divisor: float | None) -> None:
+        """When all buckets of a pass have been waited for."""
+
+    def result(self, position: int) -> Array:
+        """Where a parameter's averaged gradient is."""
+        return self.slots[position]
 
     def _take(self, tensor: Any) -> None:
         """Take over what a hook's future gave."""

@@ -42,6 +42,7 @@ from distrt.parallel.mixed_precision import Casting, MixedPrecision
 from distrt.parallel.optimizer_overlap import forget_hooks, step_in_backward_hook
 from distrt.parallel.overflow import OverflowAgreement
 from distrt.parallel.reducer import Reducer
+from distrt.parallel.sharding.option import bucket_class, may_recut, shared_update
 from distrt.parallel.virtual_shards import VirtualShards
 
 #: The wrapper whose forward pass runs.
@@ -77,6 +78,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         mixed_precision: dtypes to compute and to average in (PyTorch's ``_MixedPrecision``).
         reproducible: distrt's own: into how many virtual shards each global batch is cut, a power of two that the
             number of ranks divides. Parameters then have the same bits on any number of ranks (docs/reproducible.md).
+        shard_optimizer: distrt's own: the ranks of a machine have one copy of the parameters and of the optimizer's
+            state, of which each updates a slice. The optimizer is an ordinary one (docs/sharding.md).
         gradient_as_bucket_view, check_reduction, skip_all_reduce_unused_params, batched_grad_copy: accepted; gradients
             are always views. What a script still looks at when a parameter's gradient has been set to None (``.grad``
             itself, ``.grad.detach()``, ``.grad.numpy()``) stays as it is: the bucket moves.
@@ -111,6 +114,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         forward_sync_buffers: bool | None = None,
         *,
         reproducible: int | None = None,
+        shard_optimizer: bool = False,
     ) -> None:
         super().__init__()
         Joinable.__init__(self)
@@ -142,7 +146,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         self._casting = None if mixed_precision is None else Casting(mixed_precision, module)
         if reproducible is not None and mixed_precision is not None:
             raise ValueError("reproducible= and mixed_precision= cannot be combined: use autocast")
-        self.reproducible = reproducible
+        self.reproducible, self.shard_optimizer = reproducible, shard_optimizer
         self._connect()
 
     def _adopt(self, module: Module, device_ids: Any, output_device: Any) -> None:
@@ -188,7 +192,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             self.process_group,
             self._caps,
             allows_unused=self.find_unused_parameters or self.static_graph,
-            is_rebuilt=self.static_graph or not self.find_unused_parameters,
+            is_rebuilt=(self.static_graph or not self.find_unused_parameters) and may_recut(self),
+            bucket_class=bucket_class(self),
         )
         self.reducer.lease.end_with(self)
         self._buffer_broadcast: BufferBroadcast | None = None
@@ -204,6 +209,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             self.reducer.after_pass.append(self._shards.end_pass)
         if self._casting is not None:
             self._set_hook(self._casting.hook(self.process_group), "_reducer_allreduce_and_upcast_hook")
+        self._update = shared_update(self)
         averaged = [*(parameter for _, parameter in named), *delayed]
         agree_on(averaged, OverflowAgreement(self, self.process_group))
 
@@ -367,6 +373,10 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
 
     def _set_hook(self, hook: CommHook, name: str) -> None:
         self._require_not_reproducible("a communication hook", "leave the average to DistributedDataParallel")
+        if self.shard_optimizer:
+            raise UnsupportedError(
+                "shard_optimizer averages slices, and a communication hook whole buckets: leave one out"
+            )
         if self.reducer.hook is not None:
             raise RuntimeError("register_comm_hook or register_builtin_comm_hook can only be called once.")
         self.reducer.hook, self._hook_name = hook, name
@@ -380,7 +390,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
                 "when you have called init_process_group and have not passed process_group argument to DDP constructor"
             )
         state = {**self.__dict__, "_made_steps": self.training_step}
-        for name in ("process_group", "reducer", "_buffer_broadcast", "_delayed", "_shards"):
+        for name in ("process_group", "reducer", "_buffer_broadcast", "_delayed", "_shards", "_update"):
             del state[name]
         return state
 

@@ -10,6 +10,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.device import device as Device
 from distrt.parallel.join import Join, Joinable, JoinHook
+from distrt.parallel.sharding.option import require_even
 
 if TYPE_CHECKING:
     from distrt.parallel.ddp import DistributedDataParallel
@@ -47,8 +48,13 @@ class UnevenInputs(Joinable):
         )
 
     def join_hook(self, **kwargs: Any) -> JoinHook:
-        """What a rank without input does."""
+        """What a rank without input does.
+
+        Raises:
+            UnsupportedError: the model cannot be trained with uneven inputs.
+        """
         model: Any = self
+        require_even(model)
         return DataParallelJoinHook(model, kwargs.get("divide_by_initial_world_size", True))
 
     @property
@@ -94,11 +100,19 @@ class DataParallelJoinHook(JoinHook):
             model.reducer.shadow(ReduceOp.AVG if model._divides_by_all else ReduceOp.SUM)
             model.reducer.forget_arrivals()
 
+    def _step_hook(self) -> None:
+        """Take part in a step of a sharded optimizer."""
+        update = self._model._update
+        assert update is not None, "no other wrapper announces steps"
+        update.stand_by()
+
     def post_hook(self, is_last_joiner: bool) -> None:
         """Take over the model of the last rank."""
         model = self._model
         model._divides_by_all = True
         src = model._common_rank(is_last_joiner)
-        for tensor in (*model.module.parameters(), *model.module.buffers()):
+        # Ranks that share their parameters have those of the last one already.
+        parameters = () if model.shard_optimizer else model.module.parameters()
+        for tensor in (*parameters, *model.module.buffers()):
             model.process_group.broadcast(tensor._array, src)
             tensor._counter[0] += 1

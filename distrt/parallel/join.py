@@ -34,6 +34,9 @@ class JoinHook:
     def main_hook(self) -> None:
         """Take part in one iteration of the others."""
 
+    def _step_hook(self) -> None:
+        """Take part in a step that the others have announced."""
+
     def post_hook(self, is_last_joiner: bool) -> None:
         """When all have run out; ``is_last_joiner``: this rank did so last."""
 
@@ -132,7 +135,12 @@ class Join:
 
     def _present(self) -> int:
         """How many ranks have input left."""
-        return int(_all_reduced(self._group, 0.0))
+        while (
+            found := int(_all_reduced(self._group, 0.0))
+        ) < 0:  # a step of a sharded optimizer comes before
+            for hook in self._hooks:
+                hook._step_hook()
+        return found
 
     @staticmethod
     def notify_join_context(joinable: Joinable) -> Work | None:

@@ -39,6 +39,7 @@ class Reducer:
         cap_bytes: see `assign_to_buckets`.
         allows_unused: a parameter without a gradient counts as zero instead of being an error.
         is_rebuilt: lay the buckets out anew after the first pass.
+        bucket_class: what averages.
 
     Attributes:
         lease: on the buckets and on the parameters' hooks; whoever owns the reducer has it end with himself.
@@ -56,8 +57,10 @@ class Reducer:
         cap_bytes: Sequence[int],
         allows_unused: bool,
         is_rebuilt: bool,
+        bucket_class: type[Bucket] = Bucket,
     ) -> None:
         self.group = group
+        self.bucket_class = bucket_class
         self.allows_unused = allows_unused
         self.hook: CommHook | None = None
         self.watch: OverflowWatch | None = None
@@ -109,7 +112,7 @@ class Reducer:
         def is_shared(parameter: Tensor) -> bool:
             return self.sharers.has_younger(numbers[id(parameter)])
 
-        self.buckets = [Bucket(each, self.group, self.lease, is_shared) for each in assigned]
+        self.buckets = [self.bucket_class(each, self.group, self.lease, is_shared) for each in assigned]
         self._order = [numbers[id(parameter)] for bucket in self.buckets for parameter in bucket.parameters]
         self._places: dict[int, tuple[int, int]] = {  # parameter -> bucket, position in it
             numbers[id(parameter)]: (index, position)
@@ -332,6 +335,7 @@ class Reducer:
         try:
             for bucket in self.buckets:
                 bucket.wait(divisor)
+            self.bucket_class.settle(self.buckets, divisor)
         except BaseException:
             self.abandon_pass()
             raise
@@ -343,7 +347,7 @@ class Reducer:
             if is_used[number] and parameter.grad is None:
                 index, position = self._places[number]
                 if position not in self.buckets[index].lent:
-                    parameter.grad = wrap(self.buckets[index].slots[position])
+                    parameter.grad = wrap(self.buckets[index].result(position))
 
     def abandon_pass(self) -> None:
         """End a backward pass that an exception broke off: what was launched may still write into the slots."""
@@ -365,6 +369,7 @@ class Reducer:
             bucket.launch(op, self.hook, index, index == len(self.buckets) - 1)
         for bucket in self.buckets:
             bucket.wait()
+        self.bucket_class.settle(self.buckets, None if op is ReduceOp.AVG else 0.0)
         if self.allows_unused:
             self.group.all_reduce(np.zeros(len(self._parameters), np.uint8), ReduceOp.MAX)
 

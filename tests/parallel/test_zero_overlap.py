@@ -15,10 +15,20 @@ from distrt.parallel import DistributedDataParallel
 from distrt.parallel.sharding.overlap import _spread
 from tests.parallel.models import batches, make
 from tests.parallel.test_zero import backward, values
-from tests.parallel.test_zero_slices import require_same_state
 
 STEPS, WITHOUT = 7, 2  # the first passes find out which buckets there are
 HOOKS = [hook_with_zero_step, hook_with_zero_step_interleaved]
+
+
+def require_same_state(expected, found):
+    assert found["param_groups"] == expected["param_groups"]
+    assert list(found["state"]) == list(expected["state"])
+    for number, state in expected["state"].items():
+        assert list(found["state"][number]) == list(state)
+        for name, value in state.items():
+            other = found["state"][number][name]
+            assert (other.shape, other.dtype) == (value.shape, value.dtype)
+            assert np.array_equal(other.numpy(), value.numpy())
 
 
 def overlapping(group, kind, **options):

@@ -1,0 +1,79 @@
+"""``DistributedDataParallel(shard_optimizer=True)``: what it makes, and what it cannot be combined with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from distrt.core.errors import UnsupportedError
+from distrt.parallel.bucket import Bucket
+from distrt.parallel.sharding.shared_bucket import SharedBucket
+from distrt.parallel.sharding.shared_update import SharedUpdate
+
+if TYPE_CHECKING:
+    from distrt.parallel.ddp import DistributedDataParallel
+
+__all__ = ["bucket_class", "may_recut", "require_even", "shared_update"]
+
+
+def bucket_class(model: DistributedDataParallel) -> type[Bucket]:
+    """What averages gradients.
+
+    Raises:
+        UnsupportedError: the model cannot be sharded.
+    """
+    if not model.shard_optimizer:
+        return Bucket
+    _refuse(model)
+    return (
+        Bucket if spans_machines(model) else SharedBucket
+    )  # between machines, every rank has the whole average
+
+
+def may_recut(model: DistributedDataParallel) -> bool:
+    """Whether slices may become others after the first pass: not where the state of some is on other machines."""
+    return not (model.shard_optimizer and spans_machines(model))
+
+
+def shared_update(model: DistributedDataParallel) -> SharedUpdate | None:
+    """What updates the model's parameters; None without the option. A collective."""
+    if not model.shard_optimizer:
+        return None
+    named = [
+        (name, parameter)
+        for name, parameter in model.module.named_parameters()
+        if name not in model.parameters_to_ignore
+    ]
+    update = SharedUpdate(model, named)
+    model.reducer.lease.when_over(update.forget)
+    return update
+
+
+def require_even(model: DistributedDataParallel) -> None:
+    """Refuses uneven inputs where others cannot update a rank's slices for it.
+
+    Raises:
+        UnsupportedError: the ranks are on several machines.
+    """
+    if model.shard_optimizer and spans_machines(model):
+        raise UnsupportedError(
+            "shard_optimizer on several machines needs even inputs: nobody else can update the slices of a rank that "
+            "has run out of them. Give every rank as many batches, or leave shard_optimizer out"
+        )
+
+
+def spans_machines(model: DistributedDataParallel) -> bool:
+    """Whether not all ranks share memory."""
+    group = model.process_group
+    return len(group.transport.mates) < group.size()
+
+
+def _refuse(model: DistributedDataParallel) -> None:
+    for is_given, name in (
+        (model.mixed_precision is not None, "mixed_precision="),
+        (bool(model._delayed_parameters), "delay_all_reduce_named_params="),
+        (model.reproducible is not None, "reproducible="),
+    ):
+        if is_given:
+            raise UnsupportedError(
+                f"shard_optimizer=True and {name} cannot be combined: leave one of them out"
+            )
