@@ -309,8 +309,10 @@ class Passes:
 
     def _most_in_flight(self) -> int:
         """So few that a slot is free again, on all ranks, when the next reduction comes to it."""
-        if self._slots is None or self._slots.count >= len(self._places):
+        if self._slots is None:
             return self.reductions_in_flight
+        if len(self._reductions) <= self._slots.count:
+            return len(self._reductions)  # each may have a slot of its own: to wait would save no memory
         return max(1, min(self.reductions_in_flight, self._slots.count // 2))
 
     def _lend(self, unit: Unit) -> None:

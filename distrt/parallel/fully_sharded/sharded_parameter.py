@@ -70,6 +70,7 @@ class ShardedParameter:
     def become(self, own: np.dtype[Any], used: dt.dtype | None) -> None:
         """Take note of the dtypes: its own, and the one to compute in, if that is another."""
         self.own = own
+        self._home: Array | None = None  # where the part belongs
         self.used = dt.to_numpy(used) if used is not None and dt.known(own).is_floating_point else own
 
     def cut(self, rank: int, home: Array) -> None:
@@ -77,6 +78,7 @@ class ShardedParameter:
         self.rank = rank
         local = home.reshape(self.part_shapes[rank])
         local[...] = self.whole._array[self.slices[rank]]
+        self._home = local
         self.part = self._as_parameter(local)
         self.whole.grad = None
 
@@ -98,6 +100,11 @@ class ShardedParameter:
             self._adopt(found)
         return self.part
 
+    @property
+    def is_home(self) -> bool:
+        """Whether the part lies in its unit's memory."""
+        return self.part._array is self._home
+
     def bring_home(self, home: Array) -> None:
         """Have the part lie in its unit's memory again, where a script has given it other memory."""
         local = self.part._array
@@ -112,8 +119,8 @@ class ShardedParameter:
             or local.strides != place.strides
         ):
             place[...] = local
-            self.part._array = place
             self.known = None
+        self.part._array = self._home = place
 
     def _adopt(self, found: Tensor) -> None:
         if isinstance(found, DTensor):

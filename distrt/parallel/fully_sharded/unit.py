@@ -182,7 +182,8 @@ class Unit:
             self._lay_out()
             self._place_whole()
         for position, each in enumerate(self.parameters):
-            each.bring_home(self._home(position))
+            if not each.is_home:
+                each.bring_home(self._home(position))
 
     def _spread(self) -> int:
         return self.number * _STEP_BYTES % _SLACK_BYTES
