@@ -17,7 +17,6 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
-from distrt.parallel.sharding.one_copy import one_copy
 
 __all__ = ["ALIGNMENT", "Arena", "Slots", "Together", "aligned", "laid_out"]
 
@@ -64,7 +63,7 @@ class Together:
     @classmethod
     def of(cls, group: ProcessGroup, size_bytes: int) -> Together | None:
         """New memory; None where the ranks do not share a machine. A collective."""
-        memory = one_copy(group, (max(size_bytes, 1),), np.dtype(np.uint8))
+        memory = _one_copy(group, (max(size_bytes, 1),))
         return None if memory is None else cls(memory)
 
 
@@ -85,5 +84,9 @@ class Slots:
         """New room; None where the ranks do not share a machine, or nothing is to lie there. A collective."""
         if not count:
             return None
-        rows = one_copy(group, (count, group.size(), aligned(size_bytes)), np.dtype(np.uint8))
+        rows = _one_copy(group, (count, group.size(), aligned(size_bytes)))
         return None if rows is None else cls(rows)
+
+
+def _one_copy(group: ProcessGroup, shape: tuple[int, ...]) -> Array | None:
+    return group.allocate(shape, np.uint8, copies=1) if group.transport.kind == "shm" else None
