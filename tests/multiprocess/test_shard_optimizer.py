@@ -214,3 +214,37 @@ def test_too_little_memory_is_an_error_on_all_ranks(pair: Serving) -> None:
     first, second = pair.output(TRAINING + REFUSING)
     assert first == "True True goes on\n"
     assert second.endswith("True goes on\n")
+
+
+WITHDRAWING = """
+group = join(timeout_s=4)
+model = wrapped()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+trained(model, optimizer)
+before = values(model)
+backward(model, group, batches("mlp", 1)[0])
+update = model._update
+if group.rank() == 1:  # it is late for the meeting
+    run, update._exchange.run = update._exchange.run, lambda *args: (run(*args), time.sleep(6))
+try:
+    optimizer.step()
+except DistributedError as error:
+    print(type(error).__name__, "has given up" in str(error))
+now = values(model)
+time.sleep(3)
+whole = [np.array_equal(part.following, value.reshape(-1)) for part, value in zip(update.shared.parts, now)]
+print("before" if same(before, now) else "after" if all(whole) else "torn", same(now, values(model)))
+try:
+    optimizer.step()
+except DistributedError as error:
+    print("broken off" in str(error))
+"""
+
+
+@pytest.mark.slow
+def test_ranks_that_lose_patience_in_a_step_have_whole_parameters() -> None:
+    with ranks(2, TRAINING + WITHDRAWING) as started:
+        (code, patient, _), (other, late, _) = started.results(60)
+    assert (code, other) == (0, 0)
+    assert patient.splitlines()[1:] == ["before True", "True"], patient
+    assert late.splitlines()[-2:] in (["before True", "True"], ["after True", "True"]), late
