@@ -1,7 +1,6 @@
 """Writes zip archives as PyTorch lays them out: nothing compressed, every record at a multiple of 64 bytes.
 
-So a file can be mapped into memory, and PyTorch finds every record where it computes it to be. The checksum follows the
-data, hence it is computed while the data is written, by another thread.
+So a file can be mapped into memory, and PyTorch finds every record where it computes it to be.
 
 Source: APPNOTE.TXT 6.3.10 (PKWARE); caffe2/serialize/inline_container.cc of PyTorch.
 """
@@ -11,16 +10,15 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from distrt.core.errors import CheckpointError
+from distrt.files.checksum import crc32
 
 ALIGNMENT = 64
 _LARGE = 0xFFFFFFFF  # from here on sizes and offsets need fields of 64 bits
 _HAS_DESCRIPTOR, _UTF8 = 0x0008, 0x0800
-_WORTH_A_THREAD = 1 << 20
-_PIECE = 4 << 20
+_PIECE = 1 << 20
 
 LOCAL = struct.Struct("<4s5H3L2H")
 CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -92,17 +90,14 @@ class ZipWriter:
         )
 
     def _data(self, view: memoryview) -> int:
-        if not self._with_checksums:
-            self._put(view)
-            return 0
-        if len(view) < _WORTH_A_THREAD:
-            self._put(view)
-            return zlib.crc32(view)
-        with ThreadPoolExecutor(1, "distrt-checksum") as helper:
-            checksum = helper.submit(zlib.crc32, view)
-            for at in range(0, len(view), _PIECE):
-                self._put(view[at : at + _PIECE])
-            return checksum.result()
+        """Writes the bytes of a record; their checksum, computed piece by piece while they are cached."""
+        checksum = 0
+        for at in range(0, len(view), _PIECE):
+            piece = view[at : at + _PIECE]
+            self._put(piece)
+            if self._with_checksums:
+                checksum = crc32(piece, checksum)
+        return checksum
 
     def _put(self, data: Any) -> None:
         self._write(data)
