@@ -135,6 +135,9 @@ class Definition:
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint_rule: Callable[..., Any] | None = None
         self.takes_into = False
+        self.delivers_last_first = (
+            False  # which leaf among an operation's gets its gradient first, hooks can tell
+        )
         self.parameters = dict(inspect.signature(forward).parameters)
         self.sequence = next((name for name, p in self.parameters.items() if _is(p, "Sequence[Array]")), None)
         self.tensors = [name for name, p in self.parameters.items() if _is(p, "Array")]

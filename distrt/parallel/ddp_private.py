@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distrt.comm.process_group import ProcessGroup
+from distrt.core.device import device
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.buffers import BufferHook, BufferHookLocation
+from distrt.parallel.data_parallel.scatter_gather import gather, scatter_kwargs
 from distrt.parallel.ddp_arguments import warn_of_useless_search
 from distrt.parallel.ddp_logging import logging_data
 from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["PrivateNames"]
 
 
+def _moved(value: Any, place: device) -> Any:
+    """A structure with its tensors on a device."""
+    if isinstance(value, Tensor):
+        return value.to(place)
+    if isinstance(value, dict):
+        return type(value)((key, _moved(each, place)) for key, each in value.items())
+    if isinstance(value, tuple) and hasattr(value, "_make"):
+        return value._make(_moved(each, place) for each in value)
+    if isinstance(value, tuple | list):
+        return type(value)(_moved(each, place) for each in value)
+    return value
+
+
 class PrivateNames:
     """A part of ``DistributedDataParallel``."""
 
@@ -30,6 +45,11 @@ class PrivateNames:
     static_graph: bool
     find_unused_parameters: bool
     buffer_hook: BufferHook
+    dim: int
+    device_type: str
+    use_side_stream_for_tensor_copies = True  # of GPUs: inputs are on the CPU already
+    _use_python_reducer = False
+    _sample_rate = 100
     _hook_name: str | None
     _set_hook: Callable[..., None]
     register_comm_hook: Callable[..., None]
@@ -81,6 +101,26 @@ class PrivateNames:
         self.static_graph = self.reducer.allows_unused = True
         warn_of_useless_search(self.find_unused_parameters)
 
+    # -- kept for older scripts
+
+    def scatter(self, inputs: Any, kwargs: Any, device_ids: Sequence[Any]) -> Any:
+        """Positional and keyword arguments cut into one part for each GPU (`scatter_kwargs`)."""
+        return scatter_kwargs(inputs, kwargs, device_ids, dim=self.dim)
+
+    def to_kwargs(self, inputs: Any, kwargs: Any, device_id: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The arguments on the device with this number, each in a tuple."""
+        place = device(self.device_type, device_id)
+        moved = [(_moved(each, place),) if each else () for each in (inputs, kwargs)]
+        if len(moved[0]) < len(moved[1]):
+            moved[0] = ((),)
+        elif len(moved[1]) < len(moved[0]):
+            moved[1] = ({},)
+        return moved[0], moved[1]
+
+    def gather(self, outputs: Any, output_device: Any) -> Any:
+        """Outputs of several GPUs put together on one."""
+        return gather(outputs, output_device, dim=self.dim)
+
     @staticmethod
     def _set_params_and_buffers_to_ignore_for_model(
         module: Module, params_and_buffers_to_ignore: Sequence[str]
@@ -114,7 +154,8 @@ class PrivateNames:
     def _set_ddp_runtime_logging_sample_rate(self, sample_rate: int) -> None:
         if sample_rate < 1:
             raise ValueError("DDP runtime logging sample rate should be equal or greater than 1")
+        self._sample_rate = sample_rate
 
     def _get_ddp_logging_data(self) -> dict[str, Any]:
         model: Any = self
-        return logging_data(model, self._hook_name)
+        return logging_data(model, self._hook_name, self._sample_rate)

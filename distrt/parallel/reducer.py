@@ -120,6 +120,18 @@ class Reducer:
             for position, parameter in enumerate(bucket.parameters)
         }
 
+    def numbers_by_bucket(self) -> list[list[int]]:
+        """Which parameters each bucket has, by their numbers in the order of registration."""
+        order = iter(self._order)
+        return [[next(order) for _ in bucket.parameters] for bucket in self.buckets]
+
+    def unused_bytes(self) -> int:
+        """The size of the parameters that no averaged pass so far has given a gradient, where there may be such."""
+        if not self.allows_unused or self._is_used is None:
+            return 0
+        pairs = zip(self._parameters, self._is_used, strict=True)
+        return sum(parameter._array.nbytes for parameter, is_used in pairs if not is_used)
+
     def close(self) -> None:
         """Let go of the parameters."""
         self.lease.end()

@@ -179,3 +179,12 @@ def test_leaves_of_a_recorded_pass_share_no_gradient() -> None:
     x.grad.zero_()
     assert y.grad.tolist() == [1.0, 1.0]
     assert given.tolist() == [1.0, 1.0]
+
+
+def test_a_linear_layers_bias_gets_its_gradient_before_its_weight() -> None:
+    layer = torch.nn.Linear(2, 2)
+    seen: list[str] = []
+    for name, each in layer.named_parameters():
+        each.register_post_accumulate_grad_hook(lambda _, name=name: seen.append(name))
+    layer(torch.ones(1, 2)).sum().backward()
+    assert seen == ["bias", "weight"], "as in PyTorch, whose weight waits for its transpose"

@@ -59,6 +59,7 @@ class _FunctionDefinition:
     """What the engine asks of a node's definition."""
 
     takes_into = False
+    delivers_last_first = False
     keeps_arrays = False
     holomorphic = False  # users' gradients are conjugated by the user
     joint_rule = None

@@ -217,6 +217,8 @@ class _Pass:
                 results = result = known = gradients = (
                     None  # nothing but `arrived` holds the leaves' gradients now
                 )
+                if definition.delivers_last_first:
+                    finished.reverse()
                 for target in finished:
                     self._finish(target)
 

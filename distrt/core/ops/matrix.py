@@ -340,4 +340,5 @@ def _plain_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
 
 
 linear.composite = _plain_linear
+linear.definition.delivers_last_first = True  # PyTorch's weight waits for its transpose: the bias comes first
 linear.needs_of_gradients = {"input": ("weight",), "weight": ("input",)}
