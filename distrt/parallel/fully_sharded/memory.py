@@ -53,12 +53,10 @@ class Together:
 
     Attributes:
         bytes: to write one's own part of them.
-        all: to read them all. A module that changes its whole parameters would change those of all ranks: it cannot.
     """
 
     def __init__(self, memory: Array) -> None:
         self.bytes = memory
-        self.all: Array = np.frombuffer(memoryview(memory.data).toreadonly(), np.uint8)
 
     @classmethod
     def of(cls, group: ProcessGroup, size_bytes: int) -> Together | None:

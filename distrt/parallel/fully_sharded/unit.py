@@ -20,6 +20,7 @@ from distrt.comm.reduction import Reduction
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
+from distrt.core.sealed import ReleaseToCopy, seal
 from distrt.nn.modules.sparse import Embedding, EmbeddingBag
 from distrt.parallel.fully_sharded.memory import Arena, Slots, Together, laid_out
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
@@ -100,7 +101,16 @@ class Unit:
         self._together, self.is_together = together, together is not None
         self._row = np.zeros(0 if self.is_together else self._own[-1] + _SLACK_BYTES, np.uint8)
         self._arena = Arena(self._whole[-1])
-        self._views = [] if together is None else self._whole_views(together.all)
+        # Sealed: a module that changes its whole parameter gets a copy, and the other ranks see nothing of it. It is
+        # lost when the parameter is given back, as in PyTorch.
+        self._views = (
+            [
+                seal(view, ReleaseToCopy(each.whole)) if view.size else view
+                for each, view in zip(self.parameters, self._whole_views(together.bytes), strict=True)
+            ]
+            if together is not None
+            else []
+        )
 
     def _place_whole(self) -> None:
         for position, each in enumerate(self.parameters):
