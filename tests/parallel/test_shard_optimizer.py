@@ -254,6 +254,26 @@ def test_what_is_kept_of_a_gradient_stays():
     require_same_as_plain(script)
 
 
+@pytest.mark.parametrize("set_to_none", [True, False])
+def test_nothing_moves_where_nothing_is_kept(monkeypatch, set_to_none):
+    moved = []
+    monkeypatch.setattr(SharedBucket, "_leave_average", lambda bucket: moved.append("average"))
+    monkeypatch.setattr(SharedBucket, "_leave", lambda bucket: moved.append("slots"))
+
+    def run(group):
+        model = wrapped(group, shard_optimizer=True)
+        optimizer = adamw(model)
+        for number, batch in enumerate(batches("mlp", 6)):
+            optimizer.zero_grad(set_to_none=set_to_none)
+            backward(model, group, batch)
+            if number % 2:
+                clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+
+    run_local(run, 2)
+    assert not moved
+
+
 @pytest.mark.parametrize("fused", [False, True])
 def test_an_overflow_is_skipped_by_all(fused):
     def script(group, wrap):

@@ -54,8 +54,13 @@ class SharedBucket(Bucket):
         self.shown = self._show()
         self._unseen = list(map(getrefcount, self.shown))
 
+    @property
+    def read(self) -> Array:
+        """The average as a row, as this rank sees it; its references do not count as those of a gradient."""
+        return self._read.reshape(-1)
+
     def _show(self) -> list[Array]:
-        found, flat, start = [], self._read.reshape(-1), 0
+        found, flat, start = [], self.read, 0
         for parameter, slot in zip(self.parameters, self.slots, strict=True):
             found.append(seal(flat[start : start + slot.size].reshape(slot.shape), _IntoSlot(parameter)))
             start += slot.size

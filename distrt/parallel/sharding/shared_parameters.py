@@ -14,6 +14,8 @@ from distrt.core.errors import UnsupportedError
 from distrt.core.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.versions import note_change
+from distrt.parallel.bucket import Bucket
+from distrt.parallel.sharding.shared_bucket import SharedBucket
 
 __all__ = ["Part", "SharedParameters", "aligned_bounds", "runs_of"]
 
@@ -41,6 +43,10 @@ class Part:
         self.low = self.high = 0
         self.place, self.share = 0, 1  # in its bucket
         self.piece = wrap(self.following[:0])
+        self._bucket: Bucket | None = None
+        self._position = 0
+        self._shown: list[Array] = []  # the bucket's when the average's piece was made
+        self._average: Tensor | None = None
 
     def bounds(self, rank: int, share: int) -> tuple[int, int]:
         """The slice of a rank, where each updates ``share`` elements of the bucket."""
@@ -48,21 +54,33 @@ class Part:
         low, high = (min(max(share * number - self.place, 0), size) for number in (rank, rank + 1))
         return low, high
 
-    def cut(self, low: int, high: int) -> None:
-        """Make this rank's piece the elements from low to high."""
+    def cut(self, low: int, high: int, bucket: Bucket, position: int) -> None:
+        """Make this rank's piece the elements from low to high; the gradient has that position in its bucket."""
         self.low, self.high = low, high
         self.piece = wrap(self.following[low:high])
+        self._bucket, self._position, self._average = bucket, position, None
 
     def prepare(self) -> Tensor:
         """This rank's piece, with the present values and gradient."""
         parameter = self.parameter
         gradient = parameter._grad
         assert gradient is not None, "those without a gradient are left out"
-        self.piece._grad = wrap(np.ascontiguousarray(gradient._array).reshape(-1)[self.low : self.high])
+        bucket = self._bucket
+        if isinstance(bucket, SharedBucket) and gradient._array is bucket.shown[self._position]:
+            if self._average is None or self._shown is not bucket.shown:
+                start, self._shown = self.place + self.low, bucket.shown
+                self._average = wrap(bucket.read[start : start + self.high - self.low])
+            self.piece._grad = self._average
+        else:
+            self.piece._grad = wrap(np.ascontiguousarray(gradient._array).reshape(-1)[self.low : self.high])
         if parameter._array is not self.shown:  # changed by the user
             flat = np.ascontiguousarray(parameter._array).reshape(-1)
             self.following[self.low : self.high] = flat[self.low : self.high]
         return self.piece
+
+    def let_go(self) -> None:
+        """After the update: look at no gradient any more, which would count as somebody's who keeps it."""
+        self.piece._grad = None
 
     def show(self) -> None:
         """Have the parameter show the one copy, which has changed."""

@@ -103,6 +103,8 @@ class SharedUpdate:
         try:
             for group, parts, names, pieces in prepared:
                 _run(optimizer, group, [part.piece for part in parts], pieces)
+                for part in parts:
+                    part.let_go()
                 state.settle(optimizer.state, parts, names)
             self._publish([part for _, parts in chosen for part in parts])
         except BaseException:
@@ -195,10 +197,10 @@ class SharedUpdate:
         for bucket in buckets:
             place = 0
             share = share_of(bucket.buffer.size, ranks, bucket.buffer.itemsize)
-            for parameter in bucket.parameters:
+            for position, parameter in enumerate(bucket.parameters):
                 part = self._parts[id(parameter)]
                 part.place, part.share = place, share
-                part.cut(*part.bounds(rank, share))
+                part.cut(*part.bounds(rank, share), bucket, position)
                 place += part.live.size
         for state in self._states.values():
             state.recut(self.shared.parts)
