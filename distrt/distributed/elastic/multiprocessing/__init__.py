@@ -1,0 +1,1 @@
+"""Facade: the package of ``errors``."""
