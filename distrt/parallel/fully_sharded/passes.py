@@ -18,9 +18,10 @@ import numpy as np
 
 from distrt.comm.functions.subgroups import connect
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.core.arrays import Array
 from distrt.core.autograd.engine import queue_callback, running_pass
 from distrt.core.errors import AutogradError, CollectiveTimeout
-from distrt.parallel.fully_sharded.memory import Slots
+from distrt.parallel.fully_sharded.memory import aligned, one_copy
 from distrt.parallel.fully_sharded.unit import Unit
 
 __all__ = ["Lanes", "Passes", "in_backward"]
@@ -95,7 +96,7 @@ class Passes:
         self._next_reduction = self._handed_out = 0
         self._complete: set[Unit] = set()
         self._in_flight: list[Unit] = []
-        self._slots: Slots | None = None
+        self._slots: Array | None = None  # (units, ranks, bytes)
         self._places: dict[Unit, tuple[int, int]] = {}  # a slot, and which reduction was in it before
 
     # -- forward
@@ -146,7 +147,8 @@ class Passes:
         """Room for as many gradients as are computed and reduced at a time, where ranks have memory together."""
         fitting = [unit.slot_bytes for unit in self.units if unit.slot_bytes]
         count = min(len(fitting), 2 * self.reductions_in_flight + 1)
-        self._slots = Slots.of(self.group, count, max(fitting, default=0))
+        if count:
+            self._slots = one_copy(self.group, count, self.group.size(), aligned(max(fitting)))
 
     def use(self, unit: Unit) -> None:
         """A module needs the whole parameters of ``unit`` now."""
@@ -249,9 +251,9 @@ class Passes:
         if self._slots is None:
             return {}
         fitting = [number for number, unit in enumerate(self._reductions) if unit.slot_bytes]
-        before = [-1] * self._slots.count + fitting
+        before = [-1] * len(self._slots) + fitting
         return {
-            self._reductions[number]: (place % self._slots.count, before[place])
+            self._reductions[number]: (place % len(self._slots), before[place])
             for place, number in enumerate(fitting)
         }
 
@@ -311,9 +313,9 @@ class Passes:
         """So few that a slot is free again, on all ranks, when the next reduction comes to it."""
         if self._slots is None:
             return self.reductions_in_flight
-        if len(self._reductions) <= self._slots.count:
+        if len(self._reductions) <= len(self._slots):
             return len(self._reductions)  # each may have a slot of its own: to wait would save no memory
-        return max(1, min(self.reductions_in_flight, self._slots.count // 2))
+        return max(1, min(self.reductions_in_flight, len(self._slots) // 2))
 
     def _lend(self, unit: Unit) -> None:
         """Have backward put the gradients of a unit where they are reduced, if that place is known to be free.

@@ -21,8 +21,7 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
 from distrt.core.sealed import ReleaseToCopy, seal
-from distrt.nn.modules.sparse import Embedding, EmbeddingBag
-from distrt.parallel.fully_sharded.memory import Arena, Slots, Together, laid_out
+from distrt.parallel.fully_sharded.memory import Arena, laid_out, one_copy
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.reductions import RowReduction, SlotReduction, SlotViews, starts_of
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
@@ -67,7 +66,8 @@ class Unit:
         self.after_reduce: Callable[[Any], object] | None = None
         self.when_complete: Callable[[Unit], object] = lambda unit: None
         self.number = 0  # among the units of a model, counted from its root
-        self._lay_out(Together.of(group, self._whole_bytes()) if self._may_be_together() else None)
+        may_be_together = all(each.used == each.own and not each.layout.dim for each in self.parameters)
+        self._lay_out(one_copy(group, self._whole_bytes()) if may_be_together else None)
         self._gathering: tuple[Work, Array | None] | None = None
         self._reducing: RowReduction | SlotReduction | None = None
         self._result: Array | None = None  # of the last reduction
@@ -83,17 +83,10 @@ class Unit:
                 self._hook(position, each)
         self._place_whole()
 
-    def _may_be_together(self) -> bool:
-        """Whether parts, side by side, are the whole parameters; and modules do not change them in forward."""
-        return all(
-            each.used == each.own and not each.layout.dim and not any(map(_renormalises, each.places))
-            for each in self.parameters
-        )
-
     def _whole_bytes(self) -> int:
-        return laid_out([_elements(each) * each.used.itemsize for each in self.parameters])[-1]
+        return max(1, laid_out([_elements(each) * each.used.itemsize for each in self.parameters])[-1])
 
-    def _lay_out(self, together: Together | None = None) -> None:
+    def _lay_out(self, together: Array | None = None) -> None:
         """Take memory for parameters of the present dtypes."""
         self._own = laid_out([each.largest * each.own.itemsize for each in self.parameters])
         self._used = laid_out([each.largest * each.used.itemsize for each in self.parameters])
@@ -106,7 +99,7 @@ class Unit:
         self._views = (
             [
                 seal(view, ReleaseToCopy(each.whole)) if view.size else view
-                for each, view in zip(self.parameters, self._whole_views(together.bytes), strict=True)
+                for each, view in zip(self.parameters, self._whole_views(together), strict=True)
             ]
             if together is not None
             else []
@@ -123,7 +116,7 @@ class Unit:
         each, rank = self.parameters[position], self.group.rank()
         if self._together is not None:
             place = self._whole_place(position)
-            whole = self._together.bytes[place].view(each.own).reshape(each.layout.shape)
+            whole = self._together[place].view(each.own).reshape(each.layout.shape)
             return whole[each.slices[rank]].reshape(-1)
         start = self._own[position]
         return self._row[start : start + each.sizes[rank] * each.own.itemsize].view(each.own)
@@ -271,22 +264,22 @@ class Unit:
         is_fit = self._together is not None and self.policy.reduce_dtype is None
         return self._whole[-1] if is_fit else 0
 
-    def lend(self, slots: Slots, number: int) -> None:
+    def lend(self, slots: Array, number: int) -> None:
         """Have backward put gradients into a slot."""
         mine = self._in_slot(slots, number).mine
         for each in self.trained:
             if each.gradient() is None:
                 each.whole._grad_slot = mine[each]
 
-    def _in_slot(self, slots: Slots, number: int) -> SlotViews:
+    def _in_slot(self, slots: Array, number: int) -> SlotViews:
         found = self._views_in_slots.get(number)
         if found is None:
             rank = self.group.rank()
-            found = SlotViews(self.parameters, self._whole, slots.rows[number], rank)
+            found = SlotViews(self.parameters, self._whole, slots[number], rank)
             self._views_in_slots[number] = found
         return found
 
-    def reduce(self, lane: ProcessGroup, slots: Slots | None = None, number: int = 0) -> None:
+    def reduce(self, lane: ProcessGroup, slots: Array | None = None, number: int = 0) -> None:
         """Start to reduce the gradients; parameters without one count as zero. All ranks do so.
 
         Args:
@@ -368,9 +361,3 @@ class Unit:
 
 def _elements(each: ShardedParameter) -> int:
     return sum(each.sizes)
-
-
-def _renormalises(place: tuple[Any, str]) -> bool:
-    """Whether the module that has a parameter there changes it in forward."""
-    module, _ = place
-    return isinstance(module, Embedding | EmbeddingBag) and module.max_norm is not None
