@@ -21,6 +21,7 @@ from distrt.files.faults import CallersFault, UnpicklingError, quoted
 from distrt.files.locations import placed, restorer
 from distrt.files.mapping import map_file
 from distrt.files.names import StorageType
+from distrt.files.safetensors import load_file
 from distrt.files.settings import LoadEndianness, of_thread, settings
 from distrt.files.unpickling import Unpickler
 from distrt.files.zip_reader import ZipReader, room_for
@@ -69,6 +70,8 @@ def load(
         warnings.warn("pickle_load_args only works if `weights_only=False`.", stacklevel=2)
     encoding = pickle_load_args.get("encoding", "utf-8")
     is_path = isinstance(f, str | os.PathLike)
+    if is_path and os.fspath(f).endswith(".safetensors"):
+        return load_file(f, _device_of(map_location))
     if not is_path:
         _require_seekable(f)
         return _load(f, f, map_location, weights_only, bool(mmap), encoding)
@@ -178,6 +181,21 @@ def _check_version(archive: ZipReader) -> None:
             f"Attempted to read a PyTorch file with version {int(text)}, but the maximum supported version for reading "
             "is 10. The file was written by a newer PyTorch."
         )
+
+
+def _device_of(map_location: Any) -> Any:
+    """The one device that all tensors go to.
+
+    Raises:
+        RuntimeError: for a ``map_location`` that tells storages apart.
+    """
+    if isinstance(map_location, dict) or callable(map_location):
+        kind = "dict" if isinstance(map_location, dict) else "callable"
+        raise RuntimeError(
+            f"Loading safetensors file with {kind} map_location is not supported. Use a device string or torch.device "
+            "instead."
+        )
+    return "cpu" if map_location is None else map_location
 
 
 def _refuse_tar(file: Any, start: int) -> None:

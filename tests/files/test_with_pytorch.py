@@ -230,7 +230,7 @@ def test_training_continues_in_the_other_library(name: str) -> None:
 
 
 def test_whole_models_of_pytorchs_layers_go_both_ways() -> None:
-    theirs = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 1), torch.nn.GELU(), torch.nn.BatchNorm1d(3))
+    theirs = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 1), torch.nn.GELU(), torch.nn.BatchNorm1d(3)).eval()
     mine = loaded(_theirs(theirs))
     values = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     expected = theirs(torch.from_numpy(values)).detach().numpy()
