@@ -40,8 +40,12 @@ class Emitter:
 
     def intrinsic(self, name: str, arguments: int) -> Value:
         """One of LLVM's own functions, from vectors to a vector."""
+        full = f"{name}.v{self.lanes}f32"
+        known = self.function.module.globals.get(full)
+        if known is not None:
+            return known
         kind = ir.FunctionType(self.vector, [self.vector] * arguments)
-        return ir.Function(self.function.module, kind, f"{name}.v{self.lanes}f32")
+        return ir.Function(self.function.module, kind, full)
 
     def text(self) -> str:
         """The finished module."""

@@ -261,10 +261,17 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     if input.dtype.itemsize == 2:
         wide = np.matmul(input.astype(np.float32), weight.astype(np.float32).T)
         return (wide if bias is None else np.add(wide, bias, dtype=np.float32)).astype(input.dtype)
-    out = np.matmul(input, weight.T)
+    out = _matmul_of_rows(input, weight.T)
     if bias is not None:
         np.add(out, bias, out=out) if out.ndim else None
     return out if bias is None or out.ndim else out + bias
+
+
+def _matmul_of_rows(input: Array, matrix: Array) -> Array:
+    """``input @ matrix``, of all leading dims as one matrix: for more, NumPy makes a product for each of the first."""
+    if input.ndim < 3 or matrix.ndim != 2 or not input.flags.c_contiguous:
+        return np.matmul(input, matrix)
+    return np.matmul(input.reshape(-1, input.shape[-1]), matrix).reshape(*input.shape[:-1], matrix.shape[1])
 
 
 def _rows_of(input: Array) -> tuple[int, ...]:
@@ -321,7 +328,7 @@ def _linear_gradients(
     rows = wide(g.reshape(-1, g.shape[-1]))
     g_input = g_weight = g_bias = None
     if needs[0]:
-        g_input = np.matmul(wide(g), wide(weight))
+        g_input = _matmul_of_rows(wide(g), wide(weight))
     if needs[1]:
         flat = wide(input.reshape(-1, input.shape[-1]))
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]

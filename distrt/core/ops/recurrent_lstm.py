@@ -12,6 +12,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels import lstm as kernel
 from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.ops.recurrent import (
@@ -50,6 +51,11 @@ def lstm_layer(
     size = cell.shape[1]
     state, memory = wide(hidden).copy(), wide(cell).copy()
     gates = project(input, weight_ih, bias_ih, bias_hh)
+    if weight_hr is None and kernel.suits(gates, state, sizes):
+        output, *kept = kernel.walk(gates, wide(weight_hh), state, memory, reverse)
+        last = output[: len(state)] if reverse else output[len(output) - len(state) :]
+        results = [each.astype(input.dtype, copy=False) for each in (output, last.copy(), memory)]
+        return *results, gates, *kept
     scale = np.repeat(np.array([0.5, 0.5, 1, 0.5], gates.dtype), size)
     shift = 1 - scale
     shift[2 * size : 3 * size] = 0
@@ -105,11 +111,18 @@ def _lstm_gradients(
     reverse: bool,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
+    carried, carried_cell = carried_from(g_last, hidden), carried_from(g_last_cell, cell)
+    if weight_hr is None and kernel.suits(gates, carried, sizes):
+        g_rows = np.zeros(output.shape, np.float32) if g_output is None else wide(g_output)
+        kept = earlier_cells, squashed
+        slopes = kernel.walk_back(gates, wide(weight_hh), carried, carried_cell, g_rows, *kept, reverse)
+        earlier = states_before(wide(output), hidden, sizes, reverse) if needs[4] else None
+        found = weight_gradients(slopes, slopes, input, earlier, weight_ih, needs[:7])
+        return found[0], carried, carried_cell, *found[1:], None
     size = cell.shape[1]
     slopes, through_output = _slopes(gates, earlier_cells, squashed)
     forget, let_out = gates[:, size : 2 * size], gates[:, 3 * size :]
     matrix = wide(weight_hh)
-    carried, carried_cell = carried_from(g_last, hidden), carried_from(g_last_cell, cell)
     g_out = None if g_output is None else wide(g_output)
     g_projected = None if weight_hr is None else np.empty(output.shape, matrix.dtype)
     for rows, count in steps(sizes, not reverse):
