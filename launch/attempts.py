@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import select
 import selectors
 import signal
 import string
@@ -35,19 +34,19 @@ class Meeting(Protocol):
 
     watches: Sequence[Watch]
 
-    def agree(self, run_id: str) -> str:
-        """Meet the other machines for the first time, and return the job's name, which all share."""
+    def agree(self, run_id: str) -> tuple[str, str]:
+        """Meet the other machines for the first time; the job's name, which all share, and the run directory's."""
 
     def open(self, attempt: int) -> World:
         """Begin an attempt together with the other machines."""
 
-    def rank_ended(self, rank: int, how: str) -> None:
+    def rank_ended(self, rank: int, ending: Ending) -> None:
         """Hear that one of our ranks has ended."""
 
     def joined_ranks(self) -> frozenset[int]:
         """Return the ranks that are known to have joined."""
 
-    def judge(self, report: Report, may_go_on: bool) -> tuple[Report, bool]:
+    def judge(self, report: Report, has_restarts: bool) -> tuple[Report, bool]:
         """Turn this machine's report into the job's, and decide with the others whether there is another attempt."""
 
     def close(self) -> None:
@@ -91,11 +90,12 @@ class Attempts:
 
     def run(self) -> Report:
         """Run attempt after attempt and return the report of the last."""
-        for attempt in range(self._job.max_restarts + 1):
+        attempt = -1
+        while True:
+            world = self._meeting.open(attempt + 1)
+            attempt = world.attempt  # a machine that comes late takes part in a later one
             began_at = time.monotonic()
-            found = self._run_once(attempt)
-            may_go_on = not found.is_final and attempt < self._job.max_restarts
-            verdict, goes_on = self._meeting.judge(found, may_go_on)
+            verdict, goes_on = self._meeting.judge(self._run_once(world), attempt < self._job.max_restarts)
             self._meeting.close()
             self.results.append(verdict.result)
             self._hands.events.record("attempt_ended", attempt=attempt, exit_code=verdict.exit_code)
@@ -107,14 +107,12 @@ class Attempts:
                     f"distrt-launch: stopped by {stop.name}\n", 128 + stop, verdict.result, is_final=True
                 )
             _put_away(self._job.run_dir, self._job.attempt_dir(attempt))
-        raise AssertionError("the last attempt is final")
 
-    def _run_once(self, attempt: int) -> Report:
+    def _run_once(self, world: World) -> Report:
         job, hands = self._job, self._hands
-        world = self._meeting.open(attempt)
-        if attempt == 0:
+        if not self.results:
             hands.say(_headline(job, world))
-        directory = job.attempt_dir(attempt)
+        directory = job.attempt_dir(world.attempt)
         selector = selectors.DefaultSelector()
         ranks = self._start_ranks(world, directory)
         streams = Streams(
@@ -138,7 +136,7 @@ class Attempts:
         return report(outcome, pids, self._meeting.joined_ranks(), Places(directory, job.run_dir))
 
     def _on_end(self, rank: int, ending: Ending) -> None:
-        self._meeting.rank_ended(rank, str(ending))
+        self._meeting.rank_ended(rank, ending)
         self._hands.events.record("rank_ended", rank=rank, how=str(ending))
 
     def _start_ranks(self, world: World, directory: Path) -> list[RankProcess]:
@@ -180,9 +178,7 @@ class Attempts:
         """Wait before the next attempt, longer each time where they fail at once; a signal ends the wait."""
         self._quick_failures = self._quick_failures + 1 if lasted_s < _QUICK_S else 0
         pause_s = pause_before_restart(self._quick_failures)
-        if select.select([self._hands.inbox], [], [], pause_s)[0] and (numbers := self._hands.inbox.take()):
-            return numbers[0]
-        return None
+        return self._hands.inbox.wait(pause_s)
 
 
 def pause_before_restart(quick_failures: int) -> float:

@@ -57,10 +57,26 @@ class _Tools:
 
 
 def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
-    meeting: Meeting = OneMachine(arguments.meeting, arguments.local_size)
-    run_id = meeting.agree(run_id)
+    meeting: Meeting
+    if arguments.meeting.is_one_machine:
+        meeting = OneMachine(arguments.meeting, arguments.local_size)
+    else:
+        from launch.several_machines import SeveralMachines  # most jobs are on one
+
+        meeting = SeveralMachines(arguments.meeting, arguments.local_size, tools.inbox.wait, _say)
     try:
-        run_dir, note = create_run_directory(arguments.run_dir_base, run_id)
+        return _run_with(meeting, arguments, run_id, tools)
+    except MeetingError as error:
+        return Report(f"distrt-launch: {error}\n", error.exit_code, {})
+    finally:
+        meeting.close()
+        meeting.leave()
+
+
+def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools) -> Report:
+    run_id, name = meeting.agree(run_id)
+    try:
+        run_dir, note = create_run_directory(arguments.run_dir_base, name)
     except OSError as error:
         text = (
             f"distrt-launch: no run directory can be made in {arguments.run_dir_base} ({error.strerror}); "
@@ -72,13 +88,7 @@ def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
     job = _job(arguments, run_id, run_dir)
     hands = Hands(tools.sinks, tools.inbox, tools.guard, EventLog(run_dir, arguments.shows_events), _say)
     attempts = Attempts(job, meeting, hands, arguments.output, arguments.limits, lambda world: ())
-    try:
-        verdict = attempts.run()
-    except MeetingError as error:
-        verdict = Report(f"distrt-launch: {error}\n", error.exit_code, {})
-    finally:
-        meeting.close()
-        meeting.leave()
+    verdict = attempts.run()
     result = {**verdict.result, "restarts": max(0, len(attempts.results) - 1), "attempts": attempts.results}
     with contextlib.suppress(OSError):  # a full disk must not hide the verdict itself
         write_json(run_dir / "result.json", result)

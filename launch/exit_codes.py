@@ -18,7 +18,7 @@ exit codes:
   1      the first failing rank raised a Python exception
   2      wrong arguments
   66     the script or module does not exist (no rank was started)
-  69     the ranks did not find one another, or the fixed port is taken
+  69     the ranks or machines did not find one another, or the fixed port is taken, or a machine is lost
   70     an error of the launcher itself
   73     the run directory cannot be written
   77     a peer without the job's secret

@@ -1,7 +1,7 @@
 """Where and how the machines of a job meet, as the command line says."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from launch.exit_codes import UNREACHABLE
 
@@ -38,6 +38,7 @@ class MeetingPlace:
         join_timeout_s: how long to wait for ``min_nodes`` machines.
         last_call_s: how long to wait for more, once there are ``min_nodes``.
         silence_s: how long a machine may say nothing before it counts as lost.
+        job_name: what the user calls the job, on every machine.
     """
 
     min_nodes: int = 1
@@ -50,6 +51,12 @@ class MeetingPlace:
     join_timeout_s: float = 600.0
     last_call_s: float = 30.0
     silence_s: float = 10.0
+    job_name: str = "none"
+
+    @property
+    def address(self) -> str:
+        """Where the machines meet, for messages."""
+        return f"{self.host}:{self.port}"
 
     @property
     def is_one_machine(self) -> bool:
@@ -83,13 +90,9 @@ def read_meeting_place(given: argparse.Namespace) -> MeetingPlace:
             f"--rdzv-backend {given.rdzv_backend} is not to be had: one of the machines serves the job's own store, "
             f"which asks for the job's secret; use c10d or static"
         )
-    if most > 1:
-        raise ValueError(
-            f"--nnodes {given.nnodes}: this version starts jobs on one machine only; use --nnodes 1"
-        )
     if most > 1 and place.port == 0:
         raise ValueError(f"{most} machines need a port that all of them know, got 0")
-    return place
+    return replace(place, job_name=given.rdzv_id)
 
 
 def _static(given: argparse.Namespace, least: int, most: int, settings: dict[str, str]) -> MeetingPlace:
@@ -110,7 +113,7 @@ def _static(given: argparse.Namespace, least: int, most: int, settings: dict[str
         host, port = _endpoint(given.rdzv_endpoint, _STATIC_PORT)
     host, port = _without_brackets(host), default_port if port is None else port
     return MeetingPlace(
-        least, most, node_rank, host, port, node_rank == 0, given.local_addr, **_patience(settings)
+        least, most, node_rank, host, port, node_rank == 0, given.local_addr, *_patience(settings)
     )
 
 
@@ -121,7 +124,7 @@ def _c10d(given: argparse.Namespace, least: int, most: int, settings: dict[str, 
     is_host = {"": None, "1": True, "true": True, "0": False, "false": False}.get(
         settings.get("is_host", "").lower()
     )
-    return MeetingPlace(least, most, None, host, port, is_host, given.local_addr, **_patience(settings))
+    return MeetingPlace(least, most, None, host, port, is_host, given.local_addr, *_patience(settings))
 
 
 def _nodes(text: str) -> tuple[int, int]:
@@ -163,20 +166,21 @@ def _settings(text: str) -> dict[str, str]:
     return settings
 
 
-def _patience(settings: dict[str, str]) -> dict[str, float]:
-    found = {}
-    names = (
-        ("timeout", "join_timeout_s"),
-        ("join_timeout", "join_timeout_s"),
-        ("last_call_timeout", "last_call_s"),
-        ("heartbeat_timeout", "silence_s"),
+def _patience(settings: dict[str, str]) -> tuple[float, float, float]:
+    """How long to wait for the least number of machines, for more of them, and for a word of one."""
+    join_s = _seconds(settings, "timeout", 600.0)
+    return (
+        _seconds(settings, "join_timeout", join_s),
+        _seconds(settings, "last_call_timeout", 30.0),
+        _seconds(settings, "heartbeat_timeout", 10.0),
     )
-    for key, name in names:
-        if key in settings:
-            try:
-                found[name] = float(settings[key])
-            except ValueError:
-                raise ValueError(f"--rdzv-conf {key}={settings[key]}: expected seconds") from None
-            if not found[name] > 0:
-                raise ValueError(f"--rdzv-conf {key}={settings[key]}: expected more than 0 seconds")
-    return found
+
+
+def _seconds(settings: dict[str, str], key: str, default: float) -> float:
+    try:
+        value = float(settings.get(key, default))
+    except ValueError:
+        raise ValueError(f"--rdzv-conf {key}={settings[key]}: expected seconds") from None
+    if not value > 0:
+        raise ValueError(f"--rdzv-conf {key}={settings[key]}: expected more than 0 seconds")
+    return value

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from distrt.comm.stores.client import StoreServer
 from launch.job import World
 from launch.meeting_place import MeetingError, MeetingPlace
+from launch.processes import Ending
 from launch.summary import Report
 from launch.supervisor import Watch
 
@@ -21,9 +22,9 @@ class OneMachine:
         self._server: StoreServer | None = None
         self.watches: Sequence[Watch] = ()
 
-    def agree(self, run_id: str) -> str:
-        """Return the job's name, which is the launcher's own."""
-        return run_id
+    def agree(self, run_id: str) -> tuple[str, str]:
+        """Return the job's name, which is the launcher's own, and the run directory's."""
+        return run_id, run_id
 
     def open(self, attempt: int) -> World:
         """Serve a store with a secret of its own, so that no rank of another attempt can come in.
@@ -43,18 +44,18 @@ class OneMachine:
             attempt, 0, self._local_size, 0, 1, self._server.host, self._server.port, secret=secret.hex()
         )
 
-    def rank_ended(self, rank: int, how: str) -> None:
+    def rank_ended(self, rank: int, ending: Ending) -> None:
         """Tell those who wait for ``rank``."""
         if self._server is not None:
-            self._server.rank_ended(rank, how)
+            self._server.rank_ended(rank, str(ending))
 
     def joined_ranks(self) -> frozenset[int]:
         """Return the ranks that came to the store."""
         return frozenset() if self._server is None else self._server.joined_ranks()
 
-    def judge(self, report: Report, may_go_on: bool) -> tuple[Report, bool]:
+    def judge(self, report: Report, has_restarts: bool) -> tuple[Report, bool]:
         """Return what is to be said of the attempt, and whether there is another."""
-        return report, may_go_on
+        return report, has_restarts and not report.is_final
 
     def close(self) -> None:
         """End the attempt's store."""

@@ -1,5 +1,6 @@
 """The launcher's own signals: which there are, and how the supervisor's loop hears of them."""
 
+import select
 import signal
 import socket
 from collections.abc import Sequence
@@ -56,6 +57,12 @@ class SignalInbox:
         except BlockingIOError:
             return []
         return [signal.Signals(number) for number in numbers if number in self._numbers]
+
+    def wait(self, patience_s: float) -> signal.Signals | None:
+        """Wait for a signal and return it, or None when the time is over."""
+        if select.select([self._reader], [], [], patience_s)[0] and (found := self.take()):
+            return found[0]
+        return None
 
     def close(self) -> None:
         """Give the signals their default back: the ranks are gone, and Ctrl-C may end a stalled output."""

@@ -90,6 +90,7 @@ def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], place
         "pid": first.pid,
         "host": socket.gethostname(),
         "how": first.how,
+        "time": round(first.failed_at_wall, 3),
         "error": first.record.get("summary"),
     }
     text = _text(first, failures, outcome, joined, places.pages)

@@ -97,7 +97,7 @@ def test_a_wrong_variable_is_named(
         (["--nnodes", "2", "--rdzv-backend", "c10d"], "needs --rdzv-endpoint"),
         (["--nnodes", "2", "--standalone"], "--standalone is one machine"),
         (["--nnodes", "2", "--node-rank", "2"], "numbered 0 to 1"),
-        (["--nnodes", "2"], "one machine only"),
+        (["--nnodes", "2", "--master-port", "0"], "need a port that all of them know"),
         (["--nproc-per-node", "xpu"], "not known here"),
         (["--max-restarts", "-1"], "0 or more"),
         (["--monitor-interval", "0"], "more than 0"),
@@ -144,6 +144,7 @@ def test_more_ranks_than_visible_gpus_have_no_virtual_place(capsys: pytest.Captu
         (["--rdzv-backend=c10d", "--rdzv-endpoint=h"], "h", 29400),
         (["--rdzv-backend", "c10d", "--rdzv-endpoint", "[::1]:29400"], "::1", 29400),
         (["--standalone", "--rdzv-backend", "c10d", "--rdzv-endpoint", "h:1"], "127.0.0.1", 0),
+        (["--nnodes", "2", "--node-rank", "1", "--master-addr", "h"], "h", 29500),
     ],
 )
 def test_the_machines_meet_where_torchruns_would(arguments: list[str], host: str, port: int) -> None:
@@ -154,11 +155,11 @@ def test_the_machines_meet_where_torchruns_would(arguments: list[str], host: str
 def test_the_machines_patience_is_in_the_rendezvous_settings() -> None:
     conf = "join_timeout=60,last_call_timeout=3,heartbeat_timeout=4,is_host=1,read_timeout=9"
     place = parse_arguments(
-        ["--rdzv-backend", "c10d", "--rdzv-endpoint", "h:1", "--rdzv-conf", conf, "t.py"],
+        ["--nnodes", "1:4", "--rdzv-backend", "c10d", "--rdzv-endpoint", "h:1", "--rdzv-conf", conf, "t.py"],
         {},
     ).meeting
     assert (place.join_timeout_s, place.last_call_s, place.silence_s, place.is_host) == (60, 3, 4, True)
-    assert (place.min_nodes, place.max_nodes, place.node_rank) == (1, 1, None)
+    assert (place.min_nodes, place.max_nodes, place.node_rank) == (1, 4, None)
 
 
 def test_streams_are_chosen_for_all_ranks_or_by_rank() -> None:

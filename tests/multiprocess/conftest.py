@@ -123,6 +123,7 @@ def start_job(tmp_path: Path) -> Iterator[Callable[..., Job]]:
         launcher_args: Sequence[str] = (),
         stdin: int | None = subprocess.DEVNULL,
         stdout: int | None = subprocess.PIPE,
+        prefix: Sequence[str] = (),
     ) -> Job:
         if isinstance(script, str):
             path = tmp_path / "script.py"
@@ -133,7 +134,7 @@ def start_job(tmp_path: Path) -> Iterator[Callable[..., Job]]:
         command = [sys.executable, "-m", "launch", "--nproc-per-node", str(nproc), "--run-dir", str(run_base)]
         before = shared_memory()
         process = subprocess.Popen(
-            [*command, *launcher_args, str(script), *args],
+            [*prefix, *command, *launcher_args, str(script), *args],
             cwd=tmp_path,
             env=clean_environment(marker, env),
             stdin=stdin,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.multiprocess.conftest import PROMPT_S, Job, RankRun, clean_environment
+from tests.multiprocess.conftest import MARKER, PROMPT_S, Job, RankRun, clean_environment
 
 RunRanks = Callable[..., RankRun]
 StartJob = Callable[..., Job]
@@ -147,7 +147,9 @@ def test_ranks_get_every_variable_that_torchrun_gives(
     torchruns = {seen["RANK"]: seen for seen in map(json.loads, shown)}
     run = run_ranks(tmp_path / "show.py", 2, launcher_args=options)
     assert run.exit_code == 0, run
-    own = {"MASTER_PORT", "MASTER_ADDR", "TORCHELASTIC_ERROR_FILE", "OMP_NUM_THREADS"}
+    own = {"MASTER_PORT", "MASTER_ADDR", "TORCHELASTIC_ERROR_FILE", "OMP_NUM_THREADS", MARKER}
+    if "c10d" not in options:
+        own.add("TORCHELASTIC_RUN_ID")  # torchrun makes one up, whatever --rdzv-id says
     for rank in range(2):
         ours = json.loads(run.lines(rank)[0])[1]
         given = {name: value for name, value in torchruns[str(rank)].items() if name not in os.environ}

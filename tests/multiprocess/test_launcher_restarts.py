@@ -4,7 +4,6 @@ import json
 import signal
 import statistics
 import textwrap
-import time
 from collections.abc import Callable
 
 import pytest
@@ -78,31 +77,32 @@ ALL_REDUCE = """
     rank, attempt = dist.get_rank(), os.environ["TORCHELASTIC_RESTART_COUNT"]
     ones = torch.ones(3)
     dist.all_reduce(ones)
-    print("sum", float(ones[0]), time.monotonic(), flush=True)
+    print("sum", float(ones[0]), flush=True)
     if attempt == "0" and rank == 1:
-        print("killed", time.monotonic(), flush=True)
+        print("killed", time.time(), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     dist.barrier()
     dist.destroy_process_group()
 """
 
 
-def restart_to_all_reduce(run_ranks: RunRanks) -> float:
-    """Seconds from a rank's death to the end of the next attempt's first all-reduce."""
+def run_and_restart(run_ranks: RunRanks) -> float:
+    """Run a job of which a rank is killed; seconds from the kill to the start of new ranks."""
     run = run_ranks(textwrap.dedent(ALL_REDUCE), 2, launcher_args=["--max-restarts", "1"])
-    assert run.exit_code == 0, run
+    assert run.exit_code == 0 and run.run_dir is not None, run
     assert [line.split()[1] for line in run.lines(0)] == ["2.0", "2.0"]
     (killed_at,) = [float(line.split()[1]) for line in run.lines(1) if line.startswith("killed")]
-    return max(float(run.lines(rank)[-1].split()[2]) for rank in range(2)) - killed_at
+    events = map(json.loads, (run.run_dir / "events.jsonl").read_text().splitlines())
+    began_at = [event["time"] for event in events if event["event"] == "attempt_began"]
+    return float(began_at[1]) - killed_at
 
 
 def test_a_restarted_job_sums_again(run_ranks: RunRanks) -> None:
-    assert restart_to_all_reduce(run_ranks) < PROMPT_S
+    assert run_and_restart(run_ranks) < PROMPT_S
 
 
 @pytest.mark.slow
 @pytest.mark.alone
-def test_a_restart_takes_less_than_a_second_and_a_half(run_ranks: RunRanks) -> None:
-    took_s = [restart_to_all_reduce(run_ranks) for _ in range(5)]
-    print(took_s, time.monotonic())
-    assert statistics.median(took_s) < 1.5
+def test_new_ranks_start_soon_after_one_has_died(run_ranks: RunRanks) -> None:
+    """The rest of a restart is the script's: imports, and the meeting of the ranks."""
+    assert statistics.median(run_and_restart(run_ranks) for _ in range(5)) < 0.5

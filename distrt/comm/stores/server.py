@@ -89,6 +89,10 @@ class StoreServer:
         """Return the ranks that have ever connected and proved the secret."""
         return self._ranks.joined()
 
+    def connected_ranks(self) -> frozenset[int]:
+        """Return the ranks that are connected now."""
+        return self._ranks.connected()
+
     def rank_ended(self, rank: int, how: str) -> None:
         """Tell the server that ``rank``'s process is gone, so that who waits for it fails at once.
 

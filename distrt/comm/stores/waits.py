@@ -50,6 +50,11 @@ class Ranks:
         with self._lock:
             return frozenset(self._joined)
 
+    def connected(self) -> frozenset[int]:
+        """The ranks that are connected now."""
+        with self._lock:
+            return frozenset(rank for rank, count in self._connections.items() if count > 0)
+
     def who_is_gone(self, peer: Peer, awaited: Sequence[int]) -> str | None:
         """A rank that ended before it joined, or whose keys are awaited, if there is one."""
         with self._lock:

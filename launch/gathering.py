@@ -1,0 +1,124 @@
+"""What the machine that serves the control store decides: who takes part in an attempt, and what came of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from launch.exit_codes import UNREACHABLE
+from launch.meeting_place import MeetingError, MeetingPlace
+
+__all__ = ["Candidate", "Roll", "verdict_of"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A machine that wants to take part.
+
+    Attributes:
+        ticket: its number, in the order of coming; no two launchers have the same.
+        node_rank: the number that its user gave it; None with c10d.
+    """
+
+    ticket: int
+    node_rank: int | None
+    local_size: int
+    host: str
+    nodes: tuple[int, int]
+
+
+class Roll:
+    """Calls the roll of one attempt.
+
+    Args:
+        candidates: returns who has come so far, and is still connected.
+        own_ticket: the machine that serves the store; where machines are numbered as they come, it is the first.
+    """
+
+    def __init__(
+        self, place: MeetingPlace, candidates: Callable[[], list[Candidate]], own_ticket: int
+    ) -> None:
+        self._place = place
+        self._candidates = candidates
+        self._own_ticket = own_ticket
+        self._deadline = time.monotonic() + place.join_timeout_s
+        self._last_call: float | None = None
+
+    def call(self) -> list[Candidate] | None:
+        """Return the machines in the order of their numbers, or None as long as more are waited for.
+
+        Raises:
+            MeetingError: two machines have one number, they disagree, or too few have come in time.
+        """
+        found, place, now = self._candidates(), self._place, time.monotonic()
+        self._require_agreement(found)
+        found.sort(key=self._order)
+        if len(found) >= place.max_nodes:
+            return found[: place.max_nodes]
+        if len(found) >= place.min_nodes:
+            self._last_call = self._last_call or now + place.last_call_s
+            return found if now >= self._last_call else None
+        if now < self._deadline:
+            return None
+        here = ", ".join(f"{it.host} (machine {self._number(it, found)})" for it in found)
+        raise MeetingError(
+            f"{len(found)} of {place.min_nodes} machines came to {place.address} within {place.join_timeout_s:g} s: "
+            f"{here}; is distrt-launch running on the others, with the same address?"
+        )
+
+    def _order(self, candidate: Candidate) -> tuple[int, int]:
+        if candidate.node_rank is not None:
+            return candidate.node_rank, 0
+        return int(candidate.ticket != self._own_ticket), candidate.ticket
+
+    def _number(self, candidate: Candidate, found: list[Candidate]) -> int:
+        return found.index(candidate) if candidate.node_rank is None else candidate.node_rank
+
+    def _require_agreement(self, found: list[Candidate]) -> None:
+        numbered: dict[int, Candidate] = {}
+        for candidate in found:
+            if candidate.nodes != (self._place.min_nodes, self._place.max_nodes):
+                raise MeetingError(
+                    f"the machines disagree: --nnodes is {_range(candidate.nodes)} on {candidate.host}, "
+                    f"and {_range((self._place.min_nodes, self._place.max_nodes))} where the store is"
+                )
+            if (candidate.node_rank is None) != (self._place.node_rank is None):
+                raise MeetingError(f"the machines disagree: {candidate.host} has another --rdzv-backend")
+            if candidate.node_rank is not None:
+                other = numbered.setdefault(candidate.node_rank, candidate)
+                if other is not candidate:
+                    raise MeetingError(
+                        f"two machines have --node-rank {candidate.node_rank}: {other.host} and {candidate.host}; "
+                        f"give each its own number, 0 to {self._place.max_nodes - 1}"
+                    )
+
+
+def verdict_of(records: dict[int, dict[str, Any]], losses: dict[int, str]) -> dict[str, Any]:
+    """Return what came of an attempt, of all machines' records, by their numbers.
+
+    What a user asked for comes first; then the failures that are no consequence of others; then lost machines; then
+    consequences.
+
+    Args:
+        losses: what to say of each machine that is lost.
+    """
+    failed = {number: record for number, record in records.items() if record["exit_code"]}
+    stopped = [record for record in failed.values() if record["is_final"]]
+    if stopped:
+        return stopped[0]
+    causes = [it for it in failed.values() if not it["is_consequence"] and not it["is_halt"]]
+    if causes:
+        return min(causes, key=lambda record: float(record["failed_at"]))
+    if losses:
+        text = "".join(f"distrt-launch: {loss}\n" for loss in losses.values())
+        halted = {"text": text, "exit_code": UNREACHABLE, "is_final": False}
+        return {
+            **halted,
+            "result": {"exit_code": UNREACHABLE, "first_failure": None, "lost": list(losses.values())},
+        }
+    rest = sorted(failed.values(), key=lambda record: bool(record["is_halt"]))
+    return rest[0] if rest else next(iter(records.values()))
+
+
+def _range(nodes: tuple[int, int]) -> str:
+    return str(nodes[0]) if nodes[0] == nodes[1] else f"{nodes[0]}:{nodes[1]}"
