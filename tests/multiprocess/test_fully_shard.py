@@ -90,6 +90,7 @@ def slow(*_):
 
 model = sharded("mlp")
 model[2].register_forward_hook(slow)
+model[2].register_full_backward_hook(slow)
 x = torch.ones(2, WIDTH, dtype=torch.float64)
 plain = make("mlp")
 for is_recorded in (False, True):

@@ -171,13 +171,14 @@ class Passes:
             if unit in self._schedule[self._position :]:
                 self._launch_next()
             else:
-                unit.launch(self.lanes.gathers)  # beside the schedule; all ranks do the same
+                # Beside the schedule; all ranks do the same.
+                unit.launch(self.lanes.gathers, self._is_backward)
 
     def _launch_next(self) -> None:
         unit = self._schedule[self._position]
         self._position += 1
         if not (unit.is_whole or unit.is_gathering):
-            unit.launch(self.lanes.gathers)
+            unit.launch(self.lanes.gathers, self._is_backward)
 
     def _prefetch(self) -> None:
         # To gather what the ranks have together takes no memory: the sooner the others know, the less they wait.

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
+from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
 from distrt.comm.reduction import Reduction
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
@@ -157,11 +157,15 @@ class Unit:
         """Whether the whole parameters are there, and no longer those of the parts."""
         return self.is_whole and any(each.is_stale for each in self.parameters)
 
-    def launch(self, lane: ProcessGroup) -> None:
-        """Start to gather the whole parameters; all ranks do so."""
+    def launch(self, lane: ProcessGroup, is_backward: bool = False) -> None:
+        """Start to gather the whole parameters, for a backward pass or another one; all ranks do so."""
         if self.is_whole:
             self.give_back()
         self._bring_home()
+        if self.is_together and is_backward:
+            # All have come to the forward pass, and none may change its part before backward is over.
+            self._gathering = COMPLETED, None
+            return
         if self.is_together:
             sent = np.zeros(1 + self._surplus(), np.uint8)
         elif self._together is not None or any(each.used != each.own for each in self.parameters):
