@@ -41,6 +41,7 @@ class Arguments:
     signals: str
     has_virtual_local_rank: bool
     shows_events: bool
+    hang_timeout_s: float | None
 
 
 def parse_arguments(
@@ -67,6 +68,7 @@ def parse_arguments(
             signals=_signals(given.signals_to_handle),
             has_virtual_local_rank=given.virtual_local_rank,
             shows_events=given.event_log_handler == "console",
+            hang_timeout_s=given.hang_timeout,
         )
     except ValueError as error:
         given.fail(str(error))
@@ -112,6 +114,8 @@ def _refuse(given: argparse.Namespace) -> None:
         raise ValueError(f"--max-restarts must be 0 or more, got {given.max_restarts}")
     if not given.monitor_interval > 0:
         raise ValueError(f"--monitor-interval must be more than 0 seconds, got {given.monitor_interval}")
+    if given.hang_timeout is not None and not given.hang_timeout > 0:
+        raise ValueError(f"--hang-timeout must be more than 0 seconds, got {given.hang_timeout}")
     if given.log_cap_mib < 1:
         raise ValueError(f"--log-cap-mib must be at least 1, got {given.log_cap_mib}")
     if given.no_python and given.module and not given.run_path:

@@ -77,14 +77,12 @@ class Attempts:
         hands: Hands,
         output: OutputPlan,
         limits: TimeLimits,
-        watches: Callable[[World], Sequence[Watch]],
     ) -> None:
         self._job = job
         self._meeting = meeting
         self._hands = hands
         self._output = output
         self._limits = limits
-        self._watches = watches
         self._quick_failures = 0
         self.results: list[dict[str, object]] = []
 
@@ -125,7 +123,7 @@ class Attempts:
             hands.inbox,
             self._limits,
             self._on_end,
-            [*self._meeting.watches, *self._watches(world)],
+            [*self._meeting.watches, *self._hang_watch(world)],
         )
         outcome = supervisor.run()
         if streams.lost_bytes:
@@ -134,6 +132,15 @@ class Attempts:
             )
         pids = {process.rank: process.pid for process in ranks}
         return report(outcome, pids, self._meeting.joined_ranks(), Places(directory, job.run_dir))
+
+    def _hang_watch(self, world: World) -> list[Watch]:
+        job = self._job
+        if job.hang_timeout_s is None:
+            return []
+        from launch.hangs import HangWatch  # most jobs are not watched
+
+        sees_all = world.size == job.local_size
+        return [HangWatch(job.hang_timeout_s, job.run_dir, job.attempt_dir(world.attempt), sees_all)]
 
     def _on_end(self, rank: int, ending: Ending) -> None:
         self._meeting.rank_ended(rank, ending)

@@ -87,7 +87,7 @@ def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools
         _say(note)
     job = _job(arguments, run_id, run_dir)
     hands = Hands(tools.sinks, tools.inbox, tools.guard, EventLog(run_dir, arguments.shows_events), _say)
-    attempts = Attempts(job, meeting, hands, arguments.output, arguments.limits, lambda world: ())
+    attempts = Attempts(job, meeting, hands, arguments.output, arguments.limits)
     verdict = attempts.run()
     result = {**verdict.result, "restarts": max(0, len(attempts.results) - 1), "attempts": attempts.results}
     with contextlib.suppress(OSError):  # a full disk must not hide the verdict itself
@@ -107,6 +107,7 @@ def _job(arguments: Arguments, run_id: str, run_dir: Path) -> Job:
         max_restarts=arguments.max_restarts,
         signals=arguments.signals,
         has_virtual_local_rank=arguments.has_virtual_local_rank,
+        hang_timeout_s=arguments.hang_timeout_s,
     )
 
 

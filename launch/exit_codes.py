@@ -2,13 +2,24 @@
 
 from typing import Final
 
-__all__ = ["CANNOT_WRITE", "EXPLANATION", "INTERNAL", "NO_SCRIPT", "OK", "REFUSED", "UNREACHABLE", "USAGE"]
+__all__ = [
+    "CANNOT_WRITE",
+    "EXPLANATION",
+    "HUNG",
+    "INTERNAL",
+    "NO_SCRIPT",
+    "OK",
+    "REFUSED",
+    "UNREACHABLE",
+    "USAGE",
+]
 
 OK: Final = 0
 USAGE: Final = 2
 NO_SCRIPT: Final = 66
 UNREACHABLE: Final = 69
 INTERNAL: Final = 70
+HUNG: Final = 71
 CANNOT_WRITE: Final = 73
 REFUSED: Final = 77
 
@@ -20,6 +31,7 @@ exit codes:
   66     the script or module does not exist (no rank was started)
   69     the ranks or machines did not find one another, or the fixed port is taken, or a machine is lost
   70     an error of the launcher itself
+  71     a rank hung (--hang-timeout)
   73     the run directory cannot be written
   77     a peer without the job's secret
   130    stopped by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)

@@ -37,6 +37,7 @@ class Job:
         user_id: the name that the user gave it (``--rdzv-id``), or else ``run_id``.
         signals: what the user wants to be passed on to ranks, as text.
         has_virtual_local_rank: whether each rank sees its own GPU only.
+        hang_timeout_s: how long a rank may make no call of distrt's; None for any time.
     """
 
     target: Target
@@ -49,6 +50,7 @@ class Job:
     max_restarts: int = 0
     signals: str = ""
     has_virtual_local_rank: bool = False
+    hang_timeout_s: float | None = None
 
     def attempt_dir(self, attempt: int) -> Path:
         """Where the files of one attempt are."""
@@ -115,6 +117,8 @@ def rank_environment(job: Job, world: World, local_rank: int, inherited: Mapping
     kept = {name: value for name, value in inherited.items() if value or name not in THREAD_VARIABLES}
     twins = {f"DISTRT_{name}": value for name, value in place.items()}
     all_of_it = {**defaults, **kept, **place, **twins, **own}
+    if job.hang_timeout_s is not None:
+        all_of_it["DISTRT_STACKS_FILE"] = str(job.attempt_dir(world.attempt) / str(rank) / "stacks.txt")
     if job.has_virtual_local_rank:
         all_of_it |= {"LOCAL_RANK": "0", "CUDA_VISIBLE_DEVICES": own_gpu(local_rank, inherited)}
     return all_of_it

@@ -94,6 +94,9 @@ OPTIONS = (
 
 #: What torchrun does not have.
 OWN_OPTIONS = (
+    Option(
+        "hang-timeout", "end the job if a rank makes no call of distrt's for so long", None, float, "SECONDS"
+    ),
     Option("log-cap-mib", "size of a log file, of which one old one is kept (default 64)", 64, int, "MIB"),
 )
 

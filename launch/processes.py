@@ -18,15 +18,19 @@ from pathlib import Path
 from launch.job import Target
 
 __all__ = [
+    "STACKS_SIGNAL",
     "Ending",
     "RankProcess",
     "adopt_orphans",
     "group_exists",
     "process_start_time",
+    "process_state",
     "signal_group",
     "start_rank",
 ]
 
+#: Has a rank write its stacks (``rank.py``); the next one is what ranks send one another (`distrt.comm.presence`).
+STACKS_SIGNAL = signal.SIGRTMIN + 8
 _PR_SET_CHILD_SUBREAPER = 36
 _PIPE_BYTES = 1 << 18
 _BOOTSTRAP = str(Path(__file__).with_name("rank.py"))
@@ -137,6 +141,15 @@ def process_start_time(pid: int) -> int | None:
     except OSError:
         return None
     return int(stat.rpartition(b")")[2].split()[19])
+
+
+def process_state(pid: int) -> str:
+    """Return the kernel's letter for what ``pid`` does: R, S, D, T, ...; empty where it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return ""
+    return stat.rpartition(b")")[2].split()[0].decode()
 
 
 def signal_group(group: int, number: signal.Signals) -> None:

@@ -36,6 +36,7 @@ def main() -> None:
     if kind == "program":
         run_program(target, arguments)
     faulthandler.enable()
+    show_stacks_on_demand()
     module = types.ModuleType("__main__")
     module.__dict__.update(__annotations__={}, __builtins__=sys.modules["builtins"])
     sys.modules["__main__"] = module
@@ -56,6 +57,13 @@ def die_with_launcher(launcher_pid: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != launcher_pid:
         os._exit(1)
+
+
+def show_stacks_on_demand() -> None:
+    """Where the launcher watches for hangs, have it find the stacks of all threads in a file when it signals."""
+    if path := os.environ.get("DISTRT_STACKS_FILE"):
+        # faulthandler keeps the file.
+        faulthandler.register(signal.SIGRTMIN + 8, file=open(path, "w"), all_threads=True)  # noqa: SIM115
 
 
 def wait_at_gate(gate_fd: int) -> None:

@@ -69,6 +69,7 @@ def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], place
         "exit_code": OK,
         "first_failure": None,
         "halt": outcome.halt.text if outcome.halt else None,
+        "hung": list(outcome.halt.culprits) if outcome.halt else [],
         "stopped_by": outcome.stopped_by.name if outcome.stopped_by else None,
         "ranks": {str(rank): str(ending) for rank, ending in sorted(outcome.endings.items())},
     }

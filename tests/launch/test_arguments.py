@@ -79,7 +79,7 @@ def test_help_lists_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
         parse_arguments(["--help"])
     assert exit_info.value.code == 0
     text = capsys.readouterr().out
-    assert all(f"\n  {code} " in text for code in (0, 1, 2, 66, 69, 70, 73, 77, 130))
+    assert all(f"\n  {code} " in text for code in (0, 1, 2, 66, 69, 70, 71, 73, 77, 130))
 
 
 def test_gpus_are_counted_from_what_is_visible(

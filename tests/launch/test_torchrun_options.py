@@ -8,7 +8,7 @@ import pytest
 
 from launch.arguments import parse_arguments
 from launch.logs import STDERR, STDOUT
-from launch.options import OPTIONS, Option, make_parser
+from launch.options import OPTIONS, OWN_OPTIONS, Option, make_parser
 from launch.supervisor import TimeLimits
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "launching.md"
@@ -47,7 +47,7 @@ def test_an_option_is_torchruns(torch: Any, option: Option) -> None:
     assert (type(theirs).__name__ in ("env", "check_env")) == option.has_variable
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", (*OPTIONS, *OWN_OPTIONS), ids=lambda option: option.name)
 def test_an_option_is_written_about(option: Option) -> None:
     assert f"| `--{option.name}`" in DOCS.read_text()
 
@@ -112,6 +112,7 @@ def test_a_wrong_variable_is_named(
         (["--signals-to-handle", "SIGTERM,SIGWHAT"], "SIGWHAT is no signal"),
         (["--signals-to-handle", "SIGKILL"], "SIGKILL is no signal"),
         (["--log-cap-mib", "0"], "at least 1"),
+        (["--hang-timeout", "0"], "more than 0"),
     ],
 )
 def test_what_cannot_be_had_is_refused_with_the_reason(
