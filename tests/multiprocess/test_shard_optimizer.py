@@ -90,6 +90,47 @@ def test_parameters_averages_and_state_are_one_memory(pair: Serving) -> None:
     assert pair.output(TRAINING + ONE_MEMORY) == ["[42.0, 42.0, 42.0]\n"] * 2
 
 
+RESIDENT = """
+def kept_kb(addresses):
+    # What this process answers for of the mappings with these addresses: shared pages are divided by who has them.
+    found, is_wanted = 0, False
+    with open("/proc/self/smaps") as smaps:
+        lines = smaps.readlines()
+    for line in lines:
+        first, *rest = line.split()
+        if "-" in first and not first.endswith(":"):
+            low, high = (int(each, 16) for each in first.split("-"))
+            is_wanted = any(low <= each < high for each in addresses)
+        elif first == "Pss:" and is_wanted:
+            found += int(rest[0])
+    return found
+
+torch.manual_seed(0)
+model = DistributedDataParallel(torch.nn.Linear(500, 500), process_group=group, shard_optimizer=True)
+optimizer = torch.optim.AdamW(model.parameters())
+for _ in range(3):
+    optimizer.zero_grad()
+    model(torch.ones(2, 500)).sum().backward()
+    optimizer.step()
+group.barrier()
+state = [v for each in optimizer.state.values() for v in each.values() if v.ndim]
+seen = sum(float(each.sum()) for each in (*model.parameters(), *state))  # every rank has looked at all
+halves = [part.following.ctypes.data for part in model._update.shared.parts]
+group.barrier()
+kept = np.array([kept_kb([*(each.data_ptr() for each in (*model.parameters(), *state)), *halves])])
+group.all_reduce(kept)
+print(kept[0], 4 * (500 * 500 + 500) * 4 // 1024)
+"""
+
+
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_parameters_and_state_take_as_much_memory_on_any_number_of_ranks(size: int) -> None:
+    with ranks(size, "group = join(timeout_s=60)\n" + TRAINING + RESIDENT) as started:
+        for line in started.output(100):
+            kept, expected = map(int, line.split())
+            assert expected <= kept <= expected + 64 * size
+
+
 @pytest.mark.slow
 def test_ranks_of_several_machines_get_the_same_bits(two_by_two: Serving) -> None:
     bits = SAME_BITS.replace("with model.join():", "if True:").replace("2 + group.rank()", "2")

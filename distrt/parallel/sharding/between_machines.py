@@ -23,15 +23,16 @@ class Exchange:
         group: the ranks.
 
     Attributes:
+        is_needed: whether there are other machines.
         brought: what this rank wrote down for others in the last run: of a parameter, from where to where.
     """
 
     def __init__(self, group: ProcessGroup) -> None:
         self._group = group
         mates = list(group.transport.mates)
-        self._is_needed = len(mates) < group.size()
+        self.is_needed = len(mates) < group.size()
         far = [rank for rank in range(group.size()) if rank not in mates]
-        self._mine = far[mates.index(group.rank()) :: len(mates)] if self._is_needed else []
+        self._mine = far[mates.index(group.rank()) :: len(mates)] if self.is_needed else []
         self.brought: list[tuple[Part, int, int]] = []
 
     def run(self, rows: Sequence[tuple[Part, Array]], all_ranks_write: bool = False) -> None:
@@ -42,7 +43,7 @@ class Exchange:
             all_ranks_write: return when all of the machine's ranks have written.
         """
         self.brought = []
-        if not self._is_needed:
+        if not self.is_needed:
             return
         kinds: dict[np.dtype[Any], list[tuple[Part, Array]]] = {}
         for part, row in rows:

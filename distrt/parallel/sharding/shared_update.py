@@ -127,7 +127,8 @@ class SharedUpdate:
 
     def _publish(self, parts: list[Part]) -> None:
         """What this rank has written becomes the present values of all, when all have."""
-        self._exchange.run([(part, part.following) for part in parts])
+        if self._exchange.is_needed:
+            self._exchange.run([(part, part.following) for part in parts])
         ledger = self._ledger
         ledger.begin()
         try:
