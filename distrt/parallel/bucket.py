@@ -103,11 +103,15 @@ class Bucket:
         octets = self.buffer.view(np.uint8)
         for parameter in self.parameters:
             array = parameter._array
-            nbytes, strides = array.nbytes, array.strides if is_dense(array) else None
+            nbytes, strides = array.nbytes, self.strides_of(array)
             owner = (ctypes.c_char * nbytes).from_buffer(octets, start)  # NumPy passes arrays over as bases
             found.append(np.ndarray(array.shape, self.buffer.dtype, owner, strides=strides))
             start += nbytes
         return found
+
+    def strides_of(self, array: Array) -> tuple[int, ...] | None:
+        """How the gradient of a parameter lies in its part; None for row by row."""
+        return array.strides if is_dense(array) else None
 
     def room(self, count: int, dtype: np.dtype[Any]) -> int:
         """How many elements the buffer of ``count`` has."""

@@ -71,8 +71,8 @@ def require_same(expected, found):
         assert expected == found
 
 
-def require_same_as_plain(script, world_size=2):
-    """``script(group, wrap)`` returns the same, with and without the option, where ``wrap`` makes the wrapper."""
+def both(script, world_size=2):
+    """On each rank, what ``script(group, wrap)`` returns without the option and with it; ``wrap`` makes the wrapper."""
 
     def run(group):
         found = []
@@ -81,10 +81,13 @@ def require_same_as_plain(script, world_size=2):
             found.append(told(script(group, wrap)))
         return found
 
-    results = run_local(run, world_size)
-    for plain, sharded in results:
+    return run_local(run, world_size)
+
+
+def require_same_as_plain(script, world_size=2):
+    """As `both`, to the bit."""
+    for plain, sharded in both(script, world_size):
         require_same(plain, sharded)
-    return results
 
 
 @pytest.mark.parametrize(
@@ -609,6 +612,31 @@ def test_a_state_of_another_model_is_refused_and_nothing_is_lost():
         assert not np.array_equal(before[0], values(model)[0])
 
     run_local(run, 2)
+
+
+def test_other_layouts_become_row_major():
+    last = torch.channels_last
+
+    def script(group, wrap):
+        torch.manual_seed(0)
+        layers = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2)
+        ).double()
+        model = wrap(model=layers.to(memory_format=last))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        images = torch.arange(2 * 3 * 4 * 4, dtype=torch.float64).view(2, 3, 4, 4).sin() + group.rank()
+        for number in range(4):
+            optimizer.zero_grad()
+            model(images).square().sum().backward()
+            optimizer.step()
+            if number == 1:
+                layers.to(memory_format=last)
+        found = [*model.parameters(), *(p.grad for p in model.parameters())]
+        return [each.detach().contiguous() for each in found], optimizer.state_dict()
+
+    for plain, sharded in both(script):
+        for one, other in zip(plain[0], sharded[0], strict=True):
+            np.testing.assert_allclose(other, one, rtol=1e-12, atol=1e-12)  # products of another layout
 
 
 def test_half_precision():

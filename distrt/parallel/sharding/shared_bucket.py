@@ -70,6 +70,10 @@ class SharedBucket(Bucket):
         """Every rank has a share of one size."""
         return self.group.size() * share_of(count, self.group.size(), dtype.itemsize)
 
+    def strides_of(self, array: Array) -> tuple[int, ...] | None:
+        """Row by row: so that slices of gradients, parameters and state are the same elements."""
+        return None
+
     def launch(self, op: ReduceOp, hook: CommHook | None, index: int, is_last: bool) -> None:
         """Start reducing this rank's share of all ranks' gradients."""
         mine = self.average[self.group.rank()]
