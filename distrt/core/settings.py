@@ -11,6 +11,7 @@ import functools
 import os
 import pathlib
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class _Settings:
 
     def __init__(self) -> None:
         self.deterministic = "default"
+        self.followers: list[Callable[[int], None]] = []
         self.interop_threads = os.cpu_count() or 1
         self.matmul_precision = "highest"
         self.threads = len(os.sched_getaffinity(0))
@@ -79,6 +81,13 @@ def set_num_threads(int: int, /) -> None:
     if blas is not None:
         blas[0](count)
     _settings.threads = count
+    for follower in _settings.followers:
+        follower(count)
+
+
+def follow_num_threads(follower: Callable[[int], None]) -> None:
+    """Calls ``follower`` with each number of threads that is set from now on."""
+    _settings.followers.append(follower)
 
 
 def get_num_threads() -> int:

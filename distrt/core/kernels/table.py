@@ -12,7 +12,6 @@ from typing import NamedTuple
 from distrt.core.arrays import Array
 from distrt.core.kernels.onednn.convolution import Geometry, OneDNNConvolution, convolution_of
 from distrt.core.kernels.winograd.convolution import Winograd, winograd_of
-from distrt.core.settings import get_num_threads
 
 __all__ = ["ROWS", "Row", "convolution_kernel"]
 
@@ -40,7 +39,7 @@ ROWS = (
         "convolution and its gradients",
         "distrt.core.kernels.winograd",
         "distrt.core.ops.convolution",
-        "3 by 3 kernels at stride 1, channels in whole vectors, from 30 million multiplications on, one thread",
+        "3 by 3 kernels at stride 1, channels in whole vectors, from 30 million multiplications on",
         "1.3 to 2 times as fast as oneDNN at the sizes of ResNet-18, but takes a second to compile",
     ),
     Row(
@@ -97,5 +96,5 @@ def convolution_kernel(
     if count < _LEAST_PRODUCTS:
         return None
     geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
-    found = winograd_of(geometry) if count >= _LEAST_FOR_WINOGRAD and get_num_threads() == 1 else None
+    found = winograd_of(geometry) if count >= _LEAST_FOR_WINOGRAD else None
     return found or convolution_of(geometry)

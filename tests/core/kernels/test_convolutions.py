@@ -10,6 +10,7 @@ from distrt.core.kernels.onednn.convolution import Geometry, channels_last, conv
 from distrt.core.kernels.onednn.library import library
 from distrt.core.kernels.winograd.convolution import winograd_of
 from distrt.core.ops.windows import window_counts
+from distrt.core.settings import get_num_threads, set_num_threads
 
 ops = import_module("distrt.core.ops.convolution")  # the operation of that name hides the module
 
@@ -160,3 +161,21 @@ def test_without_onednn_numpy_computes():
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+@needs_vectors
+def test_winograd_shares_its_tiles_out_among_threads():
+    sizes = WINOGRAD["more tiles than a block"]
+    kernel, given = winograd_of(sizes), arguments(sizes)
+    before = get_num_threads()
+    try:
+        set_num_threads(1)
+        alone = {name: getattr(kernel, name)(*arrays) for name, arrays in given.items()}
+        set_num_threads(3)
+        require_agreement(kernel, sizes)
+        for name in ("forward", "input_gradient"):
+            assert np.array_equal(getattr(kernel, name)(*given[name]), alone[name]), name
+        first, second = (kernel.weight_gradient(*given["weight_gradient"]) for _ in range(2))
+        assert np.array_equal(first, second)
+    finally:
+        set_num_threads(before)

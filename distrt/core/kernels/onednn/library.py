@@ -6,6 +6,7 @@ environment, what the system's loader finds.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from typing import Any
+
+from distrt.core.settings import follow_num_threads, get_num_threads
 
 __all__ = ["OneDNN", "OneDNNError", "library"]
 
@@ -99,6 +102,14 @@ class OneDNN:
         self.stream = self.make("dnnl_stream_create", self.engine, _IN_ORDER)
         self.attributes = self.make("dnnl_primitive_attr_create")
         self.call("dnnl_primitive_attr_set_scratchpad_mode", self.attributes, _USER_SCRATCH)
+        self.set_threads(get_num_threads())
+        follow_num_threads(self.set_threads)
+
+    def set_threads(self, count: int) -> None:
+        """Says how many threads an operation may use that this thread calls."""
+        # A library that was built with another runtime than OpenMP finds no such function, and keeps its own number.
+        with contextlib.suppress(AttributeError):
+            self._functions.omp_set_num_threads(count)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._functions, name)

@@ -54,19 +54,19 @@ class _Tiles(NamedTuple):
 def forward_code(lanes: int) -> str:
     """``run(input, weight, output, bias, transformed, products, zeros, sizes…)``; ``bias`` holds zeros for none.
 
-    Sizes: tiles in all, down, across; input height, width, channels; output height, width, channels; padding above and
-    left; tiles in a block.
+    Sizes: the first tile and the end of those to do; tiles down and across; input height, width, channels; those of the
+    output; padding above and left; tiles in a block.
     """
-    emit = Emitter(7, 12, lanes)
+    emit = Emitter(7, 13, lanes)
     image, weight, made, bias, transformed, products, zeros, *sizes = emit.arguments
-    tiles, down, across, height, width, channels, out_height, out_width, outs, above, left, rows = sizes
+    begin, end, down, across, height, width, channels, out_height, out_width, outs, above, left, rows = sizes
     places = _Tiles(down, across, above, left)
     source = _Images(image, height, width, channels, zeros)
     target = _Images(made, out_height, out_width, outs, products)
     plane, out_plane = emit.mul(rows, channels), emit.mul(rows, outs)
 
     def block(first: Value) -> None:
-        count = emit.smaller(rows, emit.builder.sub(tiles, first))
+        count = emit.smaller(rows, emit.builder.sub(end, first))
 
         def transform(number: Value) -> None:
             start = emit.at(transformed, emit.mul(number, channels))
@@ -89,14 +89,14 @@ def forward_code(lanes: int) -> str:
 
         emit.each(0, count, 1, finish)
 
-    emit_blocks(emit, tiles, rows, block)
+    _blocks(emit, begin, end, rows, block)
     return emit.text()
 
 
-def emit_blocks(emit: Emitter, tiles: Value, rows: Value, block: Any) -> None:
+def _blocks(emit: Emitter, begin: Value, end: Value, rows: Value, block: Any) -> None:
     """Calls ``block`` with the number of each block's first tile."""
-    blocks = emit.builder.sdiv(emit.add(tiles, rows, -1), rows)
-    emit.each(0, blocks, 1, lambda number: block(emit.mul(number, rows)))
+    blocks = emit.builder.sdiv(emit.add(emit.builder.sub(end, begin), rows, -1), rows)
+    emit.each(0, blocks, 1, lambda number: block(emit.add(begin, emit.mul(number, rows))))
 
 
 def _pixels(emit: Emitter, images: _Images, tiles: _Tiles, tile: Value, size: int) -> list[list[Value]]:
@@ -265,16 +265,16 @@ def weight_gradient_code(lanes: int) -> str:
 
     Sizes: as for ``forward_code``.
     """
-    emit = Emitter(6, 12, lanes)
+    emit = Emitter(6, 13, lanes)
     image, gradient, totals, transformed, gradients, zeros, *sizes = emit.arguments
-    tiles, down, across, height, width, channels, out_height, out_width, outs, above, left, rows = sizes
+    begin, end, down, across, height, width, channels, out_height, out_width, outs, above, left, rows = sizes
     places = _Tiles(down, across, above, left)
     source = _Images(image, height, width, channels, zeros)
     target = _Images(gradient, out_height, out_width, outs, zeros)
     wide = 2 * lanes
 
     def block(first: Value) -> None:
-        count = emit.smaller(rows, emit.builder.sub(tiles, first))
+        count = emit.smaller(rows, emit.builder.sub(end, first))
 
         def put(images: _Images, size: int, change: Any, room: Value) -> None:
             plane = emit.mul(rows, images.channels)
@@ -297,7 +297,7 @@ def weight_gradient_code(lanes: int) -> str:
         put(target, _OUTPUT, gradient_tile, gradients)
         _add_products(emit, transformed, gradients, totals, count, channels, outs, rows)
 
-    emit_blocks(emit, tiles, rows, block)
+    _blocks(emit, begin, end, rows, block)
     return emit.text()
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64, c_void_p
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, can_compile, load, vector_floats
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
+from distrt.core.settings import get_num_threads
 
 __all__ = ["Winograd", "winograd_of"]
 
@@ -83,12 +86,17 @@ class Winograd:
         weight = np.ascontiguousarray(weight)
         code.weight(address(weight), panels, *steps)
         more = np.zeros(columns, np.float32) if bias is None else np.ascontiguousarray(bias)
-        code.forward(
-            *(address(image), panels, address(made), address(more)),
-            *(_room.at("tiles", _PLANES * _BLOCK * inner), _room.at("products", _PLANES * _BLOCK * columns)),
-            address(_zeros(inner)),
-            *_sizes(image.shape, shape, padding),
-        )
+        start, sizes = address(image), _sizes(image.shape, shape, padding)
+
+        def some(begin: int, end: int) -> None:
+            rooms = (
+                _room.at("tiles", _PLANES * _BLOCK * inner),
+                _room.at("products", _PLANES * _BLOCK * columns),
+            )
+            arrays = (start, panels, address(made), address(more), *rooms, address(_zeros(inner)))
+            code.forward(*arrays, begin, end, *sizes)
+
+        _shared_out(image.shape[0] * sizes[0] * sizes[1], lambda _, begin, end: some(begin, end))
         return made
 
     def weight_gradient(self, input: Array, g: Array) -> Array:
@@ -96,28 +104,64 @@ class Winograd:
         geometry, code = self._geometry, _functions(self._lanes)
         channels, outs = geometry.input[1], geometry.output[1]
         image, slope = channels_last(input), channels_last(g)
-        totals = np.zeros(_PLANES * channels * outs, np.float32)
         found = np.empty(geometry.weight, np.float32)
-        code.weight_gradient(
-            *(address(image), address(slope), address(totals)),
-            *(_room.at("tiles", _PLANES * _BLOCK * channels), _room.at("products", _PLANES * _BLOCK * outs)),
-            address(_zeros(max(channels, outs))),
-            *_sizes(image.shape, slope.shape, geometry.padding),
-        )
+        sizes = _sizes(image.shape, slope.shape, geometry.padding)
+        # A sum for each thread: which tiles are in it does not depend on who is faster.
+        totals = np.zeros((get_num_threads(), _PLANES * channels * outs), np.float32)
+
+        def some(number: int, begin: int, end: int) -> None:
+            rooms = (
+                _room.at("tiles", _PLANES * _BLOCK * channels),
+                _room.at("products", _PLANES * _BLOCK * outs),
+            )
+            arrays = (address(image), address(slope), address(totals[number]), *rooms)
+            code.weight_gradient(*arrays, address(_zeros(max(channels, outs))), begin, end, *sizes)
+
+        _shared_out(image.shape[0] * sizes[0] * sizes[1], some)
+        for other in totals[1:]:
+            totals[0] += other
         code.weight_gradient_end(address(totals), address(found), channels, outs)
         return found
 
 
+def _shared_out(tiles: int, work: Callable[[int, int, int], None]) -> None:
+    """Calls ``work(number, begin, end)`` for as many parts of the tiles as there may be threads, in a thread each.
+
+    The threads are made anew each time: a pool would not survive a fork.
+    """
+    count = get_num_threads()
+    blocks = -(-tiles // _BLOCK)
+    ends = [min(tiles, blocks * number // count * _BLOCK) for number in range(count + 1)]
+    parts = [(number, *pair) for number, pair in enumerate(pairwise(ends)) if pair[0] < pair[1]]
+    faults: list[Exception] = []
+
+    def guarded(*part: int) -> None:
+        try:
+            work(*part)
+        except Exception as fault:  # such as no memory for the rooms: it belongs to the caller's thread
+            faults.append(fault)
+
+    others = [threading.Thread(target=guarded, args=part) for part in parts[1:]]
+    for each in others:
+        each.start()
+    guarded(*parts[0])
+    for each in others:
+        each.join()
+    if faults:
+        raise faults[0]
+
+
 def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:
+    """What the code is told besides the tiles to do."""
     down, across = -(-made[2] // 2), -(-made[3] // 2)
     return (
-        *(image[0] * down * across, down, across),
+        *(down, across),
         *(image[2], image[3], image[1], made[2], made[3], made[1]),
         *(*padding, _BLOCK),
     )
 
 
-@functools.lru_cache(maxsize=64)
+@functools.cache
 def _zeros(count: int) -> Array:
     return np.zeros(count, np.float32)
 
@@ -150,8 +194,8 @@ class _Functions:
             return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
 
         self.weight = compiled(code.weight_code(lanes), 2, 6)
-        self.forward = compiled(code.forward_code(lanes), 7, 12)
-        self.weight_gradient = compiled(code.weight_gradient_code(lanes), 6, 12)
+        self.forward = compiled(code.forward_code(lanes), 7, 13)
+        self.weight_gradient = compiled(code.weight_gradient_code(lanes), 6, 13)
         self.weight_gradient_end = compiled(code.weight_gradient_end_code(lanes), 2, 2)
 
 
