@@ -19,6 +19,7 @@ ALIGNMENT = 64
 _LARGE = 0xFFFFFFFF  # from here on sizes and offsets need fields of 64 bits
 _HAS_DESCRIPTOR, _UTF8 = 0x0008, 0x0800
 _PIECE = 1 << 20
+_SMALL = 1 << 16  # bytes of data that go with their header in one call of the system
 
 LOCAL = struct.Struct("<4s5H3L2H")
 CENTRAL = struct.Struct("<4s6H3L5H2L")
@@ -51,16 +52,14 @@ class ZipWriter:
         size, start = len(view), self._at
         path = f"{self._name}/{name}".encode()
         flags = _UTF8 | (_HAS_DESCRIPTOR if size else 0)
-        self._put(_local_header(path, flags, size, start))
-        if skip is not None:
-            skip(size)
-            self._at += size
-            checksum = 0
+        header = _local_header(path, flags, size, start)
+        if size <= _SMALL and skip is None:
+            checksum = zlib.crc32(view) if self._with_checksums else 0
+            self._put(b"".join((header, view, _descriptor(checksum, size, start))))
         else:
-            checksum = self._data(view)
-        if size:
-            wide = size >= _LARGE or start >= _LARGE
-            self._put(struct.pack("<4sLQQ" if wide else "<4sLLL", b"PK\x07\x08", checksum, size, size))
+            self._put(header)
+            checksum = self._data(view) if skip is None else self._gap(size, skip)
+            self._put(_descriptor(checksum, size, start))
         self._seen[name] = checksum
         self._directory.append(_central_header(path, flags, checksum, size, start))
 
@@ -89,6 +88,11 @@ class ZipWriter:
             )
         )
 
+    def _gap(self, size: int, skip: Callable[[int], Any]) -> int:
+        skip(size)
+        self._at += size
+        return 0
+
     def _data(self, view: memoryview) -> int:
         """Writes the bytes of a record; their checksum, computed piece by piece while they are cached."""
         checksum = 0
@@ -102,6 +106,14 @@ class ZipWriter:
     def _put(self, data: Any) -> None:
         self._write(data)
         self._at += len(data)
+
+
+def _descriptor(checksum: int, size: int, start: int) -> bytes:
+    """What stands behind the data of a record; nothing behind an empty one."""
+    if not size:
+        return b""
+    wide = size >= _LARGE or start >= _LARGE
+    return struct.pack("<4sLQQ" if wide else "<4sLLL", b"PK\x07\x08", checksum, size, size)
 
 
 def _local_header(path: bytes, flags: int, size: int, start: int) -> bytes:
