@@ -29,6 +29,7 @@ from distrt.files.registered import registered
 
 __all__ = ["Rule", "modern_name"]
 
+_MAIN = ("__main__", "__mp_main__")
 _BLOCKED = frozenset(("sys", "os", "posix", "nt"))
 
 
@@ -95,8 +96,12 @@ class Rule:
             f"`torch.serialization.add_safe_globals([{shown}])` or the `torch.serialization.safe_globals([{shown}])` "
             "context manager to allowlist this global if you trust this class/function."
         )
-        if self._weights_only is False and module not in sys.modules:
+        if self._weights_only is not True and module not in sys.modules:
             said += f" distrt imports no module because a file names it: import {module} before you load."
+        elif self._weights_only is None and module in _MAIN:
+            said += (
+                " A model is loaded where its class is defined in your program, and derived from nn.Module."
+            )
         elif self._weights_only is False and module not in sys.builtin_module_names:
             said += f" Module {module} has been imported, but this name is not a class of your own there."
         return said
@@ -146,18 +151,21 @@ def _callers_own(module: str, name: str) -> Any:
 
 def _defined(module: str, name: str) -> Any:
     """What a module that has been imported calls by a name, without running any code of it."""
+    if module in _MAIN:  # a process that was spawned has the program under the other name
+        module = next((name for name in (module, *_MAIN) if name in sys.modules), module)
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = getattr(found, "__dict__", {}).get(part)
         if isinstance(found, staticmethod):
             found = found.__func__
-    return found if getattr(found, "__module__", None) == module else None
+    home = getattr(found, "__module__", None)
+    return found if home == module or (home in _MAIN and module in _MAIN) else None
 
 
 def is_own(value: Any) -> bool:
     """True for a class or function that the caller's program defines, rather than a library."""
     name = getattr(value, "__module__", None)
-    if name == "__main__":
+    if name in _MAIN:
         return True
     if not isinstance(name, str) or name.partition(".")[0] in ("distrt", "launch"):
         return False

@@ -212,7 +212,9 @@ def _pickler_of(module: Any) -> Any:
     class Pickler(module.Pickler):  # type: ignore[misc]
         def __init__(self, pickled: Pickled, file: Any, protocol: int) -> None:
             super().__init__(file, protocol)
-            self.persistent_id = pickled.persistent_id  # asked for every object: methods here would be one call more
+            self.persistent_id = (
+                pickled.persistent_id
+            )  # asked for every object: methods here would be one call more
             self.reducer_override = pickled.reduced
 
     return Pickler

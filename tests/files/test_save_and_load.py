@@ -10,6 +10,7 @@ import datetime
 import enum
 import errno
 import functools
+import importlib
 import io
 import mmap
 import os
@@ -233,6 +234,51 @@ def test_own_classes_and_harmless_ones_are_built_on_request() -> None:
             through(value[name])
 
 
+def test_the_program_of_a_spawned_process_goes_by_either_name(monkeypatch: Any) -> None:
+    monkeypatch.setattr(Net, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "Net", Net, raising=False)
+    data = saved(Net())
+    monkeypatch.setitem(sys.modules, "__mp_main__", sys.modules["__main__"])
+    monkeypatch.setattr(Net, "__module__", "__mp_main__")  # what spawning calls the class
+    assert type(loaded(data)) is Net
+    theirs = saved(Net())
+    monkeypatch.delitem(sys.modules, "__mp_main__")
+    monkeypatch.setattr(Net, "__module__", "__main__")
+    assert type(loaded(theirs)) is Net
+    monkeypatch.delattr(sys.modules["__main__"], "Net")
+    with pytest.raises(pickle.UnpicklingError, match="where its class is defined in your program"):
+        loaded(data)
+
+
+_DYING = """
+import os, signal, sys, distrt
+from distrt.files.zip_writer import ZipWriter
+
+put, value = ZipWriter._put, {"new": distrt.ones(100_000)}
+distrt.save(value, os.devnull)  # loads all that is needed, for all children
+for writes in range(int(sys.argv[2])):
+    if os.fork():
+        assert os.WTERMSIG(os.wait()[1]) == signal.SIGKILL
+        continue
+    def dying(self, data, left=[writes]):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        put(self, data)
+    ZipWriter._put = dying
+    distrt.save(value, sys.argv[1])
+"""
+
+
+def test_a_save_that_is_killed_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
+    path, writes = tmp_path / "w.pt", 11
+    distrt.save({"old": distrt.ones(3)}, path)
+    subprocess.run([sys.executable, "-c", _DYING, str(path), str(writes)], timeout=60, check=True)
+    assert list(distrt.load(path)) == ["old"]
+    left = [each.name for each in tmp_path.iterdir() if each != path]
+    assert len(left) == writes and all(name.startswith(".w.pt.") and name.endswith(".tmp") for name in left)
+
+
 def test_optimizers_and_schedules_themselves_are_saved() -> None:
     model = distrt.nn.Linear(2, 2)
     optimizer = distrt.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
@@ -248,18 +294,15 @@ def test_optimizers_and_schedules_themselves_are_saved() -> None:
 
 
 def test_a_missing_class_is_named_and_nothing_is_imported(tmp_path: pathlib.Path, monkeypatch: Any) -> None:
-    (tmp_path / "some_models.py").write_text("class Thing:\n    pass\nprint('imported')\n")
+    (tmp_path / "some_models.py").write_text("class Thing:\n    pass\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    program = "import sys, distrt, some_models; distrt.save(some_models.Thing(), sys.argv[1])"
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
-    path = tmp_path / "thing.pt"
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True, env=environment, timeout=60)
+    data = saved(importlib.import_module("some_models").Thing())
+    del sys.modules["some_models"]
     with pytest.raises(pickle.UnpicklingError, match="import some_models before you load"):
-        distrt.load(path, weights_only=False)
+        loaded(data, weights_only=False)
     assert "some_models" not in sys.modules
-    import some_models  # type: ignore[import-not-found]
-
-    assert type(distrt.load(path, weights_only=False)) is some_models.Thing
+    thing = importlib.import_module("some_models").Thing
+    assert type(loaded(data, weights_only=False)) is thing
     del sys.modules["some_models"]
 
 
