@@ -34,7 +34,7 @@ from distrt.parallel.fully_sharded.wrapper_options import (
     ShardingStrategy,
 )
 from distrt.parallel.fully_sharded.wrapper_states import WrapperStates
-from distrt.parallel.fully_sharded.wrapping import wrap_below
+from distrt.parallel.fully_sharded.wrapping import ModuleWrapPolicy, wrap_below
 
 __all__ = ["FullyShardedDataParallel"]
 
@@ -105,7 +105,7 @@ class FullyShardedDataParallel(WrapperStates, Module):
         ignored = _ignored(module, ignored_modules, ignored_states)
         if auto_wrap_policy is not None:
             if isinstance(auto_wrap_policy, set | frozenset):
-                auto_wrap_policy = ModuleClasses(auto_wrap_policy)
+                auto_wrap_policy = ModuleWrapPolicy(auto_wrap_policy)
             _require_nothing_wrapped(module)
             options = {
                 "sharding_strategy": sharding_strategy,
@@ -261,17 +261,6 @@ class FullyShardedDataParallel(WrapperStates, Module):
 
 
 FullyShardedDataParallel.__module__ = "distrt.distributed.fsdp.fully_sharded_data_parallel"
-
-
-class ModuleClasses:
-    """A policy that wraps the modules of some classes."""
-
-    def __init__(self, classes: Iterable[type[Module]]) -> None:
-        self._classes = tuple(classes)
-
-    def __call__(self, module: Module, recurse: bool, nonwrapped_numel: int) -> bool:
-        """Whether to go on below a module, or to wrap it."""
-        return recurse or isinstance(module, self._classes)
 
 
 def _mesh(group: Any, mesh: DeviceMesh | None) -> DeviceMesh:
