@@ -241,6 +241,7 @@ def test_what_fails_between_ranks_is_a_backend_error():
 def test_the_debug_level_is_the_environments_until_it_is_set(monkeypatch):
     monkeypatch.setenv("TORCH_DISTRIBUTED_DEBUG", "info")
     assert dist.get_debug_level() is dist.DebugLevel.INFO
+    assert f"{dist.get_debug_level()}" == "DebugLevel.INFO" and int(dist.get_debug_level()) == 1
     monkeypatch.setattr("distrt.comm.functions.debug_level._chosen", [])
     dist.set_debug_level(dist.DebugLevel.DETAIL)
     assert dist.get_debug_level() is dist.DebugLevel.DETAIL

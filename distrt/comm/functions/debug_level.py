@@ -10,12 +10,15 @@ from distrt.core.errors import SettingError
 __all__ = ["DebugLevel", "get_debug_level", "set_debug_level", "set_debug_level_from_env"]
 
 
-class DebugLevel(enum.IntEnum):
-    """How much."""
+class DebugLevel(enum.Enum):
+    """How much; equal to no number, as in PyTorch, but a number by ``int(level)``."""
 
     OFF = 0
     INFO = 1
     DETAIL = 2
+
+    def __int__(self) -> int:
+        return self.value
 
 
 _chosen: list[DebugLevel] = []  # by `set_debug_level`; for the whole process, as in PyTorch
