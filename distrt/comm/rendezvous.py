@@ -171,7 +171,10 @@ def _at_address(
     environment = _place("tcp", rank, world_size)
     if not address.hostname:
         raise _error("tcp", "host missing")
-    environment = replace(environment, store_addr=None, master_addr=address.hostname, master_port=port)
+    # The launcher serves its store where MASTER_ADDR and MASTER_PORT say, and scripts put these into the address.
+    is_launchers = environment.store_addr == f"{address.hostname}:{port}"
+    store_addr = environment.store_addr if is_launchers else None
+    environment = replace(environment, store_addr=store_addr, master_addr=address.hostname, master_port=port)
     return environment, None if environment.world_size == 1 else connect_store(environment, timeout_s)
 
 

@@ -208,6 +208,22 @@ def test_the_launchers_store_wins_over_a_changed_master_port(run_ranks: RunRanks
     assert run.exit_code == 0, run
 
 
+def test_ranks_meet_at_the_launchers_address_if_a_script_says_so(run_ranks: RunRanks) -> None:
+    text = """
+        import os
+        import distrt.distributed as dist
+        address = f"tcp://{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size)
+        dist.barrier()
+        print(dist.get_rank(), dist.get_world_size())
+        dist.destroy_process_group()
+    """
+    run = run_ranks(textwrap.dedent(text), 2)
+    assert run.exit_code == 0, run
+    assert [run.lines(rank) for rank in range(2)] == [["0 2"], ["1 2"]]
+
+
 def test_a_failure_ends_what_the_ranks_started(start_job: StartJob) -> None:
     child = "import subprocess; subprocess.Popen(['sleep', '300'])\n"
     run = start_job(child + on_rank_1("import time; time.sleep(0.3); sys.exit(5)"), 2).finish()
