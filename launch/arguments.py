@@ -27,6 +27,8 @@ class Arguments:
         user_id: the job's name, as the user gave it; empty where not.
         signals: the names of the signals that end the job, with commas.
         shows_events: whether starts and ends are shown as JSON.
+        variables: the user's own, for the ranks.
+        is_dry_run: whether to show what would be started.
     """
 
     target: Target
@@ -42,6 +44,8 @@ class Arguments:
     has_virtual_local_rank: bool
     shows_events: bool
     hang_timeout_s: float | None
+    variables: Mapping[str, str]
+    is_dry_run: bool
 
 
 def parse_arguments(
@@ -69,6 +73,8 @@ def parse_arguments(
             has_virtual_local_rank=given.virtual_local_rank,
             shows_events=given.event_log_handler == "console",
             hang_timeout_s=given.hang_timeout,
+            variables=given.variables,
+            is_dry_run=given.dry_run,
         )
     except ValueError as error:
         given.fail(str(error))

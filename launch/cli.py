@@ -12,7 +12,7 @@ from launch.arguments import Arguments, missing_target, parse_arguments
 from launch.attempts import Attempts, Hands, Meeting
 from launch.events import EventLog
 from launch.guard import Guard, remove_shared_memory
-from launch.job import Job, choose_threads
+from launch.job import Job, World, choose_threads
 from launch.machine import usable_cores
 from launch.meeting_place import MeetingError
 from launch.one_machine import OneMachine
@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (problem := missing_target(arguments.target)) is not None:
         return _complain(problem, exit_codes.NO_SCRIPT)
     run_id = new_run_id()
+    if arguments.is_dry_run:
+        return _show(arguments, run_id)
+    os.environ.update(arguments.variables)
     sinks = open_sinks()
     inbox = SignalInbox(read_signals(arguments.signals))
     guard = Guard(run_id)  # it forks, so it comes before the store's thread
@@ -109,6 +112,27 @@ def _job(arguments: Arguments, run_id: str, run_dir: Path) -> Job:
         has_virtual_local_rank=arguments.has_virtual_local_rank,
         hang_timeout_s=arguments.hang_timeout_s,
     )
+
+
+def _show(arguments: Arguments, run_id: str) -> int:
+    """Show what would be started; several machines are taken to have as many ranks as this one."""
+    from launch.dry_run import describe
+
+    meeting, size = arguments.meeting, arguments.local_size
+    number = meeting.node_rank or 0
+    world = World(
+        0,
+        number * size,
+        meeting.max_nodes * size,
+        number,
+        meeting.max_nodes,
+        meeting.host,
+        meeting.port,
+        secret="",
+    )
+    job = _job(arguments, run_id, Path(arguments.run_dir_base or "runs").absolute() / run_id)
+    print(describe(job, world, os.environ, arguments.variables), end="")
+    return exit_codes.OK
 
 
 def _complain(problem: str, exit_code: int) -> int:

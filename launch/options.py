@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from launch.config import Config, read_config
 from launch.exit_codes import EXPLANATION
 
 __all__ = ["OPTIONS", "OWN_OPTIONS", "Option", "make_parser", "parse_options"]
@@ -95,6 +96,13 @@ OPTIONS = (
 #: What torchrun does not have.
 OWN_OPTIONS = (
     Option(
+        "config",
+        "take options, script and variables from this file; the command line wins",
+        None,
+        metavar="TOML",
+    ),
+    Option("dry-run", "show what every rank would be started with, and start none", False, bool),
+    Option(
         "hang-timeout", "end the job if a rank makes no call of distrt's for so long", None, float, "SECONDS"
     ),
     Option("log-cap-mib", "size of a log file, of which one old one is kept (default 64)", 64, int, "MIB"),
@@ -107,12 +115,37 @@ def parse_options(argv: Sequence[str], variables: Mapping[str, str]) -> argparse
     A wrong one ends the process. The script's own arguments are kept from argparse, which would complain of those that
     look like several of ours.
     """
-    parser = make_parser(variables)
     place = _place_of_script(argv)
-    given = parser.parse_args(argv[: place + 1])
-    given.arguments = list(argv[place + 1 :])
+    config = _read_config(argv[:place], variables)
+    parser = make_parser(variables, config.options)
+    if place < len(argv) or not config.script:
+        given = parser.parse_args(argv[: place + 1])
+        given.arguments = list(argv[place + 1 :])
+    else:
+        given = parser.parse_args([*argv, config.script])
+        given.arguments = list(config.arguments)
+    given.variables = config.variables
     given.fail = parser.error
     return given
+
+
+def _read_config(options: Sequence[str], variables: Mapping[str, str]) -> Config:
+    """Read the file that ``--config`` names, if it does."""
+    if not any(text.startswith("--c") for text in options):
+        return Config()
+    parser = make_parser(variables)
+    given = parser.parse_args([*options, "script"])
+    if given.config is None:
+        return Config()
+    every = (*OPTIONS, *OWN_OPTIONS)
+    try:
+        return read_config(
+            given.config,
+            flags=[option.name for option in every if option.kind is bool],
+            others=[option.name for option in every if option.kind is not bool and option.name != "config"],
+        )
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def _place_of_script(argv: Sequence[str]) -> int:
@@ -138,7 +171,9 @@ def _is_spelling(name: str, spelling: str) -> bool:
     return name == spelling or (name.startswith("--") and spelling.startswith(name))
 
 
-def make_parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
+def make_parser(
+    variables: Mapping[str, str], chosen: Mapping[str, str | bool] | None = None
+) -> argparse.ArgumentParser:
     """Return the parser of what comes before the script's arguments."""
     parser = argparse.ArgumentParser(
         prog="distrt-launch",
@@ -150,13 +185,17 @@ def make_parser(variables: Mapping[str, str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for option in (*OPTIONS, *OWN_OPTIONS):
-        _add(parser, option, variables)
+        _add(parser, option, variables, (chosen or {}).get(option.name))
     parser.add_argument("script", help="the script, or with -m the module")
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, option: Option, variables: Mapping[str, str]) -> None:
+def _add(
+    parser: argparse.ArgumentParser, option: Option, variables: Mapping[str, str], chosen: str | bool | None
+) -> None:
     found = variables.get(option.variable, "") if option.has_variable else ""
+    if chosen is not None:
+        found = chosen if isinstance(chosen, str) else str(int(chosen))
     dest = option.name.replace("-", "_")
     if option.kind is bool:
         if found not in ("", "0", "1"):

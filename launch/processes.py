@@ -25,6 +25,7 @@ __all__ = [
     "group_exists",
     "process_start_time",
     "process_state",
+    "python_command",
     "signal_group",
     "start_rank",
 ]
@@ -111,9 +112,8 @@ def start_rank(
     Rank 0 reads the launcher's standard input unless that is a terminal; all others read nothing. ``PYTHON_EXEC``
     names another interpreter, as for torchrun.
     """
-    python = os.environ.get("PYTHON_EXEC") or sys.executable
     arguments = target.arguments_of(int(environment["DISTRT_LOCAL_RANK"]))
-    command = [python, _BOOTSTRAP, str(gate_fd), target.kind, target.name, *arguments]
+    command = [*python_command(), _BOOTSTRAP, str(gate_fd), target.kind, target.name, *arguments]
     has_input = rank == 0 and not _is_terminal_or_closed(0)
     out_read, out_write = _wide_pipe() if is_piped else (None, None)
     err_read, err_write = _wide_pipe() if is_piped else (None, None)
@@ -132,6 +132,11 @@ def start_rank(
             if fd is not None:
                 os.close(fd)
     return RankProcess(rank, process, out_read, err_read)
+
+
+def python_command() -> list[str]:
+    """Return how ranks' interpreters are started."""
+    return [os.environ.get("PYTHON_EXEC") or sys.executable]
 
 
 def process_start_time(pid: int) -> int | None:
