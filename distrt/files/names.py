@@ -16,6 +16,7 @@ from distrt.core import dtype as dt
 from distrt.core.construct import TYPE_NAMES, TYPES
 from distrt.core.device import device
 from distrt.core.formats import layout, memory_format
+from distrt.core.names import FUNCTIONS
 from distrt.core.size import Size
 from distrt.core.storage import TypedStorage, UntypedStorage
 from distrt.core.tensor import Tensor
@@ -59,6 +60,9 @@ _HOMES = (
     ("torch.amp", ("distrt.amp",)),
     ("torch.cuda.amp", ("distrt.amp",)),
 )
+
+#: The functions of ``distrt`` that compute, and do nothing else.
+_OPERATIONS = frozenset(" ".join(FUNCTIONS.values()).split())
 
 _STORAGES = {name.replace("Tensor", "Storage"): each for each, name in TYPE_NAMES.items()}
 
@@ -169,7 +173,10 @@ def look_up(module: str, name: str) -> Any:
         return None
     if module == "torch":
         found = getattr(importlib.import_module("distrt"), name, None)
-        return found if isinstance(found, types.FunctionType | memory_format | layout) else None
+        is_function = (
+            isinstance(found, types.FunctionType) and name in _OPERATIONS
+        )  # not ``save``, and its like
+        return found if is_function or isinstance(found, memory_format | layout) else None
     for start, homes in _HOMES:
         if module == start or module.startswith(f"{start}."):
             for home in homes:

@@ -15,6 +15,7 @@ import pickletools
 import re
 import secrets
 import types
+import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of, memory_of, place_of, row_of
+from distrt.core.autograd.node import RUNS_LAST
 from distrt.core.copying import attributes_of
 from distrt.core.device import device
 from distrt.core.errors import CheckpointError
@@ -103,6 +105,7 @@ class Pickled:
             if state:
                 return rebuilding.parameter_with_state, (plain, tensor.requires_grad, OrderedDict(), state)
             return rebuilding.parameter, (plain, tensor.requires_grad, OrderedDict())
+        _warn_of_hooks(tensor)
         function, arguments = self._plain_tensor(tensor)
         if type(tensor) is Tensor and not state:
             return function, arguments
@@ -174,6 +177,21 @@ class _Row:
 
     def __init__(self, row: Array, kind: StorageType) -> None:
         self.row, self.kind = row, kind
+
+
+def _warn_of_hooks(tensor: Any) -> None:
+    """Warns of the hooks on a tensor's gradient, which no file holds."""
+    if tensor._edge is None:
+        return
+    node, number = tensor._edge
+    for key, hook in (node.hooks or {}).get(number, {}).items():
+        if key != RUNS_LAST and not hasattr(hook, "__torch_unserializable__"):
+            warnings.warn(
+                f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the "
+                "function with @torch.utils.hooks.unserializable_hook to suppress this warning",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def row_of_memory(array: Array) -> tuple[Array, StorageType]:

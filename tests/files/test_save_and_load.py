@@ -38,6 +38,7 @@ class Net(distrt.nn.Module):
         self.layers = distrt.nn.Sequential(distrt.nn.Linear(2, 3), distrt.nn.BatchNorm1d(3))
         self.tied = self.layers[0]
         self.activation = distrt.nn.functional.relu
+        self.others = [distrt.tanh, distrt.nn.functional.gelu, distrt.relu]
         self.register_buffer("steps", distrt.arange(3), persistent=False)
         self.options = {"sizes": (2, 3), "dtype": distrt.float32}
 

@@ -347,6 +347,21 @@ def test_storages_are_saved_and_loaded() -> None:
     assert found[0].tolist() == [0, 0, 0]
 
 
+def test_hooks_are_left_out_with_a_warning_as_in_pytorch() -> None:
+    for lib in (torch, distrt):
+        noted, silent = lib.ones(2, requires_grad=True), lib.ones(2, requires_grad=True)
+        noted.register_hook(lambda gradient: gradient)
+        silent.register_hook(lib.utils.hooks.unserializable_hook(lambda gradient: None))
+        computed = noted * 2
+        computed.retain_grad()
+        with pytest.warns(UserWarning, match="on tensor will not be serialized") as caught:
+            lib.save([noted, silent, computed.detach()], io.BytesIO())
+        assert len(caught) == 1
+        parameter = lib.nn.Parameter(lib.ones(2))
+        parameter.register_hook(lambda gradient: gradient)
+        lib.save([parameter, computed], io.BytesIO())
+
+
 def test_two_dtypes_of_one_memory_are_refused_as_in_pytorch() -> None:
     for lib in (torch, distrt):
         base = lib.arange(4.0)
