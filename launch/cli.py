@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a job and return its exit code (``distrt-launch --help`` lists them)."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv == ["doctor"] and not os.path.exists("doctor"):
+        from launch.doctor import doctor  # jobs do not need it
+
+        return doctor()
     arguments = parse_arguments(argv)
     if (problem := missing_target(arguments.target)) is not None:
         return _complain(problem, exit_codes.NO_SCRIPT)

@@ -180,7 +180,8 @@ def make_parser(
         usage="distrt-launch [options] script [args...]  |  distrt-launch [options] -m module [args...]",
         description="Start the ranks of a job on this machine, watch over them, and end them together.\n"
         "With several ranks each output line begins with [rank]; a single rank writes straight through.\n"
-        "Every option of torchrun's is known, and so are its PET_* variables.",
+        "Every option of torchrun's is known, and so are its PET_* variables.\n"
+        "`distrt-launch doctor` tells what is here for a job to use, and whether two ranks can work together.",
         epilog=EXPLANATION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
