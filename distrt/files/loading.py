@@ -29,6 +29,7 @@ from distrt.files.zip_reader import ZipReader, room_for
 __all__ = ["load"]
 
 _FORCED = ("1", "y", "yes", "true")
+_PICKLE_ARGUMENTS = {"encoding", "errors", "fix_imports", "buffers"}
 _UNSAFE = (
     "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` from `False` to "
     "`True`. Re-running `torch.load` with `weights_only` set to `False` lets distrt build instances of your own "
@@ -68,6 +69,9 @@ def load(
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     if pickle_load_args and weights_only is not False:
         warnings.warn("pickle_load_args only works if `weights_only=False`.", stacklevel=2)
+    unknown = set(pickle_load_args) - ({"encoding"} if weights_only is not False else _PICKLE_ARGUMENTS)
+    if unknown:
+        raise TypeError(f"load() got an unexpected keyword argument '{min(unknown)}'")
     encoding = pickle_load_args.get("encoding", "utf-8")
     is_path = isinstance(f, str | os.PathLike)
     if is_path and os.fspath(f).endswith(".safetensors"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from distrt.files.names import written
+
 __all__ = ["add_safe_globals", "clear_safe_globals", "get_safe_globals", "registered", "safe_globals"]
 
 _safe: set[Any] = set()
@@ -51,6 +53,9 @@ def registered() -> dict[str, Any]:
     for each in _safe:
         if not isinstance(each, tuple):
             found[f"{each.__module__}.{each.__qualname__}"] = each
+            theirs = written(each)
+            if theirs is not None:
+                found[".".join(theirs)] = each
             continue
         if len(each) != 2:
             raise ValueError(

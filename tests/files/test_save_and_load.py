@@ -461,6 +461,8 @@ def test_wrong_arguments_are_refused_as_pytorch_does(monkeypatch: Any) -> None:
         loaded(saved(1), weights_only=True, pickle_module=pickle)
     with pytest.warns(UserWarning, match="pickle_load_args only works"):
         loaded(saved(1), encoding="latin1")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'foo'"):
+        loaded(saved(1), weights_only=False, foo=3)
     with pytest.raises(TypeError, match="Invalid argument type"):
         distrt.serialization.set_default_load_endianness(3)
     with pytest.raises(ValueError, match="MAP_PRIVATE"):

@@ -317,6 +317,19 @@ def test_a_class_must_be_registered_as_in_pytorch() -> None:
         assert unsafe == [f"{__name__}.Foreign"]
 
 
+def test_a_whole_model_of_registered_classes_is_loaded_strictly() -> None:
+    for lib, load in ((torch, _by_torch), (distrt, loaded)):
+        buffer = io.BytesIO()
+        lib.save(lib.nn.Sequential(lib.nn.Linear(2, 2), lib.nn.ReLU()), buffer)
+        with lib.serialization.safe_globals([lib.nn.Sequential, lib.nn.Linear]):
+            with pytest.raises(pickle.UnpicklingError, match=r"activation\.ReLU was not an allowed global"):
+                load(buffer.getvalue(), weights_only=True)
+            lib.serialization.add_safe_globals([lib.nn.ReLU])
+            found = load(buffer.getvalue(), weights_only=True)
+        lib.serialization.clear_safe_globals()
+        assert found(lib.ones(1, 2)).shape == (1, 2)
+
+
 def test_numpy_values_are_allowed_where_pytorch_allows_them() -> None:
     theirs = _theirs(
         {"n": np.float64(0.5), "a": np.arange(6.0).reshape(2, 3).T, "b": np.array([True]), "s": np.int32(4)}
