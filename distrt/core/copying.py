@@ -21,6 +21,7 @@ OWN = frozenset(
         "_edge",
         "_grad",
         "_grad_slot",
+        "_inner",
         "_leaf_edge",
         "_made_without_grad",
         "_one_of_several",

@@ -170,7 +170,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
-        self._array = value._array
+        self._array, self._inner = value._array, None
 
     def backward(
         self,

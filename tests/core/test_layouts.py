@@ -1,6 +1,7 @@
 """What lies in an order of the kernels' own looks like any other tensor, and becomes one when somebody looks."""
 
 import copy
+import io
 import pickle
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_whoever_looks_sees_row_major_order(look):
     tensor = unseen()
     assert LOOKS[look](tensor)
     assert tensor._inner is None, "one memory only"
+
+
+def test_files_hold_row_major_order():
+    file = io.BytesIO()
+    torch.save({"image": unseen()}, file)
+    file.seek(0)
+    loaded = torch.load(file)["image"]
+    assert loaded.stride() == ROW_MAJOR and torch.equal(loaded, torch.tensor(values()))
+
+
+def test_other_data_takes_the_place_of_what_nobody_has_seen():
+    tensor = unseen()
+    tensor.data = torch.ones(2)
+    assert torch.equal(torch.relu(tensor), torch.ones(2)) and tensor.shape == (2,)
 
 
 def test_sizes_and_dtype_are_known_without_looking():
