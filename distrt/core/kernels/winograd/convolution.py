@@ -185,18 +185,32 @@ _room = _Room()
 
 
 class _Functions:
-    """The compiled code."""
+    """The code, each function compiled when it is first needed."""
 
     def __init__(self, lanes: int) -> None:
+        self._lanes = lanes
+
+    def _compiled(self, name: str, pointers: int, integers: int) -> Any:
         from distrt.core.kernels.winograd import code
 
-        def compiled(text: str, pointers: int, integers: int) -> Any:
-            return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
+        text = getattr(code, f"{name}_code")(self._lanes)
+        return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
 
-        self.weight = compiled(code.weight_code(lanes), 2, 6)
-        self.forward = compiled(code.forward_code(lanes), 7, 13)
-        self.weight_gradient = compiled(code.weight_gradient_code(lanes), 6, 13)
-        self.weight_gradient_end = compiled(code.weight_gradient_end_code(lanes), 2, 2)
+    @functools.cached_property
+    def weight(self) -> Any:
+        return self._compiled("weight", 2, 6)
+
+    @functools.cached_property
+    def forward(self) -> Any:
+        return self._compiled("forward", 7, 13)
+
+    @functools.cached_property
+    def weight_gradient(self) -> Any:
+        return self._compiled("weight_gradient", 6, 13)
+
+    @functools.cached_property
+    def weight_gradient_end(self) -> Any:
+        return self._compiled("weight_gradient_end", 2, 2)
 
 
 @functools.cache
