@@ -46,6 +46,7 @@ for profile, examples in {"distrt": 50, "distrt-full": 500}.items():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--ci", action="store_true", help="run the tests that only CI and the full tier run")
     parser.addoption(
         "--full", action="store_true", help="run slow tests too, and more property-test examples"
     )
@@ -85,10 +86,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         oracle = [item for item in items if "torch" in getattr(item, "fixturenames", ())]
         items[:] = [item for item in items if "torch" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=oracle)
-    if not config.getoption("full"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
+    is_full = config.getoption("full")
+    for marker, is_wanted in (("ci", is_full or config.getoption("ci")), ("slow", is_full)):
+        if not is_wanted:
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            items[:] = [item for item in items if not item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -100,7 +100,7 @@ class DataParallelJoinHook(JoinHook):
             model.reducer.shadow(ReduceOp.AVG if model._divides_by_all else ReduceOp.SUM)
             model.reducer.forget_arrivals()
 
-    def _step_hook(self) -> None:
+    def _take_step(self) -> None:
         """Take part in a step of a sharded optimizer."""
         update = self._model._update
         assert update is not None, "no other wrapper announces steps"

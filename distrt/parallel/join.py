@@ -34,7 +34,7 @@ class JoinHook:
     def main_hook(self) -> None:
         """Take part in one iteration of the others."""
 
-    def _step_hook(self) -> None:
+    def _take_step(self) -> None:
         """Take part in a step that the others have announced."""
 
     def post_hook(self, is_last_joiner: bool) -> None:
@@ -135,11 +135,10 @@ class Join:
 
     def _present(self) -> int:
         """How many ranks have input left."""
-        while (
-            found := int(_all_reduced(self._group, 0.0))
-        ) < 0:  # a step of a sharded optimizer comes before
+        # A negative number: a step of a sharded optimizer comes before.
+        while (found := int(_all_reduced(self._group, 0.0))) < 0:
             for hook in self._hooks:
-                hook._step_hook()
+                hook._take_step()
         return found
 
     @staticmethod

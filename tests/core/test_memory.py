@@ -57,6 +57,7 @@ class _Passing(torch.autograd.Function):
         return g * ctx.saved_tensors[0]
 
 
+@pytest.mark.ci
 def test_a_long_chain_of_functions_runs_and_is_freed_without_recursion() -> None:
     x = torch.ones(1, requires_grad=True)
     y = x
@@ -66,6 +67,7 @@ def test_a_long_chain_of_functions_runs_and_is_freed_without_recursion() -> None
     assert x.grad.item() == 1.0
 
 
+@pytest.mark.ci
 def test_a_long_chain_of_checkpoints_runs_without_recursion() -> None:
     x = torch.ones(1, requires_grad=True)
     y = x

@@ -53,6 +53,10 @@ SEED = "def test_seed(seed, rng):\n    print('values', seed, rng.integers(1 << 3
 TIERS = """
 import pytest
 
+@pytest.mark.ci
+def test_longer():
+    pass
+
 @pytest.mark.slow
 def test_slow():
     pass
@@ -92,11 +96,11 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The default tier of tests of which one warns, with seed 1, where there is no PyTorch."""
+    """CI's tier of tests of which one warns, with seed 1, where there is no PyTorch."""
     directory = tmp_path_factory.mktemp("faulty")
     (directory / "hide_torch.py").write_text("import sys\nsys.modules['torch'] = None\n")
-    tests = {"seed": SEED, "needs_torch": NEEDS_TORCH, "warns": WARNS}
-    return run_files(directory, "-p", "hide_torch", tests=tests, DISTRT_TEST_SEED="1")
+    tests = {"seed": SEED, "tiers": TIERS, "needs_torch": NEEDS_TORCH, "warns": WARNS}
+    return run_files(directory, "--ci", "-p", "hide_torch", tests=tests, DISTRT_TEST_SEED="1")
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +115,16 @@ def test_run_that_leaves_nothing_passes(clean: str) -> None:
 
 
 def test_run_that_leaves_a_listening_socket_fails_and_says_where(full: str) -> None:
-    assert "4 passed, 1 error" in full and full.endswith("exit code 1")
+    assert "5 passed, 1 error" in full and full.endswith("exit code 1")
     assert "this process still listens at ['0100007F:" in full
 
 
-def test_slow_tests_run_in_the_full_tier_only(clean: str, full: str) -> None:
-    assert "2 passed, 1 deselected" in clean and "::test_slow" not in clean
-    assert "::test_slow" in full and "deselected" not in full
+def test_longer_tests_run_in_ci_and_the_slow_ones_in_the_full_tier_only(
+    clean: str, faulty: str, full: str
+) -> None:
+    assert "2 passed, 2 deselected" in clean and "::test_slow" not in clean and "::test_longer" not in clean
+    assert "::test_longer" in faulty and "::test_slow" not in faulty
+    assert "::test_slow" in full and "::test_longer" in full and "deselected" not in full
 
 
 def test_seed_comes_from_the_environment_and_is_printed(clean: str, faulty: str, full: str) -> None:
@@ -131,11 +138,11 @@ def test_seed_comes_from_the_environment_and_is_printed(clean: str, faulty: str,
 def test_oracle_tests_without_pytorch_are_left_out_with_the_reason(faulty: str) -> None:
     assert "scripts/test --oracle installs it" in faulty
     assert "PASSED tests/test_needs_torch.py::test_other" in faulty
-    assert "1 deselected" in faulty and "::test_oracle" not in faulty
+    assert "2 deselected" in faulty and "::test_oracle" not in faulty
 
 
 def test_warning_is_an_error(faulty: str) -> None:
-    assert "1 failed, 2 passed" in faulty and "FAILED tests/test_warns.py::test_warns" in faulty
+    assert "1 failed, 4 passed" in faulty and "FAILED tests/test_warns.py::test_warns" in faulty
     assert faulty.endswith("exit code 1")
 
 
@@ -149,6 +156,7 @@ def test_leaves_a_process():
 """
 
 
+@pytest.mark.ci
 @pytest.mark.alone  # other tests check that /dev/shm stays as it was
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="this system has no /dev/shm")
 def test_run_that_leaves_a_shared_segment_or_a_process_fails_and_names_it(tmp_path: Path) -> None:

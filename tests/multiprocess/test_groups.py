@@ -231,6 +231,7 @@ def test_ranks_meet_wherever_pytorchs_do(way, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.ci
 def test_a_job_can_meet_again_and_again_at_one_address():
     outputs = run_distrt(
         script("""

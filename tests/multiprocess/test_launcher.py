@@ -165,6 +165,7 @@ def test_a_crash_in_c_is_reported_as_its_signal(run_ranks: RunRanks) -> None:
     assert "[1] Fatal Python error: Segmentation fault" in run.stderr
 
 
+@pytest.mark.ci
 def test_ranks_that_ignore_sigterm_are_killed_in_time(run_ranks: RunRanks) -> None:
     run = run_ranks(on_rank_1(FAIL_SOON, STUBBORN), 3)
     assert run.exit_code == 5
@@ -177,6 +178,7 @@ def test_a_stopped_rank_does_not_hold_up_the_end(run_ranks: RunRanks) -> None:
     assert run.ended_at - float(run.lines(1)[0]) < 3
 
 
+@pytest.mark.ci
 def test_a_raising_rank_with_a_hanging_thread_ends_in_time(run_ranks: RunRanks) -> None:
     text = (
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nraise OSError('x')"

@@ -32,6 +32,7 @@ def hang(run_ranks: RunRanks, action: str, *options: str) -> RankRun:
     return run_ranks(text, 2, launcher_args=["--hang-timeout", "4", *options])
 
 
+@pytest.mark.ci
 def test_a_rank_in_an_endless_loop_is_named_with_its_stack(run_ranks: RunRanks) -> None:
     run = hang(run_ranks, "evaluate()")
     assert run.exit_code == 71 and run.run_dir is not None, run

@@ -134,6 +134,7 @@ def test_every_rank_is_told_within_a_second_who_called_what(transport, kinds):
             assert seconds < 5.0, f"{where} took {seconds:.1f} s"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("transport", ["shm", pytest.param("mpi", marks=pytest.mark.slow)])
 def test_a_rank_that_does_not_come_is_named(transport):
     told = outcomes(transport, MISSING)

@@ -59,6 +59,7 @@ def digests(placement, amount, two_by_two):
         return [ast.literal_eval(text) for text in started.output(timeout_s=110 if amount else 3000)]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("collective", COLLECTIVES)
 @pytest.mark.parametrize(
     "placement",
@@ -184,6 +185,7 @@ group.barrier()
     assert two_by_two.output(IMPORTS + program) == ["True\n"] * 4
 
 
+@pytest.mark.ci
 def test_subgroups_within_a_machine_and_across():
     program = """
 import distrt as torch, distrt.distributed as dist
@@ -210,6 +212,7 @@ dist.destroy_process_group()
     ]
 
 
+@pytest.mark.ci
 def test_a_world_can_be_left_and_joined_again():
     program = """
 import distrt as torch, distrt.distributed as dist
@@ -224,6 +227,7 @@ for _ in range(3):
         started.output()
 
 
+@pytest.mark.ci
 @needs_namespaces
 def test_collectives_cross_a_real_network():
     program = """

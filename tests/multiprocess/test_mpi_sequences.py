@@ -11,6 +11,7 @@ from tests.conformance.ranks import Serving
 from tests.property.test_collective_sequences import Step, programs
 
 
+@pytest.mark.ci
 @given(program=programs)
 @pytest.mark.timeout(600)
 def test_ranks_on_two_machines_run_any_program(two_by_two: Serving, program: list[Step]) -> None:

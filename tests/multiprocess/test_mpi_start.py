@@ -265,6 +265,7 @@ if world.rank == int(sys.argv[1]): raise ZeroDivisionError("mine")
         assert not any(err for rank, (_, _, err) in enumerate(results) if rank != failing)
 
 
+@pytest.mark.ci
 def test_ranks_may_end_at_different_times():
     program = "world = begin()\ntime.sleep(0.7 * world.rank)\nprint('end')"
     with mpi_ranks(3, program, machines=[0, 1, 1]) as started:
@@ -303,6 +304,7 @@ print(received() - before > 4_000_000)
         assert started.output() == ["True\n"] * 4
 
 
+@pytest.mark.ci
 @needs_namespaces
 def test_between_machines_only_the_address_that_the_others_reach_is_bound():
     program = """

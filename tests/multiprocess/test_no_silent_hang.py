@@ -125,6 +125,7 @@ report(lambda: group.all_reduce(one))
         started.signal(1, signal.SIGCONT)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("where", ["shm", pytest.param("mpi", marks=pytest.mark.slow)])
 def test_a_rank_that_is_stopped_inside_a_call_keeps_nobody_from_reporting(where, monkeypatch):
     """Of those that wait the lowest reports; rank 0 looks as if it waited, and cannot."""
@@ -167,6 +168,7 @@ else:
         assert re.search(r"rank 1 \(process \d+\): in recv\(from rank 0, float32, 4 elements\)", text), text
 
 
+@pytest.mark.ci
 def test_an_earlier_group_of_the_same_name_is_not_taken_for_this_one(tmp_path):
     script = tmp_path / "twice.py"
     script.write_text(
@@ -275,6 +277,7 @@ def test_the_launcher_says_what_a_killed_rank_was_doing(tmp_path):
     assert words in done.stderr
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "body",
     [
@@ -294,6 +297,7 @@ def test_no_rank_outlives_a_time_out(tmp_path, body):
     assert len(pids) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+@pytest.mark.ci
 @needs_namespaces
 def test_a_machine_that_the_network_has_lost_is_named():
     program = """

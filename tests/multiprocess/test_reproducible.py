@@ -19,6 +19,7 @@ def digest_of(run: RankRun) -> str:
     return next(line for line in run.stdout.splitlines() if "digest" in line).split()[-1]
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_killed_runs_that_go_on_at_another_world_size_end_with_the_same_bits(
     start_job: Callable[..., Job],

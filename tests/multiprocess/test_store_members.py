@@ -118,6 +118,7 @@ def test_what_is_no_request_ends_the_members_connection_only(host: Host) -> None
                 assert is_cut(member._connection)
 
 
+@pytest.mark.ci
 def test_a_member_that_does_not_read_its_answers_is_not_read_from(host: Host) -> None:
     with host.member() as big:
         big.set("big", bytes(600_000))
@@ -394,6 +395,7 @@ def test_2500_mutated_conversations_of_strangers_disturb_nobody(host: Host, seed
         assert set(member.list_keys()) == before | {"job/value", "job/count"}
 
 
+@pytest.mark.ci
 def test_5000_mutated_requests_of_members_disturb_nobody(host: Host, seed: int) -> None:
     """Each bears the right seal: it is the member's own rubbish. Only what is no request ends the connection."""
     source = random.Random(seed)
@@ -425,6 +427,7 @@ def answers(member: Store, bodies: list[bytes], patience_s: float) -> bool:
     return True
 
 
+@pytest.mark.ci
 def test_a_client_is_not_held_by_a_server_that_trickles_or_lies(host: Host) -> None:
     """Whoever took the port before the store did."""
 

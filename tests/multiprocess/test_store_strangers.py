@@ -106,6 +106,7 @@ def test_a_proof_under_another_secret_and_one_reflected_are_refused(host: Host) 
                 assert is_cut(stranger)
 
 
+@pytest.mark.ci
 def test_who_says_nothing_or_a_byte_now_and_then_is_cut_off_in_time(host: Host) -> None:
     with going_on(host):
         started = time.monotonic()
@@ -127,6 +128,7 @@ def test_who_says_nothing_or_a_byte_now_and_then_is_cut_off_in_time(host: Host) 
             stranger.close()
 
 
+@pytest.mark.ci
 def test_a_thousand_connections_keep_no_member_out(host: Host) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
@@ -300,7 +302,9 @@ def test_strangers_at_a_launchers_store_do_not_disturb_its_job(start_job, tmp_pa
         assert lines and not [line for line in lines if secret in line]
         run_dir = job.run_dir()
         assert run_dir is not None
-        assert not [path for path in run_dir.rglob("*") if path.is_file() and secret in path.read_text()]
+        # But for the rank's own output, since it has printed the secret for this test.
+        files = [path for path in run_dir.rglob("*") if path.is_file() and path.name != "stdout.log"]
+        assert files and not [path for path in files if secret in path.read_text()]
     finally:
         stop.touch()
         run = job.finish()

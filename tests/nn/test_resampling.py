@@ -86,6 +86,7 @@ def test_a_gradient_is_the_transposed_map_of_any_order() -> None:
         assert distrt.autograd.gradgradcheck(lambda a, o=options: F.interpolate(a, (3, 9), **o) ** 2, (x,))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 def test_sampling_has_second_derivatives(mode: str, padding: str, rng: np.random.Generator) -> None:

@@ -32,6 +32,7 @@ def wrap_and_train(group, model, passes=1):
     return wrapped
 
 
+@pytest.mark.ci
 def test_a_dropped_wrapper_gives_its_buckets_back_when_the_next_one_is_made(freed):
     def run(group):
         for _ in range(5):
@@ -147,6 +148,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.ci
 def test_ranks_that_wrap_model_after_model_hold_the_memory_of_one():
     """8 models of 8 MB: each rank's share of the segment would be 64 MB."""
     for told in run_distrt(MEMORY, 2):

@@ -109,6 +109,7 @@ def started() -> Iterator[list[Ranks]]:
         yield [made]
 
 
+@pytest.mark.ci
 @given(program=programs)
 @pytest.mark.timeout(600)
 def test_processes_that_share_memory_run_any_program(started: list[Ranks], program: list[Step]) -> None:
