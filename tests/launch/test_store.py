@@ -233,6 +233,7 @@ def test_nobody_at_the_address_is_an_error_after_the_time_out() -> None:
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.ci
 def test_a_stranger_at_the_address_is_not_taken_for_the_store() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         thread = threading.Thread(target=lambda: other.accept()[0].close())  # noqa: PLW0108 - accept in the thread

@@ -223,6 +223,7 @@ print(float(sum(p.full_tensor().double().sum() for p in model.parameters())), fl
 """
 
 
+@pytest.mark.ci
 def test_real_ranks_may_use_their_modules_in_different_orders() -> None:
     with ranks(3, PRELUDE + ORDERS) as started:
         first, *others = started.output(100)

@@ -197,6 +197,7 @@ def test_a_machine_with_another_secret_is_refused(start_job: StartJob) -> None:
     assert alone.exit_code == 143 and "stopped by SIGTERM" in alone.stderr, alone
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [

@@ -56,6 +56,7 @@ def test_a_job_that_always_fails_ends_with_its_last_failure(run_ranks: RunRanks)
     assert run.stderr.count("failed: exit code") == 3 and "restart 2 of 2" in run.stderr
 
 
+@pytest.mark.ci
 def test_a_signal_ends_a_job_that_waits_to_be_started_again(start_job: StartJob) -> None:
     job = start_job("import sys; sys.exit(3)", 1, launcher_args=["--max-restarts", "50"])
 

@@ -117,7 +117,11 @@ def outcomes(transport, program, *kinds):
 
 @pytest.mark.parametrize(
     ("transport", "kinds"),
-    [("shm", ()), ("mpi", ("root",)), pytest.param("mpi", (), marks=pytest.mark.slow)],  # (): every kind
+    [
+        ("shm", ()),
+        pytest.param("mpi", ("root",), marks=pytest.mark.ci),
+        pytest.param("mpi", (), marks=pytest.mark.slow),
+    ],  # (): every kind
 )
 def test_every_rank_is_told_within_a_second_who_called_what(transport, kinds):
     told = outcomes(transport, "", *kinds)

@@ -271,6 +271,7 @@ for count, array in ((2_000_000, np.ones(2_000_000)), (1_000_000, group.allocate
         print(started.output())
 
 
+@pytest.mark.ci
 def test_training_on_two_machines_gives_the_parameters_of_one():
     program = """
 import hashlib
@@ -296,6 +297,7 @@ dist.destroy_process_group()
     assert len(digests) == 1
 
 
+@pytest.mark.ci
 def test_a_buffer_that_no_machine_can_hold_is_refused_and_the_group_goes_on():
     program = """
 group = join()
@@ -429,6 +431,7 @@ else: report(group.barrier)
     )
 
 
+@pytest.mark.ci
 def test_a_message_that_was_sent_before_its_sender_ended_arrives():
     program = """
 group = join()

@@ -87,7 +87,10 @@ STUCK = {
 }
 
 
-@pytest.mark.parametrize("kind", STUCK)
+@pytest.mark.parametrize(
+    "kind",
+    [each if each == "an endless loop" else pytest.param(each, marks=pytest.mark.ci) for each in STUCK],
+)
 @on_both
 def test_a_rank_that_does_something_else_is_shown_with_its_stack(start, transport, kind):
     # A rank of another machine that holds the interpreter's lock cannot answer: one of this machine can.
@@ -154,6 +157,7 @@ report(lambda: group.all_reduce(many))
         started.signal(0, signal.SIGCONT)
 
 
+@pytest.mark.ci
 @on_both
 def test_ranks_that_receive_from_one_another_are_shown(start):
     program = """
@@ -209,7 +213,12 @@ WAITS = {
     [
         *(("shm", "raises", [wait]) for wait in WAITS),
         *(("shm", fate, ["a collective"]) for fate in list(FATES)[1:]),
-        *(("mpi", fate, ["a receive" if fate == "raises" else "a collective"]) for fate in FATES),
+        *(
+            pytest.param(
+                "mpi", fate, ["a receive" if fate == "raises" else "a collective"], marks=pytest.mark.ci
+            )
+            for fate in FATES
+        ),
         *(pytest.param("mpi", fate, list(WAITS), marks=pytest.mark.slow) for fate in FATES),
         *(pytest.param("shm", fate, list(WAITS), marks=pytest.mark.slow) for fate in FATES),
     ],

@@ -72,6 +72,7 @@ def test_a_killed_rank_is_named_even_when_nobody_has_collected_it():
         assert Path(f"/proc/{started.processes[0].pid}/stat").read_text().split()[2] == "Z"
 
 
+@pytest.mark.ci
 def test_a_stopped_rank_leads_to_a_timeout_that_names_it():
     with ranks(3, REPORT + IN_A_LOOP + "report(loop)", "1.5") as started:
         wait_until_ready(started, 3)

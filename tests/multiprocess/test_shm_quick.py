@@ -46,7 +46,7 @@ group.close()
 """
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.ci)])
 def test_the_bits_are_those_of_python(size):
     with ranks(size, PREPARE + BOTH_WAYS, "60") as started:
         for rank in range(size):

@@ -98,6 +98,7 @@ def test_a_failure_ends_the_others(descriptors):
     del context
 
 
+@pytest.mark.ci
 def test_a_process_that_ignores_sigterm_is_killed_after_the_grace_period(caplog):
     context = mp.spawn(spawned.ignores_sigterm, nprocs=2, join=False)
     with caplog.at_level(logging.WARNING), pytest.raises(mp.ProcessRaisedException, match="stop"):
@@ -225,6 +226,7 @@ def test_spawned_ranks_form_a_group(tmp_path, monkeypatch, scheme, size):
     assert not meeting.exists()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("scheme", ["tcp", "file"])
 def test_a_meeting_place_serves_worlds_of_several_sizes(tmp_path, scheme):
     method = f"tcp://127.0.0.1:{free_port()}" if scheme == "tcp" else f"file://{tmp_path}/meeting"

@@ -32,7 +32,7 @@ STEPS = 20
         pytest.param("tied", 2, marks=pytest.mark.slow),
         pytest.param("mlp", 4, marks=pytest.mark.slow),
         pytest.param("cnn", 4, marks=pytest.mark.slow),
-        ("tied", 4),
+        pytest.param("tied", 4, marks=pytest.mark.ci),
     ],
 )
 def test_ranks_in_shared_memory_train_as_one_process(
@@ -135,6 +135,7 @@ def test_a_rank_that_never_joins_is_named_to_those_that_wait(run_ranks: RunRanks
     assert re.search(r"rank 1 ended \(exit code 0\) before joining", run.stderr), run
 
 
+@pytest.mark.ci
 def test_ranks_started_by_hand_meet_at_the_master_address(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -128,6 +128,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.ci
 def test_memory_that_was_kept_goes_when_nobody_looks_at_it_any_more():
     run_distrt(ALONE, 2)
 

@@ -206,6 +206,7 @@ def test_a_module_below_the_root_can_be_called_by_itself():
     assert all(run_local(run, 2))
 
 
+@pytest.mark.ci
 def test_memory_of_whole_parameters_goes_back_to_the_system():
     def resident_bytes():
         with open("/proc/self/statm") as file:

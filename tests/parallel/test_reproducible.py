@@ -135,7 +135,10 @@ def one_result(world, *args, **options):
 KINDS = [Convolutional, Synchronised, Attending, Recurrent]
 
 
-@pytest.mark.parametrize("is_bf16", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "is_bf16",
+    [pytest.param(False, id="float32"), pytest.param(True, id="bfloat16", marks=pytest.mark.ci)],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameters_have_the_same_bits_on_any_number_of_ranks(kind, is_bf16):
     expected, _ = one_result(1, kind, 6, is_bf16=is_bf16)
