@@ -114,22 +114,36 @@ def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: 
 
 
 def _run(update: Callable[..., None], changed: Sequence[tuple[list[Array], Numbers]]) -> None:
-    """Runs the update on each set of arrays (values, gradient, state), those that are alike together."""
+    """Runs the update on each set of arrays (values, gradient, state), those that are alike together.
+
+    In the given order where sets have elements in common, which only those of one dtype can.
+    """
     is_worth_it = is_worth_compiling()
     together: dict[tuple[Any, int], list[tuple[list[Array], Numbers]]] = {}
     scratches: dict[Any, Scratch] = {}
     for arrays, numbers in changed:
         rows = _in_rows(arrays) if is_worth_it else None
         if rows is None:
+            _run_compiled(update, together, scratches)
             _run_in_blocks(update, arrays, numbers, scratches)
         elif rows[0].size:
             together.setdefault((rows[0].dtype, len(rows)), []).append((rows, numbers))
+    _run_compiled(update, together, scratches)
+
+
+def _run_compiled(
+    update: Callable[..., None],
+    together: dict[tuple[Any, int], list[tuple[list[Array], Numbers]]],
+    scratches: dict[Any, Scratch],
+) -> None:
+    """Runs the update on sets that have been put together, and forgets them."""
     for sets in together.values():
         start = 0
         for end in range(1, len(sets) + 1):
             if end == len(sets) or sets[end][1] != sets[start][1]:
                 _run_together(update, sets[start:end], scratches)
                 start = end
+    together.clear()
 
 
 def _in_rows(arrays: list[Array]) -> list[Array] | None:

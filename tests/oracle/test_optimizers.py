@@ -122,9 +122,13 @@ def test_the_text_and_the_order_of_options_are_pytorchs(name: str, torch: Any) -
     assert list(mine.param_groups[0]) == list(reference.param_groups[0])
 
 
+@pytest.mark.parametrize("is_compiled", [False, True], ids=["blocks", "compiled"])
 @pytest.mark.parametrize("name", TABLE)
-def test_parameters_need_not_be_contiguous(name: str, torch: Any, seed: int) -> None:
-    """Transposed, permuted and strided parameters, and gradients of yet another layout."""
+def test_parameters_need_not_be_contiguous(
+    name: str, is_compiled: bool, torch: Any, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transposed, permuted and strided parameters that have elements in common, and gradients of yet another layout."""
+    monkeypatch.setattr("distrt.optim.passes.is_worth_compiling", lambda: is_compiled)
     array = np.random.default_rng(seed).standard_normal((6, 5, 4))
     results = []
     for library in (distrt, torch):
