@@ -93,11 +93,9 @@ class Correspondent:
         """Return why the ranks have to end: the attempt is over elsewhere, or nobody answers."""
         if self._over is not None:
             return Halt(str(self._over["text"]), int(self._over["exit_code"]))
-        silent_s = time.monotonic() - self._heard_at
-        if self._problem or silent_s > self._silence_s:
-            why = self._problem or f"no answer for {silent_s:.1f} s"
+        if loss := self.loss:
             text = (
-                f"distrt-launch: the machine that serves the store at {self._store.address} is lost: {why}\n"
+                f"distrt-launch: the machine that serves the store at {self._store.address} is lost: {loss}\n"
             )
             return Halt(text, UNREACHABLE)
         return None

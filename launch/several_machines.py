@@ -19,12 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from distrt.comm.environment import job_secret
 from distrt.comm.stores.client import Store, StoreServer
-from distrt.core.errors import AuthenticationError, DistStoreError, RendezvousError
-from launch.addresses import is_loopback, is_own, resolve
+from distrt.core.errors import RendezvousError
+from launch.control import GRACE_S, Control
 from launch.correspondent import Correspondent, Member
-from launch.exit_codes import REFUSED, UNREACHABLE
+from launch.exit_codes import UNREACHABLE
 from launch.gathering import Candidate, Roll, verdict_of
 from launch.job import World
 from launch.meeting_place import MeetingError, MeetingPlace
@@ -34,11 +33,8 @@ from launch.supervisor import Watch
 
 __all__ = ["SeveralMachines"]
 
-_SLICE_S = 2.0  # one attempt to connect; between two, signals are looked at
 _ASK_S = 0.02
 _SILENT_S = 3.0  # how long nothing is said of waiting
-_GRACE_S = 10.0  # how much longer than the machine that serves the others wait for what it decides
-_LEAVE_S = 5.0
 _LONGEST_END_S = (
     60.0  # how long others may take to end their ranks when ours have failed: some are stopped by hand
 )
@@ -63,14 +59,10 @@ class SeveralMachines:
         self._local_size = local_size
         self._wait_for_signal = wait_for_signal
         self._say = say
-        self._own_address = place.local_addr or place.host  # of the store, if this machine serves it
-        self._secret = job_secret()
         self._name = place.local_addr or socket.gethostname()
-        self._control: StoreServer | None = None
-        self._store: Store | None = None
+        self._control = Control(place, self._go_on)
         self._ranks_store: StoreServer | None = None
         self._correspondent: Correspondent | None = None
-        self._ticket = -1
         self._attempt = 0
         self._has_told_to_end = False
         self._members: list[Member] = []
@@ -82,22 +74,9 @@ class SeveralMachines:
         Raises:
             MeetingError: the store cannot be served or found, or is another job's, or the secret is missing or another.
         """
-        self._serve_if_ours()
-        with self._connect(None) as first:
-            if self._control is not None:
-                first.set("run_id", run_id)
-                first.set("job", self._place.job_name)
-            job = first.get("job", _GRACE_S).decode()
-            if job != self._place.job_name:
-                raise MeetingError(
-                    f"the store at {self._place.address} is job {job!r}'s, and this is {self._place.job_name!r}; "
-                    f"give both the same --rdzv-id, or another address"
-                )
-            run_id = first.get("run_id", _GRACE_S).decode()
-            self._ticket = first.add("tickets", 1) - 1
-        self._store = self._connect(self._ticket)
-        number = self._place.node_rank if self._place.node_rank is not None else self._ticket
-        return run_id, run_id if self._control is not None else f"{run_id}-node{number}"
+        run_id = self._control.enter(run_id)
+        number = self._place.node_rank if self._place.node_rank is not None else self._control.ticket
+        return run_id, run_id if self._control.is_served_here else f"{run_id}-node{number}"
 
     def open(self, attempt: int) -> World:
         """Wait until enough machines are there for an attempt in which this one takes part.
@@ -105,22 +84,22 @@ class SeveralMachines:
         Raises:
             MeetingError: they do not come, or contradict one another.
         """
-        store = self._require_store()
-        if self._control is not None:
+        store = self._control.store
+        if self._control.is_served_here:
             self._attempt = attempt
             store.set("attempt", str(attempt))
             self._announce(store)
             plan = self._make_plan(store)
         else:
-            self._attempt = max(attempt, int(self._hear(store, "attempt", self._place.join_timeout_s)))
+            self._attempt = max(attempt, int(self._control.hear("attempt", self._place.join_timeout_s)))
             plan = self._hear_plan(store)
         if "error" in plan:
             raise MeetingError(str(plan["error"]), UNREACHABLE)
         tickets: list[int] = plan["tickets"]
-        group_rank = tickets.index(self._ticket)
+        group_rank = tickets.index(self._control.ticket)
         sizes: list[int] = plan["sizes"]
         hosts: list[str] = plan["hosts"]
-        if self._control is not None:
+        if self._control.is_served_here:
             self._members = [Member(ticket, rank, hosts[rank]) for rank, ticket in enumerate(tickets)]
         self._begin_to_correspond()
         return World(
@@ -150,13 +129,13 @@ class SeveralMachines:
 
         A signal meanwhile ends the ranks of the others; a second one gives up waiting.
         """
-        store = self._require_store()
+        store = self._control.store
         try:
             self._require_others()
-            store.set(f"{self._attempt}/done/{self._ticket}", json.dumps(_record(report)))
-            if self._control is not None:
+            store.set(f"{self._attempt}/done/{self._control.ticket}", json.dumps(_record(report)))
+            if self._control.is_served_here:
                 self._give_verdict(store, has_restarts)
-            verdict = json.loads(self._hear(store, f"{self._attempt}/verdict", None))
+            verdict = json.loads(self._control.hear(f"{self._attempt}/verdict", None))
         except (MeetingError, RendezvousError) as error:
             if report.exit_code and not report.result.get("halt"):
                 return report, False
@@ -177,79 +156,20 @@ class SeveralMachines:
 
     def leave(self) -> None:
         """Part; the machine that serves the store goes when the others have heard the verdict."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
-        if self._control is not None:
-            deadline = time.monotonic() + _LEAVE_S
-            while self._control.connected_ranks() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            self._control.close()
-            self._control = None
-
-    def _serve_if_ours(self) -> None:
-        """Serve the control store if the address is this machine's, and nobody serves there already."""
-        place = self._place
-        if place.is_host is False or (place.is_host is None and not is_own(place.host)):
-            return
-        host = self._own_address
-        if not is_loopback(place.host) and is_loopback(resolve(host)):
-            raise MeetingError(
-                f"{host} is a loopback address on this machine, where the others cannot come; "
-                f"give --local-addr, with the address that they know"
-            )
-        try:
-            self._control = StoreServer(host, place.port, secret=self._secret)
-        except RendezvousError as error:
-            raise MeetingError(_NO_SECRET.format(address=place.address), REFUSED) from error
-        except OSError as error:
-            if place.is_host is None:
-                return  # another launcher on this machine was first
-            raise MeetingError(
-                f"the store cannot listen on {host}:{place.port}: {error.strerror or error}; "
-                f"is {place.host} this machine's address, and the port free?"
-            ) from error
-
-    def _connect(self, ticket: int | None) -> Store:
-        place, deadline = self._place, time.monotonic() + self._place.join_timeout_s
-        while True:
-            try:
-                return Store(
-                    place.host,
-                    place.port,
-                    rank=ticket,
-                    secret=self._secret,
-                    timeout_s=_SLICE_S,
-                    host_name="machine 0",
-                )
-            except AuthenticationError as error:
-                if not self._secret:
-                    raise MeetingError(_NO_SECRET.format(address=place.address), REFUSED) from error
-                raise MeetingError(
-                    f"the store at {place.address} does not hold this machine's DISTRT_JOB_SECRET; "
-                    f"set the same on every machine, and another port for another job",
-                    REFUSED,
-                ) from error
-            except RendezvousError as error:
-                if time.monotonic() > deadline:
-                    raise MeetingError(
-                        f"no store at {place.address} within {place.join_timeout_s:g} s ({error}); "
-                        f"is machine 0 running, is the address right?"
-                    ) from error
-            self._stop_if_told()
+        self._control.leave()
 
     def _announce(self, store: Store) -> None:
         place = self._place
         nodes = (place.min_nodes, place.max_nodes)
-        own = Candidate(self._ticket, place.node_rank, self._local_size, self._name, nodes)
-        store.set(f"{self._attempt}/here/{self._ticket}", json.dumps(asdict(own)))
+        own = Candidate(self._control.ticket, place.node_rank, self._local_size, self._name, nodes)
+        store.set(f"{self._attempt}/here/{self._control.ticket}", json.dumps(asdict(own)))
 
     def _make_plan(self, store: Store) -> dict[str, Any]:
-        roll = Roll(self._place, lambda: self._candidates(store), self._ticket)
+        roll = Roll(self._place, lambda: self._candidates(store), self._control.ticket)
         try:
             found = self._wait_for(roll)
             secret = os.urandom(32)
-            self._ranks_store = StoreServer(self._own_address, 0, secret=secret)
+            self._ranks_store = StoreServer(self._control.own_address, 0, secret=secret)
         except MeetingError as error:
             store.set(f"{self._attempt}/plan", json.dumps({"error": str(error)}))
             raise
@@ -257,7 +177,7 @@ class SeveralMachines:
             "tickets": [it.ticket for it in found],
             "sizes": [it.local_size for it in found],
             "hosts": [it.host for it in found],
-            "host": self._own_address,
+            "host": self._control.own_address,
             "port": self._ranks_store.port,
             "secret": secret.hex(),
         }
@@ -274,9 +194,8 @@ class SeveralMachines:
         return found
 
     def _candidates(self, store: Store) -> list[Candidate]:
-        assert self._control is not None, "only who serves calls the roll"
         found = []
-        for ticket in sorted(self._control.connected_ranks()):
+        for ticket in sorted(self._control.connected_tickets()):
             key = f"{self._attempt}/here/{ticket}"
             if store.check([key]):
                 fields = json.loads(store.get(key))
@@ -288,29 +207,16 @@ class SeveralMachines:
         while True:
             self._announce(store)
             plan: dict[str, Any] = json.loads(
-                self._hear(store, f"{self._attempt}/plan", self._place.join_timeout_s + _GRACE_S)
+                self._control.hear(f"{self._attempt}/plan", self._place.join_timeout_s + GRACE_S)
             )
-            if "error" in plan or self._ticket in plan["tickets"]:
+            if "error" in plan or self._control.ticket in plan["tickets"]:
                 return plan
             self._attempt += 1
 
-    def _hear(self, store: Store, key: str, patience_s: float | None) -> bytes:
-        """Wait for a key, and for signals; without ``patience_s`` as long as the machine that serves is there."""
-        deadline = float("inf") if patience_s is None else time.monotonic() + patience_s
-        while True:
-            try:
-                return store.get(key, 0.2)
-            except DistStoreError as error:
-                if time.monotonic() > deadline:
-                    raise MeetingError(
-                        f"the machine at {self._place.address} decides nothing: {error}"
-                    ) from error
-            except RendezvousError as error:
-                raise MeetingError(
-                    f"the machine that serves the store at {self._place.address} has ended ({error})"
-                ) from error
-            self._stop_if_told()
-            self._require_others()
+    def _go_on(self) -> None:
+        """What is looked at between two moments of waiting for the control store."""
+        self._stop_if_told()
+        self._require_others()
 
     def _require_others(self) -> None:
         if self._correspondent is not None and (loss := self._correspondent.loss):
@@ -319,10 +225,10 @@ class SeveralMachines:
     def _begin_to_correspond(self) -> None:
         ranks_store = self._ranks_store
         self._correspondent = Correspondent(
-            self._connect(None),
-            self._control,
+            self._control.connect(None),
+            self._control.server,
             self._attempt,
-            self._ticket,
+            self._control.ticket,
             self._members,
             self._place.silence_s,
             (lambda rank, how: None) if ranks_store is None else ranks_store.rank_ended,
@@ -362,16 +268,6 @@ class SeveralMachines:
             self._correspondent.tell_all_to_end(f"stopped by {number.name}", 128 + number)
             return
         raise MeetingError(f"stopped by {number.name}", 128 + number)
-
-    def _require_store(self) -> Store:
-        assert self._store is not None, "agree comes first"
-        return self._store
-
-
-_NO_SECRET = (
-    "machines that meet at {address} need a secret to know one another by: on every machine, "
-    "set DISTRT_JOB_SECRET to the same hex digits (export DISTRT_JOB_SECRET=$(openssl rand -hex 16))"
-)
 
 
 def _record(report: Report) -> dict[str, Any]:
