@@ -113,9 +113,10 @@ class _Storages:
 
     def fill(self, file: Any, keys: Any) -> None:
         """Reads the bytes of all storages, in the order of their keys."""
-        if not isinstance(keys, list) or len(set(map(str, keys))) != len(keys):
+        names = [_text(key) for key in keys] if isinstance(keys, list) else []
+        if not isinstance(keys, list) or len(set(names)) != len(names):
             raise damaged("the file: it does not list its storages")
-        for key in (key.decode("ascii", "replace") if isinstance(key, bytes) else str(key) for key in keys):
+        for key in names:
             if key not in self._roots:
                 raise damaged(f"the file: storage {quoted(key)} does not belong to the object")
             row = self._roots[key]._row
@@ -126,8 +127,11 @@ class _Storages:
             if _COUNT.unpack(count)[0] != len(row):
                 raise damaged(f"the file: storage {quoted(key)} has another length than its tensors need")
             read_exactly(file, memoryview(row.view(np.uint8)))
-        missing = set(self._roots) - {
-            key.decode("ascii", "replace") if isinstance(key, bytes) else str(key) for key in keys
-        }
+        missing = set(self._roots) - set(names)
         if missing:
             raise damaged(f"the file: storages {quoted(sorted(missing))} are missing")
+
+
+def _text(key: Any) -> str:
+    """The key of a storage: pickles of Python 2 have bytes there."""
+    return key.decode("ascii", "replace") if isinstance(key, bytes) else str(key)
