@@ -45,6 +45,8 @@ def _names_in(data: bytes) -> list[tuple[str, str]]:
     """(module, name) of every class and function that a pickle names, each once."""
     found: dict[tuple[str, str], None] = {}
     texts: list[str] = []
+    memo: dict[Any, str] = {}
+    kept, is_text = 0, False  # how much was memoized, and whether the last thing was a string
     try:
         for code, argument, _ in pickletools.genops(data):
             if code.name == "GLOBAL":
@@ -52,8 +54,15 @@ def _names_in(data: bytes) -> list[tuple[str, str]]:
                 found[module, name] = None
             elif code.name == "STACK_GLOBAL" and len(texts) > 1:
                 found[texts[-2], texts[-1]] = None
-            elif isinstance(argument, str):
-                texts.append(argument)
+            elif code.name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
+                if is_text:
+                    memo[kept if argument is None else argument] = texts[-1]
+                kept += 1
+                continue
+            elif code.name in ("BINGET", "LONG_BINGET"):
+                argument = memo.get(argument)
+            if is_text := isinstance(argument, str):
+                texts.append(str(argument))
     except SENSELESS as fault:
         raise UnpicklingError(f"the pickle is corrupt: {fault}") from fault
     return list(found)

@@ -499,3 +499,10 @@ def test_files_of_the_other_byte_order_are_turned_round() -> None:
         assert loaded(native).tolist() == [513]
     finally:
         distrt.serialization.set_default_load_endianness(None)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_what_a_file_would_ask_for_is_named_once_whatever_its_protocol(protocol: int) -> None:
+    data = saved([Config(0.5, []), Color.RED, Config(0.5, [])], pickle_protocol=protocol)
+    unsafe = distrt.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(data))
+    assert unsafe == [f"{__name__}.Config", f"{__name__}.Color"]
