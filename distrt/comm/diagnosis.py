@@ -118,27 +118,28 @@ class Diagnosis:
 
     def late(self, waited_s: float, missing: list[int], label: Label) -> DistributedError:
         """The error where ranks did not come in time."""
-        missing = self._absent(label[1]) or missing
-        lines = [f"waited {waited_s:g} s for {name_ranks(missing)}"]
         deadline = time.monotonic() + _PATIENCE_S
-        for rank in missing:
+        for rank in range(self._witness.size) if label[1] else missing:
             if self._witness.peek(rank) is None:
                 self._ask(rank, deadline)
-            lines.append(f"  {self._where(rank)}")
+        missing = self._absent(label[1]) or missing
+        lines = [f"waited {waited_s:g} s for {name_ranks(missing)}"]
+        lines += [f"  {self._where(rank)}" for rank in missing]
         return CollectiveTimeout(self._describe("\n".join(lines), label[0], label[1]))
 
     def report(self, waited_s: float, missing: list[int], label: Label) -> None:
         """Print where every rank is, if no other rank of the group does."""
         witness = self._witness
-        missing = self._absent(label[1]) or missing
         if any(self._is_reporting(rank, waited_s) for rank in range(witness.rank)):
             return
         deadline = time.monotonic() + 2 * _PATIENCE_S  # for all that do not answer, together
+        # First: from another machine the answer says where it is, too.
+        stacks = [self._ask(rank, deadline) for rank in range(witness.size)]
+        missing = self._absent(label[1]) or missing
         lines = [self._describe(f"has waited {waited_s:.0f} s for {name_ranks(missing)}", label[0], label[1])]
-        for rank in range(witness.size):
-            stacks = self._ask(rank, deadline)  # first: from another machine the answer says where it is, too
+        for rank, stack in enumerate(stacks):
             lines.append(self._where(rank, is_full=True))
-            lines += [f"    {line}" for line in stacks.splitlines()]
+            lines += [f"    {line}" for line in stack.splitlines()]
         text = "\n".join(lines) + "\n"
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -157,15 +158,16 @@ class Diagnosis:
         return self._witness.stacks(rank, patience_s)
 
     def _absent(self, number: int) -> list[int]:
-        """The ranks that have not come to a collective: those that are waited for may themselves wait for them."""
-        absent = []
-        for rank in range(self._witness.size):
-            status = self._witness.peek(rank)
-            if status is None or not number:
-                return []  # it is not known
-            if not any(call.group == self._group and call.number == number for call in status.calls):
-                absent.append(rank)
-        return absent
+        """The ranks that have not come to a collective: those that are waited for may themselves wait for them.
+
+        Who has been asked and is not known to have come counts as absent: a rank that was stopped before, on another
+        machine, has never said a word.
+        """
+        if not number or self._witness.peek(self._witness.rank) is None:
+            return []  # it is not known
+        ranks = range(self._witness.size)
+        # Who has gone on to later calls has come to this one, though its page may have no room for it any more.
+        return [rank for rank in ranks if max(self._calls(rank), default=0) < number]
 
     def _is_reporting(self, rank: int, waited_s: float) -> bool:
         status = self._witness.peek(rank)
