@@ -323,8 +323,8 @@ if world.rank == 0:
 def test_a_machine_whose_cable_is_cut_is_given_up():
     """Nobody answers and nobody says that the connection is closed: only probes find out."""
     program = """
-from distrt.comm.mpi import hub
-hub._IDLE_S, hub._BETWEEN_S, hub._PROBES = 1, 1, 2
+from unittest import mock
+mock.patch.multiple("distrt.comm.stores.door", _IDLE_S=1, _BETWEEN_S=1, _PROBES=2).start()
 world = begin()
 print("ready", flush=True)
 far = 2 if world.rank < 2 else 0

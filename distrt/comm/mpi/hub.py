@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 
 from distrt.comm.mpi.news import News
 from distrt.comm.stores import wire
-from distrt.comm.stores.door import GONE_AFTER_S, Door
+from distrt.comm.stores.door import Door, limit_unacknowledged
 from distrt.comm.stores.peer import Peer
 from distrt.core.errors import RendezvousError
 
-__all__ = ["Hub", "limit_unacknowledged"]
+__all__ = ["Hub"]
 
 _log = logging.getLogger(__name__)
 
@@ -254,11 +254,3 @@ class Hub:
         if wanted != peer.events:
             peer.events = wanted
             self._selector.modify(peer.connection, wanted)
-
-
-def limit_unacknowledged(connection: socket.socket) -> None:
-    """Have the kernel find out, too, if the peer's machine vanishes while something is on its way to it.
-
-    No keep-alive probes are sent then: what is on its way must be acknowledged in as much time.
-    """
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * GONE_AFTER_S)

@@ -23,13 +23,13 @@ import zlib
 from typing import Self
 
 from distrt.comm.mpi.address import Trusted, listening_place, network_place, open_any
-from distrt.comm.mpi.hub import Hub, limit_unacknowledged
+from distrt.comm.mpi.hub import Hub
 from distrt.comm.mpi.news import FAILURE_BYTES, STACKS_BYTES, News, group_key
 from distrt.comm.mpi.pmi import Board
 from distrt.comm.presence import here, own_stacks
 from distrt.comm.status import PAGE_BYTES, Status, parse
 from distrt.comm.stores import wire
-from distrt.comm.stores.door import keep_alive
+from distrt.comm.stores.door import keep_alive, limit_unacknowledged
 
 __all__ = ["Lifeline"]
 

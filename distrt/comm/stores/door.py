@@ -16,7 +16,7 @@ from distrt.comm.stores import wire
 from distrt.comm.stores.peer import Peer
 from distrt.core.errors import RendezvousError
 
-__all__ = ["GONE_AFTER_S", "MAX_STRANGERS", "Door", "keep_alive"]
+__all__ = ["MAX_STRANGERS", "Door", "keep_alive", "limit_unacknowledged"]
 
 MAX_STRANGERS = 128
 _MOMENT_S = 0.5  # what a stranger has in any case
@@ -24,8 +24,7 @@ _REST_S = 0.1  # how long nobody is let in when the process has no descriptor le
 _AT_ONCE = 32  # connections taken before members are served again
 _MAX_RANK = 1 << 31
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3
-GONE_AFTER_S = _IDLE_S + _BETWEEN_S * _PROBES  # a machine that has vanished is noticed after about as long
+_IDLE_S, _BETWEEN_S, _PROBES = 15, 5, 3  # a machine that has vanished is noticed after about 15 + 3 * 5 s
 
 
 @dataclass(eq=False)
@@ -183,7 +182,7 @@ class Door:
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Have the kernel find out if the peer's machine has vanished, in ``GONE_AFTER_S`` where nothing is on its way."""
+    """Have the kernel find out if the peer's machine has vanished, where nothing is on its way to it."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         (socket.TCP_KEEPIDLE, _IDLE_S),
@@ -191,6 +190,15 @@ def keep_alive(connection: socket.socket) -> None:
         (socket.TCP_KEEPCNT, _PROBES),
     ):
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def limit_unacknowledged(connection: socket.socket) -> None:
+    """Have the kernel find out, too, if the peer's machine vanishes while something is on its way to it.
+
+    No keep-alive probes are sent then: what is on its way must be acknowledged in as much time.
+    """
+    limit_ms = 1000 * (_IDLE_S + _BETWEEN_S * _PROBES)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
 
 
 def _send_whole(connection: socket.socket, message: wire.Message) -> None:
