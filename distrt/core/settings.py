@@ -45,6 +45,7 @@ class _Settings:
         self.followers: list[Callable[[int], None]] = []
         self.interop_threads = os.cpu_count() or 1
         self.matmul_precision = "highest"
+        self.sets_threads = False
         self.threads = len(os.sched_getaffinity(0))
         self.warns_always = False
 
@@ -80,9 +81,14 @@ def set_num_threads(int: int, /) -> None:
     blas = _blas()
     if blas is not None:
         blas[0](count)
-    _settings.threads = count
+    _settings.threads, _settings.sets_threads = count, True
     for follower in _settings.followers:
         follower(count)
+
+
+def has_set_num_threads() -> bool:
+    """Whether ``set_num_threads`` was called: otherwise the number comes from the environment or the machine."""
+    return _settings.sets_threads
 
 
 def follow_num_threads(follower: Callable[[int], None]) -> None:

@@ -20,9 +20,10 @@ from distrt.comm.reduction import along_tree
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.autograd.function import Function
-from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.errors import CollectiveMismatch, ShapeError, UnsupportedError
 from distrt.core.modes import modes
 from distrt.core.random import Generator, default_generator, initial_seed
+from distrt.core.settings import get_num_threads, has_set_num_threads, set_num_threads
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
@@ -51,6 +52,7 @@ class VirtualShards:
     Raises:
         ValueError: ``total`` is no power of two, or cannot be divided among the ranks.
         UnsupportedError: the module has BatchNorm and SyncBatchNorm, or one of these with a group of its own.
+        CollectiveMismatch: scripts on different ranks have set different numbers of threads.
     """
 
     def __init__(self, module: Module, group: ProcessGroup, total: int) -> None:
@@ -71,6 +73,7 @@ class VirtualShards:
         group.broadcast(seed, src=0)
         self._seed = int(seed[0])
         self._statistics = ShardStatistics(module, group)
+        _settle_threads(group)
 
     def __call__(self, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's output for this rank's part of the batch.
@@ -178,6 +181,23 @@ class VirtualShards:
                     f"the forward pass changed the buffer {name}: with reproducible= only running statistics of batch "
                     "normalisation may change, since the shards of other ranks could not see it"
                 )
+
+
+def _settle_threads(group: ProcessGroup) -> None:
+    """One thread for products, or as many as the script has set.
+
+    Several threads cut sums among them, so their number decides how a product rounds. A launcher gives each rank its
+    share of the cores: on another number of ranks that would be another number of threads.
+    """
+    if not has_set_num_threads():
+        set_num_threads(1)
+    counts = np.empty((group.size(), 1), np.int64)
+    group.all_gather(counts, np.array([get_num_threads()], np.int64)).wait()
+    if (counts != counts[0]).any():
+        told = ", ".join(f"{count} on rank {rank}" for rank, (count,) in enumerate(counts.tolist()))
+        raise CollectiveMismatch(
+            f"with reproducible=, products use as many threads on every rank; set_num_threads was called with {told}"
+        )
 
 
 class _Fork(Function):

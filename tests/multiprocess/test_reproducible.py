@@ -54,6 +54,38 @@ def test_killed_runs_that_go_on_at_another_world_size_end_with_the_same_bits(
         assert digest_of(run_ranks(PROGRAM, world_size, args=[str(broken), str(steps)])) == expected
 
 
+THREADS = """
+import distrt as torch
+import distrt.distributed as dist
+from distrt.nn.parallel import DistributedDataParallel
+
+dist.init_process_group("gloo")
+rank, model = dist.get_rank(), torch.nn.Linear(2, 2)
+assert torch.get_num_threads() == 2
+DistributedDataParallel(model, reproducible=2)
+print("from the environment:", torch.get_num_threads())
+torch.set_num_threads(1 + rank)
+try:
+    DistributedDataParallel(model, reproducible=2)
+except dist.DistBackendError as error:
+    print(type(error).__name__, error)
+torch.set_num_threads(2)
+DistributedDataParallel(model, reproducible=2)
+print("from the script:", torch.get_num_threads())
+dist.destroy_process_group()
+"""
+
+
+def test_ranks_use_one_thread_or_as_many_as_all_scripts_set(run_ranks: Callable[..., RankRun]) -> None:
+    run = run_ranks(THREADS, 2, env={"OMP_NUM_THREADS": "2"})
+    assert run.exit_code == 0, run
+    for rank in range(2):
+        default, refused, chosen = run.lines(rank)
+        assert default == "from the environment: 1"
+        assert refused.startswith("CollectiveMismatch") and "1 on rank 0, 2 on rank 1" in refused
+        assert chosen == "from the script: 2"
+
+
 def _wait_for_a_save(saved: Path, before: int, job: Job) -> None:
     def is_there() -> bool:
         return (saved.exists() and saved.stat().st_mtime_ns > before) or job.process.poll() is not None
