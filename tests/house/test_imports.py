@@ -11,10 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAUNCH_MAY_IMPORT = {
     "distrt.comm.environment",
-    "distrt.comm.mpi.pmi",
     "distrt.comm.status",
     "distrt.comm.stores.client",
-    "distrt.comm.stores.server",
     "distrt.core.errors",
 }
 HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "llvmlite", "torch")
