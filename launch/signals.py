@@ -9,6 +9,8 @@ __all__ = ["SIGNALS", "SignalInbox", "read_signals"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _READ_BYTES = 1 << 12
+# What only ranks know the meaning of, such as "save now" from Slurm.
+_PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2)
 _NEVER = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD)
 
 
@@ -32,17 +34,21 @@ class SignalInbox:
 
     Make it before the ranks start: handled signals are at their default again in a new process. Ctrl-C that is not
     among ``numbers`` ends the launcher as it is, and the ranks with it.
+
+    Args:
+        numbers: those that end the job.
     """
 
     def __init__(self, numbers: Sequence[signal.Signals] = SIGNALS) -> None:
-        self._numbers = numbers
+        self._endings = frozenset(numbers)
+        self._numbers = (*numbers, *(number for number in _PASSED_ON if number not in numbers))
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         if signal.SIGINT not in numbers:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        for number in numbers:
+        for number in self._numbers:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup stays
                 signal.signal(number, lambda *_: None)
 
@@ -58,10 +64,14 @@ class SignalInbox:
             return []
         return [signal.Signals(number) for number in numbers if number in self._numbers]
 
+    def ends_job(self, number: signal.Signals) -> bool:
+        """Whether a signal is one that ends the job; any other is passed on to the ranks, and that is all."""
+        return number in self._endings
+
     def wait(self, patience_s: float) -> signal.Signals | None:
-        """Wait for a signal and return it, or None when the time is over."""
-        if select.select([self._reader], [], [], patience_s)[0] and (found := self.take()):
-            return found[0]
+        """Wait for a signal that ends the job and return it, or None when the time is over, or another came."""
+        if select.select([self._reader], [], [], patience_s)[0]:
+            return next(filter(self.ends_job, self.take()), None)
         return None
 
     def close(self) -> None:

@@ -136,7 +136,9 @@ class Supervisor:
 
     def _on_signal(self) -> None:
         for number in self._inbox.take():
-            if self._told_at is None:
+            if not self._inbox.ends_job(number):
+                self._pass_on(number)
+            elif self._told_at is None:
                 self._stopped_by = number
                 self._tell_to_end(RankProcess.send, number, self._limits.stop_s)
             elif number == signal.SIGINT or self._stopped_by is None:
@@ -144,8 +146,11 @@ class Supervisor:
                 if self._stopped_by is None or time.monotonic() - self._told_at > _SAME_KEYPRESS_S:
                     self._kill_at = time.monotonic()
             else:
-                for process in self._alive.values():
-                    process.send(number)
+                self._pass_on(number)
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        for process in self._alive.values():
+            process.send(number)
 
     def _tell_to_end(
         self, tell: Callable[[RankProcess, signal.Signals], None], number: signal.Signals, patience_s: float
