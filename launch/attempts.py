@@ -15,9 +15,10 @@ from launch.events import EventLog
 from launch.guard import Guard
 from launch.job import Job, World, rank_environment
 from launch.logs import OutputPlan
+from launch.memory import MemoryWatch
 from launch.output import Sink
 from launch.processes import Ending, RankProcess, adopt_orphans, process_start_time, start_rank
-from launch.run_directory import write_json
+from launch.run_directory import must_be_written, write_json
 from launch.signals import SignalInbox
 from launch.streams import Streams
 from launch.summary import Places, Report, report
@@ -112,6 +113,7 @@ class Attempts:
             hands.say(_headline(job, world))
         directory = job.attempt_dir(world.attempt)
         selector = selectors.DefaultSelector()
+        memory = MemoryWatch()
         ranks = self._start_ranks(world, directory)
         streams = Streams(
             selector, hands.sinks, self._output, directory, _prefix(job, world), world.first_rank
@@ -131,7 +133,8 @@ class Attempts:
                 f"{streams.lost_bytes} bytes of output could not be written to the files in {directory}"
             )
         pids = {process.rank: process.pid for process in ranks}
-        return report(outcome, pids, self._meeting.joined_ranks(), Places(directory, job.run_dir))
+        places = Places(directory, job.run_dir)
+        return report(outcome, pids, self._meeting.joined_ranks(), places, memory.news())
 
     def _hang_watch(self, world: World) -> list[Watch]:
         job = self._job
@@ -155,12 +158,14 @@ class Attempts:
         try:
             for local_rank in range(job.local_size):
                 rank = world.first_rank + local_rank
-                (directory / str(rank)).mkdir(parents=True, exist_ok=True)
+                with must_be_written(job.run_dir):
+                    (directory / str(rank)).mkdir(parents=True, exist_ok=True)
                 environment = rank_environment(job, world, local_rank, os.environ)
                 ranks.append(start_rank(job.target, rank, environment, gate_read, is_piped=is_piped))
                 hands.guard.record(ranks[-1])
             adopt_orphans()
-            write_json(job.run_dir / "procs.json", _processes(job, world, ranks, hands.guard))
+            with must_be_written(job.run_dir):
+                write_json(job.run_dir / "procs.json", _processes(job, world, ranks, hands.guard))
             hands.events.record("attempt_began", attempt=world.attempt, pids=[it.pid for it in ranks])
             os.write(gate_write, b"g" * job.local_size)
         except BaseException:

@@ -17,8 +17,8 @@ from launch.job import Job, World, choose_threads
 from launch.machine import usable_cores
 from launch.meeting_place import MeetingError
 from launch.one_machine import OneMachine
-from launch.output import Sink, open_sinks
-from launch.run_directory import create_run_directory, new_run_id, write_json
+from launch.output import Sink, open_missing_files, open_sinks
+from launch.run_directory import RunDirectoryError, create_run_directory, new_run_id, write_json
 from launch.signals import SignalInbox, read_signals
 from launch.summary import Report
 
@@ -27,6 +27,7 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a job and return its exit code (``distrt-launch --help`` lists them)."""
+    open_missing_files()
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv == ["doctor"] and not os.path.exists("doctor"):
         from launch.doctor import doctor  # jobs do not need it
@@ -77,6 +78,8 @@ def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
         return _run_with(meeting, arguments, run_id, tools)
     except MeetingError as error:
         return Report(f"distrt-launch: {error}\n", error.exit_code, {})
+    except RunDirectoryError as error:
+        return Report(f"distrt-launch: {error}\n", exit_codes.CANNOT_WRITE, {})
     finally:
         meeting.close()
         meeting.leave()
@@ -84,14 +87,7 @@ def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
 
 def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools) -> Report:
     run_id, name = meeting.agree(run_id)
-    try:
-        run_dir, note = create_run_directory(arguments.run_dir_base, name)
-    except OSError as error:
-        text = (
-            f"distrt-launch: no run directory can be made in {arguments.run_dir_base} ({error.strerror}); "
-            f"choose another --run-dir\n"
-        )
-        return Report(text, exit_codes.CANNOT_WRITE, {})
+    run_dir, note = create_run_directory(arguments.run_dir_base, name)
     if note is not None:
         _say(note)
     job = _job(arguments, run_id, run_dir)

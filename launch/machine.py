@@ -5,6 +5,8 @@ import os
 import re
 from pathlib import Path
 
+from launch.cgroups import control_groups, read_lines
+
 __all__ = ["usable_cores", "visible_gpus"]
 
 
@@ -30,33 +32,18 @@ def visible_gpus() -> int:
 
 def _cgroup_quota_cores(root: Path, membership: Path) -> float | None:
     """Return the tightest quota, in cores, from this process's cgroup up to the root, or None."""
-    quotas = []
-    for line in _lines(membership):
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            quotas += [_quota_v2(folder) for folder in _upwards(root, path)]
-        elif "cpu" in controllers.split(","):
-            quotas += [_quota_v1(folder) for folder in _upwards(root / "cpu", path)]
+    quotas = [
+        _quota_v2(folder) if version == 2 else _quota_v1(folder)
+        for version, folder in control_groups("cpu", root, membership)
+    ]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _upwards(root: Path, path: str) -> list[Path]:
-    folder = root / path.lstrip("/")
-    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
-
-
 def _quota_v2(folder: Path) -> float | None:
-    words = " ".join(_lines(folder / "cpu.max")).split()
+    words = " ".join(read_lines(folder / "cpu.max")).split()
     return int(words[0]) / int(words[1]) if len(words) == 2 and words[0].isdigit() else None
 
 
 def _quota_v1(folder: Path) -> float | None:
-    quota, period = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
+    quota, period = read_lines(folder / "cpu.cfs_quota_us"), read_lines(folder / "cpu.cfs_period_us")
     return int(quota[0]) / int(period[0]) if quota and period and int(quota[0]) > 0 else None
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []

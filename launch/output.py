@@ -10,7 +10,7 @@ import os
 import select
 import stat
 
-__all__ = ["Sink", "open_sinks"]
+__all__ = ["Sink", "open_missing_files", "open_sinks"]
 
 _FULL_BYTES = 4 << 20
 _SLICE_BYTES = select.PIPE_BUF  # what a pipe that reports itself writable takes without blocking
@@ -83,15 +83,12 @@ class Sink:
 
 def open_sinks(stdout_fd: int = 1, stderr_fd: int = 2) -> tuple[Sink, Sink]:
     """Return the sinks for stdout and stderr: one sink where both lead to one file, so lines stay whole."""
-    stdout = Sink(_usable(stdout_fd))
-    stderr_fd = _usable(stderr_fd)
-    return stdout, stdout if os.path.sameopenfile(stdout.fd, stderr_fd) else Sink(stderr_fd)
+    stdout = Sink(stdout_fd)
+    return stdout, stdout if os.path.sameopenfile(stdout_fd, stderr_fd) else Sink(stderr_fd)
 
 
-def _usable(fd: int) -> int:
-    """Return ``fd``, or the null device where the launcher was started with it closed."""
-    try:
-        os.fstat(fd)
-    except OSError:
-        return os.open(os.devnull, os.O_WRONLY)
-    return fd
+def open_missing_files() -> None:
+    """Have stdin, stdout and stderr lead somewhere: a number that is free would be given to a socket of ours."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)

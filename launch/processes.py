@@ -114,7 +114,7 @@ def start_rank(
     """
     arguments = target.arguments_of(int(environment["DISTRT_LOCAL_RANK"]))
     command = [*python_command(), _BOOTSTRAP, str(gate_fd), target.kind, target.name, *arguments]
-    has_input = rank == 0 and not _is_terminal_or_closed(0)
+    has_input = rank == 0 and not os.isatty(0)
     out_read, out_write = _wide_pipe() if is_piped else (None, None)
     err_read, err_write = _wide_pipe() if is_piped else (None, None)
     try:
@@ -195,11 +195,3 @@ def _wide_pipe() -> tuple[int, int]:
     with contextlib.suppress(OSError):
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return reader, writer
-
-
-def _is_terminal_or_closed(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError:
-        return True
-    return os.isatty(fd)

@@ -167,6 +167,7 @@ class Recorder:
             "traceback": text,
             "exit_code": next((_EXIT_CODES[name] for name in names if name in _EXIT_CODES), 1),
             "is_consequence": "PeerFailed" in names,
+            "is_memory_error": issubclass(kind, MemoryError),
         }
         draft = f"{self.path}.{self.pid}"
         with open(draft, "w", encoding="utf-8", errors="backslashreplace") as file:

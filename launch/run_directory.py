@@ -3,10 +3,16 @@
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["create_run_directory", "new_run_id", "write_json"]
+__all__ = ["RunDirectoryError", "create_run_directory", "must_be_written", "new_run_id", "write_json"]
+
+
+class RunDirectoryError(Exception):
+    """The run directory cannot be made, or not be written; the text is for the user."""
 
 
 def new_run_id() -> str:
@@ -21,17 +27,34 @@ def create_run_directory(base: str | None, run_id: str) -> tuple[Path, str | Non
         The absolute path, and a note for the user where it is not the expected one.
 
     Raises:
-        OSError: ``base`` was given and cannot be written.
+        RunDirectoryError: ``base`` was given and cannot be written.
     """
     try:
         return _create(Path("runs" if base is None else base), run_id), None
     except OSError as error:
         if base is not None:
-            raise
+            raise RunDirectoryError(
+                f"no run directory can be made in {base} ({error.strerror}); choose another --run-dir"
+            ) from error
         import tempfile
 
         note = f"runs/ cannot be written here ({error.strerror})"
         return Path(tempfile.mkdtemp(prefix=f"distrt-{run_id}-")), note
+
+
+@contextmanager
+def must_be_written(run_dir: Path) -> Iterator[None]:
+    """Turn errors of the system into one line for the user, where a job cannot do without a file.
+
+    Raises:
+        RunDirectoryError: something could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunDirectoryError(
+            f"the run directory {run_dir} cannot be written ({error.strerror}); choose another --run-dir"
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:

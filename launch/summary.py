@@ -1,6 +1,7 @@
 """The launcher's last words: which rank failed first, how, its traceback, and one line about the others."""
 
 import json
+import signal
 import socket
 import time
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from distrt.comm.status import parse
 from launch.exit_codes import OK, UNREACHABLE
+from launch.memory import address_space_limit
 from launch.supervisor import Outcome
 
 __all__ = ["Failure", "Places", "Report", "report"]
@@ -62,9 +64,11 @@ class Places:
     pages: Path
 
 
-def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], places: Places) -> Report:
-    """Judge a finished attempt."""
-    failures = _failures(outcome, pids, places.errors)
+def report(
+    outcome: Outcome, pids: dict[int, int], joined: frozenset[int], places: Places, memory_news: str = ""
+) -> Report:
+    """Judge a finished attempt; ``memory_news`` is what `launch.memory.MemoryWatch` says of it."""
+    failures = _failures(outcome, pids, places.errors, memory_news)
     result: dict[str, Any] = {
         "exit_code": OK,
         "first_failure": None,
@@ -94,11 +98,11 @@ def report(outcome: Outcome, pids: dict[int, int], joined: frozenset[int], place
         "time": round(first.failed_at_wall, 3),
         "error": first.record.get("summary"),
     }
-    text = _text(first, failures, outcome, joined, places.pages)
+    text = _text(first, failures, outcome, joined, places.pages, memory_news)
     return Report(text, first.exit_code, result, is_consequence=first.order[0])
 
 
-def _failures(outcome: Outcome, pids: dict[int, int], errors: Path) -> list[Failure]:
+def _failures(outcome: Outcome, pids: dict[int, int], errors: Path, memory_news: str) -> list[Failure]:
     """Return the ranks that failed on their own (not after being told to end), the cause first."""
     found = []
     for rank, ending in outcome.endings.items():
@@ -112,6 +116,8 @@ def _failures(outcome: Outcome, pids: dict[int, int], errors: Path) -> list[Fail
             failed_at -= _SIGNAL_HEADSTART_S
         exit_code = record.get("exit_code", ending.exit_code)
         how = str(ending) if not record else f"uncaught exception, exit code {exit_code}"
+        if not record and memory_news and ending.returncode == -signal.SIGKILL:
+            how += f", {memory_news}"
         found.append(Failure(rank, pids[rank], how, exit_code, failed_at, record))
     return sorted(found, key=lambda failure: failure.order)
 
@@ -139,7 +145,12 @@ def _read_torchs(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(
-    first: Failure, failures: list[Failure], outcome: Outcome, joined: frozenset[int], pages: Path
+    first: Failure,
+    failures: list[Failure],
+    outcome: Outcome,
+    joined: frozenset[int],
+    pages: Path,
+    memory_news: str,
 ) -> str:
     how = first.how
     if joined and first.rank not in joined:
@@ -149,6 +160,10 @@ def _text(
     lines = [f"distrt-launch: rank {first.rank} (pid {first.pid}, host {socket.gethostname()}) failed: {how}"]
     if not first.record and (doing := _last_call(pages, first)):
         lines.append(doing)
+    if memory_news and memory_news not in first.how:  # it was a child of the rank's
+        lines.append(f"a process of the job ran {memory_news}")
+    if first.record.get("is_memory_error") and (limit := address_space_limit()):
+        lines.append(limit)
     lines += [
         f"rank {rank} had ended with exit code 0 before joining"
         for rank, ending in sorted(outcome.endings.items())

@@ -233,5 +233,5 @@ def _unmapped(names: frozenset[str]) -> set[str]:
     return set(names) - in_use
 
 
-def _text(data: bytes) -> str:
-    return data.decode(errors="replace")
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode(errors="replace")
