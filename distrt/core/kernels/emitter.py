@@ -11,7 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from distrt.core.kernels.loop_code import INDEX, POINTER, new_function
+from distrt.core.kernels.loop_code import INDEX, POINTER, counted, new_function
 
 __all__ = ["FLOAT", "Emitter"]
 
@@ -96,27 +96,8 @@ class Emitter:
         body: Callable[[Value, list[Value]], list[Value]],
     ) -> list[Value]:
         """The same loop, with values that each turn hands to the next: what the last one gave."""
-        builder = self.builder
         first, end = (INDEX(each) if isinstance(each, int) else each for each in (first, end))
-        before = builder.block
-        head, inside, after = (self.function.append_basic_block() for _ in range(3))
-        builder.branch(head)
-        builder.position_at_end(head)
-        at = builder.phi(INDEX)
-        at.add_incoming(first, before)
-        carried = []
-        for value in values:
-            carried.append(builder.phi(value.type))
-            carried[-1].add_incoming(value, before)
-        builder.cbranch(builder.icmp_signed("<", at, end), inside, after)
-        builder.position_at_end(inside)
-        made = body(at, carried)
-        at.add_incoming(builder.add(at, INDEX(stride)), builder.block)
-        for phi, value in zip(carried, made, strict=True):
-            phi.add_incoming(value, builder.block)
-        builder.branch(head)
-        builder.position_at_end(after)
-        return carried
+        return counted(self.builder, first, end, stride, values, body)
 
     # -- memory and vectors
 

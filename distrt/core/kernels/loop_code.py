@@ -5,14 +5,14 @@ For each set of arrays: whole vectors, then what is left one by one, with the sa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
 
 from distrt.core.kernels.loops import _VECTOR_BYTES, Loop, Step
 
-__all__ = ["INDEX", "POINTER", "LoopWriter", "code_of", "new_function"]
+__all__ = ["INDEX", "POINTER", "LoopWriter", "code_of", "counted", "new_function"]
 
 INDEX, POINTER = ir.IntType(64), ir.PointerType()
 _BITS, _SHORT = ir.IntType(32), ir.IntType(16)
@@ -57,12 +57,41 @@ def new_function(result: Any, arguments: list[Any]) -> ir.Function:
     return ir.Function(ir.Module(), ir.FunctionType(result, arguments), "run")
 
 
+def counted(
+    builder: ir.IRBuilder,
+    first: Value,
+    end: Value,
+    stride: int,
+    values: Sequence[Value],
+    body: Callable[[Value, list[Value]], list[Value]],
+) -> list[Value]:
+    """Writes ``for (at = first; at < end; at += stride) values = body(at, values)``; gives what comes out."""
+    before = builder.block
+    head, inside, after = (builder.function.append_basic_block() for _ in range(3))
+    builder.branch(head)
+    builder.position_at_end(head)
+    at = builder.phi(INDEX)
+    at.add_incoming(first, before)
+    carried = []
+    for value in values:
+        carried.append(builder.phi(value.type))
+        carried[-1].add_incoming(value, before)
+    builder.cbranch(builder.icmp_signed("<", at, end), inside, after)
+    builder.position_at_end(inside)
+    made = body(at, carried)
+    at.add_incoming(builder.add(at, INDEX(stride)), builder.block)
+    for phi, value in zip(carried, made, strict=True):
+        phi.add_incoming(value, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return carried
+
+
 class LoopWriter:
     """Writes a loop into a function, which it begins."""
 
     def __init__(self, function: ir.Function, loop: Loop) -> None:
         self._loop = loop
-        self._function = function
         self._stored = _STORED[loop.dtype]
         self._lanes = _VECTOR_BYTES // (8 if loop.dtype == "float64" else 4)
         self.computed = _COMPUTED[loop.dtype]
@@ -74,19 +103,12 @@ class LoopWriter:
 
     def each(self, first: Value, end: Value, stride: int, body: Callable[[Value], None]) -> None:
         """``for (at = first; at < end; at += stride) body(at)``."""
-        builder = self.builder
-        before = builder.block
-        head, inside, after = (self._function.append_basic_block() for _ in range(3))
-        builder.branch(head)
-        builder.position_at_end(head)
-        at = builder.phi(INDEX)
-        at.add_incoming(first, before)
-        builder.cbranch(builder.icmp_signed("<", at, end), inside, after)
-        builder.position_at_end(inside)
-        body(at)
-        at.add_incoming(builder.add(at, INDEX(stride)), builder.block)
-        builder.branch(head)
-        builder.position_at_end(after)
+
+        def turn(at: Value, _: list[Value]) -> list[Value]:
+            body(at)
+            return []
+
+        counted(self.builder, first, end, stride, [], turn)
 
     def run(self, arrays: list[Value], constants: list[Value], size: Value) -> None:
         """The loop over ``size`` elements of the arrays at these addresses."""

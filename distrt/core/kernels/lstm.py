@@ -15,19 +15,19 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, load, vector_floats
 
-__all__ = ["suits", "walk", "walk_back"]
+__all__ = ["ROWS", "suits", "walk", "walk_back"]
 
 # Multiplications with the state, over all steps. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 22
 
-#: Rows of a product that are made at once, as in ``lstm_code.py``, which needs a compiler to be read.
-_ROWS = 4
+#: Rows of a product that are made at once.
+ROWS = 4
 
 
 def suits(gates: Array, hidden: Array, sizes: tuple[int, ...]) -> bool:
     """Whether these kernels do a layer: float32, all sequences equally long, a batch and a width in whole pieces."""
     batch, size = hidden.shape
-    if gates.dtype != np.float32 or batch % _ROWS or len(sizes) * batch * 4 * size * size < _LEAST:
+    if gates.dtype != np.float32 or batch % ROWS or len(sizes) * batch * 4 * size * size < _LEAST:
         return False
     lanes = vector_floats()
     return bool(lanes) and size % (2 * lanes) == 0 and all(each == batch for each in sizes)

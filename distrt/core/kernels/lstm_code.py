@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from distrt.core.kernels.emitter import Emitter
 from distrt.core.kernels.exponentials import sigmoid, tanh
+from distrt.core.kernels.lstm import ROWS
+from distrt.core.kernels.tile_code import load_tile, multiply_tile, store_tile
 
-__all__ = ["MADE_AT_ONCE", "backward_code", "forward_code"]
-
-#: Rows of a product that are made at once.
-MADE_AT_ONCE = 4
+__all__ = ["backward_code", "forward_code"]
 
 Value = Any  # of llvmlite.ir
 
@@ -124,26 +124,12 @@ def _add_product(
         own = emit.at(right, emit.mul(column, inner))
 
         def some(row: Value) -> None:
-            starts = [emit.at(left, emit.mul(emit.add(row, n), inner)) for n in range(MADE_AT_ONCE)]
-            targets = [
-                emit.at(totals, emit.mul(emit.add(row, n), columns), column) for n in range(MADE_AT_ONCE)
-            ]
-            known = [emit.load(emit.at(each, h * emit.lanes)) for each in targets for h in range(2)]
+            lines = [emit.add(row, n) for n in range(ROWS)]
+            factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
+            targets = [emit.at(totals, emit.mul(each, columns), column) for each in lines]
+            sums = multiply_tile(emit, inner, factors, own, load_tile(emit, targets))
+            store_tile(emit, sums, targets)
 
-            def step(k: Value, sums: list[Value]) -> list[Value]:
-                place = emit.at(own, emit.mul(k, wide))
-                halves = [emit.load(place), emit.load(emit.at(place, emit.lanes))]
-                added = []
-                for n, start in enumerate(starts):
-                    factor = emit.splat(emit.number(emit.at(start, k)))
-                    added += [emit.fma(factor, half, sums[2 * n + h]) for h, half in enumerate(halves)]
-                return added
-
-            sums = emit.fold(0, inner, 1, known, step)
-            for n, each in enumerate(targets):
-                emit.store(sums[2 * n], each)
-                emit.store(sums[2 * n + 1], emit.at(each, emit.lanes))
-
-        emit.each(0, rows, MADE_AT_ONCE, some)
+        emit.each(0, rows, ROWS, some)
 
     emit.each(0, columns, wide, panel)

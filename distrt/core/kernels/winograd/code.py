@@ -6,10 +6,12 @@ is done for a block of tiles at a time, which stays in the cache; ``rows`` is th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from distrt.core.kernels.emitter import Emitter
 from distrt.core.kernels.loop_code import INDEX
+from distrt.core.kernels.tile_code import load_tile, multiply_tile, store_tile
 from distrt.core.kernels.winograd.tiles import (
     Square,
     gradient_tile,
@@ -19,10 +21,10 @@ from distrt.core.kernels.winograd.tiles import (
     output_tile,
 )
 
-__all__ = ["MADE_AT_ONCE", "forward_code", "weight_code", "weight_gradient_code", "weight_gradient_end_code"]
+__all__ = ["forward_code", "weight_code", "weight_gradient_code", "weight_gradient_end_code"]
 
 #: Rows of a product that are made at once: with two vectors each, they fill the registers.
-MADE_AT_ONCE = 6
+_MADE_AT_ONCE = 6
 
 #: The same for a weight's gradient, where they come out of a panel.
 _MADE_OF_PANEL = 4
@@ -160,25 +162,13 @@ def _products(
             own = emit.at(b, emit.mul(column, inner))
 
             def rows(row: Value) -> None:
-                starts = [emit.at(a, emit.mul(emit.add(row, n), inner)) for n in range(MADE_AT_ONCE)]
-                zero = emit.constant(0.0)
+                lines = [emit.add(row, n) for n in range(_MADE_AT_ONCE)]
+                factors = [partial(emit.at, emit.at(a, emit.mul(each, inner))) for each in lines]
+                zeros = [emit.constant(0.0)] * (2 * _MADE_AT_ONCE)
+                totals = multiply_tile(emit, inner, factors, own, zeros)
+                store_tile(emit, totals, [emit.at(c, emit.mul(each, columns), column) for each in lines])
 
-                def step(k: Value, totals: list[Value]) -> list[Value]:
-                    place = emit.at(own, emit.mul(k, wide))
-                    halves = [emit.load(place), emit.load(emit.at(place, emit.lanes))]
-                    added = []
-                    for n, start in enumerate(starts):
-                        factor = emit.splat(emit.number(emit.at(start, k)))
-                        added += [emit.fma(factor, half, totals[2 * n + h]) for h, half in enumerate(halves)]
-                    return added
-
-                totals = emit.fold(0, inner, 1, [zero] * (2 * MADE_AT_ONCE), step)
-                for n in range(MADE_AT_ONCE):
-                    target = emit.at(c, emit.mul(emit.add(row, n), columns), column)
-                    emit.store(totals[2 * n], target)
-                    emit.store(totals[2 * n + 1], emit.at(target, emit.lanes))
-
-            emit.each(0, count, MADE_AT_ONCE, rows)
+            emit.each(0, count, _MADE_AT_ONCE, rows)
 
         emit.each(0, columns, wide, panel)
 
@@ -328,21 +318,11 @@ def _add_products(
                 targets = [
                     emit.at(c, emit.mul(emit.add(line, n), columns), column) for n in range(_MADE_OF_PANEL)
                 ]
-                known = [emit.load(emit.at(each, h * emit.lanes)) for each in targets for h in range(2)]
-
-                def step(k: Value, sums: list[Value]) -> list[Value]:
-                    place, row = emit.at(own, emit.mul(k, wide)), emit.at(factors, emit.mul(k, wide))
-                    halves = [emit.load(place), emit.load(emit.at(place, emit.lanes))]
-                    added = []
-                    for n in range(_MADE_OF_PANEL):
-                        factor = emit.splat(emit.number(emit.at(row, n)))
-                        added += [emit.fma(factor, half, sums[2 * n + h]) for h, half in enumerate(halves)]
-                    return added
-
-                sums = emit.fold(0, count, 1, known, step)
-                for n, each in enumerate(targets):
-                    emit.store(sums[2 * n], each)
-                    emit.store(sums[2 * n + 1], emit.at(each, emit.lanes))
+                rows_of_left = [
+                    lambda k, n=n: emit.at(factors, emit.mul(k, wide), n) for n in range(_MADE_OF_PANEL)
+                ]
+                sums = multiply_tile(emit, count, rows_of_left, own, load_tile(emit, targets))
+                store_tile(emit, sums, targets)
 
             emit.each(0, lines, _MADE_OF_PANEL, some)
 

@@ -1,0 +1,57 @@
+"""The heart of every product of matrices, in LLVM's language: a few rows of two vectors, held in registers.
+
+``rows`` and ``panel`` say where the factors are. A panel is what two vectors of columns have in all rows of a matrix,
+one row after another, so that it is read from front to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from distrt.core.kernels.emitter import Emitter
+
+__all__ = ["load_tile", "multiply_tile", "store_tile"]
+
+Value = Any  # of llvmlite.ir
+
+
+def multiply_tile(
+    emit: Emitter,
+    count: Value,
+    rows: Sequence[Callable[[Value], Value]],
+    panel: Value,
+    totals: Sequence[Value],
+) -> list[Value]:
+    """``totals[n] += rows[n] @ panel``, over ``count`` terms, one after another.
+
+    Args:
+        emit: where it is written.
+        count: of the terms.
+        rows: from a term's number to the address of a row's factor; for each row.
+        panel: the address of the panel.
+        totals: two vectors for each row.
+    """
+
+    def term(k: Value, sums: list[Value]) -> list[Value]:
+        place = emit.at(panel, emit.mul(k, 2 * emit.lanes))
+        halves = [emit.load(place), emit.load(emit.at(place, emit.lanes))]
+        added = []
+        for n, row in enumerate(rows):
+            factor = emit.splat(emit.number(row(k)))
+            added += [emit.fma(factor, half, sums[2 * n + h]) for h, half in enumerate(halves)]
+        return added
+
+    return emit.fold(0, count, 1, totals, term)
+
+
+def load_tile(emit: Emitter, places: Sequence[Value]) -> list[Value]:
+    """Two vectors from each address."""
+    return [emit.load(emit.at(each, half * emit.lanes)) for each in places for half in range(2)]
+
+
+def store_tile(emit: Emitter, values: Sequence[Value], places: Sequence[Value]) -> None:
+    """Two vectors to each address."""
+    for n, place in enumerate(places):
+        for half in range(2):
+            emit.store(values[2 * n + half], emit.at(place, half * emit.lanes))
