@@ -139,6 +139,27 @@ class Emitter:
         for lane, place in enumerate(places):
             self.store(self.builder.extract_element(vector, _LANE(lane)), place)
 
+    def keep(self, value: Value, count: Value, other: Value) -> Value:
+        """The lanes before ``count`` (64 bits, of any sign) of one vector, the rest of another."""
+        lanes = ir.VectorType(INDEX, self.lanes)
+        one = self.builder.insert_element(ir.Constant(lanes, ir.Undefined), count, _LANE(0))
+        zeros = ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes)
+        counts = self.builder.shuffle_vector(one, one, zeros)
+        is_before = self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), counts)
+        return self.builder.select(is_before, value, other)
+
+    def across(self, verb: Callable[[Value, Value], Value], value: Value) -> Value:
+        """What ``verb`` makes of all lanes, in each lane: of the first with the middle one, and so on."""
+        distance = self.lanes // 2
+        while distance:
+            order = [(lane + distance) % self.lanes for lane in range(self.lanes)]
+            turned = self.builder.shuffle_vector(
+                value, value, ir.Constant(ir.VectorType(_LANE, self.lanes), order)
+            )
+            value = verb(value, turned)
+            distance //= 2
+        return value
+
     def fma(self, first: Value, second: Value, total: Value) -> Value:
         """``first * second + total``, rounded once."""
         return self.builder.call(self._fma, [first, second, total])

@@ -9,7 +9,7 @@ from llvmlite import ir
 
 from distrt.core.kernels.emitter import Emitter
 
-__all__ = ["exponential", "sigmoid", "tanh"]
+__all__ = ["exponential", "exponential_or_zero", "sigmoid", "tanh"]
 
 # exp(r) - 1 - r = r² p(r) for |r| <= log(2) / 2. Source: Cephes, expf.
 _FACTORS = (
@@ -42,6 +42,12 @@ def exponential(emit: Emitter, x: Value) -> Value:
     power = builder.add(builder.fptosi(rounded, integers), ir.Constant(integers, [127] * lanes))
     power = builder.shl(power, ir.Constant(integers, [23] * lanes))
     return builder.fmul(near, builder.bitcast(power, emit.vector))
+
+
+def exponential_or_zero(emit: Emitter, x: Value) -> Value:
+    """The same, but 0 where ``exp(x)`` is below all normal numbers."""
+    is_low = emit.builder.fcmp_ordered("<", x, emit.constant(_LOWEST))
+    return emit.builder.select(is_low, emit.constant(0.0), exponential(emit, x))
 
 
 def _limited(emit: Emitter, x: Value) -> Value:

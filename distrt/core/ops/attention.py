@@ -14,6 +14,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels.attention import call as kernel
 from distrt.core.op import op
 from distrt.core.ops.half import wide
 from distrt.core.ops.half_rules import widened
@@ -48,6 +49,9 @@ def attention(
     """
     plan = _Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
     out = _result_like(query, value, plan)
+    if not dropout_p and kernel.suits(query, key, value):
+        found = kernel.attend(query, key, value, plan.mask, is_causal, scale, out)
+        return out, found.reshape(*plan.batch, plan.length, 1)
     work = np.result_type(wide(query[..., :0]), np.float32)
     log_total = np.empty((*plan.batch, plan.length, 1), work)
     rows_of_out = out[None] if plan.added else out
@@ -100,6 +104,9 @@ def _attention_gradients(
 ) -> tuple[Any, ...]:
     """Source: Dao et al. 2022, section 3.1: the softmax's derivative needs but the row sums of g * out."""
     plan = _Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
+    if not dropout_p and not needs[3] and kernel.suits(query, key, value):
+        found = kernel.attend_back(query, key, value, plan.mask, is_causal, scale, out, g, log_total)
+        return (*found, None)
     work = log_total.dtype
     totals = [_Total(each, plan.batch, work) for each in (query, key, value)]
     g_mask = _Total(attn_mask, plan.batch, work) if needs[3] else None
@@ -132,8 +139,8 @@ def _attention_gradients(
         g_queries *= work.type(scale)
         for total, part in zip(totals, (g_queries, g_keys, g_values), strict=True):
             total.add(group, part)
-    found = [total.array if needed else None for total, needed in zip(totals, needs, strict=False)]
-    return (*found, g_mask.array if g_mask is not None else None)
+    arrays = [total.array if needed else None for total, needed in zip(totals, needs, strict=False)]
+    return (*arrays, g_mask.array if g_mask is not None else None)
 
 
 # The order in which both directions go through the scores
@@ -162,9 +169,7 @@ class _Tile(NamedTuple):
 
     def hide(self, scores: Array) -> None:
         """Applies the masks to the scores, in place."""
-        if self.mask is not None and self.mask.dtype == np.bool_:
-            np.copyto(scores, -np.inf, where=~self.mask)
-        elif self.mask is not None:
+        if self.mask is not None:
             scores += self.mask
         if self.is_causal:
             corner = scores[..., self.rows.start :]  # every row sees what is left of it
@@ -193,7 +198,10 @@ class _Plan:
         self.added = 0 if own else 1  # a single matrix is a batch of one
         self.batch = own or (1,)
         self.length, self.source = query.shape[-2], key.shape[-2]
-        self.mask, self.is_causal, self.dropout_p = mask, is_causal, dropout_p
+        self.is_causal, self.dropout_p = is_causal, dropout_p
+        self.mask = mask
+        if mask is not None and mask.dtype == np.bool_:
+            self.mask = np.where(mask, np.float32(0), np.float32(-np.inf))
         self.dtype = np.float64 if query.dtype == np.float64 else np.float32
         self._draws = np.random.default_rng(seed) if dropout_p else None
 

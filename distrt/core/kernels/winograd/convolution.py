@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64, c_void_p
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,8 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, can_compile, load, vector_floats
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
+from distrt.core.kernels.rooms import Rooms
+from distrt.core.kernels.threads import in_parts
 from distrt.core.settings import get_num_threads
 
 __all__ = ["Winograd", "winograd_of"]
@@ -96,7 +95,7 @@ class Winograd:
             arrays = (start, panels, address(made), address(more), *rooms, address(_zeros(inner)))
             code.forward(*arrays, begin, end, *sizes)
 
-        _shared_out(image.shape[0] * sizes[0] * sizes[1], lambda _, begin, end: some(begin, end))
+        in_parts(image.shape[0] * sizes[0] * sizes[1], _BLOCK, lambda _, begin, end: some(begin, end))
         return made
 
     def weight_gradient(self, input: Array, g: Array) -> Array:
@@ -117,38 +116,11 @@ class Winograd:
             arrays = (address(image), address(slope), address(totals[number]), *rooms)
             code.weight_gradient(*arrays, address(_zeros(max(channels, outs))), begin, end, *sizes)
 
-        _shared_out(image.shape[0] * sizes[0] * sizes[1], some)
+        in_parts(image.shape[0] * sizes[0] * sizes[1], _BLOCK, some)
         for other in totals[1:]:
             totals[0] += other
         code.weight_gradient_end(address(totals), address(found), channels, outs)
         return found
-
-
-def _shared_out(tiles: int, work: Callable[[int, int, int], None]) -> None:
-    """Calls ``work(number, begin, end)`` for as many parts of the tiles as there may be threads, in a thread each.
-
-    The threads are made anew each time: a pool would not survive a fork.
-    """
-    count = get_num_threads()
-    blocks = -(-tiles // _BLOCK)
-    ends = [min(tiles, blocks * number // count * _BLOCK) for number in range(count + 1)]
-    parts = [(number, *pair) for number, pair in enumerate(pairwise(ends)) if pair[0] < pair[1]]
-    faults: list[Exception] = []
-
-    def guarded(*part: int) -> None:
-        try:
-            work(*part)
-        except Exception as fault:  # such as no memory for the rooms: it belongs to the caller's thread
-            faults.append(fault)
-
-    others = [threading.Thread(target=guarded, args=part) for part in parts[1:]]
-    for each in others:
-        each.start()
-    guarded(*parts[0])
-    for each in others:
-        each.join()
-    if faults:
-        raise faults[0]
 
 
 def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:
@@ -166,22 +138,8 @@ def _zeros(count: int) -> Array:
     return np.zeros(count, np.float32)
 
 
-class _Room(threading.local):
-    """Memory for what lies between the steps, for each thread, as large as the largest call has asked for."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, Array] = {}
-
-    def at(self, name: str, count: int) -> int:
-        """The address of so many floats."""
-        held = self._held.get(name)
-        if held is None or held.size < count + 16:
-            # Zeros: rows that no tile fills are multiplied, too.
-            held = self._held[name] = np.zeros(count + 16, np.float32)
-        return -(-address(held) // 64) * 64
-
-
-_room = _Room()
+# Zeros are multiplied in rows of tiles that no tile fills.
+_room = Rooms()
 
 
 class _Functions:

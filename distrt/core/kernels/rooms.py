@@ -1,0 +1,28 @@
+"""Memory for what lies between the steps of a compiled kernel."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from distrt.core.arrays import Array
+from distrt.core.kernels.loops import address
+
+__all__ = ["Rooms"]
+
+_LINE = 64  # bytes
+
+
+class Rooms(threading.local):
+    """Rooms by name, for each thread others, as large as the largest call has asked for."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Array] = {}
+
+    def at(self, name: str, count: int) -> int:
+        """The address of so many floats, at the beginning of a cache line. They hold zeros, or what was left there."""
+        held = self._held.get(name)
+        if held is None or held.size < count + _LINE // 4:
+            held = self._held[name] = np.zeros(count + _LINE // 4, np.float32)
+        return -(-address(held) // _LINE) * _LINE
