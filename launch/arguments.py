@@ -13,6 +13,7 @@ from launch.logs import STDERR, STDOUT, OutputPlan, StreamChoice
 from launch.machine import usable_cores, visible_gpus
 from launch.meeting_place import MeetingPlace, read_meeting_place
 from launch.options import parse_options
+from launch.placement import fill_in
 from launch.signals import read_signals
 from launch.supervisor import TimeLimits
 
@@ -56,6 +57,7 @@ def parse_arguments(
     given = parse_options(sys.argv[1:] if argv is None else argv, variables)
     try:
         _refuse(given)
+        fill_in(given, variables)
         local_size = _local_size(given.nproc_per_node)
         if given.virtual_local_rank:
             own_gpu(local_size - 1, variables)

@@ -67,13 +67,10 @@ class _Tools:
 
 
 def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
-    meeting: Meeting
-    if arguments.meeting.is_one_machine:
-        meeting = OneMachine(arguments.meeting, arguments.local_size)
-    else:
-        from launch.several_machines import SeveralMachines  # most jobs are on one
-
-        meeting = SeveralMachines(arguments.meeting, arguments.local_size, tools.inbox.wait, _say)
+    try:
+        meeting = _meeting(arguments, tools)
+    except MeetingError as error:
+        return Report(f"distrt-launch: {error}\n", error.exit_code, {})
     try:
         return _run_with(meeting, arguments, run_id, tools)
     except MeetingError as error:
@@ -83,6 +80,19 @@ def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
     finally:
         meeting.close()
         meeting.leave()
+
+
+def _meeting(arguments: Arguments, tools: _Tools) -> Meeting:
+    place = arguments.meeting
+    if place.is_one_machine:
+        return OneMachine(place, arguments.local_size)
+    from launch.several_machines import SeveralMachines  # most jobs are on one
+
+    if not place.host:
+        from launch.process_manager import agree_on_place
+
+        place = agree_on_place(place)
+    return SeveralMachines(place, arguments.local_size, tools.inbox.wait, _say)
 
 
 def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools) -> Report:

@@ -32,7 +32,8 @@ class MeetingPlace:
     Attributes:
         min_nodes, max_nodes: how many machines there may be.
         node_rank: this machine's number; None where they are numbered as they come.
-        host, port: where one of them serves the store; port 0 is any free one, for a job on one machine.
+        host, port: where one of them serves the store; port 0 is any free one, for a job on one machine. No host where
+            a process manager is to be asked (`launch.process_manager`).
         is_host: whether that is this machine; None where the address tells.
         local_addr: what the others call this machine; None where it is found out.
         join_timeout_s: how long to wait for ``min_nodes`` machines.
@@ -90,7 +91,7 @@ def read_meeting_place(given: argparse.Namespace) -> MeetingPlace:
             f"--rdzv-backend {given.rdzv_backend} is not to be had: one of the machines serves the job's own store, "
             f"which asks for the job's secret; use c10d or static"
         )
-    if most > 1 and place.port == 0:
+    if most > 1 and place.host and place.port == 0:
         raise ValueError(f"{most} machines need a port that all of them know, got 0")
     return replace(place, job_name=given.rdzv_id)
 

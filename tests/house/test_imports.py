@@ -11,6 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAUNCH_MAY_IMPORT = {
     "distrt.comm.environment",
+    "distrt.comm.mpi.address",
+    "distrt.comm.mpi.meeting",
+    "distrt.comm.slurm",
     "distrt.comm.status",
     "distrt.comm.stores.client",
     "distrt.core.errors",

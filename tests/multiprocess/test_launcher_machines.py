@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.multiprocess.conftest import PROMPT_S, Job, RankRun
+from tests.multiprocess.mpi_ranks import MPIEXEC
 from tests.multiprocess.namespaces import needs_namespaces, two_machines
 
 RunRanks = Callable[..., RankRun]
@@ -278,3 +279,15 @@ def test_two_machines_on_a_cable_sum_and_notice_that_it_is_cut(start_job: StartJ
         assert re.search(r"machine 1 \(.+\) is lost: it has said nothing for", runs[0].stderr), runs
         assert "the machine that serves the store at 10.77.0.1" in runs[1].stderr, runs
         assert all(run.ended_at - cut_at < PROMPT_S for run in runs)
+
+
+@pytest.mark.ci
+def test_launchers_that_mpiexec_started_find_one_another(start_job: StartJob) -> None:
+    """Neither place nor secret is given: the process manager carries them."""
+    pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
+    run = start_job(textwrap.dedent(MEET), 2, prefix=(str(MPIEXEC), "-n", "2")).finish()
+    assert run.exit_code == 0, run
+    places = {line.split("]")[0]: line.split()[3:9] for line in run.stdout.splitlines()}
+    assert places == {
+        f"[{rank}": [str(rank), "4", str(rank % 2), "2", str(rank // 2), "2"] for rank in range(4)
+    }
