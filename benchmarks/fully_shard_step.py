@@ -7,11 +7,10 @@ of width 256. Under ``fully_shard`` every layer is a unit, and an optimizer has 
 """
 
 import argparse
-import statistics
 from collections.abc import Callable
 from typing import Any
 
-from ranks import in_turns, main, run
+from ranks import compare, in_turns, main, run
 
 
 def perceptron(torch: Any) -> tuple[Any, list[Any], Any, Any]:
@@ -77,19 +76,11 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def show(args: argparse.Namespace) -> dict[str, Any]:
-    cases = {}
-    pairs = run(__file__, args.ranks, args.rounds)
     print(f"{args.ranks} ranks, AdamW, medians of {args.rounds} rounds:")
-    for name, found in pairs.items():
-        ddp, sharded = (statistics.median(each) for each in zip(*found, strict=True))
-        ratios = [ours / theirs for theirs, ours in found]
-        ratio = statistics.median(ratios)
-        print(
-            f"{name:24} DDP {ddp:7.1f} ms, fully_shard {sharded:7.1f} ms: {ratio:.2f} times "
-            f"({min(ratios):.2f} - {max(ratios):.2f})"
-        )
-        cases[name] = {"ddp_and_fully_shard_ms": found, "ratio": ratio}
-    return {"ranks": args.ranks, "cases": cases}
+    return {
+        "ranks": args.ranks,
+        "cases": compare(run(__file__, args.ranks, args.rounds), "ddp", "fully_shard"),
+    }
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ thread each. (``worlds.py`` is for benchmarks that compare libraries.)
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -80,6 +81,27 @@ def _be_a_rank(measure: Callable[[int], Any], rounds: int) -> None:
     if dist.get_rank() == 0:
         print(_FOUND, json.dumps(found))
     dist.destroy_process_group()
+
+
+def compare(found: Mapping[str, list[tuple[float, float]]], plain: str, other: str) -> dict[str, Any]:
+    """Prints and returns how long one way takes beside another, case by case.
+
+    Args:
+        found: milliseconds of the plain way and of the other, in every round.
+        plain: the plain way's name.
+        other: the other's.
+    """
+    cases = {}
+    for case, pairs in found.items():
+        before, after = (statistics.median(each) for each in zip(*pairs, strict=True))
+        ratios = [theirs / ours for ours, theirs in pairs]
+        ratio = statistics.median(ratios)
+        print(
+            f"{case:24} {plain} {before:7.1f} ms, {other} {after:7.1f} ms: {ratio:.3f} times "
+            f"({min(ratios):.3f} - {max(ratios):.3f})"
+        )
+        cases[case] = {f"{plain}_and_{other}_ms": pairs, "ratio": ratio}
+    return cases
 
 
 def cores() -> int:

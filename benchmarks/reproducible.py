@@ -9,11 +9,10 @@ pair has eight, four a rank; beside it, plain data parallelism goes through four
 import argparse
 import contextlib
 import itertools
-import statistics
 from collections.abc import Callable
 from typing import Any
 
-from ranks import in_turns, main, run
+from ranks import compare, in_turns, main, run
 
 MICRO_BATCH = 16
 
@@ -89,19 +88,8 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def show(args: argparse.Namespace) -> dict[str, Any]:
-    pairs = run(__file__, args.ranks, args.rounds)
     print(f"{args.ranks} ranks, micro-batches of {MICRO_BATCH}, medians of {args.rounds} rounds:")
-    cases = {}
-    for name, found in pairs.items():
-        plain, reproducible = (statistics.median(each) for each in zip(*found, strict=True))
-        costs = [ours / theirs - 1 for theirs, ours in found]
-        cost = statistics.median(costs)
-        print(
-            f"{name:24} plain {plain:7.1f} ms, reproducible {reproducible:7.1f} ms: {cost:+.1%} "
-            f"({min(costs):+.1%} - {max(costs):+.1%})"
-        )
-        cases[name] = {"plain_and_reproducible_ms": found, "cost": cost}
-    return {"cases": cases}
+    return {"cases": compare(run(__file__, args.ranks, args.rounds), "plain", "reproducible")}
 
 
 if __name__ == "__main__":
