@@ -3,8 +3,8 @@
 Kernels for images want the channels of a pixel side by side. A tensor whose own order would be row-major may carry its
 elements in such an order, in ``_inner``, in the place of ``_array``. Operations that declare ``layouts`` (see `op`)
 read that and hand it on; for everything else there is ``_array``, which is made of it, in row-major order, when it is
-first read. From then on ``_inner`` is gone, so there is always one memory only, and nobody has ever seen the other. Hence views,
-strides, addresses and in-place changes are those of an ordinary tensor.
+first read. From then on ``_inner`` is gone, so there is always one memory only, and nobody has ever seen the other.
+Hence views, strides, addresses and in-place changes are those of an ordinary tensor.
 """
 
 from __future__ import annotations
