@@ -19,6 +19,7 @@ from importlib import import_module
 from itertools import product
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import models
 from worlds import LIBRARIES, World, write_record
@@ -41,6 +42,13 @@ def batch_of(library: ModuleType, model: str) -> tuple[object, object]:
     return randn(4, 3, 64, 64), randint(0, 2, (4, 64, 64))
 
 
+def optimizer_of(library: ModuleType, model_name: str, model: Any) -> Any:
+    """What the model is usually trained with."""
+    if model_name == "gpt":
+        return library.optim.AdamW(model.parameters(), lr=3e-4)
+    return library.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+
+
 def setup(library: ModuleType, case: str) -> Callable[[], None]:
     """The work of one case, to be done again and again."""
     model_name, mode, dtype = case.split()
@@ -61,10 +69,7 @@ def setup(library: ModuleType, case: str) -> Callable[[], None]:
         return infer
     if mode == "ddp":
         model = import_module(f"{library.__name__}.nn.parallel").DistributedDataParallel(model)
-    if model_name == "gpt":
-        optimizer = library.optim.AdamW(model.parameters(), lr=3e-4)
-    else:
-        optimizer = library.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    optimizer = optimizer_of(library, model_name, model)
 
     def step() -> None:
         optimizer.zero_grad()
