@@ -16,13 +16,18 @@ import numpy as np
 
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.core.arrays import Array, is_dense
+from distrt.core.arrays import Array, is_dense, memory_of
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
 
 #: What users may put in the place of the all-reduce; it averages, too.
 CommHook: TypeAlias = Callable[["GradBucket"], Any]
+
+#: References to an array that one object alone has: its own, and the argument of `getrefcount`.
+_UNSHARED = 2
+#: To a former slot that only its parameter's gradient shows: a list's, a variable's, the gradient's, the argument.
+_WHEN_LEAVING = 4
 
 
 class GradBucket:
@@ -67,7 +72,12 @@ def _laid_out_as(slot: Array, piece: Tensor) -> Tensor:
 
 
 class Bucket:
-    """The gradients of some parameters, all of one dtype, back to back in one buffer."""
+    """The gradients of some parameters, all of one dtype, back to back in one buffer.
+
+    A gradient that lies elsewhere and that somebody looks at is copied in and, averaged, back to where it lies.
+    """
+
+    writes_back = True
 
     def __init__(
         self,
@@ -83,14 +93,12 @@ class Bucket:
         total = self.room(sum(parameter.numel() for parameter in parameters), parameters[0]._array.dtype)
         self.buffer: Array = allocate_leased(group, total, parameters[0]._array.dtype, lease, parameters)
         self.slots = self._cut()
-        self._references = list(map(getrefcount, self.slots))  # to each slot, by this list alone
-        self._when_alone = list(self._references)  # by this list and the parameter
-        for position, parameter in enumerate(self.parameters):
+        for parameter, slot in zip(self.parameters, self.slots, strict=True):
             if not is_shared(parameter):
-                parameter._grad_slot = self.slots[position]
-                self._when_alone[position] += 1
+                parameter._grad_slot = slot
         self.work: Any = None  # a Work, or a hook's Future
         self.reset()
+        self.set_up()
 
     def _cut(self) -> list[Array]:
         """Each parameter's part of the buffer.
@@ -113,6 +121,9 @@ class Bucket:
         """How the gradient of a parameter lies in its part; None for row by row."""
         return array.strides if is_dense(array) else None
 
+    def set_up(self) -> None:
+        """Make what a kind of bucket has besides its buffer; a collective."""
+
     def room(self, count: int, dtype: np.dtype[Any]) -> int:
         """How many elements the buffer of ``count`` has."""
         return count
@@ -123,24 +134,21 @@ class Bucket:
         self.missing = len(self.parameters)
         self.work = None
 
-    def let_go(self) -> None:
-        """Before a pass: former gradients that somebody still has, and their parameters not, stay what they are.
-
-        That goes for all that looks at their memory: tensors, views and NumPy's arrays.
-        """
+    def follow_layouts(self) -> None:
+        """Before a pass: parameters may lie otherwise in memory than they did."""
         if [parameter._array.strides for parameter in self.parameters] != self._strides and self._fits():
-            return self._leave()
-        references = list(map(getrefcount, self.slots))
-        if references == self._when_alone:  # as in nearly every pass
-            return
-        for parameter, slot, count, least in zip(
-            self.parameters, self.slots, references, self._references, strict=True
-        ):
-            gradient = parameter.grad
-            if gradient is not None and gradient._array is slot:
-                continue  # it will be added to, as all that looks at it should see
-            if count > least + (parameter._grad_slot is slot):
-                return self._leave()
+            self._leave()
+
+    def _is_looked_at(self, position: int) -> bool:
+        """Whether somebody has a tensor, a view or a NumPy array of this slot."""
+        is_lent = self.parameters[position]._grad_slot is self.slots[position]
+        return getrefcount(self.slots[position]) > _UNSHARED + is_lent
+
+    def _free_slot(self, position: int) -> Array:
+        """A slot to write to. Former gradients that somebody still looks at stay what they are: the bucket moves."""
+        if self._is_looked_at(position):
+            self._leave()
+        return self.slots[position]
 
     def _fits(self) -> bool:
         """Whether parameters that lie otherwise than they did have their sizes yet."""
@@ -151,11 +159,15 @@ class Bucket:
         """Go on in other memory, with the gradients that parameters have."""
         former, self.buffer = self.slots, renew(self.group, self.buffer)
         self.slots = self._cut()
-        for parameter, old, slot in zip(self.parameters, former, self.slots, strict=True):
+        for position, parameter in enumerate(self.parameters):
+            old, slot = former[position], self.slots[position]
             if parameter._grad_slot is old:
                 parameter._grad_slot = slot
             gradient = parameter.grad
-            if gradient is not None and gradient._array is old and slot.strides == old.strides:
+            if gradient is None or gradient._array is not old or slot.strides != old.strides:
+                continue
+            # One that somebody looks at stays, to be added to.
+            if not self.writes_back or getrefcount(old) <= _WHEN_LEAVING:
                 gradient._array = slot
 
     def lend(self, positions: frozenset[int]) -> None:
@@ -172,15 +184,24 @@ class Bucket:
 
     def mark_ready(self, position: int) -> bool:
         """Notes that a parameter's gradient is complete; True when it was the last one of the bucket."""
-        parameter, slot = self.parameters[position], self.slots[position]
         if not self.is_ready[position]:
             self.is_ready[position] = True
             self.missing -= 1
-        if parameter.grad is not None and parameter.grad._array is not slot:
-            slot[...] = parameter.grad._array  # assigned by the user, or left by a pass with create_graph
-            if position not in self.lent:
-                parameter.grad = wrap(slot)
+        gradient = self.parameters[position].grad
+        if gradient is not None and gradient._array is not self.slots[position]:
+            self._take_in(position, gradient)
         return self.missing == 0
+
+    def _take_in(self, position: int, gradient: Tensor) -> None:
+        """Have a gradient averaged that lies elsewhere: where a script has put it, or since its slot was not free."""
+        slot = self._free_slot(position)
+        slot[...] = gradient._array
+        if position in self.lent:
+            return
+        if gradient.requires_grad:  # left by a pass with create_graph
+            self.parameters[position].grad = wrap(slot)
+        elif not (self.writes_back and _is_shown_elsewhere(gradient)):
+            gradient._array = slot
 
     def fill_missing(self) -> list[int]:
         """Completes the slots of parameters that this pass did not reach; returns their positions.
@@ -190,10 +211,18 @@ class Bucket:
         unused = [position for position, ready in enumerate(self.is_ready) if not ready]
         for position in unused:
             if self.parameters[position].grad is None:
-                self.slots[position][...] = 0
+                self._free_slot(position)[...] = 0
             else:
                 self.mark_ready(position)
         return unused
+
+    def clear(self) -> None:
+        """Zeros in all slots, which leaves the gradients that parameters have as they are."""
+        positions = range(len(self.parameters))
+        self.move_out(positions)
+        for position in positions:
+            self._free_slot(position)
+        self.buffer[...] = 0
 
     def launch(self, op: ReduceOp, hook: CommHook | None, index: int, is_last: bool) -> None:
         """Starts reducing over the ranks, or what ``hook`` does instead; does not wait."""
@@ -212,9 +241,13 @@ class Bucket:
             self._take(result)
         if divisor is not None:
             np.divide(self.buffer, divisor, out=self.buffer)
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad._counter[0] += 1
+        for position, slot in enumerate(self.slots):
+            gradient = self.parameters[position].grad
+            if gradient is None:
+                continue
+            if gradient._array is not slot and self.is_ready[position] and position not in self.lent:
+                gradient._array[...] = slot
+            gradient._counter[0] += 1
 
     @staticmethod
     def settle(buckets: Sequence[Bucket], divisor: float | None) -> None:
@@ -242,13 +275,20 @@ class Bucket:
 
     def free(self) -> None:
         """Gives the buffer back; a collective. Gradients that are still held stay valid."""
-        if list(map(getrefcount, self.slots)) != self._when_alone:
+        if any(map(self._is_looked_at, range(len(self.slots)))):
             self.buffer = renew(self.group, self.buffer)  # they stay where they are
         for parameter, slot in zip(self.parameters, self.slots, strict=True):
             if parameter._grad_slot is slot:
                 parameter._grad_slot = None
         self.slots.clear()
         give_back(self.group, self.buffer)
+
+
+def _is_shown_elsewhere(gradient: Tensor) -> bool:
+    """Whether somebody else looks at the memory of a gradient, and may see the average there, as in PyTorch."""
+    array = gradient._array
+    is_ours = memory_of(array) is array and getrefcount(array) <= _UNSHARED + 1  # the variable
+    return not is_ours and bool(array.flags.writeable)
 
 
 def _require_future(found: Any) -> Any:

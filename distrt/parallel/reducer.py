@@ -148,7 +148,7 @@ class Reducer:
         if self._is_running:
             self.abandon_pass()
         self._require_dtypes()
-        self._let_go()
+        self._follow_layouts()
         self.iteration += 1
         self.is_armed = True
         self._present, self._counts = present, counts
@@ -157,14 +157,14 @@ class Reducer:
         """Leave the gradients of the next backward pass alone."""
         if self._is_running:
             self.abandon_pass()
-        self._let_go()
+        self._follow_layouts()
         self.is_armed = False
         if self.watch is not None:
             self.watch.forget()
 
-    def _let_go(self) -> None:
+    def _follow_layouts(self) -> None:
         for bucket in self.buckets:
-            bucket.let_go()
+            bucket.follow_layouts()
 
     def rebuild(self) -> bool:
         """Lay the buckets out anew if the first pass is over; a collective then. Whether they have changed."""
@@ -376,8 +376,7 @@ class Reducer:
         """Take part in the pass of ranks that reduce with ``op``, with zeros; this one's gradients stay as they are."""
         for index, bucket in enumerate(self.buckets):
             bucket.reset()
-            bucket.move_out(range(len(bucket.parameters)))
-            bucket.buffer[...] = 0
+            bucket.clear()
             bucket.launch(op, self.hook, index, index == len(self.buckets) - 1)
         for bucket in self.buckets:
             bucket.wait()

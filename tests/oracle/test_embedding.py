@@ -67,7 +67,8 @@ def test_the_gradient_of_a_table_in_a_bucket_is_written_there(padding_idx: int |
     named = distrt.from_numpy(rng.integers(0, 5, (3, 4)))
     factor = distrt.from_numpy(rng.standard_normal((3, 4, 2)))
     found = []
-    for slot in (None, np.full((5, 2), np.nan)):
+    for is_lent in (False, True):
+        slot = np.full((5, 2), np.nan) if is_lent else None
         weight = distrt.ones(5, 2, dtype=distrt.float64, requires_grad=True)
         weight._grad_slot = slot
         out = distrt.nn.functional.embedding(named, weight, padding_idx)

@@ -83,6 +83,73 @@ for i in range(3):
     model(x * 3).sum().backward()
     print(told([[kept[0], kept[3]]]), [p.grad.tolist() for p in model.parameters()])
 """,
+    "they are set to None after the forward pass": """
+model, kept = make(), []
+for i in range(4):
+    loss = (model(x * (i + 1)) ** 2).sum()
+    model.zero_grad()
+    loss.backward()
+    kept += [looks_at(p.grad) for p in model.parameters()]
+    print(i, told(kept))
+""",
+    "no call of the wrapper comes before": """
+model, kept = make(), []
+for i in range(6):
+    model.zero_grad()
+    (model if i % 2 == 0 else model.module)(x * (i + 1)).sum().backward()
+    kept += [looks_at(p.grad) for p in model.parameters()]
+    print(i, told(kept))
+for i in range(3):
+    for loss in [model(x * (i + 1)).sum(), model(x * (i + 2)).sum()]:
+        model.zero_grad()
+        loss.backward()
+        kept += [looks_at(p.grad) for p in model.parameters()]
+    print(i, told(kept))
+""",
+    "a graph is kept": """
+model, kept = make(), []
+for i in range(3):
+    with model.no_sync(): loss = model(x * (i + 1)).sum()
+    for _ in range(2):
+        model.zero_grad()
+        loss.backward(retain_graph=True)
+        kept += [looks_at(p.grad) for p in model.parameters()]
+    model(x).sum().backward()
+    print(i, told(kept))
+""",
+    "gradients that the script has made": """
+model = make()
+flat, place = torch.zeros(13), 0
+for p in model.parameters():
+    p.grad = flat[place:place + p.numel()].view_as(p)
+    place += p.numel()
+mine = [p.grad for p in model.parameters()]
+for i in range(3):
+    flat.zero_()
+    model(x * (i + 1)).sum().backward()
+    print(flat.tolist(), [p.grad is each for p, each in zip(model.parameters(), mine)])
+""",
+    "some are kept, others added to": """
+model, kept = make(), []
+model(x).sum().backward()
+for i in range(4):
+    kept += [looks_at(p.grad) for p in model.parameters()]
+    model.module[i % 2].weight.grad = None
+    loss = model(x * (i + 1)).sum()
+    model.module[i % 2].bias.grad = None
+    loss.backward()
+    print(i, told(kept))
+""",
+    "a rank runs out of input": """
+model, kept = make(), []
+with model.join():
+    for i in range(2 + rank):
+        loss = model(x * (i + 1)).sum()
+        model.zero_grad()
+        loss.backward()
+        kept += [looks_at(p.grad) for p in model.parameters()]
+print(told(kept))
+""",
     "gradients are added to": """
 model = make()
 model(x).sum().backward()
@@ -193,4 +260,4 @@ def test_a_bucket_moves_only_where_something_is_kept(renewed):
         return [each.tolist() for each in kept]
 
     assert run_local(run, 2) == [[], [[2.0], [4.0], [6.0]]]
-    assert renewed == [1, 1]
+    assert renewed == [1], "in the second pass, whose own gradient stays where backward put it"

@@ -242,13 +242,16 @@ def test_gradients_add_up():
     require_same_as_plain(script)
 
 
-def test_what_is_kept_of_a_gradient_stays():
+@pytest.mark.parametrize("most", [None, 0.1])
+def test_what_is_kept_of_a_gradient_stays(most):
     def script(group, wrap):
         model = wrap()
         optimizer = adamw(model)
         kept = []
         for batch in batches("mlp", 4):
             plain_step(model, optimizer, group, batch)
+            if most is not None:
+                clip_grad_norm_(model.parameters(), most)
             if group.rank():
                 grads = [p.grad for p in model.parameters()]
                 kept += [*grads[:2], grads[2].detach(), grads[3].numpy(), grads[4][1:]]

@@ -18,11 +18,20 @@ if TYPE_CHECKING:
 #: References to a fresh array while ``accumulate`` holds it: the caller's variable, the parameter, getrefcount's own.
 _REFERENCES_WHEN_OURS = 3
 
+#: References to a bucket's slot while `free_slot` asks: the bucket's, the parameter's, a variable, getrefcount's own.
+_REFERENCES_WHEN_FREE = 4
+
+
+def free_slot(leaf: Tensor) -> Array | None:
+    """The bucket slot that a leaf's gradient may be put into; None where somebody looks at a former one there."""
+    slot = leaf._grad_slot
+    return slot if slot is None or getrefcount(slot) <= _REFERENCES_WHEN_FREE else None
+
 
 def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
     """Adds a gradient to the leaf's ``.grad`` and runs the hooks that wait for it.
 
-    With a bucket slot, ``.grad`` becomes a view of the slot (a kernel may have written there already). Otherwise a
+    With a free bucket slot, ``.grad`` shows the slot (a kernel may have written there already). Otherwise a
     fresh array that nobody else holds is taken as it is, and any other is copied. Either way its elements lie in the
     order of the leaf's (``channels_last``, say), or in a row where the leaf has gaps.
     """
@@ -39,10 +48,11 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
             held = leaf._grad._array
         held += gradient
         leaf._grad._counter[0] += 1
-    elif leaf._grad_slot is not None:
-        slot = leaf._grad_slot
-        if gradient is not slot:
-            slot[...] = gradient
+        del held  # hooks look at who else has it
+    elif gradient is leaf._grad_slot:
+        leaf._grad = wrap(gradient)
+    elif (slot := free_slot(leaf)) is not None:
+        slot[...] = gradient
         leaf._grad = wrap(slot)
     else:
         fresh = type(gradient) is np.ndarray and gradient.base is None
@@ -72,8 +82,5 @@ def accumulate_tensor(leaf: Tensor, gradient: Tensor) -> None:
     """Adds a gradient that may have a graph of its own; the sum then has one too."""
     if leaf._grad is not None:  # `.grad` would warn where the leaf is none, which backward(inputs=...) allows
         leaf._grad = leaf._grad + gradient
-    elif leaf._grad_slot is not None:
-        leaf._grad_slot[...] = gradient._array
-        leaf._grad = gradient
     else:
         leaf._grad = gradient.clone()  # the pass may have handed the same tensor to others

@@ -16,7 +16,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.autograd import hooks as hooking
-from distrt.core.autograd.accumulation import accumulate
+from distrt.core.autograd.accumulation import accumulate, free_slot
 from distrt.core.autograd.laws import conjugating, fit
 from distrt.core.autograd.node import AFTER, AccumulateGrad, Edge, Node
 from distrt.core.autograd.on_tensors import differentiate_on_tensors
@@ -214,7 +214,7 @@ class _Pass:
                     if not consumers[target]:
                         finished = [target] if finished is None else [*finished, target]
             if finished is not None:
-                results = result = known = gradients = (
+                results = result = known = gradients = into = (
                     None  # nothing but `arrived` holds the leaves' gradients now
                 )
                 if definition.delivers_last_first:
@@ -285,7 +285,7 @@ class _Pass:
                 leaf = edge[0].variable
                 alone = self.consumers[edge[0]] == 1 and edge[0] not in self.arrived and not edge[0].hooks
                 if leaf is not None and leaf._grad is None and alone:
-                    slot = leaf._grad_slot
+                    slot = free_slot(leaf)
             slots.append(slot)
         return tuple(slots)
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.comm.process_group import ReduceOp
 from distrt.core.arrays import Array, address_of, memory_of
 from distrt.core.sealed import place_at, seal
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import Bucket, CommHook
-from distrt.parallel.leases import Lease
 
 __all__ = ["SharedBucket", "share_of"]
 
@@ -38,15 +37,11 @@ class SharedBucket(Bucket):
         average: (ranks, share) elements.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[Tensor],
-        group: ProcessGroup,
-        lease: Lease,
-        is_shared: Callable[[Tensor], bool] = lambda parameter: False,
-    ) -> None:
-        self.group = group
-        super().__init__(parameters, group, lease, is_shared)
+    writes_back = False  # every gradient shows the average
+
+    def set_up(self) -> None:
+        """Make the average."""
+        group = self.group
         shape = group.size(), self.buffer.size // group.size()
         self.average: Array = group.allocate(shape, self.buffer.dtype, copies=1)
         # Where the memory under an array cannot be exchanged, a rank shows a copy of its own.
@@ -76,6 +71,7 @@ class SharedBucket(Bucket):
 
     def launch(self, op: ReduceOp, hook: CommHook | None, index: int, is_last: bool) -> None:
         """Start reducing this rank's share of all ranks' gradients."""
+        self._let_go()
         mine = self.average[self.group.rank()]
         rows = self.buffer.reshape(self.average.shape)
         self.work = self.group.reduce_scatter(mine, rows, op, async_op=True)
@@ -117,8 +113,8 @@ class SharedBucket(Bucket):
         """The average, which cannot be written to."""
         return self.shown[position]
 
-    def let_go(self) -> None:
-        """As of a bucket, for what looks at the average, too."""
+    def _let_go(self) -> None:
+        """Former gradients that somebody still looks at stay what they are: the average moves."""
         references = list(map(getrefcount, self.shown))
         if references != self._unseen:
             for parameter, shown, count, least in zip(
@@ -127,7 +123,6 @@ class SharedBucket(Bucket):
                 if count > least and (parameter._grad is None or parameter._grad._array is not shown):
                     self._leave_average()
                     break
-        super().let_go()
 
     def _leave_average(self) -> None:
         """Go on in other memory, with the gradients that parameters have."""
