@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -39,10 +38,15 @@ from distrt.parallel.delayed import DelayedGradients, named_delayed
 from distrt.parallel.hooks.checking import check_comm_hook
 from distrt.parallel.join import Join, Joinable, counted
 from distrt.parallel.mixed_precision import Casting, MixedPrecision
-from distrt.parallel.optimizer_overlap import forget_hooks, step_in_backward_hook
+from distrt.parallel.optimizer_overlap import step_when_averaged
 from distrt.parallel.overflow import OverflowAgreement
 from distrt.parallel.reducer import Reducer
-from distrt.parallel.sharding.option import bucket_class, may_recut, shared_update
+from distrt.parallel.sharding.option import (
+    average_whole_buckets,
+    bucket_class,
+    may_recut,
+    shared_update,
+)
 from distrt.parallel.virtual_shards import VirtualShards
 
 #: The wrapper whose forward pass runs.
@@ -265,7 +269,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
     def _begin_pass(self) -> None:
         if not self._has_begun:
             self._has_begun = True
-            self._take_optimizers_in_backward()
+            step_when_averaged(self, self._module_parameters)
         outer = _innermost.get()
         is_training, is_averaging = bool(modes.grad), self.require_backward_grad_sync
         if outer is not None and outer.reducer.averages(self.reducer):
@@ -286,19 +290,6 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         if self._join_config.enable:
             self._tell_whether_to_average(is_training and is_averaging)
         self.require_forward_param_sync = is_training and is_averaging
-
-    def _take_optimizers_in_backward(self) -> None:
-        """Those of ``_apply_optimizer_in_backward`` step when a bucket is averaged, which leaves gradients None."""
-        if not forget_hooks(self._module_parameters):
-            return
-        self.register_comm_hook(weakref.ref(self), step_in_backward_hook)
-        stepped = [each for each in self._module_parameters if hasattr(each, "_in_backward_optimizers")]
-
-        def forget_gradients() -> None:
-            for parameter in stepped:
-                parameter.grad = None
-
-        self.reducer.after_pass.append(forget_gradients)
 
     @property
     def training_step(self) -> int:
@@ -373,12 +364,9 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
 
     def _set_hook(self, hook: CommHook, name: str) -> None:
         self._require_not_reproducible("a communication hook", "leave the average to DistributedDataParallel")
-        if self.shard_optimizer:
-            raise UnsupportedError(
-                "shard_optimizer averages slices, and a communication hook whole buckets: leave one out"
-            )
         if self.reducer.hook is not None:
             raise RuntimeError("register_comm_hook or register_builtin_comm_hook can only be called once.")
+        average_whole_buckets(self)
         self.reducer.hook, self._hook_name = hook, name
 
     # -- copies

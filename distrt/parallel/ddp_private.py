@@ -17,24 +17,13 @@ from distrt.parallel.ddp_arguments import warn_of_useless_search
 from distrt.parallel.ddp_logging import logging_data
 from distrt.parallel.hooks.builtin import BuiltinCommHookType, builtin_hook
 from distrt.parallel.optimizer_overlap import overlapped
+from distrt.parallel.sharding.option import refuse_steps_in_backward
+from distrt.parallel.structures import map_tensors
 
 if TYPE_CHECKING:
     from distrt.parallel.reducer import Reducer
 
 __all__ = ["PrivateNames"]
-
-
-def _moved(value: Any, place: device) -> Any:
-    """A structure with its tensors on a device."""
-    if isinstance(value, Tensor):
-        return value.to(place)
-    if isinstance(value, dict):
-        return type(value)((key, _moved(each, place)) for key, each in value.items())
-    if isinstance(value, tuple) and hasattr(value, "_make"):
-        return value._make(_moved(each, place) for each in value)
-    if isinstance(value, tuple | list):
-        return type(value)(_moved(each, place) for each in value)
-    return value
 
 
 class PrivateNames:
@@ -92,6 +81,8 @@ class PrivateNames:
         Raises:
             ValueError: PyTorch has no functional counterpart of the class.
         """
+        model: Any = self
+        refuse_steps_in_backward(model)
         self.register_comm_hook(self.process_group, overlapped(optim, optim_params, args, kwargs))
 
     def _set_static_graph(self) -> None:
@@ -110,7 +101,9 @@ class PrivateNames:
     def to_kwargs(self, inputs: Any, kwargs: Any, device_id: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The arguments on the device with this number, each in a tuple."""
         place = device(self.device_type, device_id)
-        moved = [(_moved(each, place),) if each else () for each in (inputs, kwargs)]
+        moved = [
+            (map_tensors(lambda tensor: tensor.to(place), each),) if each else () for each in (inputs, kwargs)
+        ]
         if len(moved[0]) < len(moved[1]):
             moved[0] = ((),)
         elif len(moved[1]) < len(moved[0]):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from distrt import optim
 from distrt.comm.futures import Future
@@ -11,6 +12,10 @@ from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.bucket import GradBucket
 from distrt.parallel.hooks.all_reducing import allreduce_hook, reduced
+from distrt.parallel.sharding.option import refuse_steps_in_backward
+
+if TYPE_CHECKING:
+    from distrt.parallel.ddp import DistributedDataParallel
 
 __all__ = [
     "FunctionalOptimizer",
@@ -24,6 +29,7 @@ __all__ = [
     "overlapped",
     "register_functional_optim",
     "step_in_backward_hook",
+    "step_when_averaged",
 ]
 
 Hook = Callable[[Any, GradBucket], Future[Tensor]]
@@ -162,6 +168,26 @@ def step_in_backward_hook(state: Any, bucket: GradBucket) -> Future[Tensor]:
         return averaged
 
     return reduced(group, bucket.buffer()).then(step)
+
+
+def step_when_averaged(model: DistributedDataParallel, parameters: Sequence[Any]) -> None:
+    """Have the optimizers of `apply_optimizer_in_backward` step when a bucket is averaged; gradients are None then.
+
+    Args:
+        model: the wrapper.
+        parameters: its parameters; where none has such an optimizer, nothing is done.
+    """
+    if not forget_hooks(parameters):
+        return
+    refuse_steps_in_backward(model)
+    model.register_comm_hook(weakref.ref(model), step_in_backward_hook)
+    stepped = [each for each in parameters if hasattr(each, "_in_backward_optimizers")]
+
+    def forget_gradients() -> None:
+        for parameter in stepped:
+            parameter.grad = None
+
+    model.reducer.after_pass.append(forget_gradients)
 
 
 # -- without data parallelism

@@ -179,10 +179,20 @@ class Reducer:
             [id(each) for each in bucket.parameters] for bucket in self.buckets
         ]:
             return False
+        self._exchange(assigned)
+        return True
+
+    def use(self, bucket_class: type[Bucket]) -> None:
+        """Have buckets of another kind, laid out as those there are; a collective."""
+        if bucket_class is self.bucket_class:
+            return
+        self.bucket_class = bucket_class
+        self._exchange([bucket.parameters for bucket in self.buckets])
+
+    def _exchange(self, assigned: Sequence[Sequence[Tensor]]) -> None:
         for bucket in self.buckets:
             bucket.free()
         self._lay_out(assigned)
-        return True
 
     def averages(self, other: Reducer) -> bool:
         """Whether the next pass averages all that ``other`` would: another wrapper is inside this one."""

@@ -157,6 +157,16 @@ def test_fifty_steps_have_the_same_bits(kind, is_bf16):
             assert one_result(world, kind, 50, cap, is_bf16)[0] == expected, (world, cap)
 
 
+@pytest.mark.parametrize("kind", [Convolutional, pytest.param(Attending, marks=pytest.mark.ci)])
+def test_ranks_that_share_one_copy_have_these_bits_too(kind):
+    expected, _ = one_result(1, kind, 5)
+    first, saved = one_result(4, kind, 3, 0.001, shard_optimizer=True)
+    assert first == expected[:3]
+    for sharded in (True, False):
+        then, _ = one_result(2, kind, 5, start=3, saved=saved, shard_optimizer=sharded)
+        assert then == expected[3:]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_goes_on_at_another_world_size(kind):
     expected, _ = one_result(1, kind, 6)

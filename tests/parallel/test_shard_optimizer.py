@@ -11,7 +11,9 @@ import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
 from distrt.core.errors import UnsupportedError
-from distrt.distributed.optim import ZeroRedundancyOptimizer
+from distrt.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
+from distrt.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import PowerSGDState, powerSGD_hook
+from distrt.distributed.optim import ZeroRedundancyOptimizer, _apply_optimizer_in_backward
 from distrt.nn.utils import clip_grad_norm_, clip_grad_value_
 from distrt.parallel import DistributedDataParallel
 from distrt.parallel.sharding.shared_bucket import SharedBucket
@@ -576,15 +578,79 @@ def test_optimizers_that_cannot_update_slices_are_refused(kind):
     run_local(run, 2)
 
 
+def narrow_step(model, optimizer, group, batch):
+    """Of a model of float32, with what changes gradients in place."""
+    x, y = (torch.from_numpy(each)[group.rank() :: group.size()] for each in batch)
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x.float()).float(), y).backward()
+    clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+
+
+def power_sgd(group):
+    return PowerSGDState(group, 1, start_powerSGD_iter=2), powerSGD_hook
+
+
+@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize(
+    "made", [lambda group: (group, bf16_compress_hook), power_sgd], ids=["bf16", "PowerSGD"]
+)
+def test_communication_hooks_average_whole_buckets(made, first):
+    def script(group, wrap):
+        model = wrap(model=make("mlp", seed=0).float())
+        optimizer = adamw(model)
+        for number, batch in enumerate(batches("mlp", 5)):
+            if number == first:
+                model.register_comm_hook(*made(group))
+            narrow_step(model, optimizer, group, batch)
+        return model.state_dict(), optimizer.state_dict(), [p.grad for p in model.parameters()]
+
+    require_same_as_plain(script)
+
+
+def test_a_hook_and_ranks_that_have_run_out_of_input():
+    def script(group, wrap):
+        model = wrap(model=make("mlp", seed=0).float())
+        model.register_comm_hook(group, bf16_compress_hook)
+        optimizer = adamw(model)
+        with model.join():
+            for batch in batches("mlp", 3 + group.rank()):
+                narrow_step(model, optimizer, group, batch)
+        return model.state_dict(), optimizer.state_dict() if group.rank() else None
+
+    require_same_as_plain(script)
+
+
+def test_mixed_precision():
+    def script(group, wrap):
+        config = torch.nn.parallel.distributed._MixedPrecision(param_dtype=torch.bfloat16)
+        model = wrap(model=make("mlp", seed=0).float(), mixed_precision=config)
+        optimizer = adamw(model)
+        for batch in batches("mlp", 3):
+            narrow_step(model, optimizer, group, batch)
+        assert next(model.parameters()).dtype is torch.float32
+        return model.state_dict(), optimizer.state_dict()
+
+    require_same_as_plain(script)
+
+
 def test_what_cannot_be_combined_is_refused():
     def run(group):
-        mixed = torch.nn.parallel.distributed._MixedPrecision(param_dtype=torch.float32)
-        for options in ({"reproducible": 2}, {"mixed_precision": mixed}):
-            with pytest.raises(UnsupportedError, match="cannot be combined"):
-                wrapped(group, shard_optimizer=True, **options)
         model = wrapped(group, shard_optimizer=True)
-        with pytest.raises(UnsupportedError, match="communication hook"):
-            model.register_comm_hook(None, lambda state, bucket: None)
+        with pytest.raises(UnsupportedError, match="after backward"):
+            model._register_fused_optim(torch.optim.SGD, lr=0.1)
+        stepping = make("mlp", seed=0)
+        _apply_optimizer_in_backward(torch.optim.SGD, stepping.parameters(), {"lr": 0.1})
+        with pytest.raises(UnsupportedError, match="after backward"):
+            backward(wrapped(group, model=stepping, shard_optimizer=True), group, batches("mlp", 1)[0])
+        named = [*make("mlp").named_parameters()]
+        with pytest.raises(UnsupportedError, match="cannot be combined"):
+            wrapped(
+                group,
+                shard_optimizer=True,
+                delay_all_reduce_named_params=named[:1],
+                param_to_hook_all_reduce=named[1][1],
+            )
         twins = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
         twins[1].weight.data = twins[0].weight.data
         with pytest.raises(UnsupportedError, match=r"0\.weight and 1\.weight share memory"):

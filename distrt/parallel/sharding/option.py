@@ -12,7 +12,14 @@ from distrt.parallel.sharding.shared_update import SharedUpdate
 if TYPE_CHECKING:
     from distrt.parallel.ddp import DistributedDataParallel
 
-__all__ = ["bucket_class", "may_recut", "require_even", "shared_update"]
+__all__ = [
+    "average_whole_buckets",
+    "bucket_class",
+    "may_recut",
+    "refuse_steps_in_backward",
+    "require_even",
+    "shared_update",
+]
 
 
 def bucket_class(model: DistributedDataParallel) -> type[Bucket]:
@@ -24,9 +31,9 @@ def bucket_class(model: DistributedDataParallel) -> type[Bucket]:
     if not model.shard_optimizer:
         return Bucket
     _refuse(model)
-    return (
-        Bucket if spans_machines(model) else SharedBucket
-    )  # between machines, every rank has the whole average
+    # Between machines, every rank has the whole average; so it has where a hook averages.
+    has_whole = spans_machines(model) or model._casting is not None
+    return Bucket if has_whole else SharedBucket
 
 
 def may_recut(model: DistributedDataParallel) -> bool:
@@ -67,13 +74,27 @@ def spans_machines(model: DistributedDataParallel) -> bool:
     return len(group.transport.mates) < group.size()
 
 
+def average_whole_buckets(model: DistributedDataParallel) -> None:
+    """A hook averages buckets, not slices; a collective where buckets have to be made anew."""
+    if model.shard_optimizer:
+        model.reducer.use(Bucket)
+
+
+def refuse_steps_in_backward(model: DistributedDataParallel) -> None:
+    """Refuses optimizers that step in the midst of a pass.
+
+    Raises:
+        UnsupportedError: the model is sharded.
+    """
+    if model.shard_optimizer:
+        raise UnsupportedError(
+            "shard_optimizer: ranks take a step together, after backward; an optimizer in backward takes one for each "
+            "bucket or parameter. Leave one of them out"
+        )
+
+
 def _refuse(model: DistributedDataParallel) -> None:
-    for is_given, name in (
-        (model.mixed_precision is not None, "mixed_precision="),
-        (bool(model._delayed_parameters), "delay_all_reduce_named_params="),
-        (model.reproducible is not None, "reproducible="),
-    ):
-        if is_given:
-            raise UnsupportedError(
-                f"shard_optimizer=True and {name} cannot be combined: leave one of them out"
-            )
+    if model._delayed_parameters:
+        raise UnsupportedError(
+            "shard_optimizer=True and delay_all_reduce_named_params= cannot be combined: leave one of them out"
+        )
