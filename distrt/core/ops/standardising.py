@@ -14,6 +14,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, NoKernelError
+from distrt.core.kernels import rows
 from distrt.core.ops.half import wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
@@ -44,6 +45,9 @@ def standardise(
     if not work.size:
         none = np.zeros([1 if n in view.dims else size for n, size in enumerate(view.shape)], work.dtype)
         return input.copy(), none, none
+    if _are_rows(view) and rows.suits(work):
+        made, average, variance = rows.normalise(work, weight, bias, eps, is_centred)
+        return made.reshape(input.shape).astype(input.dtype, copy=False), average, variance
     if is_centred:
         average = _mean(work, view.dims)
         work = work - average
@@ -57,6 +61,11 @@ def standardise(
     if bias is not None:
         out += bias.reshape(view.parameters)
     return out.reshape(input.shape).astype(input.dtype, copy=False), average, variance
+
+
+def _are_rows(view: View) -> bool:
+    """Whether statistics are taken along the rows of a matrix, each place of which has a weight."""
+    return view.dims == (1,) and view.parameters == (1, *view.shape[1:])
 
 
 def _is_even(view: View) -> bool:
@@ -114,6 +123,10 @@ def slopes(
     Source: Ioffe and Szegedy 2015, section 3; the other normalisations differ in their dims alone.
     """
     own = wide(g).reshape(view.shape)
+    if needs[0] and _are_rows(view) and rows.suits(own):
+        found = rows.slopes(own, wide(input).reshape(view.shape), weight, average, variance, eps, is_centred)
+        g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
+        return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
     normal = (wide(input).reshape(view.shape) - average) * _inverse(variance, eps)
     product = own * normal
     others = tuple(n for n, size in enumerate(view.parameters) if size == 1)
