@@ -8,6 +8,7 @@ from distrt import accelerator as accelerator
 from distrt import amp as amp
 from distrt import autograd as autograd
 from distrt import backends as backends
+from distrt import checkpoint as checkpoint
 from distrt import compiler as compiler
 from distrt import cpu as cpu
 from distrt import cuda as cuda

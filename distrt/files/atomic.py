@@ -1,8 +1,8 @@
 """Writes a file so that its name stands for the old content or for the new one, never for a part of either.
 
 The content goes to a temporary file beside it, which takes its name when it is complete. A process that is killed in
-between leaves the old file, and the temporary one. ``os.fsync`` is not called: that costs more than writing, and
-what it helps against is a machine that loses power.
+between leaves the old file, and the temporary one. ``os.fsync`` is called on request only: it costs more than writing,
+and what it helps against is a machine that loses power.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import Any
 
 from distrt.core.errors import CheckpointError
 
-__all__ = ["write_atomically"]
+__all__ = ["sync_folder", "write_atomically"]
 
 
-def write_atomically(path: str, fill: Callable[[Any], None]) -> None:
+def write_atomically(path: str, fill: Callable[[Any], None], sync: bool = False) -> None:
     """Calls ``fill`` with a file to write, and gives that file the name ``path`` when it returns.
 
-    A link is followed; a device or a pipe is written to as it is.
+    A link is followed; a device or a pipe is written to as it is. With ``sync``, the content is on the disk before the
+    name is, and the name when this returns.
 
     Raises:
         CheckpointError: where the folder is missing, or the file cannot be written. What was there before is unchanged.
@@ -39,14 +40,14 @@ def write_atomically(path: str, fill: Callable[[Any], None]) -> None:
             with open(target, "wb", buffering=0) as file:
                 fill(file)
         else:
-            _replace(target, mode, fill)
+            _replace(target, mode, fill, sync)
     except OSError as fault:
         raise CheckpointError(
             f"PytorchStreamWriter failed writing file {path}: {fault.strerror or fault}. Nothing of it is kept"
         ) from fault
 
 
-def _replace(target: str, mode: int | None, fill: Callable[[Any], None]) -> None:
+def _replace(target: str, mode: int | None, fill: Callable[[Any], None], sync: bool) -> None:
     folder, name = os.path.split(target)
     temporary = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(8)}.tmp")
     # The permissions that a new file gets, or those of the file that it replaces.
@@ -56,8 +57,21 @@ def _replace(target: str, mode: int | None, fill: Callable[[Any], None]) -> None
             if mode is not None:
                 os.fchmod(number, stat.S_IMODE(mode))
             fill(file)
+            if sync:
+                os.fsync(number)
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    if sync:
+        sync_folder(folder)
+
+
+def sync_folder(path: str) -> None:
+    """Brings the names in a folder to the disk."""
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

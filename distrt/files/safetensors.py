@@ -230,24 +230,34 @@ def _pieces(tensors: dict[str, Tensor], metadata: dict[str, str] | None) -> list
                 "pack it before saving."
             )
     _refuse_shared(tensors)
+    arrays = {name: np.ascontiguousarray(each._array) for name, each in tensors.items()}
+    head, names = laid_out(
+        {name: (each.dtype, tuple(each.shape)) for name, each in tensors.items()}, metadata
+    )
+    return [head, *(arrays[name].reshape(-1).view(np.uint8).data for name in names)]
+
+
+def laid_out(
+    tensors: dict[str, tuple[dt.dtype, tuple[int, ...]]], metadata: dict[str, str] | None = None
+) -> tuple[bytes, list[str]]:
+    """The beginning of a file of such tensors, and the order in which their bytes follow it."""
     # The widest first, so that everything is aligned; in the library's order.
     order = {dtype: place for place, dtype in enumerate(reversed(_NAMES))}
-    names = sorted(tensors, key=lambda name: (order[tensors[name].dtype], name))
+    names = sorted(tensors, key=lambda name: (order[tensors[name][0]], name))
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
-    rows, end = [], 0
+    end = 0
     for name in names:
-        row = np.ascontiguousarray(tensors[name]._array).reshape(-1).view(np.uint8)
-        offsets = [end, end + row.nbytes]
-        header[name] = {
-            "dtype": _NAMES[tensors[name].dtype],
-            "shape": list(tensors[name].shape),
-            "data_offsets": offsets,
-        }
-        end = offsets[1]
-        rows.append(row)
+        dtype, shape = tensors[name]
+        begin, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    return [_LENGTH.pack(len(text)), text, *(row.data for row in rows)]
+    return _LENGTH.pack(len(text)) + text, names
+
+
+def has_name(dtype: dt.dtype) -> bool:
+    """True for a dtype that the format has."""
+    return dtype in _NAMES
 
 
 def _refuse_shared(tensors: dict[str, Tensor]) -> None:

@@ -1,0 +1,8 @@
+"""Checkpoints of a run: everything that a resume needs, written by all ranks, whole or not there.
+
+See docs/checkpoints.md.
+"""
+
+from distrt.checkpoint.run import Checkpoints
+
+__all__ = ["Checkpoints"]

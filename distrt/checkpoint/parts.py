@@ -1,0 +1,32 @@
+"""Which part of a whole tensor a rank has."""
+
+from __future__ import annotations
+
+from distrt.checkpoint.reading import Region
+from distrt.core.errors import CheckpointError
+from distrt.core.tensor import Tensor
+from distrt.parallel.fully_sharded.distributed_tensor import DTensor, Layout
+
+__all__ = ["region_in", "region_of"]
+
+
+def region_of(tensor: Tensor) -> Region | None:
+    """Offsets and sizes of this rank's part of a tensor; None where it has the whole.
+
+    Raises:
+        CheckpointError: for one whose ranks have summands.
+    """
+    return region_in(tensor._layout) if isinstance(tensor, DTensor) else None
+
+
+def region_in(layout: Layout) -> Region | None:
+    """Offsets and sizes of this rank's part of what lies in a layout; None where it has the whole."""
+    if layout.is_partial:
+        raise CheckpointError("a tensor that is still to be reduced over the ranks cannot be saved or loaded")
+    group = layout.group
+    if group is None:
+        return None
+    place = layout.places()[group.rank()]
+    whole = (slice(0, size) for size in layout.shape[len(place) :])
+    bounds = [part.indices(size) for part, size in zip((*place, *whole), layout.shape, strict=True)]
+    return tuple(begin for begin, _, _ in bounds), tuple(max(end - begin, 0) for begin, end, _ in bounds)
