@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from distrt.cpu import amp
+from distrt.cpu.memory import memory_stats, memory_summary
 
 __all__ = [
     "Stream",
@@ -15,6 +16,8 @@ __all__ = [
     "device_count",
     "is_available",
     "is_initialized",
+    "memory_stats",
+    "memory_summary",
     "set_device",
     "stream",
     "synchronize",
