@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from launch.hosts import Host, Words, read_hosts
 from launch.job import Target, own_gpu
 from launch.logs import STDERR, STDOUT, OutputPlan, StreamChoice
 from launch.machine import usable_cores, visible_gpus
@@ -30,6 +31,10 @@ class Arguments:
         shows_events: whether starts and ends are shown as JSON.
         variables: the user's own, for the ranks.
         is_dry_run: whether to show what would be started.
+        hosts: the machines on which launchers are to be started; then this one runs no ranks.
+        host_launcher: "ssh" or "mpiexec".
+        words: the command line, before the script and from there on.
+        ends_with_stdin: whether the job ends when standard input does, whose first line is the secret.
     """
 
     target: Target
@@ -47,6 +52,10 @@ class Arguments:
     hang_timeout_s: float | None
     variables: Mapping[str, str]
     is_dry_run: bool
+    hosts: tuple[Host, ...]
+    host_launcher: str
+    words: Words
+    ends_with_stdin: bool
 
 
 def parse_arguments(
@@ -57,8 +66,10 @@ def parse_arguments(
     given = parse_options(sys.argv[1:] if argv is None else argv, variables)
     try:
         _refuse(given)
-        fill_in(given, variables)
-        local_size = _local_size(given.nproc_per_node)
+        hosts = _hosts(given)
+        if not hosts:
+            fill_in(given, variables)
+        local_size = 1 if hosts else _local_size(given.nproc_per_node)
         if given.virtual_local_rank:
             own_gpu(local_size - 1, variables)
         return Arguments(
@@ -77,6 +88,10 @@ def parse_arguments(
             hang_timeout_s=given.hang_timeout,
             variables=given.variables,
             is_dry_run=given.dry_run,
+            hosts=hosts,
+            host_launcher=given.host_launcher,
+            words=(tuple(given.own_words), tuple(given.other_words)),
+            ends_with_stdin=given.end_with_stdin,
         )
     except ValueError as error:
         given.fail(str(error))
@@ -139,6 +154,17 @@ def _target(given: argparse.Namespace) -> Target:
     kinds = (("path", given.run_path), ("program", given.no_python), ("module", given.module))
     kind = next((kind for kind, is_chosen in kinds if is_chosen), "script")
     return Target(kind, given.script, tuple(given.arguments))
+
+
+def _hosts(given: argparse.Namespace) -> tuple[Host, ...]:
+    if not given.hosts:
+        return ()
+    if given.standalone or given.nnodes != "1:1" or given.rdzv_endpoint or given.rdzv_backend != "static":
+        raise ValueError(
+            "--hosts says which machines there are, and the launchers that it starts find one another: leave out "
+            "--nnodes, --standalone and --rdzv-*"
+        )
+    return read_hosts(given.hosts, given.nproc_per_node)
 
 
 def _local_size(text: str) -> int:

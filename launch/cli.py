@@ -19,7 +19,7 @@ from launch.meeting_place import MeetingError
 from launch.one_machine import OneMachine
 from launch.output import Sink, open_missing_files, open_sinks
 from launch.run_directory import RunDirectoryError, create_run_directory, new_run_id, write_json
-from launch.signals import SignalInbox, read_signals
+from launch.signals import SignalInbox, hang_up_with, read_signals
 from launch.summary import Report
 
 __all__ = ["main"]
@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return doctor()
     arguments = parse_arguments(argv)
+    if arguments.hosts:
+        return _run_on_hosts(arguments)
     if (problem := missing_target(arguments.target)) is not None:
         return _complain(problem, exit_codes.NO_SCRIPT)
     run_id = new_run_id()
@@ -43,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sinks = open_sinks()
     inbox = SignalInbox(read_signals(arguments.signals))
     guard = Guard(run_id)  # it forks, so it comes before the store's thread
+    if arguments.ends_with_stdin:
+        _live_with_stdin()
     try:
         verdict = _run(arguments, run_id, _Tools(sinks, inbox, guard))
     except Exception:
@@ -55,6 +59,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     sinks[1].write(verdict.text.encode(errors="backslashreplace"))
     sinks[1].drain()
     return verdict.exit_code
+
+
+def _live_with_stdin() -> None:
+    """Take the secret from standard input, and see to it that its end is ours; the ranks read nothing from it."""
+    secret = b""
+    while (byte := os.read(0, 1)) not in (b"", b"\n"):
+        secret += byte
+    os.environ["DISTRT_JOB_SECRET"] = secret.decode(errors="replace")
+    hang_up_with(os.dup(0))
+    with open(os.devnull, "rb") as null:
+        os.dup2(null.fileno(), 0)
+
+
+def _run_on_hosts(arguments: Arguments) -> int:
+    from launch.chief import run_on_hosts  # most jobs are on one machine
+
+    return run_on_hosts(arguments, open_sinks(), _say)
 
 
 @dataclass(frozen=True)
@@ -92,7 +113,8 @@ def _meeting(arguments: Arguments, tools: _Tools) -> Meeting:
         from launch.process_manager import agree_on_place
 
         place = agree_on_place(place)
-    return SeveralMachines(place, arguments.local_size, tools.inbox.wait, _say)
+    says_verdict = not arguments.ends_with_stdin or place.node_rank == 0  # several would be shown together
+    return SeveralMachines(place, arguments.local_size, tools.inbox.wait, _say, says_verdict)
 
 
 def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools) -> Report:

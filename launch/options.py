@@ -105,6 +105,19 @@ OWN_OPTIONS = (
     Option(
         "hang-timeout", "end the job if a rank makes no call of distrt's for so long", None, float, "SECONDS"
     ),
+    Option(
+        "hosts",
+        "start a launcher on each of these machines, with so many ranks (default: --nproc-per-node)",
+        metavar="NAME[:RANKS],...",
+    ),
+    Option("host-launcher", "what starts them", "ssh", choices=("ssh", "mpiexec")),
+    Option(
+        "end-with-stdin",
+        "take the job's secret from stdin, and end the job when stdin ends: how --hosts starts launchers",
+        False,
+        bool,
+        has_variable=False,
+    ),
     Option("log-cap-mib", "size of a log file, of which one old one is kept (default 64)", 64, int, "MIB"),
 )
 
@@ -125,6 +138,8 @@ def parse_options(argv: Sequence[str], variables: Mapping[str, str]) -> argparse
         given = parser.parse_args([*argv, config.script])
         given.arguments = list(config.arguments)
     given.variables = config.variables
+    end = place - 1 if place and argv[place - 1] == "--" else place
+    given.own_words, given.other_words = list(argv[:end]), list(argv[end:])
     given.fail = parser.error
     return given
 

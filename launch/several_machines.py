@@ -16,7 +16,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from distrt.comm.stores.client import Store, StoreServer
@@ -46,6 +46,7 @@ class SeveralMachines:
     Args:
         wait_for_signal: waits so many seconds for a signal to the launcher.
         say: tells the user something.
+        says_verdict: whether what came of the job is said here, too.
     """
 
     def __init__(
@@ -54,11 +55,13 @@ class SeveralMachines:
         local_size: int,
         wait_for_signal: Callable[[float], signal.Signals | None],
         say: Callable[[str], None],
+        says_verdict: bool = True,
     ) -> None:
         self._place = place
         self._local_size = local_size
         self._wait_for_signal = wait_for_signal
         self._say = say
+        self._says_verdict = says_verdict
         self._name = place.local_addr or socket.gethostname()
         self._control = Control(place, self._go_on)
         self._ranks_store: StoreServer | None = None
@@ -143,7 +146,8 @@ class SeveralMachines:
             lost = f"distrt-launch: the machine at {self._place.address} is lost: {error}\n"
             text = report.text or (f"distrt-launch: {error}\n" if exit_code > 128 else lost)
             return Report(text, exit_code, {**report.result, "exit_code": exit_code}), False
-        return _report(verdict), bool(verdict["goes_on"])
+        text = str(verdict["text"]) if self._says_verdict else ""
+        return replace(_report(verdict), text=text), bool(verdict["goes_on"])
 
     def close(self) -> None:
         """End the attempt's store and the thread behind the watch."""

@@ -1,11 +1,13 @@
 """The launcher's own signals: which there are, and how the supervisor's loop hears of them."""
 
+import os
 import select
 import signal
 import socket
+import threading
 from collections.abc import Sequence
 
-__all__ = ["SIGNALS", "SignalInbox", "read_signals"]
+__all__ = ["SIGNALS", "SignalInbox", "hang_up_with", "read_signals"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _READ_BYTES = 1 << 12
@@ -27,6 +29,17 @@ def read_signals(text: str) -> tuple[signal.Signals, ...]:
             raise ValueError(f"{name} is no signal that can be passed on")
         found.append(number)
     return tuple(dict.fromkeys(found))
+
+
+def hang_up_with(fd: int) -> None:
+    """Give this process SIGHUP when a file ends; from a thread, so fork before."""
+
+    def watch() -> None:
+        while os.read(fd, _READ_BYTES):
+            pass
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    threading.Thread(target=watch, name="distrt-hang-up", daemon=True).start()
 
 
 class SignalInbox:

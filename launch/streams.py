@@ -12,20 +12,20 @@ from launch.logs import STDERR, STDOUT, LineFilter, LogFile, OutputPlan
 from launch.output import Sink
 from launch.processes import RankProcess
 
-__all__ = ["Streams"]
+__all__ = ["Stream", "Streams"]
 
 _READ_BYTES = 1 << 16
 
 
 @dataclass
-class _Stream:
-    """One rank's stdout or stderr; ``sink`` is None where it is not shown."""
+class Stream:
+    """One process's stdout or stderr; ``sink`` is None where it is not shown, ``log`` where it is not kept."""
 
     fd: int
     cutter: LineCutter
     sink: Sink | None
-    log: LogFile
-    picked: LineFilter | None
+    log: LogFile | None = None
+    picked: LineFilter | None = None
     is_showing_status: bool = False
 
     def read(self) -> bool | None:
@@ -36,7 +36,8 @@ class _Stream:
             return False
         if not data:
             return None
-        self.log.write(data)
+        if self.log is not None:
+            self.log.write(data)
         self._pass_on(self.cutter.feed(data))
         self._show_status(self.cutter.status())
         return True
@@ -45,7 +46,8 @@ class _Stream:
         """Pass on the unfinished last line, and let go of the pipe."""
         self._pass_on(self.cutter.finish())
         self._show_status(None)
-        self.log.close()
+        if self.log is not None:
+            self.log.close()
         os.close(self.fd)
 
     def _pass_on(self, lines: bytes) -> None:
@@ -83,7 +85,7 @@ class Streams:
         self._prefix = prefix
         self._first_rank = first_rank
         self._filters = plan.open_filters(attempt_dir)
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._is_paused = False
         self.lost_bytes = 0
 
@@ -97,7 +99,7 @@ class Streams:
                 continue
             os.set_blocking(fd, False)
             is_shown = self._plan.shows(rank - self._first_rank, kind)
-            stream = _Stream(
+            stream = Stream(
                 fd,
                 LineCutter(self._prefix(rank)),
                 sink if is_shown else None,
@@ -135,18 +137,18 @@ class Streams:
         for picked in self._filters.values():
             picked.close()
 
-    def _register(self, stream: _Stream) -> None:
+    def _register(self, stream: Stream) -> None:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._read(stream))
 
-    def _read(self, stream: _Stream) -> bool:
+    def _read(self, stream: Stream) -> bool:
         may_have_more = stream.read()
         if may_have_more is None:
             self._close(stream)
         return bool(may_have_more)
 
-    def _close(self, stream: _Stream) -> None:
+    def _close(self, stream: Stream) -> None:
         with contextlib.suppress(KeyError):  # it is not registered while reading is paused
             self._selector.unregister(stream.fd)
         del self._streams[stream.fd]
         stream.close()
-        self.lost_bytes += stream.log.lost_bytes
+        self.lost_bytes += stream.log.lost_bytes if stream.log is not None else 0
