@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-
 from distrt.core.kernels.emitter import FLOAT, Emitter
+from distrt.core.kernels.line_code import first_lane
 from distrt.core.kernels.loop_code import INDEX
 
 __all__ = ["normalise_code", "slopes_code"]
@@ -29,7 +28,7 @@ def normalise_code(lanes: int, is_centred: bool) -> str:
                 emit, width, 1, lambda at, sums: [emit.sums("+", sums[0], "+", emit.load(emit.at(own, at)))]
             )
             average = emit.builder.fdiv(total, count)
-            emit.store(_first(emit, average), emit.at(averages, number))
+            emit.store(first_lane(emit, average), emit.at(averages, number))
 
         def square(at: Value, sums: list[Value]) -> list[Value]:
             apart = emit.sums("+", emit.load(emit.at(own, at)), "-", average)
@@ -37,7 +36,7 @@ def normalise_code(lanes: int, is_centred: bool) -> str:
 
         (squares,) = _sums(emit, width, 1, square)
         variance = emit.builder.fdiv(squares, count)
-        emit.store(_first(emit, variance), emit.at(variances, number))
+        emit.store(first_lane(emit, variance), emit.at(variances, number))
         inverse = _inverse(emit, variance, small)
 
         def vector(at: Value) -> None:
@@ -95,10 +94,6 @@ def slopes_code(lanes: int, is_centred: bool) -> str:
 
 def _as_float(emit: Emitter, number: Value) -> Value:
     return emit.splat(emit.builder.sitofp(number, FLOAT))
-
-
-def _first(emit: Emitter, vector: Value) -> Value:
-    return emit.builder.extract_element(vector, ir.IntType(32)(0))
 
 
 def _inverse(emit: Emitter, variance: Value, small: Value) -> Value:

@@ -10,6 +10,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
+from distrt.core.kernels import softmax as kernel
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
 from distrt.core.ops.half_rules import widened
@@ -47,14 +48,18 @@ def softmax_losses(
     _check(input, target, weight)
     places = _places(input, target, weight, ignore_index)
     values = wide(input)
-    powers = values - np.maximum.reduce(values, axis=1, keepdims=True, initial=-np.inf)
-    losses = np.negative(_picked(powers, places.safe))
-    np.exp(powers, out=powers)
-    totals = np.add.reduce(powers, axis=1, keepdims=True)
+    if values.ndim == 2 and kernel.suits(values):
+        probabilities, peaks, totals = kernel.spread(values)
+        losses = peaks.squeeze(1) - _picked(values, places.safe)
+    else:
+        probabilities = values - np.maximum.reduce(values, axis=1, keepdims=True, initial=-np.inf)
+        losses = np.negative(_picked(probabilities, places.safe))
+        np.exp(probabilities, out=probabilities)
+        totals = np.add.reduce(probabilities, axis=1, keepdims=True)
+        probabilities /= totals
     losses += np.log(totals.squeeze(1))
-    powers /= totals
     result, scale = _reduced(losses, places, reduction, input.dtype)
-    return result, powers, scale
+    return result, probabilities, scale
 
 
 @op()

@@ -10,6 +10,7 @@ from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import UnsupportedError
+from distrt.core.kernels import softmax as kernel
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
@@ -28,6 +29,8 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     if not work.size or not work.ndim:
         return np.where(np.isfinite(work), np.ones((), work.dtype), np.full((), np.nan, work.dtype))
     values = wide(work)
+    if axis == work.ndim - 1 and kernel.suits(values):
+        return kernel.spread(values)[0].astype(work.dtype, copy=False)
     powers = values - np.maximum.reduce(values, axis=axis, keepdims=True)
     np.exp(powers, out=powers)
     powers /= np.add.reduce(powers, axis=axis, keepdims=True)
@@ -39,7 +42,15 @@ softmax.gradient(input=lambda g, out, dim: _softmax_slope(g, out, dim))
 
 def _softmax_slope(g: Any, out: Any, dim: int) -> Any:
     g, out = widened(g), widened(out)
+    if _suits_kernel(g, out, dim):
+        return kernel.slopes(g, out, False)
     return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
+
+
+def _suits_kernel(g: Any, out: Any, dim: int) -> bool:
+    if not (g.__class__ is out.__class__ is np.ndarray) or dim not in (-1, out.ndim - 1):
+        return False
+    return out.ndim > 0 and kernel.suits(g, out)
 
 
 @op()
@@ -53,8 +64,13 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     if not work.size or not work.ndim:
         return np.where(np.isfinite(work), np.zeros((), work.dtype), np.full((), np.nan, work.dtype))
     values = wide(work)
-    shifted = values - np.maximum.reduce(values, axis=axis, keepdims=True)
-    shifted -= np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+    if axis == work.ndim - 1 and kernel.suits(values):
+        peaks, totals = kernel.sums(values)
+        shifted = values - peaks
+    else:
+        shifted = values - np.maximum.reduce(values, axis=axis, keepdims=True)
+        totals = np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)
+    shifted -= np.log(totals)
     return shifted.astype(work.dtype, copy=False)
 
 
@@ -73,4 +89,6 @@ log_softmax.gradient(input=lambda g, out, dim: _log_softmax_slope(g, out, dim))
 
 def _log_softmax_slope(g: Any, out: Any, dim: int) -> Any:
     g, out = widened(g), widened(out)
+    if _suits_kernel(g, out, dim):
+        return kernel.slopes(g, out, True)
     return ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True)))

@@ -9,6 +9,7 @@ from distrt.core.kernels.attention.call import BLOCK_ROWS, ROWS
 from distrt.core.kernels.attention.shared_code import Heads, Matrix, Row, rounded
 from distrt.core.kernels.emitter import Emitter
 from distrt.core.kernels.exponentials import exponential_or_zero
+from distrt.core.kernels.line_code import Access, fold_along
 from distrt.core.kernels.loop_code import INDEX
 from distrt.core.kernels.tile_code import multiply_tile
 
@@ -148,14 +149,8 @@ class _Backward:
     def _dot(self, first: Value, second: Value, count: Value) -> Value:
         """The sum of products of two rows, in all lanes."""
         emit = self._emit
-        whole = emit.builder.and_(count, INDEX(-emit.lanes))
 
-        def vector(at: Value, total: list[Value]) -> list[Value]:
-            return [emit.fma(emit.load(emit.at(first, at)), emit.load(emit.at(second, at)), total[0])]
+        def add(access: Access, at: Value, total: list[Value]) -> list[Value]:
+            return [emit.fma(access.load(emit.at(first, at)), access.load(emit.at(second, at)), total[0])]
 
-        def single(at: Value, total: list[Value]) -> list[Value]:
-            left, right = (emit.splat(emit.number(emit.at(each, at))) for each in (first, second))
-            return [emit.fma(left, right, total[0])]
-
-        (parts,) = emit.fold(0, whole, emit.lanes, [emit.constant(0.0)], vector)
-        return emit.fold(whole, count, 1, [emit.across(emit.builder.fadd, parts)], single)[0]
+        return fold_along(emit, count, [emit.constant(0.0)], [emit.builder.fadd], add)[0]

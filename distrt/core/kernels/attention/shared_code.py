@@ -11,14 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from llvmlite import ir
-
 from distrt.core.kernels.attention.call import ROWS
 from distrt.core.kernels.emitter import Emitter
+from distrt.core.kernels.line_code import Access, each_along
 from distrt.core.kernels.loop_code import INDEX, POINTER
 from distrt.core.kernels.tile_code import load_tile, multiply_tile, store_tile
 
-__all__ = ["Heads", "Matrix", "Row", "each_number", "rounded"]
+__all__ = ["Heads", "Matrix", "Row", "rounded"]
 
 # Rows of a transposed product that are made at once.
 _LINES = 4
@@ -154,17 +153,11 @@ class Heads:
         """Up to two vectors, times a factor."""
         emit = self.emit
 
-        def vector(at: Value) -> None:
-            value = emit.load(emit.at(source, at))
-            emit.store(value if factor is None else emit.builder.fmul(value, factor), emit.at(target, at))
+        def some(access: Access, at: Value) -> None:
+            value = access.load(emit.at(source, at))
+            access.store(value if factor is None else emit.builder.fmul(value, factor), emit.at(target, at))
 
-        def single(at: Value) -> None:
-            value = emit.number(emit.at(source, at))
-            if factor is not None:
-                value = emit.builder.fmul(value, emit.builder.extract_element(factor, ir.IntType(32)(0)))
-            emit.store(value, emit.at(target, at))
-
-        each_number(emit, count, vector, single)
+        each_along(emit, count, some)
 
     # -- products
 
@@ -236,12 +229,3 @@ class Heads:
 def rounded(emit: Emitter, value: Value, multiple: int) -> Value:
     """The next multiple of a power of two."""
     return emit.builder.and_(emit.add(value, multiple - 1), INDEX(-multiple))
-
-
-def each_number(
-    emit: Emitter, count: Value, vector: Callable[[Value], None], single: Callable[[Value], None]
-) -> None:
-    """Calls one with the place of each whole vector, the other with each number that is left."""
-    whole = emit.builder.and_(count, INDEX(-emit.lanes))
-    emit.each(0, whole, emit.lanes, vector)
-    emit.each(whole, count, 1, single)
