@@ -82,6 +82,7 @@ programs = st.lists(steps(), min_size=1, max_size=10)
 
 
 @given(programs)
+@pytest.mark.timeout(600)
 def test_threads_run_any_program(program: list[Step]) -> None:
     run_local(lambda world: run_program(world, program, {}), SIZE, timeout_s=30)
 
