@@ -35,10 +35,11 @@ class Checks:
         self._size = size
         self._describe = describe
 
-    def rank(self, operation: str, name: str, rank: int) -> None:
-        """It is a rank of the group."""
+    def rank(self, operation: str, name: str, rank: int, role: str = "") -> None:
+        """It is a rank of the group. ``role`` is what PyTorch's complaint calls it."""
         if not 0 <= rank < self._size:
-            text = f"{name} {rank} is not a rank of a group of {self._size}"
+            start = f"invalid {role} rank: {rank}: " if role else ""
+            text = f"{start}{name} {rank} is not a rank of a group of {self._size}"
             raise DistributedError(self._describe(text, operation))
 
     def one_per_rank(

@@ -132,7 +132,7 @@ class ProcessGroup:
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
         self._require_open("reduce")
-        self._checks.rank("reduce", "dst", dst)
+        self._checks.rank("reduce", "dst", dst, role="root")
         op, scaled = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
         call = self._call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
@@ -151,7 +151,7 @@ class ProcessGroup:
         """Replace ``array`` on every rank by rank ``src``'s."""
         self._require_open("broadcast")
         check_dtype("broadcast", array.dtype)
-        self._checks.rank("broadcast", "src", src)
+        self._checks.rank("broadcast", "src", src, role="root")
         call = self._call("broadcast", f"from rank {src}", array.dtype, array.size)
         if array.flags.carray or src == self._rank:
             flat = array.reshape(-1) if array.flags.carray else array.copy(order="C").reshape(-1)
@@ -183,7 +183,7 @@ class ProcessGroup:
         """
         self._require_open("gather")
         check_dtype("gather", array.dtype)
-        self._checks.rank("gather", "dst", dst)
+        self._checks.rank("gather", "dst", dst, role="root")
         call = self._call("gather", f"to rank {dst}", array.dtype, array.size)
         flats, finish = None, None
         if self._rank == dst:
@@ -203,7 +203,7 @@ class ProcessGroup:
         """
         self._require_open("scatter")
         check_dtype("scatter", array.dtype)
-        self._checks.rank("scatter", "src", src)
+        self._checks.rank("scatter", "src", src, role="root")
         call = self._call("scatter", f"from rank {src}", array.dtype, array.size)
         (flat,), finish = self._checks.outputs("scatter", [array])
         parts = None

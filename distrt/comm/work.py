@@ -61,7 +61,9 @@ class Work(ABC):
 
     def source_rank(self) -> int:
         """The rank (in the group) that a received message came from."""
-        raise RuntimeError("source_rank: only what recv and irecv return has one")
+        raise RuntimeError(
+            "source_rank: sourceRank() may only be called on work objects that correspond to a recv call"
+        )
 
     def get_future(self) -> Any:
         """A ``distrt.futures.Future`` of `result`."""

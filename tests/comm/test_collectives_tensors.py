@@ -284,8 +284,18 @@ def test_messages_to_oneself_and_scattered_tensors_are_refused():
     def run(rank):
         with pytest.raises(ValueError, match="Invalid destination rank"):
             dist.send(torch.zeros(1), rank)
-        with pytest.raises(ValueError, match="Invalid source rank"):
+        with pytest.raises(DistributedError, match="cannot receive from itself"):
             dist.recv(torch.zeros(1), rank)
+        with pytest.raises(IndexError):
+            dist.batch_isend_irecv([])
+        other = dist.GroupMember.NON_GROUP_MEMBER
+        for call in (
+            lambda: dist.send(torch.zeros(1), 1 - rank, other),
+            lambda: dist.send_object_list([1], 1 - rank, other),
+            lambda: dist.recv_object_list([1], 1 - rank, other),
+        ):
+            with pytest.raises(ValueError, match="Invalid process group specified"):
+                call()
         with pytest.raises(DistributedError, match="contiguous"):
             dist.isend(torch.zeros(4)[::2], 1 - rank)
         with pytest.raises(DistributedError, match="contiguous"):

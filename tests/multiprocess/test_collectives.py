@@ -406,6 +406,8 @@ cases = [
     lambda: dist.P2POp(dist.isend, [zeros(1)], 0),
     lambda: dist.P2POp(dist.isend, zeros(1)),
     lambda: dist.batch_isend_irecv([1]),
+    lambda: dist.batch_isend_irecv([]),
+    lambda: dist.recv(zeros(1), rank),
     lambda: dist.batch_isend_irecv((1,)),
     lambda: dist.gather_object(1) if rank == 0 else None,
     lambda: dist.gather_object(1, [None]) if rank else None,

@@ -30,6 +30,7 @@ __all__ = [
     "is_non_member",
     "is_torchelastic_launched",
     "resolve",
+    "resolve_own",
     "to_group_rank",
 ]
 
@@ -72,6 +73,19 @@ def resolve(group: Any, what: str) -> ProcessGroup | None:
         f"Running {what} on global rank {rank} which does not belong to the given group.", stacklevel=3
     )
     return None
+
+
+def resolve_own(group: Any, what: str) -> ProcessGroup:
+    """As `resolve`, for calls that a rank outside of the group must not make.
+
+    Raises:
+        ValueError: this rank is not in the group.
+    """
+    if is_non_member(group):
+        raise ValueError(f"{what}: Invalid process group specified: this rank is not in it")
+    found = resolve(group, what)
+    assert found is not None, "it is a member"
+    return found
 
 
 def to_group_rank(group: ProcessGroup, global_rank: int | None, group_rank: int | None, what: str) -> int:

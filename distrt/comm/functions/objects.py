@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.codec import decode, encode
-from distrt.comm.functions.membership import get_global_rank, resolve, to_group_rank
+from distrt.comm.functions.membership import get_global_rank, resolve, resolve_own, to_group_rank
 from distrt.comm.functions.point_to_point import require_another_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import Array
@@ -310,11 +310,9 @@ def send_object_list(
         allow_pickle: send anything; see the module.
 
     Raises:
-        ValueError: for a message to oneself.
+        ValueError: for a message to oneself, or in a group that this rank is not in.
     """
-    chosen = resolve(group, "send_object_list")
-    if chosen is None:
-        return
+    chosen = resolve_own(group, "send_object_list")
     target = to_group_rank(chosen, dst, group_dst, "send_object_list: dst")
     require_another_rank(chosen, target, "destination")
     _send_parts(_Encoded(object_list, allow_pickle), lambda array: chosen.send(array, target))
@@ -344,12 +342,13 @@ def recv_object_list(
         allow_pickle: run what the sender sends; see the module.
 
     Returns:
-        the sender's number in the job; -1 where this rank is not in the group.
+        the sender's number in the job.
+
+    Raises:
+        ValueError: for a message from oneself, or in a group that this rank is not in.
     """
     what = "recv_object_list"
-    chosen = resolve(group, what)
-    if chosen is None:
-        return -1
+    chosen = resolve_own(group, what)
     source = to_group_rank(chosen, src, group_src, f"{what}: src")
     require_another_rank(chosen, source, "source")
     parts = _receive_parts(chosen, len(object_list), source, what, lambda array: chosen.recv(array, source))

@@ -10,6 +10,7 @@ from distrt.comm.functions.membership import (
     get_global_rank,
     get_rank,
     resolve,
+    resolve_own,
     to_group_rank,
 )
 from distrt.comm.process_group import ProcessGroup
@@ -37,11 +38,9 @@ def send(
         group_dst: the receiver's number in the group, instead of ``dst``.
 
     Raises:
-        ValueError: for a message to oneself.
+        ValueError: for a message to oneself, or in a group that this rank is not in.
     """
-    chosen = resolve(group, "send")
-    if chosen is None:
-        return
+    chosen = resolve_own(group, "send")
     target = to_group_rank(chosen, dst, group_dst, "send: dst")
     require_another_rank(chosen, target, "destination")
     chosen.send(_contiguous(tensor), target, tag)
@@ -100,8 +99,6 @@ def _received(
     source = None
     if src is not None or group_src is not None:
         source = to_group_rank(group, src, group_src, f"{what}: src")
-        if what == "recv":
-            require_another_rank(group, source, "source")
     written(tensor)
     return _contiguous(tensor), source
 
@@ -214,11 +211,14 @@ def batch_isend_irecv(p2p_op_list: list[P2POp]) -> list[Work]:
 
     Raises:
         ValueError: for anything else than such a list.
+        IndexError: the list is empty.
     """
     if not isinstance(p2p_op_list, list) or not all(isinstance(each, P2POp) for each in p2p_op_list):
         raise ValueError(
             "Invalid ``p2p_op_list``. Each op is expected to to be of type ``torch.distributed.P2POp``."
         )
+    if not p2p_op_list:
+        raise IndexError("batch_isend_irecv: p2p_op_list: list index out of range: it is empty")
     if len({each.group for each in p2p_op_list}) > 1:
         raise ValueError("All ops need to use the same group.")
     works = []

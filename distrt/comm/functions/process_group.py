@@ -358,7 +358,7 @@ class ProcessGroup(ArrayGroup):
 
     def _root(self, name: str, given: dict[str, Any]) -> int:
         root = int(given["root"] if "root" in given else getattr(given.get("opts"), "rootRank", 0))
-        self._checks.rank(name, "root", root)
+        self._checks.rank(name, "root", root, role="root")
         return root
 
     @staticmethod
