@@ -29,10 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a job and return its exit code (``distrt-launch --help`` lists them)."""
     open_missing_files()
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv == ["doctor"] and not os.path.exists("doctor"):
-        from launch.doctor import doctor  # jobs do not need it
-
-        return doctor()
+    if (exit_code := _other_command(argv)) is not None:
+        return exit_code
     arguments = parse_arguments(argv)
     if arguments.hosts:
         return _run_on_hosts(arguments)
@@ -59,6 +57,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     sinks[1].write(verdict.text.encode(errors="backslashreplace"))
     sinks[1].drain()
     return verdict.exit_code
+
+
+def _other_command(argv: list[str]) -> int | None:
+    """Do what is no job, and return its exit code; None where it is a job, which needs none of these modules."""
+    if argv == ["doctor"] and not os.path.exists("doctor"):
+        from launch.doctor import doctor
+
+        return doctor()
+    if argv[:1] == ["top"] and not os.path.exists("top"):
+        from launch.top import top
+
+        return top(argv[1:])
+    if argv[:1] == ["--print-completion"]:
+        from launch.completion import SHELLS, completion
+
+        if len(argv) != 2 or argv[1] not in SHELLS:
+            return _complain(f"--print-completion: expected one of {', '.join(SHELLS)}", exit_codes.USAGE)
+        print(completion(argv[1]), end="")
+        return exit_codes.OK
+    return None
 
 
 def _live_with_stdin() -> None:

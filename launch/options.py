@@ -196,7 +196,9 @@ def make_parser(
         description="Start the ranks of a job on this machine, watch over them, and end them together.\n"
         "With several ranks each output line begins with [rank]; a single rank writes straight through.\n"
         "Every option of torchrun's is known, and so are its PET_* variables.\n"
-        "`distrt-launch doctor` tells what is here for a job to use, and whether two ranks can work together.",
+        "`distrt-launch doctor` tells what is here for a job to use, and whether two ranks can work together;\n"
+        "`distrt-launch top [run directory]` shows what a job's ranks are doing;\n"
+        "`distrt-launch --print-completion bash` (or zsh) prints what the shell needs to complete options.",
         epilog=EXPLANATION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
