@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,7 @@ class Save:
         staging: copies are written, so that the state may change: what ``later`` does not name from now on, all of it
             after ``copy``.
         later: addresses of memory that the caller keeps as it is until ``copy`` has returned.
+        agree: how an error is told to the other ranks.
 
     Raises:
         CheckpointError: on all ranks, where the state of one cannot be saved.
@@ -107,6 +108,7 @@ class Save:
         about: dict[str, Any] | None = None,
         staging: Staging | None = None,
         later: Collection[int] = (),
+        agree: Callable[[Ranks, Exception | None], None] = Ranks.agree,
     ) -> None:
         self.folder, self.ranks, self.about = folder, ranks, about or {}
         items: dict[str, Item] = {}
@@ -115,13 +117,13 @@ class Save:
             items = {name: _item(path, leaf) for name, (path, leaf) in flattened(state).items()}
         except Exception as caught:  # told to the others, then raised
             error = caught
-        ranks.agree(error)
+        agree(ranks, error)
         listed = [
             [name, list(each.offsets), 0 if each.array is None else each.array.nbytes]
             for name, each in items.items()
         ]
         everyone = ranks.gathered([secrets.token_hex(4), listed])
-        self.attempt = everyone[0][0]
+        self.attempt = self.about["attempt"] = everyone[0][0]
         owners = _owners([each for _, each in everyone])
         self._mine = {name: each for name, each in items.items() if owners[name, each.offsets] == ranks.rank}
         self._staging = staging
@@ -207,8 +209,11 @@ class Save:
             CheckpointError: for a part that is missing, or could not be written.
         """
         whole = Manifest({}, {}, self.about)
-        for rank in range(self.ranks.size):
-            whole.add(self._awaited(rank, timeout_s))
+        notes = [self._awaited(rank, timeout_s) for rank in range(self.ranks.size)]  # all have ended, then
+        for rank, note in enumerate(notes):
+            if "error" in note.about:
+                raise CheckpointError(f"rank {rank}: {note.about['error']}")
+            whole.add(note)
         whole.require_whole()
         before = self._files_before()
         path = os.path.join(self.folder, NAME)
@@ -235,9 +240,21 @@ class Save:
                     "same folder?"
                 )
             time.sleep(_POLL_S)
-        if "error" in note.about:
-            raise CheckpointError(f"rank {rank}: {note.about['error']}")
         return note
+
+    def await_completion(self, timeout_s: float) -> None:
+        """Other ranks than 0: waits until rank 0 has written the manifest, or given up.
+
+        Raises:
+            CheckpointError: where it has given up.
+        """
+        began = time.monotonic()
+        while os.path.exists(self._note(self.ranks.rank)):
+            if time.monotonic() - began > timeout_s:
+                raise CheckpointError(f"rank 0 did not complete {self.folder} within {timeout_s:.0f} s")
+            time.sleep(_POLL_S)
+        if read_manifest(self.folder).about.get("attempt") != self.attempt:
+            raise CheckpointError(f"rank 0 has not completed {self.folder}; its own error says why")
 
     def _files_before(self) -> set[str]:
         try:
@@ -250,21 +267,6 @@ class Save:
         for rank in range(self.ranks.size):
             disk.remove(self._note(rank))
             disk.remove(os.path.join(self.folder, self._file(rank)))
-
-
-def save_to(
-    folder: str,
-    state: Mapping[str, Any],
-    ranks: Ranks,
-    about: dict[str, Any] | None = None,
-    timeout_s: float = 1800.0,
-) -> None:
-    """Saves a state to a folder that exists; a collective, and complete when it returns.
-
-    Raises:
-        CheckpointError: on all ranks; what the folder held before is unchanged.
-    """
-    in_step(Save(state, folder, ranks, about), ranks, lambda save: save.complete(timeout_s))
 
 
 def in_step(save: Save, ranks: Ranks, complete: Any) -> None:

@@ -1,0 +1,66 @@
+"""A checkpoint as one file that ``distrt.save`` or safetensors writes, and back."""
+
+from __future__ import annotations
+
+import os
+
+from distrt.checkpoint.ranks import Ranks
+from distrt.checkpoint.reading import Saved
+from distrt.checkpoint.writing import Save, in_step
+from distrt.core.errors import CheckpointError
+from distrt.core.tensor import Tensor, wrap
+from distrt.files import load, save
+from distrt.files.safetensors import save_file
+
+__all__ = ["dcp_to_torch_save", "torch_save_to_dcp", "write_safetensors"]
+
+_Path = str | os.PathLike[str]
+
+
+def dcp_to_torch_save(dcp_checkpoint_dir: _Path, torch_save_path: _Path) -> None:
+    """Writes a checkpoint as one file in PyTorch's format; its tensors are whole.
+
+    Raises:
+        CheckpointError: for a checkpoint that is damaged.
+    """
+    save(_verified(dcp_checkpoint_dir).state(), torch_save_path)
+
+
+def torch_save_to_dcp(torch_save_path: _Path, dcp_checkpoint_dir: _Path) -> None:
+    """Writes what is in a file of PyTorch's format as a checkpoint.
+
+    Raises:
+        CheckpointError: for a file that is damaged, or holds no dict.
+    """
+    state = load(torch_save_path, weights_only=False)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{torch_save_path} holds a {type(state).__name__}, a checkpoint needs a dict")
+    os.makedirs(dcp_checkpoint_dir, exist_ok=True)
+    alone = Ranks(is_alone=True)
+    saved = Save(state, os.fspath(dcp_checkpoint_dir), alone, {"world_size": 1})
+    in_step(saved, alone, lambda each: each.complete(0.0))
+
+
+def write_safetensors(folder: _Path, path: _Path) -> list[str]:
+    """Writes the tensors of a checkpoint as a safetensors file; gives the names of what is no tensor, and left out.
+
+    Raises:
+        CheckpointError: for a checkpoint that is damaged.
+    """
+    saved = _verified(folder)
+    tensors: dict[str, Tensor] = {}
+    left_out = []
+    for name in saved.names:
+        if saved.entry(name).is_tensor:
+            tensors[name] = wrap(saved.array(name).copy())
+        else:
+            left_out.append(name)
+    save_file(tensors, path)
+    return left_out
+
+
+def _verified(folder: _Path) -> Saved:
+    saved = Saved(os.fspath(folder))
+    for name in saved.names:
+        saved.verify(name)
+    return saved
