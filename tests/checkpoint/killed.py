@@ -89,6 +89,7 @@ def killed(folder, ranks, asynchronous, last, moment):
     child = os.fork()
     if not child:
         patched = Killing(last, moment)
+        signal.alarm(60)  # nothing of a test may stay
         disk.os = atomic.os = patched
         atomic.open = patched.open_file
         try:

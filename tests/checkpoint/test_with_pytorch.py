@@ -262,8 +262,10 @@ def test_functions_take_pytorchs_arguments(name):
 
 @pytest.mark.parametrize(
     "module",
-    "api default_planner filesystem format_utils metadata state_dict state_dict_loader state_dict_saver".split()
-    + ["stateful"],
+    [
+        *"api default_planner filesystem format_utils metadata state_dict state_dict_loader".split(),
+        *"state_dict_saver stateful".split(),
+    ],
 )
 def test_names_stand_where_pytorch_has_them(module):
     pair = [
