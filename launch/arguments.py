@@ -78,7 +78,7 @@ def parse_arguments(
             meeting=read_meeting_place(given),
             run_dir_base=given.log_dir,
             limits=_limits(given.shutdown_timeout, variables),
-            output=_output(given),
+            output=_output(given, variables),
             user_id="" if given.rdzv_id == "none" or given.standalone else given.rdzv_id,
             role=given.role,
             max_restarts=given.max_restarts,
@@ -202,7 +202,10 @@ def _limits(timeout_s: float | None, variables: Mapping[str, str]) -> TimeLimits
     return TimeLimits(timeout_s, timeout_s)
 
 
-def _output(given: argparse.Namespace) -> OutputPlan:
+def _output(given: argparse.Namespace, variables: Mapping[str, str]) -> OutputPlan:
+    has_own_prefix = bool(
+        variables.get("TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE")
+    )  # there is none for several ranks
     return OutputPlan(
         redirects=_stream_choice("--redirects", given.redirects),
         tee=_stream_choice("--tee", given.tee),
@@ -212,6 +215,7 @@ def _output(given: argparse.Namespace) -> OutputPlan:
             STDERR: _texts(given.duplicate_stderr_filters),
         },
         cap_bytes=given.log_cap_mib << 20,
+        fold="never" if has_own_prefix else given.fold,
     )
 
 

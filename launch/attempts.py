@@ -116,7 +116,13 @@ class Attempts:
         memory = MemoryWatch()
         ranks = self._start_ranks(world, directory)
         streams = Streams(
-            selector, hands.sinks, self._output, directory, _prefix(job, world), world.first_rank
+            selector,
+            hands.sinks,
+            self._output,
+            directory,
+            _prefix(job, world),
+            world.first_rank,
+            job.local_size,
         )
         supervisor = Supervisor(
             ranks,

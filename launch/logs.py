@@ -59,6 +59,7 @@ class OutputPlan:
         shown_ranks: the local ranks that are shown; None for all.
         picked: by stream, the texts of which a line has one in order to be copied.
         cap_bytes: how large a log file may get.
+        fold: where the same line of several ranks is shown once: "auto" on terminals, "always", "never".
     """
 
     redirects: StreamChoice = StreamChoice()
@@ -66,6 +67,7 @@ class OutputPlan:
     shown_ranks: frozenset[int] | None = None
     picked: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     cap_bytes: int = 64 << 20
+    fold: str = "auto"
 
     def needs_pipes(self, local_size: int) -> bool:
         """Whether output passes through the launcher; a single rank's need not."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launch.config import Config, read_config
+from launch.display import FOLD_CHOICES
 from launch.exit_codes import EXPLANATION
 
 __all__ = ["OPTIONS", "OWN_OPTIONS", "Option", "make_parser", "parse_options"]
@@ -104,6 +105,12 @@ OWN_OPTIONS = (
     Option("dry-run", "show what every rank would be started with, and start none", False, bool),
     Option(
         "hang-timeout", "end the job if a rank makes no call of distrt's for so long", None, float, "SECONDS"
+    ),
+    Option(
+        "fold",
+        "show once what several ranks say at about the same time: auto (default) on a terminal",
+        "auto",
+        choices=FOLD_CHOICES,
     ),
     Option(
         "hosts",

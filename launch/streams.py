@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.display import Display, wants_display
 from launch.lines import LineCutter
 from launch.logs import STDERR, STDOUT, LineFilter, LogFile, OutputPlan
 from launch.output import Sink
@@ -26,6 +27,8 @@ class Stream:
     sink: Sink | None
     log: LogFile | None = None
     picked: LineFilter | None = None
+    rank: int = 0
+    display: Display | None = None
     is_showing_status: bool = False
 
     def read(self) -> bool | None:
@@ -51,7 +54,9 @@ class Stream:
         os.close(self.fd)
 
     def _pass_on(self, lines: bytes) -> None:
-        if self.sink is not None:
+        if self.sink is not None and self.display is not None:
+            self.display.add(self.rank, self.cutter.prefix, lines)
+        elif self.sink is not None:
             self.sink.write(lines)
         if self.picked is not None and lines:
             self.picked.write(lines, self.cutter.prefix)
@@ -65,7 +70,10 @@ class Stream:
 class Streams:
     """All streams of an attempt, registered with the supervisor's ``selector``.
 
-    ``prefix`` gives what goes before a rank's lines; ``first_rank`` is the lowest rank of this machine.
+    Args:
+        prefix: gives what goes before a rank's lines.
+        first_rank: the lowest rank of this machine.
+        size: how many ranks this machine has.
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class Streams:
         attempt_dir: Path,
         prefix: Callable[[int], bytes],
         first_rank: int = 0,
+        size: int = 1,
     ) -> None:
         self._selector = selector
         self._outputs = sinks
@@ -84,6 +93,11 @@ class Streams:
         self._attempt_dir = attempt_dir
         self._prefix = prefix
         self._first_rank = first_rank
+        self._displays = {
+            sink.fd: Display(sink, size, plan.fold)
+            for sink in self._sinks.values()
+            if wants_display(sink, plan.fold)
+        }
         self._filters = plan.open_filters(attempt_dir)
         self._streams: dict[int, Stream] = {}
         self._is_paused = False
@@ -105,12 +119,20 @@ class Streams:
                 sink if is_shown else None,
                 self._plan.open_log(self._attempt_dir, rank, kind),
                 self._filters.get(kind),
+                rank,
+                self._displays.get(sink.fd),
             )
             self._streams[fd] = stream
             self._register(stream)
 
+    def due_at(self) -> float | None:
+        """Return when `balance` has something to show at the latest."""
+        return min((due for it in self._displays.values() if (due := it.due_at) is not None), default=None)
+
     def balance(self) -> None:
-        """Watch the sinks that have something to write, and the ranks' pipes unless a sink is full."""
+        """Show lines that have waited long enough, and read from the ranks unless a sink is full."""
+        for display in self._displays.values():
+            display.show_due()
         for sink in self._sinks.values():
             is_watched = sink.fd in self._selector.get_map()
             if sink.has_pending and not is_watched:
@@ -134,6 +156,8 @@ class Streams:
                 pass
             if stream.fd in self._streams:
                 self._close(stream)
+        for display in self._displays.values():
+            display.show_all()
         for picked in self._filters.values():
             picked.close()
 

@@ -128,8 +128,9 @@ class Supervisor:
     def _patience_s(self) -> float | None:
         if self._lingering or not self._has_pidfds:
             return _POLL_S
-        due = [*self._watches.values(), *([] if self._kill_at is None else [self._kill_at])]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        due = [*self._watches.values(), self._kill_at, self._streams.due_at()]
+        first = min((at for at in due if at is not None), default=None)
+        return None if first is None else max(0.0, first - time.monotonic())
 
     def _on_death(self) -> None:
         self._has_seen_death = True

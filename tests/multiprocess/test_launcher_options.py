@@ -157,3 +157,24 @@ def test_ranks_get_every_variable_that_torchrun_gives(
         assert {name: ours[name] for name in given.keys() - own} == {
             name: given[name] for name in given.keys() - own
         }
+
+
+def test_what_all_ranks_say_is_shown_once_if_asked_for(run_ranks: RunRanks) -> None:
+    text = """
+import os, sys, time
+rank = int(os.environ["RANK"])
+open(f"ready{rank}", "w").close()
+while not all(os.path.exists(f"ready{other}") for other in range(3)): time.sleep(0.005)
+for number in range(20):
+    print("the same", number)
+    time.sleep(0.01)
+print("mine", rank)
+"""
+    run = run_ranks(text, 3, launcher_args=["--fold", "always"])
+    assert run.exit_code == 0 and run.run_dir is not None
+    assert run.stdout.count("mine") == 3 and run.stdout.count("the same") < 60, run
+    for rank in range(3):
+        assert lines(run.run_dir / "attempt_0" / f"{rank}" / "stdout.log") == [
+            *(f"the same {number}" for number in range(20)),
+            f"mine {rank}",
+        ]
