@@ -22,7 +22,13 @@ from distrt.core.errors import RendezvousError, SettingError
 if TYPE_CHECKING:
     from distrt.comm.stores.tcp import TCPStore
 
-__all__ = ["StoreLike", "register_rendezvous_handler", "rendezvous", "rendezvous_iterator"]
+__all__ = [
+    "StoreLike",
+    "register_rendezvous_handler",
+    "rendezvous",
+    "rendezvous_iterator",
+    "store_for_scripts",
+]
 
 
 class StoreLike(Protocol):
@@ -94,11 +100,9 @@ def rendezvous_iterator(
         return
     given = (None if rank < 0 else rank, None if world_size < 0 else world_size)
     environment, store = rendezvous(url, *given, timeout.total_seconds())
-    if not isinstance(store, Store):
-        if store is not None:
-            store.close()
-        store = _tcp_store(environment, timeout)
-    yield store, environment.rank, environment.world_size
+    if store is not None and not isinstance(store, Store):
+        store.close()
+    yield store_for_scripts(environment, store, timeout), environment.rank, environment.world_size
     raise RuntimeError(f"Unable to perform rerendezvous using {address.scheme}:// method")
 
 
@@ -218,8 +222,18 @@ def _with_place(address: SplitResult, rank: int, world_size: int) -> str:
     return urlunsplit(address._replace(query="&".join(parts)))
 
 
+def store_for_scripts(environment: Environment, met: StoreLike | None, timeout: timedelta) -> Store:
+    """The store with PyTorch's methods where the ranks have met, while rank 0's server is there to be shared.
+
+    Args:
+        environment: this process's place, as `rendezvous` gave it.
+        met: the store that came with it.
+        timeout: of the store's waits.
+    """
+    return met if isinstance(met, Store) else _tcp_store(environment, timeout)
+
+
 def _tcp_store(environment: Environment, timeout: timedelta) -> "TCPStore":
-    """The store of PyTorch's kind where the ranks have just met; rank 0's server is still there to be shared."""
     from distrt.comm.stores.tcp import TCPStore
 
     is_host = environment.rank == 0 and environment.store_addr is None

@@ -111,10 +111,13 @@ def test_a_function_without_devices_is_warned_of(backends):
     assert backends.backend_capability["mine"] == ["cpu", "cuda"]
 
 
-def test_a_group_that_met_without_a_store_of_the_scripts_has_none_to_give():
+def test_a_group_that_met_without_a_store_of_the_scripts_gives_the_one_where_it_met():
     dist.init_process_group("gloo")
     try:
+        store = dist.group.WORLD.get_group_store()
+        store.set("a", "1")
+        assert dist.group.WORLD.get_group_store().get("a") == b"1"
         with pytest.raises(UnsupportedError, match="TCPStore"):
-            dist.group.WORLD.get_group_store()
+            dist.new_group([0]).get_group_store()
     finally:
         dist.destroy_process_group()

@@ -361,3 +361,28 @@ def test_the_choice_of_transport_is_logged_once():
     assert outputs[0].startswith("distrt.comm INFO 2 ranks on ") and outputs[0].count("distrt.comm") == 1
     assert "shared memory" in outputs[0]
     assert outputs[1] == ""
+
+
+@pytest.mark.ci
+def test_the_default_groups_store_is_where_its_ranks_met():
+    script = """
+import datetime
+import torch
+import torch.distributed as dist
+dist.init_process_group("gloo", timeout=datetime.timedelta(seconds=30))
+rank = dist.get_rank()
+store = dist.distributed_c10d._get_default_store()
+print(type(store).__name__, store.timeout)
+store.set(f"k{rank}", "v")
+store.wait(["k0", "k1", "k2"])
+print([store.get(f"k{other}") for other in range(3)], store.add("c", 0))
+within = dist.PrefixStore("mine", store)
+print(within.check(["k0"]), within.add("n", 1) > 0)
+try:
+    within.wait(["none"], datetime.timedelta(milliseconds=100))
+except dist.DistStoreError as error:
+    print(type(error).__name__)
+dist.barrier()
+dist.destroy_process_group()
+"""
+    side_by_side(script, 3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from distrt.comm import world
@@ -17,7 +18,7 @@ from distrt.comm.functions.plugins import GivenStore, create_registered
 from distrt.comm.functions.process_group import ProcessGroup
 from distrt.comm.functions.subgroups import require_device, timeout_seconds
 from distrt.comm.process_group import ProcessGroup as ArrayGroup
-from distrt.comm.rendezvous import rendezvous, rendezvous_iterator
+from distrt.comm.rendezvous import StoreLike, rendezvous, rendezvous_iterator, store_for_scripts
 from distrt.comm.shm import Store
 from distrt.core.device import device
 from distrt.core.errors import NoGroupError
@@ -80,6 +81,7 @@ def _join(
 ) -> tuple[ArrayGroup, Callable[[], object] | None]:
     """The group of all ranks, and what closes the store."""
     meeting: Store | None
+    open_store: Callable[[], Any] | None = None
     if store is not None:
         environment = Environment(rank, world_size, rank, world_size, source="script")
         meeting, close = GivenStore(store), None
@@ -88,6 +90,8 @@ def _join(
         environment, found = rendezvous(init_method, given_rank, given_size, timeout_s)
         if found is None and environment.world_size > 1:
             found = world.store_of_mpi(environment, timeout_s)
+        else:
+            open_store = partial(_default_store, environment, found, timedelta(seconds=timeout_s))
         meeting, close = found, None if found is None else found.close
     try:
         joined = world.create_group(environment, meeting, timeout_s, "0", ProcessGroup)
@@ -96,8 +100,14 @@ def _join(
             close()
         raise
     assert isinstance(joined, ProcessGroup)
-    joined._store = store
+    joined._store, joined._open_store = store, open_store
     return joined, close
+
+
+def _default_store(environment: Environment, met: StoreLike | None, timeout: timedelta) -> Any:
+    from distrt.comm.stores.memory import PrefixStore  # few scripts ask for it
+
+    return PrefixStore("default_pg", store_for_scripts(environment, met, timeout))
 
 
 def _join_registered(

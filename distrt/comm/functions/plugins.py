@@ -142,15 +142,21 @@ def create_registered(
 
 
 def get_group_store(group: ArrayGroup) -> Any:
-    """The store that the script gave for a group.
+    """The store that the script gave for a group, or where the ranks of the default one have met.
 
     Raises:
-        UnsupportedError: it gave none.
+        UnsupportedError: neither is there.
     """
-    store = group._store if isinstance(group, ProcessGroup) else None
+    if not isinstance(group, ProcessGroup):
+        store = None
+    elif group._store is None and group._open_store is not None:
+        store = group._store = group._open_store()
+    else:
+        store = group._store
     if store is None:
         raise UnsupportedError(
-            f"group {group.group_name!r} has no store that scripts could use: its ranks met through distrt's own. Make "
-            "a distrt.distributed.TCPStore, and give it to init_process_group(store=...) if it shall be the group's"
+            f"group {group.group_name!r} has no store that scripts could use; the default group has one, unless MPI "
+            "has brought the ranks together. Make a distrt.distributed.TCPStore, and give it to "
+            "init_process_group(store=...) if it shall be the group's"
         )
     return store

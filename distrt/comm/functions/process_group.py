@@ -7,7 +7,7 @@ Each method is the function of this room for its group.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -43,6 +43,7 @@ class ProcessGroup(ArrayGroup):
     BackendType = BackendType
 
     _store: Any = None  # the script's, if it gave one
+    _open_store: Callable[[], Any] | None = None  # else what connects to the one where the ranks have met
 
     # Collectives on all ranks' tensors.
 
