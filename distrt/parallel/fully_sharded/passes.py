@@ -177,13 +177,26 @@ class Passes:
     def _launch_next(self) -> None:
         unit = self._schedule[self._position]
         self._position += 1
-        if not (unit.is_whole or unit.is_gathering):
-            unit.launch(self.lanes.gathers, self._is_backward)
+        if unit.is_whole or unit.is_gathering:
+            return
+        # What the ranks have together takes no memory: one message says that all of it may be read.
+        company = self._take_company() if unit.is_together and not self._is_backward else []
+        unit.launch(self.lanes.gathers, self._is_backward, company)
+
+    def _take_company(self) -> list[Unit]:
+        """The units that come next in the schedule, as far as the ranks have them together."""
+        start = self._position
+        while self._position < len(self._schedule) and self._schedule[self._position].is_together:
+            self._position += 1
+        units = self._schedule[start : self._position]
+        return [unit for unit in units if not (unit.is_whole or unit.is_gathering)]
 
     def _prefetch(self) -> None:
         # To gather what the ranks have together takes no memory: the sooner the others know, the less they wait.
         while self._position < len(self._schedule) and self._schedule[self._position].is_together:
             self._launch_next()
+        if self._position == len(self._schedule):
+            return
         under_way = sum(unit.is_gathering and not unit.is_together for unit in self.units)
         while self._position < len(self._schedule) and under_way < self.depth:
             self._launch_next()

@@ -157,17 +157,25 @@ class Unit:
         """Whether the whole parameters are there, and no longer those of the parts."""
         return self.is_whole and any(each.is_stale for each in self.parameters)
 
-    def launch(self, lane: ProcessGroup, is_backward: bool = False) -> None:
-        """Start to gather the whole parameters, for a backward pass or another one; all ranks do so."""
-        if self.is_whole:
-            self.give_back()
-        self._bring_home()
+    def launch(self, lane: ProcessGroup, is_backward: bool = False, company: Sequence[Unit] = ()) -> None:
+        """Start to gather the whole parameters, for a backward pass or another one; all ranks do so.
+
+        Args:
+            lane: the ranks.
+            is_backward: for a backward pass.
+            company: units that are gathered with it, all of them such that ranks have them together.
+        """
+        for unit in (self, *company):
+            if unit.is_whole:
+                unit.give_back()
+            unit._bring_home()
         if self.is_together and is_backward:
             # All have come to the forward pass, and none may change its part before backward is over.
             self._gathering = COMPLETED, None
             return
+        with_it = [unit for unit in company if unit.is_together and self.is_together]
         if self.is_together:
-            sent = np.zeros(1 + self._surplus(), np.uint8)
+            sent = np.zeros(sum(1 + unit._surplus() for unit in (self, *with_it)), np.uint8)
         elif self._together is not None or any(each.used != each.own for each in self.parameters):
             sent = self._copied_row()[: self._used[-1] + self._spread()]
         else:
@@ -175,6 +183,11 @@ class Unit:
         rows = np.empty((self.group.size(), sent.size), np.uint8)
         work = lane.all_gather(rows, sent, async_op=True)
         self._gathering = work, None if self.is_together else rows
+        for unit in company:
+            if unit in with_it:
+                unit._gathering = work, None
+            else:  # its dtype has changed since
+                unit.launch(lane)
 
     def part_ways(self) -> None:
         """Gather copies from now on: what one rank has gathered stays when another changes its part."""
