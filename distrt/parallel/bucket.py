@@ -18,6 +18,7 @@ from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.arrays import Array, is_dense, memory_of
 from distrt.core.errors import ShapeError
+from distrt.core.questions import typename
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
 
@@ -294,10 +295,9 @@ def _is_shown_elsewhere(gradient: Tensor) -> bool:
 def _require_future(found: Any) -> Any:
     if isinstance(found, Future):
         return found
-    kind = type(found)
+    kind = "torch.Tensor" if isinstance(found, Tensor) else typename(found)
     raise RuntimeError(
-        "DDP communication hook's callback must return a torch.futures.Future object, "
-        f"but got {kind.__module__}.{kind.__qualname__}"
+        f"DDP communication hook's callback must return a torch.futures.Future object, but got {kind}"
     )
 
 
