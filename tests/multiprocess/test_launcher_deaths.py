@@ -99,8 +99,8 @@ def wait_until_ready(job: Job, world_size: int) -> list[int]:
     ("number", "named"),
     [
         (signal.SIGTERM, "killed by SIGTERM (15)"),
-        (signal.SIGABRT, "killed by SIGABRT (6)"),
-        (signal.SIGRTMIN, "killed by SIGRTMIN (34)"),
+        pytest.param(signal.SIGABRT, "killed by SIGABRT (6)", marks=pytest.mark.ci),
+        pytest.param(signal.SIGRTMIN, "killed by SIGRTMIN (34)", marks=pytest.mark.ci),
     ],
 )
 def test_a_signal_to_one_rank_is_its_failure(start_job: StartJob, number: signal.Signals, named: str) -> None:

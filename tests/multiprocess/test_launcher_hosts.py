@@ -57,6 +57,7 @@ def shown(run: RankRun, word: str) -> list[str]:
     return sorted(line.split(f"{word} ")[1] for line in run.stdout.splitlines() if f"{word} " in line)
 
 
+@pytest.mark.ci
 def test_launchers_that_ssh_started_are_one_job(start_job: StartJob, tmp_path: Path) -> None:
     hosts = ["--hosts", "127.0.0.1:1,127.0.0.2"]
     run = start_job(
@@ -70,6 +71,7 @@ def test_launchers_that_ssh_started_are_one_job(start_job: StartJob, tmp_path: P
     ], run
 
 
+@pytest.mark.ci
 def test_a_failure_on_one_host_is_told_once_and_is_the_jobs(start_job: StartJob, tmp_path: Path) -> None:
     text = textwrap.dedent(SHOW) + "if os.environ['RANK'] == '1': sys.exit(5)\nimport time; time.sleep(60)"
     run = start_job(text, 1, launcher_args=["--hosts", "127.0.0.1,127.0.0.2"], env=ssh(tmp_path)).finish()

@@ -39,6 +39,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.ci
 def test_a_full_disk_loses_output_and_not_the_job(start_job: StartJob, tmp_path: Path) -> None:
     text = "for _ in range(300): print('x' * 9999)\nprint('end')"
     with small_disk(tmp_path / "disk", "256k") as disk:
@@ -59,6 +60,7 @@ def test_a_disk_that_is_full_from_the_start_is_said_to_be(start_job: StartJob, t
     assert "started" not in run.stdout and "Traceback" not in run.stderr
 
 
+@pytest.mark.ci
 def test_the_second_job_at_a_port_is_refused_and_the_first_unharmed(start_job: StartJob) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
@@ -88,9 +90,9 @@ def test_closed_files_and_poor_surroundings_are_no_hindrance(start_job: StartJob
     assert run.lines(0) == ["\u00e9 b''"] and "\x1b" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize(("presses", "limit_s"), [(1, 5.0), (2, PROMPT_S)])
+@pytest.mark.parametrize("presses", [1, pytest.param(2, marks=pytest.mark.ci)])
 def test_ctrl_c_on_a_terminal_ends_the_job_once_gently_and_twice_at_once(
-    start_job: StartJob, presses: int, limit_s: float
+    start_job: StartJob, presses: int
 ) -> None:
     """The terminal signals the launcher's process group, of which the ranks are none."""
     deaf = "import signal\nsignal.signal(signal.SIGINT, lambda *_: None)\n" if presses == 2 else ""
@@ -108,7 +110,7 @@ def test_ctrl_c_on_a_terminal_ends_the_job_once_gently_and_twice_at_once(
         os.close(outer)
         os.close(inner)
     assert run.exit_code == 130, run
-    assert run.ended_at - pressed_at < max(limit_s, PROMPT_S)
+    assert run.ended_at - pressed_at < PROMPT_S
     assert "stopped by SIGINT" in run.stderr and "Traceback" not in run.stderr + run.stdout
 
 
