@@ -111,6 +111,7 @@ class _Chief:
         self._say = say
         self._exit_code = OK
         self._tell_at = self._kill_at = float("inf")
+        self._has_told = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(inbox, selectors.EVENT_READ, self._on_signal)
         self._streams: list[Stream] = []
@@ -158,7 +159,7 @@ class _Chief:
         if not ending.is_failure:
             return
         is_lost = ending.returncode < 0 or ending.returncode == _SSH_FAILED
-        if is_lost and self._tell_at == float("inf"):
+        if is_lost and not self._has_told:
             host = self._hosts[launcher.process.rank].name
             self._say(f"no launcher on {host}, or none any more: ssh has ended with {ending}")
         self._exit_code = self._exit_code or (UNREACHABLE if is_lost else ending.exit_code)
@@ -175,6 +176,7 @@ class _Chief:
         now = time.monotonic()
         if now >= self._tell_at:
             self._tell_at, self._kill_at = float("inf"), min(self._kill_at, now + _END_S)
+            self._has_told = True
             for launcher in self._alive:
                 launcher.tell_to_end()
         if now >= self._kill_at:
