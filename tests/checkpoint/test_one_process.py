@@ -12,7 +12,6 @@ from distrt.checkpoint import Checkpoints
 from distrt.core.errors import CheckpointError
 from tests.checkpoint.runs import Run, same
 
-
 MORE = ["AdamW", "Adagrad", "RMSprop", "NAdam", "ASGD", "Rprop", "Adadelta", "Adamax", "RAdam"]
 
 
