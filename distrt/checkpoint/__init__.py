@@ -3,6 +3,7 @@
 See docs/checkpoints.md.
 """
 
+from distrt.checkpoint.position import Batches
 from distrt.checkpoint.run import Checkpoints
 
-__all__ = ["Checkpoints"]
+__all__ = ["Batches", "Checkpoints"]

@@ -6,7 +6,6 @@ loads under another wrapper, and on another number of ranks.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,11 +13,13 @@ import numpy as np
 
 from distrt.checkpoint.manifest import Entry
 from distrt.checkpoint.parts import region_in, region_of
+from distrt.checkpoint.position import Batches
 from distrt.checkpoint.reading import Region, Saved
+from distrt.checkpoint.streams import set_streams, streams
 from distrt.checkpoint.tree import nested
 from distrt.core.arrays import address_of
 from distrt.core.errors import CheckpointError
-from distrt.core.random import Generator, default_generator
+from distrt.core.random import Generator
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer
@@ -34,23 +35,26 @@ __all__ = ["Restoring", "before_steps", "changed_by_steps", "contents"]
 STREAMS = "random streams"  # the key of what every rank has for itself
 
 
-def contents(run: Mapping[str, Any], rank: int) -> dict[str, Any]:
+def contents(run: Mapping[str, Any], rank: int, world_size: int) -> dict[str, Any]:
     """The state of a run; all ranks call.
 
     Args:
         run: models, optimizers, whatever has ``state_dict`` and ``load_state_dict``, generators, and plain values.
         rank: this one: random streams are each rank's own.
+        world_size: of how many.
     """
     if STREAMS in run:
         raise ValueError(f"the name {STREAMS!r} is taken: give this part of the run another one")
     state: dict[str, Any] = {}
-    own: dict[str, Any] = {"distrt": default_generator.get_state(), "python": random.getstate()}
-    own["numpy"] = np.random.get_state()
+    own = streams()
     for name, each in run.items():
         if isinstance(each, Module):
             state[name] = get_model_state_dict(each)
         elif isinstance(each, Generator):
             own[f"generator {name}"] = each.get_state()
+        elif isinstance(each, Batches):
+            state[name] = each.position(world_size)
+            own[f"batches {name}"] = each.start()
         elif is_stateful(each):
             state[name] = each.state_dict()
         else:
@@ -91,10 +95,11 @@ class Restoring:
         saved: the checkpoint.
         run: as it was given to ``contents``.
         rank: this one.
+        world_size: of how many.
     """
 
-    def __init__(self, saved: Saved, run: dict[str, Any], rank: int) -> None:
-        self._saved, self._run, self._rank = saved, run, rank
+    def __init__(self, saved: Saved, run: dict[str, Any], rank: int, world_size: int) -> None:
+        self._saved, self._run, self._rank, self._world_size = saved, run, rank, world_size
         self._entries: dict[str, dict[str, Entry]] = {}
         for name, entry in saved.manifest.entries.items():
             self._entries.setdefault(str(entry.path[0]), {})[name] = entry
@@ -112,6 +117,8 @@ class Restoring:
                 faults.append(f"{key} is missing")
             elif isinstance(each, Module):
                 faults += self._misfits(key, each)
+            elif isinstance(each, Batches):
+                each.batches_in(self._tree(key), self._world_size)
         if faults:
             raise CheckpointError(
                 f"{self._saved.folder} does not fit; nothing was loaded: {'; '.join(faults[:20])}"
@@ -142,7 +149,7 @@ class Restoring:
     def give(self) -> None:
         """Gives every part of the run its state; all ranks call."""
         for key, each in self._run.items():
-            if isinstance(each, Generator):
+            if isinstance(each, Generator | Batches):  # what they have is each rank's own
                 continue
             found = self._tree(key)
             if isinstance(each, Module):
@@ -155,15 +162,14 @@ class Restoring:
 
     def _give_streams(self) -> None:
         """This rank's own; a rank that there was not keeps what it has."""
-        if not self._needed(STREAMS):
-            return
-        own = self._tree(STREAMS)[str(self._rank)]
-        default_generator.set_state(own["distrt"])
-        random.setstate(own["python"])
-        np.random.set_state(own["numpy"])
+        own = self._tree(STREAMS)[str(self._rank)] if self._needed(STREAMS) else {}
+        if own:
+            set_streams(own)
         for key, each in self._run.items():
             if isinstance(each, Generator) and f"generator {key}" in own:
                 each.set_state(own[f"generator {key}"])
+            elif isinstance(each, Batches):
+                each.go_to(self._tree(key), self._world_size, own.get(f"batches {key}"))
 
     def _needed(self, key: str) -> list[str]:
         entries = self._entries.get(key, {})

@@ -123,7 +123,7 @@ class Checkpoints:
         }
         try:
             save = Save(
-                contents(run, self._ranks.rank),
+                contents(run, self._ranks.rank, self._ranks.size),
                 temporary,
                 self._ranks,
                 about,
@@ -254,7 +254,7 @@ class Checkpoints:
 
         def opened() -> None:
             nonlocal restoring
-            restoring = Restoring(Saved(path), run, self._ranks.rank)
+            restoring = Restoring(Saved(path), run, self._ranks.rank, self._ranks.size)
 
         failures = self._failures(opened)
         if failures:
