@@ -140,9 +140,10 @@ class Emitter:
             self.store(self.builder.extract_element(vector, _LANE(lane)), place)
 
     def keep(self, value: Value, count: Value, other: Value) -> Value:
-        """The lanes before ``count`` (64 bits, of any sign) of one vector, the rest of another."""
-        lanes = ir.VectorType(INDEX, self.lanes)
-        one = self.builder.insert_element(ir.Constant(lanes, ir.Undefined), count, _LANE(0))
+        """The lanes before ``count``, which may have any sign, of one vector, the rest of another."""
+        lanes = ir.VectorType(_LANE, self.lanes)
+        short = self.builder.trunc(count, _LANE)
+        one = self.builder.insert_element(ir.Constant(lanes, ir.Undefined), short, _LANE(0))
         zeros = ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes)
         counts = self.builder.shuffle_vector(one, one, zeros)
         is_before = self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), counts)
