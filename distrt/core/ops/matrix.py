@@ -259,7 +259,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     if input.dtype.kind == "b":
         require_product("addmm_impl_cpu_", input)
     if input.dtype.itemsize == 2:
-        wide = np.matmul(input.astype(np.float32), weight.astype(np.float32).T)
+        wide = _matmul_of_rows(input.astype(np.float32), weight.astype(np.float32).T)
         return (wide if bias is None else np.add(wide, bias, dtype=np.float32)).astype(input.dtype)
     out = _matmul_of_rows(input, weight.T)
     if bias is not None:
