@@ -67,7 +67,7 @@ ROWS = (
         "scaled_dot_product_attention and its gradients, without dropout",
         "distrt.core.kernels.attention",
         "distrt.core.ops.attention",
-        "float32, and half precision, which is computed in it, a head of queries for each of keys, from 4 million "
+        "float32, and half precision, which is computed in it, a head of queries for each of keys, from 8 million "
         "multiplications on; not where the mask gets a gradient",
         "scores stay in the first-level cache, heads are read where they lie: a quarter of NumPy's time",
     ),

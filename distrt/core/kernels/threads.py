@@ -31,7 +31,8 @@ def in_parts(count: int, unit: int, work: Callable[[int, int, int], None]) -> No
     others = [threading.Thread(target=guarded, args=part) for part in parts[1:]]
     for each in others:
         each.start()
-    guarded(*parts[0])
+    for part in parts[:1]:
+        guarded(*part)
     for each in others:
         each.join()
     if faults:

@@ -180,5 +180,5 @@ def test_what_does_not_fit_is_numpys(rng, monkeypatch):
     assert call.suits(query, key, value)
     assert not call.suits(query, key[:, :1], value[:, :1]), "keys for several heads"
     assert not call.suits(query[:, :, :0], key, value), "no queries"
-    monkeypatch.setattr(call, "_LEAST", 1 << 22)
+    monkeypatch.setattr(call, "_LEAST", 1 << 23)
     assert not call.suits(query, key, value), "a small one"

@@ -17,7 +17,7 @@ from distrt.core.kernels.threads import in_parts
 __all__ = ["BLOCK_ROWS", "ROWS", "attend", "attend_back", "suits"]
 
 # Multiplications for scores and results. Below, NumPy is done before the code is compiled.
-_LEAST = 1 << 22
+_LEAST = 1 << 23
 
 #: Queries that are multiplied at once: with two vectors of keys each, they fill the registers.
 ROWS = 6
