@@ -1,34 +1,29 @@
 """`ProcessGroup`: the ranks that communicate, and the operations that they can be asked for.
 
 Callers (DDP, `distrt.distributed`) see its methods; a `Transport` carries the flat, contiguous arrays that it makes of
-theirs. Every call is checked (`distrt.comm.checks`) and numbered here.
+theirs. Every call is checked here (`distrt.comm.checks`), and made by a `Caller`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distrt.comm.calls import Call, at, describe
-from distrt.comm.checks import Checks, Finish, assign, flattened, lengths, premultiplied
-from distrt.comm.diagnosis import Diagnosis
-from distrt.comm.progress import Engine, Label, Operation
+from distrt.comm.caller import CACHED_KINDS, COMPLETED, Caller
+from distrt.comm.calls import Call
+from distrt.comm.checks import Checks, assign, flattened, lengths, premultiplied
+from distrt.comm.progress import Engine, Label
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
 from distrt.comm.transport import Transport
-from distrt.comm.work import Completed, Work
+from distrt.comm.work import Work
 from distrt.core.errors import DistributedError, ShapeError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 __all__ = ["COMPLETED", "ProcessGroup", "ReduceOp", "Work"]
-
-COMPLETED: Work = Completed()
-
-_CACHED_CALLS = 1024  # a script that makes more kinds starts over
 
 
 class ProcessGroup:
@@ -60,16 +55,12 @@ class ProcessGroup:
         self.backend = backend or transport.kind
         self.backend_asked = self.backend  # may name devices: "cpu:gloo,cuda:nccl"
         self.transport = transport
-        self.sequence = 0  # how many collectives this rank has begun
         self._rank = transport.rank
         self._size = transport.size
-        self._page, self._number = transport.page, zlib.crc32(f"{transport.identity} {name}".encode())
-        self._checks = Checks(transport.size, self.label)
-        self._diagnosis = Diagnosis(transport, self._number, name, self.label)
-        self._engine = Engine(self.label, timeout_s, transport.look, self._diagnosis, transport.head_start_s)
-        self._closed_because: str | None = None
+        self._caller = Caller(transport, timeout_s, name)
+        self._engine = self._caller.engine
+        self._checks = Checks(transport.size, self._caller.label)
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
-        self._calls: dict[tuple[object, ...], Call] = {}
         self._all_reduces: dict[tuple[ReduceOp, np.dtype[Any], int], _AllReduce] = {}
 
     def __repr__(self) -> str:
@@ -88,7 +79,12 @@ class ProcessGroup:
     @property
     def is_closed(self) -> bool:
         """Whether this process has left the group."""
-        return self._closed_because is not None
+        return self._caller.closed_because is not None
+
+    @property
+    def sequence(self) -> int:
+        """How many collectives this rank has begun."""
+        return self._caller.sequence
 
     def name(self) -> str:
         """The backend's name, as PyTorch's groups give it."""
@@ -108,71 +104,76 @@ class ProcessGroup:
         The ranks' elements are always combined along one binary tree over the ranks, whatever the array's size, so
         that every run gives the same bits; ``deterministic`` asks for what is the case in any event.
         """
-        if self._closed_because is not None or self._engine.failed is not None:
-            self._require_open("all_reduce")
+        caller, engine = self._caller, self._engine
+        if caller.closed_because is not None or engine.failed is not None:
+            caller.require_open("all_reduce")
         if type(op) is not ReduceOp:
             op = as_sum(op, array, out=array)
         kind = self._all_reduces.get((op, array.dtype, array.size)) or self._new_all_reduce(op, array)
         call, reduction, run, is_barred = kind
         if array.flags.carray:
             flat = array if array.ndim == 1 else array.reshape(-1)
-            is_free = not async_op and self._engine.is_idle
+            is_free = not async_op and engine.is_idle
             if is_free and run is not None and (is_barred is None or not is_barred(flat)):
-                entry = self._begin(call)
-                run(flat, self._engine, ("all_reduce", self.sequence))
-                # What `_end` does: to call it costs 0.1 us of the 5 that all of this takes.
-                if self._page is not None:
-                    self._page.end(entry)
+                entry = caller.begin(call)
+                run(flat, engine, ("all_reduce", caller.sequence))
+                # Not by a method of the caller's: to call it costs 0.1 us of the 5 that all of this takes.
+                if caller.page is not None:
+                    caller.page.end(entry)
                 return COMPLETED
-            return self._run(call, self.transport.all_reduce(flat, reduction, call.fingerprint), async_op)
+            return self._caller.run(
+                call, self.transport.all_reduce(flat, reduction, call.fingerprint), async_op
+            )
         copy = self._checks.writable_copy("all_reduce", array)
         operation = self.transport.all_reduce(copy.reshape(-1), reduction, call.fingerprint)
-        return self._run(call, operation, async_op, lambda: assign(array, copy))
+        return self._caller.run(call, operation, async_op, lambda: assign(array, copy))
 
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
-        self._require_open("reduce")
+        self._caller.require_open("reduce")
         self._checks.rank("reduce", "dst", dst, role="root")
         op, scaled = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
-        call = self._call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
+        call = self._caller.call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
         if scaled is array and array.flags.carray:
             operation = self.transport.reduce(array.reshape(-1), dst, reduction, call.fingerprint)
-            return self._run(call, operation, async_op)
+            return self._caller.run(call, operation, async_op)
         if self._rank != dst:
             flat = np.ascontiguousarray(scaled).reshape(-1)
-            return self._run(call, self.transport.reduce(flat, dst, reduction, call.fingerprint), async_op)
+            return self._caller.run(
+                call, self.transport.reduce(flat, dst, reduction, call.fingerprint), async_op
+            )
         self._checks.writable("reduce", array)
         copy = scaled.copy(order="C")
         operation = self.transport.reduce(copy.reshape(-1), dst, reduction, call.fingerprint)
-        return self._run(call, operation, async_op, lambda: assign(array, copy))
+        return self._caller.run(call, operation, async_op, lambda: assign(array, copy))
 
     def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
         """Replace ``array`` on every rank by rank ``src``'s."""
-        self._require_open("broadcast")
+        self._caller.require_open("broadcast")
         check_dtype("broadcast", array.dtype)
         self._checks.rank("broadcast", "src", src, role="root")
-        call = self._call("broadcast", f"from rank {src}", array.dtype, array.size)
+        call = self._caller.call("broadcast", f"from rank {src}", array.dtype, array.size)
         if array.flags.carray or src == self._rank:
             flat = array.reshape(-1) if array.flags.carray else array.copy(order="C").reshape(-1)
-            return self._run(call, self.transport.broadcast(flat, src, call.fingerprint), async_op)
+            return self._caller.run(call, self.transport.broadcast(flat, src, call.fingerprint), async_op)
         copy = self._checks.writable_copy("broadcast", array)
         operation = self.transport.broadcast(copy.reshape(-1), src, call.fingerprint)
-        return self._run(call, operation, async_op, lambda: assign(array, copy))
+        return self._caller.run(call, operation, async_op, lambda: assign(array, copy))
 
     def all_gather(self, output: Array | Sequence[Array], array: Array, async_op: bool = False) -> Work:
         """Put rank r's ``array`` into ``output[r]`` on every rank.
 
         Shape: output is one array (size, *array.shape), or one array a rank, of that rank's own shape.
         """
-        self._require_open("all_gather")
+        self._caller.require_open("all_gather")
         check_dtype("all_gather", array.dtype)
         outputs = self._checks.one_per_rank("all_gather", "output", output, "array", array)
         self._checks.alike("all_gather", "output", outputs[self._rank], "array", array)
-        call = self._call("all_gather", array.dtype, *lengths(outputs))
+        call = self._caller.call("all_gather", array.dtype, *lengths(outputs))
         flats, finish = self._checks.outputs("all_gather", outputs)
         operation = self.transport.all_gather(flats, flattened(array), call.fingerprint)
-        return self._run(call, operation, async_op, finish)
+        return self._caller.run(call, operation, async_op, finish)
 
     def gather(
         self, output: Array | Sequence[Array] | None, array: Array, dst: int, async_op: bool = False
@@ -181,10 +182,10 @@ class ProcessGroup:
 
         Shape: output is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
-        self._require_open("gather")
+        self._caller.require_open("gather")
         check_dtype("gather", array.dtype)
         self._checks.rank("gather", "dst", dst, role="root")
-        call = self._call("gather", f"to rank {dst}", array.dtype, array.size)
+        call = self._caller.call("gather", f"to rank {dst}", array.dtype, array.size)
         flats, finish = None, None
         if self._rank == dst:
             if output is None:
@@ -192,7 +193,7 @@ class ProcessGroup:
             outputs = self._checks.all_alike("gather", "output", output, "array", array)
             flats, finish = self._checks.outputs("gather", outputs)
         operation = self.transport.gather(flats, flattened(array), dst, call.fingerprint)
-        return self._run(call, operation, async_op, finish)
+        return self._caller.run(call, operation, async_op, finish)
 
     def scatter(
         self, array: Array, inputs: Array | Sequence[Array] | None, src: int, async_op: bool = False
@@ -201,10 +202,10 @@ class ProcessGroup:
 
         Shape: inputs is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
-        self._require_open("scatter")
+        self._caller.require_open("scatter")
         check_dtype("scatter", array.dtype)
         self._checks.rank("scatter", "src", src, role="root")
-        call = self._call("scatter", f"from rank {src}", array.dtype, array.size)
+        call = self._caller.call("scatter", f"from rank {src}", array.dtype, array.size)
         (flat,), finish = self._checks.outputs("scatter", [array])
         parts = None
         if self._rank == src:
@@ -213,7 +214,7 @@ class ProcessGroup:
             given = self._checks.all_alike("scatter", "inputs", inputs, "array", array)
             parts = [flattened(each) for each in given]
         operation = self.transport.scatter(flat, parts, src, call.fingerprint)
-        return self._run(call, operation, async_op, finish)
+        return self._caller.run(call, operation, async_op, finish)
 
     def reduce_scatter(
         self, output: Array, array: Array, op: AnyOp = ReduceOp.SUM, async_op: bool = False
@@ -222,15 +223,15 @@ class ProcessGroup:
 
         Shape: array is (size, *output.shape).
         """
-        self._require_open("reduce_scatter")
+        self._caller.require_open("reduce_scatter")
         op, array = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
         self._checks.all_alike("reduce_scatter", "array", array, "output", output)
-        call = self._call("reduce_scatter", op.name, array.dtype, output.size)
+        call = self._caller.call("reduce_scatter", op.name, array.dtype, output.size)
         source = np.ascontiguousarray(array).reshape(self._size, -1)
         (flat,), finish = self._checks.outputs("reduce_scatter", [output])
         operation = self.transport.reduce_scatter(flat, source, reduction, call.fingerprint)
-        return self._run(call, operation, async_op, finish)
+        return self._caller.run(call, operation, async_op, finish)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], async_op: bool = False) -> Work:
         """Put rank r's ``inputs[rank]`` into ``outputs[r]``, for any shapes that fit one another.
@@ -239,38 +240,40 @@ class ProcessGroup:
             ShapeError: what a rank sends and what its receiver expects differ in size (on every rank; the group
                 can be used further).
         """
-        self._require_open("all_to_all")
+        self._caller.require_open("all_to_all")
         for name, arrays in (("outputs", outputs), ("inputs", inputs)):
             self._checks.as_many_as_ranks("all_to_all", name, arrays)
             for each in arrays:
                 check_dtype("all_to_all", each.dtype)
                 self._checks.same_dtype("all_to_all", name, each, "inputs", inputs[0])
-        call = self._call("all_to_all", inputs[0].dtype)
+        call = self._caller.call("all_to_all", inputs[0].dtype)
         flats, finish = self._checks.outputs("all_to_all", outputs)
         operation = self.transport.all_to_all(flats, [flattened(each) for each in inputs], call.fingerprint)
-        return self._run(call, operation, async_op, finish)
+        return self._caller.run(call, operation, async_op, finish)
 
     def barrier(self, async_op: bool = False) -> Work:
         """Return when every rank has come here."""
-        self._require_open("barrier")
-        call = self._call("barrier")
-        return self._run(call, self.transport.barrier(call.fingerprint), async_op)
+        self._caller.require_open("barrier")
+        call = self._caller.call("barrier")
+        return self._caller.run(call, self.transport.barrier(call.fingerprint), async_op)
 
     # Messages between two ranks; they are not numbered, since only two ranks take part.
 
     def send(self, array: Array, dst: int, tag: int = 0, async_op: bool = False) -> Work:
         """Send ``array`` to rank ``dst``, which must receive it with the same tag."""
-        self._require_open("send")
+        self._caller.require_open("send")
         check_dtype("send", array.dtype)
         self._checks.rank("send", "dst", dst)
         if dst == self._rank:
             raise DistributedError(self.label("a rank cannot send to itself", "send"))
-        call = self._call("send", f"to rank {dst}", array.dtype, array.size)
-        return self._run(call, self.transport.send(flattened(array), dst, tag), async_op, is_numbered=False)
+        call = self._caller.call("send", f"to rank {dst}", array.dtype, array.size)
+        return self._caller.run(
+            call, self.transport.send(flattened(array), dst, tag), async_op, is_numbered=False
+        )
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """Receive into ``array`` from rank ``src`` (None: from any); the work's ``source_rank()`` says from which."""
-        self._require_open("recv")
+        self._caller.require_open("recv")
         check_dtype("recv", array.dtype)
         if src is not None:
             self._checks.rank("recv", "src", src)
@@ -278,8 +281,10 @@ class ProcessGroup:
                 raise DistributedError(self.label("a rank cannot receive from itself", "recv"))
         (flat,), finish = self._checks.outputs("recv", [array])
         source = "any rank" if src is None else f"rank {src}"
-        call = self._call("recv", f"from {source}", array.dtype, array.size)
-        return self._run(call, self.transport.recv(flat, src, tag), async_op, finish, is_numbered=False)
+        call = self._caller.call("recv", f"from {source}", array.dtype, array.size)
+        return self._caller.run(
+            call, self.transport.recv(flat, src, tag), async_op, finish, is_numbered=False
+        )
 
     # Memory, and the group's life.
 
@@ -300,25 +305,22 @@ class ProcessGroup:
         Raises:
             DistributedError: on all ranks, where there is not enough memory.
         """
-        self._require_open("allocate")
+        self._caller.require_open("allocate")
         if copies not in (None, 1):
             raise DistributedError(self.label(f"copies must be None or 1, got {copies}", "allocate"))
         dtype = np.dtype(dtype)
         check_dtype("allocate", dtype)
         wanted = (shape,) if isinstance(shape, int) else tuple(shape)
-        call = self._call("allocate", wanted, dtype, *(() if copies is None else ("one copy",)))
-        entry = self._begin(call)
+        call = self._caller.call("allocate", wanted, dtype, *(() if copies is None else ("one copy",)))
         allocate = self.transport.allocate if copies is None else self.transport.allocate_one
-        operation = allocate(wanted, dtype, call.fingerprint)
-        array: Array = self._engine.run(operation, (call.operation, self.sequence))
-        self._end(entry)
+        array: Array = self._caller.value_of(call, allocate(wanted, dtype, call.fingerprint))
         return array
 
     def free(self, array: Array) -> None:
         """Give back the memory of an `allocate`d buffer (all ranks call). Its views must not be used again."""
-        self._require_open("free")
-        call = self._call("free", array.shape, array.dtype)
-        self._run(call, self.transport.free(array, call.fingerprint), False)
+        self._caller.require_open("free")
+        call = self._caller.call("free", array.shape, array.dtype)
+        self._caller.run(call, self.transport.free(array, call.fingerprint), False)
 
     def renew(self, array: Array) -> Array:
         """A new array for an `allocate`d buffer, with its values; the old one becomes this rank's alone.
@@ -326,13 +328,13 @@ class ProcessGroup:
         Whoever holds views of the old array keeps what is there now, and sees nothing of later operations. The other
         ranks do not notice: this is no collective. No operation on the buffer may be outstanding.
         """
-        self._require_open("renew")
+        self._caller.require_open("renew")
         return self.transport.renew(array)
 
     def count_step(self) -> None:
         """Note on the status page that the next training step begins."""
-        if self._page is not None:
-            self._page.step()
+        if self._caller.page is not None:
+            self._caller.page.step()
 
     def progress(self) -> None:
         """Move outstanding operations on, in launch order, as far as possible without blocking."""
@@ -340,81 +342,14 @@ class ProcessGroup:
 
     def close(self) -> None:
         """Leave the group; ranks that still wait for this one are told. Later calls do nothing."""
-        if self._closed_because is None:
-            self._closed_because = "it was closed"
+        if self._caller.closed_because is None:
+            self._caller.closed_because = "it was closed"
             self._engine.close()
             self.transport.close()
 
     def label(self, text: str, operation: str, sequence: int | None = None) -> str:
-        """``text`` with the rank, the operation and its number in front, as every error of a group begins.
-
-        The number is that of the next collective where none is given; messages have none (0).
-        """
-        number = self.sequence + 1 if sequence is None else sequence
-        return f"rank {self._rank}: {operation}{f' #{number}' if number else ''}: {text}"
-
-    # The way to the transport.
-
-    def _require_open(self, operation: str) -> None:
-        because = self._closed_because or self._engine.failed
-        if because is not None:
-            raise DistributedError(
-                f"rank {self._rank}: {operation}: group {self.group_name!r} is of no use any more: {because}"
-            )
-
-    def _call(self, operation: str, *details: object) -> Call:
-        """The call with this name and these details."""
-        words = (operation, *details)
-        call = self._calls.get(words)
-        if call is None:
-            if len(self._calls) >= _CACHED_CALLS:
-                self._calls.clear()
-            call = self._calls[words] = describe(operation, *details)
-        return call
-
-    def _at(self, call: Call, place: str) -> Call:
-        if not place:
-            return call
-        key = (call, place)
-        placed = self._calls.get(key)
-        if placed is None:
-            placed = self._calls[key] = at(call, place)
-        return placed
-
-    def _run(
-        self,
-        call: Call,
-        operation: Operation,
-        async_op: bool,
-        finish: Finish | None = None,
-        is_numbered: bool = True,
-    ) -> Work:
-        """Begin an operation whose arguments are in order."""
-        entry = self._begin(self._at(call, operation.place), is_numbered)
-        label = (call.operation, self.sequence if is_numbered else 0)
-
-        def end() -> None:
-            if finish is not None:
-                finish()
-            self._end(entry)
-
-        if async_op:
-            return self._engine.launch(operation, label, end)
-        value = self._engine.run(operation, label)
-        end()
-        return COMPLETED if is_numbered or value is None else _Received(int(value))
-
-    def _begin(self, call: Call, is_numbered: bool = True) -> int:
-        """Number a collective, and note on the status page that it begins; what `_end` takes."""
-        number = 0
-        if is_numbered:
-            self.sequence = number = self.sequence + 1
-        page = self._page
-        return 0 if page is None else page.begin(self._number, number, call, page.place())
-
-    def _end(self, entry: int) -> None:
-        if self._page is not None:
-            self._page.end(entry)
+        """``text`` as every error of the group begins: see `Caller.label`."""
+        return self._caller.label(text, operation, sequence)
 
     def _reduction(self, op: ReduceOp, dtype: np.dtype[Any]) -> Reduction:
         reduction = self._reductions.get((op, dtype))
@@ -424,9 +359,9 @@ class ProcessGroup:
 
     def _new_all_reduce(self, op: ReduceOp, array: Array) -> _AllReduce:
         reduction = self._reduction(op, array.dtype)
-        call = self._call("all_reduce", op.name, array.dtype, array.size)
+        call = self._caller.call("all_reduce", op.name, array.dtype, array.size)
         at_once = self.transport.prepare_all_reduce(array.dtype, array.size, reduction, call.fingerprint)
-        if len(self._all_reduces) >= _CACHED_CALLS:
+        if len(self._all_reduces) >= CACHED_KINDS:
             self._all_reduces.clear()
         run, is_barred = (None, None) if at_once is None else at_once
         kind = self._all_reduces[op, array.dtype, array.size] = _AllReduce(call, reduction, run, is_barred)
@@ -440,14 +375,3 @@ class _AllReduce(NamedTuple):
     reduction: Reduction
     run_at_once: Callable[[Array, Engine, Label], None] | None
     is_barred: Callable[[Array], bool] | None
-
-
-class _Received(Completed):
-    __slots__ = ("_source",)
-
-    def __init__(self, source: int) -> None:
-        super().__init__()
-        self._source = source
-
-    def source_rank(self) -> int:
-        return self._source

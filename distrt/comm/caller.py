@@ -1,0 +1,148 @@
+"""`Caller`: how one rank makes the calls of a group: each numbered, noted on the status page, and carried out.
+
+`ProcessGroup` checks what callers hand in and asks the transport for an operation; here it becomes one that the ranks
+do together.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from distrt.comm.calls import Call, at, describe
+from distrt.comm.checks import Finish
+from distrt.comm.diagnosis import Diagnosis
+from distrt.comm.progress import Engine, Operation
+from distrt.comm.transport import Transport
+from distrt.comm.work import Completed, Work
+from distrt.core.errors import DistributedError
+
+__all__ = ["CACHED_KINDS", "COMPLETED", "Caller"]
+
+COMPLETED: Work = Completed()
+
+CACHED_KINDS = 1024  # of calls; a script that makes more kinds starts over
+
+
+class Caller:
+    """Makes the calls of a group on one rank.
+
+    Args:
+        transport: what carries the operations.
+        timeout_s: the longest that any operation waits for another rank.
+        name: the group's.
+
+    Attributes:
+        engine: drives the operations.
+        page: where calls are noted; None where nobody could look.
+        sequence: how many collectives this rank has begun.
+        closed_because: why this rank has left the group, if it has.
+    """
+
+    def __init__(self, transport: Transport, timeout_s: float, name: str) -> None:
+        self.page = transport.page
+        self.sequence = 0
+        self.closed_because: str | None = None
+        self._rank, self._name = transport.rank, name
+        self._group = zlib.crc32(f"{transport.identity} {name}".encode())
+        diagnosis = Diagnosis(transport, self._group, name, self.label)
+        self.engine = Engine(self.label, timeout_s, transport.look, diagnosis, transport.head_start_s)
+        self._calls: dict[tuple[object, ...], Call] = {}
+
+    def label(self, text: str, operation: str, sequence: int | None = None) -> str:
+        """``text`` with the rank, the operation and its number in front, as every error of a group begins.
+
+        The number is that of the next collective where none is given; messages have none (0).
+        """
+        number = self.sequence + 1 if sequence is None else sequence
+        return f"rank {self._rank}: {operation}{f' #{number}' if number else ''}: {text}"
+
+    def require_open(self, operation: str) -> None:
+        """Refuse a call in a group that was left, or in which one has failed.
+
+        Raises:
+            DistributedError: it is such a group.
+        """
+        because = self.closed_because or self.engine.failed
+        if because is not None:
+            raise DistributedError(
+                f"rank {self._rank}: {operation}: group {self._name!r} is of no use any more: {because}"
+            )
+
+    def call(self, operation: str, *details: object) -> Call:
+        """The call with this name and these details."""
+        words = (operation, *details)
+        return self._calls.get(words) or self._keep(words, describe(operation, *details))
+
+    def run(
+        self,
+        call: Call,
+        operation: Operation,
+        async_op: bool,
+        finish: Finish | None = None,
+        is_numbered: bool = True,
+    ) -> Work:
+        """Carry an operation out whose arguments are in order, or begin to.
+
+        Args:
+            call: what it is.
+            operation: the transport's.
+            async_op: return at once.
+            finish: done when the operation has ended well.
+            is_numbered: all ranks of the group take part in it.
+        """
+        entry = self.begin(self._placed(call, operation.place), is_numbered)
+        label = (call.operation, self.sequence if is_numbered else 0)
+
+        def end() -> None:
+            if finish is not None:
+                finish()
+            self._end(entry)
+
+        if async_op:
+            return self.engine.launch(operation, label, end)
+        value = self.engine.run(operation, label)
+        end()
+        return COMPLETED if is_numbered or value is None else _Received(int(value))
+
+    def value_of(self, call: Call, operation: Operation) -> Any:
+        """Carry an operation out; what its steps return."""
+        entry = self.begin(call)
+        value = self.engine.run(operation, (call.operation, self.sequence))
+        self._end(entry)
+        return value
+
+    def begin(self, call: Call, is_numbered: bool = True) -> int:
+        """Number a collective, and note on the status page that it begins; what the page's ``end`` takes."""
+        number = 0
+        if is_numbered:
+            self.sequence = number = self.sequence + 1
+        page = self.page
+        return 0 if page is None else page.begin(self._group, number, call, page.place())
+
+    def _end(self, entry: int) -> None:
+        if self.page is not None:
+            self.page.end(entry)
+
+    def _placed(self, call: Call, place: str) -> Call:
+        if not place:
+            return call
+        key = (call, place)
+        return self._calls.get(key) or self._keep(key, at(call, place))
+
+    def _keep(self, key: tuple[object, ...], call: Call) -> Call:
+        if len(self._calls) >= CACHED_KINDS:
+            self._calls.clear()
+        self._calls[key] = call
+        return call
+
+
+class _Received(Completed):
+    __slots__ = ("_source",)
+
+    def __init__(self, source: int) -> None:
+        super().__init__()
+        self._source = source
+
+    def source_rank(self) -> int:
+        return self._source
