@@ -3,8 +3,11 @@
 import signal
 import time
 
+import numpy as np
 import pytest
 
+from distrt.comm.reduction import ReduceOp, Reduction
+from distrt.comm.shm.quick import QuickReduction
 from tests.conformance.ranks import ranks
 from tests.multiprocess.conftest import PROMPT_S
 
@@ -104,3 +107,11 @@ except CollectiveMismatch as error:
         for rank in range(2):
             text = started.line(rank)
             assert "called different things" in text and "10 elements" in text and "11 elements" in text, text
+
+
+@pytest.mark.parametrize("missing", ["array_data_offset", "can_compile"])
+def test_where_there_is_no_such_code_there_is_none(missing, monkeypatch):
+    reduction = Reduction(ReduceOp.SUM, np.dtype(np.float32), 2)
+    assert QuickReduction.code_for(reduction, 2) is not None
+    monkeypatch.setattr(f"distrt.comm.shm.quick.{missing}", lambda *given: None)
+    assert QuickReduction.code_for(reduction, 2) is None

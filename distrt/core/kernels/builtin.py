@@ -38,18 +38,18 @@ def builtin(code: int, bound: object) -> Callable[..., Any]:
         code: the address of a function ``object *run(object *bound, object **arguments, ssize_t count)``.
         bound: what that gets first.
     """
-    definition = _MethodDef(b"run", code, _FASTCALL, None)
-    _definitions.append(definition)  # the function points to it
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.argtypes, make.restype = (
         [ctypes.POINTER(_MethodDef), ctypes.py_object, ctypes.c_void_p],
         ctypes.py_object,
     )
-    made: Callable[..., Any] = make(ctypes.byref(definition), bound, None)
+    made: Callable[..., Any] = make(ctypes.byref(_definition(code)), bound, None)
     return made
 
 
-_definitions: list[_MethodDef] = []
+@functools.cache  # functions point to it as long as they live; code stays for ever, too
+def _definition(code: int) -> _MethodDef:
+    return _MethodDef(b"run", code, _FASTCALL, None)
 
 
 def make_known(name: str) -> str:

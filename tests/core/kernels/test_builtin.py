@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from distrt.core.kernels.builtin import array_data_offset, builtin, make_known
+from distrt.core.kernels.builtin import _definition, array_data_offset, builtin, make_known
 from distrt.core.kernels.loops import can_compile, load
 
 pytest.importorskip("llvmlite", reason="machine code needs the extra 'fast'")
@@ -46,3 +46,10 @@ def test_a_builtin_reads_its_arguments_and_what_it_is_bound_to():
 
 def test_an_array_keeps_the_address_of_its_data_where_it_is_looked_for():
     assert array_data_offset() is not None
+
+
+def test_functions_of_one_code_share_what_stays_for_ever():
+    before = _definition.cache_info().currsize
+    for number in range(3):
+        builtin(1, number)  # never called
+    assert _definition.cache_info().currsize <= before + 1
