@@ -124,7 +124,7 @@ def flipped(path, bit):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("every", [997, pytest.param(11, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [997, pytest.param(23, marks=pytest.mark.slow)])
 def test_every_flipped_bit_is_found_and_named(every, tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, {"w": torch.ones(2)})
