@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from launch.events import EventLog
-from launch.guard import Guard
 from launch.job import Job, World, rank_environment
-from launch.logs import OutputPlan
-from launch.memory import MemoryWatch
-from launch.output import Sink
-from launch.processes import Ending, RankProcess, adopt_orphans, process_start_time, start_rank
-from launch.run_directory import must_be_written, write_json
-from launch.signals import SignalInbox
-from launch.streams import Streams
+from launch.ranks.guard import Guard
+from launch.ranks.memory import MemoryWatch
+from launch.ranks.processes import Ending, RankProcess, adopt_orphans, process_start_time, start_rank
+from launch.ranks.signals import SignalInbox
+from launch.ranks.streams import Streams
+from launch.ranks.supervisor import Supervisor, TimeLimits, Watch
+from launch.reports.events import EventLog
+from launch.reports.logs import OutputPlan
+from launch.reports.output import Sink
+from launch.reports.run_directory import must_be_written, write_json
 from launch.summary import Places, Report, report
-from launch.supervisor import Supervisor, TimeLimits, Watch
 
 __all__ = ["Attempts", "Hands", "Meeting"]
 
@@ -146,7 +146,7 @@ class Attempts:
         job = self._job
         if job.hang_timeout_s is None:
             return []
-        from launch.hangs import HangWatch  # most jobs are not watched
+        from launch.ranks.hangs import HangWatch  # most jobs are not watched
 
         sees_all = world.size == job.local_size
         return [HangWatch(job.hang_timeout_s, job.run_dir, job.attempt_dir(world.attempt), sees_all)]

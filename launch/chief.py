@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from distrt.comm.environment import job_secret
-from launch.arguments import Arguments
+from launch.command.arguments import Arguments
 from launch.exit_codes import OK, UNREACHABLE
-from launch.hosts import Host, any_port, launcher_command, mpiexec_command, ssh_command
-from launch.lines import LineCutter
-from launch.output import Sink
-from launch.processes import RankProcess
-from launch.signals import SignalInbox, read_signals
-from launch.streams import Stream
+from launch.machines.hosts import Host, any_port, launcher_command, mpiexec_command, ssh_command
+from launch.ranks.processes import RankProcess
+from launch.ranks.signals import SignalInbox, read_signals
+from launch.ranks.streams import Stream
+from launch.reports.lines import LineCutter
+from launch.reports.output import Sink
 
 __all__ = ["run_on_hosts"]
 

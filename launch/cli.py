@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch import exit_codes
-from launch.arguments import Arguments, missing_target, parse_arguments
 from launch.attempts import Attempts, Hands, Meeting
-from launch.events import EventLog
-from launch.guard import Guard, remove_shared_memory
+from launch.command.arguments import Arguments, missing_target, parse_arguments
 from launch.job import Job, World, choose_threads
 from launch.machine import usable_cores
-from launch.meeting_place import MeetingError
-from launch.one_machine import OneMachine
-from launch.output import Sink, open_missing_files, open_sinks
-from launch.run_directory import RunDirectoryError, create_run_directory, new_run_id, write_json
-from launch.signals import SignalInbox, hang_up_with, read_signals
+from launch.machines.meeting_place import MeetingError
+from launch.machines.one_machine import OneMachine
+from launch.ranks.guard import Guard, remove_shared_memory
+from launch.ranks.signals import SignalInbox, hang_up_with, read_signals
+from launch.reports.events import EventLog
+from launch.reports.output import Sink, open_missing_files, open_sinks
+from launch.reports.run_directory import RunDirectoryError, create_run_directory, new_run_id, write_json
 from launch.summary import Report
 
 __all__ = ["main"]
@@ -62,15 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _other_command(argv: list[str]) -> int | None:
     """Do what is no job, and return its exit code; None where it is a job, which needs none of these modules."""
     if argv == ["doctor"] and not os.path.exists("doctor"):
-        from launch.doctor import doctor
+        from launch.command.doctor import doctor
 
         return doctor()
     if argv[:1] == ["top"] and not os.path.exists("top"):
-        from launch.top import top
+        from launch.command.top import top
 
         return top(argv[1:])
     if argv[:1] == ["--print-completion"]:
-        from launch.completion import SHELLS, completion
+        from launch.command.completion import SHELLS, completion
 
         if len(argv) != 2 or argv[1] not in SHELLS:
             return _complain(f"--print-completion: expected one of {', '.join(SHELLS)}", exit_codes.USAGE)
@@ -125,10 +125,10 @@ def _meeting(arguments: Arguments, tools: _Tools) -> Meeting:
     place = arguments.meeting
     if place.is_one_machine:
         return OneMachine(place, arguments.local_size)
-    from launch.several_machines import SeveralMachines  # most jobs are on one
+    from launch.machines.several_machines import SeveralMachines  # most jobs are on one
 
     if not place.host:
-        from launch.process_manager import agree_on_place
+        from launch.machines.process_manager import agree_on_place
 
         place = agree_on_place(place)
     says_verdict = not arguments.ends_with_stdin or place.node_rank == 0  # several would be shown together
@@ -168,7 +168,7 @@ def _job(arguments: Arguments, run_id: str, run_dir: Path) -> Job:
 
 def _show(arguments: Arguments, run_id: str) -> int:
     """Show what would be started; several machines are taken to have as many ranks as this one."""
-    from launch.dry_run import describe
+    from launch.command.dry_run import describe
 
     meeting, size = arguments.meeting, arguments.local_size
     number = meeting.node_rank or 0

@@ -10,8 +10,8 @@ from typing import Any
 
 from distrt.comm.status import parse
 from launch.exit_codes import OK, UNREACHABLE
-from launch.memory import address_space_limit
-from launch.supervisor import Outcome
+from launch.ranks.memory import address_space_limit
+from launch.ranks.supervisor import Outcome
 
 __all__ = ["Failure", "Places", "Report", "report"]
 
@@ -67,7 +67,7 @@ class Places:
 def report(
     outcome: Outcome, pids: dict[int, int], joined: frozenset[int], places: Places, memory_news: str = ""
 ) -> Report:
-    """Judge a finished attempt; ``memory_news`` is what `launch.memory.MemoryWatch` says of it."""
+    """Judge a finished attempt; ``memory_news`` is what `launch.ranks.memory.MemoryWatch` says of it."""
     failures = _failures(outcome, pids, places.errors, memory_news)
     result: dict[str, Any] = {
         "exit_code": OK,

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _SIGNAL = signal.SIGRTMIN + 9  # few programs use any of these
-_NOT_SHOWN = ("distrt/comm/presence.py", "distrt/comm/diagnosis.py", "launch/rank.py")
+_NOT_SHOWN = ("distrt/comm/presence.py", "distrt/comm/diagnosis.py", "launch/ranks/rank.py")
 _LOCAL_FILE_SYSTEMS = frozenset("bcachefs btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split())
 _SERVING = ("distrt/comm/", f"{os.path.dirname(threading.__file__)}/threading.py", "/selectors.py")
 _STATES = {"T": "stopped by a signal", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "dead"}

@@ -29,6 +29,7 @@ VIOLATIONS = {
     "nn reaches parallel through a facade": ("distrt/nn/modules/linear.py", "import distrt.distributed"),
     "a lazy import in a function": ("distrt/core/tensor.py", "def f():\n    import distrt.nn"),
     "launch imports the tensor": ("launch/cli.py", "from distrt.core import tensor"),
+    "launch's reports look at ranks": ("launch/reports/lines.py", "from launch.ranks import processes"),
     "launch reaches numpy through the store": ("distrt/comm/stores/client.py", "import numpy"),
 }
 
@@ -58,6 +59,8 @@ def small_house(tmp_path: Path) -> Path:
         "distrt/parallel/ddp.py": "from distrt.comm import shm\nfrom distrt.nn import linear",
         "distrt/distributed/__init__.py": "from distrt.parallel import ddp",
         "launch/cli.py": "from distrt.comm.stores import client",
+        "launch/ranks/processes.py": "from launch.reports import lines",
+        "launch/reports/lines.py": "",
     }
     for name, text in files.items():
         path = tmp_path / name

@@ -1,6 +1,6 @@
 """Whose an address is."""
 
-from launch.addresses import is_loopback, is_own, resolve
+from launch.machines.addresses import is_loopback, is_own, resolve
 
 
 def test_an_address_where_one_can_listen_is_ones_own() -> None:

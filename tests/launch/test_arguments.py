@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from launch import machine
-from launch.arguments import missing_target, parse_arguments
+from launch.command.arguments import missing_target, parse_arguments
 from launch.job import Target, choose_threads
-from launch.supervisor import TimeLimits
+from launch.ranks.supervisor import TimeLimits
 
 
 @pytest.mark.parametrize("spelling", ["--nproc-per-node", "--nproc_per_node"])

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from launch.cli import main
-from launch.completion import completion
+from launch.command.completion import completion
 
 
 def complete(*words: str) -> list[str]:

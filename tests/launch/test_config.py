@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.arguments import parse_arguments
 from launch.cli import main
+from launch.command.arguments import parse_arguments
 
 JOB = """
 nproc-per-node = 2

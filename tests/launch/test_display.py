@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from launch.display import Display, name_of
-from launch.output import Sink
+from launch.reports.display import Display, name_of
+from launch.reports.output import Sink
 
 Shown = Callable[[], list[str]]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from launch import doctor
 from launch.cli import main
+from launch.command import doctor
 
 
 @pytest.mark.slow

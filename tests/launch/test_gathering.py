@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from launch.gathering import Candidate, Roll, verdict_of
-from launch.meeting_place import MeetingError, MeetingPlace
+from launch.machines.gathering import Candidate, Roll, verdict_of
+from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 STATIC = MeetingPlace(2, 2, 0, "h", 29500, True)
 C10D = MeetingPlace(2, 3, None, "h", 29400, join_timeout_s=600, last_call_s=600)

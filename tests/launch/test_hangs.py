@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from distrt.comm.status import PAGE_BYTES, CallRecord, Status, StatusPage
-from launch.hangs import HangWatch, Seen, blame
+from launch.ranks.hangs import HangWatch, Seen, blame
 
 
 def seen(rank: int, call: int | None, *, still_s: float = 9.0, is_stopped: bool = False) -> Seen:
@@ -45,7 +45,9 @@ def page(folder: Path, rank: int) -> StatusPage:
 
 def test_a_rank_is_still_when_its_page_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("launch.hangs.time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
+    monkeypatch.setattr(
+        "launch.ranks.hangs.time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None)
+    )
     watch = HangWatch(3.0, tmp_path, tmp_path, sees_all=True)
     monkeypatch.setattr(watch, "_stacks", lambda ranks: {1: "File train.py, line 3"})
     pages = [page(tmp_path, rank) for rank in range(2)]
@@ -71,8 +73,10 @@ def test_who_may_wait_for_another_machine_is_given_more_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("launch.hangs.time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
-    monkeypatch.setattr("launch.hangs.blame", lambda found, still_s: (list(found), False))
+    monkeypatch.setattr(
+        "launch.ranks.hangs.time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None)
+    )
+    monkeypatch.setattr("launch.ranks.hangs.blame", lambda found, still_s: (list(found), False))
     watch = HangWatch(3.0, tmp_path, tmp_path, sees_all=False)
     monkeypatch.setattr(watch, "_stacks", lambda ranks: {})
     _page = page(tmp_path, 0)

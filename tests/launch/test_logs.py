@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.logs import STDOUT, LineFilter, LogFile, OutputPlan, StreamChoice
+from launch.reports.logs import STDOUT, LineFilter, LogFile, OutputPlan, StreamChoice
 
 
 def test_a_log_keeps_the_newest_bytes_within_its_cap(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.memory import MemoryWatch
+from launch.ranks.memory import MemoryWatch
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.lines import MAX_LINE_BYTES, LineCutter
-from launch.output import Sink, open_sinks
+from launch.reports.lines import MAX_LINE_BYTES, LineCutter
+from launch.reports.output import Sink, open_sinks
 
 
 def cut(data: bytes, sizes: list[int] | None = None) -> bytes:

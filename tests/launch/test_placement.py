@@ -2,8 +2,8 @@
 
 import pytest
 
-from launch.arguments import parse_arguments
-from launch.placement import Placement, find_placement
+from launch.command.arguments import parse_arguments
+from launch.machines.placement import Placement, find_placement
 
 SLURM = {
     "SLURM_JOB_ID": "7",

@@ -5,9 +5,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from launch.processes import Ending
+from launch.ranks.processes import Ending
+from launch.ranks.supervisor import Halt, Outcome
 from launch.summary import Places, Report, report
-from launch.supervisor import Halt, Outcome
 
 
 def judge(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from launch.arguments import parse_arguments
-from launch.logs import STDERR, STDOUT
-from launch.options import OPTIONS, OWN_OPTIONS, Option, make_parser
-from launch.supervisor import TimeLimits
+from launch.command.arguments import parse_arguments
+from launch.command.options import OPTIONS, OWN_OPTIONS, Option, make_parser
+from launch.ranks.supervisor import TimeLimits
+from launch.reports.logs import STDERR, STDOUT
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "launching.md"
 #: What stands for "not given" differs, and is the same to a user.

@@ -384,7 +384,7 @@ def test_the_launcher_loads_neither_numpy_nor_asyncio(tmp_path: Path) -> None:
     loaded = {
         line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time")
     }
-    assert "launch.supervisor" in loaded
+    assert "launch.ranks.supervisor" in loaded
     assert not loaded & {"numpy", "asyncio", "multiprocessing", "distrt.core.tensor"}
 
 

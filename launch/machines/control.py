@@ -1,6 +1,6 @@
 """The control store, at which the launchers of several machines meet: finding it, or serving it, and hearing from it.
 
-It lives as long as the job. `launch.several_machines` says what is written into it.
+It lives as long as the job. `launch.machines.several_machines` says what is written into it.
 """
 
 import time
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from distrt.comm.environment import job_secret
 from distrt.comm.stores.client import Store, StoreServer
 from distrt.core.errors import AuthenticationError, DistStoreError, RendezvousError
-from launch.addresses import is_loopback, is_own, resolve
 from launch.exit_codes import REFUSED
-from launch.meeting_place import MeetingError, MeetingPlace
+from launch.machines.addresses import is_loopback, is_own, resolve
+from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 __all__ = ["GRACE_S", "Control"]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from distrt.comm.stores.client import StoreServer
 from launch.job import World
-from launch.meeting_place import MeetingError, MeetingPlace
-from launch.processes import Ending
+from launch.machines.meeting_place import MeetingError, MeetingPlace
+from launch.ranks.processes import Ending
+from launch.ranks.supervisor import Watch
 from launch.summary import Report
-from launch.supervisor import Watch
 
 __all__ = ["OneMachine"]
 

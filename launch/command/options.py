@@ -1,7 +1,7 @@
 """The options of the command line: torchrun's, spelled as torchrun spells them, and a few of our own.
 
 Each option has two spellings, ``--nproc-per-node`` and ``--nproc_per_node``, and (where torchrun's has) a variable that
-gives its default, ``PET_NPROC_PER_NODE``. `launch.arguments` says what the values mean.
+gives its default, ``PET_NPROC_PER_NODE``. `launch.command.arguments` says what the values mean.
 """
 
 import argparse
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launch.config import Config, read_config
-from launch.display import FOLD_CHOICES
+from launch.command.config import Config, read_config
 from launch.exit_codes import EXPLANATION
+from launch.reports.display import FOLD_CHOICES
 
 __all__ = ["OPTIONS", "OWN_OPTIONS", "Option", "make_parser", "parse_options"]
 

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from launch.hosts import Host, Words, read_hosts
+from launch.command.options import parse_options
 from launch.job import Target, own_gpu
-from launch.logs import STDERR, STDOUT, OutputPlan, StreamChoice
 from launch.machine import usable_cores, visible_gpus
-from launch.meeting_place import MeetingPlace, read_meeting_place
-from launch.options import parse_options
-from launch.placement import fill_in
-from launch.signals import read_signals
-from launch.supervisor import TimeLimits
+from launch.machines.hosts import Host, Words, read_hosts
+from launch.machines.meeting_place import MeetingPlace, read_meeting_place
+from launch.machines.placement import fill_in
+from launch.ranks.signals import read_signals
+from launch.ranks.supervisor import TimeLimits
+from launch.reports.logs import STDERR, STDOUT, OutputPlan, StreamChoice
 
 __all__ = ["Arguments", "missing_target", "parse_arguments"]
 

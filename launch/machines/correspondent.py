@@ -19,8 +19,8 @@ from typing import Any
 from distrt.comm.stores.client import Store, StoreServer
 from distrt.core.errors import DistStoreError, RendezvousError
 from launch.exit_codes import UNREACHABLE
-from launch.processes import RankProcess
-from launch.supervisor import Halt
+from launch.ranks.processes import RankProcess
+from launch.ranks.supervisor import Halt
 
 __all__ = ["Correspondent", "Member"]
 

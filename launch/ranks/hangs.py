@@ -13,8 +13,8 @@ from pathlib import Path
 
 from distrt.comm.status import CallRecord, Status, parse
 from launch.exit_codes import HUNG
-from launch.processes import STACKS_SIGNAL, RankProcess, process_state
-from launch.supervisor import Halt
+from launch.ranks.processes import STACKS_SIGNAL, RankProcess, process_state
+from launch.ranks.supervisor import Halt
 
 __all__ = ["HangWatch", "Seen", "blame"]
 
@@ -50,7 +50,7 @@ class Seen:
 
 
 class HangWatch:
-    """Watches the ranks of this machine; see `launch.supervisor.Watch`.
+    """Watches the ranks of this machine; see `launch.ranks.supervisor.Watch`.
 
     Args:
         pages: where the status pages are.
@@ -141,7 +141,7 @@ def _text(seen: Sequence[Seen], shown: Sequence[Seen], is_certain: bool, stacks:
             f"it is {each}"
         )
         text = stacks.get(each.rank, "(it shows no stacks)")
-        lines += [f"    {line}" for line in text.splitlines() if line and "launch/rank.py" not in line]
+        lines += [f"    {line}" for line in text.splitlines() if line and "launch/ranks/rank.py" not in line]
     named = {each.rank for each in shown}
     lines += [f"rank {each.rank} is {each}" for each in seen if each.rank not in named]
     return "\n".join(lines) + "\n"

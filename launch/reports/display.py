@@ -5,7 +5,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from launch.output import Sink
+from launch.reports.output import Sink
 
 __all__ = ["FOLD_CHOICES", "Display", "name_of", "wants_display"]
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from launch.job import Job, World, rank_environment
-from launch.processes import python_command
+from launch.ranks.processes import python_command
 
 __all__ = ["describe"]
 

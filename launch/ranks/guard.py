@@ -12,7 +12,7 @@ import signal
 import time
 from pathlib import Path
 
-from launch.processes import RankProcess, group_exists, process_start_time, signal_group
+from launch.ranks.processes import RankProcess, group_exists, process_start_time, signal_group
 
 __all__ = ["Guard", "remove_shared_memory"]
 

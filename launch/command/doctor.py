@@ -104,7 +104,7 @@ def _try_two_ranks() -> tuple[str, str, bool]:
             "--nproc-per-node=2",
             f"--run-dir={folder}",
         ]
-        root = str(Path(__file__).resolve().parents[1])
+        root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         variables = {key: value for key, value in os.environ.items() if not key.startswith("PET_")}
         try:

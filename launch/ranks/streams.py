@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.display import Display, wants_display
-from launch.lines import LineCutter
-from launch.logs import STDERR, STDOUT, LineFilter, LogFile, OutputPlan
-from launch.output import Sink
-from launch.processes import RankProcess
+from launch.ranks.processes import RankProcess
+from launch.reports.display import Display, wants_display
+from launch.reports.lines import LineCutter
+from launch.reports.logs import STDERR, STDOUT, LineFilter, LogFile, OutputPlan
+from launch.reports.output import Sink
 
 __all__ = ["Stream", "Streams"]
 

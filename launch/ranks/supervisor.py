@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from launch.processes import Ending, RankProcess, group_exists, signal_group
-from launch.signals import SignalInbox
-from launch.streams import Streams
+from launch.ranks.processes import Ending, RankProcess, group_exists, signal_group
+from launch.ranks.signals import SignalInbox
+from launch.ranks.streams import Streams
 
 __all__ = ["Halt", "Outcome", "Supervisor", "TimeLimits", "Watch"]
 

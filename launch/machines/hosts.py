@@ -3,7 +3,7 @@
 By ssh: the job's secret goes to each launcher as the first line of its standard input, never onto a command line, where
 others could read it. The input then stays open: when it ends, because this process or the connection has, the
 launcher ends its ranks. By mpiexec: this process becomes mpiexec, through which the launchers find one another
-(`launch.process_manager`). `launch.chief` runs them.
+(`launch.machines.process_manager`). `launch.machines.chief` runs them.
 """
 
 import re
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.job import THREAD_VARIABLES
-from launch.processes import python_command
+from launch.ranks.processes import python_command
 
 __all__ = ["Host", "Words", "any_port", "launcher_command", "mpiexec_command", "read_hosts", "ssh_command"]
 

@@ -1,6 +1,6 @@
 """``--print-completion bash`` (or ``zsh``): what the shell needs to complete our options and their values."""
 
-from launch.options import OPTIONS, OWN_OPTIONS
+from launch.command.options import OPTIONS, OWN_OPTIONS
 
 __all__ = ["SHELLS", "completion"]
 

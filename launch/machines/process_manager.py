@@ -14,7 +14,7 @@ from distrt.comm.environment import job_secret
 from distrt.comm.mpi.address import listening_place, network_place
 from distrt.comm.mpi.meeting import PmiClient
 from distrt.core.errors import RendezvousError
-from launch.meeting_place import MeetingError, MeetingPlace
+from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 __all__ = ["agree_on_place"]
 

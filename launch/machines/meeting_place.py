@@ -33,7 +33,7 @@ class MeetingPlace:
         min_nodes, max_nodes: how many machines there may be.
         node_rank: this machine's number; None where they are numbered as they come.
         host, port: where one of them serves the store; port 0 is any free one, for a job on one machine. No host where
-            a process manager is to be asked (`launch.process_manager`).
+            a process manager is to be asked (`launch.machines.process_manager`).
         is_host: whether that is this machine; None where the address tells.
         local_addr: what the others call this machine; None where it is found out.
         join_timeout_s: how long to wait for ``min_nodes`` machines.

@@ -21,15 +21,15 @@ from typing import Any
 
 from distrt.comm.stores.client import Store, StoreServer
 from distrt.core.errors import RendezvousError
-from launch.control import GRACE_S, Control
-from launch.correspondent import Correspondent, Member
 from launch.exit_codes import UNREACHABLE
-from launch.gathering import Candidate, Roll, verdict_of
 from launch.job import World
-from launch.meeting_place import MeetingError, MeetingPlace
-from launch.processes import Ending
+from launch.machines.control import GRACE_S, Control
+from launch.machines.correspondent import Correspondent, Member
+from launch.machines.gathering import Candidate, Roll, verdict_of
+from launch.machines.meeting_place import MeetingError, MeetingPlace
+from launch.ranks.processes import Ending
+from launch.ranks.supervisor import Watch
 from launch.summary import Report
-from launch.supervisor import Watch
 
 __all__ = ["SeveralMachines"]
 

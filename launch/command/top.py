@@ -16,7 +16,7 @@ from pathlib import Path
 
 from distrt.comm.status import Status, parse
 from launch.exit_codes import NO_SCRIPT, OK
-from launch.processes import process_start_time, process_state
+from launch.ranks.processes import process_start_time, process_state
 
 __all__ = ["Watcher", "top"]
 

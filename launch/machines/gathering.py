@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launch.exit_codes import UNREACHABLE
-from launch.meeting_place import MeetingError, MeetingPlace
+from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 __all__ = ["Candidate", "Roll", "verdict_of"]
 

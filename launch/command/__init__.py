@@ -1,0 +1,1 @@
+"""What is asked for: the command line, and the commands beside a job (doctor, top)."""

@@ -1,0 +1,1 @@
+"""The ranks of one machine: started, watched over, and ended."""
