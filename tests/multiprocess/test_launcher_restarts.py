@@ -14,16 +14,18 @@ RunRanks = Callable[..., RankRun]
 StartJob = Callable[..., Job]
 
 FAIL_FIRST = """
-    import json, os, sys
+    import json, os, sys, time
     attempt, rank = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["RANK"]
     print("attempt", attempt)
     names = ("DISTRT_JOB_SECRET", "MASTER_PORT", "TORCHELASTIC_MAX_RESTARTS", "DISTRT_RUN_DIR")
-    with open(f"seen-{attempt}-{rank}", "w") as file:
+    with open(f"new-{attempt}-{rank}", "w") as file:
         json.dump([os.environ[name] for name in names], file)
+    os.rename(f"new-{attempt}-{rank}", f"seen-{attempt}-{rank}")
     if attempt == "0" and rank == "1":
+        while not os.path.exists("seen-0-0"):  # its sibling's end comes with this one's
+            time.sleep(0.01)
         raise ValueError("the first attempt")
     if attempt == "0":
-        import time
         time.sleep(60)
 """
 
