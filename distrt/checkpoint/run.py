@@ -6,6 +6,7 @@ order of saving, so that a run that goes back is not mistaken for one that went 
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import threading
@@ -48,6 +49,14 @@ def found_in(folder: str) -> list[Found]:
     matches = [match for name in names if (match := _NAME.fullmatch(name))]
     found = [Found(int(each[1]), int(each[2]), os.path.join(folder, each[0])) for each in matches]
     return sorted(found, reverse=True)
+
+
+def _require_names(run: Any) -> None:
+    if not isinstance(run, Mapping) or not all(isinstance(name, str) for name in run):
+        raise TypeError(
+            'a run is a dictionary of its parts by name, such as {"model": model, "optimizer": optimizer}, '
+            f"got {type(run).__name__}"
+        )
 
 
 class Checkpoints:
@@ -102,8 +111,10 @@ class Checkpoints:
 
         Raises:
             CheckpointError: on all ranks; the checkpoints from before are as they were.
+            TypeError: ``step`` is no integer, or ``run`` no dictionary.
         """
-        if step < 0:
+        _require_names(run)
+        if operator.index(step) < 0:
             raise ValueError(f"a step is not negative, got {step}")
         self.wait()
         name, error = "", None
@@ -174,7 +185,9 @@ class Checkpoints:
 
         Raises:
             CheckpointError: on all ranks: no checkpoint is whole, or the newest whole one is not of such a run.
+            TypeError: ``run`` is no dictionary.
         """
+        _require_names(run)
         self.wait()
         listed = [list(each) for each in found_in(self.folder)] if self._ranks.rank == 0 else None
         candidates = [Found(*each) for each in self._ranks.from_first(listed)]

@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import os
+import pickle
 import secrets
 import threading
 import time
@@ -114,7 +115,7 @@ class Save:
         items: dict[str, Item] = {}
         error: Exception | None = None
         try:
-            items = {name: _item(path, leaf) for name, (path, leaf) in flattened(state).items()}
+            items = {name: _item(name, path, leaf) for name, (path, leaf) in flattened(state).items()}
         except Exception as caught:  # told to the others, then raised
             error = caught
         agree(ranks, error)
@@ -290,7 +291,7 @@ def in_step(save: Save, ranks: Ranks, complete: Any) -> None:
             raise
 
 
-def _item(path: Path, leaf: Any) -> Item:
+def _item(name: str, path: Path, leaf: Any) -> Item:
     if isinstance(leaf, Tensor):
         region = region_of(leaf)
         offsets = (0,) * leaf._array.ndim if region is None else region[0]
@@ -302,7 +303,10 @@ def _item(path: Path, leaf: Any) -> Item:
     if plain is not None:
         return Item(path, value=plain.json)
     buffer = io.BytesIO()
-    save_file(leaf, buffer)
+    try:
+        save_file(leaf, buffer)
+    except (pickle.PicklingError, AttributeError, TypeError) as fault:
+        raise CheckpointError(f"{name} cannot be saved: {fault}") from fault
     return Item(path, np.frombuffer(buffer.getvalue(), np.uint8), offsets=(0,))
 
 

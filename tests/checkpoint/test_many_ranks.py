@@ -178,7 +178,7 @@ def test_what_one_rank_cannot_save_is_an_error_on_all(asynchronous, tmp_path):
         join(group)
         checkpoints = Checkpoints(tmp_path)
         checkpoints.save(1, {"x": 1})
-        with pytest.raises(CheckpointError, match="rank 1: this cannot be pickled"):
+        with pytest.raises(CheckpointError, match="rank 1: x cannot be saved: this cannot be pickled"):
             checkpoints.save(2, {"x": Unpicklable() if group.rank() else 2}, asynchronous)
         run = {"x": None}
         return checkpoints.resume(run), run["x"]

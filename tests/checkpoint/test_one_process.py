@@ -130,6 +130,15 @@ def test_a_run_without_checkpoints_begins_at_the_beginning(tmp_path):
         Checkpoints(tmp_path, keep=0)
     with pytest.raises(ValueError, match="not negative"):
         Checkpoints(tmp_path).save(-1, run.parts)
+    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+        Checkpoints(tmp_path).save("3", run.parts)
+    for given in (run.model, [("model", run.model)], {1: run.model}):
+        with pytest.raises(TypeError, match="a run is a dictionary of its parts by name"):
+            Checkpoints(tmp_path).save(1, given)
+        with pytest.raises(TypeError, match="a run is a dictionary of its parts by name"):
+            Checkpoints(tmp_path).resume(given)
+    with pytest.raises(CheckpointError, match=r"config\.rule cannot be saved: .*lambda"):
+        Checkpoints(tmp_path).save(1, {**run.parts, "config": {"rule": lambda x: x}})
     with pytest.raises(ValueError, match="is taken"):
         Checkpoints(tmp_path).save(1, {"random streams": 1})
 
