@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _show(arguments, run_id)
     os.environ.update(arguments.variables)
     sinks = open_sinks()
+    if arguments.ends_with_stdin:  # also where who started this one is under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     inbox = SignalInbox(read_signals(arguments.signals))
     guard = Guard(run_id)  # it forks, so it comes before the store's thread
     if arguments.ends_with_stdin:

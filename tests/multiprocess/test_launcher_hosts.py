@@ -102,14 +102,14 @@ def test_a_host_that_cannot_be_reached_is_named(
 
 
 @pytest.mark.ci
+@pytest.mark.parametrize("prefix", [(), ("nohup",)], ids=["", "nohup"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_launchers_on_hosts_end_with_the_one_that_started_them(
-    start_job: StartJob, tmp_path: Path, number: signal.Signals
+    start_job: StartJob, tmp_path: Path, number: signal.Signals, prefix: tuple[str, ...]
 ) -> None:
     text = WAIT.replace('"GROUP_RANK")', '"GROUP_RANK")\n    open("ready" + os.environ["RANK"], "w").close()')
-    job = start_job(
-        textwrap.dedent(text), 1, launcher_args=["--hosts", "127.0.0.1,127.0.0.2"], env=ssh(tmp_path)
-    )
+    hosts = ["--hosts", "127.0.0.1,127.0.0.2"]
+    job = start_job(textwrap.dedent(text), 1, launcher_args=hosts, env=ssh(tmp_path), prefix=prefix)
     job.wait_for(lambda: (tmp_path / "ready0").exists() and (tmp_path / "ready1").exists(), PROMPT_S)
     job.process.send_signal(number)
     if number == signal.SIGKILL:
