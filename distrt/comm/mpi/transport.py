@@ -266,7 +266,7 @@ class MpiTransport(Transport):
         """Say that this rank leaves."""
         if os.getpid() == self._owner_pid:
             links = self._links
-            if self._is_waiting():
+            if self._is_waiting() and links.world.failed is None:
                 links.world.failed = "a message was under way when its group was closed"
             links.world.lifeline.close_group(self._prefix)
             links.node.close()
