@@ -25,7 +25,7 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda distributed fft func futures jit "
+    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda distributed fft func futures hub jit "
     "linalg multiprocessing nn optim random serialization special testing utils version".split()
 )
 

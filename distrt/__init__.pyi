@@ -16,6 +16,7 @@ from distrt import distributed as distributed
 from distrt import fft as fft
 from distrt import func as func
 from distrt import futures as futures
+from distrt import hub as hub
 from distrt import jit as jit
 from distrt import linalg as linalg
 from distrt import multiprocessing as multiprocessing

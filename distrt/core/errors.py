@@ -83,6 +83,10 @@ class EmptyFileError(CheckpointError, EOFError):
     """A file that ends where something should begin."""
 
 
+class DownloadError(DistrtError, RuntimeError, OSError):
+    """A file that cannot be fetched, or is not what it should be."""
+
+
 class UnsupportedError(DistrtError, NotImplementedError):
     """Something that distrt leaves out on purpose; the message says what to use instead."""
 
