@@ -7,6 +7,7 @@ import pytest
 
 from launch.cli import main
 from launch.command.arguments import parse_arguments
+from tests.launch.conftest import Refused
 
 JOB = """
 nproc-per-node = 2
@@ -55,15 +56,10 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_variables(job: st
         ("max-restarts = 'two'", "invalid int value: 'two'"),
     ],
 )
-def test_a_wrong_file_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
-) -> None:
+def test_a_wrong_file_is_refused(tmp_path: Path, refused: Refused, content: str, message: str) -> None:
     path = tmp_path / "job.toml"
     path.write_text(content)
-    with pytest.raises(SystemExit) as exit_info:
-        parse_arguments(["--config", str(path), "t.py"], {})
-    assert exit_info.value.code == 2
-    assert message in capsys.readouterr().err
+    assert message in refused(["--config", str(path), "t.py"], {})
 
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
@@ -38,6 +39,11 @@ class RankRun:
         """Return what one rank of several wrote to stdout, without the prefix."""
         prefix = f"[{rank}] "
         return [line.removeprefix(prefix) for line in self.stdout.splitlines() if line.startswith(prefix)]
+
+    def digest(self) -> str:
+        """Return what a rank of a job that ended well printed after "digest"."""
+        assert self.exit_code == 0, self
+        return next(line for line in self.stdout.splitlines() if "digest" in line).partition("digest ")[2]
 
     def __str__(self) -> str:
         return f"exit code {self.exit_code} after {self.duration_s:.2f} s\n{self.stdout}\n{self.stderr}"
@@ -85,6 +91,13 @@ class Job:
                 stdout, stderr = self.process.communicate()
                 pytest.fail(f"condition not reached in {timeout_s} s\n{_text(stdout)}\n{_text(stderr)}")
             time.sleep(0.005)
+
+    def kill_a_rank(self, script: Path, chance: random.Random) -> bool:
+        """Kill one of the processes that run ``script`` with SIGKILL; False if there is none any more."""
+        ranks = [pid for pid, line in self.pids().items() if script.stem in line]
+        if ranks:
+            os.kill(chance.choice(ranks), signal.SIGKILL)
+        return bool(ranks)
 
     def assert_nothing_left(self, wait_s: float, context: str = "") -> None:
         """Fail if a process or a ``/dev/shm`` entry of the job outlives the launcher by ``wait_s``."""

@@ -1,8 +1,6 @@
 """``distrt.checkpoint`` on real ranks: any of them may be killed at any moment, and the run goes on elsewhere."""
 
-import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,6 @@ import pytest
 from tests.multiprocess.conftest import ROOT, Job, RankRun
 
 PROGRAM = ROOT / "tests" / "multiprocess" / "checkpoint_program.py"
-
-
-def digest_of(run: RankRun) -> str:
-    assert run.exit_code == 0, run
-    return next(line for line in run.stdout.splitlines() if "digest" in line).partition("digest ")[2]
 
 
 @pytest.mark.ci
@@ -31,7 +24,7 @@ def test_runs_with_a_rank_killed_go_on_at_another_world_size_with_the_same_bits(
     is_full = pytestconfig.getoption("full")
     steps = 60 if is_full else 20
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = digest_of(run_ranks(PROGRAM, 2, args=[str(whole), str(steps)]))
+    expected = run_ranks(PROGRAM, 2, args=[str(whole), str(steps)]).digest()
 
     chance = random.Random(seed)
     killed = 0
@@ -40,14 +33,11 @@ def test_runs_with_a_rank_killed_go_on_at_another_world_size_with_the_same_bits(
         job = start_job(PROGRAM, world_size, args=[str(broken), str(steps)])
         job.wait_for(lambda: _newest(broken) > newest or job.process.poll() is not None, timeout_s=60.0)  # noqa: B023
         time.sleep(0.03 * chance.random())
-        ranks = [pid for pid, line in job.pids().items() if "checkpoint_program" in line]
-        if ranks:
-            os.kill(chance.choice(ranks), signal.SIGKILL)
-            killed += 1
+        killed += job.kill_a_rank(PROGRAM, chance)
         run = job.finish()
         assert f"begins at {newest}" in run.stdout, run  # what was whole is what the run goes on from
     assert killed, "every run had ended before it could be killed"
-    assert digest_of(run_ranks(PROGRAM, 4, args=[str(broken), str(steps)])) == expected
+    assert run_ranks(PROGRAM, 4, args=[str(broken), str(steps)]).digest() == expected
     left = sorted(path.name for path in broken.iterdir())
     assert left[-1] == "latest" and len(left) == 3, left  # two checkpoints are kept
 

@@ -1,8 +1,6 @@
 """``reproducible=V`` on real ranks: runs that are killed and go on at another world size end with the same bits."""
 
-import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +10,6 @@ import pytest
 from tests.multiprocess.conftest import ROOT, Job, RankRun
 
 PROGRAM = ROOT / "tests" / "multiprocess" / "reproducible_program.py"
-
-
-def digest_of(run: RankRun) -> str:
-    assert run.exit_code == 0, run
-    return next(line for line in run.stdout.splitlines() if "digest" in line).split()[-1]
 
 
 @pytest.mark.ci
@@ -35,7 +28,7 @@ def test_killed_runs_that_go_on_at_another_world_size_end_with_the_same_bits(
         directories.append(tmp_path / name)
         directories[-1].mkdir()
     whole, broken = directories
-    expected = digest_of(run_ranks(PROGRAM, 2, args=[str(whole), str(steps)]))
+    expected = run_ranks(PROGRAM, 2, args=[str(whole), str(steps)]).digest()
 
     chance, saved = random.Random(seed), broken / "saved.pickle"
     killed = 0
@@ -44,14 +37,11 @@ def test_killed_runs_that_go_on_at_another_world_size_end_with_the_same_bits(
         job = start_job(PROGRAM, world_size, args=[str(broken), str(steps)])
         _wait_for_a_save(saved, before, job)
         time.sleep(0.02 * chance.random())
-        ranks = [pid for pid, line in job.pids().items() if "reproducible_program" in line]
-        if ranks:
-            os.kill(chance.choice(ranks), signal.SIGKILL)
-            killed += 1
+        killed += job.kill_a_rank(PROGRAM, chance)
         job.finish()
     assert killed, "every run had ended before it could be killed"
     for world_size in (4, 1) if is_full else (1,):  # the second finds everything done
-        assert digest_of(run_ranks(PROGRAM, world_size, args=[str(broken), str(steps)])) == expected
+        assert run_ranks(PROGRAM, world_size, args=[str(broken), str(steps)]).digest() == expected
 
 
 THREADS = """
