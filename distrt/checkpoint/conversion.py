@@ -6,7 +6,7 @@ import os
 
 from distrt.checkpoint.ranks import Ranks
 from distrt.checkpoint.reading import Saved
-from distrt.checkpoint.writing import Save, in_step
+from distrt.checkpoint.writing import Save
 from distrt.core.errors import CheckpointError
 from distrt.core.tensor import Tensor, wrap
 from distrt.files import load, save
@@ -36,9 +36,8 @@ def torch_save_to_dcp(torch_save_path: _Path, dcp_checkpoint_dir: _Path) -> None
     if not isinstance(state, dict):
         raise CheckpointError(f"{torch_save_path} holds a {type(state).__name__}, a checkpoint needs a dict")
     os.makedirs(dcp_checkpoint_dir, exist_ok=True)
-    alone = Ranks(is_alone=True)
-    saved = Save(state, os.fspath(dcp_checkpoint_dir), alone, {"world_size": 1})
-    in_step(saved, alone, lambda each: each.complete(0.0))
+    saved = Save(state, os.fspath(dcp_checkpoint_dir), Ranks(is_alone=True), {"world_size": 1})
+    saved.finish(lambda: saved.complete(0.0))
 
 
 def write_safetensors(folder: _Path, path: _Path) -> list[str]:

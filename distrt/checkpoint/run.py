@@ -20,7 +20,7 @@ from distrt.checkpoint import disk
 from distrt.checkpoint.contents import Restoring, before_steps, changed_by_steps, contents
 from distrt.checkpoint.ranks import Ranks
 from distrt.checkpoint.reading import Saved
-from distrt.checkpoint.writing import Save, Staging, in_step
+from distrt.checkpoint.writing import Save, Staging
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import CheckpointError
 from distrt.files.atomic import write_atomically
@@ -29,7 +29,6 @@ __all__ = ["Checkpoints", "Found", "found_in"]
 
 _NAME = re.compile(r"(\d{6,})-step-(\d+)")
 _LEFT_OVER = re.compile(r"\.\d{6,}-step-\d+\.(tmp|old)|\.latest\.[0-9a-f]+\.tmp")
-_POLL_S = 0.02
 
 
 class Found(NamedTuple):
@@ -142,7 +141,7 @@ class Checkpoints:
                 changed_by_steps(run) if asynchronous else (),
             )
             if not asynchronous:
-                in_step(save, self._ranks, lambda save: self._publish(save, name))
+                save.finish(lambda: self._publish(save, name))
         except BaseException:
             if self._ranks.rank == 0:
                 disk.remove_folder(temporary)
@@ -235,28 +234,11 @@ class Checkpoints:
     def _write(self, save: Save, name: str, copied: threading.Event) -> None:
         """What the thread of an asynchronous save does."""
         try:
-            try:
-                save.copy()
-            finally:
-                copied.set()
-            save.write()
+            save.finish_apart(lambda: self._publish(save, name), self._timeout_s, copied.set)
+        except Exception as error:  # raised by whoever waits
+            self._error = error
             if self._ranks.rank == 0:
-                self._publish(save, name)
-            else:
-                self._await(save, os.path.join(self.folder, name))
-        except OSError as fault:
-            self._error = CheckpointError(f"cannot write to {self.folder}: {fault.strerror}")
-        except Exception as fault:  # raised by whoever waits
-            self._error = fault
-        if self._error is not None and self._ranks.rank == 0:
-            disk.remove_folder(save.folder)
-
-    def _await(self, save: Save, complete: str) -> None:
-        began = time.monotonic()
-        while os.path.isdir(save.folder) and not os.path.isdir(complete):
-            if time.monotonic() - began > self._timeout_s:
-                raise CheckpointError(f"rank 0 did not complete {complete} within {self._timeout_s:.0f} s")
-            time.sleep(_POLL_S)
+                disk.remove_folder(save.folder)
 
     # -- loading
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
-from distrt.checkpoint.failures import CheckpointException, agree
+from distrt.checkpoint.failures import agree
 from distrt.checkpoint.loading import Loading
 from distrt.checkpoint.manifest import read_manifest
 from distrt.checkpoint.metadata import Metadata, metadata_of
@@ -24,7 +24,7 @@ from distrt.checkpoint.storage import FileSystemReader, FileSystemWriter
 from distrt.checkpoint.writing import Save, Staging
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
-from distrt.core.errors import UnsupportedError
+from distrt.core.errors import CheckpointError, UnsupportedError
 
 __all__ = ["Stateful", "async_save", "load", "load_state_dict", "save", "save_state_dict"]
 
@@ -97,7 +97,7 @@ def async_save(
 
     def finish() -> None:
         try:
-            future.set_result(_finished_alone(begun))
+            future.set_result(_finished_apart(begun))
         except BaseException as error:  # raised by whoever waits
             future.set_exception(error)
 
@@ -180,14 +180,7 @@ def _begun(state: Mapping[str, Any], writer: FileSystemWriter, ranks: Ranks, sta
             error = caught
     agree(ranks, "plan", error)
     about = {"world_size": ranks.size}
-    return Save(
-        state,
-        str(writer.path),
-        ranks,
-        about,
-        staging,
-        agree=lambda ranks, error: agree(ranks, "plan", error),
-    )
+    return Save(state, str(writer.path), ranks, about, staging, agree=agree)
 
 
 def _allow_overwriting(writer: FileSystemWriter) -> None:
@@ -203,43 +196,17 @@ def _allow_overwriting(writer: FileSystemWriter) -> None:
 
 def _finished(save: Save) -> Metadata:
     """Writes and completes a save while all ranks wait."""
-    ranks = save.ranks
-    for what, work in (("write", save.write), ("finish", lambda: save.complete(_TIMEOUT_S))):
-        error: Exception | None = None
-        if what == "write" or ranks.rank == 0:
-            try:
-                work()
-            except Exception as caught:  # told to the others, then raised
-                error = caught
-        try:
-            agree(ranks, what, error)
-        except CheckpointException:
-            if ranks.rank == 0:
-                save.abandon()
-            raise
+    save.finish(lambda: save.complete(_TIMEOUT_S))
     return metadata_of(read_manifest(save.folder), save.folder)
 
 
-def _finished_alone(save: Save) -> Metadata:
-    """The same without a word to the other ranks."""
-    error: Exception | None = None
-    try:
-        save.copy()
-        save.write()
-    except Exception as caught:  # rank 0 looks what the others have done first
-        error = caught
-    try:
-        if save.ranks.rank == 0:
-            save.complete(_TIMEOUT_S)
-        else:
-            save.await_completion(_TIMEOUT_S)
-    except Exception as caught:
-        if save.ranks.rank == 0:
-            save.abandon()
-        error = error or caught
-    if error is not None:
-        raise error
-    return metadata_of(read_manifest(save.folder), save.folder)
+def _finished_apart(save: Save) -> Metadata:
+    """The same in a thread, without a word to the other ranks."""
+    save.finish_apart(lambda: save.complete(_TIMEOUT_S), _TIMEOUT_S, copied=lambda: None)
+    manifest = read_manifest(save.folder)
+    if manifest.about.get("attempt") != save.attempt:
+        raise CheckpointError(f"rank 0 has not completed {save.folder}; its own error says why")
+    return metadata_of(manifest, save.folder)
 
 
 def _load(states: dict[str, Any], folder: str, planner: Any, ranks: Ranks) -> None:

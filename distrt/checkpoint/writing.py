@@ -83,6 +83,10 @@ class Staging:
         return kept
 
 
+def _agree(ranks: Ranks, step: str, error: Exception | None) -> None:
+    ranks.agree(error)
+
+
 class Save:
     """A state on its way into a folder; a collective.
 
@@ -93,9 +97,9 @@ class Save:
         ranks: who saves.
         about: what the manifest shall say of the save.
         staging: copies are written, so that the state may change: what ``later`` does not name from now on, all of it
-            after ``copy``.
-        later: addresses of memory that the caller keeps as it is until ``copy`` has returned.
-        agree: how an error is told to the other ranks.
+            once ``finish_apart`` has called ``copied``.
+        later: addresses of memory that the caller keeps as it is until then.
+        agree: tells the other ranks of an error, and in which step; raises on all of them.
 
     Raises:
         CheckpointError: on all ranks, where the state of one cannot be saved.
@@ -109,16 +113,17 @@ class Save:
         about: dict[str, Any] | None = None,
         staging: Staging | None = None,
         later: Collection[int] = (),
-        agree: Callable[[Ranks, Exception | None], None] = Ranks.agree,
+        agree: Callable[[Ranks, str, Exception | None], None] = _agree,
     ) -> None:
         self.folder, self.ranks, self.about = folder, ranks, about or {}
+        self._agree = agree
         items: dict[str, Item] = {}
         error: Exception | None = None
         try:
             items = {name: _item(name, path, leaf) for name, (path, leaf) in flattened(state).items()}
         except Exception as caught:  # told to the others, then raised
             error = caught
-        agree(ranks, error)
+        agree(ranks, "plan", error)
         listed = [
             [name, list(each.offsets), 0 if each.array is None else each.array.nbytes]
             for name, each in items.items()
@@ -138,7 +143,71 @@ class Save:
                     else:
                         each.array = staging.copy(name, each.array)
 
-    def copy(self) -> None:
+    def finish(self, complete: Callable[[], None]) -> None:
+        """Writes and completes a save while all ranks wait, and tells all of an error; a collective.
+
+        Args:
+            complete: what rank 0 does when all have written.
+
+        Raises:
+            CheckpointError: on all ranks, or what ``agree`` raises; nothing is left of the save then.
+        """
+        for step, work in (("write", self.write), ("finish", complete)):
+            error: Exception | None = None
+            if step == "write" or self.ranks.rank == 0:
+                try:
+                    work()
+                except Exception as caught:  # told to the others, then raised
+                    error = self._said(caught)
+            try:
+                self._agree(self.ranks, step, error)
+            except BaseException:
+                if self.ranks.rank == 0:
+                    self.abandon()
+                raise
+
+    def finish_apart(
+        self, complete: Callable[[], None], timeout_s: float, copied: Callable[[], object]
+    ) -> None:
+        """The same in a thread, without a word to the other ranks but for the notes.
+
+        Args:
+            complete: what rank 0 does; it waits for the others' notes.
+            timeout_s: how long the others wait for rank 0 to complete the save or to give it up.
+            copied: is called when the state may change.
+
+        Raises:
+            CheckpointError: this rank could not write, or rank 0 could not complete; only rank 0 notices the latter.
+        """
+        error: Exception | None = None
+        try:
+            try:
+                self._copy()
+            finally:
+                copied()
+            self.write()
+        except Exception as caught:  # rank 0 looks what the others have done first
+            error = self._said(caught)
+        try:
+            if self.ranks.rank == 0:
+                complete()
+            else:
+                self._await_the_end(timeout_s)
+        except Exception as caught:
+            if self.ranks.rank == 0:
+                self.abandon()
+            error = error or self._said(caught)
+        if error is not None:
+            raise error
+
+    def _said(self, error: Exception) -> Exception:
+        if not isinstance(error, OSError):
+            return error
+        said = CheckpointError(f"cannot write to {self.folder}: {error.strerror}")
+        said.__cause__ = error
+        return said
+
+    def _copy(self) -> None:
         """Copies what is to be copied later, in any thread; ``write`` tells of a tensor that was changed."""
         for name, each in self._uncopied.items():
             assert self._staging is not None and each.array is not None, "only such items wait for a copy"
@@ -164,10 +233,16 @@ class Save:
             with contextlib.suppress(OSError, CheckpointError):
                 note.about["error"] = str(error)
                 self._leave(note)
-            if isinstance(error, OSError):
-                raise CheckpointError(f"cannot write to {self.folder}: {error.strerror}") from error
             raise
         self._leave(note)
+
+    def _await_the_end(self, timeout_s: float) -> None:
+        """Other ranks than 0: waits until their note has been taken away, or the whole folder."""
+        began = time.monotonic()
+        while os.path.exists(self._note(self.ranks.rank)):
+            if time.monotonic() - began > timeout_s:
+                raise CheckpointError(f"rank 0 did not complete {self.folder} within {timeout_s:.0f} s")
+            time.sleep(_POLL_S)
 
     def _leave(self, note: Manifest) -> None:
         write_atomically(self._note(self.ranks.rank), lambda file: file.write(note.to_bytes()))
@@ -243,20 +318,6 @@ class Save:
             time.sleep(_POLL_S)
         return note
 
-    def await_completion(self, timeout_s: float) -> None:
-        """Other ranks than 0: waits until rank 0 has written the manifest, or given up.
-
-        Raises:
-            CheckpointError: where it has given up.
-        """
-        began = time.monotonic()
-        while os.path.exists(self._note(self.ranks.rank)):
-            if time.monotonic() - began > timeout_s:
-                raise CheckpointError(f"rank 0 did not complete {self.folder} within {timeout_s:.0f} s")
-            time.sleep(_POLL_S)
-        if read_manifest(self.folder).about.get("attempt") != self.attempt:
-            raise CheckpointError(f"rank 0 has not completed {self.folder}; its own error says why")
-
     def _files_before(self) -> set[str]:
         try:
             return set(read_manifest(self.folder).files)
@@ -268,27 +329,6 @@ class Save:
         for rank in range(self.ranks.size):
             disk.remove(self._note(rank))
             disk.remove(os.path.join(self.folder, self._file(rank)))
-
-
-def in_step(save: Save, ranks: Ranks, complete: Any) -> None:
-    """Writes and completes a save while all ranks wait, and tells all of an error; a collective."""
-    error: Exception | None = None
-    for is_last in (False, True):
-        try:
-            if not is_last:
-                save.write()
-            elif ranks.rank == 0:
-                complete(save)
-        except OSError as caught:
-            error = CheckpointError(f"cannot write to {save.folder}: {caught.strerror}")
-        except CheckpointError as caught:
-            error = caught
-        try:
-            ranks.agree(error)
-        except CheckpointError:
-            if ranks.rank == 0:
-                save.abandon()
-            raise
 
 
 def _item(name: str, path: Path, leaf: Any) -> Item:
