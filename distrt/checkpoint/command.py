@@ -8,9 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 
-from distrt.checkpoint.conversion import dcp_to_torch_save, torch_save_to_dcp, write_safetensors
-from distrt.checkpoint.manifest import NAME
-from distrt.checkpoint.reading import Saved
+from distrt.checkpoint.conversion import (
+    dcp_to_torch_save,
+    torch_save_to_dcp,
+    write_checkpoint,
+    write_safetensors,
+)
+from distrt.checkpoint.opening import is_checkpoint, opened
 from distrt.checkpoint.run import found_in
 from distrt.core.errors import CheckpointError
 
@@ -36,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, said in (
         ("ls", _ls, "list the checkpoints of a run, or the tensors and values of one"),
         ("verify", _verify, "compare a checkpoint, or all of a run, with their checksums"),
-        ("convert", _convert, "a checkpoint to a .pt or .safetensors file, or a .pt file to a checkpoint"),
+        ("convert", _convert, "a checkpoint to a file or to another format's, or a file to a checkpoint"),
     ):
         command = commands.add_parser(name, help=said, description=f"{said[0].upper()}{said[1:]}.")
         command.add_argument(
@@ -44,13 +48,19 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "convert":
             command.add_argument("target", help="a file that ends in .pt, .pth or .safetensors, or a folder")
+            command.add_argument(
+                "--as",
+                dest="library",
+                choices=("distrt", "pytorch"),
+                help="write a folder: distrt's checkpoint, or PyTorch's (torch.distributed.checkpoint)",
+            )
         command.set_defaults(run=run)
     return parser
 
 
 def _ls(options: argparse.Namespace) -> int:
-    if _is_checkpoint(options.path):
-        for name, entry in Saved(options.path).manifest.entries.items():
+    if is_checkpoint(options.path):
+        for name, entry in opened(options.path).manifest.entries.items():
             if entry.is_tensor:
                 print(f"{name}  {entry.dtype} {list(entry.shape)}")
             else:
@@ -58,7 +68,7 @@ def _ls(options: argparse.Namespace) -> int:
         return 0
     for path in _of_run(options.path):
         try:
-            manifest = Saved(path).manifest
+            manifest = opened(path).manifest
         except CheckpointError as fault:
             print(f"{os.path.basename(path)}  damaged: {fault}")
             continue
@@ -73,7 +83,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     damaged = 0
-    for path in [options.path] if _is_checkpoint(options.path) else _of_run(options.path):
+    for path in [options.path] if is_checkpoint(options.path) else _of_run(options.path):
         faults = _faults(path)
         damaged += bool(faults)
         print(f"{os.path.basename(os.path.abspath(path))}  {'; '.join(faults) or 'whole'}")
@@ -83,7 +93,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _faults(path: str) -> list[str]:
     """All that is wrong with a checkpoint."""
     try:
-        saved = Saved(path)
+        saved = opened(path)
     except CheckpointError as fault:
         return [str(fault)]
     found = []
@@ -97,23 +107,25 @@ def _faults(path: str) -> list[str]:
 
 def _convert(options: argparse.Namespace) -> int:
     if os.path.isfile(options.path):
+        if options.library == "pytorch":
+            raise CheckpointError("a file becomes a checkpoint of distrt's; convert that one --as pytorch")
         torch_save_to_dcp(options.path, options.target)
         return 0
-    source = options.path if _is_checkpoint(options.path) else _newest(options.path)
-    if options.target.endswith(".safetensors"):
+    source = options.path if is_checkpoint(options.path) else _newest(options.path)
+    if options.library is not None:
+        write_checkpoint(source, options.target, as_pytorch=options.library == "pytorch")
+    elif options.target.endswith(".safetensors"):
         left_out = write_safetensors(source, options.target)
         if left_out:
             print(f"left out, for it is no tensor: {', '.join(left_out)}")
     elif options.target.endswith((".pt", ".pth")):
         dcp_to_torch_save(source, options.target)
     else:
-        raise CheckpointError(f"{options.target}: a file that ends in .pt, .pth or .safetensors was expected")
+        raise CheckpointError(
+            f"{options.target}: a file that ends in .pt, .pth or .safetensors was expected, or --as"
+        )
     print(f"{source} -> {options.target}")
     return 0
-
-
-def _is_checkpoint(path: str) -> bool:
-    return os.path.exists(os.path.join(path, NAME))
 
 
 def _of_run(folder: str) -> list[str]:

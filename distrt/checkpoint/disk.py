@@ -1,15 +1,17 @@
-"""The few things that saving asks of a filesystem; each brings to the disk what it has done."""
+"""The few things that saving asks of a filesystem, each of which brings to the disk what it has done; and reading."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable
 from typing import Any
 
+from distrt.core.errors import CheckpointError
 from distrt.files.atomic import sync_folder
 
-__all__ = ["make_folder", "remove", "remove_folder", "rename", "write_new"]
+__all__ = ["content_of", "make_folder", "remove", "remove_folder", "rename", "write_new"]
 
 
 def write_new(path: str, buffers: Iterable[Any]) -> int:
@@ -56,3 +58,23 @@ def remove_folder(path: str) -> None:
         for name in os.listdir(path):
             remove(os.path.join(path, name))
         os.rmdir(path)
+
+
+def content_of(path: str, most: int) -> bytes:
+    """A file's bytes, of which there may be so many.
+
+    Raises:
+        OSError: where it cannot be read.
+        CheckpointError: where it is larger, or no file.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise CheckpointError(f"{path} is no file")
+        if about.st_size > most:
+            raise CheckpointError(f"{path} has {about.st_size} bytes, more than any of its kind")
+        return file.read(about.st_size)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # for the other end of a pipe

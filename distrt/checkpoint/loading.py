@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from distrt.checkpoint.opening import opened
 from distrt.checkpoint.parts import region_of
-from distrt.checkpoint.reading import Region, Saved
+from distrt.checkpoint.reading import Region
 from distrt.checkpoint.tree import Path, flattened, put
 from distrt.core.errors import CheckpointError
 from distrt.core.modes import no_grad
@@ -39,7 +40,7 @@ class Loading:
             ValueError: a tensor is of another size, or in the place of something else.
         """
         try:
-            self._saved = Saved(self._folder)
+            self._saved = opened(self._folder)
         except CheckpointError as fault:
             raise AssertionError(f"metadata is None; global metadata read failed: {fault}") from fault
         entries = self._saved.manifest.entries

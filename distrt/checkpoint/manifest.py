@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from distrt.checkpoint.disk import content_of
 from distrt.checkpoint.tree import Path, path_as_json, path_from_json, text_of
 from distrt.core import dtype as dt
 from distrt.core.errors import CheckpointError
@@ -147,14 +148,11 @@ def read_manifest(folder: str) -> Manifest:
     """
     path = os.path.join(folder, NAME)
     try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        data = content_of(path, _MOST_BYTES)
     except OSError as fault:
         raise CheckpointError(
             f"there is no complete checkpoint in {folder}: {fault.strerror}: {NAME}"
         ) from fault
-    if len(data) > _MOST_BYTES:
-        raise CheckpointError(f"{path} is larger than any manifest")
     try:
         found = Manifest.from_bytes(data)
         found.require_whole()

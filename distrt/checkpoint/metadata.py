@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from distrt.checkpoint.manifest import Manifest
@@ -15,6 +16,7 @@ from distrt.core import dtype as dt
 from distrt.core import formats
 from distrt.core.dtype_rules import get_default_dtype
 from distrt.core.size import Size
+from distrt.files.faults import quoted
 
 __all__ = [
     "BytesStorageMetadata",
@@ -36,15 +38,36 @@ class ChunkStorageMetadata:
     sizes: Size
 
 
+class _MEM_FORMAT_ENCODING(Enum):  # noqa: N801 - PyTorch's own spelling, which its files have
+    TORCH_CONTIGUOUS_FORMAT = 0
+    TORCH_CHANNELS_LAST = 1
+    TORCH_PRESERVE_FORMAT = 2
+
+
+_FORMATS = {
+    _MEM_FORMAT_ENCODING.TORCH_CONTIGUOUS_FORMAT: formats.contiguous_format,
+    _MEM_FORMAT_ENCODING.TORCH_CHANNELS_LAST: formats.channels_last,
+    _MEM_FORMAT_ENCODING.TORCH_PRESERVE_FORMAT: formats.preserve_format,
+}
+
+
 @dataclass
 class TensorProperties:
-    """What a tensor is besides its sizes."""
+    """What a tensor is besides its sizes. PyTorch pickles it as a tuple, in which the memory format is an enum."""
 
     dtype: dt.dtype = field(default_factory=get_default_dtype)
     layout: Any = formats.strided
     requires_grad: bool = False
     memory_format: Any = formats.contiguous_format
     pin_memory: bool = False
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        encoding = next(key for key, each in _FORMATS.items() if each is self.memory_format)
+        return self.dtype, self.layout, self.requires_grad, encoding, self.pin_memory
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype, self.layout, self.requires_grad, encoding, self.pin_memory = state
+        self.memory_format = _FORMATS[encoding]
 
 
 @dataclass
@@ -103,9 +126,22 @@ class MetadataIndex:
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "offset", None if offset is None else Size(offset))
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes the attributes over; those that are hashed must be what they are said to be, lest that take long."""
+        fqn, offset = state["fqn"], state.get("offset")
+        fits = offset is None or (isinstance(offset, tuple) and all(map(_is_size, offset)))
+        if not isinstance(fqn, str) or not fits:
+            raise ValueError(f"a part of a checkpoint cannot be {quoted(state)}")
+        self.__init__(fqn, offset, state.get("index"))  # type: ignore[misc]
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
 
 for _class in (
     ChunkStorageMetadata,
+    _MEM_FORMAT_ENCODING,
     TensorProperties,
     TensorStorageMetadata,
     BytesStorageMetadata,

@@ -6,10 +6,11 @@ import os
 import pathlib
 from typing import Any
 
+from distrt.checkpoint import distcp_metadata
 from distrt.checkpoint.manifest import NAME
 from distrt.checkpoint.metadata import Metadata, metadata_of
-from distrt.checkpoint.reading import Saved
-from distrt.core.errors import UnsupportedError
+from distrt.checkpoint.opening import opened
+from distrt.core.errors import CheckpointError, UnsupportedError
 
 __all__ = ["DefaultLoadPlanner", "DefaultSavePlanner", "FileSystemReader", "FileSystemWriter"]
 
@@ -49,7 +50,7 @@ class FileSystemReader(_InFolder):
         Raises:
             CheckpointError: where there is none, or it is damaged.
         """
-        return metadata_of(Saved(str(self.path)).manifest, self.path)
+        return metadata_of(opened(str(self.path)).manifest, self.path)
 
 
 class FileSystemWriter(_InFolder):
@@ -77,7 +78,13 @@ class FileSystemWriter(_InFolder):
         self.cache_staged_state_dict, self.overwrite = cache_staged_state_dict, overwrite
 
     def has_checkpoint(self) -> bool:
-        """Whether there is one already."""
+        """Whether there is one of distrt's already.
+
+        Raises:
+            CheckpointError: where there is one of PyTorch's: it would not go with the new one's coming.
+        """
+        if (self.path / distcp_metadata.NAME).exists():
+            raise CheckpointError(f"{self.path} has a checkpoint of PyTorch's: save to another folder")
         return (self.path / NAME).exists()
 
 

@@ -18,6 +18,7 @@ import importlib
 import sys
 import sysconfig
 import types
+from collections.abc import Mapping
 from typing import Any
 
 from distrt.core.tensor import Tensor
@@ -34,11 +35,17 @@ _BLOCKED = frozenset(("sys", "os", "posix", "nt"))
 
 
 class Rule:
-    """What files may name under a value of ``weights_only``."""
+    """What files may name under a value of ``weights_only``.
 
-    def __init__(self, weights_only: bool | None) -> None:
+    Args:
+        weights_only: as ``load`` takes it.
+        own: classes and functions by the names that files have for them, to be made and called, in place of those that
+            the caller has registered.
+    """
+
+    def __init__(self, weights_only: bool | None, own: Mapping[str, Any] | None = None) -> None:
         self._weights_only = weights_only
-        self._own = registered()
+        self._own = registered() if own is None else own
 
     def find(self, module: str, name: str) -> Any:
         """The object of a name.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import reprlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -49,6 +50,13 @@ SENSELESS = (
     zlib.error,
 )
 
+#: What repr makes of a tuple of two tuples of two tuples, and so on, may be longer than any memory.
+_shown = reprlib.Repr()
+_shown.maxlevel = 3
+_shown.maxtuple = _shown.maxlist = _shown.maxdict = _shown.maxset = _shown.maxfrozenset = 30
+_shown.maxstring = _shown.maxlong = _shown.maxother = 100
+_NESTS = (tuple, list, dict, set, frozenset)
+
 _CORRUPT = (
     "There is a high likelihood that your checkpoint file is corrupted: it was not saved to its end, was transferred "
     "incorrectly, or was modified after saving."
@@ -63,7 +71,7 @@ def damaged(what: str) -> CheckpointError:
 def quoted(value: object, limit: int = 80) -> str:
     """A value from a file as an error message shows it: never longer than this."""
     try:
-        text = repr(value)
+        text = _shown.repr(value) if isinstance(value, _NESTS) else repr(value)
     except Exception:
         text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -28,6 +28,7 @@ _MODULES = {
     "distrt.amp": "torch.amp",
     "distrt.data.": "torch.utils.data.",
     "distrt.data.distributed_sampler": "torch.utils.data.distributed",
+    "distrt.distributed.checkpoint.": "torch.distributed.checkpoint.",
     "distrt.nn.modules.": "torch.nn.modules.",
     "distrt.nn.modules.attention": "torch.nn.modules.activation",
     "distrt.nn.modules.margin_loss": "torch.nn.modules.loss",

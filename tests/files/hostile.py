@@ -9,6 +9,7 @@ import sys
 import time
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import distrt
@@ -83,13 +84,18 @@ def tensor(count: int, offset: Any, sizes: Any, strides: Any, kind: str = "Float
 
 def outcome(data: bytes, weights_only: bool | None = None) -> Any:
     """What loading gives: a CheckpointError, or the value. Anything else that it does fails the test."""
+    return watched(lambda: distrt.load(io.BytesIO(data), weights_only=weights_only), len(data))
+
+
+def watched(act: Callable[[], Any], size: int) -> Any:
+    """What an act on files of this size gives: a CheckpointError, or a value, and no more than that."""
     global _watching
     _watched.clear()
     tracemalloc.start()
     began = time.process_time()
     _watching = True
     try:
-        found = distrt.load(io.BytesIO(data), weights_only=weights_only)
+        found = act()
     except CheckpointError as fault:
         found = fault
     finally:
@@ -97,7 +103,7 @@ def outcome(data: bytes, weights_only: bool | None = None) -> Any:
         spent, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert not _watched, _watched
-    assert spent < MOST_SECONDS and peak < MOST_BYTES + 8 * len(data)
+    assert spent < MOST_SECONDS and peak < MOST_BYTES + 8 * size
     return found
 
 
