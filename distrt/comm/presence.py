@@ -22,11 +22,13 @@ from typing import Any
 
 from distrt.comm.status import PAGE_BYTES, Status, StatusPage, parse
 from distrt.comm.unnamed import open_unnamed_file
+from distrt.core import steps
 
 __all__ = [
     "Presence",
     "View",
     "here",
+    "here_if_launched",
     "is_stopped",
     "own_stacks",
     "record_failure",
@@ -60,6 +62,7 @@ class Presence:
         self._before = sys.excepthook
         sys.excepthook = self._on_exception
         self.on_failure: weakref.WeakSet[Any] = weakref.WeakSet()  # have ``fail()``
+        steps.listen("status page", self.page.took_step)
 
     def _on_exception(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -85,6 +88,14 @@ def here(rank: int) -> Presence:
         directory = os.environ.get("DISTRT_RUN_DIR")
         _here[:] = [Presence(rank, Path(directory) if directory else None)]
     return _here[0]
+
+
+def here_if_launched() -> Presence | None:
+    """This process's presence; None where it has none, and no launcher that could look at it."""
+    if _here and _here[0].pid == os.getpid():
+        return _here[0]
+    rank = os.environ.get("DISTRT_RANK", "")
+    return here(int(rank)) if rank.isdigit() and os.environ.get("DISTRT_RUN_DIR") else None
 
 
 def record_failure(error: BaseException) -> None:

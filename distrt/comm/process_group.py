@@ -331,11 +331,6 @@ class ProcessGroup:
         self._caller.require_open("renew")
         return self.transport.renew(array)
 
-    def count_step(self) -> None:
-        """Note on the status page that the next training step begins."""
-        if self._caller.page is not None:
-            self._caller.page.step()
-
     def progress(self) -> None:
         """Move outstanding operations on, in launch order, as far as possible without blocking."""
         self._engine.progress()

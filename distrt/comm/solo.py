@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from distrt.comm.presence import here_if_launched
 from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction
+from distrt.comm.status import StatusPage
 from distrt.comm.transport import Transport
 from distrt.core.errors import ShapeError
 
@@ -24,6 +26,13 @@ class SoloTransport(Transport):
 
     def __init__(self) -> None:
         super().__init__(0, 1)
+        presence = here_if_launched()
+        self._page = None if presence is None else presence.page
+
+    @property
+    def page(self) -> StatusPage | None:
+        """Under a launcher, which looks at it."""
+        return self._page
 
     def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Nothing to do."""

@@ -4,7 +4,8 @@ A page is a file that the rank has mapped: writing to it is a store to memory, a
 process is killed. Under distrt-launch it lies in the run directory, from where the launcher reads it; else it is an
 anonymous file, which the other ranks of the machine open through /proc. Standard library only.
 
-    header    words: magic, pid, start time, rank, step, how many calls were begun
+    header    words: magic, pid, start time, rank, step, how many calls were begun, samples,
+              whether there is a loss, loss (a float)
     ring      the last 64 calls: group, number, fingerprint, text, place, when (ns since the epoch), state
     texts     what calls and places are named, each once
     failure   the exception that ended the program
@@ -29,10 +30,10 @@ __all__ = ["PAGE_BYTES", "CallRecord", "Status", "StatusPage", "parse"]
 
 RUNNING, DONE = 1, 2  # states of a call; 0 where there is none
 
-_MAGIC = int.from_bytes(b"distrt01", "little")
-_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 6, 7, 64
+_MAGIC = int.from_bytes(b"distrt02", "little")
+_HEADER_WORDS, _ENTRY_WORDS, _ENTRIES = 9, 7, 64
 _TEXT, _PLACE = 3, 4  # words of an entry
-_PID, _STARTED, _RANK, _STEP, _BEGUN = range(1, 6)
+_PID, _STARTED, _RANK, _STEP, _BEGUN, _SAMPLES, _HAS_LOSS, _LOSS = range(1, 9)
 _RING = _HEADER_WORDS * 8
 _ENTRY_BYTES = 8 * _ENTRY_WORDS
 _FIRST_STATE = _HEADER_WORDS + _ENTRY_WORDS - 1
@@ -67,7 +68,15 @@ class CallRecord(NamedTuple):
 
 
 class Status(NamedTuple):
-    """What a page says. ``calls`` are the last ones, the newest last; ``failure`` is a traceback, or empty."""
+    """What a page says.
+
+    Attributes:
+        step: how many steps the optimizer has taken, or what the script says that it is.
+        calls: the last ones, the newest last.
+        failure: a traceback, or empty.
+        samples: how many the script says that it has trained on.
+        loss: what the script says that it is; None where it says nothing.
+    """
 
     pid: int
     started: int
@@ -75,6 +84,8 @@ class Status(NamedTuple):
     step: int
     calls: list[CallRecord]
     failure: str
+    samples: int = 0
+    loss: float | None = None
 
 
 class StatusPage:
@@ -89,6 +100,8 @@ class StatusPage:
     def __init__(self, rank: int, started: int = 0, memory: mmap.mmap | None = None) -> None:
         self._memory = mmap.mmap(-1, PAGE_BYTES) if memory is None else memory
         self._words = memoryview(self._memory)[: _FAILURE & ~7].cast("q")
+        self._reals = memoryview(self._memory)[:_RING].cast("d")
+        self._is_told_steps = False
         # Threads may begin calls at once: counting is one step of the interpreter.
         self._begun = itertools.count()
         self._texts: dict[object, int] = {}
@@ -158,9 +171,20 @@ class StatusPage:
         self._texts.clear()
         self._text_end = _TEXTS
 
-    def step(self) -> None:
-        """Count a training step."""
-        self._words[_STEP] += 1
+    def took_step(self, count: int) -> None:
+        """Note that an optimizer has taken its ``count``-th step: where there are several, the furthest counts."""
+        if count > self._words[_STEP] and not self._is_told_steps:
+            self._words[_STEP] = count
+
+    def report(self, loss: float | None, samples: int, step: int | None) -> None:
+        """Note what the script says: its loss, so many more samples, and its own count of steps."""
+        if loss is not None:
+            self._reals[_LOSS] = loss
+            self._words[_HAS_LOSS] = 1
+        self._words[_SAMPLES] += samples
+        if step is not None:
+            self._is_told_steps = True
+            self._words[_STEP] = step
 
     def fail(self, text: str) -> None:
         """Note what ends the program."""
@@ -193,7 +217,17 @@ def parse(page: bytes | mmap.mmap) -> Status | None:
     calls = list(_calls(data, words[_BEGUN]))
     (length,) = _LENGTH.unpack_from(data, _FAILURE)
     failure = data[_FAILURE + _LENGTH.size :][:length].decode(errors="replace")
-    return Status(words[_PID], words[_STARTED], words[_RANK], words[_STEP], calls, failure)
+    (loss,) = struct.unpack_from("<d", data, 8 * _LOSS)
+    return Status(
+        words[_PID],
+        words[_STARTED],
+        words[_RANK],
+        words[_STEP],
+        calls,
+        failure,
+        words[_SAMPLES],
+        loss if words[_HAS_LOSS] else None,
+    )
 
 
 def _calls(data: bytes, begun: int) -> Iterator[CallRecord]:

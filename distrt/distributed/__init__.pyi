@@ -85,6 +85,7 @@ from distrt.comm.functions.process_group import ProcessGroup as ProcessGroup
 from distrt.comm.functions.registry import GroupName as GroupName
 from distrt.comm.functions.registry import RankType as RankType
 from distrt.comm.functions.registry import get_process_group_name as _get_process_group_name_
+from distrt.comm.functions.reporting import report as report
 from distrt.comm.functions.shared_tensors import allocate_shared as allocate_shared
 from distrt.comm.functions.shared_tensors import free_shared as free_shared
 from distrt.comm.functions.shrinking import SHRINK_ABORT as SHRINK_ABORT

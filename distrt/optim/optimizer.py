@@ -12,6 +12,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
 
+from distrt.core import steps
 from distrt.core.autograd.node import RemovableHandle
 from distrt.core.modes import modes
 from distrt.core.questions import typename
@@ -76,6 +77,7 @@ class Optimizer:
     """
 
     _leaves_to_updaters: ClassVar[bool] = False  # see `distrt.optim.updating`
+    _steps_taken = 0
     state: dict[Any, Any]
     param_groups: list[dict[str, Any]]
     defaults: dict[str, Any]
@@ -205,6 +207,8 @@ class Optimizer:
             hooks = (*self._optimizer_step_post_hooks.values(), *_global_optimizer_post_hooks.values())
             for hook in hooks:
                 hook(self, args, kwargs)
+            self._steps_taken += 1
+            steps.taken(self._steps_taken)
             return out
 
         return wrapper

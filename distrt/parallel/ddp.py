@@ -279,7 +279,6 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             if is_averaging:
                 counts = None if present is None or self._divides_by_all else counted(present)
                 self.reducer.prepare(present, counts)
-                self.process_group.count_step()
             else:
                 self.reducer.disarm()
             self.reducer.rebuild()

@@ -30,7 +30,19 @@ _STATES = {
     "Z": "ended",
     "": "ended",
 }
-_HEADINGS = ("rank", "pid", "state", "step", "steps/s", "in calls", "CPU", "memory", "doing")
+_HEADINGS = (
+    "rank",
+    "pid",
+    "state",
+    "step",
+    "steps/s",
+    "loss",
+    "samples/s",
+    "in calls",
+    "CPU",
+    "memory",
+    "doing",
+)
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 
 
@@ -63,6 +75,7 @@ class _Rank:
     looks: int = 0
     looks_in_call: int = 0
     step: int = 0
+    samples: int = 0
     cpu_s: float = 0.0
     seen_at: float = field(default_factory=time.monotonic)
 
@@ -103,7 +116,8 @@ class Watcher:
         status, now = self._status(number, rank), time.monotonic()
         is_alive = self._is_alive(rank)
         cpu_s, memory = _usage(rank.pid) if is_alive else (rank.cpu_s, 0)
-        step, passed_s = status.step if status else 0, max(1e-3, now - rank.seen_at)
+        step, samples = (status.step, status.samples) if status else (0, 0)
+        passed_s = max(1e-3, now - rank.seen_at)
         is_new = rank.step == 0 and rank.cpu_s == 0.0
         row = (
             str(number),
@@ -111,12 +125,15 @@ class Watcher:
             _STATES.get(process_state(rank.pid) if is_alive else "", "runs"),
             str(step) if step else "-",
             "-" if is_new or not step else f"{(step - rank.step) / passed_s:.1f}",
+            "-" if status is None or status.loss is None else f"{status.loss:.4g}",
+            "-" if is_new or not samples else f"{(samples - rank.samples) / passed_s:.0f}",
             f"{100 * rank.looks_in_call / rank.looks:.0f} %" if rank.looks else "-",
             "-" if is_new else f"{100 * (cpu_s - rank.cpu_s) / passed_s:.0f} %",
             f"{memory >> 20} MiB",
             _doing(status),
         )
-        rank.step, rank.cpu_s, rank.seen_at, rank.looks, rank.looks_in_call = step, cpu_s, now, 0, 0
+        rank.step, rank.samples, rank.cpu_s, rank.seen_at = step, samples, cpu_s, now
+        rank.looks = rank.looks_in_call = 0
         return row
 
     def _is_alive(self, rank: _Rank) -> bool:
@@ -132,6 +149,7 @@ class Watcher:
 
 def _show(watcher: Watcher, is_once: bool, interval_s: float) -> None:
     is_live = sys.stdout.isatty() and not is_once
+    watcher.rows()  # what there was before is no part of what happens now
     while True:
         until = time.monotonic() + (min(interval_s, 0.5) if is_once else interval_s)
         while time.monotonic() < until:

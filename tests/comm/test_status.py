@@ -16,7 +16,7 @@ def test_the_last_calls_are_kept_with_all_that_is_known_of_them():
         )
         if number < 100:
             page.end(entry)
-    page.step()
+    page.took_step(1)
     status = page.read()
     assert (status.rank, status.pid, status.started, status.step) == (3, os.getpid(), 17, 1)
     assert [call.number for call in status.calls] == list(range(37, 101))
@@ -24,6 +24,19 @@ def test_the_last_calls_are_kept_with_all_that_is_known_of_them():
     assert (last.text, last.place, last.is_running) == ("all_reduce(SUM, 100 elements)", "train.py:100", True)
     assert not any(call.is_running for call in status.calls[:-1])
     assert last.fingerprint == describe("all_reduce", "SUM", 100).fingerprint
+
+
+def test_the_optimizer_that_is_furthest_counts_the_steps_until_the_script_does():
+    page = StatusPage(0)
+    assert page.read()[-2:] == (0, None)
+    for count in (1, 2, 1, 3, 2):
+        page.took_step(count)
+    assert page.read().step == 3
+    page.report(0.25, 64, 1000)
+    page.took_step(4)
+    page.report(None, 32, None)
+    status = page.read()
+    assert (status.step, status.samples, status.loss) == (1000, 96, 0.25)
 
 
 def test_a_page_full_of_texts_starts_over_and_keeps_the_fingerprints():

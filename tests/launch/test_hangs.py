@@ -56,13 +56,13 @@ def test_a_rank_is_still_when_its_page_is(tmp_path: Path, monkeypatch: pytest.Mo
     for _ in range(5):  # rank 0 moves, and so does rank 1 for a while
         now[0] += 2.0
         for each in pages:
-            each.step()
+            each.report(None, 1, None)
         assert watch.look(alive) is None
     now[0] += 2.0
-    pages[0].step()
+    pages[0].report(None, 1, None)
     assert watch.look(alive) is None
     now[0] += 2.0
-    pages[0].step()
+    pages[0].report(None, 1, None)
     halt = watch.look(alive)
     assert halt is not None and (halt.exit_code, halt.culprits) == (71, (1,))
     assert "rank 1 (pid" in halt.text and "has not moved for 4.0 s" in halt.text and "line 3" in halt.text

@@ -20,9 +20,13 @@ TRAIN = """
     import distrt as torch
     import distrt.distributed as dist
     dist.init_process_group("gloo")
-    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(1, 1))
+    model = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for step in range(5):
-        model(torch.ones(1)).sum().backward()
+        loss = model(torch.ones(1)).square().sum()
+        loss.backward()
+        optimizer.step()
+        dist.report(loss=loss * 0 + 0.125, samples=64)
     dist.barrier()
     open(f"ready{dist.get_rank()}", "w").close()
     if dist.get_rank() == 0:
@@ -56,7 +60,8 @@ def test_top_shows_what_every_rank_is_doing(start_job: StartJob, tmp_path: Path)
     heading, first, second = shown.stdout.splitlines()
     assert heading.split()[:4] == ["rank", "pid", "state", "step"]
     assert first.split()[:2] == ["0", str(pids[0])] and "all_reduce(SUM, float32, 7 elements)" in first
-    assert "100 %" in first and "script.py:" in first and " 5 " in first
+    assert first.partition("5 ")[2].split()[:3] == ["0.0", "0.125", "0"], first
+    assert "100 %" in first and "script.py:" in first
     assert second.split()[:4] == ["1", str(pids[1]), "stopped", "5"] and "computes; last barrier" in second
     os.kill(pids[1], signal.SIGCONT)
     job.process.send_signal(signal.SIGTERM)
