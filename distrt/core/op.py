@@ -138,7 +138,8 @@ class Definition:
         self.delivers_last_first = (
             False  # which leaf among an operation's gets its gradient first, hooks can tell
         )
-        self.parameters = dict(inspect.signature(forward).parameters)
+        self.signature = inspect.signature(forward)
+        self.parameters = dict(self.signature.parameters)
         self.sequence = next((name for name, p in self.parameters.items() if _is(p, "Sequence[Array]")), None)
         self.tensors = [name for name, p in self.parameters.items() if _is(p, "Array")]
         self.steering = [name for name, p in self.parameters.items() if _is(p, "IndexArray")]
@@ -176,7 +177,7 @@ class Definition:
         function.__module__ = self.forward.__module__
         function.__qualname__ = self.name
         function.__annotations__ = self.forward.__annotations__
-        function.__signature__ = inspect.signature(self.forward)  # type: ignore[attr-defined]
+        function.__signature__ = self.signature  # type: ignore[attr-defined]
         for verb in ("gradient", "gradients", "outputs"):
             setattr(function, verb, getattr(self, verb))
         function.definition = self  # type: ignore[attr-defined]
