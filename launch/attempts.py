@@ -14,7 +14,14 @@ from typing import Protocol
 from launch.job import Job, World, rank_environment
 from launch.ranks.guard import Guard
 from launch.ranks.memory import MemoryWatch
-from launch.ranks.processes import Ending, RankProcess, adopt_orphans, process_start_time, start_rank
+from launch.ranks.processes import (
+    Ending,
+    RankProcess,
+    adopt_orphans,
+    must_be_startable,
+    process_start_time,
+    start_rank,
+)
 from launch.ranks.signals import SignalInbox
 from launch.ranks.streams import Streams
 from launch.ranks.supervisor import Supervisor, TimeLimits, Watch
@@ -167,7 +174,8 @@ class Attempts:
                 with must_be_written(job.run_dir):
                     (directory / str(rank)).mkdir(parents=True, exist_ok=True)
                 environment = rank_environment(job, world, local_rank, os.environ)
-                ranks.append(start_rank(job.target, rank, environment, gate_read, is_piped=is_piped))
+                with must_be_startable(f"rank {rank}"):
+                    ranks.append(start_rank(job.target, rank, environment, gate_read, is_piped=is_piped))
                 hands.guard.record(ranks[-1])
             adopt_orphans()
             with must_be_written(job.run_dir):

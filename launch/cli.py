@@ -17,6 +17,7 @@ from launch.machine import usable_cores
 from launch.machines.meeting_place import MeetingError
 from launch.machines.one_machine import OneMachine
 from launch.ranks.guard import Guard, remove_shared_memory
+from launch.ranks.processes import StartError, must_be_startable
 from launch.ranks.signals import SignalInbox, hang_up_with, read_signals
 from launch.reports.events import EventLog
 from launch.reports.output import Sink, open_missing_files, open_sinks
@@ -45,7 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.ends_with_stdin:  # also where who started this one is under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     inbox = SignalInbox(read_signals(arguments.signals))
-    guard = Guard(run_id)  # it forks, so it comes before the store's thread
+    try:
+        with must_be_startable("the guard of the ranks"):
+            guard = Guard(run_id)  # it forks, so it comes before the store's thread
+    except StartError as error:
+        return _complain(str(error), exit_codes.INTERNAL)
     if arguments.ends_with_stdin:
         _live_with_stdin()
     try:
@@ -119,6 +124,8 @@ def _run(arguments: Arguments, run_id: str, tools: _Tools) -> Report:
         return Report(f"distrt-launch: {error}\n", error.exit_code, {})
     except RunDirectoryError as error:
         return Report(f"distrt-launch: {error}\n", exit_codes.CANNOT_WRITE, {})
+    except StartError as error:
+        return Report(f"distrt-launch: {error}\n", exit_codes.INTERNAL, {})
     finally:
         meeting.close()
         meeting.leave()

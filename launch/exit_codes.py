@@ -9,6 +9,7 @@ __all__ = [
     "INTERNAL",
     "NO_SCRIPT",
     "OK",
+    "PREEMPTED",
     "REFUSED",
     "UNREACHABLE",
     "USAGE",
@@ -21,6 +22,7 @@ UNREACHABLE: Final = 69
 INTERNAL: Final = 70
 HUNG: Final = 71
 CANNOT_WRITE: Final = 73
+PREEMPTED: Final = 75
 REFUSED: Final = 77
 
 EXPLANATION = """\
@@ -30,9 +32,10 @@ exit codes:
   2      wrong arguments
   66     the script or module does not exist (no rank was started)
   69     the ranks or machines did not find one another, or the fixed port is taken, or a machine is lost
-  70     an error of the launcher itself
+  70     an error of the launcher itself, or the machine starts no more processes
   71     a rank hung (--hang-timeout)
   73     the run directory cannot be written
+  75     the ranks were told to go, have saved, and ended with 75: start the job again, and it goes on
   77     a peer without the job's secret
   130    stopped by Ctrl-C (143: by SIGTERM, 129: by SIGHUP)
   128+N  the first failing rank was killed by signal N (137: SIGKILL, 139: SIGSEGV)

@@ -6,23 +6,27 @@ been signalled.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.exit_codes import PREEMPTED
 from launch.job import Target
 
 __all__ = [
     "STACKS_SIGNAL",
     "Ending",
     "RankProcess",
+    "StartError",
     "adopt_orphans",
     "group_exists",
+    "must_be_startable",
     "process_start_time",
     "process_state",
     "python_command",
@@ -37,6 +41,28 @@ _PIPE_BYTES = 1 << 18
 _BOOTSTRAP = str(Path(__file__).with_name("rank.py"))
 
 
+class StartError(Exception):
+    """The system starts no more processes for us; the text is for the user."""
+
+
+@contextlib.contextmanager
+def must_be_startable(what: str) -> Iterator[None]:
+    """Turn the system's refusal to start a process, or to open what it needs, into one line for the user.
+
+    Raises:
+        StartError: there is no room for another one, in one of the bounds that there are.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+            raise
+        raise StartError(
+            f"{what} cannot be started ({error.strerror}): a limit of this machine's is reached; see `ulimit -a`, "
+            f"and pids.max and memory.max of the control group"
+        ) from error
+
+
 @dataclass(frozen=True)
 class Ending:
     """How a process ended; ``returncode`` is negative where a signal ended it, as in ``subprocess``."""
@@ -47,6 +73,11 @@ class Ending:
     def exit_code(self) -> int:
         """What a shell would report."""
         return self.returncode if self.returncode >= 0 else 128 - self.returncode
+
+    @property
+    def is_preemption(self) -> bool:
+        """Whether the rank says that it has saved its run and wants to go on another time."""
+        return self.returncode == PREEMPTED
 
     @property
     def is_failure(self) -> bool:

@@ -33,6 +33,10 @@ class Machine:
         """Take the cable out of the machine's network, as if it had lost its power."""
         _ip("-n", self.name, "link", "set", self.cable, "down")
 
+    def mend(self) -> None:
+        """Plug it in again."""
+        _ip("-n", self.name, "link", "set", self.cable, "up")
+
 
 def can_make_namespaces() -> bool:
     """Whether this process may, which needs root (or CAP_NET_ADMIN and CAP_SYS_ADMIN) and iproute2."""

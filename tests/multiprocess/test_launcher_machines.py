@@ -281,6 +281,39 @@ def test_two_machines_on_a_cable_sum_and_notice_that_it_is_cut(start_job: StartJ
         assert all(run.ended_at - cut_at < PROMPT_S for run in runs)
 
 
+@pytest.mark.slow
+@needs_namespaces
+def test_a_cable_that_is_cut_for_a_moment_costs_a_job_nothing(start_job: StartJob) -> None:
+    secret = os.urandom(32).hex()
+    text = WAIT.replace("while True", "while not os.path.exists('enough')")
+    with two_machines() as machines:
+        jobs = [
+            start_job(
+                textwrap.dedent(text),
+                1,
+                launcher_args=[
+                    f"--node-rank={number}",
+                    f"--master-addr={machines[0].address}",
+                    *["--nnodes=2", "--master-port=29500", "--rdzv-conf", "join_timeout=30"],
+                ],
+                env={"DISTRT_JOB_SECRET": secret},
+                prefix=machine.prefix,
+            )
+            for number, machine in enumerate(machines)
+        ]
+        for job in jobs:
+            job.wait_for(lambda job=job: job.run_dir() is not None, PROMPT_S)
+        time.sleep(2.0)
+        for machine in machines:
+            machine.cut()
+            time.sleep(1.5)
+            machine.mend()
+            time.sleep(1.5)
+        (jobs[0].run_base.parent / "enough").touch()
+        runs = finish(jobs)
+        assert [run.exit_code for run in runs] == [0, 0], runs
+
+
 @pytest.mark.ci
 def test_launchers_that_mpiexec_started_find_one_another(start_job: StartJob) -> None:
     """Neither place nor secret is given: the process manager carries them."""
