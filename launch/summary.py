@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distrt.comm.status import parse
-from launch.exit_codes import OK, UNREACHABLE
+from launch.exit_codes import OK, PREEMPTED, UNREACHABLE
 from launch.ranks.memory import address_space_limit
 from launch.ranks.supervisor import Outcome
 
@@ -77,6 +77,10 @@ def report(
         "stopped_by": outcome.stopped_by.name if outcome.stopped_by else None,
         "ranks": {str(rank): str(ending) for rank, ending in sorted(outcome.endings.items())},
     }
+    if _have_saved(outcome):
+        result["exit_code"] = PREEMPTED
+        text = "distrt-launch: the ranks have saved, and ended with 75: start the job again, and it goes on\n"
+        return Report(text, PREEMPTED, result, is_final=True)
     if outcome.stopped_by is not None:
         result["exit_code"] = 128 + outcome.stopped_by
         killed = [rank for rank, ending in outcome.endings.items() if ending.returncode == -9]
@@ -100,6 +104,16 @@ def report(
     }
     text = _text(first, failures, outcome, joined, places.pages, memory_news)
     return Report(text, first.exit_code, result, is_consequence=first.order[0])
+
+
+def _have_saved(outcome: Outcome) -> bool:
+    """Whether the ranks have ended as they agreed to."""
+    saved = [ending for ending in outcome.endings.values() if ending.is_preemption]
+    return (
+        bool(saved)
+        and outcome.halt is None
+        and all(ending.is_preemption or not ending.is_failure for ending in outcome.endings.values())
+    )
 
 
 def _failures(outcome: Outcome, pids: dict[int, int], errors: Path, memory_news: str) -> list[Failure]:

@@ -78,6 +78,7 @@ _list(
 )
 _list("comm.functions.process_group", "ProcessGroup")
 _list("comm.functions.registry", "GroupName RankType", _get_process_group_name="get_process_group_name")
+_list("comm.functions.preemption", "preemption_requested")
 _list("comm.functions.reporting", "report")
 _list("comm.functions.shared_tensors", "allocate_shared free_shared")
 _list("comm.functions.shrinking", "SHRINK_ABORT SHRINK_DEFAULT shrink_group")

@@ -81,6 +81,7 @@ from distrt.comm.functions.point_to_point import irecv as irecv
 from distrt.comm.functions.point_to_point import isend as isend
 from distrt.comm.functions.point_to_point import recv as recv
 from distrt.comm.functions.point_to_point import send as send
+from distrt.comm.functions.preemption import preemption_requested as preemption_requested
 from distrt.comm.functions.process_group import ProcessGroup as ProcessGroup
 from distrt.comm.functions.registry import GroupName as GroupName
 from distrt.comm.functions.registry import RankType as RankType

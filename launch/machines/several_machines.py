@@ -121,7 +121,8 @@ class SeveralMachines:
         if self._ranks_store is not None:
             self._ranks_store.rank_ended(rank, str(ending))
         if self._correspondent is not None:
-            self._correspondent.tell_of_end(rank, str(ending), ending.is_failure)
+            is_failure = ending.is_failure and not ending.is_preemption  # who agreed to go goes by itself
+            self._correspondent.tell_of_end(rank, str(ending), is_failure)
 
     def joined_ranks(self) -> frozenset[int]:
         """Return the ranks that came to the store, where this machine serves it."""

@@ -185,7 +185,10 @@ class Supervisor:
             ending = self._endings[rank] = process.reap()
             self._lingering[process.pid] = self._ended_at[rank] + self._limits.failure_s
             self._on_end(rank, ending)
-            if ending.is_failure and self._told_at is None:
+            if ending.is_preemption and self._told_at is None:
+                # All ranks have agreed to go, and are on their way: a signal could hit what they still write.
+                self._tell_to_end(lambda process, number: None, signal.SIGTERM, self._limits.stop_s)
+            elif ending.is_failure and self._told_at is None:
                 self._tell_to_end(RankProcess.send_to_group, signal.SIGTERM, self._limits.failure_s)
 
     def _end_leftovers(self) -> None:
