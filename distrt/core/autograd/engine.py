@@ -21,6 +21,7 @@ from distrt.core.autograd.laws import conjugating, fit
 from distrt.core.autograd.node import AFTER, AccumulateGrad, Edge, Node
 from distrt.core.autograd.on_tensors import differentiate_on_tensors
 from distrt.core.errors import AutogradError
+from distrt.core.kernels.elements import add_into, added
 from distrt.core.modes import modes
 
 
@@ -206,7 +207,7 @@ class _Pass:
                     if known is None:
                         arrived[place] = result
                     elif place in summed:
-                        known += result
+                        add_into(known, result)
                     else:
                         self._arrive(place, result)
                 if target.__class__ is AccumulateGrad:
@@ -253,7 +254,7 @@ class _Pass:
         if known is None:
             self.arrived[place] = gradient
             return
-        total = known + gradient
+        total = added(known, gradient)
         if isinstance(total, np.generic):  # what NumPy makes of two 0-d arrays
             total = np.asarray(total)
         self.arrived[place] = total

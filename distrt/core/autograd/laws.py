@@ -13,6 +13,7 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
+from distrt.core.kernels.casting import cast
 
 
 def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
@@ -27,7 +28,7 @@ def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
             gradient = _sum_to(gradient, shape, node, index)
         if gradient.dtype.kind == "c" and dtype.kind != "c":
             gradient = gradient.real
-        return gradient if gradient.dtype is dtype or gradient.dtype == dtype else gradient.astype(dtype)
+        return gradient if gradient.dtype is dtype or gradient.dtype == dtype else cast(gradient, dtype)
     from distrt.core import ops
 
     if not hasattr(gradient, "_array"):

@@ -6,19 +6,26 @@ written here, so loops are written as they shall run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
+from distrt.core.kernels.half_code import SHORT, narrowed, widened
 from distrt.core.kernels.loop_code import INDEX, POINTER, counted, new_function
 
-__all__ = ["FLOAT", "Emitter"]
+__all__ = ["FLOAT", "Emitter", "Half"]
 
 FLOAT = ir.FloatType()
 _LANE = ir.IntType(32)
 
 Value = Any  # of llvmlite.ir
+
+
+class Half(NamedTuple):
+    """The address of bfloat16 numbers. What is read there becomes float32, what is written is rounded."""
+
+    pointer: Value
 
 
 class Emitter:
@@ -28,12 +35,15 @@ class Emitter:
         pointers: how many pointers it takes; integers follow.
         integers: how many of these.
         lanes: floats in a vector.
+        halves: the numbers of the pointers that point to bfloat16 instead; nothing else is different for them.
     """
 
-    def __init__(self, pointers: int, integers: int, lanes: int) -> None:
+    def __init__(self, pointers: int, integers: int, lanes: int, halves: Collection[int] = ()) -> None:
         self.lanes = lanes
         self.function = new_function(ir.VoidType(), [POINTER] * pointers + [INDEX] * integers)
-        self.arguments = self.function.args
+        self.arguments = [
+            Half(each) if number in halves else each for number, each in enumerate(self.function.args)
+        ]
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.vector = ir.VectorType(FLOAT, lanes)
         self._fma = self.intrinsic("llvm.fma", 3)
@@ -102,20 +112,30 @@ class Emitter:
     # -- memory and vectors
 
     def at(self, start: Value, *indices: Value | int) -> Value:
-        """The address of the float that is the sum of ``indices`` away."""
+        """The address of the number that is the sum of ``indices`` away."""
+        if isinstance(start, Half):
+            return Half(self.builder.gep(start.pointer, [self.add(*indices)], source_etype=SHORT))
         return self.builder.gep(start, [self.add(*indices)], source_etype=FLOAT)
 
     def number(self, place: Value) -> Value:
         """The float at an address."""
-        return self.builder.load(place, typ=FLOAT, align=4)
+        return self._read(place, FLOAT, SHORT)
 
     def load(self, place: Value) -> Value:
         """The vector at an address."""
-        return self.builder.load(place, typ=self.vector, align=4)
+        return self._read(place, self.vector, ir.VectorType(SHORT, self.lanes))
+
+    def _read(self, place: Value, kind: Any, short: Any) -> Value:
+        if isinstance(place, Half):
+            return widened(self.builder, self.builder.load(place.pointer, typ=short, align=2))
+        return self.builder.load(place, typ=kind, align=4)
 
     def store(self, value: Value, place: Value) -> None:
         """Writes a vector, or a float."""
-        self.builder.store(value, place, align=4)
+        if isinstance(place, Half):
+            self.builder.store(narrowed(self.builder, value), place.pointer, align=2)
+        else:
+            self.builder.store(value, place, align=4)
 
     def constant(self, value: float) -> Value:
         """The same number in all lanes."""

@@ -10,12 +10,14 @@ from typing import Any
 
 from llvmlite import ir
 
+from distrt.core.kernels import half_code
+from distrt.core.kernels.half_code import SHORT
 from distrt.core.kernels.loops import _VECTOR_BYTES, Loop, Step
 
 __all__ = ["INDEX", "POINTER", "LoopWriter", "code_of", "counted", "new_function"]
 
 INDEX, POINTER = ir.IntType(64), ir.PointerType()
-_BITS, _SHORT = ir.IntType(32), ir.IntType(16)
+_BITS = ir.IntType(32)
 _COMPUTED = {
     "float32": ir.FloatType(),
     "float64": ir.DoubleType(),
@@ -26,7 +28,7 @@ _STORED = {
     "float32": ir.FloatType(),
     "float64": ir.DoubleType(),
     "float16": ir.HalfType(),
-    "bfloat16": _SHORT,
+    "bfloat16": SHORT,
 }
 _BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
@@ -216,8 +218,7 @@ class _Arithmetic:
         if dtype == "float16":
             return builder.fpext(value, self.of(self._kind))
         if dtype == "bfloat16":
-            bits = builder.shl(builder.zext(value, self.of(_BITS)), self.constant(_BITS, 16))
-            return builder.bitcast(bits, self.of(self._kind))
+            return half_code.widened(builder, value)
         return value
 
     def narrowed(self, value: Value, dtype: str) -> Value:
@@ -226,12 +227,5 @@ class _Arithmetic:
         if dtype == "float16":
             return builder.fptrunc(value, self.of(ir.HalfType()))
         if dtype == "bfloat16":
-            bits = builder.bitcast(value, self.of(_BITS))
-            sixteen = self.constant(_BITS, 16)
-            odd = builder.and_(builder.lshr(bits, sixteen), self.constant(_BITS, 1))
-            rounded = builder.add(bits, builder.add(odd, self.constant(_BITS, 0x7FFF)))
-            sign = builder.and_(bits, self.constant(_BITS, 0x80000000))
-            nan = builder.or_(sign, self.constant(_BITS, 0x7FC00000))
-            chosen = builder.select(self._is_nan(value), nan, rounded)
-            return builder.trunc(builder.lshr(chosen, sixteen), self.of(_SHORT))
+            return half_code.narrowed(builder, value)
         return value

@@ -10,6 +10,8 @@ from distrt.core import dtype as dt
 from distrt.core import formats
 from distrt.core.arrays import Array, Scalar, require_array
 from distrt.core.errors import DtypeError
+from distrt.core.kernels.casting import cast, cast_into
+from distrt.core.kernels.elements import binary
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
 from distrt.core.promotion import fitted
@@ -47,10 +49,17 @@ identity.gradient(input=lambda g: g)
 @op(node="ToCopy", layouts="follows")
 def to_dtype(input: Array, dtype: Any) -> Array:
     """The values in another dtype (a NumPy one)."""
-    return input.astype(dtype)
+    return cast(input, dtype)
 
 
-to_dtype.gradient(input=lambda g: g)
+@to_dtype.gradients
+def _to_dtype_gradients(g: Any, into: Any) -> tuple[Any]:
+    """A weight's is converted straight into its bucket slot, where it has one."""
+    slot = None if into is None else into[0]
+    if slot is None or g.__class__ is not np.ndarray or g.dtype.kind == "c":
+        return (g,)
+    cast_into(slot, g)
+    return (slot,)
 
 
 @op()
@@ -93,7 +102,7 @@ def positive(input: Any) -> Any:
 @op(dtype="promote", layouts="follows")
 def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input * other``. Shape: broadcasts."""
-    return np.multiply(input, other)
+    return binary(np.multiply, input, other)
 
 
 mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g, input))
@@ -103,7 +112,7 @@ multiply = mul
 @op(dtype="promote", layouts="follows")
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
-    return np.add(input, other if alpha is _ONE else _scaled(other, alpha))
+    return binary(np.add, input, other if alpha is _ONE else _scaled(other, alpha))
 
 
 _ONE = 1
@@ -131,7 +140,7 @@ def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> A
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead."
         )
-    return np.subtract(input, other if alpha is _ONE else _scaled(other, alpha))
+    return binary(np.subtract, input, other if alpha is _ONE else _scaled(other, alpha))
 
 
 sub.gradient(input=lambda g: g, other=lambda g, alpha: neg(g) if alpha == 1 else mul(g, -alpha))
@@ -147,7 +156,7 @@ def rsub(input: Any, other: Any, *, alpha: Scalar = 1) -> Any:
 @op(dtype="float", node="Div", layouts="follows")
 def true_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other``; integers divide to the default floating dtype. Shape: broadcasts."""
-    return np.true_divide(input, other)
+    return binary(np.true_divide, input, other)
 
 
 true_divide.gradient(

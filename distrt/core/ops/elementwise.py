@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
-from distrt.core.kernels import channels
+from distrt.core.kernels import channels, elements
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import mul, sub, true_divide
 from distrt.core.ops.comparison import ge, le, logical_and, ne, where, zero_unless
@@ -59,7 +59,7 @@ def relu(input: Array) -> Array:
         if input.dtype.kind == "b":
             raise DtypeError("Boolean inputs not supported for relu")
         refuse("relu", input, "c")
-    return np.maximum(input, np.zeros((), input.dtype))
+    return elements.relu(input)
 
 
 def _relu_slope(g: Any, out: Any) -> Any:

@@ -8,12 +8,18 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.errors import AutogradError, NoKernelError
+from distrt.core.kernels.casting import cast
 from distrt.core.ops.type_names import scalar_type
 
 
 def wide(array: Array) -> Array:
     """The array itself, or a float32 copy of one in float16 or bfloat16."""
-    return array.astype(np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
+    return cast(array, np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
+
+
+def rounded(array: Array, dtype: Any) -> Array:
+    """The array itself, or a copy in another dtype."""
+    return array if array.dtype is dtype or array.dtype == dtype else cast(array, dtype)
 
 
 def floating(operation: str, input: Array) -> Array:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array, dense_like
+from distrt.core.kernels.casting import cast, cast_into
 from distrt.core.kernels.loops import address, load, vector_floats
 from distrt.core.kernels.rooms import Rooms
 from distrt.core.kernels.threads import in_parts
@@ -47,7 +49,7 @@ def attend(
     Shape: (…, L, E), (…, S, E), (…, S, V), a mask that broadcasts to (…, L, S), (…, L, V) -> (…, L, 1).
     """
     heads = _heads(query, key, value, is_causal)
-    made = _plain(out) if out.dtype == np.float32 else np.empty(out.shape, np.float32)
+    made = _plain(out) if out.dtype == np.float32 else dense_like(out, dt.float32.numpy)
     matrices = [_plain(each) for each in (query, key, value)]
     tables = [*map(_Table.of, matrices), _mask_table(mask, query, heads), _Table.of(made)]
     peaks, totals = (np.empty((*query.shape[:-1], 1), np.float32) for _ in range(2))
@@ -56,7 +58,7 @@ def attend(
     room = wide_source * (heads.width + ROWS) + heads.source * wide_out + ROWS * 4 * vector_floats()
     _run(run, tables, [peaks, totals], scale, room, heads)
     if made is not out:
-        out[...] = made
+        cast_into(out, made)
     with np.errstate(divide="ignore"):
         found: Array = np.where(totals == 0, np.float32(np.inf), np.log(totals) + peaks)
     return found
@@ -124,8 +126,9 @@ class _Table(NamedTuple):
 
 def _plain(array: Array) -> Array:
     """The array in float32, each of its rows in one piece; itself where it is so."""
-    in_pieces = array.strides[-1] == 4 and not any(step % 4 for step in array.strides)
-    return array if array.dtype == np.float32 and in_pieces else np.ascontiguousarray(array, np.float32)
+    wide = array if array.dtype == np.float32 else cast(array, np.float32)
+    in_pieces = wide.strides[-1] == 4 and not any(step % 4 for step in wide.strides)
+    return wide if in_pieces else np.ascontiguousarray(wide)
 
 
 def _mask_table(mask: Array | None, query: Array, heads: _Heads) -> _Table:

@@ -1,0 +1,70 @@
+"""Conversion between float32 and bfloat16, compiled: one pass of whole vectors, with the bits of ``ml_dtypes``'s loops.
+
+Called wherever half precision is computed in float32 (``core/ops/half.py``), and by autocast, which casts every weight
+at each step.
+"""
+
+from __future__ import annotations
+
+import functools
+from ctypes import CFUNCTYPE, c_int64, c_void_p
+from typing import Any
+
+from distrt.core import dtype as dt
+from distrt.core.arrays import Array, dense_like, is_dense
+from distrt.core.kernels.loops import address, can_compile, load, vector_floats
+
+__all__ = ["cast", "cast_into"]
+
+# Elements. Below, ``ml_dtypes`` is done before the code is compiled.
+_LEAST = 1 << 14
+
+_NARROW, _WIDE = dt.bfloat16.numpy, dt.float32.numpy
+
+
+def cast(array: Array, dtype: Any) -> Array:
+    """``array.astype(dtype)``: a copy in the same order of dims."""
+    if not _is_ours(array.dtype, dtype, array.size):
+        return array.astype(dtype)
+    source = array if array.flags.c_contiguous or is_dense(array) else array.copy(order="K")
+    made = dense_like(source, dtype)
+    _convert(source, made)
+    return made
+
+
+def cast_into(target: Array, array: Array) -> None:
+    """``target[...] = array``."""
+    if _is_ours(array.dtype, target.dtype, array.size) and _lie_alike(array, target):
+        _convert(array, target)
+    else:
+        target[...] = array
+
+
+def _lie_alike(array: Array, other: Array) -> bool:
+    """Whether their elements stand in memory in the same order, without gaps."""
+    steps = zip(array.strides, other.strides, strict=False)
+    return (
+        array.shape == other.shape
+        and all(one * other.itemsize == two * array.itemsize for one, two in steps)
+        and (bool(array.flags.c_contiguous) or is_dense(array))
+    )
+
+
+def _is_ours(given: Any, wanted: Any, size: int) -> bool:
+    if size < _LEAST or not (
+        (given == _NARROW and wanted == _WIDE) or (given == _WIDE and wanted == _NARROW)
+    ):
+        return False
+    return can_compile("bfloat16") and bool(vector_floats())
+
+
+def _convert(source: Array, target: Array) -> None:
+    """Goes through both as they lie."""
+    _code(target.dtype == _NARROW)(address(source), address(target), source.size)
+
+
+@functools.cache
+def _code(is_narrowing: bool) -> Any:
+    from distrt.core.kernels.casting_code import cast_code
+
+    return CFUNCTYPE(None, c_void_p, c_void_p, c_int64)(load(cast_code(vector_floats(), is_narrowing)))
