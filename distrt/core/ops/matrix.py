@@ -11,9 +11,10 @@ from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.kernels.onednn.product import product as half_product
 from distrt.core.modes import modes
 from distrt.core.op import op
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.type_names import c_type, scalar_type
 from distrt.core.out import takes_out, write_out
 from distrt.core.tensor import Tensor
@@ -42,9 +43,20 @@ def _product(input: Array, other: Array) -> Array:
         require_broadcast(input.shape[:-2], other.shape[:-2])
     if input.dtype.kind == "b":
         require_product("matmul", input)
-    if input.dtype.itemsize == 2:  # half precision multiplies in float32 and rounds once
-        return np.matmul(input.astype(np.float32), other.astype(np.float32)).astype(input.dtype)
-    return np.matmul(input, other)
+    return multiplied(input, other) if input.dtype.itemsize == 2 else np.matmul(input, other)
+
+
+def multiplied(left: Array, right: Array, bias: Array | None = None, dtype: Any = None) -> Array:
+    """``left @ right + bias`` in half precision: summed up in float32, and rounded once, to ``dtype`` where given.
+
+    By the processor's own products of bfloat16 where it has them.
+    """
+    kind = left.dtype if dtype is None else dtype
+    made = half_product(left, right, bias, kind)
+    if made is None:
+        total = np.matmul(wide(left), wide(right))
+        made = rounded(total if bias is None else np.add(total, bias, dtype=np.float32), kind)
+    return made
 
 
 def require_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None:
@@ -259,19 +271,19 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     if input.dtype.kind == "b":
         require_product("addmm_impl_cpu_", input)
     if input.dtype.itemsize == 2:
-        wide = _matmul_of_rows(input.astype(np.float32), weight.astype(np.float32).T)
-        return (wide if bias is None else np.add(wide, bias, dtype=np.float32)).astype(input.dtype)
-    out = _matmul_of_rows(input, weight.T)
+        return _in_rows(multiplied, input, weight.T, bias)
+    out = _in_rows(np.matmul, input, weight.T)
     if bias is not None:
         np.add(out, bias, out=out) if out.ndim else None
     return out if bias is None or out.ndim else out + bias
 
 
-def _matmul_of_rows(input: Array, matrix: Array) -> Array:
+def _in_rows(product: Any, input: Array, matrix: Array, *bias: Array | None) -> Array:
     """``input @ matrix``, of all leading dims as one matrix: for more, NumPy makes a product for each of the first."""
     if input.ndim < 3 or matrix.ndim != 2 or not input.flags.c_contiguous:
-        return np.matmul(input, matrix)
-    return np.matmul(input.reshape(-1, input.shape[-1]), matrix).reshape(*input.shape[:-1], matrix.shape[1])
+        return product(input, matrix, *bias)
+    rows = input.reshape(-1, input.shape[-1])
+    return product(rows, matrix, *bias).reshape(*input.shape[:-1], matrix.shape[1])
 
 
 def _rows_of(input: Array) -> tuple[int, ...]:
@@ -325,19 +337,20 @@ def _linear_gradients(
     shape = weight_meta.shape
     if len(shape) == 1:
         g, weight, into = g[..., None], None if weight is None else weight[None], None
-    rows = wide(g.reshape(-1, g.shape[-1]))
+    rows = g.reshape(-1, g.shape[-1])
+    product = multiplied if g.dtype.itemsize == 2 else np.matmul
     g_input = g_weight = g_bias = None
     if needs[0]:
-        g_input = _matmul_of_rows(wide(g), wide(weight))
+        g_input = _in_rows(product, g, weight)
     if needs[1]:
-        flat = wide(input.reshape(-1, input.shape[-1]))
+        flat = input.reshape(-1, input.shape[-1])
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]
         if slot is not None:
             g_weight = np.matmul(rows.T, flat, out=slot)
         else:
             g_weight = _laid_out_as(weight_strides, rows.T, flat).reshape(shape)
     if needs[2]:
-        g_bias = rows.sum(axis=0)
+        g_bias = wide(rows).sum(axis=0)
     return g_input, g_weight, g_bias
 
 

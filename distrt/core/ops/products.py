@@ -14,9 +14,9 @@ from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.matrices import matrix_diagonal
-from distrt.core.ops.matrix import expanded, require_dims, require_product, sizes
+from distrt.core.ops.matrix import expanded, multiplied, require_dims, require_product, sizes
 from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 
@@ -54,14 +54,15 @@ def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Sc
     require_product("addmm", mat1)
     if mat1.dtype.kind in "iu":
         beta, alpha = int(beta), int(alpha)  # type: ignore[arg-type]
-    out = np.matmul(wide(mat1), wide(mat2))
+    is_half = mat1.dtype.itemsize == 2 and mat1.dtype.kind in "fV"
+    out = multiplied(mat1, mat2, None, np.float32) if is_half else np.matmul(mat1, mat2)
     if alpha != 1:
         out *= alpha
     if beta != 0:
         out += expanded(wide(input), out.shape) if beta == 1 else expanded(wide(input), out.shape) * beta
     else:
         expanded(input, out.shape)
-    return out.astype(input.dtype, copy=False)
+    return rounded(out, input.dtype)
 
 
 _add_product.gradient(

@@ -18,11 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels.onednn.product import multiplies_bfloat16
 from distrt.core.op import op
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.half_rules import widened
+from distrt.core.ops.matrix import multiplied
 
 __all__ = ["rnn_layer"]
 
@@ -107,7 +110,7 @@ def steps(sizes: Sizes, reverse: bool) -> list[tuple[slice, int]]:
 
 def project(input: Array, weight: Array, *biases: Array | None) -> Array:
     """``input @ weight.T`` plus the biases, in at least float32."""
-    projected = wide(input) @ wide(weight).T
+    projected = _product(input, weight.T)
     known = [wide(bias) for bias in biases if bias is not None]
     if known:
         projected += sum(known[1:], known[0])
@@ -141,9 +144,14 @@ def weight_gradients(
     ``needs`` ends with those of weight_ih, weight_hh, bias_ih and bias_hh; ``earlier`` is None where weight_hh
     needs none.
     """
-    g_input = g_projected @ wide(weight_ih) if needs[0] else None
-    g_ih = g_projected.T @ wide(input) if needs[-4] else None
-    g_hh = None if earlier is None else g_recurrent.T @ earlier
+    own, own_recurrent, before = g_projected, g_recurrent, earlier
+    if weight_ih.dtype == dt.bfloat16.numpy and multiplies_bfloat16():
+        own = rounded(g_projected, weight_ih.dtype)
+        own_recurrent = own if g_recurrent is g_projected else rounded(g_recurrent, weight_ih.dtype)
+        before = None if earlier is None else rounded(earlier, weight_ih.dtype)
+    g_input = _product(own, weight_ih) if needs[0] else None
+    g_ih = _product(own.T, input) if needs[-4] else None
+    g_hh = None if before is None else _product(own_recurrent.T, before)
     return (
         g_input,
         g_ih,
@@ -151,6 +159,13 @@ def weight_gradients(
         g_projected.sum(axis=0) if needs[-2] else None,
         g_recurrent.sum(axis=0) if needs[-1] else None,
     )
+
+
+def _product(left: Array, right: Array) -> Array:
+    """``left @ right`` in at least float32."""
+    if left.dtype == right.dtype and left.dtype.itemsize == 2:
+        return multiplied(left, right, None, np.float32)
+    return wide(left) @ wide(right)
 
 
 # -- for every kind, in single operations, for derivatives of derivatives

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _NAME = "libdnnl.so.3"
 _CPU, _IN_ORDER, _USER_SCRATCH = 1, 1, 1
+_BF16 = 0xE7  # the instruction set "AVX512_CORE_BF16"; those with AMX contain it
 _OUT = POINTER(c_void_p)
 _DIMS = POINTER(c_int64)
 
@@ -51,6 +52,8 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "dnnl_primitive_destroy": [c_void_p],
     "dnnl_primitive_execute": [c_void_p, c_void_p, c_int, c_void_p],
     "dnnl_reorder_primitive_desc_create": [_OUT, *[c_void_p] * 5],
+    "dnnl_matmul_primitive_desc_create": [_OUT, *[c_void_p] * 6],
+    "dnnl_get_effective_cpu_isa": [],
     "dnnl_convolution_forward_primitive_desc_create": [
         *[_OUT, c_void_p, c_int, c_int],
         *[c_void_p] * 4,
@@ -88,6 +91,8 @@ class OneDNN:
         engine: the CPU.
         stream: in order; nothing is ever left running in it, since CPU streams run a primitive while it is submitted.
         attributes: callers lend the scratch memory.
+        multiplies_bfloat16: whether the processor has instructions for that; ``ONEDNN_MAX_CPU_ISA``, which is
+            oneDNN's own, can take them away.
     """
 
     def __init__(self, path: str) -> None:
@@ -98,6 +103,7 @@ class OneDNN:
         self.version = self._version()
         if self.version[0] != 3:
             raise OneDNNError(f"{path}: expected oneDNN 3, found {'.'.join(map(str, self.version))}")
+        self.multiplies_bfloat16 = self._functions.dnnl_get_effective_cpu_isa() & _BF16 == _BF16
         self.engine = self.make("dnnl_engine_create", _CPU, 0)
         self.stream = self.make("dnnl_stream_create", self.engine, _IN_ORDER)
         self.attributes = self.make("dnnl_primitive_attr_create")

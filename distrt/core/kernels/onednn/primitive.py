@@ -14,13 +14,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address
 from distrt.core.kernels.onednn.library import OneDNN
 
-__all__ = ["DATA_TYPES", "Primitive", "description_of", "dims"]
+__all__ = ["DATA_TYPES", "NUMPY_TYPES", "Primitive", "description_of", "dims"]
 
 DATA_TYPES: Final = {"float32": 3, "bfloat16": 2}
+NUMPY_TYPES: Final = {"float32": dt.float32.numpy, "bfloat16": dt.bfloat16.numpy}
 _ANY, _SCRATCH_MD, _SCRATCH_ARGUMENT = 1, 136, 80
 _LINE = 64  # bytes: what oneDNN wants scratch memory to begin at
 

@@ -1,0 +1,132 @@
+"""oneDNN's products of bfloat16 agree with NumPy's in float32, rounded once."""
+
+import os
+import subprocess
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from distrt.core.kernels.onednn import product as products
+from distrt.core.ops import matrix
+
+HALF = np.dtype(ml_dtypes.bfloat16)
+
+needs_instructions = pytest.mark.skipif(
+    not products.multiplies_bfloat16(), reason="no oneDNN, or a processor that does not multiply bfloat16"
+)
+
+
+@pytest.fixture(autouse=True)
+def takes_small_ones(monkeypatch):
+    monkeypatch.setattr(products, "_LEAST", 1)
+
+
+def half(rng, *shape):
+    return rng.standard_normal(shape).astype(np.float32).astype(HALF)
+
+
+def turned(array):
+    """The same matrices, their columns in one piece."""
+    return np.ascontiguousarray(array.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+def spaced(array):
+    """The same, with gaps between the rows."""
+    room = np.zeros((*array.shape[:-1], array.shape[-1] + 3), HALF)
+    room[..., : array.shape[-1]] = array
+    return room[..., : array.shape[-1]]
+
+
+def every_other(array):
+    room = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), HALF)
+    room[..., ::2] = array
+    return room[..., ::2]
+
+
+LAYOUTS = {"rows": lambda a: a, "columns": turned, "gaps": spaced, "scattered": every_other}
+SHAPES = [
+    ((5, 7), (7, 3)),
+    ((64, 33), (33, 48)),
+    ((1, 40), (40, 1)),
+    ((4, 6, 10), (4, 10, 9)),
+    ((4, 6, 10), (10, 9)),
+    ((6, 10), (3, 10, 9)),
+    ((2, 1, 6, 10), (3, 10, 9)),
+]
+
+
+@needs_instructions
+@pytest.mark.parametrize("right", LAYOUTS)
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+def test_products_round_once(rng, shapes, left, right):
+    given = [LAYOUTS[lay](half(rng, *shape)) for lay, shape in zip((left, right), shapes, strict=True)]
+    exact = np.matmul(*[each.astype(np.float64) for each in given])
+    terms = np.matmul(*[np.abs(each.astype(np.float64)) for each in given])
+    for kind, unit in ((np.dtype(np.float32), 2.0**-23), (HALF, 2.0**-7)):
+        found = products.product(*given, None, kind)
+        assert found.dtype == kind and found.shape == exact.shape and found.flags.c_contiguous
+        # Half a unit for rounding the result, and what float32 sums may lose.
+        assert (np.abs(found.astype(np.float64) - exact) <= np.abs(exact) * unit / 2 + terms * 2.0**-21).all()
+
+
+@needs_instructions
+@pytest.mark.parametrize("kind", [np.float32, HALF], ids=["float32", "bfloat16"])
+def test_a_bias_is_added_before_rounding(rng, kind):
+    left, right = half(rng, 6, 50), half(rng, 50, 8)
+    bias = rng.standard_normal(8).astype(kind)
+    found = products.product(left, right, bias, HALF).astype(np.float32)
+    exact = left.astype(np.float32) @ right.astype(np.float32) + bias.astype(np.float32)
+    np.testing.assert_allclose(found, exact, rtol=2.0**-8, atol=1e-5)
+
+
+@needs_instructions
+def test_the_same_call_gives_the_same_bits_wherever_its_arrays_lie(rng):
+    left, right = half(rng, 33, 70), half(rng, 70, 40)
+    expected = products.product(left, right, None, HALF)
+    for offset in range(1, 32, 3):
+        moved = []
+        for each in (left, right):
+            room = np.zeros(each.size + 32, HALF)
+            room[offset : offset + each.size] = each.reshape(-1)
+            moved.append(room[offset : offset + each.size].reshape(each.shape))
+        found = products.product(*moved, None, HALF)
+        assert np.array_equal(found.view(np.uint16), expected.view(np.uint16))
+
+
+def test_what_is_not_bfloat16_is_left():
+    given = np.ones((8, 8), np.float32)
+    assert products.product(given, given, None, given.dtype) is None
+    assert products.product(given.astype(HALF)[0], given.astype(HALF), None, HALF) is None
+
+
+@needs_instructions
+def test_infinities_and_what_is_no_number_reach_their_row(rng):
+    left, right = half(rng, 5, 16), half(rng, 16, 4)
+    left[2, 3], left[4, 0] = np.nan, np.inf
+    found = products.product(left, right, None, HALF).astype(np.float32)
+    assert np.isnan(found[2]).all() and np.isinf(found[4]).all() and np.isfinite(found[[0, 1, 3]]).all()
+
+
+def test_without_the_instructions_numpy_multiplies_in_float32(monkeypatch, rng):
+    monkeypatch.setattr(products, "multiplies_bfloat16", lambda: False)
+    left, right, bias = half(rng, 6, 50), half(rng, 50, 8), half(rng, 8)
+    assert products.product(left, right, bias, HALF) is None
+    exact = left.astype(np.float32) @ right.astype(np.float32) + bias.astype(np.float32)
+    assert np.array_equal(matrix.multiplied(left, right, bias), exact.astype(HALF))
+
+
+@pytest.mark.ci
+def test_onednns_own_limit_on_instructions_is_followed():
+    """A process of its own: the library asks once."""
+    program = (
+        "from distrt.core.kernels.onednn.product import multiplies_bfloat16\n"
+        "assert not multiplies_bfloat16()\n"
+        "import distrt as torch\n"
+        "x = torch.ones(64, 64, dtype=torch.bfloat16)\n"
+        "assert (x @ x).dtype == torch.bfloat16 and (x @ x)[0, 0].item() == 64\n"
+    )
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
