@@ -21,7 +21,7 @@ from distrt.core.kernels.table import convolution_kernel
 from distrt.core.layouts import is_channels_last
 from distrt.core.op import op
 from distrt.core.ops.convolution_shapes import convolution_shape, transposed_shape
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.windows import Sizes, inner, surrounded, window_slices
 
 __all__ = ["convolution", "transposed_convolution"]
@@ -47,8 +47,11 @@ def convolution(
     kernel = convolution_kernel(input.shape, weight.shape, shape, *options, input.dtype)
     if kernel is None:
         return _plain_convolution(input, weight, bias, out, *options)
-    made = kernel.forward(wide(input), wide(weight), None if bias is None else wide(bias))
-    return _lying(made).astype(input.dtype, copy=False)
+    kind = kernel.dtype
+    made = kernel.forward(
+        rounded(input, kind), rounded(weight, kind), None if bias is None else rounded(bias, kind)
+    )
+    return rounded(_lying(made), input.dtype)
 
 
 def _lying(made: Array) -> Array:
@@ -75,7 +78,7 @@ def _plain_convolution(
         np.matmul(matrix, columns, out=product[block, :, :, positions])
     if bias is not None:
         product += wide(bias).reshape(groups, -1, 1)
-    return product.reshape(samples, weight.shape[0], *out).astype(input.dtype, copy=False)
+    return rounded(product.reshape(samples, weight.shape[0], *out), input.dtype)
 
 
 @op(dtype="keep", node="ConvolutionBackward", layouts="chooses")
@@ -107,7 +110,7 @@ def transposed_convolution(
         return _spread(input, weight, shape, stride, padding, dilation, groups)
     out = wide(_spread(wide(input), wide(weight), shape, stride, padding, dilation, groups))
     out += wide(bias).reshape(-1, *[1] * len(size))
-    return out.astype(input.dtype, copy=False)
+    return rounded(out, input.dtype)
 
 
 @op(dtype="keep", node="ConvolutionBackward", layouts="follows")
@@ -119,7 +122,8 @@ def convolution_weight_gradient(
     kernel = convolution_kernel(input.shape, shape, g_out.shape, *options, input.dtype)
     if kernel is None:
         return _plain_weight_gradient(input, g_out, shape, *options)
-    return kernel.weight_gradient(wide(input), wide(g_out)).astype(input.dtype, copy=False)
+    kind = kernel.dtype
+    return rounded(kernel.weight_gradient(rounded(input, kind), rounded(g_out, kind)), input.dtype)
 
 
 def _plain_weight_gradient(
@@ -135,7 +139,7 @@ def _plain_weight_gradient(
             total += np.matmul(part, columns.swapaxes(2, 3)).sum(axis=0)
         else:  # one product over all samples and positions, rather than a sum of large ones
             total += np.matmul(_samples_last(part), _samples_last(columns).swapaxes(1, 2))
-    return total.reshape(shape).astype(input.dtype, copy=False)
+    return rounded(total.reshape(shape), input.dtype)
 
 
 def _as_matrices(weight: Array, groups: int) -> Array:
@@ -198,7 +202,8 @@ def _spread(
     kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input.dtype)
     if kernel is None:
         return _plain_spread(input, weight, shape, *options)
-    return _lying(kernel.input_gradient(wide(input), wide(weight))).astype(input.dtype, copy=False)
+    kind = kernel.dtype
+    return rounded(_lying(kernel.input_gradient(rounded(input, kind), rounded(weight, kind))), input.dtype)
 
 
 def _plain_spread(
@@ -210,7 +215,7 @@ def _plain_spread(
     volume, channels = math.prod(kernel), shape[1]
     flat = g.reshape(len(g), groups, turned.shape[2], math.prod(size))
     if volume == 1 and set(stride) == {1} and not any(padding) and size == shape[2:]:
-        return np.matmul(turned, flat).reshape(shape).astype(input.dtype, copy=False)
+        return rounded(np.matmul(turned, flat).reshape(shape), input.dtype)
     spatial = [n + 2 * p for n, p in zip(shape[2:], padding, strict=True)]
     padded = np.zeros((*shape[:2], *spatial), turned.dtype)
     buffer = np.empty(0, padded.dtype)
@@ -225,7 +230,7 @@ def _plain_spread(
         target = padded[block, :, lines.start * stride[0] :]
         for number, window in enumerate(window_slices(rows, kernel, stride, dilation)):
             target[window] += taps[:, :, number]
-    return np.ascontiguousarray(padded[inner(shape[2:], padding)]).astype(input.dtype, copy=False)
+    return rounded(np.ascontiguousarray(padded[inner(shape[2:], padding)]), input.dtype)
 
 
 def _cropped(value: Any, shape: Sizes) -> Any:

@@ -5,9 +5,11 @@ from importlib import import_module
 import numpy as np
 import pytest
 
+from distrt.core import dtype as dt
 from distrt.core.kernels import loops, table
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, convolution_of
 from distrt.core.kernels.onednn.library import library
+from distrt.core.kernels.onednn.product import multiplies_bfloat16
 from distrt.core.kernels.winograd.convolution import winograd_of
 from distrt.core.ops.windows import window_counts
 from distrt.core.settings import get_num_threads, set_num_threads
@@ -15,6 +17,9 @@ from distrt.core.settings import get_num_threads, set_num_threads
 ops = import_module("distrt.core.ops.convolution")  # the operation of that name hides the module
 
 needs_onednn = pytest.mark.skipif(library() is None, reason="oneDNN is not installed (extra 'fast')")
+needs_instructions = pytest.mark.skipif(
+    not multiplies_bfloat16(), reason="no oneDNN, or a processor that does not multiply bfloat16"
+)
 needs_vectors = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 
 
@@ -81,6 +86,21 @@ def test_onednn_agrees_with_numpy(name):
     kernel = convolution_of(ONEDNN[name])
     assert kernel is not None
     require_agreement(kernel, ONEDNN[name])
+
+
+@needs_instructions
+@pytest.mark.parametrize("name", ONEDNN)
+def test_onednn_sums_bfloat16_in_float32_and_rounds_once(name):
+    sizes = ONEDNN[name]
+    kernel, oracle, half = convolution_of(sizes, "bfloat16"), plain(sizes), dt.bfloat16.numpy
+    assert kernel is not None
+    for direction, arrays in arguments(sizes).items():
+        given = [each.astype(half) for each in arrays]
+        exact = oracle[direction](*[each.astype(np.float64) for each in given])
+        found = getattr(kernel, direction)(*given)
+        assert found.shape == exact.shape and found.dtype == half
+        apart = np.abs(found.astype(np.float64) - exact)
+        assert (apart <= np.abs(exact) * 2.0**-8 + 3e-6 * np.abs(exact).max() + 1e-6).all(), direction
 
 
 @needs_vectors

@@ -15,7 +15,7 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.kernels.onednn.library import OneDNN, OneDNNError, library
-from distrt.core.kernels.onednn.primitive import Primitive, description_of, dims
+from distrt.core.kernels.onednn.primitive import NUMPY_TYPES, Primitive, description_of, dims
 
 __all__ = ["Geometry", "OneDNNConvolution", "channels_last", "convolution_of"]
 
@@ -40,13 +40,16 @@ class Geometry(NamedTuple):
 
 
 @functools.lru_cache(maxsize=512)
-def convolution_of(geometry: Geometry) -> OneDNNConvolution | None:
-    """The float32 convolution of these sizes; None where there is no oneDNN, or it cannot do it."""
+def convolution_of(geometry: Geometry, dtype: str = "float32") -> OneDNNConvolution | None:
+    """The convolution of these sizes; None where there is no oneDNN, or it cannot do it.
+
+    In "bfloat16" sums are float32, and rounded once; only where the processor multiplies it.
+    """
     onednn = library()
-    if onednn is None:
+    if onednn is None or (dtype == "bfloat16" and not onednn.multiplies_bfloat16):
         return None
     try:
-        return OneDNNConvolution(onednn, geometry)
+        return OneDNNConvolution(onednn, geometry, dtype)
     except OneDNNError:
         return None
 
@@ -60,29 +63,34 @@ def channels_last(array: Array) -> Array:
     return np.ascontiguousarray(turned).transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
 
 
-def empty_channels_last(shape: Sizes) -> Array:
+def empty_channels_last(shape: Sizes, dtype: Any = np.float32) -> Array:
     """Room for an array of this shape whose channels lie side by side."""
     if shape[1] == 1 or math.prod(shape[2:]) == 1:  # both orders at once: the steps shall be the usual ones
-        return np.empty(shape, np.float32)
-    room = np.empty((shape[0], *shape[2:], shape[1]), np.float32)
+        return np.empty(shape, dtype)
+    room = np.empty((shape[0], *shape[2:], shape[1]), dtype)
     return room.transpose(0, room.ndim - 1, *range(1, room.ndim - 1))
 
 
 class OneDNNConvolution:
-    """One convolution in float32: forward, and what the output's gradient gives for input and weight."""
+    """One convolution: forward, and what the output's gradient gives for input and weight.
 
-    def __init__(self, onednn: OneDNN, geometry: Geometry) -> None:
+    Attributes:
+        dtype: of all arrays; bfloat16 is summed up in float32.
+    """
+
+    def __init__(self, onednn: OneDNN, geometry: Geometry, dtype: str = "float32") -> None:
         self._onednn = onednn
         self._geometry = geometry
+        self._kind = dtype
+        self.dtype = NUMPY_TYPES[dtype]
         shape, groups = geometry.weight, geometry.groups
         if groups > 1:
             shape = (groups, shape[0] // groups, *shape[1:])
         row_major = [int(np.prod(shape[position + 1 :])) for position in range(len(shape))]
-        self._weight = description_of(onednn, shape, "float32")
-        self._plain_weight = description_of(onednn, shape, "float32", row_major)
+        self._weight = description_of(onednn, shape, dtype)
+        self._plain_weight = description_of(onednn, shape, dtype, row_major)
         self._images = [
-            description_of(onednn, each, "float32", _strides(each))
-            for each in (geometry.input, geometry.output)
+            description_of(onednn, each, dtype, _strides(each)) for each in (geometry.input, geometry.output)
         ]
         self._options = [
             dims(geometry.stride),
@@ -95,7 +103,7 @@ class OneDNNConvolution:
     def forward(self, input: Array, weight: Array, bias: Array | None) -> Array:
         """The output, its channels last in memory."""
         run, prepared = self._forward_with_bias if bias is not None else self._forward
-        out = empty_channels_last(self._geometry.output)
+        out = empty_channels_last(self._geometry.output, self.dtype)
         arrays = [channels_last(input), prepared.into(weight)]
         if bias is not None:
             arrays.append(np.ascontiguousarray(bias))
@@ -105,7 +113,7 @@ class OneDNNConvolution:
     def input_gradient(self, g: Array, weight: Array) -> Array:
         """What the output's gradient gives for the input, its channels last in memory."""
         run, prepared = self._backward_input
-        out = empty_channels_last(self._geometry.input)
+        out = empty_channels_last(self._geometry.input, self.dtype)
         run(channels_last(g), prepared.into(weight), out)
         return out
 
@@ -131,7 +139,7 @@ class OneDNNConvolution:
             (_BIAS, _WEIGHTS_MD, 1),
             (_DST, _DST_MD, 0),
         ]
-        bias = description_of(self._onednn, self._geometry.weight[:1], "float32", (1,))
+        bias = description_of(self._onednn, self._geometry.weight[:1], self._kind, (1,))
         return self._with_weight(Primitive(self._onednn, self._describe_forward(bias), arguments), 1)
 
     @functools.cached_property
@@ -165,7 +173,7 @@ class OneDNNConvolution:
         )
 
     def _with_weight(self, primitive: Primitive, position: int) -> tuple[Primitive, _Prepared]:
-        return primitive, _Prepared(self._onednn, self._plain_weight, primitive, position)
+        return primitive, _Prepared(self._onednn, self._plain_weight, primitive, position, self.dtype)
 
     def _far_padding(self) -> list[int]:
         """The padding after each dim that the last window reaches: negative where it ends before the image does."""
@@ -184,7 +192,10 @@ class OneDNNConvolution:
 class _Prepared:
     """A weight on its way between row-major order and the one that a primitive likes."""
 
-    def __init__(self, onednn: OneDNN, plain: int, primitive: Primitive, position: int) -> None:
+    def __init__(
+        self, onednn: OneDNN, plain: int, primitive: Primitive, position: int, dtype: np.dtype[Any]
+    ) -> None:
+        self._dtype = dtype
         self._bytes = primitive.size(position)
         layout = primitive.layout(position)
         self._is_plain = bool(onednn.dnnl_memory_desc_equal(plain, layout))
@@ -194,7 +205,7 @@ class _Prepared:
 
     def room(self) -> Array:
         """Room for the weight in the primitive's order."""
-        return np.empty(self._bytes // 4, np.float32)
+        return np.empty(self._bytes // self._dtype.itemsize, self._dtype)
 
     def into(self, weight: Array) -> Array:
         """The weight in the primitive's order."""
@@ -209,7 +220,7 @@ class _Prepared:
         """What stands in the primitive's order, as an array of this shape."""
         if self._is_plain:
             return found.reshape(shape)
-        weight = np.empty(shape, np.float32)
+        weight = np.empty(shape, self._dtype)
         self._out_of(found, weight)
         return weight
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, can_compile, load, vector_floats
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
@@ -48,6 +49,8 @@ def _fits(geometry: Geometry, multiple: int) -> bool:
 
 class Winograd:
     """One convolution in float32: forward, and what the output's gradient gives for input and weight."""
+
+    dtype = dt.float32.numpy
 
     def __init__(self, geometry: Geometry, lanes: int) -> None:
         self._geometry = geometry
