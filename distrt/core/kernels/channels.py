@@ -1,7 +1,8 @@
 """Normalisation of images whose channels lie side by side: sums and straight lines by channel, compiled.
 
 NumPy goes over such an image five times forward and nine times backward; these kernels twice in each direction. Sums
-are taken in float32 over some pixels, and over those in float64.
+are taken in float32 over some pixels, and over those in float64. Images may be in bfloat16, which is widened as it is
+read, and rounded as it is written.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, load, vector_floats
 from distrt.core.layouts import is_channels_last
@@ -22,10 +24,13 @@ __all__ = ["affine", "keep_nonzero", "moments", "products", "suits", "suits_elem
 # Elements. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 16
 
+_HALF = dt.bfloat16.numpy
+_DTYPES = (dt.float32.numpy, _HALF)
+
 
 def suits(input: Array) -> bool:
-    """Whether these kernels do an image: float32, channels last, in whole vectors."""
-    if input.dtype != np.float32 or input.size < _LEAST or not is_channels_last(input):
+    """Whether these kernels do an image: float32 or bfloat16, channels last, in whole vectors."""
+    if input.dtype not in _DTYPES or input.size < _LEAST or not is_channels_last(input):
         return False
     lanes = vector_floats()
     return bool(lanes) and input.shape[1] % lanes == 0
@@ -49,7 +54,7 @@ def products(values: Array, others: Array, mean: Array) -> tuple[Array, Array]:
 def _sums(values: Array, others: Array, mean: Array, is_of_products: bool) -> tuple[Array, Array]:
     channels = others.shape[1]
     sums, of_products = np.empty(channels), np.empty(channels)
-    _functions().sums[is_of_products](
+    _functions(others.dtype == _HALF).sums[is_of_products](
         *map(address, (values, others, mean, sums, of_products)), others.size // channels, channels
     )
     return sums, of_products
@@ -70,7 +75,7 @@ def affine(
         np.ascontiguousarray(each, np.float32)
         for each in (mean, factor if scale is None else scale, factor, more)
     ]
-    _functions().affine[values is not None](
+    _functions(others.dtype == _HALF).affine[values is not None](
         address(others if values is None else values),
         address(others),
         *map(address, given),
@@ -80,10 +85,11 @@ def affine(
 
 
 def suits_elements(first: Array, second: Array) -> bool:
-    """Whether ``keep_nonzero`` does these two: float32, alike in memory, in whole vectors."""
-    lanes = vector_floats() if first.size >= _LEAST and first.dtype == second.dtype == np.float32 else 0
+    """Whether ``keep_nonzero`` does these two: float32 or bfloat16, alike in memory, in whole vectors."""
+    lanes = vector_floats() if first.size >= _LEAST and first.dtype in _DTYPES else 0
     return (
         bool(lanes)
+        and first.dtype == second.dtype
         and first.size % lanes == 0
         and first.shape == second.shape
         and first.strides == second.strides
@@ -94,24 +100,26 @@ def suits_elements(first: Array, second: Array) -> bool:
 def keep_nonzero(values: Array, others: Array) -> Array:
     """``values`` where ``others`` are not 0 (NaN is not), else 0."""
     out = np.empty_like(values)
-    _functions().nonzero(address(values), address(others), address(out), math.prod(values.shape))
+    _functions(values.dtype == _HALF).nonzero(
+        address(values), address(others), address(out), math.prod(values.shape)
+    )
     return out
 
 
 class _Functions:
     """The compiled code."""
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, is_half: bool) -> None:
         from distrt.core.kernels import channels_code as code
 
         def compiled(text: str, pointers: int, integers: int) -> Any:
             return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
 
-        self.sums = [compiled(code.sums_code(lanes, each), 5, 2) for each in (False, True)]
-        self.affine = [compiled(code.affine_code(lanes, each), 7, 2) for each in (False, True)]
-        self.nonzero = compiled(code.nonzero_code(lanes), 3, 1)
+        self.sums = [compiled(code.sums_code(lanes, each, is_half), 5, 2) for each in (False, True)]
+        self.affine = [compiled(code.affine_code(lanes, each, is_half), 7, 2) for each in (False, True)]
+        self.nonzero = compiled(code.nonzero_code(lanes, is_half), 3, 1)
 
 
 @functools.cache
-def _functions() -> _Functions:
-    return _Functions(vector_floats())
+def _functions(is_half: bool) -> _Functions:
+    return _Functions(vector_floats(), is_half)

@@ -1,4 +1,4 @@
-"""The code of ``channels.py``, in LLVM's language."""
+"""The code of ``channels.py``, in LLVM's language; ``is_half`` is for images in bfloat16."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ABREAST = 4
 Value = Any  # of llvmlite.ir
 
 
-def sums_code(lanes: int, is_of_products: bool) -> str:
+def sums_code(lanes: int, is_of_products: bool, is_half: bool) -> str:
     """``run(values, others, means, sums, products, pixels, channels)``: float64 sums over the pixels, by channel.
 
     Of (others - means), and of its squares; with ``is_of_products`` of ``values``, and of values * (others - means).
     """
-    emit = Emitter(5, 2, lanes)
+    emit = Emitter(5, 2, lanes, halves=(0, 1) if is_half else ())
     values, others, means, sums, products, pixels, channels = emit.arguments
     width = _ABREAST * lanes
 
@@ -75,12 +75,12 @@ def _double(emit: Emitter, value: float) -> Value:
     return ir.Constant(ir.VectorType(ir.DoubleType(), emit.lanes), [value] * emit.lanes)
 
 
-def affine_code(lanes: int, has_gradient: bool) -> str:
+def affine_code(lanes: int, has_gradient: bool, is_half: bool) -> str:
     """``run(values, others, means, scales, factors, more, out, pixels, channels)``, each channel by its own numbers.
 
     ``out = (others - means) * factors + more``, and with ``has_gradient`` plus ``values * scales``.
     """
-    emit = Emitter(7, 2, lanes)
+    emit = Emitter(7, 2, lanes, halves=(0, 1, 6) if is_half else ())
     values, others, means, scales, factors, more, out, pixels, channels = emit.arguments
 
     def pixel(at: Value) -> None:
@@ -100,9 +100,9 @@ def affine_code(lanes: int, has_gradient: bool) -> str:
     return emit.text()
 
 
-def nonzero_code(lanes: int) -> str:
+def nonzero_code(lanes: int, is_half: bool) -> str:
     """``run(values, others, out, count)``: values where others are not 0 (NaN is not), else 0."""
-    emit = Emitter(3, 1, lanes)
+    emit = Emitter(3, 1, lanes, halves=(0, 1, 2) if is_half else ())
     values, others, out, count = emit.arguments
 
     def vector(at: Value) -> None:

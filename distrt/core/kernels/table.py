@@ -46,8 +46,8 @@ ROWS = (
         "convolution, its gradients, transposed convolution",
         "distrt.core.kernels.onednn.convolution",
         "distrt.core.ops.convolution",
-        "float32, and half precision from 100,000 multiplications on; bfloat16 by the processor's own products where it "
-        "has them, else half precision is computed in float32",
+        "float32, and half precision, from 100,000 multiplications on; bfloat16 by the processor's own products where "
+        "it has them, else half precision is computed in float32",
         "3 to 6 times as fast as NumPy's columns and products at the sizes of ResNet-18; bfloat16 twice as fast again",
     ),
     Row(

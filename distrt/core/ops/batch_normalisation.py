@@ -18,7 +18,7 @@ from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import seen
 from distrt.core.modes import no_grad
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.standardising import by_channel, plain, require_dtypes, slopes, standardise
 from distrt.core.ops.type_names import scalar_type
@@ -125,13 +125,12 @@ def _batch_norm(input: Array, weight: Array | None, bias: Array | None, eps: flo
     Returns the output, and the batch's mean and biased variance. Source: Ioffe and Szegedy 2015.
     """
     require_dtypes("batch_norm", input, weight, bias)
-    work = wide(input)
-    if not channels.suits(work):
+    if not channels.suits(input):
         return standardise(input, weight, bias, eps, by_channel(input.shape, _BATCH))
-    mean, variance = channels.moments(work)
+    mean, variance = channels.moments(input)
     scale = _scale(variance, eps) if weight is None else _scale(variance, eps) * wide(weight)
-    out = channels.affine(work, mean, scale, np.zeros_like(mean) if bias is None else wide(bias))
-    return out.astype(input.dtype, copy=False), mean.reshape(1, -1, 1), variance.reshape(1, -1, 1)
+    out = channels.affine(input, mean, scale, np.zeros_like(mean) if bias is None else wide(bias))
+    return out, mean.reshape(1, -1, 1), variance.reshape(1, -1, 1)
 
 
 _batch_norm.outputs("output", "mean", "variance")
@@ -141,9 +140,8 @@ _batch_norm.outputs("output", "mean", "variance")
 def _batch_norm_gradients(
     g_output: Any, input: Any, weight: Any, mean: Any, variance: Any, eps: float, needs: Any
 ) -> tuple[Any, ...]:
-    work = wide(input)
-    if needs[0] and channels.suits(work):
-        return _image_slopes(wide(g_output), work, weight, mean.reshape(-1), variance.reshape(-1), eps)
+    if needs[0] and channels.suits(input):
+        return _image_slopes(g_output, input, weight, mean.reshape(-1), variance.reshape(-1), eps)
     return _channel_slopes(g_output, input, weight, mean, variance, eps, needs, _BATCH)
 
 
@@ -202,18 +200,16 @@ def _batch_norm_by_running(
     scale = _scale(variance, eps)
     if weight is not None:
         scale = scale * wide(weight)
-    work = wide(input)
-    if channels.suits(work):
+    if channels.suits(input):
         known = wide(mean).reshape(-1)
-        made = channels.affine(work, known, scale, np.zeros_like(scale) if bias is None else wide(bias))
-        return made.astype(input.dtype, copy=False)
+        return channels.affine(input, known, scale, np.zeros_like(scale) if bias is None else wide(bias))
     shift = -wide(mean).reshape(-1) * scale
     if bias is not None:
         shift = shift + wide(bias)
     sizes = (-1, *[1] * (input.ndim - 2))
-    out = work * scale.reshape(sizes)
+    out = wide(input) * scale.reshape(sizes)
     out += shift.reshape(sizes)
-    return out.astype(input.dtype, copy=False)
+    return rounded(out, input.dtype)
 
 
 def _scale(variance: Any, eps: float) -> Array:

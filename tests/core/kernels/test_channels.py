@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from distrt.core import dtype as dt
 from distrt.core.kernels import channels, loops
 from distrt.core.kernels.onednn.convolution import channels_last
 
@@ -66,3 +67,34 @@ def test_keep_nonzero_keeps_gradients_where_others_are_nan():
     others[0, 0, 0, 0], others[1, 3, 2, 2] = np.nan, -0.0
     expected = np.where(others != 0, values, 0)
     assert np.array_equal(channels.keep_nonzero(values, others), expected)
+
+
+def halved(array):
+    """The image in bfloat16, and the float32 of what is left of it."""
+    half = channels_last(array.astype(dt.bfloat16.numpy))
+    return half, channels_last(half.astype(np.float32))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_bfloat16_is_computed_in_float32_and_rounded_once(monkeypatch, shape):
+    monkeypatch.setattr(channels, "_LEAST", 1)
+    (others, wide_others), (values, wide_values) = (halved(image(shape, seed)) for seed in (1, 2))
+    assert channels.suits(others) and channels.suits_elements(others, values)
+    for found, expected in zip(channels.moments(others), channels.moments(wide_others), strict=True):
+        assert np.array_equal(found, expected)
+    mean = channels.moments(wide_others)[0]
+    sums = channels.products(values, others, mean), channels.products(wide_values, wide_others, mean)
+    assert all(np.array_equal(*pair) for pair in zip(*sums, strict=True))
+    numbers = np.random.default_rng(3).standard_normal((4, shape[1])).astype(np.float32)
+    mean, factor, more, scale = numbers
+    pairs = [
+        (channels.affine(others, mean, factor, more), channels.affine(wide_others, mean, factor, more)),
+        (
+            channels.affine(others, mean, factor, more, values=values, scale=scale),
+            channels.affine(wide_others, mean, factor, more, values=wide_values, scale=scale),
+        ),
+        (channels.keep_nonzero(values, others), channels.keep_nonzero(wide_values, wide_others)),
+    ]
+    for found, expected in pairs:
+        assert found.dtype == others.dtype and found.strides == others.strides
+        assert np.array_equal(found.view(np.uint16), expected.astype(found.dtype).view(np.uint16))
