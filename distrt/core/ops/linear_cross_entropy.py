@@ -16,6 +16,7 @@ from distrt.core.arrays import Array
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.class_losses import cross_entropy_slope, softmax_losses
 from distrt.core.ops.half import wide
+from distrt.core.ops.matrix import multiplied
 
 __all__ = ["linear_cross_entropy"]
 
@@ -57,11 +58,10 @@ def _parts(
     input: Array, linear_weight: Array, linear_bias: Array | None, rows_at_a_time: int
 ) -> Iterator[tuple[slice, Array]]:
     """The logits of each part of the rows, in float32 for half precision."""
-    transposed = wide(linear_weight).T
+    transposed, bias = wide(linear_weight).T, None if linear_bias is None else wide(linear_bias)
     for start in range(0, input.shape[0], rows_at_a_time):
         rows = slice(start, start + rows_at_a_time)
-        logits = np.matmul(wide(input[rows]), transposed)
-        yield rows, logits if linear_bias is None else logits + wide(linear_bias)
+        yield rows, multiplied(wide(input[rows]), transposed, bias)
 
 
 @linear_cross_entropy.gradients
@@ -89,9 +89,9 @@ def _linear_cross_entropy_gradients(
         _, probabilities, _ = softmax_losses(logits, places, None, ignore_index, "none")
         slope = cross_entropy_slope(factor[rows], probabilities, places, one_each, ignore_index)
         if g_input is not None:
-            np.matmul(slope, matrix, out=g_input[rows])
+            multiplied(slope, matrix, out=g_input[rows])
         if g_weight is not None:
-            g_weight += np.matmul(slope.T, wide(input[rows]))
+            g_weight += multiplied(slope.T, wide(input[rows]))
         if g_bias is not None:
             g_bias += slope.sum(axis=0)
     return g_input, g_weight, g_bias

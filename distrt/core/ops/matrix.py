@@ -11,7 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
-from distrt.core.kernels.onednn.product import product as half_product
+from distrt.core.kernels.onednn.product import LEAST, product
 from distrt.core.modes import modes
 from distrt.core.op import op
 from distrt.core.ops.half import rounded, wide
@@ -43,20 +43,28 @@ def _product(input: Array, other: Array) -> Array:
         require_broadcast(input.shape[:-2], other.shape[:-2])
     if input.dtype.kind == "b":
         require_product("matmul", input)
-    return multiplied(input, other) if input.dtype.itemsize == 2 else np.matmul(input, other)
+    return multiplied(input, other)
 
 
-def multiplied(left: Array, right: Array, bias: Array | None = None, dtype: Any = None) -> Array:
-    """``left @ right + bias`` in half precision: summed up in float32, and rounded once, to ``dtype`` where given.
+def multiplied(
+    left: Array, right: Array, bias: Array | None = None, dtype: Any = None, out: Array | None = None
+) -> Array:
+    """``left @ right + bias``; half precision is summed up in float32, and rounded once, to ``dtype`` where given.
 
-    By the processor's own products of bfloat16 where it has them.
+    By oneDNN, where that is the fastest: see ``core/kernels/onednn/product.py``. ``out`` is for full precision.
     """
-    kind = left.dtype if dtype is None else dtype
-    made = half_product(left, right, bias, kind)
-    if made is None:
+    if left.size * right.shape[-1] >= LEAST:
+        made = product(left, right, bias, dtype, out)
+        if made is not None:
+            return made
+    if left.dtype.itemsize == 2:
         total = np.matmul(wide(left), wide(right))
-        made = rounded(total if bias is None else np.add(total, bias, dtype=np.float32), kind)
-    return made
+        kind = left.dtype if dtype is None else dtype
+        return rounded(total if bias is None else np.add(total, bias, dtype=np.float32), kind)
+    total = np.matmul(left, right) if out is None else np.matmul(left, right, out=out)
+    if bias is None:
+        return total
+    return np.add(total, bias, out=total) if total.ndim else total + bias
 
 
 def require_broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> None:
@@ -270,20 +278,15 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
         expanded(bias, (*_rows_of(input), *weight.shape[:-1]))
     if input.dtype.kind == "b":
         require_product("addmm_impl_cpu_", input)
-    if input.dtype.itemsize == 2:
-        return _in_rows(multiplied, input, weight.T, bias)
-    out = _in_rows(np.matmul, input, weight.T)
-    if bias is not None:
-        np.add(out, bias, out=out) if out.ndim else None
-    return out if bias is None or out.ndim else out + bias
+    return _in_rows(input, weight.T, bias)
 
 
-def _in_rows(product: Any, input: Array, matrix: Array, *bias: Array | None) -> Array:
-    """``input @ matrix``, of all leading dims as one matrix: for more, NumPy makes a product for each of the first."""
+def _in_rows(input: Array, matrix: Array, bias: Array | None = None) -> Array:
+    """``input @ matrix + bias``, of all leading dims as one matrix: for more, NumPy makes a product for each."""
     if input.ndim < 3 or matrix.ndim != 2 or not input.flags.c_contiguous:
-        return product(input, matrix, *bias)
+        return multiplied(input, matrix, bias)
     rows = input.reshape(-1, input.shape[-1])
-    return product(rows, matrix, *bias).reshape(*input.shape[:-1], matrix.shape[1])
+    return multiplied(rows, matrix, bias).reshape(*input.shape[:-1], matrix.shape[1])
 
 
 def _rows_of(input: Array) -> tuple[int, ...]:
@@ -338,15 +341,14 @@ def _linear_gradients(
     if len(shape) == 1:
         g, weight, into = g[..., None], None if weight is None else weight[None], None
     rows = g.reshape(-1, g.shape[-1])
-    product = multiplied if g.dtype.itemsize == 2 else np.matmul
     g_input = g_weight = g_bias = None
     if needs[0]:
-        g_input = _in_rows(product, g, weight)
+        g_input = _in_rows(g, weight)
     if needs[1]:
         flat = input.reshape(-1, input.shape[-1])
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]
         if slot is not None:
-            g_weight = np.matmul(rows.T, flat, out=slot)
+            g_weight = multiplied(rows.T, flat, out=slot)
         else:
             g_weight = _laid_out_as(weight_strides, rows.T, flat).reshape(shape)
     if needs[2]:

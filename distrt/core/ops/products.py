@@ -55,7 +55,7 @@ def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Sc
     if mat1.dtype.kind in "iu":
         beta, alpha = int(beta), int(alpha)  # type: ignore[arg-type]
     is_half = mat1.dtype.itemsize == 2 and mat1.dtype.kind in "fV"
-    out = multiplied(mat1, mat2, None, np.float32) if is_half else np.matmul(mat1, mat2)
+    out = multiplied(mat1, mat2, dtype=np.float32 if is_half else None)
     if alpha != 1:
         out *= alpha
     if beta != 0:

@@ -110,11 +110,8 @@ def steps(sizes: Sizes, reverse: bool) -> list[tuple[slice, int]]:
 
 def project(input: Array, weight: Array, *biases: Array | None) -> Array:
     """``input @ weight.T`` plus the biases, in at least float32."""
-    projected = _product(input, weight.T)
     known = [wide(bias) for bias in biases if bias is not None]
-    if known:
-        projected += sum(known[1:], known[0])
-    return projected
+    return _product(input, weight.T, sum(known[1:], known[0]) if known else None)
 
 
 def carried_from(g_last: Array | None, state: Array) -> Array:
@@ -138,11 +135,12 @@ def weight_gradients(
     earlier: Array | None,
     weight_ih: Array,
     needs: tuple[bool, ...],
+    sums: Array | None = None,
 ) -> tuple[Any, ...]:
     """The gradients of the input, both weights and both biases, from those of the two projections.
 
     ``needs`` ends with those of weight_ih, weight_hh, bias_ih and bias_hh; ``earlier`` is None where weight_hh
-    needs none.
+    needs none. ``sums`` of both projections' rows need not be made where they are known already.
     """
     own, own_recurrent, before = g_projected, g_recurrent, earlier
     if weight_ih.dtype == dt.bfloat16.numpy and multiplies_bfloat16():
@@ -156,16 +154,16 @@ def weight_gradients(
         g_input,
         g_ih,
         g_hh,
-        g_projected.sum(axis=0) if needs[-2] else None,
-        g_recurrent.sum(axis=0) if needs[-1] else None,
+        (g_projected.sum(axis=0) if sums is None else sums) if needs[-2] else None,
+        (g_recurrent.sum(axis=0) if sums is None else sums.copy()) if needs[-1] else None,
     )
 
 
-def _product(left: Array, right: Array) -> Array:
-    """``left @ right`` in at least float32."""
+def _product(left: Array, right: Array, bias: Array | None = None) -> Array:
+    """``left @ right + bias`` in at least float32."""
     if left.dtype == right.dtype and left.dtype.itemsize == 2:
-        return multiplied(left, right, None, np.float32)
-    return wide(left) @ wide(right)
+        return multiplied(left, right, bias, np.float32)
+    return multiplied(wide(left), wide(right), bias)
 
 
 # -- for every kind, in single operations, for derivatives of derivatives

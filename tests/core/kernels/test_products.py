@@ -1,4 +1,4 @@
-"""oneDNN's products of bfloat16 agree with NumPy's in float32, rounded once."""
+"""oneDNN's products agree with NumPy's: float32 to its precision, bfloat16 in float32, rounded once."""
 
 import os
 import subprocess
@@ -11,16 +11,26 @@ import pytest
 from distrt.core.kernels.onednn import product as products
 from distrt.core.ops import matrix
 
-HALF = np.dtype(ml_dtypes.bfloat16)
+HALF, SINGLE = np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32)
 
 needs_instructions = pytest.mark.skipif(
     not products.multiplies_bfloat16(), reason="no oneDNN, or a processor that does not multiply bfloat16"
+)
+needs_long_vectors = pytest.mark.skipif(
+    not products.has_long_vectors(), reason="no oneDNN, or a processor without vectors of 16 numbers"
+)
+both_kinds = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(HALF, marks=needs_instructions), pytest.param(SINGLE, marks=needs_long_vectors)],
+    ids=str,
 )
 
 
 @pytest.fixture(autouse=True)
 def takes_small_ones(monkeypatch):
-    monkeypatch.setattr(products, "_LEAST", 1)
+    monkeypatch.setattr(products, "LEAST", 1)
+    monkeypatch.setattr(matrix, "LEAST", 1)
+    monkeypatch.setattr(products, "_LEAST_SINGLE", 1)
 
 
 def half(rng, *shape):
@@ -34,13 +44,13 @@ def turned(array):
 
 def spaced(array):
     """The same, with gaps between the rows."""
-    room = np.zeros((*array.shape[:-1], array.shape[-1] + 3), HALF)
+    room = np.zeros((*array.shape[:-1], array.shape[-1] + 3), array.dtype)
     room[..., : array.shape[-1]] = array
     return room[..., : array.shape[-1]]
 
 
 def every_other(array):
-    room = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), HALF)
+    room = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
     room[..., ::2] = array
     return room[..., ::2]
 
@@ -82,31 +92,63 @@ def test_a_bias_is_added_before_rounding(rng, kind):
     np.testing.assert_allclose(found, exact, rtol=2.0**-8, atol=1e-5)
 
 
-@needs_instructions
-def test_the_same_call_gives_the_same_bits_wherever_its_arrays_lie(rng):
-    left, right = half(rng, 33, 70), half(rng, 70, 40)
-    expected = products.product(left, right, None, HALF)
+@both_kinds
+def test_the_same_call_gives_the_same_bits_wherever_its_arrays_lie(rng, kind):
+    left, right = half(rng, 33, 70).astype(kind), half(rng, 70, 40).astype(kind)
+    expected = products.product(left, right)
     for offset in range(1, 32, 3):
         moved = []
         for each in (left, right):
-            room = np.zeros(each.size + 32, HALF)
+            room = np.zeros(each.size + 32, kind)
             room[offset : offset + each.size] = each.reshape(-1)
             moved.append(room[offset : offset + each.size].reshape(each.shape))
-        found = products.product(*moved, None, HALF)
-        assert np.array_equal(found.view(np.uint16), expected.view(np.uint16))
+        assert products.product(*moved).tobytes() == expected.tobytes()
 
 
-def test_what_is_not_bfloat16_is_left():
-    given = np.ones((8, 8), np.float32)
-    assert products.product(given, given, None, given.dtype) is None
-    assert products.product(given.astype(HALF)[0], given.astype(HALF), None, HALF) is None
+@needs_long_vectors
+@pytest.mark.parametrize(
+    ("left", "right"), [("rows", "columns"), ("columns", "rows"), ("gaps", "scattered")], ids=str
+)
+@pytest.mark.parametrize("shapes", [each for each in SHAPES if each[0][-2] > 3], ids=str)
+def test_float32_is_as_exact_as_its_sums(rng, shapes, left, right):
+    given = [
+        LAYOUTS[lay](rng.standard_normal(shape).astype(np.float32))
+        for lay, shape in zip((left, right), shapes, strict=True)
+    ]
+    exact = np.matmul(*[each.astype(np.float64) for each in given])
+    terms = np.matmul(*[np.abs(each.astype(np.float64)) for each in given])
+    bias = rng.standard_normal(exact.shape[-1]).astype(np.float32)
+    room = np.empty(exact.shape, np.float32)
+    for row, target in ((None, None), (bias, None), (None, room)):
+        found = products.product(*given, row, out=target)
+        assert found.dtype == SINGLE and found.shape == exact.shape and found.flags.c_contiguous
+        assert target is None or found is target
+        expected = exact if row is None else exact + row
+        assert (np.abs(found - expected) <= (terms + 4) * 2.0**-21).all()
 
 
-@needs_instructions
-def test_infinities_and_what_is_no_number_reach_their_row(rng):
-    left, right = half(rng, 5, 16), half(rng, 16, 4)
+@needs_long_vectors
+def test_large_products_of_float32_are_taken_and_small_ones_left(monkeypatch, rng):
+    monkeypatch.setattr(products, "_LEAST_SINGLE", 1 << 20)
+    assert products.suits((64, 128), (128, 128), SINGLE)
+    assert not products.suits((64, 128), (128, 127), SINGLE)
+    assert not products.suits((3, 1024), (1024, 1024), SINGLE), "a few rows"
+    assert not products.suits((64, 128), (128, 128), np.dtype(np.float64))
+
+
+def test_what_does_not_fit_is_left():
+    given = np.ones((8, 8), np.float64)
+    assert products.product(given, given) is None
+    assert products.product(given.astype(HALF)[0], given.astype(HALF)) is None
+    single = given.astype(SINGLE)
+    assert products.product(single, single, out=np.empty((8, 16), SINGLE)[:, ::2]) is None
+
+
+@both_kinds
+def test_infinities_and_what_is_no_number_reach_their_row(rng, kind):
+    left, right = half(rng, 5, 16).astype(kind), half(rng, 16, 4).astype(kind)
     left[2, 3], left[4, 0] = np.nan, np.inf
-    found = products.product(left, right, None, HALF).astype(np.float32)
+    found = products.product(left, right).astype(np.float32)
     assert np.isnan(found[2]).all() and np.isinf(found[4]).all() and np.isfinite(found[[0, 1, 3]]).all()
 
 

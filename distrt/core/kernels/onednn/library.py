@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 
 _NAME = "libdnnl.so.3"
 _CPU, _IN_ORDER, _USER_SCRATCH = 1, 1, 1
+_LONG = 0x27  # the instruction set "AVX512_CORE"
 _BF16 = 0xE7  # the instruction set "AVX512_CORE_BF16"; those with AMX contain it
 _OUT = POINTER(c_void_p)
 _DIMS = POINTER(c_int64)
@@ -91,8 +92,9 @@ class OneDNN:
         engine: the CPU.
         stream: in order; nothing is ever left running in it, since CPU streams run a primitive while it is submitted.
         attributes: callers lend the scratch memory.
-        multiplies_bfloat16: whether the processor has instructions for that; ``ONEDNN_MAX_CPU_ISA``, which is
-            oneDNN's own, can take them away.
+        has_long_vectors: whether the processor has vectors of 16 float32 numbers; ``ONEDNN_MAX_CPU_ISA``, which is
+            oneDNN's own, can take them away, and the next.
+        multiplies_bfloat16: whether the processor has instructions for that.
     """
 
     def __init__(self, path: str) -> None:
@@ -103,7 +105,9 @@ class OneDNN:
         self.version = self._version()
         if self.version[0] != 3:
             raise OneDNNError(f"{path}: expected oneDNN 3, found {'.'.join(map(str, self.version))}")
-        self.multiplies_bfloat16 = self._functions.dnnl_get_effective_cpu_isa() & _BF16 == _BF16
+        instructions = self._functions.dnnl_get_effective_cpu_isa()
+        self.has_long_vectors = instructions & _LONG == _LONG
+        self.multiplies_bfloat16 = instructions & _BF16 == _BF16
         self.engine = self.make("dnnl_engine_create", _CPU, 0)
         self.stream = self.make("dnnl_stream_create", self.engine, _IN_ORDER)
         self.attributes = self.make("dnnl_primitive_attr_create")

@@ -1,7 +1,8 @@
-"""Products of bfloat16 matrices, summed up in float32 and rounded once, by oneDNN.
+"""Products of float32 and of bfloat16 matrices by oneDNN; the latter are summed up in float32 and rounded once.
 
-Taken where the processor multiplies bfloat16 itself. Matrices may lie by rows or by columns; a batch of them lies
-anyhow. A call costs a few microseconds beyond its work.
+Taken where the processor has long vectors, or multiplies bfloat16 itself: NumPy's matrix library takes some makers'
+processors for older ones, and has half their speed there. Matrices may lie by rows or by columns; a batch of them lies
+anyhow. A call costs a few microseconds beyond its work, the first one of its shapes up to three milliseconds.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.onednn.library import OneDNNError, library
-from distrt.core.kernels.onednn.primitive import Primitive, description_of
+from distrt.core.kernels.onednn.primitive import NUMPY_TYPES, Primitive, description_of
 
-__all__ = ["multiplies_bfloat16", "product"]
+__all__ = ["LEAST", "has_long_vectors", "multiplies_bfloat16", "product", "suits"]
 
 _SRC_MD, _WEIGHTS_MD, _DST_MD = 129, 131, 133
 _SRC, _DST, _WEIGHTS, _BIAS = 1, 17, 33, 41
 
-# Of multiplications. Below, a call of the library costs more than what is saved.
-_LEAST = 1 << 15
+#: Multiplications of bfloat16. Below, a call of the library costs more than what is saved.
+LEAST = 1 << 15
 
-_HALF = dt.bfloat16.numpy
+# The same for float32, and rows: for fewer, the right factor would be put in order for next to nothing.
+_LEAST_SINGLE, _LEAST_ROWS = 1 << 20, 4
+
+_HALF, _SINGLE = dt.bfloat16.numpy, dt.float32.numpy
 
 Sizes = tuple[int, ...]
 
@@ -36,16 +40,25 @@ def multiplies_bfloat16() -> bool:
     return onednn is not None and onednn.multiplies_bfloat16
 
 
-def product(left: Array, right: Array, bias: Array | None, dtype: Any) -> Array | None:
+def has_long_vectors() -> bool:
+    """Whether there is oneDNN, and a processor that multiplies 16 float32 numbers at once."""
+    onednn = library()
+    return onednn is not None and onednn.has_long_vectors
+
+
+def product(
+    left: Array, right: Array, bias: Array | None = None, dtype: Any = None, out: Array | None = None
+) -> Array | None:
     """``left @ right + bias`` for matrices, or batches of them; None where it is not to be done here.
 
     Args:
-        left: bfloat16, (…, n, k).
-        right: bfloat16, (…, k, m); dims in front broadcast.
+        left: float32 or bfloat16, (…, n, k).
+        right: of the same dtype, (…, k, m); dims in front broadcast.
         bias: bfloat16 or float32, (m,).
-        dtype: of the result, bfloat16 or float32.
+        dtype: of the result, bfloat16 or float32; that of the factors if not given.
+        out: where it is to be written.
     """
-    if left.dtype != _HALF or right.dtype != _HALF or not suits(left.shape, right.shape):
+    if left.dtype != right.dtype or not suits(left.shape, right.shape, left.dtype):
         return None
     if bias is not None and bias.shape != right.shape[-1:]:
         return None
@@ -53,10 +66,13 @@ def product(left: Array, right: Array, bias: Array | None, dtype: Any) -> Array 
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     dims = 2 + len(batch)
     shape = (*batch, left.shape[-2], right.shape[-1])
-    made = np.empty(shape, dtype)
+    made = np.empty(shape, left.dtype if dtype is None else dtype) if out is None else out
+    if made.shape != shape or not made.flags.c_contiguous:
+        return None
     given = [_in_dims(left, dims), _in_dims(right, dims)]
     row = None if bias is None else np.ascontiguousarray(bias)
     run = _primitive(
+        left.dtype.name,
         *((each.shape, each.strides) for each in given),
         shape,
         made.dtype.name,
@@ -68,11 +84,14 @@ def product(left: Array, right: Array, bias: Array | None, dtype: Any) -> Array 
     return made
 
 
-def suits(left: Sizes, right: Sizes) -> bool:
-    """Whether a product of these shapes is done here, where the dtype is bfloat16."""
+def suits(left: Sizes, right: Sizes, dtype: Any) -> bool:
+    """Whether a product of these shapes is done here."""
     if not (2 <= len(left) <= 6 and 2 <= len(right) <= 6):
         return False
-    return math.prod(left) * right[-1] >= _LEAST and multiplies_bfloat16()
+    count = math.prod(left) * right[-1]
+    if dtype == _HALF:
+        return count >= LEAST and multiplies_bfloat16()
+    return dtype == _SINGLE and count >= _LEAST_SINGLE and left[-2] >= _LEAST_ROWS and has_long_vectors()
 
 
 def _by_lines(array: Array) -> Array:
@@ -93,14 +112,20 @@ def _in_dims(array: Array, dims: int) -> Array:
 
 @functools.lru_cache(maxsize=1024)
 def _primitive(
-    left: tuple[Sizes, Sizes], right: tuple[Sizes, Sizes], shape: Sizes, dtype: str, bias: str | None
+    factors: str,
+    left: tuple[Sizes, Sizes],
+    right: tuple[Sizes, Sizes],
+    shape: Sizes,
+    dtype: str,
+    bias: str | None,
 ) -> Primitive | None:
     """The product of arrays of these (shape, strides); None where oneDNN cannot do it."""
     onednn = library()
     if onednn is None:
         return None
+    size = NUMPY_TYPES[factors].itemsize
     descriptions = [
-        description_of(onednn, sizes, "bfloat16", [step // 2 for step in steps])
+        description_of(onednn, sizes, factors, [step // size for step in steps])
         for sizes, steps in (left, right)
     ]
     arguments = [(_SRC, _SRC_MD, 0), (_WEIGHTS, _WEIGHTS_MD, 0)]
