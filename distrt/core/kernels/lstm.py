@@ -15,19 +15,20 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, load, vector_floats
 
-__all__ = ["ROWS", "suits", "walk", "walk_back"]
+__all__ = ["suits", "walk", "walk_back"]
 
 # Multiplications with the state, over all steps. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 22
 
-#: Rows of a product that are made at once.
-ROWS = 4
+# Rows of a product that are made at once: with two vectors each, as many as the registers hold, or the fewest.
+_ROWS = {8: 4, 16: 8}
+_FEWEST = 4
 
 
 def suits(gates: Array, hidden: Array, sizes: tuple[int, ...]) -> bool:
     """Whether these kernels do a layer: float32, all sequences equally long, a batch and a width in whole pieces."""
     batch, size = hidden.shape
-    if gates.dtype != np.float32 or batch % ROWS or len(sizes) * batch * 4 * size * size < _LEAST:
+    if gates.dtype != np.float32 or batch % _FEWEST or len(sizes) * batch * 4 * size * size < _LEAST:
         return False
     lanes = vector_floats()
     return bool(lanes) and size % (2 * lanes) == 0 and all(each == batch for each in sizes)
@@ -44,7 +45,7 @@ def walk(
     output, earlier_cells, squashed = (np.empty((len(gates), size), np.float32) for _ in range(3))
     panels, start = _panels(weight.T), np.ascontiguousarray(hidden)
     arrays = (gates, panels, start, cell, output, earlier_cells, squashed)
-    _forward()(*map(address, arrays), *_order(len(gates) // batch, reverse), batch, size)
+    _forward(_rows_of(batch))(*map(address, arrays), *_order(len(gates) // batch, reverse), batch, size)
     return output, earlier_cells, squashed
 
 
@@ -57,13 +58,22 @@ def walk_back(
     earlier_cells: Array,
     squashed: Array,
     reverse: bool,
-) -> Array:
-    """The gradient of the projected input; moves ``g_hidden`` and ``g_cell`` from the last state to the first."""
+) -> tuple[Array, Array]:
+    """The gradient of the projected input; moves ``g_hidden`` and ``g_cell`` from the last state to the first.
+
+    Returns (rows, 4 * size), and the sum of the rows: (4 * size,).
+    """
     batch, size = g_cell.shape
     slopes, panels, g_output = np.empty_like(gates), _panels(weight), np.ascontiguousarray(g_output)
-    arrays = (gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes)
-    _backward()(*map(address, arrays), *_order(len(gates) // batch, not reverse), batch, size)
-    return slopes
+    sums = np.zeros(4 * size, np.float32)
+    arrays = (gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums)
+    _backward(_rows_of(batch))(*map(address, arrays), *_order(len(gates) // batch, not reverse), batch, size)
+    return slopes, sums
+
+
+def _rows_of(batch: int) -> int:
+    most = _ROWS[vector_floats()]
+    return most if batch % most == 0 else _FEWEST
 
 
 def _panels(matrix: Array) -> Array:
@@ -79,17 +89,17 @@ def _order(steps: int, reverse: bool) -> tuple[int, int, int]:
 
 
 @functools.cache
-def _forward() -> Any:
+def _forward(rows: int) -> Any:
     from distrt.core.kernels.lstm_code import forward_code
 
-    return _compiled(forward_code(vector_floats()), 7)
+    return _compiled(forward_code(vector_floats(), rows), 7)
 
 
 @functools.cache
-def _backward() -> Any:
+def _backward(rows: int) -> Any:
     from distrt.core.kernels.lstm_code import backward_code
 
-    return _compiled(backward_code(vector_floats()), 8)
+    return _compiled(backward_code(vector_floats(), rows), 9)
 
 
 def _compiled(text: str, pointers: int) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 
 from distrt.core.kernels.emitter import Emitter
 from distrt.core.kernels.exponentials import sigmoid, tanh
-from distrt.core.kernels.lstm import ROWS
 from distrt.core.kernels.tile_code import load_tile, multiply_tile, store_tile
 
 __all__ = ["backward_code", "forward_code"]
@@ -15,8 +14,10 @@ __all__ = ["backward_code", "forward_code"]
 Value = Any  # of llvmlite.ir
 
 
-def forward_code(lanes: int) -> str:
+def forward_code(lanes: int, rows: int) -> str:
     """``run(gates, panels, hidden, cell, output, earlier_cells, squashed, steps, first, stride, batch, size)``.
+
+    A product makes so many ``rows`` at once.
 
     ``gates`` holds the projected input, and then the four gates; ``panels`` is the transposed recurrent weight. Steps
     begin with ``first`` and go on by ``stride``. ``hidden`` is where the walk starts; ``cell`` is left as it ends.
@@ -30,7 +31,7 @@ def forward_code(lanes: int) -> str:
     def step(number: Value, states: list[Value]) -> list[Value]:
         start = emit.mul(emit.add(first, emit.mul(number, stride)), batch)
         now = emit.at(gates, emit.mul(start, width))
-        _add_product(emit, states[0], panels, now, batch, size, width)
+        _add_product(emit, rows, states[0], panels, now, batch, size, width)
         made = emit.at(output, emit.mul(start, size))
 
         def row(line: Value) -> None:
@@ -61,15 +62,16 @@ def forward_code(lanes: int) -> str:
     return emit.text()
 
 
-def backward_code(lanes: int) -> str:
-    """``run(gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, steps, first, …)``.
+def backward_code(lanes: int, rows: int) -> str:
+    """``run(gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums, steps, first, …)``.
 
     ``g_hidden`` and ``g_cell`` hold the gradients of the last state, and then those of the first; ``slopes`` becomes
-    the gradient of the projected input; ``panels`` is the recurrent weight. The rest is as in ``forward_code``.
+    the gradient of the projected input, whose rows are added to ``sums``; ``panels`` is the recurrent weight. The rest
+    is as in ``forward_code``.
     """
-    emit = Emitter(8, 5, lanes)
+    emit = Emitter(9, 5, lanes)
     *pointers, steps, first, stride, batch, size = emit.arguments
-    gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes = pointers
+    gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums = pointers
     width, one, multiply = emit.mul(size, 4), emit.constant(1.0), emit.builder.fmul
 
     def rest(value: Value) -> Value:
@@ -102,20 +104,29 @@ def backward_code(lanes: int) -> str:
                 )
                 for gate, value in enumerate(found):
                     emit.store(value, emit.at(slopes, offset, emit.mul(size, gate), at))
+                    total = emit.at(sums, emit.mul(size, gate), at)
+                    emit.store(emit.sums("+", emit.load(total), "+", value), total)
                 emit.store(multiply(pull, forget), emit.at(g_cell, place))
                 emit.store(emit.constant(0.0), emit.at(g_hidden, place))
 
             emit.each(0, size, lanes, unit)
 
         emit.each(0, batch, 1, row)
-        _add_product(emit, made, panels, g_hidden, batch, width, size)
+        _add_product(emit, rows, made, panels, g_hidden, batch, width, size)
 
     emit.each(0, steps, 1, step)
     return emit.text()
 
 
 def _add_product(
-    emit: Emitter, left: Value, right: Value, totals: Value, rows: Value, inner: Value, columns: Value
+    emit: Emitter,
+    at_once: int,
+    left: Value,
+    right: Value,
+    totals: Value,
+    rows: Value,
+    inner: Value,
+    columns: Value,
 ) -> None:
     """``totals += left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors."""
     wide = 2 * emit.lanes
@@ -124,12 +135,12 @@ def _add_product(
         own = emit.at(right, emit.mul(column, inner))
 
         def some(row: Value) -> None:
-            lines = [emit.add(row, n) for n in range(ROWS)]
+            lines = [emit.add(row, n) for n in range(at_once)]
             factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
             targets = [emit.at(totals, emit.mul(each, columns), column) for each in lines]
             sums = multiply_tile(emit, inner, factors, own, load_tile(emit, targets))
             store_tile(emit, sums, targets)
 
-        emit.each(0, rows, ROWS, some)
+        emit.each(0, rows, at_once, some)
 
     emit.each(0, columns, wide, panel)

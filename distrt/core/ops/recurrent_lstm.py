@@ -115,9 +115,9 @@ def _lstm_gradients(
     if weight_hr is None and kernel.suits(gates, carried, sizes):
         g_rows = np.zeros(output.shape, np.float32) if g_output is None else wide(g_output)
         kept = earlier_cells, squashed
-        slopes = kernel.walk_back(gates, wide(weight_hh), carried, carried_cell, g_rows, *kept, reverse)
+        slopes, sums = kernel.walk_back(gates, wide(weight_hh), carried, carried_cell, g_rows, *kept, reverse)
         earlier = states_before(wide(output), hidden, sizes, reverse) if needs[4] else None
-        found = weight_gradients(slopes, slopes, input, earlier, weight_ih, needs[:7])
+        found = weight_gradients(slopes, slopes, input, earlier, weight_ih, needs[:7], sums)
         return found[0], carried, carried_cell, *found[1:], None
     size = cell.shape[1]
     slopes, through_output = _slopes(gates, earlier_cells, squashed)
