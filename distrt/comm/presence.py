@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Any
 
 from distrt.comm.status import PAGE_BYTES, Status, StatusPage, parse
-from distrt.comm.unnamed import open_unnamed_file
 from distrt.core import steps
+from distrt.core.unnamed import open_unnamed_file
 
 __all__ = [
     "Presence",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from distrt.core.arrays import Array, memory_of, place_in, place_of, row_of
+from distrt.core.shared_memory import SharedRow
 from distrt.core.versions import live_views
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def is_shared(array: Array) -> bool:
     owner = memory_of(array).base
     if isinstance(owner, memoryview):
         owner = owner.obj
-    return isinstance(owner, mmap.mmap) and not isinstance(owner, FileMap)
+    return isinstance(owner, mmap.mmap | SharedRow) and not isinstance(owner, FileMap)
 
 
 def share_memory_(self: Tensor) -> Tensor:

@@ -10,13 +10,13 @@ Source: Gopal et al., Fast CRC Computation for Generic Polynomials Using PCLMULQ
 from __future__ import annotations
 
 import ctypes
-import threading
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from distrt.core.forking import lock_across_forks
 from distrt.core.kernels import loops
 
 __all__ = ["crc32"]
@@ -50,7 +50,7 @@ class _Folding:
     """The compiled loop of this process, made when zlib has had enough to do."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_across_forks()  # held while `loops` takes its own, which are older
         self._seen = 0
         self._is_made = False
         self._fold: _Fold | None = None

@@ -5,15 +5,12 @@ process tells its traceback through an anonymous file in memory, so nothing is l
 a child pays for no import that its own function does not make.
 """
 
-import ctypes
 import logging
 import multiprocessing
 import multiprocessing.connection
 import multiprocessing.context
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 import warnings
@@ -22,6 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import reduction
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from distrt.core.processes import end_with_parent, outlives_children, signal_name
 
 __all__ = [
     "ProcessContext",
@@ -35,7 +34,6 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_PR_SET_PDEATHSIG = 1
 _TERMINATION_S = 30.0  # between SIGTERM and SIGKILL, where the caller gives no grace period (PyTorch's)
 
 
@@ -82,9 +80,7 @@ def start_processes(
     """Do what ``spawn`` does, with any start method: "spawn", "fork" or "forkserver"."""
     context: Any = multiprocessing.get_context(start_method)
     reports = [_Report() for _ in range(nprocs)]
-    # The kernel's signal at a parent's death comes when the *thread* that started the child ends, so it serves
-    # only where that thread lives as long as the process.
-    is_lasting = threading.current_thread() is threading.main_thread()
+    is_lasting = outlives_children()
     processes: list[BaseProcess] = []
     try:
         for index, report in enumerate(reports):
@@ -241,10 +237,7 @@ class ProcessContext:
             return ProcessExitedException(
                 f"process {index} terminated with exit code {code}", index, pid, exit_code=code
             )
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"<Unknown signal {-code}>"
+        name = signal_name(-code)
         return ProcessExitedException(
             f"process {index} terminated with signal {name}", index, pid, exit_code=code, signal_name=name
         )
@@ -262,7 +255,7 @@ def _run(
     fn: Callable[..., object], index: int, args: tuple[Any, ...], report: _Report, is_lasting: bool
 ) -> None:
     """What a started process does."""
-    _end_with_parent(is_lasting)
+    end_with_parent(is_lasting)
     try:
         fn(index, *args)
     except KeyboardInterrupt:
@@ -272,20 +265,3 @@ def _run(
             presence.record_failure(error)
         report.write(traceback.format_exc())
         sys.exit(1)
-
-
-def _end_with_parent(is_lasting: bool) -> None:
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-    if is_lasting:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    else:
-        threading.Thread(target=_outlive_not, args=(parent,), name="distrt-parent", daemon=True).start()
-    if not parent.is_alive():  # it died before the kernel was told
-        os._exit(1)
-
-
-def _outlive_not(parent: BaseProcess) -> None:
-    multiprocessing.connection.wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGKILL)

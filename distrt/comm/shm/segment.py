@@ -12,12 +12,12 @@ import mmap
 import os
 from pathlib import Path
 
-from distrt.comm.unnamed import open_unnamed_file
 from distrt.core.errors import DistributedError
+from distrt.core.shared_memory import PAGE, map_pages, require_mapped, round_up
+from distrt.core.unnamed import open_unnamed_file
 
 __all__ = ["PAGE", "Segment", "available_bytes", "discard", "make_private", "populate", "round_up"]
 
-PAGE = mmap.ALLOCATIONGRANULARITY
 _MADV_POPULATE_WRITE = 23  # Linux 5.14; the mmap module of Python 3.11 has no name for it
 
 
@@ -101,27 +101,16 @@ def make_private(address: int, length: int, offset: int, kept: int) -> None:
     Raises:
         OSError: there is no memory for it.
     """
-    private = _require_mapped(_mmap(None, length, _READ_WRITE, _PRIVATE, -1, 0))
+    private = map_pages(None, length, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     ctypes.memmove(private + offset, address + offset, kept)
-    _require_mapped(_mremap(private, length, length, _MREMAP_MAYMOVE | _MREMAP_FIXED, address))
+    require_mapped(_mremap(private, length, length, _MREMAP_MAYMOVE | _MREMAP_FIXED, address))
 
 
-_READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
-_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _MREMAP_MAYMOVE, _MREMAP_FIXED = 1, 2
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_mmap, _mremap = _libc.mmap, _libc.mremap
-_size, _place, _flags = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
-_mmap.argtypes, _mmap.restype = [_place, _size, _flags, _flags, _flags, ctypes.c_long], _place
-_mremap.argtypes, _mremap.restype = [_place, _size, _size, _flags, _place], _place
-
-
-def _require_mapped(found: int) -> int:
-    if found == _place(-1).value:
-        error = ctypes.get_errno()
-        raise OSError(error, f"cannot map memory: {os.strerror(error)}")
-    return found
+_mremap = ctypes.CDLL(None, use_errno=True).mremap
+_mremap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]
+_mremap.restype = ctypes.c_void_p
 
 
 def available_bytes() -> int:
@@ -136,8 +125,3 @@ def available_bytes() -> int:
     except (OSError, ValueError):
         pass  # no cgroup v2, or its root
     return max(0, available)
-
-
-def round_up(length: int, unit: int) -> int:
-    """The next multiple of ``unit``."""
-    return -(-length // unit) * unit

@@ -14,9 +14,10 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
+
+from distrt.core.forking import lock_across_forks
 
 __all__ = [
     "Loop",
@@ -143,6 +144,9 @@ def address(array: Any) -> int:
 _byte_of = ctypes.c_char.from_buffer
 
 
+_compiling = lock_across_forks()
+
+
 class _Machine:
     """LLVM's compiler for this machine."""
 
@@ -156,7 +160,6 @@ class _Machine:
         self.vector_floats = 0 if not has_fused else 16 if features.get("avx512f") else 8
         self._cpu, self._features = llvm.get_host_cpu_name(), features.flatten()
         self._engines: list[Any] = []
-        self._lock = threading.Lock()
 
     def load(self, text: str) -> int:
         """Compile a module whose one function is named "run"; its address, which is good for ever.
@@ -165,7 +168,7 @@ class _Machine:
         writable for a moment, and not executable, while another thread may run them.
         """
         llvm = self._llvm
-        with self._lock:
+        with _compiling:
             target = llvm.Target.from_default_triple()
             machine = target.create_target_machine(cpu=self._cpu, features=self._features, opt=3)
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(text), machine)
@@ -178,7 +181,7 @@ class _Machines:
     """The one `_Machine` of the process. Threads may ask at once, and code must not go with a second one's compiler."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_across_forks()
         self._is_looked_for = False
         self._found: _Machine | None = None
 
