@@ -1,13 +1,14 @@
-"""Tensors as one row and back: what libraries take from PyTorch's private ``torch._utils``."""
+"""What libraries take from PyTorch's private ``torch._utils``: tensors as one row and back, errors on their way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from distrt.core import ops
+from distrt.core.carrying import ExceptionWrapper
 from distrt.core.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = ["ExceptionWrapper"]
 
 
 def _flatten_dense_tensors(tensors: Sequence[Tensor]) -> Tensor:

@@ -44,7 +44,7 @@ class Copying:
                 "moment. Take a detach() or a clone().detach() of it first."
             )
         row = _copied_row(memory_of(self._array), memo)
-        copied = _rebuild(type(self), row, place_of(self._array), self.requires_grad)
+        copied = rebuild(type(self), row, place_of(self._array), self.requires_grad)
         memo[id(self)] = copied
         if self._grad is not None:
             copied._grad = copy.deepcopy(self._grad, memo)
@@ -57,7 +57,7 @@ class Copying:
         if not (memory.flags.c_contiguous or memory.flags.f_contiguous):
             memory = row_of(memory)  # NumPy would pickle it in another order
         place = place_of(self._array)
-        return _rebuild, (type(self), memory, place, self.requires_grad, attributes_of(self))
+        return rebuild, (type(self), memory, place, self.requires_grad, attributes_of(self))
 
 
 def attributes_of(tensor: Any) -> dict[str, Any]:
@@ -73,9 +73,10 @@ def _copied_row(memory: Array, memo: dict[int, Any]) -> Array:
     return memo[id(memory)]
 
 
-def _rebuild(
+def rebuild(
     cls: type, memory: Array, place: Place, requires_grad: bool, attributes: dict[str, Any] | None = None
 ) -> Any:
+    """A tensor at a place in memory, with what users had put on it: what a pickle of one calls."""
     import distrt.core.methods  # noqa: F401 - a process may unpickle a tensor before it has used any name of distrt
 
     tensor: Any = object.__new__(cls)

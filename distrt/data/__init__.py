@@ -2,7 +2,7 @@
 
 from distrt.core import methods as _methods  # noqa: F401 - tensors have their methods wherever data exists
 from distrt.data.collate import collate, default_collate, default_collate_fn_map, default_convert
-from distrt.data.dataloader import DataLoader, get_worker_info
+from distrt.data.dataloader import DataLoader
 from distrt.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -21,6 +21,7 @@ from distrt.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from distrt.data.workers.info import get_worker_info
 
 __all__ = [
     "BatchSampler",

@@ -15,7 +15,8 @@ from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import as_tensor, tensor
 from distrt.core.errors import ShapeError
-from distrt.core.tensor import Tensor
+from distrt.core.tensor import Tensor, wrap
+from distrt.data.workers.info import room_for_batch
 
 CollateFn = Callable[..., Any]
 CollateMap = dict[type | tuple[type, ...], CollateFn]
@@ -123,7 +124,18 @@ def _refusal(found: Any) -> TypeError:
 
 
 def _collate_tensors(batch: Sequence[Tensor], *, collate_fn_map: CollateMap | None = None) -> Any:
+    # In a worker, straight into memory that the parent sees.
+    first = batch[0]
+    if not first.requires_grad:
+        room = room_for_batch((len(batch), *first.shape), first._array.dtype)
+        if room is not None and all(type(each) is type(first) and _is_like(each, first) for each in batch):
+            np.stack([each._array for each in batch], out=room)
+            return wrap(room)
     return ops.stack(batch, 0)
+
+
+def _is_like(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype and not one.requires_grad
 
 
 def _collate_arrays(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:

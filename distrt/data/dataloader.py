@@ -1,30 +1,27 @@
-"""``DataLoader``: batches of a dataset, in a sampler's order. Loads in the calling process.
+"""``DataLoader``: batches of a dataset, in a sampler's order.
 
-Every option of PyTorch's loader is accepted and checked by PyTorch's rules; worker processes are to come.
+A pass that loads in the calling process is in ``iterating.py``, one that worker processes load in ``workers/``.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, repeat
+from itertools import repeat
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
 from distrt.core.random import Generator
 from distrt.data.collate import default_collate, default_convert
-from distrt.data.dataset import Dataset, IterableDataset, fetch_batch, fetch_samples, size_of
+from distrt.data.dataset import Dataset, IterableDataset, size_of
+from distrt.data.fetching import Recipe
+from distrt.data.iterating import InProcess, LoaderIterator
+from distrt.data.loader_options import check_sampling, check_workers, checked_context, warn_of_many_workers
 from distrt.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from distrt.data.workers.iterator import InWorkers
 
 T_co = TypeVar("T_co", covariant=True)
 
 _FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"}
-
-
-def get_worker_info() -> None:
-    """Which worker process the caller is in: None, the main process, where all loading happens."""
-    return None
 
 
 class DataLoader(Generic[T_co]):
@@ -37,18 +34,25 @@ class DataLoader(Generic[T_co]):
         sampler: yields the indices; excludes ``shuffle``.
         batch_sampler: yields lists of indices; excludes ``batch_size``, ``shuffle``, ``sampler`` and
             ``drop_last``.
-        num_workers: accepted; until worker processes exist, loading stays in the main process, and a warning
-            says so.
+        num_workers: how many processes load; 0: the calling one does. The order of the batches is the same.
         collate_fn: makes a batch of a list of samples; ``default_collate`` by default.
-        pin_memory: accepted; without a GPU there is nothing to pin.
+        pin_memory: without a GPU there is nothing to pin, and a warning says so.
         drop_last: drop a last batch that is shorter than ``batch_size``.
-        timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers, in_order: for
-            worker processes; checked and kept.
-        generator: where ``shuffle`` takes its randomness from.
+        timeout: seconds to wait for a batch of the workers; 0: for as long as they live.
+        worker_init_fn: called in each worker with its number, after its random streams are seeded.
+        multiprocessing_context: how workers are started: "fork", "spawn", "forkserver", or a context; the default way
+            of ``multiprocessing`` by default.
+        generator: where ``shuffle`` and the base seed of the workers come from; the default generator by default.
+        prefetch_factor: how many batches each worker makes ahead; 2 by default.
+        persistent_workers: keep the workers from pass to pass.
         pin_memory_device: accepted and unused, as in PyTorch.
+        in_order: give batches in the sampler's order; without it, as they come.
 
     Raises:
         ValueError: for options that exclude one another, or that need ``num_workers > 0``.
+
+    Iterating raises what the dataset raises; with workers, an error of the same class, whose message has the worker's
+    traceback. It is a RuntimeError where a worker dies or the time-out passes.
     """
 
     dataset: Dataset[T_co]
@@ -78,8 +82,8 @@ class DataLoader(Generic[T_co]):
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
-        _check_sampling(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
+        check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        check_sampling(dataset, batch_size, shuffle, sampler, batch_sampler, drop_last)
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
@@ -87,7 +91,7 @@ class DataLoader(Generic[T_co]):
         self.pin_memory_device = pin_memory_device
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
-        self.multiprocessing_context = _checked_context(multiprocessing_context, num_workers)
+        self.multiprocessing_context = checked_context(multiprocessing_context, num_workers)
         self.persistent_workers = persistent_workers
         self.in_order = in_order
         self.generator = generator
@@ -105,21 +109,33 @@ class DataLoader(Generic[T_co]):
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
         self._promised: int | None = None  # the length that an iterable dataset's loader has reported
         self._is_complete = True
-        if num_workers:
-            warnings.warn(
-                f"DataLoader: num_workers={num_workers}: worker processes are not implemented yet; "
-                "the data is loaded in the main process",
-                stacklevel=2,
-            )
+        self._iterator: InWorkers | None = None  # of workers that stay
+        warn_of_many_workers(num_workers)
 
-    def __iter__(self) -> Iterator[Any]:
-        if isinstance(self.dataset, IterableDataset):
-            return self._stream(self.dataset)
-        return map(self._fetch, iter(self.sampler if self.batch_sampler is None else self.batch_sampler))
+    def __iter__(self) -> LoaderIterator:
+        if not self.num_workers:
+            return InProcess(self)
+        warn_of_many_workers(self.num_workers)
+        if not self.persistent_workers:
+            return InWorkers(self)
+        if self._iterator is not None and self._iterator.is_open:
+            self._iterator.begin_again(self)
+        else:
+            self._iterator = InWorkers(self)
+        return self._iterator
+
+    @property
+    def index_sampler(self) -> Iterable[Any]:
+        """What the pass goes through: lists of indices, or indices where batching is off."""
+        return self.sampler if self.batch_sampler is None else self.batch_sampler
+
+    def recipe(self) -> Recipe:
+        """How batches are made."""
+        return Recipe(self.dataset, self.batch_sampler is not None, self.collate_fn, self.drop_last)
 
     def __len__(self) -> int:
         if not isinstance(self.dataset, IterableDataset):
-            return size_of(self.sampler if self.batch_sampler is None else self.batch_sampler)
+            return size_of(self.index_sampler)
         length = size_of(self.dataset)
         if self.batch_size is not None:
             length = length // self.batch_size if self.drop_last else -(-length // self.batch_size)
@@ -138,112 +154,9 @@ class DataLoader(Generic[T_co]):
             return RandomSampler(self.dataset, generator=self.generator)  # type: ignore[arg-type]
         return SequentialSampler(self.dataset)  # type: ignore[arg-type]
 
-    def _fetch(self, index: Any) -> Any:
-        """The sample at ``index``, or the batch at a list of indices."""
-        if self.batch_sampler is None:
-            return self.collate_fn(self.dataset[index])
-        indices = list(index)
-        if self.collate_fn is default_collate and indices:
-            batch = fetch_batch(self.dataset, indices)
-            if batch is not None:
-                return batch
-        return self.collate_fn(fetch_samples(self.dataset, indices))
-
-    def _stream(self, dataset: IterableDataset[T_co]) -> Iterator[Any]:
-        """The batches of an iterable dataset; says so once when there are more than ``len`` promised."""
-        promised = self._promised
-        for count, batch in enumerate(self._stream_batches(iter(dataset)), start=1):
-            if promised is not None and count == promised + 1:
-                warnings.warn(
-                    f"Length of IterableDataset {dataset} was reported to be {promised} (when accessing "
-                    f"len(dataloader)), but more has been fetched",
-                    stacklevel=2,
-                )
-            yield batch
-
-    def _stream_batches(self, samples: Iterator[Any]) -> Iterator[Any]:
-        if self.batch_size is None:
-            yield from map(self.collate_fn, samples)
-            return
-        while batch := list(islice(samples, self.batch_size)):
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield self.collate_fn(batch)
-
 
 class _Endless:
     """The sampler of an iterable dataset, which has no indices."""
 
     def __iter__(self) -> Iterator[None]:
         return repeat(None)
-
-
-def _check_workers(num_workers: int, timeout: float, prefetch_factor: int | None, persistent: bool) -> None:
-    if num_workers < 0:
-        raise ValueError(
-            "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
-        )
-    if timeout < 0:
-        raise ValueError("timeout option should be non-negative")
-    if num_workers == 0 and timeout:
-        raise ValueError("timeout option needs num_workers > 0")
-    if num_workers == 0 and prefetch_factor is not None:
-        raise ValueError(
-            "prefetch_factor option could only be specified in multiprocessing: let num_workers > 0 to "
-            "enable multiprocessing, otherwise set prefetch_factor to None."
-        )
-    if prefetch_factor is not None and prefetch_factor < 0:
-        raise ValueError("prefetch_factor option should be non-negative")
-    if persistent and num_workers == 0:
-        raise ValueError("persistent_workers option needs num_workers > 0")
-
-
-def _check_sampling(
-    dataset: Any,
-    batch_size: int | None,
-    shuffle: bool | None,
-    sampler: Any,
-    batch_sampler: Any,
-    drop_last: bool,
-) -> None:
-    if isinstance(dataset, IterableDataset):
-        given = {"shuffle": shuffle or None, "sampler": sampler, "batch_sampler": batch_sampler}
-        for name, value in given.items():
-            if value is not None:
-                raise ValueError(
-                    f"DataLoader with IterableDataset: expected unspecified {name} option, "
-                    f"but got {name}={value}"
-                )
-    if sampler is not None and shuffle:
-        raise ValueError("sampler option is mutually exclusive with shuffle")
-    if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
-        raise ValueError(
-            "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
-        )
-    if batch_size is None and drop_last:
-        raise ValueError(
-            "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
-        )
-
-
-def _checked_context(context: str | BaseContext | None, num_workers: int) -> BaseContext | None:
-    if context is None:
-        return None
-    if num_workers == 0:
-        raise ValueError(
-            "multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got "
-            f"num_workers={num_workers}"
-        )
-    if isinstance(context, BaseContext):
-        return context
-    if not isinstance(context, str):
-        raise TypeError(
-            "multiprocessing_context option should be a valid context object or a string specifying the "
-            f"start method, but got multiprocessing_context={context}"
-        )
-    methods = multiprocessing.get_all_start_methods()
-    if context not in methods:
-        raise ValueError(
-            f"multiprocessing_context option should specify a valid start method in {methods!r}, but got "
-            f"multiprocessing_context={context!r}"
-        )
-    return multiprocessing.get_context(context)

@@ -22,7 +22,6 @@ from distrt.data import (
     SequentialSampler,
     Subset,
     TensorDataset,
-    get_worker_info,
 )
 from tests.data.described import described
 
@@ -253,16 +252,6 @@ def test_constructor_has_pytorchs_keywords_order_and_defaults(torch: ModuleType)
     assert keywords(DataLoader) == keywords(torch.utils.data.DataLoader)
 
 
-def test_workers_are_accepted_and_one_warning_says_that_they_do_not_exist_yet() -> None:
-    with pytest.warns(UserWarning, match="num_workers=2: worker processes are not implemented yet") as caught:
-        loader = DataLoader([1, 2, 3], batch_size=2, num_workers=2, persistent_workers=True, timeout=5)
-    assert [batch.tolist() for batch in loader] == [[1, 2], [3]]
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
-    assert (loader.prefetch_factor, get_worker_info()) == (2, None)
-
-
-@pytest.mark.filterwarnings("ignore:DataLoader. num_workers")
 def test_multiprocessing_context_may_be_a_name_or_a_context() -> None:
     context = multiprocessing.get_context("spawn")
     for option in ("spawn", context):
@@ -271,6 +260,22 @@ def test_multiprocessing_context_may_be_a_name_or_a_context() -> None:
         )
     with pytest.raises(TypeError, match="valid context object or a string"):
         DataLoader([1], num_workers=1, multiprocessing_context=3)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pinned_memory_without_a_gpu_is_a_warning_as_in_pytorch(
+    data_module: ModuleType, workers: int
+) -> None:
+    loader = data_module.DataLoader([1, 2, 3], pin_memory=True, num_workers=workers)
+    with pytest.warns(UserWarning, match="'pin_memory' argument is set as true but no accelerator is found"):
+        assert [batch.tolist() for batch in loader] == [[1], [2], [3]]
+
+
+def test_more_workers_than_cores_are_a_warning_as_in_pytorch(data_module: ModuleType) -> None:
+    with pytest.warns(
+        UserWarning, match="will create 4096 worker processes in total. Our suggested max number"
+    ):
+        data_module.DataLoader([1], num_workers=4096)
 
 
 def test_error_in_a_dataset_keeps_its_type() -> None:

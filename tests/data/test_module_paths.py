@@ -10,6 +10,7 @@ NAMES = {
     "sampler": ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "WeightedRandomSampler"],
     "distributed": ["DistributedSampler"],
     "_utils.collate": ["default_collate", "default_convert"],
+    "_utils.worker": ["get_worker_info"],
 }
 
 
