@@ -86,7 +86,19 @@ def test_every_sample_is_seen_once_on_another_number_of_ranks(tmp_path):
 
     seen = [each for part in (*run_local(begin, 2), *run_local(go_on, 3)) for each in part]
     assert sorted(seen) == list(range(12))
+    last = [
+        each for part in run_local(go_on, 4) for each in part
+    ]  # 6 samples are left for 4 ranks: 2 are padding
+    assert len(last) == 8 and set(last) >= set(range(12)) - set(seen[:6])
+
+
+def test_a_sampler_that_knows_no_position_cannot_begin_within_a_batch(tmp_path):
+    batches = Batches(DataLoader(TensorDataset(torch.arange(12)), batch_size=2))
+    for number, _ in enumerate(batches, 1):
+        if number == 3:
+            Checkpoints(tmp_path).save(3, {"batches": batches})
+    resumed = Batches(DataLoader(TensorDataset(torch.arange(12)), batch_size=4))
     with pytest.raises(
-        CheckpointError, match="after 6 samples of an epoch, which batches of 4 samples on 4 ranks"
+        CheckpointError, match="after 6 samples of an epoch, which batches of 4 samples on 1 ranks"
     ):
-        run_local(go_on, 4)
+        Checkpoints(tmp_path).resume({"batches": resumed})

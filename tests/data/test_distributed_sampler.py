@@ -1,5 +1,6 @@
 """DistributedSampler follows PyTorch's index arithmetic, and its ranks agree."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrt.data import DistributedSampler, set_default_world
+from distrt.data import BatchSampler, DataLoader, DistributedSampler, set_default_world
 
 sizes = st.integers(1, 200)
 worlds = st.integers(1, 9)
@@ -175,3 +176,144 @@ def test_shards_that_cannot_be_divided_are_refused() -> None:
         DistributedSampler(range(9), 2, 0, virtual_shards=8, batch_size=6)
     with pytest.raises(ValueError, match="batch_size must be given"):
         DistributedSampler(range(9), 2, 0, virtual_shards=8)
+
+
+# Every sample once
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("padding", ["wrap", "none"])
+def test_batches_of_all_ranks_are_what_is_documented(
+    padding: str, shuffle: bool, drop_last: bool, seed: int
+) -> None:
+    """For every n in 1..200, world 1..5, batch 1..7; sampler and loader both cut, or neither."""
+    for size in range(1, 201):
+        for world in range(1, 6):
+            options = {"shuffle": shuffle, "seed": seed, "drop_last": drop_last, "padding": padding}
+            parts = shares(size, world, **options)
+            read = Counter(index for part in parts for index in part)
+            lengths = [len(part) for part in parts]
+            if drop_last:
+                assert lengths == [size // world] * world
+                assert set(read.values()) <= {1}
+            elif padding == "none":
+                assert lengths == [len(range(rank, size, world)) for rank in range(world)]
+                assert read == Counter(range(size))
+            else:
+                assert lengths == [-(-size // world)] * world
+                order = interleaved(parts)
+                assert read == Counter(range(size)) + Counter(
+                    order[i % size] for i in range(size, len(order))
+                )
+            assert [
+                len(DistributedSampler(range(size), world, rank, **options)) for rank in range(world)
+            ] == lengths
+            batch = 1 + (size + world) % 7
+            for part in parts:
+                batches = list(BatchSampler(part, batch, drop_last))
+                kept = len(part) // batch * batch if drop_last else len(part)
+                assert [index for each in batches for index in each] == part[:kept]
+                assert len(batches) == len(BatchSampler(part, batch, drop_last))
+
+
+def read_until(samplers: list[DistributedSampler], batch: int, steps: int) -> list[int]:
+    """What ranks read in so many steps, in the order of the list."""
+    iterators = [iter(each) for each in samplers]
+    found = []
+    for _ in range(steps):
+        parts = [list(itertools.islice(each, batch)) for each in iterators]
+        for sampler, part in zip(samplers, parts, strict=True):
+            sampler.advance(len(part))
+        found += [index for turn in itertools.zip_longest(*parts) for index in turn if index is not None]
+    return found
+
+
+def on_ranks(size: int, world: int, **options: object) -> list[DistributedSampler]:
+    return [DistributedSampler(range(size), world, rank, **options) for rank in range(world)]
+
+
+@given(
+    size=sizes,
+    runs=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 7), st.integers(0, 9)), min_size=1, max_size=5),
+    epoch=st.integers(0, 3),
+    shuffle=st.booleans(),
+    seed=seeds,
+)
+def test_one_integer_resumes_on_any_number_of_ranks_with_every_sample_read_once(
+    size: int, runs: list[tuple[int, int, int]], epoch: int, shuffle: bool, seed: int
+) -> None:
+    options = {"shuffle": shuffle, "seed": seed, "padding": "none"}
+    state = {"samples": epoch * size}
+    read: list[int] = []
+    for world, batch, steps in [*runs, (3, 1, size)]:
+        samplers = on_ranks(size, world, **options)
+        for each in samplers:
+            each.load_state_dict(state)
+            each.set_epoch(each.epoch)
+        if samplers[0].epoch == epoch:
+            read += read_until(samplers, batch, steps)
+        state = samplers[0].state_dict()  # rank 0 has one batch at least as long as the others'
+    (whole,) = on_ranks(size, 1, **options)
+    whole.set_epoch(epoch)
+    assert read == list(whole)
+    assert state == {"samples": (epoch + 1) * size}
+
+
+@given(size=sizes, world=worlds, batch=st.integers(1, 7), steps=st.integers(0, 9), seed=seeds)
+def test_a_resumed_padded_pass_reads_what_is_left_of_an_unbroken_one(
+    size: int, world: int, batch: int, steps: int, seed: int
+) -> None:
+    samplers = on_ranks(size, world, seed=seed)
+    unbroken = shares(size, world, seed=seed)
+    read_until(samplers, batch, steps)
+    states = [each.state_dict() for each in samplers]
+    assert all(each == states[0] for each in states)
+    again = on_ranks(size, world, seed=seed)
+    for each in again:
+        each.load_state_dict(states[0])
+    if again[0].epoch == 0:
+        assert [list(each) for each in again] == [part[steps * batch :] for part in unbroken]
+    else:
+        assert steps * batch >= len(unbroken[0]) or states[0]["samples"] == size
+
+
+def test_the_position_is_used_once_and_left_behind_by_another_epoch() -> None:
+    (sampler,) = on_ranks(10, 1, shuffle=False)
+    sampler.load_state_dict({"samples": 7})
+    assert sampler.state_dict() == {"samples": 7}
+    sampler.set_epoch(0)
+    assert (list(sampler), len(sampler)) == ([7, 8, 9], 10)
+    assert list(sampler) == list(range(10))
+    sampler.load_state_dict({"samples": 23})
+    assert (sampler.epoch, sampler.state_dict()) == (2, {"samples": 23})
+    sampler.set_epoch(3)
+    assert list(sampler) == list(range(10))
+    assert sampler.state_dict() == {"samples": 30}
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.ci)])
+def test_a_loader_counts_what_it_has_given_not_what_its_workers_have_made(workers: int) -> None:
+    sampler = DistributedSampler(range(40), 2, 0, shuffle=False)
+    loader = DataLoader(range(40), batch_size=4, sampler=sampler, num_workers=workers)
+    batch = list(itertools.islice(loader, 3))[-1]
+    assert batch.tolist() == [16, 18, 20, 22]
+    assert sampler.state_dict() == {"samples": 24}
+    rest = DistributedSampler(range(40), 4, 1, shuffle=False)
+    rest.load_state_dict(sampler.state_dict())
+    loader = DataLoader(range(40), batch_sampler=BatchSampler(rest, 3, False), num_workers=workers)
+    assert [each.tolist() for each in loader] == [[25, 29, 33], [37]]
+    assert rest.state_dict() == {"samples": 40}
+
+
+@pytest.mark.parametrize("state", [{}, {"samples": -1}, {"samples": 1.5}, {"samples": 1, "epoch": 2}])
+def test_what_is_no_position_is_refused(state: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r'expected \{"samples": a number of samples\}'):
+        DistributedSampler(range(9), 2, 0).load_state_dict(state)
+
+
+def test_another_padding_is_refused() -> None:
+    with pytest.raises(ValueError, match='padding must be "wrap" or "none", got \'zero\''):
+        DistributedSampler(range(9), 2, 0, padding="zero")
+    with pytest.raises(ValueError, match="which virtual_shards cannot have"):
+        DistributedSampler(range(9), 2, 0, padding="none", virtual_shards=2, batch_size=2)
