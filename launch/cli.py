@@ -77,6 +77,10 @@ def _other_command(argv: list[str]) -> int | None:
         from launch.command.top import top
 
         return top(argv[1:])
+    if argv[:1] == ["submit"] and not os.path.exists("submit"):
+        from launch.submission.command import submit
+
+        return submit(argv[1:])
     if argv[:1] == ["--print-completion"]:
         from launch.command.completion import SHELLS, completion
 

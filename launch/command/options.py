@@ -13,7 +13,7 @@ from launch.command.config import Config, read_config
 from launch.exit_codes import EXPLANATION
 from launch.reports.display import FOLD_CHOICES
 
-__all__ = ["OPTIONS", "OWN_OPTIONS", "Option", "make_parser", "parse_options"]
+__all__ = ["OPTIONS", "OWN_OPTIONS", "Option", "make_parser", "parse_options", "split_options"]
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,24 @@ def _place_of_script(argv: Sequence[str]) -> int:
     return place
 
 
+def split_options(argv: Sequence[str], own: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    """Split a command line into some options of another command's, and the rest; from the script on all is the rest.
+
+    Args:
+        own: that command's options, and whether each takes a value.
+    """
+    mine: list[str] = []
+    rest: list[str] = []
+    place = 0
+    while place < len(argv) and argv[place].startswith("-") and argv[place] not in ("-", "--"):
+        name, equals, _ = argv[place].partition("=")
+        takes_next = own[name] and not equals if name in own else _needs_value(argv[place])
+        end = place + 1 + takes_next
+        (mine if name in own else rest).extend(argv[place:end])
+        place = end
+    return mine, [*rest, *argv[place:]]
+
+
 def _needs_value(text: str) -> bool:
     """Whether the option's value is the next argument."""
     name, equals, _ = text.partition("=")
@@ -205,6 +223,7 @@ def make_parser(
         "Every option of torchrun's is known, and so are its PET_* variables.\n"
         "`distrt-launch doctor` tells what is here for a job to use, and whether two ranks can work together;\n"
         "`distrt-launch top [run directory]` shows what a job's ranks are doing;\n"
+        "`distrt-launch submit --scheduler slurm|pbs|lsf|k8s ...` hands a job to a batch system;\n"
         "`distrt-launch --print-completion bash` (or zsh) prints what the shell needs to complete options.",
         epilog=EXPLANATION,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -27,6 +27,8 @@ WAITING = re.compile(
     r"|Job \d+ step creation (temporarily disabled, retrying|still disabled, retrying).*|Step created for .*)\n",
     re.MULTILINE,
 )
+#: The states of nodes that are up.
+TAKING = {"idle", "mixed", "allocated", "completing"}
 PYTHON = f"{shlex.quote(sys.executable)} -W error"
 
 
@@ -81,12 +83,20 @@ class Slurm:
         return f"{PYTHON} {name}"
 
     def cancel_all(self) -> None:
-        self._command("scancel", "--user", str(os.getuid()))
+        self.command("scancel", "--user", str(os.getuid()))
 
     def jobs(self) -> str:
-        return self._command("squeue", "--noheader")
+        return self.command("squeue", "--noheader")
 
-    def _command(self, *command: str) -> str:
+    def wait_for_nodes(self) -> None:
+        """Until every node takes jobs."""
+        deadline = time.monotonic() + 30
+        while not set(self.command("sinfo", "--noheader", "--Node", "--format=%T").split()) <= TAKING:
+            assert time.monotonic() < deadline, self.command("sinfo", "--Node", "--long")
+            time.sleep(0.1)
+
+    def command(self, *command: str) -> str:
+        """Run one of Slurm's commands, and return what it says."""
         done = subprocess.run(
             command, env=self._all({}), capture_output=True, text=True, timeout=20, check=True
         )

@@ -1,0 +1,1 @@
+"""``distrt-launch submit``: a job as a batch system takes it; see docs/clusters.md."""

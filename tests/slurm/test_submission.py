@@ -1,0 +1,190 @@
+"""``distrt-launch submit`` on a real Slurm: jobs are driven out, requeued, lose a node or a rank, and go on."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.conftest import DIRECTORY, PYTHON
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "resumable.py"
+SUBMIT = f"{PYTHON} -m launch submit --scheduler slurm"
+TWO_BY_TWO = "--nodes 2 --cpus 2 --nproc-per-node 2"
+REQUEUED_S = 100.0
+
+
+class Submitted:
+    """A job that is followed by a thread of the test, while that does something to it."""
+
+    def __init__(self, slurm, options, *, pause=0.1, folder="parts"):
+        self._slurm = slurm
+        self.folder = slurm.folder / folder
+        arguments = f"--folder {self.folder} --epochs 2 --every 5 --pause {pause}"
+        self._command = f"{SUBMIT} --follow --name {folder} {options} {EXAMPLE} {arguments}"
+        self._runs = []
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def _follow(self):
+        self._runs.append(self._slurm.run(self._command, timeout_s=REQUEUED_S))
+
+    def wait_for_a_checkpoint(self):
+        deadline = time.monotonic() + 60
+        while not (self.folder / "latest").exists():
+            assert time.monotonic() < deadline and self._thread.is_alive(), self._runs
+            time.sleep(0.05)
+        return self.job
+
+    @property
+    def job(self):
+        return self._slurm.command(
+            "squeue", "--noheader", "--format=%A", f"--name={self.folder.name}"
+        ).split()[0]
+
+    def end(self):
+        self._thread.join()
+        return self._runs[0]
+
+
+def result(run):
+    """The step that the last start began at, and the checksum of the parameters."""
+    assert run.exit_code == 0, run
+    begun = [int(step) for step in re.findall(r"begins at step (\d+)", run.stdout)]
+    (checksum,) = re.findall(r"sha256 (\w{16})", run.stdout)
+    return begun, checksum
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The checksum of a run that nothing happened to, once one was made."""
+    return []
+
+
+@pytest.fixture
+def undisturbed(slurm, whole):
+    if not whole:
+        whole.append(result(Submitted(slurm, TWO_BY_TWO, pause=0, folder="whole").end())[1])
+    return whole[0]
+
+
+def require_resumed(run, undisturbed):
+    begun, checksum = result(run)
+    assert len(begun) == 2 and begun[0] == 0 and 5 <= begun[1] < 32, run
+    assert checksum == undisturbed
+    assert "requeued 1 times" in run.stderr, run
+
+
+def test_a_job_that_another_drives_out_saves_and_goes_on(slurm, undisturbed):
+    submitted = Submitted(slurm, TWO_BY_TWO)
+    submitted.wait_for_a_checkpoint()
+    slurm.command(
+        "sbatch", "-p", "urgent", "-N2", "--ntasks-per-node=4", "-o", "/dev/null", "--wrap", "sleep 1"
+    )
+    run = submitted.end()
+    require_resumed(run, undisturbed)
+    assert run.stdout.count("the ranks have saved, and ended with 75") == 2, run
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_a_job_that_is_requeued_by_hand_goes_on(slurm, undisturbed):
+    submitted = Submitted(slurm, TWO_BY_TWO)
+    slurm.command("scontrol", "requeue", submitted.wait_for_a_checkpoint())
+    require_resumed(submitted.end(), undisturbed)
+
+
+def test_a_job_whose_time_is_almost_over_saves_and_goes_on(slurm, undisturbed):
+    submitted = Submitted(slurm, f"{TWO_BY_TWO} --time 1:00 --warning 55", pause=1.2)
+    run = submitted.end()
+    begun, checksum = result(run)
+    assert checksum == undisturbed and len(begun) >= 2, run
+    assert "the ranks have saved, and ended with 75" in run.stdout
+
+
+def test_a_warning_by_hand_is_a_warning(slurm, undisturbed):
+    submitted = Submitted(slurm, TWO_BY_TWO)
+    slurm.command("scancel", "--signal=USR1", submitted.wait_for_a_checkpoint())
+    run = submitted.end()
+    require_resumed(run, undisturbed)
+    assert run.stdout.count("the ranks have saved, and ended with 75") == 2, run
+
+
+def test_a_job_that_loses_a_node_goes_on_when_there_is_one_again(slurm, undisturbed):
+    submitted = Submitted(slurm, TWO_BY_TWO)
+    submitted.wait_for_a_checkpoint()
+    daemon = int(Path(f"{DIRECTORY}/slurmd.node2.pid").read_text())
+    os.kill(daemon, signal.SIGKILL)
+    try:
+        slurm.command("scontrol", "update", "nodename=node2", "state=down", "reason=test")
+    finally:
+        slurm.command("slurmd", "-N", "node2")
+    slurm.wait_for_nodes()
+    require_resumed(submitted.end(), undisturbed)
+
+
+def test_a_killed_rank_is_started_again_within_the_job(slurm, undisturbed):
+    submitted = Submitted(slurm, f"{TWO_BY_TWO} --max-restarts 1")
+    submitted.wait_for_a_checkpoint()
+    os.kill(rank_of(submitted, 3), signal.SIGKILL)
+    run = submitted.end()
+    begun, checksum = result(run)
+    assert len(begun) == 2 and begun[1] >= 5 and checksum == undisturbed, run
+    assert "rank 3 (pid" in run.stdout and "restart 1 of 1" in run.stdout and "requeued" not in run.stderr
+
+
+def test_a_killed_rank_is_the_jobs_failure_without_restarts(slurm):
+    submitted = Submitted(slurm, TWO_BY_TWO)
+    submitted.wait_for_a_checkpoint()
+    os.kill(rank_of(submitted, 0), signal.SIGKILL)
+    run = submitted.end()
+    assert run.exit_code == 137 and "the job is failed" in run.stderr, run
+    assert "killed by SIGKILL (9)" in run.stdout
+
+
+def rank_of(submitted, rank):
+    """The process of a rank: the one with its number and the folder of the job in its environment and command line."""
+    for path in Path("/proc").iterdir():
+        try:
+            variables = (path / "environ").read_bytes().split(b"\0")
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"RANK={rank}".encode() in variables and str(submitted.folder).encode() in words:
+            return int(path.name)
+    raise AssertionError(f"rank {rank} is not there")
+
+
+def test_an_array_is_several_jobs_with_logs_of_their_own(slurm):
+    (slurm.folder / "task.py").write_text(
+        "import os\nprint('task', os.environ['SLURM_ARRAY_TASK_ID'], 'rank', os.environ['RANK'])\n"
+    )
+    run = slurm.run(f"{SUBMIT} --follow --array 3-5 --nproc-per-node 2 task.py", timeout_s=REQUEUED_S)
+    assert run.exit_code == 0 and "the job is completed (3)" in run.stderr, run
+    said = [path.read_text() for path in slurm.folder.glob("slurm-*_?.log")]
+    found = sorted(re.findall(r"task (\d) rank (\d)", "".join(said)))
+    assert len(said) == 3 and found == [(task, rank) for task in "345" for rank in "01"]
+
+
+def test_a_job_is_seen_and_cancelled_by_its_number(slurm):
+    (slurm.folder / "wait.py").write_text("import time\ntime.sleep(300)\n")
+    run = slurm.run(f"{SUBMIT} wait.py")
+    (job,) = re.findall(r"submitted job (\d+)", run.stderr)
+    deadline = time.monotonic() + 30
+    while (state := slurm.run(f"{SUBMIT} --job {job}")).stdout != "running\n":
+        assert time.monotonic() < deadline, state
+        time.sleep(0.2)
+    assert slurm.run(f"{SUBMIT} --job {job} --cancel").exit_code == 0
+    ended = slurm.run(f"{SUBMIT} --job {job} --follow", timeout_s=30)
+    assert ended.exit_code == 143 and "the job is cancelled" in ended.stderr, ended
+
+
+def test_a_refusal_of_slurms_is_told_in_one_line(slurm):
+    (slurm.folder / "wait.py").write_text("pass\n")
+    run = slurm.run(f"{SUBMIT} --queue nowhere wait.py")
+    assert run.exit_code == 69 and len(run.stderr.splitlines()) == 1, run
+    assert "sbatch refuses (exit code 1): " in run.stderr and "invalid partition" in run.stderr
+    assert subprocess.run(["bash", "-n", str(slurm.folder / "wait.sbatch")], check=False).returncode == 0
