@@ -49,11 +49,11 @@ ensure_venv() {
     exec 9<&-
 }
 
-# ensure_package VENV MODULE REQUIREMENT: adds one package that no extra names.
+# ensure_package VENV MODULE REQUIREMENT [OPTION...]: adds one package that no extra names, with these options of pip.
 ensure_package() {
     local venv=$1 module=$2 requirement=$3
     if ! "$venv/bin/python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$module') is None)"; then
         printf 'installing %s ...\n' "$requirement"
-        pip_install "$venv" "$requirement"
+        pip_install "$venv" "$requirement" "${@:4}"
     fi
 }
