@@ -102,6 +102,13 @@ ROWS = (
         "a row stays in the first-level cache, where NumPy goes over all of them five times",
     ),
     Row(
+        "max_pool2d and its gradient",
+        "distrt.core.kernels.max_pooling",
+        "distrt.core.ops.pooling",
+        "float32 or bfloat16 images with their channels last, in whole vectors, from 65,536 elements on; not dilated",
+        "one pass over the image instead of several for each position of a window",
+    ),
+    Row(
         "batch_norm, relu's slope",
         "distrt.core.kernels.channels",
         "distrt.core.ops.standardising",

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array
+from distrt.core.kernels import max_pooling
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.pooling_shapes import pool_counts, require_kernel
 from distrt.core.ops.windows import Sizes, inner, overlap, reach, surrounded, window_slices
 
@@ -63,6 +64,8 @@ def _largest(
     """The largest element of each window and the number of its position; the last NaN, else the first of ties."""
     out = pool_counts(input, kernel, stride, padding, dilation, ceil_mode)
     require_kernel(name, input, "bc")
+    if max_pooling.suits(input.shape, input, input.dtype, kernel, dilation):
+        return max_pooling.largest(input, out, kernel, stride, padding)
     work = wide(input)
     lowest = -np.inf if work.dtype.kind == "f" else np.iinfo(work.dtype).min
     padded = _covered(work, out, kernel, stride, padding, dilation, lowest)
@@ -80,7 +83,7 @@ def _largest(
     if work.dtype.kind == "f" and np.isnan(best).any():
         for number, window in enumerate(slices):
             np.maximum(winner, np.isnan(padded[window]) * number_type(number), out=winner)
-    return best.astype(input.dtype, copy=False), winner
+    return rounded(best, input.dtype), winner
 
 
 def _room(shape: Sizes, like: Array, dtype: Any) -> Array:
@@ -147,6 +150,8 @@ def max_pool_route(
     dilation: Sizes,
 ) -> Array:
     """Zeros of ``shape`` with each element added where its window's winner is."""
+    if winner.dtype == np.int8 and max_pooling.suits(shape, winner, input.dtype, kernel, dilation):
+        return max_pooling.route(input, winner, shape, kernel, stride, padding)
     g, dims = wide(input), len(kernel)
     spatial, out = shape[-dims:], input.shape[-dims:]
     far = reach(out, kernel, stride, dilation)
@@ -162,7 +167,7 @@ def max_pool_route(
             np.copyto(routed[window], g, where=won)
     found = routed[inner(spatial, padding)]
     found = channels_last(found) if is_channels_last(routed) else np.ascontiguousarray(found)
-    return found.astype(input.dtype, copy=False)
+    return rounded(found, input.dtype)
 
 
 @op()
