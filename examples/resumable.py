@@ -44,6 +44,7 @@ def main():
     parser.add_argument(
         "--pause", type=float, default=0.0, help="seconds more for each step, to have time to kill it"
     )
+    parser.add_argument("--workers", type=int, default=0, help="processes of each rank that load batches")
     args = parser.parse_args()
 
     dist.init_process_group()
@@ -53,7 +54,8 @@ def main():
     torch.manual_seed(1 + dist.get_rank())  # each rank drops its own features
     optimizer = torch.optim.Adam(parallel.parameters(), lr=0.01)
     dataset = moons(2000)
-    batches = Batches(DataLoader(dataset, batch_size=32, sampler=DistributedSampler(dataset)))
+    sampler = DistributedSampler(dataset)
+    batches = Batches(DataLoader(dataset, batch_size=32, sampler=sampler, num_workers=args.workers))
 
     run = {"model": model, "optimizer": optimizer, "batches": batches}
     checkpoints = Checkpoints(args.folder)  # 1

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,16 @@ StartJob = Callable[..., Job]
 EXAMPLE = ROOT / "examples" / "resumable.py"
 
 
-def example(start_job: StartJob, folder: Path, pause: float, nproc: int = 2, **more: object) -> Job:
-    args = ["--folder", str(folder), "--epochs", "2", "--every", "10", "--pause", str(pause)]
-    return start_job(EXAMPLE, nproc, args=args, **more)
+def example(
+    start_job: StartJob,
+    folder: Path,
+    pause: float,
+    nproc: int = 2,
+    more: Sequence[str] = (),
+    **options: object,
+) -> Job:
+    args = ["--folder", str(folder), "--epochs", "2", "--every", "10", "--pause", str(pause), *more]
+    return start_job(EXAMPLE, nproc, args=args, **options)
 
 
 def checksum(run: RankRun) -> str:
@@ -46,6 +53,20 @@ def test_a_job_that_is_told_to_go_saves_and_goes_on_bit_by_bit(
     again = example(start_job, tmp_path / "parts", 0.0).finish()
     begun = int(re.findall(r"begins at step (\d+)", again.stdout)[0])
     assert 10 <= begun < 62 and checksum(again) == whole
+
+
+@pytest.mark.ci
+def test_a_batch_system_that_tells_every_process_lets_ranks_save_with_their_workers(
+    start_job: StartJob, tmp_path: Path
+) -> None:
+    job = example(start_job, tmp_path / "parts", 0.02, more=("--workers", "1"))
+    wait_for_a_checkpoint(job, tmp_path / "parts")
+    pids = [job.process.pid, *job.pids()]
+    assert len(pids) >= 1 + 1 + 2 + 2  # the launcher, its guard, ranks, workers
+    for pid in pids:
+        os.kill(pid, signal.SIGTERM)
+    run = job.finish()
+    assert run.exit_code == 75 and "DataLoader" not in run.stderr, run
 
 
 @pytest.mark.ci

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 from collections import deque
@@ -105,9 +106,12 @@ def work(post: Post, channel: Channel, inherited: list[Channel]) -> None:
     for each in inherited:
         each.close()
     # Ctrl-C is the parent's to answer: it may go on, and ends its workers otherwise. What the parent does about SIGTERM
-    # was for the parent.
+    # was for the parent. Under a launcher, batch systems tell every process of a job to make room, and the ranks are to
+    # save first, for which they may need their workers.
     signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    to_all = signal.SIG_IGN if "DISTRT_LAUNCHER_PID" in os.environ else signal.SIG_DFL
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, to_all)
     set_num_threads(1)
     with contextlib.suppress(ChannelClosed):
         _Worker(post, channel).run()
