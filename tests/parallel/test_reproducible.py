@@ -13,6 +13,8 @@ import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
 from distrt.core.errors import UnsupportedError
+from distrt.core.kernels import casting, channels, elements, max_pooling, rows, softmax, table
+from distrt.core.kernels.onednn import product
 from distrt.nn import functional as F
 from distrt.nn.parallel import DistributedDataParallel
 from distrt.utils.checkpoint import checkpoint
@@ -145,6 +147,19 @@ def test_parameters_have_the_same_bits_on_any_number_of_ranks(kind, is_bf16):
     assert len(set(expected)) == 6
     for world, cap in ((2, 0.001), (4, 25), (4, 0.001)):
         assert one_result(world, kind, 6, cap, is_bf16)[0] == expected, (world, cap)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernels_that_only_large_models_take_give_the_same_bits_in_bfloat16_too(monkeypatch, kind):
+    """With the sizes taken away from which they are chosen."""
+    for kernel in (casting, channels, elements, max_pooling, rows, softmax):
+        monkeypatch.setattr(kernel, "_LEAST", 1)
+    monkeypatch.setattr(product, "LEAST", 1)
+    monkeypatch.setattr(table, "_LEAST_PRODUCTS", 1)
+    expected, _ = one_result(1, kind, 4, is_bf16=True)
+    for world, cap in ((2, 25), (4, 0.001)):
+        assert one_result(world, kind, 4, cap, is_bf16=True)[0] == expected, (world, cap)
 
 
 @pytest.mark.slow
