@@ -22,6 +22,7 @@ from distrt import linalg as linalg
 from distrt import multiprocessing as multiprocessing
 from distrt import nn as nn
 from distrt import optim as optim
+from distrt import profiler as profiler
 from distrt import random as random
 from distrt import serialization as serialization
 from distrt import special as special

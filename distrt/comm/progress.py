@@ -24,7 +24,7 @@ from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, Distribute
 if TYPE_CHECKING:
     from distrt.comm.diagnosis import Diagnosis, Vigil
 
-__all__ = ["CALLER", "HELPER", "Engine", "Label", "Operation", "Steps", "Wait", "name_ranks"]
+__all__ = ["CALLER", "HELPER", "Engine", "Label", "Operation", "RunningWork", "Steps", "Wait", "name_ranks"]
 
 CALLER, HELPER = 0, 1  # who sleeps; a transport may keep a bell for each
 
@@ -105,7 +105,7 @@ class Engine:
         self._describe = describe
         self._diagnosis = diagnosis
         self._lock = threading.RLock()
-        self._queues: dict[object, deque[_Running]] = {}
+        self._queues: dict[object, deque[RunningWork]] = {}
         self._is_closed = False
         self._helper: threading.Thread | None = None
         self._head_start_s = head_start_s
@@ -119,9 +119,9 @@ class Engine:
 
     def launch(
         self, operation: Operation, label: Label, finish: Callable[[], object] | None = None
-    ) -> _Running:
+    ) -> RunningWork:
         """Start an operation, and return without waiting for it; ``finish`` is called when it has ended well."""
-        work = _Running(self, operation, label, finish)
+        work = RunningWork(self, operation, label, finish)
         with self._lock:
             self._queues.setdefault(operation.queue, deque()).append(work)
             self._advance(work)
@@ -180,7 +180,7 @@ class Engine:
         if (helper := self._helper) is not None and helper is not threading.current_thread():
             helper.join(timeout=1.0)
 
-    def wait_for(self, work: _Running, timeout_s: float | None) -> None:
+    def wait_for(self, work: RunningWork, timeout_s: float | None) -> None:
         """Return when ``work`` has ended; its error is not raised here.
 
         Raises:
@@ -249,7 +249,7 @@ class Engine:
 
     # The operations.
 
-    def _advance(self, work: _Running) -> bool:
+    def _advance(self, work: RunningWork) -> bool:
         """Do what can be done without waiting (under the lock); whether the operation has ended."""
         queue = self._queues.get(work.queue)
         if queue is None or queue[0] is not work:
@@ -327,7 +327,7 @@ class Engine:
         return True
 
 
-class _Running(Work):
+class RunningWork(Work):
     """A launched operation."""
 
     __slots__ = (
@@ -382,6 +382,7 @@ class _Running(Work):
             self.is_over = True
 
     def add_done_callback(self, callback: Callable[[], object]) -> None:
+        """At once where it is over."""
         with self._engine._lock:
             if not self.is_over:
                 self._callbacks.append(callback)
@@ -389,14 +390,17 @@ class _Running(Work):
         callback()
 
     def is_completed(self) -> bool:
+        """Moves operations on before it answers."""
         if not self.is_over:
             self._engine.progress()
         return self.is_over
 
     def exception(self) -> BaseException | None:
+        """None until it is over, and where it went well."""
         return self.error
 
     def wait(self, timeout: float | timedelta | None = None) -> bool:
+        """Moves operations on meanwhile."""
         given_s = seconds_of(timeout)
         if not self.is_over:
             try:
@@ -414,6 +418,7 @@ class _Running(Work):
         return True
 
     def source_rank(self) -> int:
+        """Where a message came from."""
         return int(self.value) if isinstance(self.value, int) else super().source_rank()
 
 

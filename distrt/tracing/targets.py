@@ -9,7 +9,7 @@ import functools
 import inspect
 import operator
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from distrt.core import creation, in_place_functions, moving, ops
@@ -133,6 +133,11 @@ class _Known:
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
         self._names.setdefault(function.__code__, []).append((_contents(cells), name))
 
+    @property
+    def codes(self) -> Collection[types.CodeType]:
+        """The code of all functions that have a name, but for operations."""
+        return self._names.keys()
+
     def name_of(self, frame: types.FrameType) -> str | None:
         """The name of the call that a frame runs, if it has one."""
         code = frame.f_code
@@ -171,6 +176,11 @@ def _known() -> _Known:
 def name_of(frame: types.FrameType) -> str | None:
     """The name of the operation whose call a frame runs; None for any other frame."""
     return _known().name_of(frame)
+
+
+def may_be_named(code: types.CodeType) -> bool:
+    """Whether a frame of this code may have a name; for others it need not be looked for."""
+    return code.co_filename.startswith("<op ") or code in _SEPARATE or code in _known().codes
 
 
 # A call's arguments
@@ -261,4 +271,13 @@ def names_of_targets() -> Iterator[str]:
     yield from (f"operator.{name}" for name in _INTEGERS)
 
 
-__all__ = ["CONSTANT", "arguments_of", "as_call", "lookup", "name_of", "names_of_targets", "size"]
+__all__ = [
+    "CONSTANT",
+    "arguments_of",
+    "as_call",
+    "lookup",
+    "may_be_named",
+    "name_of",
+    "names_of_targets",
+    "size",
+]

@@ -191,5 +191,4 @@ WAITS_FOR: dict[str, str] = {
     **dict.fromkeys("architecture_21 deep_dive_36".split(), "jit"),
     **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
     "deep_dive_30": "onnx",
-    "deep_dive_41": "the profiler",
 }

@@ -47,13 +47,12 @@ FINISHED = (
     "torch.nn.modules",
     "torch.nn.utils",
     "torch.optim",
+    "torch.profiler",
     "torch.serialization",
 )
 
 #: What of them belongs to rooms that are still to be built.
-TO_COME: dict[str, str] = {
-    "torch.autograd.profiler.profile": "the profiler",
-}
+TO_COME: dict[str, str] = {}
 
 NAMES = [f"{module}.{name}" for module in FINISHED for name in USAGE[module]]
 

@@ -1,0 +1,108 @@
+"""PyTorch's older profiler, ``torch.autograd.profiler``: one recording, without steps."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from distrt.profiler.events import EventList, FunctionEventAvg
+from distrt.profiler.session import profile as session
+
+__all__ = ["emit_itt", "emit_nvtx", "profile"]
+
+
+class profile:  # noqa: N801 - PyTorch's own spelling
+    """Records what a block does; ``distrt.profiler.profile`` does more.
+
+    Args:
+        enabled: False to do nothing.
+        record_shapes, with_flops, profile_memory, with_stack: as in ``distrt.profiler.profile``.
+        options: PyTorch's others, for GPUs and its tracing library; they change nothing.
+    """
+
+    def __init__(
+        self,
+        enabled: bool = True,
+        *,
+        record_shapes: bool = False,
+        with_flops: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        **options: Any,
+    ) -> None:
+        self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
+        self._session = session(
+            record_shapes=record_shapes,
+            with_flops=with_flops,
+            profile_memory=profile_memory,
+            with_stack=with_stack,
+        )
+        self._is_over = False
+
+    def __enter__(self) -> profile:
+        if self.enabled:
+            if self._is_over:
+                raise RuntimeError("Profiler context manager is not reentrant")
+            self._session.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.enabled:
+            self._session.stop()
+            self._is_over = True
+
+    def __str__(self) -> str:
+        return str(self.function_events) if self._is_over else "<unfinished profiler_legacy.profile>"
+
+    @property
+    def function_events(self) -> EventList:
+        """The events.
+
+        Raises:
+            RuntimeError: the recording has not ended.
+        """
+        if not self._is_over:
+            raise RuntimeError("Profiler didn't finish running")
+        return self._session.events()
+
+    def table(self, *args: Any, **options: Any) -> str:
+        """See ``EventList.table``."""
+        return self.function_events.table(*args, **options)
+
+    def key_averages(self, *args: Any, **options: Any) -> EventList:
+        """See ``EventList.key_averages``."""
+        return self.function_events.key_averages(*args, **options)
+
+    def total_average(self) -> FunctionEventAvg:
+        """All events added up."""
+        return self.function_events.total_average()
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """Microseconds of all events."""
+        return self.function_events.self_cpu_time_total
+
+    def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
+        """Writes a trace that Perfetto opens."""
+        self._session.export_chrome_trace(path)
+
+    def export_stacks(self, path: str | os.PathLike[str], metric: str = "self_cpu_time_total") -> None:
+        """Writes where time was spent, a line for each place."""
+        self._session.export_stacks(path, metric)
+
+
+class emit_nvtx:  # noqa: N801 - PyTorch's own spelling
+    """Marks for NVIDIA's profilers; there is nobody to read them."""
+
+    def __init__(self, enabled: bool = True, record_shapes: bool = False) -> None:
+        self.enabled, self.record_shapes = enabled, record_shapes
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+class emit_itt(emit_nvtx):  # noqa: N801 - PyTorch's own spelling
+    """The same for Intel's."""

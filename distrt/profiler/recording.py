@@ -1,0 +1,245 @@
+"""``Recorder``: watches the calls of a program and notes those that have a label, nested as they were.
+
+Python itself tells of every call and return (``sys.setprofile``), so operations need not look at a flag; it does so in
+the thread that began to record, and in threads that start afterwards. Times are those of a clock that all processes of
+a machine share (``time.perf_counter``), so traces of several ranks fit together.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator
+from typing import Any
+
+from distrt.core.tensor import Tensor
+from distrt.profiler.events import EventList, FunctionEvent, TimeRange
+from distrt.profiler.flops import flops_of
+
+__all__ = ["Recorder", "running"]
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+_running: Recorder | None = None
+
+
+def running() -> Recorder | None:
+    """The recorder that is at work in this process."""
+    return _running
+
+
+class Open:
+    """An event that has not ended yet."""
+
+    __slots__ = (
+        "args",
+        "began_ns",
+        "children",
+        "flops",
+        "frame",
+        "made",
+        "name",
+        "number",
+        "shapes",
+        "stack",
+    )
+
+    def __init__(self, number: int, name: str, frame: types.FrameType | None, args: str | None) -> None:
+        self.number, self.name, self.frame, self.args = number, name, frame, args
+        self.children: list[FunctionEvent] = []
+        self.made: dict[int, int] = {}  # bytes of arrays, by id
+        self.shapes: list[Any] = []
+        self.stack: list[str] = []
+        self.flops = 0
+        self.began_ns = time.perf_counter_ns()
+
+
+class _Thread(threading.local):
+    """The open events of a thread, the outermost first."""
+
+    def __init__(self) -> None:
+        self.open: list[Open] = []
+        self.number = 0
+
+
+class Recorder:
+    """One recording.
+
+    Args:
+        record_shapes, profile_memory, with_stack, with_flops: what is noted beside times.
+        sees_operations: False for annotations only.
+
+    Raises:
+        RuntimeError: another recording is running.
+    """
+
+    def __init__(
+        self,
+        record_shapes: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        with_flops: bool = False,
+        sees_operations: bool = True,
+    ) -> None:
+        self._shapes, self._memory, self._stacks = record_shapes or with_flops, profile_memory, with_stack
+        self._shows_shapes, self._flops, self._sees_operations = record_shapes, with_flops, sees_operations
+        self._events: list[FunctionEvent] = []
+        self._lock = threading.Lock()
+        self._threads: dict[int, int] = {}  # by the system's number
+        self._thread = _Thread()
+        self._count = 0
+        self._before: Any = None
+        self.began_ns = self.ended_ns = 0
+
+    def start(self) -> None:
+        """Watches this thread, and those that it starts from now on."""
+        global _running
+        if _running is not None:
+            raise RuntimeError("Profiler is already enabled on this thread: a recording is running")
+        if self._sees_operations:
+            from distrt.profiler.labels import (
+                label_of,
+            )  # it knows every operation, and takes a while to learn them
+
+            self._label_of = label_of
+        _running = self
+        self._before = sys.getprofile()
+        self._number_of_thread()
+        self.began_ns = time.perf_counter_ns()
+        if self._sees_operations:
+            threading.setprofile(self._hear)
+            sys.setprofile(self._hear)
+
+    def stop(self) -> None:
+        """Stops; what has not ended ends now."""
+        global _running
+        if self._sees_operations:
+            sys.setprofile(self._before)
+            threading.setprofile(None)
+        self.ended_ns = time.perf_counter_ns()
+        _running = None
+        while self._thread.open:
+            self._end(self._thread.open[-1], None)
+
+    def events(self) -> EventList:
+        """What has been recorded, in the order in which it began."""
+        found = EventList(sorted(self._events, key=lambda each: each.id), self._memory, self._flops)
+        return found
+
+    @property
+    def threads(self) -> dict[int, int]:
+        """The system's number of each thread, by ours."""
+        return {number: native for native, number in self._threads.items()}
+
+    # -- calls
+
+    def _hear(self, frame: types.FrameType, event: str, value: Any) -> None:
+        if event == "call":
+            name = self._label_of(frame)
+            if name is not None:
+                opened = self._thread.open
+                if opened and opened[-1].name == name and opened[-1].frame is not None:
+                    return  # a function that only hands on to the operation of its name
+                self._begin(name, frame)
+        elif event == "return":
+            opened = self._thread.open
+            if opened and opened[-1].frame is frame:
+                self._end(opened[-1], value)
+
+    def begin(self, name: str, args: str | None = None) -> Open:
+        """A block of the user's begins."""
+        return self._begin(name, None, args)
+
+    def end(self, event: Open) -> None:
+        """It ends, and with it what was left open within; nothing where the recording has ended before."""
+        if event in self._thread.open:
+            while self._thread.open[-1] is not event:
+                self._end(self._thread.open[-1], None)
+            self._end(event, None)
+
+    def _begin(self, name: str, frame: types.FrameType | None, args: str | None = None) -> Open:
+        with self._lock:
+            number, self._count = self._count, self._count + 1
+        made = Open(number, name, frame, args)
+        if frame is not None and self._shapes:
+            made.shapes = _shapes_of(frame)
+        if self._stacks:
+            made.stack = list(_users_lines(frame or sys._getframe(2)))
+        self._thread.open.append(made)
+        made.began_ns = time.perf_counter_ns()  # what was noted before costs the caller, not the call
+        return made
+
+    def _end(self, event: Open, result: Any) -> None:
+        ended_ns = time.perf_counter_ns()
+        opened = self._thread.open
+        opened.pop()
+        if self._memory:
+            for array in _arrays_in(result):
+                event.made[id(array)] = array.nbytes
+        if self._flops:
+            event.flops = flops_of(event.name, event.shapes, result)
+        found = FunctionEvent(
+            id=event.number,
+            name=event.name,
+            thread=self._thread.number or self._number_of_thread(),
+            time_range=TimeRange(event.began_ns / 1e3, ended_ns / 1e3),
+            input_shapes=event.shapes if self._shows_shapes else [],
+            cpu_memory_usage=sum(event.made.values()),
+            flops=event.flops,
+            stack=event.stack,
+            is_user_annotation=event.frame is None,
+            cpu_children=event.children,
+            args=event.args,
+        )
+        for child in event.children:
+            child.cpu_parent = found
+        if opened:
+            opened[-1].children.append(found)
+            opened[-1].made |= event.made
+        self._events.append(found)
+
+    def _number_of_thread(self) -> int:
+        native = threading.get_native_id()
+        with self._lock:
+            self._thread.number = self._threads.setdefault(native, len(self._threads) + 1)
+        return self._thread.number
+
+
+def _shapes_of(frame: types.FrameType) -> list[Any]:
+    """The shapes of a call's arguments; [] for what is no tensor."""
+    code, values = frame.f_code, frame.f_locals
+    if code.co_name == "backward":
+        return []
+    names = code.co_varnames[: code.co_argcount]
+    return [_shape(values[name]) for name in names if name not in ("out", "self") or _shape(values[name])]
+
+
+def _shape(value: Any) -> list[Any]:
+    if isinstance(value, Tensor):
+        return list(value.shape)
+    if isinstance(value, list | tuple) and value and all(isinstance(each, Tensor) for each in value):
+        return [list(each.shape) for each in value]
+    return []
+
+
+def _arrays_in(result: Any) -> Iterator[Any]:
+    """The arrays of tensors in a result that are no views of others."""
+    if isinstance(result, Tensor):
+        array = result._array
+        if array.base is None:
+            yield array
+    elif isinstance(result, tuple | list):
+        for each in result:
+            yield from _arrays_in(each)
+
+
+def _users_lines(frame: types.FrameType | None) -> Iterator[str]:
+    """``file(line): function`` of the frames that are not distrt's own, the innermost first."""
+    while frame is not None:
+        code = frame.f_code
+        if not code.co_filename.startswith((_HERE, "<op ")):
+            yield f"{code.co_filename}({frame.f_lineno}): {code.co_name}"
+        frame = frame.f_back

@@ -1,0 +1,247 @@
+"""``profile``: a recording, or several ones in the steps of a schedule, and what is done with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from distrt.profiler import activities as available
+from distrt.profiler.annotations import record_function
+from distrt.profiler.events import EventList
+from distrt.profiler.recording import Recorder
+from distrt.profiler.schedules import ProfilerAction, Schedule, always
+from distrt.profiler.trace_file import write_stacks, write_trace
+
+__all__ = ["profile", "tensorboard_trace_handler"]
+
+
+class profile:  # noqa: N801 - PyTorch's own spelling
+    """Records what a block does.
+
+        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as prof:
+            model(inputs)
+        print(prof.key_averages().table(sort_by="self_cpu_time_total", row_limit=10))
+
+    With a schedule, ``step`` is called after each step of a training loop, and ``on_trace_ready`` with this object at
+    the end of each cycle.
+
+    Args:
+        activities: ``ProfilerActivity.CPU``; what this machine does not have is left out, with a warning.
+        schedule: which steps are recorded; all where None.
+        on_trace_ready: called when a recording has ended.
+        record_shapes: note the shapes of arguments.
+        profile_memory: note the bytes of the arrays that calls hand out. What is freed is not noted.
+        with_stack: note the user's lines.
+        with_flops: note the operations of products and convolutions.
+        with_modules: changes nothing.
+        experimental_config, execution_trace_observer, use_cuda, custom_trace_id_callback, post_processing_timeout_s:
+            PyTorch's, for its tracing library and GPUs; they change nothing.
+        acc_events: keep the events of all cycles.
+        sees_operations: False records what ``record_function`` names, and steps, alone, at next to no cost.
+
+    Raises:
+        AssertionError: no activity is asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        activities: Iterable[available.ProfilerActivity] | None = None,
+        schedule: Schedule | None = None,
+        on_trace_ready: Callable[[Any], Any] | None = None,
+        record_shapes: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        with_flops: bool = False,
+        with_modules: bool = False,
+        experimental_config: Any = None,
+        execution_trace_observer: Any = None,
+        acc_events: bool = False,
+        use_cuda: bool | None = None,
+        custom_trace_id_callback: Callable[[], str] | None = None,
+        post_processing_timeout_s: float | None = None,
+        sees_operations: bool = True,
+    ) -> None:
+        self.activities = available.checked(activities)
+        self._has_steps = schedule is not None
+        self.schedule = schedule or always
+        self.on_trace_ready = on_trace_ready
+        self.record_shapes, self.profile_memory = record_shapes, profile_memory
+        self.with_stack, self.with_flops, self.with_modules = with_stack, with_flops, with_modules
+        self.acc_events, self.sees_operations = acc_events, sees_operations
+        self.step_num = 0
+        self.current_action = self.schedule(0)
+        self._recorder: Recorder | None = None
+        self._past: list[Any] = []  # events of cycles before, where they are kept
+        self._metadata: dict[str, Any] = {}
+        self._step: record_function | None = None
+        self._has_told = False
+
+    def __enter__(self) -> profile:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    # -- steps
+
+    def start(self) -> None:
+        """Begins, with step 0."""
+        self.current_action = self.schedule(self.step_num)
+        self._go_to(ProfilerAction.NONE, self.current_action)
+        self._begin_step()
+
+    def stop(self) -> None:
+        """Ends; what was recorded is handed over."""
+        assert self._recorder is not None or self._has_steps, (
+            "Profiler must be initialized before stopping trace"
+        )
+        self._end_step()
+        self._go_to(self.current_action, None)
+
+    def step(self) -> None:
+        """The next step begins."""
+        self._end_step()
+        before = self.current_action
+        self.step_num += 1
+        self.current_action = self.schedule(self.step_num)
+        if self._recorder is not None or self._has_steps:
+            self._go_to(before, self.current_action)
+            self._begin_step()
+
+    def _begin_step(self) -> None:
+        if self._has_steps:
+            self._step = record_function(f"ProfilerStep#{self.step_num}")
+            self._step.__enter__()
+
+    def _end_step(self) -> None:
+        if self._step is not None:
+            self._step.__exit__()
+            self._step = None
+
+    def _go_to(self, before: ProfilerAction, after: ProfilerAction | None) -> None:
+        """From one step's action to the next one's; None ends it all.
+
+        A warm-up is recorded, too, so that its first step is as slow as the others: it is thrown away.
+        """
+        was_on, is_on = before is not ProfilerAction.NONE, after not in (ProfilerAction.NONE, None)
+        if before.is_recording and (before is ProfilerAction.RECORD_AND_SAVE or after is None):
+            self.stop_trace()
+            if self.on_trace_ready is not None:
+                self.on_trace_ready(self)
+            was_on = False
+        elif before.is_recording and after in (ProfilerAction.NONE, ProfilerAction.WARMUP):
+            warnings.warn("Incorrect schedule: RECORD followed by NONE or WARMUP", stacklevel=3)
+            self.stop_trace()
+            was_on = False
+        elif before is ProfilerAction.WARMUP and after is not ProfilerAction.WARMUP:
+            self.stop_trace()
+            self._recorder = None
+            was_on = False
+        if is_on and not was_on:
+            self.start_trace()
+
+    # -- one recording
+
+    def prepare_trace(self) -> None:
+        """Nothing needs to be prepared."""
+
+    def start_trace(self) -> None:
+        """Begins to record; the events of the cycle before go, unless ``acc_events`` keeps them."""
+        if self._recorder is not None:
+            if self.acc_events:
+                self._past += self._recorder.events()
+            elif self.on_trace_ready is None:  # nobody has had them
+                self._tell_of_cycles()
+        self._recorder = Recorder(
+            self.record_shapes, self.profile_memory, self.with_stack, self.with_flops, self.sees_operations
+        )
+        self._recorder.start()
+
+    def stop_trace(self) -> None:
+        """Stops to record."""
+        assert self._recorder is not None, "Profiler must be initialized before stopping trace"
+        if not self._recorder.ended_ns:
+            self._recorder.stop()
+
+    def _tell_of_cycles(self) -> None:
+        if not self._has_told:
+            self._has_told = True
+            warnings.warn(
+                "Warning: Profiler clears events at the end of each cycle. Only events from the current cycle will be "
+                "reported. To keep events across cycles, set acc_events=True.",
+                stacklevel=4,
+            )
+
+    # -- what was recorded
+
+    def events(self) -> EventList:
+        """The events, in the order in which they began."""
+        recorder = self._asked_for("accessing events")
+        found = recorder.events()
+        found[:0] = self._past
+        return found
+
+    def key_averages(
+        self,
+        group_by_input_shape: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
+    ) -> EventList:
+        """The events added up by name; see ``EventList.key_averages``."""
+        self._asked_for("getting key averages")
+        return self.events().key_averages(group_by_input_shape, group_by_stack_n, group_by_overload_name)
+
+    def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
+        """Writes a trace that Perfetto and ``chrome://tracing`` open; compressed where the path ends in ``.gz``."""
+        recorder = self._asked_for("exporting chrome trace")
+        span_us = recorder.began_ns / 1e3, recorder.ended_ns / 1e3
+        write_trace(path, recorder.events(), recorder.threads, span_us, self._metadata)
+
+    def export_stacks(self, path: str | os.PathLike[str], metric: str = "self_cpu_time_total") -> None:
+        """Writes where time was spent, a line for each place, as flame graphs are made from; needs ``with_stack``."""
+        self._asked_for("exporting stacks")
+        write_stacks(path, self.events(), metric)
+
+    def add_metadata(self, key: str, value: str) -> None:
+        """Notes a text in the trace."""
+        self._metadata[key] = str(value)
+
+    def add_metadata_json(self, key: str, value: str) -> None:
+        """Notes what a JSON text says in the trace."""
+        self._metadata[key] = json.loads(value)
+
+    def preset_metadata_json(self, key: str, value: str) -> None:
+        """The same, before the recording begins."""
+        self.add_metadata_json(key, value)
+
+    def _asked_for(self, purpose: str) -> Recorder:
+        assert self._recorder is not None, f"Profiler must be initialized before {purpose}"
+        return self._recorder
+
+
+def tensorboard_trace_handler(
+    dir_name: str, worker_name: str | None = None, use_gzip: bool = False, use_python_export: bool = False
+) -> Callable[[profile], None]:
+    """For ``on_trace_ready``: writes a trace of each cycle to a folder, under a name that TensorBoard looks for.
+
+    Args:
+        dir_name: the folder; it is made.
+        worker_name: unique among processes; made of the machine's name and the process's number where None.
+        use_gzip: compress it.
+        use_python_export: changes nothing.
+    """
+
+    def handler(prof: profile) -> None:
+        os.makedirs(dir_name, exist_ok=True)
+        worker = worker_name or f"{socket.gethostname()}_{os.getpid()}"
+        name = f"{worker}.{time.time_ns()}.pt.trace.json{'.gz' if use_gzip else ''}"
+        prof.export_chrome_trace(os.path.join(dir_name, name))
+
+    return handler

@@ -1,0 +1,124 @@
+"""Events as a table of text, with PyTorch's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["seconds_text", "table"]
+
+_WIDTH = 12  # of a column of numbers
+_MARGIN = 4  # beside the longest name
+_GAP = "  "
+_UNITS = {"s": 1e6, "ms": 1e3, "us": 1.0}
+
+Column = tuple[str, int, Callable[[Any], str]]
+
+
+def seconds_text(microseconds: float, unit: str | None = None) -> str:
+    """Microseconds with a unit that suits them, or with the given one."""
+    if unit is None:
+        unit = next((name for name, size in _UNITS.items() if microseconds >= size), "us")
+    return f"{microseconds / _UNITS[unit]:.3f}{unit}"
+
+
+def bytes_text(count: int) -> str:
+    """Bytes with a unit that suits them."""
+    for unit, size in (("GB", 2**30), ("MB", 2**20), ("KB", 2**10)):
+        if abs(count) >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count} B"
+
+
+def table(
+    events: Sequence[Any],
+    sort_by: str | None,
+    row_limit: int,
+    widths: tuple[int, int, int],
+    header: str | None,
+    top_level_only: bool,
+    with_memory: bool,
+    with_flops: bool,
+    time_unit: str | None,
+) -> str:
+    """See ``EventList.table``; ``widths`` are the largest ones of names, shapes and lines of source."""
+    if not events:
+        return ""
+    total = sum(each.self_cpu_time_total for each in events)
+    rows = list(events)
+    if sort_by is not None:
+        rows.sort(key=lambda each: getattr(each, _attribute(sort_by)), reverse=True)
+    columns = _columns(rows, widths, total, with_memory, with_flops, time_unit)
+    line = _GAP.join("-" * width for _, width, _ in columns) + _GAP
+    text = []
+    if header is not None:
+        text += ["=" * len(line), header]
+    if top_level_only:
+        text += ["=" * len(line), "This report only display top-level ops statistics"]
+    text += [line, _row([title for title, _, _ in columns], columns), line]
+    shown = [each for each in rows if not (top_level_only and each.cpu_parent is not None)]
+    for each in shown if row_limit < 0 else shown[:row_limit]:
+        text.append(_row([cell(each) for _, _, cell in columns], columns))
+        if columns[-1][0] == "Source Location":
+            rest = [""] * (len(columns) - 1)
+            text += [_row([*rest, _cut(place, widths[2])], columns) for place in each.stack[1:]]
+    text += [line, f"Self CPU time total: {seconds_text(total, time_unit)}", ""]
+    return "\n".join(text)
+
+
+def _attribute(sort_by: str) -> str:
+    """PyTorch's older names of a device's times stand for any device's."""
+    return sort_by.replace("cuda", "device").replace("xpu", "device")
+
+
+def _columns(
+    rows: Sequence[Any],
+    widths: tuple[int, int, int],
+    total: float,
+    with_memory: bool,
+    with_flops: bool,
+    time_unit: str | None,
+) -> list[Column]:
+    def share(value: float) -> str:
+        return f"{value / total * 100:.2f}%" if total else "NaN"
+
+    name_width, shapes_width, source_width = widths
+    width = min(max(len(each.key) for each in rows) + _MARGIN, name_width)
+    columns: list[Column] = [
+        ("Name", width, lambda each: _cut(each.key, width)),
+        ("Self CPU %", _WIDTH, lambda each: share(each.self_cpu_time_total)),
+        ("Self CPU", _WIDTH, lambda each: seconds_text(each.self_cpu_time_total, time_unit)),
+        ("CPU total %", _WIDTH, lambda each: share(each.cpu_time_total)),
+        ("CPU total", _WIDTH, lambda each: seconds_text(each.cpu_time_total, time_unit)),
+        ("CPU time avg", _WIDTH, lambda each: seconds_text(each.cpu_time, time_unit)),
+    ]
+    if with_memory:
+        columns.append(("CPU Mem", _WIDTH, lambda each: bytes_text(each.cpu_memory_usage)))
+        columns.append(("Self CPU Mem", _WIDTH, lambda each: bytes_text(each.self_cpu_memory_usage)))
+    columns.append(("# of Calls", _WIDTH, lambda each: str(each.count)))
+    shapes = max(len(str(each.input_shapes)) if each.input_shapes else 0 for each in rows)
+    if shapes:
+        columns.append(_text("Input Shapes", shapes, shapes_width, lambda each: str(each.input_shapes)))
+    if with_flops:
+        columns.append(
+            ("Total MFLOPs", _WIDTH, lambda each: f"{each.flops / 1e6:.3f}" if each.flops else "--")
+        )
+    places = max((len(place) for each in rows for place in each.stack), default=0)
+    if places:
+        columns.append(
+            _text("Source Location", places, source_width, lambda each: each.stack[0] if each.stack else "")
+        )
+    return columns
+
+
+def _text(title: str, longest: int, limit: int, cell: Callable[[Any], str]) -> Column:
+    width = min(max(longest + _MARGIN, len(title)), limit)
+    return title, width, lambda each: _cut(cell(each), width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) < width - 3 else text[: width - 3] + "..."
+
+
+def _row(cells: Sequence[str], columns: Sequence[Column]) -> str:
+    return "".join(f"{cell:>{width}}{_GAP}" for cell, (_, width, _) in zip(cells, columns, strict=True))
