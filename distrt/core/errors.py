@@ -13,6 +13,8 @@
     ├── CheckpointError (RuntimeError)       a file that is damaged, hostile or cannot be written
     │   ├── EmptyFileError (EOFError)        a file that ends where something should begin
     │   └── (distrt.files) UnpicklingError (pickle.UnpicklingError)  what a file asks for, and must not have
+    ├── DownloadError (RuntimeError, OSError)  a file that cannot be fetched
+    ├── DatasetError (RuntimeError, OSError)  a data set whose files are missing, damaged or hostile
     ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
     └── DistributedError (RuntimeError)      anything that involves more than one rank
         ├── RendezvousError                  the ranks did not find one another
@@ -85,6 +87,10 @@ class EmptyFileError(CheckpointError, EOFError):
 
 class DownloadError(DistrtError, RuntimeError, OSError):
     """A file that cannot be fetched, or is not what it should be."""
+
+
+class DatasetError(DistrtError, RuntimeError, OSError):
+    """A data set whose files are missing, damaged or hostile."""
 
 
 class UnsupportedError(DistrtError, NotImplementedError):

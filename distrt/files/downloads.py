@@ -61,7 +61,8 @@ def download(
             OSError,
             ValueError,
         ) as fault:  # urllib's errors are OSErrors; ValueError for what is no address
-            reason = getattr(fault, "reason", None) or fault
+            has_status = isinstance(fault, urllib.error.HTTPError)
+            reason = fault if has_status else getattr(fault, "reason", None) or fault
             raise DownloadError(
                 f"cannot download {url}: {reason}. Without a network, put the file at {path}"
             ) from fault

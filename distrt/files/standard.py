@@ -269,6 +269,8 @@ def _set_byte_order(dtype: Any, state: Any) -> None:
 
 def _fill_array(array: Any, state: Any, budget: Budget) -> None:
     _, shape, dtype, in_columns, data = state
+    if type(data) is str:  # the bytes of Python 2, decoded as Latin 1
+        data = data.encode("latin1")
     if (
         not isinstance(dtype, np.dtype)
         or dtype.hasobject
