@@ -7,6 +7,7 @@ import pytest
 
 from distrt.core import dtype as dt
 from distrt.core.kernels import loops, table
+from distrt.core.kernels.onednn import columns, product
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, convolution_of
 from distrt.core.kernels.onednn.library import library
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
@@ -91,16 +92,51 @@ def test_onednn_agrees_with_numpy(name):
 @needs_instructions
 @pytest.mark.parametrize("name", ONEDNN)
 def test_onednn_sums_bfloat16_in_float32_and_rounds_once(name):
-    sizes = ONEDNN[name]
-    kernel, oracle, half = convolution_of(sizes, "bfloat16"), plain(sizes), dt.bfloat16.numpy
+    require_rounded_once(convolution_of(ONEDNN[name], "bfloat16"), ONEDNN[name])
+
+
+def require_rounded_once(kernel, sizes):
     assert kernel is not None
+    oracle, half = plain(sizes), dt.bfloat16.numpy
     for direction, arrays in arguments(sizes).items():
         given = [each.astype(half) for each in arrays]
         exact = oracle[direction](*[each.astype(np.float64) for each in given])
-        found = getattr(kernel, direction)(*given)
-        assert found.shape == exact.shape and found.dtype == half
-        apart = np.abs(found.astype(np.float64) - exact)
-        assert (apart <= np.abs(exact) * 2.0**-8 + 3e-6 * np.abs(exact).max() + 1e-6).all(), direction
+        for lay in (lambda each: each, lambda each: channels_last(each) if each.ndim > 2 else each):
+            found = getattr(kernel, direction)(*map(lay, given))
+            assert found.shape == exact.shape and found.dtype == half
+            apart = np.abs(found.astype(np.float64) - exact)
+            assert (apart <= np.abs(exact) * 2.0**-8 + 3e-6 * np.abs(exact).max() + 1e-6).all(), direction
+
+
+COLUMNS = {
+    "2d": geometry((2, 32, 3, 4), 48, (3, 3), padding=1),
+    "with steps": geometry((1, 40, 5, 5), 32, (3, 3), stride=2, padding=1),
+    "some pixels in no window": geometry((1, 40, 5, 6), 32, (2, 3), stride=3),
+    "1d": geometry((3, 40, 8), 40, (5,), padding=2),
+    "3d": geometry((1, 32, 2, 3, 2), 32, (2, 3, 1), padding=1),
+}
+
+
+@needs_instructions
+@pytest.mark.parametrize("name", COLUMNS)
+def test_products_of_columns_sum_bfloat16_in_float32_and_round_once(monkeypatch, name):
+    monkeypatch.setattr(product, "LEAST", 1)
+    monkeypatch.setattr(columns, "_TIMES", 1)
+    columns.columns_of.cache_clear()
+    kernel = columns.columns_of(COLUMNS[name])
+    require_rounded_once(kernel, COLUMNS[name])
+    columns.columns_of.cache_clear()
+
+
+@needs_instructions
+def test_columns_are_for_weights_that_are_large_beside_their_images():
+    large, usual = geometry((16, 512, 4, 4), 512, (3, 3), padding=1), geometry((16, 256, 8, 8), 256, (3, 3))
+    half = dt.bfloat16.numpy
+    assert isinstance(table.convolution_kernel(*large, half), columns.ByColumns)
+    assert not isinstance(table.convolution_kernel(*usual, half), columns.ByColumns)
+    assert not isinstance(table.convolution_kernel(*large, np.dtype(np.float32)), columns.ByColumns)
+    for other in (large._replace(groups=2), large._replace(dilation=(2, 2))):
+        assert columns.columns_of(other) is None
 
 
 @needs_vectors
