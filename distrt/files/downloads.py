@@ -106,6 +106,7 @@ def _fetch(url: str, file: Any, timeout_s: float, progress: bool) -> None:
     try:
         answer = urllib.request.urlopen(request, timeout=timeout_s)
     except urllib.error.HTTPError as fault:
+        fault.close()  # it is the answer as well, with a socket
         if fault.code == _NOTHING_THERE and have:  # it is longer than what the server has: begin again
             file.truncate(0)
             return _fetch(url, file, timeout_s, progress)
