@@ -43,6 +43,7 @@ def floor(library, case):
     count = sum(a * b + b for a, b in pairs)
     group = import_module("distrt.comm.world").default_group()
     average = import_module("distrt.distributed").ReduceOp.AVG
+    multiplied = import_module("distrt.core.ops.matrix").multiplied
     gradient = group.allocate((count,), np.dtype(np.float32))
     flat = library.zeros(count, requires_grad=True)
     flat.grad = library.from_numpy(gradient)
@@ -58,11 +59,11 @@ def floor(library, case):
 
     def step():
         for weight, inputs, outputs in zip(weights, values, others[1:], strict=False):
-            np.matmul(inputs, weight.T, out=outputs)
+            multiplied(inputs, weight.T, out=outputs)
         for index in range(len(weights) - 1, -1, -1):
-            np.matmul(values[index + 1].T, values[index], out=weight_gradients[index])
+            multiplied(values[index + 1].T, values[index], out=weight_gradients[index])
             if index:
-                np.matmul(values[index + 1], weights[index], out=others[index])
+                multiplied(values[index + 1], weights[index], out=others[index])
         group.all_reduce(gradient, average)
         optimizer.step()
 

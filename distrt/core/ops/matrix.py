@@ -11,7 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
-from distrt.core.kernels.onednn.product import LEAST, product
+from distrt.core.kernels.onednn.product import LEAST, LEAST_OF_HALF, product
 from distrt.core.modes import modes
 from distrt.core.op import op
 from distrt.core.ops.half import rounded, wide
@@ -53,11 +53,12 @@ def multiplied(
 
     By oneDNN, where that is the fastest: see ``core/kernels/onednn/product.py``. ``out`` is for full precision.
     """
-    if left.size * right.shape[-1] >= LEAST:
+    count, is_half = left.size * right.shape[-1], left.dtype.itemsize == 2
+    if count >= (LEAST_OF_HALF if is_half else LEAST):
         made = product(left, right, bias, dtype, out)
         if made is not None:
             return made
-    if left.dtype.itemsize == 2:
+    if is_half:
         total = np.matmul(wide(left), wide(right))
         kind = left.dtype if dtype is None else dtype
         return rounded(total if bias is None else np.add(total, bias, dtype=np.float32), kind)

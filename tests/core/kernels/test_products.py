@@ -28,9 +28,9 @@ both_kinds = pytest.mark.parametrize(
 
 @pytest.fixture(autouse=True)
 def takes_small_ones(monkeypatch):
-    monkeypatch.setattr(products, "LEAST", 1)
-    monkeypatch.setattr(matrix, "LEAST", 1)
-    monkeypatch.setattr(products, "_LEAST_SINGLE", 1)
+    for name in ("LEAST", "LEAST_OF_HALF"):
+        monkeypatch.setattr(products, name, 1)
+        monkeypatch.setattr(matrix, name, 1)
 
 
 def half(rng, *shape):
@@ -129,7 +129,7 @@ def test_float32_is_as_exact_as_its_sums(rng, shapes, left, right):
 
 @needs_long_vectors
 def test_large_products_of_float32_are_taken_and_small_ones_left(monkeypatch, rng):
-    monkeypatch.setattr(products, "_LEAST_SINGLE", 1 << 20)
+    monkeypatch.setattr(products, "LEAST", 1 << 20)
     assert products.suits((64, 128), (128, 128), SINGLE)
     assert not products.suits((64, 128), (128, 127), SINGLE)
     assert not products.suits((3, 1024), (1024, 1024), SINGLE), "a few rows"

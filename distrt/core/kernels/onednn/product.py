@@ -18,16 +18,16 @@ from distrt.core.arrays import Array
 from distrt.core.kernels.onednn.library import OneDNNError, library
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES, Primitive, description_of
 
-__all__ = ["LEAST", "has_long_vectors", "multiplies_bfloat16", "product", "suits"]
+__all__ = ["LEAST", "LEAST_OF_HALF", "has_long_vectors", "multiplies_bfloat16", "product", "suits"]
 
 _SRC_MD, _WEIGHTS_MD, _DST_MD = 129, 131, 133
 _SRC, _DST, _WEIGHTS, _BIAS = 1, 17, 33, 41
 
-#: Multiplications of bfloat16. Below, a call of the library costs more than what is saved.
-LEAST = 1 << 15
+#: Multiplications. Below, a call of the library costs more than what is saved.
+LEAST, LEAST_OF_HALF = 1 << 20, 1 << 15
 
-# The same for float32, and rows: for fewer, the right factor would be put in order for next to nothing.
-_LEAST_SINGLE, _LEAST_ROWS = 1 << 20, 4
+# Rows of float32. For fewer, the right factor would be put in order for next to nothing.
+_LEAST_ROWS = 4
 
 _HALF, _SINGLE = dt.bfloat16.numpy, dt.float32.numpy
 
@@ -90,8 +90,8 @@ def suits(left: Sizes, right: Sizes, dtype: Any) -> bool:
         return False
     count = math.prod(left) * right[-1]
     if dtype == _HALF:
-        return count >= LEAST and multiplies_bfloat16()
-    return dtype == _SINGLE and count >= _LEAST_SINGLE and left[-2] >= _LEAST_ROWS and has_long_vectors()
+        return count >= LEAST_OF_HALF and multiplies_bfloat16()
+    return dtype == _SINGLE and count >= LEAST and left[-2] >= _LEAST_ROWS and has_long_vectors()
 
 
 def _by_lines(array: Array) -> Array:
