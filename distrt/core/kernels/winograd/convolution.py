@@ -20,9 +20,9 @@ __all__ = ["Winograd", "winograd_of"]
 
 _PLANES = 16
 
-# Tiles that are transformed at a time: their 16 planes stay in the second-level cache for 64 channels, and a weight is
-# read often enough for 512.
-_BLOCK = 48
+# Tiles that are transformed at a time. With few channels, their 16 planes and the weight stay in the second-level
+# cache; with many the weight does not, and is better read for more tiles at once.
+_FEW_CHANNELS, _FEW_TILES, _MANY_TILES = 128, 24, 48
 
 
 @functools.lru_cache(maxsize=512)
@@ -55,6 +55,8 @@ class Winograd:
     def __init__(self, geometry: Geometry, lanes: int) -> None:
         self._geometry = geometry
         self._lanes = lanes
+        is_narrow = max(geometry.input[1], geometry.output[1]) <= _FEW_CHANNELS
+        self._block = _FEW_TILES if is_narrow else _MANY_TILES
 
     def forward(self, input: Array, weight: Array, bias: Array | None) -> Array:
         """The output, its channels last in memory."""
@@ -88,17 +90,17 @@ class Winograd:
         weight = np.ascontiguousarray(weight)
         code.weight(address(weight), panels, *steps)
         more = np.zeros(columns, np.float32) if bias is None else np.ascontiguousarray(bias)
-        start, sizes = address(image), _sizes(image.shape, shape, padding)
+        start, sizes = address(image), (*_sizes(image.shape, shape, padding), self._block)
 
         def some(begin: int, end: int) -> None:
             rooms = (
-                _room.at("tiles", _PLANES * _BLOCK * inner),
-                _room.at("products", _PLANES * _BLOCK * columns),
+                _room.at("tiles", _PLANES * self._block * inner),
+                _room.at("products", _PLANES * self._block * columns),
             )
             arrays = (start, panels, address(made), address(more), *rooms, address(_zeros(inner)))
             code.forward(*arrays, begin, end, *sizes)
 
-        in_parts(image.shape[0] * sizes[0] * sizes[1], _BLOCK, lambda _, begin, end: some(begin, end))
+        in_parts(image.shape[0] * sizes[0] * sizes[1], self._block, lambda _, begin, end: some(begin, end))
         return made
 
     def weight_gradient(self, input: Array, g: Array) -> Array:
@@ -107,19 +109,19 @@ class Winograd:
         channels, outs = geometry.input[1], geometry.output[1]
         image, slope = channels_last(input), channels_last(g)
         found = np.empty(geometry.weight, np.float32)
-        sizes = _sizes(image.shape, slope.shape, geometry.padding)
+        sizes = (*_sizes(image.shape, slope.shape, geometry.padding), self._block)
         # A sum for each thread: which tiles are in it does not depend on who is faster.
         totals = np.zeros((get_num_threads(), _PLANES * channels * outs), np.float32)
 
         def some(number: int, begin: int, end: int) -> None:
             rooms = (
-                _room.at("tiles", _PLANES * _BLOCK * channels),
-                _room.at("products", _PLANES * _BLOCK * outs),
+                _room.at("tiles", _PLANES * self._block * channels),
+                _room.at("products", _PLANES * self._block * outs),
             )
             arrays = (address(image), address(slope), address(totals[number]), *rooms)
             code.weight_gradient(*arrays, address(_zeros(max(channels, outs))), begin, end, *sizes)
 
-        in_parts(image.shape[0] * sizes[0] * sizes[1], _BLOCK, some)
+        in_parts(image.shape[0] * sizes[0] * sizes[1], self._block, some)
         for other in totals[1:]:
             totals[0] += other
         code.weight_gradient_end(address(totals), address(found), channels, outs)
@@ -127,12 +129,12 @@ class Winograd:
 
 
 def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:
-    """What the code is told besides the tiles to do."""
+    """What the code is told besides the tiles to do, and how many at a time."""
     down, across = -(-made[2] // 2), -(-made[3] // 2)
     return (
         *(down, across),
         *(image[2], image[3], image[1], made[2], made[3], made[1]),
-        *(*padding, _BLOCK),
+        *padding,
     )
 
 
