@@ -13,16 +13,16 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DataError, DimensionError, DtypeError, ShapeError
+from distrt.core.history import write
 from distrt.core.kernels import channels
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import seen
-from distrt.core.modes import no_grad
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.standardising import by_channel, plain, require_dtypes, slopes, standardise
 from distrt.core.ops.type_names import scalar_type
-from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensor import Tensor
 
 __all__ = [
     "batch_norm",
@@ -113,9 +113,9 @@ def _require_both(running_mean: Tensor | None, running_var: Tensor | None) -> No
 def move_running(running: Tensor | None, found: Array, momentum: float) -> None:
     """A running statistic's step towards what was found: ``(1 - momentum) * running + momentum * found``, in place."""
     if running is not None:
-        target = found.reshape(running.shape).astype(running._array.dtype)
-        with no_grad():
-            running.mul_(1 - momentum).add_(wrap(target), alpha=momentum)
+        before = running._array
+        target = found.reshape(before.shape).astype(before.dtype, copy=False)
+        write(running, before * (1 - momentum) + target * momentum)
 
 
 @op(node="NativeBatchNorm", layouts="follows")
