@@ -92,6 +92,7 @@ class Attempts:
         self._output = output
         self._limits = limits
         self._quick_failures = 0
+        self._failures = 0
         self.results: list[dict[str, object]] = []
 
     def run(self) -> Report:
@@ -101,14 +102,18 @@ class Attempts:
             world = self._meeting.open(attempt + 1)
             attempt = world.attempt  # a machine that comes late takes part in a later one
             began_at = time.monotonic()
-            verdict, goes_on = self._meeting.judge(self._run_once(world), attempt < self._job.max_restarts)
+            report = self._run_once(world)
+            verdict, goes_on = self._meeting.judge(report, self._failures < self._job.max_restarts)
             self._meeting.close()
             self.results.append(verdict.result)
             self._hands.events.record("attempt_ended", attempt=attempt, exit_code=verdict.exit_code)
             if not goes_on:
                 return verdict
-            self._announce(verdict, attempt)
-            if (stop := self._pause(time.monotonic() - began_at)) is not None:
+            is_failure = not verdict.result.get("is_membership_change")
+            self._failures += is_failure
+            self._announce(verdict, is_failure)
+            lasted_s = time.monotonic() - began_at if is_failure else float("inf")  # machines may come and go
+            if (stop := self._pause(lasted_s)) is not None:
                 return Report(
                     f"distrt-launch: stopped by {stop.name}\n", 128 + stop, verdict.result, is_final=True
                 )
@@ -192,13 +197,14 @@ class Attempts:
             os.close(gate_write)
         return ranks
 
-    def _announce(self, verdict: Report, attempt: int) -> None:
+    def _announce(self, verdict: Report, is_failure: bool) -> None:
         """Tell why there is another attempt, after what the ranks have said."""
         for sink in self._hands.sinks:
             sink.drain()
         self._hands.sinks[1].write(verdict.text.encode(errors="backslashreplace"))
         self._hands.sinks[1].drain()
-        self._hands.say(f"restart {attempt + 1} of {self._job.max_restarts}")
+        again = f"restart {self._failures} of {self._job.max_restarts}"
+        self._hands.say(again if is_failure else "the ranks start again, on the machines that are there")
 
     def _pause(self, lasted_s: float) -> signal.Signals | None:
         """Wait before the next attempt, longer each time where they fail at once; a signal ends the wait."""

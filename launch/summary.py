@@ -74,6 +74,7 @@ def report(
         "first_failure": None,
         "halt": outcome.halt.text if outcome.halt else None,
         "hung": list(outcome.halt.culprits) if outcome.halt else [],
+        "is_membership_change": outcome.halt is not None and outcome.halt.is_membership_change,
         "stopped_by": outcome.stopped_by.name if outcome.stopped_by else None,
         "ranks": {str(rank): str(ending) for rank, ending in sorted(outcome.endings.items())},
     }

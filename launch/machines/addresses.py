@@ -2,7 +2,7 @@
 
 import socket
 
-__all__ = ["is_loopback", "is_own", "resolve"]
+__all__ = ["is_loopback", "is_own", "own_address_towards", "resolve"]
 
 
 def is_own(host: str) -> bool:
@@ -14,6 +14,14 @@ def is_own(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def own_address_towards(host: str) -> str:
+    """Return the address by which a machine would see this one; nothing is sent."""
+    family, _, _, _, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(address)
+        return str(probe.getsockname()[0])
 
 
 def resolve(host: str) -> str:

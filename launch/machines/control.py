@@ -3,14 +3,16 @@
 It lives as long as the job. `launch.machines.several_machines` says what is written into it.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from distrt.comm.environment import job_secret
 from distrt.comm.stores.client import Store, StoreServer
 from distrt.core.errors import AuthenticationError, DistStoreError, RendezvousError
 from launch.exit_codes import REFUSED
-from launch.machines.addresses import is_loopback, is_own, resolve
+from launch.machines.addresses import is_loopback, is_own, own_address_towards, resolve
 from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 __all__ = ["GRACE_S", "Control"]
@@ -18,6 +20,7 @@ __all__ = ["GRACE_S", "Control"]
 #: How much longer than the machine that serves the others wait for what it decides.
 GRACE_S = 10.0
 _SLICE_S = 2.0  # one attempt to connect; between two, signals are looked at
+_LOOK_S = 1.0  # for a store at an address where there need be none
 _LEAVE_S = 5.0
 _NO_SECRET = (
     "machines that meet at {address} need a secret to know one another by: on every machine, "
@@ -52,6 +55,11 @@ class Control:
         return self.server is not None
 
     @property
+    def address(self) -> str:
+        """Where the store is served."""
+        return self._place.address
+
+    @property
     def store(self) -> Store:
         """This machine's connection, under its ticket."""
         assert self._store is not None, "enter comes first"
@@ -63,7 +71,8 @@ class Control:
         Raises:
             MeetingError: the store cannot be served or found, or is another job's, or the secret is missing or another.
         """
-        self._serve_if_ours()
+        if not self._find_elsewhere():
+            self._serve_if_ours()
         with self.connect(None) as first:
             if self.server is not None:
                 first.set("run_id", run_id)
@@ -78,6 +87,45 @@ class Control:
             self.ticket = first.add("tickets", 1) - 1
         self._store = self.connect(self.ticket)
         return run_id
+
+    def make_standby(self) -> StoreServer:
+        """Return a store of this machine's, empty, for the case that the one that serves is lost.
+
+        It is where who comes later looks for it, if this machine is among those that the user has named.
+        """
+        place = self._place
+        for host, port in place.others:
+            if is_own(host):
+                with contextlib.suppress(OSError):
+                    return StoreServer(host, port, secret=self._secret)
+        return StoreServer(place.local_addr or own_address_towards(place.host), 0, secret=self._secret)
+
+    def take_over(self, standby: StoreServer, run_id: str, last_ticket: int) -> None:
+        """Serve the store from now on, in place of a machine that is lost."""
+        self.server, self.own_address = standby, standby.host
+        self._place = replace(self._place, host=standby.host, port=standby.port)
+        self._reconnect()
+        self.store.set("run_id", run_id)
+        self.store.set("job", self._place.job_name)
+        self.store.add("tickets", last_ticket + 1)
+
+    def follow(self, host: str, port: int) -> bool:
+        """Go to another machine's store, unless that is lost, too; return whether it answers."""
+        before = self._place
+        self._place = replace(before, host=host, port=port, join_timeout_s=0.0)
+        try:
+            self._reconnect()
+        except MeetingError:
+            self._place = before
+            return False
+        self._place = replace(self._place, join_timeout_s=before.join_timeout_s)
+        return True
+
+    def _reconnect(self) -> None:
+        store = self.connect(self.ticket)
+        if self._store is not None:
+            self._store.close()
+        self._store = store
 
     def connect(self, ticket: int | None) -> Store:
         """Return a new connection; with a ticket, the store knows by it that the machine is there.
@@ -149,6 +197,18 @@ class Control:
                 time.sleep(0.01)
             self.server.close()
             self.server = None
+
+    def _find_elsewhere(self) -> bool:
+        """Go where the store is served by now, if its first machine was lost; return whether it is."""
+        place = self._place
+        for host, port in place.others:
+            with contextlib.suppress(RendezvousError, OSError):
+                store = Store(host, port, secret=self._secret, timeout_s=_LOOK_S, host_name="another machine")
+                with store:
+                    if store.check(["run_id"]):  # a store that nobody has taken over is empty
+                        self._place = replace(place, host=host, port=port)
+                        return True
+        return False
 
     def _serve_if_ours(self) -> None:
         """Serve the store if the address is this machine's, and nobody serves there already."""

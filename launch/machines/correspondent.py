@@ -6,6 +6,7 @@ store also sees who is gone. The supervisor's loop never waits for the network: 
     <attempt>/beat/<ticket>   a number that grows
     <attempt>/ended           a queue: which rank has ended, and how
     <attempt>/over            why the attempt is over; the first who says so is heard
+    <attempt+1>/here/<ticket> a machine that has come meanwhile, and waits for the next attempt
 """
 
 import contextlib
@@ -52,6 +53,7 @@ class Correspondent:
         server: that store, where it is this machine's.
         members: all machines, where this one serves the store; otherwise empty.
         on_rank_ended: told of the ranks of other machines, by the thread.
+        room: how many more machines the job could have; for one that comes, the ranks start anew.
     """
 
     period_s = _BETWEEN_S
@@ -65,8 +67,11 @@ class Correspondent:
         members: list[Member],
         silence_s: float,
         on_rank_ended: Callable[[int, str], None],
+        room: int = 0,
     ) -> None:
         self.members = members
+        self._room = room
+        self._attempt = attempt
         self._store = store
         self._server = server
         self._prefix = f"{attempt}/"
@@ -92,7 +97,8 @@ class Correspondent:
     def look(self, alive: Mapping[int, RankProcess]) -> Halt | None:
         """Return why the ranks have to end: the attempt is over elsewhere, or nobody answers."""
         if self._over is not None:
-            return Halt(str(self._over["text"]), int(self._over["exit_code"]))
+            is_change = bool(self._over.get("is_membership_change"))
+            return Halt(str(self._over["text"]), int(self._over["exit_code"]), is_membership_change=is_change)
         if loss := self.loss:
             text = (
                 f"distrt-launch: the machine that serves the store at {self._store.address} is lost: {loss}\n"
@@ -130,6 +136,8 @@ class Correspondent:
         if self._server is not None:
             self._hear_of_ends()
             self._look_for_losses()
+            if self._room:
+                self._look_for_newcomers()
 
     def _wait(self) -> None:
         """Wait a moment, or until the attempt is over."""
@@ -149,14 +157,24 @@ class Correspondent:
         if is_failure:
             self._declare_over(f"rank {rank} failed ({how})", 1)
 
-    def _declare_over(self, text: str, exit_code: int) -> None:
-        value = json.dumps({"text": f"distrt-launch: {text}\n", "exit_code": exit_code})
+    def _declare_over(self, text: str, exit_code: int, is_membership_change: bool = False) -> None:
+        said = {"text": f"distrt-launch: {text}\n", "exit_code": exit_code}
+        value = json.dumps({**said, "is_membership_change": is_membership_change})
         self._store.compare_set(f"{self._prefix}over", "", value)
 
     def _hear_of_ends(self) -> None:
         for _ in range(self._store.queue_length(f"{self._prefix}ended")):
             rank, how = json.loads(self._store.pop(f"{self._prefix}ended"))
             self._on_rank_ended(rank, how)
+
+    def _look_for_newcomers(self) -> None:
+        assert self._server is not None, "only who serves sees who is connected"
+        for ticket in self._server.connected_ranks() - {member.ticket for member in self.members}:
+            key = f"{self._attempt + 1}/here/{ticket}"
+            if self._store.check([key]):
+                host = json.loads(self._store.get(key))["host"]
+                self._declare_over(f"machine {host} joins: the ranks start again", UNREACHABLE, True)
+                self._room = 0
 
     def _look_for_losses(self) -> None:
         assert self._server is not None, "only who serves looks for losses"

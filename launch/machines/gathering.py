@@ -1,7 +1,7 @@
 """What the machine that serves the control store decides: who takes part in an attempt, and what came of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ class Candidate:
     Attributes:
         ticket: its number, in the order of coming; no two launchers have the same.
         node_rank: the number that its user gave it; None with c10d.
+        standby: where it would serve the control store, were it to take over; none where machines do not come and go.
     """
 
     ticket: int
@@ -25,6 +26,7 @@ class Candidate:
     local_size: int
     host: str
     nodes: tuple[int, int]
+    standby: tuple[str, int] | None = None
 
 
 class Roll:
@@ -33,11 +35,18 @@ class Roll:
     Args:
         candidates: returns who has come so far, and is still connected.
         own_ticket: the machine that serves the store; where machines are numbered as they come, it is the first.
+        seats: the numbers of the attempt before, by ticket, of the machines that are not lost. They are waited for, and
+            nobody else is; each keeps its number, as far as there are so many.
     """
 
     def __init__(
-        self, place: MeetingPlace, candidates: Callable[[], list[Candidate]], own_ticket: int
+        self,
+        place: MeetingPlace,
+        candidates: Callable[[], list[Candidate]],
+        own_ticket: int,
+        seats: Mapping[int, int] = {},
     ) -> None:
+        self._seats = seats
         self._place = place
         self._candidates = candidates
         self._own_ticket = own_ticket
@@ -53,11 +62,11 @@ class Roll:
         found, place, now = self._candidates(), self._place, time.monotonic()
         self._require_agreement(found)
         found.sort(key=self._order)
-        if len(found) >= place.max_nodes:
-            return found[: place.max_nodes]
         if len(found) >= place.min_nodes:
             self._last_call = self._last_call or now + place.last_call_s
-            return found if now >= self._last_call else None
+            if self._are_all_here(found) or now >= self._last_call:
+                return self._seated(found[: place.max_nodes])
+            return None
         if now < self._deadline:
             return None
         here = ", ".join(f"{it.host} (machine {self._number(it, found)})" for it in found)
@@ -66,10 +75,30 @@ class Roll:
             f"{here}; is distrt-launch running on the others, with the same address?"
         )
 
-    def _order(self, candidate: Candidate) -> tuple[int, int]:
+    def _order(self, candidate: Candidate) -> tuple[int, int, int]:
         if candidate.node_rank is not None:
-            return candidate.node_rank, 0
-        return int(candidate.ticket != self._own_ticket), candidate.ticket
+            return candidate.node_rank, 0, 0
+        is_new = candidate.ticket not in self._seats
+        return int(candidate.ticket != self._own_ticket), int(is_new), candidate.ticket
+
+    def _are_all_here(self, found: list[Candidate]) -> bool:
+        """Whether nobody is to be waited for: first as many as there may be, later those that were there before."""
+        if self._seats:
+            return self._seats.keys() <= {it.ticket for it in found}
+        return len(found) >= self._place.max_nodes
+
+    def _seated(self, found: list[Candidate]) -> list[Candidate]:
+        """The machines by their numbers: those that had one keep it where it still exists; others get what is left."""
+        seats: list[Candidate | None] = [None] * len(found)
+        rest = []
+        for candidate in found:
+            number = self._seats.get(candidate.ticket, len(found))
+            if number < len(found):
+                seats[number] = candidate
+            else:
+                rest.append(candidate)
+        waiting = iter(rest)
+        return [next(waiting) if seat is None else seat for seat in seats]
 
     def _number(self, candidate: Candidate, found: list[Candidate]) -> int:
         return found.index(candidate) if candidate.node_rank is None else candidate.node_rank
@@ -93,7 +122,9 @@ class Roll:
                     )
 
 
-def verdict_of(records: dict[int, dict[str, Any]], losses: dict[int, str]) -> dict[str, Any]:
+def verdict_of(
+    records: dict[int, dict[str, Any]], losses: dict[int, str], is_elastic: bool = False
+) -> dict[str, Any]:
     """Return what came of an attempt, of all machines' records, by their numbers.
 
     What a user asked for comes first; then the failures that are no consequence of others; then lost machines; then
@@ -101,23 +132,32 @@ def verdict_of(records: dict[int, dict[str, Any]], losses: dict[int, str]) -> di
 
     Args:
         losses: what to say of each machine that is lost.
+        is_elastic: whether machines may come and go: then what fails where one is lost is a consequence of that.
     """
     failed = {number: record for number, record in records.items() if record["exit_code"]}
     stopped = [record for record in failed.values() if record["is_final"]]
     if stopped:
         return stopped[0]
+    if is_elastic and losses:
+        return _lost(losses, is_membership_change=True)
     causes = [it for it in failed.values() if not it["is_consequence"] and not it["is_halt"]]
     if causes:
         return min(causes, key=lambda record: float(record["failed_at"]))
     if losses:
-        text = "".join(f"distrt-launch: {loss}\n" for loss in losses.values())
-        halted = {"text": text, "exit_code": UNREACHABLE, "is_final": False}
-        return {
-            **halted,
-            "result": {"exit_code": UNREACHABLE, "first_failure": None, "lost": list(losses.values())},
-        }
+        return _lost(losses, is_membership_change=False)
     rest = sorted(failed.values(), key=lambda record: bool(record["is_halt"]))
     return rest[0] if rest else next(iter(records.values()))
+
+
+def _lost(losses: dict[int, str], is_membership_change: bool) -> dict[str, Any]:
+    result = {
+        "exit_code": UNREACHABLE,
+        "first_failure": None,
+        "lost": list(losses.values()),
+        "is_membership_change": is_membership_change,
+    }
+    text = "".join(f"distrt-launch: {loss}\n" for loss in losses.values())
+    return {"text": text, "exit_code": UNREACHABLE, "is_final": False, "result": result}
 
 
 def _range(nodes: tuple[int, int]) -> str:

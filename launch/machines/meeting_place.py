@@ -40,6 +40,7 @@ class MeetingPlace:
         last_call_s: how long to wait for more, once there are ``min_nodes``.
         silence_s: how long a machine may say nothing before it counts as lost.
         job_name: what the user calls the job, on every machine.
+        others: where the store may be served later, when the machine at ``host`` is lost.
     """
 
     min_nodes: int = 1
@@ -53,11 +54,17 @@ class MeetingPlace:
     last_call_s: float = 30.0
     silence_s: float = 10.0
     job_name: str = "none"
+    others: tuple[tuple[str, int], ...] = ()
 
     @property
     def address(self) -> str:
         """Where the machines meet, for messages."""
         return f"{self.host}:{self.port}"
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether machines may come and go."""
+        return self.min_nodes < self.max_nodes
 
     @property
     def is_one_machine(self) -> bool:
@@ -121,11 +128,20 @@ def _static(given: argparse.Namespace, least: int, most: int, settings: dict[str
 def _c10d(given: argparse.Namespace, least: int, most: int, settings: dict[str, str]) -> MeetingPlace:
     if most > 1 and not given.rdzv_endpoint:
         raise ValueError(f"--nnodes {given.nnodes} with --rdzv-backend c10d needs --rdzv-endpoint HOST:PORT")
-    host, port = _endpoint(given.rdzv_endpoint, _C10D_PORT) if given.rdzv_endpoint else ("127.0.0.1", 0)
+    first, *others = [
+        _endpoint(text, _C10D_PORT) for text in (given.rdzv_endpoint or "127.0.0.1:0").split(",")
+    ]
+    if others and least == most:
+        raise ValueError(
+            f"--rdzv-endpoint {given.rdzv_endpoint}: several are for --nnodes MIN:MAX, where another machine may go on "
+            f"when the first is lost"
+        )
     is_host = {"": None, "1": True, "true": True, "0": False, "false": False}.get(
         settings.get("is_host", "").lower()
     )
-    return MeetingPlace(least, most, None, host, port, is_host, given.local_addr, *_patience(settings))
+    return MeetingPlace(
+        least, most, None, *first, is_host, given.local_addr, *_patience(settings), others=tuple(others)
+    )
 
 
 def _nodes(text: str) -> tuple[int, int]:

@@ -67,8 +67,13 @@ class SeveralMachines:
         self._ranks_store: StoreServer | None = None
         self._correspondent: Correspondent | None = None
         self._attempt = 0
+        self._run_id = ""
         self._has_told_to_end = False
         self._members: list[Member] = []
+        self._seats: dict[int, int] = {}
+        self._successors: list[tuple[int, str, int]] = []  # ticket and address, by number
+        self._server_ticket = -1
+        self._standby: StoreServer | None = None
         self.watches: Sequence[Watch] = ()
 
     def agree(self, run_id: str) -> tuple[str, str]:
@@ -77,7 +82,9 @@ class SeveralMachines:
         Raises:
             MeetingError: the store cannot be served or found, or is another job's, or the secret is missing or another.
         """
-        run_id = self._control.enter(run_id)
+        self._run_id = run_id = self._control.enter(run_id)
+        if self._place.is_elastic and not self._control.is_served_here:
+            self._standby = self._control.make_standby()
         number = self._place.node_rank if self._place.node_rank is not None else self._control.ticket
         return run_id, run_id if self._control.is_served_here else f"{run_id}-node{number}"
 
@@ -95,7 +102,7 @@ class SeveralMachines:
             plan = self._make_plan(store)
         else:
             self._attempt = max(attempt, int(self._control.hear("attempt", self._place.join_timeout_s)))
-            plan = self._hear_plan(store)
+            plan = self._hear_plan()
         if "error" in plan:
             raise MeetingError(str(plan["error"]), UNREACHABLE)
         tickets: list[int] = plan["tickets"]
@@ -104,6 +111,7 @@ class SeveralMachines:
         hosts: list[str] = plan["hosts"]
         if self._control.is_served_here:
             self._members = [Member(ticket, rank, hosts[rank]) for rank, ticket in enumerate(tickets)]
+        self._remember(plan)
         self._begin_to_correspond()
         return World(
             attempt=self._attempt,
@@ -115,6 +123,13 @@ class SeveralMachines:
             store_port=plan["port"],
             secret=plan["secret"],
         )
+
+    def _remember(self, plan: dict[str, Any]) -> None:
+        """Note who has which number, and who would serve the store in whose place."""
+        standbys = zip(plan["tickets"], plan["standbys"], strict=True)
+        self._successors = [(ticket, *at) for ticket, at in standbys if at]
+        self._seats = {ticket: number for number, ticket in enumerate(plan["tickets"])}
+        self._server_ticket = int(plan["server"])
 
     def rank_ended(self, rank: int, ending: Ending) -> None:
         """Tell the ranks that wait for this one, wherever they are; a failure ends the attempt everywhere."""
@@ -141,6 +156,8 @@ class SeveralMachines:
                 self._give_verdict(store, has_restarts)
             verdict = json.loads(self._control.hear(f"{self._attempt}/verdict", None))
         except (MeetingError, RendezvousError) as error:
+            if self._is_bereft(report, error):
+                return self._go_on_without(error), True
             if report.exit_code and not report.result.get("halt"):
                 return report, False
             exit_code = error.exit_code if isinstance(error, MeetingError) else UNREACHABLE
@@ -152,9 +169,7 @@ class SeveralMachines:
 
     def close(self) -> None:
         """End the attempt's store and the thread behind the watch."""
-        if self._correspondent is not None:
-            self._correspondent.close()
-            self._correspondent, self.watches = None, ()
+        self._stop_corresponding()
         if self._ranks_store is not None:
             self._ranks_store.close()
             self._ranks_store = None
@@ -162,15 +177,21 @@ class SeveralMachines:
     def leave(self) -> None:
         """Part; the machine that serves the store goes when the others have heard the verdict."""
         self._control.leave()
+        if self._standby is not None:
+            self._standby.close()
+            self._standby = None
 
     def _announce(self, store: Store) -> None:
         place = self._place
         nodes = (place.min_nodes, place.max_nodes)
-        own = Candidate(self._control.ticket, place.node_rank, self._local_size, self._name, nodes)
+        standby = (self._standby.host, self._standby.port) if self._standby is not None else None
+        own = Candidate(self._control.ticket, place.node_rank, self._local_size, self._name, nodes, standby)
         store.set(f"{self._attempt}/here/{self._control.ticket}", json.dumps(asdict(own)))
 
     def _make_plan(self, store: Store) -> dict[str, Any]:
-        roll = Roll(self._place, lambda: self._candidates(store), self._control.ticket)
+        lost = {member.ticket for member in self._members if member.loss}
+        seats = {ticket: number for ticket, number in self._seats.items() if ticket not in lost}
+        roll = Roll(self._place, lambda: self._candidates(store), self._control.ticket, seats)
         try:
             found = self._wait_for(roll)
             secret = os.urandom(32)
@@ -182,6 +203,8 @@ class SeveralMachines:
             "tickets": [it.ticket for it in found],
             "sizes": [it.local_size for it in found],
             "hosts": [it.host for it in found],
+            "standbys": [it.standby for it in found],
+            "server": self._control.ticket,
             "host": self._control.own_address,
             "port": self._ranks_store.port,
             "secret": secret.hex(),
@@ -207,21 +230,44 @@ class SeveralMachines:
                 found.append(Candidate(**{**fields, "nodes": tuple(fields["nodes"])}))
         return found
 
-    def _hear_plan(self, store: Store) -> dict[str, Any]:
+    def _hear_plan(self) -> dict[str, Any]:
         """Hear of an attempt in which this machine takes part: who comes too late waits for the next one."""
         while True:
-            self._announce(store)
+            self._announce(self._control.store)
             plan: dict[str, Any] = json.loads(
                 self._control.hear(f"{self._attempt}/plan", self._place.join_timeout_s + GRACE_S)
             )
             if "error" in plan or self._control.ticket in plan["tickets"]:
                 return plan
+            self._remember(plan)
             self._attempt += 1
+            self._announce(self._control.store)
+            machines = "1 machine" if len(plan["tickets"]) == 1 else f"{len(plan['tickets'])} machines"
+            self._say(f"the job is under way on {machines}: this one waits for the next start")
+            self._require_another_attempt()
+
+    def _require_another_attempt(self) -> None:
+        """Wait for the end of the attempt that this machine has no part in: a spare one goes when the job is over."""
+        try:
+            verdict = json.loads(self._control.hear(f"{self._attempt - 1}/verdict", None))
+        except MeetingError as error:
+            if not self._place.is_elastic or error.exit_code != UNREACHABLE:
+                raise
+            self._say(self._go_on_without(error).text.removeprefix("distrt-launch: ").rstrip())
+            return
+        if not verdict["goes_on"]:
+            exit_code = int(verdict["exit_code"]) if self._place.is_elastic else UNREACHABLE
+            raise MeetingError("the job has ended, and has not needed this machine", exit_code)
 
     def _go_on(self) -> None:
         """What is looked at between two moments of waiting for the control store."""
         self._stop_if_told()
         self._require_others()
+
+    def _stop_corresponding(self) -> None:
+        if self._correspondent is not None:
+            self._correspondent.close()
+            self._correspondent, self.watches = None, ()
 
     def _require_others(self) -> None:
         if self._correspondent is not None and (loss := self._correspondent.loss):
@@ -237,6 +283,7 @@ class SeveralMachines:
             self._members,
             self._place.silence_s,
             (lambda rank, how: None) if ranks_store is None else ranks_store.rank_ended,
+            self._place.max_nodes - len(self._members) if self._place.is_elastic else 0,
         )
         self.watches = (self._correspondent,)
 
@@ -259,9 +306,40 @@ class SeveralMachines:
             for it in self._members
             if it.group_rank not in records
         }
-        verdict = verdict_of(records, losses)
-        goes_on = has_restarts and not verdict["is_final"] and bool(verdict["exit_code"])
+        verdict = verdict_of(records, losses, self._place.is_elastic)
+        may_go_on = has_restarts or verdict["result"].get("is_membership_change", False)
+        goes_on = may_go_on and not verdict["is_final"] and bool(verdict["exit_code"])
         store.set(f"{self._attempt}/verdict", json.dumps({**verdict, "goes_on": goes_on}))
+
+    def _is_bereft(self, report: Report, error: Exception) -> bool:
+        """Whether the job can go on without the machine that served the store, which is lost."""
+        is_told = isinstance(error, MeetingError) and error.exit_code != UNREACHABLE
+        return self._place.is_elastic and not (is_told or report.is_final or self._control.is_served_here)
+
+    def _go_on_without(self, error: Exception) -> Report:
+        """Have the first of the machines that are left serve the store from now on, or find it there.
+
+        Raises:
+            MeetingError: none of them can be reached.
+        """
+        gone = self._control.address
+        self._stop_corresponding()
+        self._seats.pop(self._server_ticket, None)
+        for ticket, host, port in self._successors:
+            self._server_ticket = ticket
+            if ticket == self._control.ticket:
+                assert self._standby is not None, "it was announced"
+                self._control.take_over(self._standby, self._run_id, max(self._seats))
+                self._standby = None
+                break
+            if self._control.follow(host, port):
+                break
+            self._seats.pop(ticket)
+        else:
+            raise MeetingError(f"none of the machines that are left serves the store ({error})")
+        now = self._control.address
+        text = f"distrt-launch: the machine at {gone} is lost: {error}; {now} serves the store from now on\n"
+        return Report(text, UNREACHABLE, {"exit_code": UNREACHABLE, "is_membership_change": True})
 
     def _stop_if_told(self, patience_s: float = 0.0) -> None:
         """Wait for a signal: while ranks of others run, the first one ends them, and the next the waiting."""

@@ -38,11 +38,13 @@ class Halt:
         text: what to tell the user.
         exit_code: the job's, unless a rank had failed before.
         culprits: the ranks that are to blame.
+        is_membership_change: whether machines come or go, so that the ranks start anew; they have time to save.
     """
 
     text: str
     exit_code: int
     culprits: tuple[int, ...] = ()
+    is_membership_change: bool = False
 
 
 class Watch(Protocol):
@@ -170,7 +172,10 @@ class Supervisor:
             self._watches[watch] = now + watch.period_s
             if self._told_at is None and (halt := watch.look(self._alive)) is not None:
                 self._halt = halt
-                self._tell_to_end(RankProcess.send_to_group, signal.SIGTERM, self._limits.failure_s)
+                if halt.is_membership_change:
+                    self._tell_to_end(RankProcess.send, signal.SIGTERM, self._limits.stop_s)
+                else:
+                    self._tell_to_end(RankProcess.send_to_group, signal.SIGTERM, self._limits.failure_s)
 
     def _take_the_dead(self) -> None:
         if self._has_pidfds and not self._has_seen_death:

@@ -40,6 +40,26 @@ def test_more_machines_than_the_least_number_get_a_last_call() -> None:
     assert called == found
 
 
+def test_machines_keep_their_numbers_and_others_take_what_is_left() -> None:
+    def seated(seats: dict[int, int], *found: int) -> list[int] | None:
+        called = Roll(C10D, lambda: [came(ticket) for ticket in found], 0, seats).call()
+        return None if called is None else [candidate.ticket for candidate in called]
+
+    before = {0: 0, 1: 1, 2: 2}
+    assert seated(before, 0, 1, 2) == [0, 1, 2]
+    assert seated({0: 0, 2: 2}, 0, 2, 3) == [0, 3, 2]  # 3 in the place of 1
+    assert seated({0: 0, 2: 2}, 0, 2) == [0, 2]  # nobody is waited for who was not there
+    assert seated(before, 0, 1) is None and seated(before, 0, 1, 3) is None
+    assert seated({0: 1, 2: 0}, 0, 2, 3, 4) == [2, 0, 3]  # the one that serves need not be the first
+
+
+def test_what_fails_where_an_elastic_job_loses_a_machine_is_no_failure() -> None:
+    failed = record(1, failed_at=1.0)
+    assert verdict_of({0: failed}, {1: "lost"})["exit_code"] == 1
+    verdict = verdict_of({0: failed}, {1: "lost"}, is_elastic=True)
+    assert verdict["exit_code"] == 69 and verdict["result"]["is_membership_change"]
+
+
 @pytest.mark.parametrize(
     ("place", "found", "message"),
     [
