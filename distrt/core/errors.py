@@ -97,6 +97,10 @@ class UnsupportedError(DistrtError, NotImplementedError):
     """Something that distrt leaves out on purpose; the message says what to use instead."""
 
 
+class ScriptError(DistrtError, RuntimeError):
+    """A function that ``jit.script`` cannot compile, or a program that ends in an error of its own."""
+
+
 class DistributedError(DistrtError, RuntimeError):
     """Anything that involves more than one rank."""
 

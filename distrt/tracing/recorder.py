@@ -228,6 +228,9 @@ class Recorder:
         )
 
     def _inputs_in(self, given: Any, name: str) -> Any:
+        if not isinstance(given, Tensor):
+            self._taken.add(name)  # it stands for the whole nest
+
         def value_of(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf

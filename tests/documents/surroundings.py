@@ -188,7 +188,6 @@ NEEDS_CUDA = frozenset(
 
 #: Blocks of areas that are still to come.
 WAITS_FOR: dict[str, str] = {
-    **dict.fromkeys("architecture_21 deep_dive_36".split(), "jit"),
     **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
     "deep_dive_30": "onnx",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import linecache
 import pathlib
 import sys
 import types
@@ -56,7 +57,14 @@ def _compiled(name: str) -> Any:
     for said, meant in MENDED.get(name, []):
         assert said in source
         source = source.replace(said, meant)
-    tree = ast.parse(SURROUNDINGS.get(name, "") + source, str(path))
+    source = SURROUNDINGS.get(name, "") + source
+    linecache.cache[str(path)] = (
+        len(source),
+        None,
+        source.splitlines(True),
+        str(path),
+    )  # for what asks for its source
+    tree = ast.parse(source, str(path))
     return compile(ast.fix_missing_locations(_Renamed().visit(tree)), str(path), "exec")
 
 

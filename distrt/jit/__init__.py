@@ -1,0 +1,75 @@
+"""Programs as data: functions and modules that run, train and load without the Python that they came from.
+
+``trace`` writes down the operations of one run; ``script`` compiles a subset of Python, control flow included. Both
+give programs (``program.py``) that an interpreter runs over the table of operations; no text is ever executed.
+docs/jit.md says what the subset is.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core.errors import ScriptError as Error
+from distrt.jit.archive import load, save
+from distrt.jit.asynchronous import fork, wait
+from distrt.jit.decorators import annotate, export, ignore, is_scripting, is_tracing, unused
+from distrt.jit.decorators import isinstance_ as isinstance
+from distrt.jit.script import (
+    enable_onednn_fusion,
+    export_opnames,
+    freeze,
+    interface,
+    onednn_fusion_enabled,
+    optimize_for_inference,
+    optimized_execution,
+    run_frozen_optimizations,
+    script,
+    script_if_tracing,
+    script_method,
+    set_fusion_strategy,
+)
+from distrt.jit.script_module import (
+    RecursiveScriptModule,
+    ScriptFunction,
+    ScriptModule,
+    TopLevelTracedModule,
+)
+from distrt.jit.trace import TracingCheckError, trace, trace_module
+from distrt.tracing import TracerWarning
+
+__all__ = [
+    "Error",
+    "Final",
+    "RecursiveScriptModule",
+    "ScriptFunction",
+    "ScriptModule",
+    "TopLevelTracedModule",
+    "TracerWarning",
+    "TracingCheckError",
+    "annotate",
+    "enable_onednn_fusion",
+    "export",
+    "export_opnames",
+    "fork",
+    "freeze",
+    "ignore",
+    "interface",
+    "is_scripting",
+    "is_tracing",
+    "isinstance",
+    "load",
+    "onednn_fusion_enabled",
+    "optimize_for_inference",
+    "optimized_execution",
+    "run_frozen_optimizations",
+    "save",
+    "script",
+    "script_if_tracing",
+    "script_method",
+    "set_fusion_strategy",
+    "trace",
+    "trace_module",
+    "unused",
+    "wait",
+]
