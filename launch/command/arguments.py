@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.machinery
+import importlib.util
 import os
 import shutil
 import sys
@@ -86,7 +87,7 @@ def parse_arguments(
             has_virtual_local_rank=given.virtual_local_rank,
             shows_events=given.event_log_handler == "console",
             hang_timeout_s=given.hang_timeout,
-            variables=given.variables,
+            variables=_variables(given, variables),
             is_dry_run=given.dry_run,
             hosts=hosts,
             host_launcher=given.host_launcher,
@@ -96,6 +97,22 @@ def parse_arguments(
     except ValueError as error:
         given.fail(str(error))
         raise
+
+
+def _variables(given: argparse.Namespace, variables: Mapping[str, str]) -> Mapping[str, str]:
+    """The user's own variables, and where ranks find distrt under torch's name if they are to."""
+    if not given.as_torch:
+        chosen: Mapping[str, str] = given.variables
+        return chosen
+    path = given.variables.get("PYTHONPATH", variables.get("PYTHONPATH"))
+    return {**given.variables, "PYTHONPATH": os.pathsep.join(filter(None, [_shims(), path]))}
+
+
+def _shims() -> str:
+    """Where distrt keeps the modules that stand for torch and torchvision; found without loading it."""
+    found = importlib.util.find_spec("distrt")
+    assert found is not None and found.submodule_search_locations
+    return os.path.join(found.submodule_search_locations[0], "compat", "shims")
 
 
 def missing_target(target: Target) -> str | None:

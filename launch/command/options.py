@@ -102,6 +102,7 @@ OWN_OPTIONS = (
         None,
         metavar="TOML",
     ),
+    Option("as-torch", "import torch and import torchvision mean distrt, in all ranks", False, bool),
     Option("dry-run", "show what every rank would be started with, and start none", False, bool),
     Option(
         "hang-timeout", "end the job if a rank makes no call of distrt's for so long", None, float, "SECONDS"
