@@ -155,7 +155,7 @@ def test_kernels_that_only_large_models_take_give_the_same_bits_in_bfloat16_too(
     """With the sizes taken away from which they are chosen."""
     for kernel in (casting, channels, elements, max_pooling, rows, softmax):
         monkeypatch.setattr(kernel, "_LEAST", 1)
-    monkeypatch.setattr(product, "LEAST", 1)
+    monkeypatch.setattr(product, "LEAST_OF_HALF", 1)
     monkeypatch.setattr(table, "_LEAST_PRODUCTS", 1)
     expected, _ = one_result(1, kind, 4, is_bf16=True)
     for world, cap in ((2, 25), (4, 0.001)):

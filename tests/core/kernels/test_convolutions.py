@@ -120,7 +120,7 @@ COLUMNS = {
 @needs_instructions
 @pytest.mark.parametrize("name", COLUMNS)
 def test_products_of_columns_sum_bfloat16_in_float32_and_round_once(monkeypatch, name):
-    monkeypatch.setattr(product, "LEAST", 1)
+    monkeypatch.setattr(product, "LEAST_OF_HALF", 1)
     monkeypatch.setattr(columns, "_TIMES", 1)
     columns.columns_of.cache_clear()
     kernel = columns.columns_of(COLUMNS[name])
