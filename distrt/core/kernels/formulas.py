@@ -18,10 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
 
 __all__ = ["Formula", "choose", "formula", "from_exponent", "greatest", "least"]
+
+_HALF = dt.bfloat16.numpy
+_DTYPES = (dt.float32.numpy, _HALF)
 
 _BLOCK = 8192  # elements; what a formula has between its operations then stays in the cache
 
@@ -32,7 +36,7 @@ def formula(function: Callable[..., Any]) -> Formula:
 
 
 class Formula:
-    """A function of numbers, for float32 arrays of one shape in row-major order, and for plain operands.
+    """A function of numbers, for arrays of one shape in row-major order, and for plain operands.
 
     Args:
         function: of operands; it gives one result, or a tuple of several.
@@ -46,14 +50,22 @@ class Formula:
         """The formula as a part of another one."""
         return self._function(*operands)
 
-    def __call__(self, *arrays: Array) -> Any:
-        """The results as new arrays, in a tuple where there are several."""
+    def __call__(self, *arrays: Array, dtype: Any = np.float32) -> Any:
+        """The results as new arrays, in a tuple where there are several.
+
+        Args:
+            *arrays: float32, or bfloat16, which is computed in that.
+            dtype: one of the two, for the first result; the others are float32.
+        """
         rows = [each if each.flags.c_contiguous else each.copy() for each in arrays]
-        loop, constants, results = self._traced(len(rows))
         shape, size = rows[0].shape, rows[0].size
-        if any(row.dtype != np.float32 or row.shape != shape for row in rows):
-            raise TypeError(f"{self.__name__}: expected float32 arrays of one shape")  # type: ignore[attr-defined]
-        made = [np.empty(shape, np.float32) for _ in range(results)]
+        if any(row.dtype not in _DTYPES or row.shape != shape for row in rows):
+            raise TypeError(
+                f"{self.__name__}: expected float32 or bfloat16 arrays of one shape"  # type: ignore[attr-defined]
+            )
+        halves = tuple(number for number, row in enumerate(rows) if row.dtype == _HALF)
+        loop, constants, results = self._traced(len(rows), halves, dtype == _HALF)
+        made = [np.empty(shape, np.float32 if number else dtype) for number in range(results)]
         run = compiled(loop) if is_worth_compiling() else None
         if run is not None:
             sizes, numbers = packed("q", [size]), packed("f", constants)
@@ -67,13 +79,22 @@ class Formula:
     def _run_in_blocks(self, rows: list[Array], made: list[Array]) -> None:
         with np.errstate(all="ignore"):
             for start in range(0, rows[0].size, _BLOCK):
-                found = self._function(*(row[start : start + _BLOCK] for row in rows))
+                block = (row[start : start + _BLOCK].astype(np.float32, copy=False) for row in rows)
+                found = self._function(*block)
                 for target, values in zip(made, found if isinstance(found, tuple) else (found,), strict=True):
                     target[start : start + _BLOCK] = values
 
     @functools.cache  # noqa: B019 - formulas are there for ever
-    def _traced(self, arrays: int) -> tuple[Loop, tuple[float, ...], int]:
-        """The loop, its constants, and the number of results, which are its last arrays."""
+    def _traced(
+        self, arrays: int, halves: tuple[int, ...] = (), is_half_made: bool = False
+    ) -> tuple[Loop, tuple[float, ...], int]:
+        """The loop, its constants, and the number of results, which are its last arrays.
+
+        Args:
+            arrays: how many are given.
+            halves: which of them are bfloat16.
+            is_half_made: whether the first result is.
+        """
         operands = [_Recorded("array") for _ in range(arrays)]
         found = self._function(*operands)
         results = found if isinstance(found, tuple) else (found,)
@@ -93,6 +114,7 @@ class Formula:
             len(constants),
             tuple(Step(each.verb, tuple(numbers[id(part)] for part in each.parts)) for each in steps),
             tuple((arrays + index, numbers[id(each)]) for index, each in enumerate(results)),
+            (*halves, arrays) if is_half_made else halves,
         )
         return loop, tuple(constants), len(results)
 

@@ -94,7 +94,7 @@ class LoopWriter:
 
     def __init__(self, function: ir.Function, loop: Loop) -> None:
         self._loop = loop
-        self._stored = _STORED[loop.dtype]
+        self._dtypes = ["bfloat16" if n in loop.halves else loop.dtype for n in range(loop.arrays)]
         self._lanes = _VECTOR_BYTES // (8 if loop.dtype == "float64" else 4)
         self.computed = _COMPUTED[loop.dtype]
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
@@ -121,23 +121,25 @@ class LoopWriter:
     def _body(self, arrays: list[Value], constants: list[Value], at: Value, lanes: int) -> None:
         loop, builder = self._loop, self.builder
         code = _Arithmetic(builder, self.computed, lanes)
-        places = [builder.gep(array, [at], source_etype=self._stored) for array in arrays]
         used = {operand for step in loop.steps for operand in step.operands} | {
             value for _, value in loop.stores
         }
-        stored = code.of(self._stored)
-        bytes_each = _BYTES[loop.dtype]
+        places = [
+            builder.gep(array, [at], source_etype=_STORED[dtype])
+            for array, dtype in zip(arrays, self._dtypes, strict=True)
+        ]
         values: list[Value] = [
-            code.widened(builder.load(place, typ=stored, align=bytes_each), loop.dtype)
+            code.widened(builder.load(place, typ=code.of(_STORED[dtype]), align=_BYTES[dtype]), dtype)
             if index in used
             else None
-            for index, place in enumerate(places)
+            for index, (place, dtype) in enumerate(zip(places, self._dtypes, strict=True))
         ]
         values += [code.splat(constant) for constant in constants]
         for step in loop.steps:
             values.append(code.step(step, [values[operand] for operand in step.operands]))
         for array, value in loop.stores:
-            builder.store(code.narrowed(values[value], loop.dtype), places[array], align=bytes_each)
+            dtype = self._dtypes[array]
+            builder.store(code.narrowed(values[value], dtype), places[array], align=_BYTES[dtype])
 
 
 class _Arithmetic:

@@ -75,6 +75,7 @@ class Loop(NamedTuple):
         constants: how many there are.
         steps: the operations.
         stores: (array, value) pairs: what is written where.
+        halves: the arrays that are of bfloat16, whatever ``dtype`` says of the others.
     """
 
     dtype: str
@@ -82,6 +83,7 @@ class Loop(NamedTuple):
     constants: int
     steps: tuple[Step, ...]
     stores: tuple[tuple[int, int], ...]
+    halves: tuple[int, ...] = ()
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, load, vector_floats
 from distrt.core.kernels.threads import in_parts
@@ -21,13 +22,16 @@ __all__ = ["normalise", "slopes", "suits"]
 # Elements. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 16
 
+_HALF = dt.bfloat16.numpy
+_DTYPES = (dt.float32.numpy, _HALF)
+
 # Rows whose share in the gradients of weight and bias is summed in float32; these sums are, in float64.
 _RUN = 64
 
 
 def suits(input: Array) -> bool:
-    """Whether these kernels do some rows: float32, (rows, width), in whole pairs of vectors."""
-    if input.ndim != 2 or input.dtype != np.float32 or input.size < _LEAST:
+    """Whether these kernels do some rows: float32 or bfloat16, (rows, width), in whole pairs of vectors."""
+    if input.ndim != 2 or input.dtype not in _DTYPES or input.size < _LEAST:
         return False
     lanes = vector_floats()
     return bool(lanes) and input.shape[1] % (2 * lanes) == 0
@@ -41,12 +45,12 @@ def normalise(
     Shape: (rows, width) -> (rows, width), and the means and variances as (rows, 1); without centring, the mean is 0.
     """
     count, width = input.shape
-    input, out = np.ascontiguousarray(input), np.empty(input.shape, np.float32)
+    input, out = np.ascontiguousarray(input), np.empty(input.shape, input.dtype)
     averages = np.empty((count, 1), np.float32) if is_centred else np.zeros((), np.float32)
     variances = np.empty((count, 1), np.float32)
     given = [input, _row(weight, width, 1), _row(bias, width, 0), _number(eps), out, averages, variances]
     pointers = [*map(address, given)]
-    code = _normalise(is_centred)
+    code = _normalise(is_centred, input.dtype == _HALF)
     in_parts(count, 1, lambda _, begin, end: code(*pointers, begin, end, width))
     return out, averages, variances
 
@@ -60,17 +64,17 @@ def slopes(
     eps: float,
     is_centred: bool,
 ) -> tuple[Array, Array, Array]:
-    """The gradients of the input, in its shape, and of weight and bias, each (width,)."""
+    """The gradients of the input, in its shape and dtype, which is that of ``g``, and of weight and bias: (width,)."""
     count, width = input.shape
     g, input, g_input = (
         np.ascontiguousarray(g),
         np.ascontiguousarray(input),
-        np.empty(input.shape, np.float32),
+        np.empty(input.shape, input.dtype),
     )
     parts = np.zeros((2, -(-count // _RUN), width), np.float32)
     given = [g, input, _row(weight, width, 1), _number(eps), averages, variances, g_input]
     pointers = [*map(address, given)]
-    code = _slopes(is_centred)
+    code = _slopes(is_centred, input.dtype == _HALF)
 
     def some(_: int, begin: int, end: int) -> None:
         for first in range(begin, end, _RUN):
@@ -93,17 +97,17 @@ def _number(value: float) -> Array:
 
 
 @functools.cache
-def _normalise(is_centred: bool) -> Any:
+def _normalise(is_centred: bool, is_half: bool) -> Any:
     from distrt.core.kernels.rows_code import normalise_code
 
-    return _compiled(normalise_code(vector_floats(), is_centred), 7)
+    return _compiled(normalise_code(vector_floats(), is_centred, is_half), 7)
 
 
 @functools.cache
-def _slopes(is_centred: bool) -> Any:
+def _slopes(is_centred: bool, is_half: bool) -> Any:
     from distrt.core.kernels.rows_code import slopes_code
 
-    return _compiled(slopes_code(vector_floats(), is_centred), 9)
+    return _compiled(slopes_code(vector_floats(), is_centred, is_half), 9)
 
 
 def _compiled(text: str, pointers: int) -> Any:

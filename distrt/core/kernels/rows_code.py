@@ -1,4 +1,4 @@
-"""The code of ``rows.py``, in LLVM's language. Rows are in whole pairs of vectors."""
+"""The code of ``rows.py``, in LLVM's language. Rows are in whole pairs of vectors; ``is_half``: in bfloat16."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["normalise_code", "slopes_code"]
 Value = Any  # of llvmlite.ir
 
 
-def normalise_code(lanes: int, is_centred: bool) -> str:
+def normalise_code(lanes: int, is_centred: bool, is_half: bool) -> str:
     """``run(input, weight, bias, eps, out, averages, variances, begin, end, width)``."""
-    emit = Emitter(7, 3, lanes)
+    emit = Emitter(7, 3, lanes, halves=(0, 4) if is_half else ())
     input, weight, bias, eps, out, averages, variances, begin, end, width = emit.arguments
     count, small = _as_float(emit, width), emit.splat(emit.number(eps))
 
@@ -51,12 +51,12 @@ def normalise_code(lanes: int, is_centred: bool) -> str:
     return emit.text()
 
 
-def slopes_code(lanes: int, is_centred: bool) -> str:
+def slopes_code(lanes: int, is_centred: bool, is_half: bool) -> str:
     """``run(g, input, weight, eps, averages, variances, g_input, g_weight, g_bias, begin, end, width)``.
 
     The gradients of weight and bias are added to what is there.
     """
-    emit = Emitter(9, 3, lanes)
+    emit = Emitter(9, 3, lanes, halves=(0, 1, 6) if is_half else ())
     g, input, weight, eps, averages, variances, g_input, g_weight, g_bias, begin, end, width = emit.arguments
     count, small = _as_float(emit, width), emit.splat(emit.number(eps))
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.numerics import single
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
-from distrt.core.ops.half import floating, wide
+from distrt.core.ops.half import floating, rounded, wide
 from distrt.core.ops.half_rules import widened
 
 __all__ = [
@@ -102,10 +103,11 @@ def gelu(input: Array, *, approximate: str = "none") -> Any:
     """
     if approximate not in ("none", "tanh"):
         raise ShapeError("approximate argument must be either none or tanh.")
-    work = floating("GeluKernelImpl", input)
-    if work.dtype == np.float32:
-        found, chance = (single.normal_chance if approximate == "none" else single.bent_chance)(work)
-        return found.astype(input.dtype, copy=False), chance
+    work = input if input.dtype == dt.bfloat16.numpy else floating("GeluKernelImpl", input)
+    if work.dtype != np.float64:
+        chance_of = single.normal_chance if approximate == "none" else single.bent_chance
+        found, chance = chance_of(work, dtype=work.dtype)
+        return rounded(found, input.dtype), chance
     if approximate == "none":
         chance = (1 + ops.erf(work * math.sqrt(0.5))) * 0.5
     else:
@@ -123,10 +125,11 @@ def _bent(work: Array) -> Array:
 
 @gelu.gradients
 def _gelu_gradients(g: Any, input: Any, chance: Any, approximate: str) -> tuple[Any]:
-    work = wide(input)
-    if work.dtype == np.float32:
+    if input.dtype != np.float64:
         slope = single.normal_slope if approximate == "none" else single.bent_slope
-        return (slope(wide(g), work, chance),)
+        own, work = (each if each.dtype == dt.bfloat16.numpy else wide(each) for each in (g, input))
+        return (slope(own, work, chance, dtype=work.dtype),)
+    work = wide(input)
     if approximate == "none":
         density = np.exp(work * work * -0.5) / math.sqrt(2 * math.pi)
     else:

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, NoKernelError
 from distrt.core.kernels import rows
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import rounded, wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
 
@@ -41,13 +42,15 @@ def standardise(
 
     The statistics keep the view's dims, of size 1 where they were taken over.
     """
-    work = wide(input).reshape(view.shape)
+    work = _computable(input).reshape(view.shape)
     if not work.size:
-        none = np.zeros([1 if n in view.dims else size for n, size in enumerate(view.shape)], work.dtype)
+        statistics = [1 if n in view.dims else size for n, size in enumerate(view.shape)]
+        none = np.zeros(statistics, wide(work).dtype)
         return input.copy(), none, none
     if _are_rows(view) and rows.suits(work):
         made, average, variance = rows.normalise(work, weight, bias, eps, is_centred)
-        return made.reshape(input.shape).astype(input.dtype, copy=False), average, variance
+        return rounded(made.reshape(input.shape), input.dtype), average, variance
+    work = wide(work)
     if is_centred:
         average = _mean(work, view.dims)
         work = work - average
@@ -60,7 +63,12 @@ def standardise(
         out *= weight.reshape(view.parameters)
     if bias is not None:
         out += bias.reshape(view.parameters)
-    return out.reshape(input.shape).astype(input.dtype, copy=False), average, variance
+    return rounded(out.reshape(input.shape), input.dtype), average, variance
+
+
+def _computable(array: Array) -> Array:
+    """The array itself, or a float32 copy of one in float16: the kernels read bfloat16 as it is."""
+    return array if array.dtype == dt.bfloat16.numpy else wide(array)
 
 
 def _are_rows(view: View) -> bool:
@@ -122,12 +130,13 @@ def slopes(
 
     Source: Ioffe and Szegedy 2015, section 3; the other normalisations differ in their dims alone.
     """
-    own = wide(g).reshape(view.shape)
-    if needs[0] and _are_rows(view) and rows.suits(own):
-        found = rows.slopes(own, wide(input).reshape(view.shape), weight, average, variance, eps, is_centred)
+    own, given = (_computable(each).reshape(view.shape) for each in (g, input))
+    if needs[0] and _are_rows(view) and own.dtype == given.dtype and rows.suits(own):
+        found = rows.slopes(own, given, weight, average, variance, eps, is_centred)
         g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
         return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
-    normal = (wide(input).reshape(view.shape) - average) * _inverse(variance, eps)
+    own = wide(own)
+    normal = (wide(given) - average) * _inverse(variance, eps)
     product = own * normal
     others = tuple(n for n, size in enumerate(view.parameters) if size == 1)
     of_weight, of_bias = product, own

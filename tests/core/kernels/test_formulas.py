@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from distrt.core import dtype as dt
 from distrt.core.kernels import formulas, loops
 from distrt.core.numerics import single
 
@@ -38,6 +39,28 @@ def test_compiled_code_gives_the_bits_of_numpy(name, monkeypatch):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("is_worth_it", [False, True], ids=["NumPy", "compiled"])
+@pytest.mark.parametrize("name", ["normal", "bent"])
+def test_bfloat16_is_computed_in_float32_and_rounded_once(name, is_worth_it, monkeypatch):
+    pytest.importorskip("llvmlite", reason="compiled loops need the extra 'fast'")
+    monkeypatch.setattr(formulas, "is_worth_compiling", lambda: is_worth_it)
+    half, chance_of, slope_of = (
+        dt.bfloat16.numpy,
+        getattr(single, f"{name}_chance"),
+        getattr(single, f"{name}_slope"),
+    )
+    with np.errstate(all="ignore"):
+        x, g = EVERYWHERE.astype(half), np.random.default_rng(0).standard_normal(EVERYWHERE.size).astype(half)
+        found, chance = chance_of(x, dtype=half)
+        wide, expected = chance_of(x.astype(np.float32))
+        slope = slope_of(g, x, chance, dtype=half)
+        wide_slope = slope_of(g.astype(np.float32), x.astype(np.float32), expected)
+    assert chance.dtype == np.float32 and np.array_equal(chance, expected, equal_nan=True)
+    for one, other in ((found, wide), (slope, wide_slope)):
+        assert one.dtype == half
+        assert np.array_equal(one.astype(np.float32), other.astype(half).astype(np.float32), equal_nan=True)
+
+
 def test_erf_is_right_to_a_unit_and_a_half_in_the_last_place():
     numbers = EVERYWHERE[np.isfinite(EVERYWHERE)]
     expected = np.array([math.erf(each) for each in numbers.astype(np.float64)])
@@ -69,7 +92,7 @@ def test_shapes_strides_and_no_elements():
     assert single.erf(x[:, ::2]).shape == (4, 3) and single.erf(x[0, 0]).shape == ()
     assert single.erf(np.zeros((0, 3), np.float32)).shape == (0, 3)
     np.testing.assert_array_equal(single.erf(x.T), single.erf(x).T)
-    with pytest.raises(TypeError, match="float32 arrays of one shape"):
+    with pytest.raises(TypeError, match="float32 or bfloat16 arrays of one shape"):
         single.erf(np.zeros(3))
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from distrt.core import dtype as dt
 from distrt.core.kernels import loops, rows
 from distrt.core.ops.standardising import View, slopes, standardise
 
@@ -48,6 +49,23 @@ def test_results_and_gradients_are_those_of_float64(rng, shape, is_centred):
             continue
         assert found.dtype == np.float32
         np.testing.assert_allclose(found.ravel(), expected.ravel(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("is_centred", [True, False], ids=["centred", "root mean square"])
+def test_bfloat16_is_computed_in_float32_and_rounded_once(rng, is_centred):
+    input, weight, bias, g = narrow(arrays(rng, (70, 64)))
+    bias, half = bias if is_centred else None, dt.bfloat16.numpy
+    input, g = input.astype(half), g.astype(half)
+    assert rows.suits(input)
+    found = both_ways(input, weight, bias, g, is_centred)
+    expected = both_ways(input.astype(np.float32), weight, bias, g.astype(np.float32), is_centred)
+    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+        if other is None:
+            assert one is None
+        elif number < 2:
+            assert one.dtype == half and np.array_equal(one, other.astype(half))
+        else:
+            assert one.dtype == np.float32 and np.array_equal(one, other)
 
 
 def test_without_weight_and_bias(rng):
