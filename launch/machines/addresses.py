@@ -1,8 +1,14 @@
 """Whose an address is: asked when launchers of several machines find out which of them serves."""
 
+import contextlib
+import errno
+import os
 import socket
+from pathlib import Path
 
-__all__ = ["is_loopback", "is_own", "own_address_towards", "resolve"]
+__all__ = ["is_loopback", "is_own", "own_address_towards", "refusal", "resolve"]
+
+_LISTENS = "0A"  # the kernel's number for the state
 
 
 def is_own(host: str) -> bool:
@@ -22,6 +28,30 @@ def own_address_towards(host: str) -> str:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect(address)
         return str(probe.getsockname()[0])
+
+
+def refusal(error: OSError, port: int) -> str:
+    """Return why one cannot listen at a port, with the process that does, where that can be seen."""
+    text = error.strerror or str(error)
+    return text + _holder(port) if error.errno == errno.EADDRINUSE else text
+
+
+def _holder(port: int) -> str:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError, ValueError):
+            rows = [line.split() for line in Path(table).read_text().splitlines()[1:]]
+            inodes |= {
+                row[9] for row in rows if row[3] == _LISTENS and int(row[1].rpartition(":")[2], 16) == port
+            }
+    if not inodes:
+        return ""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            for link in (folder / "fd").iterdir():
+                if os.readlink(link).removeprefix("socket:[").removesuffix("]") in inodes:
+                    return f" (by process {folder.name}, {(folder / 'comm').read_text().strip()})"
+    return ""
 
 
 def resolve(host: str) -> str:

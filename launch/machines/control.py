@@ -12,7 +12,7 @@ from distrt.comm.environment import job_secret
 from distrt.comm.stores.client import Store, StoreServer
 from distrt.core.errors import AuthenticationError, DistStoreError, RendezvousError
 from launch.exit_codes import REFUSED
-from launch.machines.addresses import is_loopback, is_own, own_address_towards, resolve
+from launch.machines.addresses import is_loopback, is_own, own_address_towards, refusal, resolve
 from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 __all__ = ["GRACE_S", "Control"]
@@ -228,6 +228,6 @@ class Control:
             if place.is_host is None:
                 return  # another launcher on this machine was first
             raise MeetingError(
-                f"the store cannot listen on {host}:{place.port}: {error.strerror or error}; "
+                f"the store cannot listen on {host}:{place.port}: {refusal(error, place.port)}; "
                 f"is {place.host} this machine's address, and the port free?"
             ) from error

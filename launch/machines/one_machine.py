@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from distrt.comm.stores.client import StoreServer
 from launch.job import World
+from launch.machines.addresses import refusal
 from launch.machines.meeting_place import MeetingError, MeetingPlace
 from launch.ranks.processes import Ending
 from launch.ranks.supervisor import Watch
@@ -37,7 +38,7 @@ class OneMachine:
             self._server = StoreServer(place.host, place.port, secret=secret)
         except OSError as error:
             raise MeetingError(
-                f"the store cannot listen on {place.host}:{place.port}: {error.strerror or error}; "
+                f"the store cannot listen on {place.host}:{place.port}: {refusal(error, place.port)}; "
                 f"choose another --master-port, or 0 for any free one"
             ) from error
         return World(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.multiprocess.conftest import PROMPT_S, Job, RankRun
+from tests.multiprocess.namespaces import needs_namespaces, two_machines
 from tests.multiprocess.test_launcher_machines import free_port
 
 StartJob = Callable[..., Job]
@@ -238,3 +239,39 @@ def test_training_goes_on_with_fewer_ranks_and_with_all_of_them_again_bit_by_bit
     assert sizes == [4, 2, 4], done
     assert {step for step, _, _ in done} == set(range(1, 41)) == set(whole)
     assert all(checksum == whole[step] for step, _, checksum in done)
+
+
+@pytest.mark.slow
+@needs_namespaces
+@pytest.mark.parametrize("first", [0, 1])
+def test_where_the_network_falls_in_two_the_larger_part_goes_on(
+    start_job: StartJob, tmp_path: Path, first: int
+) -> None:
+    """Two launchers on one side of a cable and one on the other, which may be the one that serves the store."""
+    secret = os.urandom(32).hex()
+    with two_machines() as sides:
+        conf = "join_timeout=12,last_call_timeout=5,heartbeat_timeout=2"
+        options = ["--nnodes=2:3", "--rdzv-backend=c10d", f"--rdzv-endpoint={sides[first].address}:29400"]
+        jobs = {}
+        for name, side in (("a", 0), ("b", 0), ("c", 1)):
+            jobs[name] = start_job(
+                textwrap.dedent(SAY),
+                1,
+                launcher_args=[*options, "--rdzv-conf", conf],
+                env={"NAME": name, "DISTRT_JOB_SECRET": secret},
+                prefix=sides[side].prefix,
+            )
+
+        def said() -> str:
+            path = tmp_path / "said"
+            return path.read_text() if path.exists() else ""
+
+        jobs["a"].wait_for(lambda: said().count("of 3 on") == 3, PROMPT_S)
+        sides[1].cut()
+        jobs["a"].wait_for(lambda: said().count("of 2 on") == 2, 2 * PROMPT_S)
+        alone = jobs["c"].finish()
+        assert alone.exit_code == 69 and "lost" in alone.stderr, alone
+        (tmp_path / "enough").touch()
+        runs = [jobs[name].finish() for name in "ab"]
+        assert [run.exit_code for run in runs] == [0, 0], runs
+        assert "c" not in said().partition("of 2 on")[2]

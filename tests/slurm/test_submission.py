@@ -1,8 +1,11 @@
 """``distrt-launch submit`` on a real Slurm: jobs are driven out, requeued, lose a node or a rank, and go on."""
 
+import contextlib
 import os
 import re
+import shlex
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.multiprocess.test_launcher_surroundings import small_disk
 from tests.slurm.conftest import DIRECTORY, PYTHON
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "resumable.py"
@@ -188,3 +192,40 @@ def test_a_refusal_of_slurms_is_told_in_one_line(slurm):
     assert run.exit_code == 69 and len(run.stderr.splitlines()) == 1, run
     assert "sbatch refuses (exit code 1): " in run.stderr and "invalid partition" in run.stderr
     assert subprocess.run(["bash", "-n", str(slurm.folder / "wait.sbatch")], check=False).returncode == 0
+
+
+#: What may go wrong where the launchers start: what is done to the script, the exit code, and what one line says.
+WRONG = {
+    "another secret on each machine": (
+        "s/^srun .*wait=90/& bash -c 'export DISTRT_JOB_SECRET=$(printf %064d $SLURM_PROCID); exec \"$@\"' sh/",
+        77,
+        "does not hold this machine's DISTRT_JOB_SECRET; set the same on every machine",
+    ),
+    "a name that nobody knows": (
+        "s/wait=90/& env SLURM_STEP_NODELIST=no-such-host SLURM_LAUNCH_NODE_IPADDR= PATH=/",
+        69,
+        "no-such-host",
+    ),
+    "a port that is taken": ("s/wait=90/& env PET_MASTER_PORT={port}/", 69, "the store cannot listen on"),
+    "a full disk": ("", 73, "No space left on device"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_goes_wrong_at_the_start_gets_one_line(slurm, tmp_path, name):
+    edit, exit_code, message = WRONG[name]
+    (slurm.folder / "wait.py").write_text("print('started')\n")
+    with socket.create_server(("", 0)) as taken, small_disk(tmp_path / "disk", "64k") as disk:
+        with contextlib.suppress(OSError):
+            (disk / "filling").write_bytes(bytes(1 << 20))
+        logs = disk if "disk" in name else slurm.folder / "runs"
+        options = f"--nodes 2 --rdzv-conf join_timeout=3 --log-dir {logs}"
+        text = slurm.run(f"{SUBMIT} --dry-run --name wrong {options} wait.py").stdout
+        (slurm.folder / "wrong.sbatch").write_text(text)
+        edit = edit.format(port=taken.getsockname()[1])
+        slurm.run(f"sed -i {shlex.quote(edit)} wrong.sbatch")
+        run = slurm.run("sbatch --wait --parsable wrong.sbatch")
+        said = "".join(path.read_text() for path in slurm.folder.glob("slurm-*.log"))
+    assert run.exit_code == exit_code, f"{run}\n{said}\n{text}"
+    told = [line for line in said.splitlines() if message in line]
+    assert told and "Traceback" not in said and "started" not in said, said
