@@ -49,6 +49,7 @@ FINISHED = (
     "torch.optim",
     "torch.profiler",
     "torch.serialization",
+    "torch.utils",
 )
 
 #: What of them belongs to rooms that are still to be built.

@@ -2,13 +2,17 @@
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.multiprocess.conftest import PROMPT_S, Job, RankRun
+from tests.multiprocess.conftest import PROMPT_S, Job, RankRun, clean_environment
 
 RunRanks = Callable[..., RankRun]
 StartJob = Callable[..., Job]
@@ -118,3 +122,88 @@ def parent_of(pid: int) -> int | None:
             return int(file.read().rpartition(")")[2].split()[1])
     except OSError:
         return None
+
+
+ALONE = """
+    import os, sys, threading, time
+    from distrt.utils.data import DataLoader, Dataset
+    class Slow(Dataset):
+        def __len__(self): return 10**6
+        def __getitem__(self, i):
+            open(f"worker{os.getpid()}", "w").close()
+            time.sleep(0.01)
+            return i
+    def train():
+        for batch in DataLoader(Slow(), 2, num_workers=2, multiprocessing_context=sys.argv[1]): pass
+    if __name__ == "__main__":
+        if sys.argv[2] == "main thread":
+            train()
+        else:
+            thread = threading.Thread(target=train)
+            thread.start()
+            thread.join()
+"""
+
+
+@pytest.fixture
+def start_alone(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start a program with a loader, in a session of its own; give it when both its workers work."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(method: str, thread: str) -> subprocess.Popen[bytes]:
+        script = tmp_path / "alone.py"
+        script.write_text(textwrap.dedent(ALONE))
+        marker = uuid.uuid4().hex
+        process = subprocess.Popen(
+            [sys.executable, str(script), method, thread],
+            cwd=tmp_path,
+            env=clean_environment(marker),
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("worker*"))) < 2:
+            assert time.monotonic() < deadline and process.poll() is None, "no worker came"
+            time.sleep(0.01)
+        return process
+
+    yield start
+    for each in started:
+        if each.poll() is None:
+            each.kill()
+            each.communicate()
+
+
+def wait_until_gone(folder: Path, within_s: float) -> None:
+    workers = [int(path.name.removeprefix("worker")) for path in folder.glob("worker*")]
+    assert len(workers) >= 2
+    deadline = time.monotonic() + within_s
+    while (left := [pid for pid in workers if parent_of(pid) is not None]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not left, f"workers are left: {left}"
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("thread", ["main thread", "another thread"])
+def test_workers_end_when_their_parent_is_killed(
+    start_alone: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, method: str, thread: str
+) -> None:
+    process = start_alone(method, thread)
+    process.kill()
+    process.communicate()
+    wait_until_gone(tmp_path, within_s=3.0)
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_ctrl_c_is_told_once_and_leaves_no_worker(
+    start_alone: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, method: str
+) -> None:
+    process = start_alone(method, "main thread")
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    wait_until_gone(tmp_path, within_s=1.0)
+    assert process.returncode == -signal.SIGINT
+    assert errors.count(b"Traceback") == errors.count(b"KeyboardInterrupt") == 1, errors.decode()
