@@ -15,6 +15,7 @@
     │   └── (distrt.files) UnpicklingError (pickle.UnpicklingError)  what a file asks for, and must not have
     ├── DownloadError (RuntimeError, OSError)  a file that cannot be fetched
     ├── DatasetError (RuntimeError, OSError)  a data set whose files are missing, damaged or hostile
+    ├── ScriptError (RuntimeError)           a function that cannot be compiled, or a program's own error
     ├── UnsupportedError (NotImplementedError)  what distrt leaves out, and what to use instead
     └── DistributedError (RuntimeError)      anything that involves more than one rank
         ├── RendezvousError                  the ranks did not find one another

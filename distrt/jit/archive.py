@@ -94,12 +94,16 @@ def _read(f: Any, map_location: Any) -> Any:
         return files.load(f, map_location, weights_only=None)
     except UnsupportedError as fault:
         _refuse_pytorch(fault)
+    except CheckpointError as fault:
+        if "it is compressed" in str(fault):  # as PyTorch's programs are
+            _refuse_pytorch(fault)
+        raise
 
 
 def _refuse_pytorch(fault: Exception) -> NoReturn:
     raise CheckpointError(
-        "the file is a TorchScript archive of PyTorch, whose program distrt does not read: load the model there, save "
-        "its state_dict, and script or trace the model here"
+        "the file seems to be a TorchScript archive of PyTorch, whose program distrt does not read: load the model "
+        "there, save its state_dict, and script or trace the model here"
     ) from fault
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from distrt.core.errors import CheckpointError
@@ -23,13 +24,30 @@ from distrt.jit.program import (
 )
 
 
-def checked_function(said: Any, names: frozenset[str], constants: int) -> Function:
+class Budget:
+    """How much an archive may still say. A pickle can refer to a list again and again, so a small file may say a lot."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PARTS
+
+    def spend(self, what: str, depth: int) -> None:
+        """Takes note of one more part.
+
+        Raises:
+            CheckpointError: where the archive says too much, or parts lie too deep in one another.
+        """
+        self._left -= 1
+        if self._left < 0 or depth > MOST_DEPTH:
+            raise CheckpointError(f"the archive's program is too deep or too long, at {what}")
+
+
+def checked_function(said: Any, names: frozenset[str], constants: int, budget: Budget) -> Function:
     """The function that a file describes.
 
     Raises:
         CheckpointError: where that is no description of a function.
     """
-    check = _Check(names, constants)
+    check = _Check(names, constants, budget)
     if not isinstance(said, dict) or set(said) != {"name", "parameters", "returns", "body"}:
         raise _refusal("function", said)
     check.name(said["name"])
@@ -54,18 +72,22 @@ def _refusal(what: str, said: object) -> CheckpointError:
     return CheckpointError(f"the archive's program has no {what} of this form: {quoted(said)}")
 
 
+#: For each kind, what looks at its parts.
+Forms = dict[str, tuple[Callable[["_Check", Any, int], None], ...]]
+
+
 class _Check:
     """Holds what a file says against the forms that there are."""
 
-    def __init__(self, names: frozenset[str], constants: int) -> None:
-        self._names, self._constants, self._parts = names, constants, 0
+    def __init__(self, names: frozenset[str], constants: int, budget: Budget) -> None:
+        self._names, self._constants, self._budget = names, constants, budget
 
     def name(self, said: Any) -> None:
         if not isinstance(said, str) or len(said) > 1000 or not said.replace(".", "_").isidentifier():
             raise _refusal("name", said)
 
     def type(self, said: Any, depth: int) -> None:
-        self._count("type", said, depth)
+        self._budget.spend("a type", depth)
         if said is None or (isinstance(said, str) and said in table.PLAIN_TYPES):
             return
         if not isinstance(said, list) or not said or said[0] not in table.COMPOSED_TYPES or len(said) > 100:
@@ -80,32 +102,25 @@ class _Check:
             self.statement(each, depth + 1)
 
     def statement(self, said: Any, depth: int) -> None:
-        self._form(said, STATEMENTS, "statement", depth, first=2)
+        self._form(said, _STATEMENTS, "statement", depth, first=2)
         if len(said) < 2 or type(said[1]) is not int:
             raise _refusal("statement", said)
 
     def expression(self, said: Any, depth: int) -> None:
-        self._form(said, EXPRESSIONS, "expression", depth, first=1)
+        self._form(said, _EXPRESSIONS, "expression", depth, first=1)
 
     def target(self, said: Any, depth: int) -> None:
-        self._form(said, TARGETS, "target", depth, first=1)
+        self._form(said, _TARGETS, "target", depth, first=1)
 
-    def _count(self, what: str, said: Any, depth: int) -> None:
-        self._parts += 1
-        if depth > MOST_DEPTH or self._parts > MOST_PARTS:
-            raise CheckpointError(
-                f"the archive's program is too deep or too long, at the {what} {quoted(said)}"
-            )
-
-    def _form(self, said: Any, forms: dict[str, str], what: str, depth: int, first: int) -> None:
-        self._count(what, said, depth)
+    def _form(self, said: Any, forms: Forms, what: str, depth: int, first: int) -> None:
+        self._budget.spend(what, depth)
         if not isinstance(said, list) or not said or not isinstance(said[0], str) or said[0] not in forms:
             raise _refusal(what, said)
-        parts = forms[said[0]].split()
+        parts = forms[said[0]]
         if len(said) != first + len(parts):
             raise _refusal(what, said)
         for part, each in zip(parts, said[first:], strict=True):
-            getattr(self, f"_{part}")(each, depth + 1)
+            part(self, each, depth + 1)
 
     # -- the parts of forms, by the words in the tables below
 
@@ -221,3 +236,12 @@ class _Check:
     def _one_of(self, said: Any, allowed: Any) -> None:
         if not isinstance(said, str) or said not in allowed:
             raise _refusal("word", said)
+
+
+def _parsed(forms: dict[str, str]) -> Forms:
+    return {
+        kind: tuple(getattr(_Check, f"_{part}") for part in parts.split()) for kind, parts in forms.items()
+    }
+
+
+_STATEMENTS, _EXPRESSIONS, _TARGETS = _parsed(STATEMENTS), _parsed(EXPRESSIONS), _parsed(TARGETS)

@@ -35,7 +35,7 @@ IR = list[Any]
 
 #: How deep expressions and blocks may lie in one another, and of how many lists a program may consist.
 MOST_DEPTH = 200
-MOST_PARTS = 2_000_000
+MOST_PARTS = 200_000
 
 BINARY = "+ - * / // % ** @ & | ^ << >>".split()
 UNARY = ["-", "+", "~", "not"]

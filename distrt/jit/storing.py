@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from typing import Any
 
 from distrt.core import dtype as dt
@@ -11,8 +12,8 @@ from distrt.core.errors import CheckpointError
 from distrt.core.size import Size
 from distrt.core.tensor import Tensor
 from distrt.files.faults import quoted
-from distrt.jit.checking import checked_function
-from distrt.jit.program import MOST_DEPTH, Program, described
+from distrt.jit.checking import Budget, checked_function
+from distrt.jit.program import Program, described
 from distrt.jit.script_module import LayerModule, RecursiveScriptModule, ScriptFunction
 from distrt.jit.table import DTYPES
 from distrt.jit.tree import layer_class, layer_classes
@@ -44,14 +45,15 @@ def restored(said: Any) -> Any:
         CheckpointError: where it describes none.
     """
     kind = said.get("kind") if isinstance(said, dict) else None
+    budget = Budget()
     if kind == "function":
-        program, constants = _restored_program(said["program"])
+        program, constants = _restored_program(said["program"], budget)
         names = frozenset(program.functions)
-        return ScriptFunction(program, checked_function(said["function"], names, constants))
+        return ScriptFunction(program, checked_function(said["function"], names, constants, budget))
     if kind != "module" or not isinstance(said.get("programs"), list):
         raise CheckpointError(f"the archive's root is neither a module nor a function: {quoted(kind)}")
-    found = [_restored_program(each) for each in said["programs"]]
-    made = _Reader(found).module(said.get("tree"), 0)
+    found = [_restored_program(each, budget) for each in said["programs"]]
+    made = _Reader(found, budget).module(said.get("tree"), 0)
     if made is None:
         raise CheckpointError("the archive has no module at its root")
     return made if isinstance(made, RecursiveScriptModule) else LayerModule.around(made)
@@ -70,7 +72,8 @@ def _program(program: Program) -> dict[str, Any]:
     }
 
 
-def _restored_program(said: Any) -> tuple[Program, int]:
+def _restored_program(said: Any, budget: Budget) -> tuple[Program, int]:
+    budget.spend("a program", 0)
     functions, constants = said["functions"], said["constants"]
     if not isinstance(functions, dict) or not isinstance(constants, list):
         raise CheckpointError("the archive's program has no functions and constants")
@@ -79,7 +82,7 @@ def _restored_program(said: Any) -> tuple[Program, int]:
     program = Program(constants=constants)
     names = frozenset(functions)
     program.functions = {
-        name: checked_function(each, names, len(constants)) for name, each in functions.items()
+        name: checked_function(each, names, len(constants), budget) for name, each in functions.items()
     }
     return program, len(constants)
 
@@ -153,15 +156,14 @@ class _Writer:
 class _Reader:
     """Makes modules of what a file says."""
 
-    def __init__(self, programs: list[tuple[Program, int]]) -> None:
-        self._programs = programs
+    def __init__(self, programs: list[tuple[Program, int]], budget: Budget) -> None:
+        self._programs, self._budget = programs, budget
         self._made: list[Module] = []
 
     def module(self, said: Any, depth: int) -> Module | None:
         if said is None:
             return None
-        if depth > MOST_DEPTH:
-            raise CheckpointError("the archive's modules lie too deep in one another")
+        self._budget.spend("a module", depth)
         if "again" in said:
             return self._made[_index(said["again"], len(self._made))]
         made = self._scripted(said) if said["class"] is None else self._layer(said)
@@ -169,24 +171,30 @@ class _Reader:
         if not isinstance(said["training"], bool):
             raise CheckpointError("the archive does not say whether a module is training")
         made.__dict__["training"] = said["training"]
-        for name, each in said["parameters"].items():
+        for name, each in self._items(said, "parameters"):
             made.__dict__["_parameters"][_name(name)] = _parameter(each)
-        for name, each in said["buffers"].items():
+        for name, each in self._items(said, "buffers"):
             if each is not None and not isinstance(each, Tensor):
                 raise CheckpointError(f"the archive's buffer {quoted(name)} is no tensor")
             made.__dict__["_buffers"][_name(name)] = each
         made.__dict__["_non_persistent_buffers_set"] = set(map(_name, said["not_persistent"]))
-        for name, each in said["children"].items():
+        for name, each in self._items(said, "children"):
             made.__dict__["_modules"][_name(name)] = self.module(each, depth + 1)
         return made
+
+    def _items(self, said: dict[str, Any], what: str) -> Iterator[tuple[Any, Any]]:
+        for pair in said[what].items():
+            self._budget.spend(what, 0)
+            yield pair
 
     def _scripted(self, said: dict[str, Any]) -> Module:
         program, constants = self._programs[_index(said["program"], len(self._programs))]
         names = frozenset(program.functions)
         functions = {
-            _name(name): checked_function(each, names, constants) for name, each in said["functions"].items()
+            _name(name): checked_function(each, names, constants, self._budget)
+            for name, each in said["functions"].items()
         }
-        attributes = {_name(name): unplain(each) for name, each in said["attributes"].items()}
+        attributes = {_name(name): unplain(each, self._budget) for name, each in said["attributes"].items()}
         return RecursiveScriptModule._made(  # type: ignore[no-any-return]
             program, functions, attributes, _name(said["name"])
         )
@@ -207,7 +215,7 @@ class _Reader:
                 or hasattr(Module, name)
             ):
                 raise CheckpointError(f"the archive gives a layer the attribute {quoted(name)}")
-            made.__dict__[name] = unplain(each)
+            made.__dict__[name] = unplain(each, self._budget)
         return made
 
 
@@ -281,23 +289,22 @@ def _operation(value: Any) -> str | None:
     return next((name for name in names_of_targets() if lookup(name) is value), None)
 
 
-def unplain(said: Any, depth: int = 0) -> Any:
+def unplain(said: Any, budget: Budget, depth: int = 0) -> Any:
     """The attribute that a file describes.
 
     Raises:
         CheckpointError: where it describes none.
     """
-    if depth > MOST_DEPTH:
-        raise CheckpointError("the archive's attributes lie too deep in one another")
+    budget.spend("an attribute", depth)
     if said is None or type(said) in (bool, int, float, complex, str) or isinstance(said, Tensor):
         return said
     if isinstance(said, list):
-        return [unplain(each, depth + 1) for each in said]
+        return [unplain(each, budget, depth + 1) for each in said]
     kind, inner = (said.get("is"), said.get("of")) if isinstance(said, dict) else (None, None)
     if kind == "tuple" and isinstance(inner, list):
-        return tuple(unplain(each, depth + 1) for each in inner)
+        return tuple(unplain(each, budget, depth + 1) for each in inner)
     if kind == "dict" and isinstance(inner, list):
-        return {unplain(key, depth + 1): unplain(each, depth + 1) for key, each in inner}
+        return {unplain(key, budget, depth + 1): unplain(each, budget, depth + 1) for key, each in inner}
     if kind == "dtype" and inner in DTYPES:
         return DTYPES[inner]
     if kind == "device" and isinstance(inner, str) and len(inner) < 30:
