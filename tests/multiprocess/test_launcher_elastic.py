@@ -191,6 +191,9 @@ TRAIN = """
                 log.write(f"{step} {size} {hashlib.sha256(bits).hexdigest()}\\n")
         time.sleep(pause)
         is_ending = dist.preemption_requested()
+        while step >= 20 and size == 2 and not is_ending:  # until the others are there again
+            time.sleep(0.05)
+            is_ending = dist.preemption_requested()
         if is_ending or step % 4 == 0:
             checkpoints.save(step, run)
         if is_ending:
@@ -207,7 +210,7 @@ def steps_in(path: Path) -> list[tuple[int, int, str]]:
     return [(int(step), int(size), checksum) for step, size, checksum in lines]
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["b", "a"])
 def test_training_goes_on_with_fewer_ranks_and_with_all_of_them_again_bit_by_bit(
     start_job: StartJob, tmp_path: Path, lost: str

@@ -38,12 +38,12 @@ def wait_for_a_checkpoint(job: Job, folder: Path) -> None:
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_job_that_is_told_to_go_saves_and_goes_on_bit_by_bit(
     start_job: StartJob, tmp_path: Path, number: signal.Signals
 ) -> None:
     whole = checksum(example(start_job, tmp_path / "whole", 0.0).finish())
-    job = example(start_job, tmp_path / "parts", 0.02)
+    job = example(start_job, tmp_path / "parts", 0.1)
     wait_for_a_checkpoint(job, tmp_path / "parts")
     job.process.send_signal(number)
     run = job.finish()
@@ -59,7 +59,7 @@ def test_a_job_that_is_told_to_go_saves_and_goes_on_bit_by_bit(
 def test_a_batch_system_that_tells_every_process_lets_ranks_save_with_their_workers(
     start_job: StartJob, tmp_path: Path
 ) -> None:
-    job = example(start_job, tmp_path / "parts", 0.02, more=("--workers", "1"))
+    job = example(start_job, tmp_path / "parts", 0.1, more=("--workers", "1"))
     wait_for_a_checkpoint(job, tmp_path / "parts")
     pids = [job.process.pid, *job.pids()]
     assert len(pids) >= 1 + 1 + 2 + 2  # the launcher, its guard, ranks, workers
@@ -71,7 +71,7 @@ def test_a_batch_system_that_tells_every_process_lets_ranks_save_with_their_work
 
 @pytest.mark.ci
 def test_a_signal_to_one_rank_alone_is_acted_on_by_all(start_job: StartJob, tmp_path: Path) -> None:
-    job = example(start_job, tmp_path / "parts", 0.02, launcher_args=["--max-restarts", "3"])
+    job = example(start_job, tmp_path / "parts", 0.1, launcher_args=["--max-restarts", "3"])
     wait_for_a_checkpoint(job, tmp_path / "parts")
     run_dir = job.run_dir()
     assert run_dir is not None
@@ -85,7 +85,7 @@ def test_a_signal_to_one_of_two_machines_is_acted_on_by_both(start_job: StartJob
     port = free_port()
     jobs = [
         example(
-            start_job, tmp_path / "parts", 0.02, 1,
+            start_job, tmp_path / "parts", 0.1, 1,
             launcher_args=["--nnodes=2", f"--node-rank={number}", f"--master-port={port}", "--max-restarts=2"],
         )
         for number in range(2)
