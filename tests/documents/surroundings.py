@@ -186,8 +186,16 @@ NEEDS_CUDA = frozenset(
     "architecture_06 architecture_13 architecture_14 deep_dive_05 deep_dive_27 deep_dive_29 deep_dive_31".split()
 )
 
+#: Blocks that read the usual data sets from ``./data``; a test has no network, so it puts small ones there.
+READS_DATA = frozenset({"deep_dive_24", "deep_dive_37"})
+
+#: Blocks that load published weights; a test puts some into the folder where they are looked for.
+LOADS_WEIGHTS = frozenset({"deep_dive_35", "deep_dive_37"})
+
+#: Blocks that take longer than a few seconds.
+SLOW = frozenset({"deep_dive_37"})
+
 #: Blocks of areas that are still to come.
 WAITS_FOR: dict[str, str] = {
-    **dict.fromkeys("deep_dive_24 deep_dive_26 deep_dive_35 deep_dive_37".split(), "vision"),
     "deep_dive_30": "onnx",
 }

@@ -18,7 +18,17 @@ from typing import Any
 import pytest
 
 import distrt
-from tests.documents.surroundings import MENDED, NEEDS_CUDA, RAISES, SURROUNDINGS, WAITS_FOR
+from tests.documents.surroundings import (
+    LOADS_WEIGHTS,
+    MENDED,
+    NEEDS_CUDA,
+    RAISES,
+    READS_DATA,
+    SLOW,
+    SURROUNDINGS,
+    WAITS_FOR,
+)
+from tests.scripts.data import write_colours, write_digits
 
 FOLDER = pathlib.Path(__file__).parent / "blocks"
 BLOCKS = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -68,10 +78,42 @@ def _compiled(name: str) -> Any:
     return compile(ast.fix_missing_locations(_Renamed().visit(tree)), str(path), "exec")
 
 
-@pytest.mark.parametrize("name", BLOCKS)
+@pytest.fixture
+def data(tmp_path: Any, monkeypatch: Any) -> None:
+    """Small data sets in ``data``: digits, colour pictures with checksums of their own, and a folder of pictures."""
+    from distrt.vision import datasets, utils
+
+    write_digits(tmp_path / "data", (20, 10))
+    for name, value in write_colours(tmp_path / "data", count=1).items():
+        monkeypatch.setattr(datasets.CIFAR10, name, value)
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+        utils.save_image(distrt.rand(3, 8, 9), tmp_path / "data" / "train" / name / "1.png")
+
+
+@pytest.fixture
+def weights(tmp_path: Any, monkeypatch: Any) -> None:
+    """ResNet-18's file, where it is looked for."""
+    from distrt.vision import models
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    name = models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    distrt.save(models.resnet18().state_dict(), folder / name)
+
+
+def _marked(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+
+
+@pytest.mark.parametrize("name", [_marked(name) for name in BLOCKS])
 def test_block_runs(name: str, request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: Any) -> None:
     if name in WAITS_FOR:
         request.applymarker(pytest.mark.xfail(strict=True, reason=f"to come: {WAITS_FOR[name]}"))
+    for names, fixture in ((READS_DATA, "data"), (LOADS_WEIGHTS, "weights")):
+        if name in names:
+            request.getfixturevalue(fixture)
     monkeypatch.chdir(tmp_path)
     distrt.manual_seed(0)
     expected: Any = contextlib.nullcontext()
@@ -91,4 +133,5 @@ def test_block_runs(name: str, request: pytest.FixtureRequest, tmp_path: Any, mo
 
 
 def test_every_mention_of_a_block_is_one() -> None:
-    assert not {*SURROUNDINGS, *MENDED, *RAISES, *NEEDS_CUDA, *WAITS_FOR} - set(BLOCKS)
+    mentioned = {*SURROUNDINGS, *MENDED, *RAISES, *NEEDS_CUDA, *WAITS_FOR, *READS_DATA, *LOADS_WEIGHTS, *SLOW}
+    assert not mentioned - set(BLOCKS)

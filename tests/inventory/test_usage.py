@@ -50,6 +50,10 @@ FINISHED = (
     "torch.profiler",
     "torch.serialization",
     "torch.utils",
+    "torchvision.transforms",
+    "torchvision.models",
+    "torchvision.utils",
+    "torchvision.ops",
 )
 
 #: What of them belongs to rooms that are still to be built.
@@ -63,7 +67,7 @@ def _resolve(name: str) -> Any:
         return getattr(distrt.Tensor, name.removeprefix("Tensor."))
     found: Any = distrt
     path = "distrt"
-    for part in name.split(".")[1:]:
+    for part in name.replace("torchvision.", "torch.vision.").split(".")[1:]:
         path += f".{part}"
         try:
             found = getattr(found, part)

@@ -125,6 +125,15 @@ def test_a_small_transformer_with_a_stem_is_torchvisions() -> None:
     _agree(make(distrt, distrt.vision), make(torch, torchvision))
 
 
+def test_a_network_of_single_blocks_is_torchvisions() -> None:
+    _agree(
+        models.ResNet(models.resnet.Bottleneck, [1, 1, 1, 1], num_classes=3, groups=2, width_per_group=8),
+        torchvision.models.ResNet(
+            torchvision.models.resnet.Bottleneck, [1, 1, 1, 1], num_classes=3, groups=2, width_per_group=8
+        ),
+    )
+
+
 def test_weights_of_ours_load_into_torchvisions(tmp_path: Any) -> None:
     path = tmp_path / "weights.pth"
     ours, theirs = _both("mobilenet_v3_small", num_classes=4)

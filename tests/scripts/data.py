@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from tests.vision.dataset_files import idx_bytes
 
 COLOURS = "cifar-10-batches-py"
 
@@ -25,14 +25,12 @@ def write_digits(folder: Path, counts: tuple[int, int] = (256, 64)) -> None:
         for image, label in zip(images, labels, strict=True):
             top, left = 2 + 13 * (label // 5), 2 + 5 * (label % 5)
             image[top : top + 8, left : left + 4] = 255
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(
-            struct.pack(">IIII", 0x803, count, 28, 28) + images.tobytes()
-        )
-        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels.tobytes())
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
 
 
-def write_colours(folder: Path, count: int = 12) -> str:
-    """CIFAR-10's files, each of ``count`` images of one colour a class; returns Python that sets their checksums."""
+def write_colours(folder: Path, count: int = 12) -> dict[str, Any]:
+    """CIFAR-10's files, each of ``count`` images of one colour; returns what its class has to say of them."""
     place = folder / COLOURS
     place.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -53,12 +51,9 @@ def write_colours(folder: Path, count: int = 12) -> str:
                 write(name, {"data": images, "labels": labels, "batch_label": "", "filenames": []})
             )
         lists.append(batches)
-    meta = write("batches.meta", {"label_names": [f"class {number}" for number in range(10)]})
-    return (
-        "from torchvision.datasets import CIFAR10\n"
-        f"CIFAR10.train_list, CIFAR10.test_list = {json.dumps(lists)}\n"
-        f"CIFAR10.meta = dict(CIFAR10.meta, md5={meta[1]!r})\n"
-    )
+    name, checksum = write("batches.meta", {"label_names": [f"class {number}" for number in range(10)]})
+    meta = {"filename": name, "key": "label_names", "md5": checksum}
+    return {"train_list": lists[0], "test_list": lists[1], "meta": meta}
 
 
 def write_words(folder: Path, words: int = 2400) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents.surroundings import MENDED, NEEDS_CUDA, RAISES, SURROUNDINGS, WAITS_FOR
+from tests.documents.surroundings import (
+    LOADS_WEIGHTS,
+    MENDED,
+    NEEDS_CUDA,
+    RAISES,
+    READS_DATA,
+    SURROUNDINGS,
+    WAITS_FOR,
+)
 from tests.documents.test_documents import BLOCKS, FOLDER
 from tests.scripts.test_public_scripts import ROOT, run
 
@@ -119,7 +127,7 @@ def test_wrong_use_is_told(arguments: list[str], code: int, text: str, tmp_path:
 @pytest.mark.slow
 def test_the_documents_blocks_run_as_they_stand(tmp_path: Path) -> None:
     """All of them in one process: each as the program of a moment, with ``import torch``."""
-    left_out = {*WAITS_FOR, *RAISES, *NEEDS_CUDA, *MENDED}
+    left_out = {*WAITS_FOR, *RAISES, *NEEDS_CUDA, *MENDED, *READS_DATA, *LOADS_WEIGHTS}
     names = [name for name in BLOCKS if name not in left_out]
     assert len(names) > 70
     for name in names:

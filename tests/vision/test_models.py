@@ -10,7 +10,7 @@ import pytest
 
 import distrt as torch
 from distrt.vision import models
-from distrt.vision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+from distrt.vision.models import feature_extraction
 
 
 @pytest.fixture
@@ -97,7 +97,9 @@ def test_models_are_listed_by_pattern_and_module() -> None:
 
 def test_inner_outputs_are_given_by_name() -> None:
     model = models.resnet18(num_classes=3).eval()
-    extractor = create_feature_extractor(model, {"layer1": "low", "layer4.1.conv2": "high"})
+    extractor = feature_extraction.create_feature_extractor(
+        model, {"layer1": "low", "layer4.1.conv2": "high"}
+    )
     x = torch.randn(1, 3, 32, 32)
     found = extractor(x)
     assert list(found) == ["low", "high"] and found["high"].shape == (1, 512, 1, 1)
@@ -105,9 +107,11 @@ def test_inner_outputs_are_given_by_name() -> None:
     assert torch.equal(found["low"], model.layer1(stem))
     assert len(list(extractor.parameters())) == len(list(model.parameters()))
     with pytest.raises(ValueError, match="'layer9' is no layer"):
-        create_feature_extractor(model, ["layer9"])
+        feature_extraction.create_feature_extractor(model, ["layer9"])
     with pytest.raises(NotImplementedError, match="named_modules"):
-        get_graph_node_names(model)
+        feature_extraction.get_graph_node_names(model)
+    with pytest.raises(NotImplementedError, match="named_modules"):
+        feature_extraction.NodePathTracer()
     getter = models._utils.IntermediateLayerGetter(model, {"layer1": "low"})
     assert torch.equal(getter(x)["low"], found["low"]) and "layer2" not in getter
 
