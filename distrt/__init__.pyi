@@ -21,6 +21,7 @@ from distrt import jit as jit
 from distrt import linalg as linalg
 from distrt import multiprocessing as multiprocessing
 from distrt import nn as nn
+from distrt import onnx as onnx
 from distrt import optim as optim
 from distrt import profiler as profiler
 from distrt import random as random

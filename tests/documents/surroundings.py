@@ -196,6 +196,4 @@ LOADS_WEIGHTS = frozenset({"deep_dive_35", "deep_dive_37"})
 SLOW = frozenset({"deep_dive_37"})
 
 #: Blocks of areas that are still to come.
-WAITS_FOR: dict[str, str] = {
-    "deep_dive_30": "onnx",
-}
+WAITS_FOR: dict[str, str] = {}

@@ -292,7 +292,7 @@ def test_a_program_with_parts_exchanged_is_refused_or_runs_the_table_alone(archi
             if isinstance(part, list):
                 parts.append(part)  # noqa: B023 - called in this round
             for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
-                collect(each)  # noqa: B023
+                collect(each)
 
         collect(said["root"]["tree"]["functions"])
         victim = rng.choice([each for each in parts if each])
