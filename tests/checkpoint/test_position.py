@@ -29,6 +29,7 @@ def loaders():
         "own generator": lambda: DataLoader(data, batch_size=2, shuffle=True, generator=generator),
         "sampler": lambda: DataLoader(data, batch_size=2, sampler=RandomSampler(data, generator=generator)),
         "noisy": lambda: DataLoader(Noisy(), batch_size=2, shuffle=True),
+        "noisy workers": lambda: DataLoader(Noisy(), batch_size=2, shuffle=True, num_workers=2),
     }
 
 
@@ -36,7 +37,9 @@ def told(batch):
     return (batch[0] if isinstance(batch, list) else batch).tolist()
 
 
-@pytest.mark.parametrize("name", loaders())
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.ci if "workers" in each else ()) for each in loaders()]
+)
 def test_a_resumed_pass_goes_on_with_the_next_batch(name, tmp_path):
     make = loaders()[name]
     torch.manual_seed(0)

@@ -390,6 +390,28 @@ def test_long_lists_of_indices_and_long_batches_pass_one_another() -> None:
     assert [each for batch in loader for each in batch] == [f"number {i}" for i in range(200_000)]
 
 
+@pytest.mark.ci
+def test_a_forked_process_has_workers_of_its_own_and_leaves_its_parents_alone() -> None:
+    loader = DataLoader(Rows(12), 2, num_workers=1, persistent_workers=True)
+    iterator = iter(loader)
+    next(iterator)
+    child = os.fork()
+    if not child:
+        try:
+            next(iterator)
+        except RuntimeError as error:
+            told = "begin a pass of its own" in str(error)
+            del iterator
+            again = [batch["y"].tolist() for batch in loader]
+            loader._iterator._pool.close()
+            os._exit(0 if told and len(again) == 6 else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert [batch["y"][0].item() for batch in iterator] == [2, 4, 6, 8, 10]
+
+
 # What goes wrong
 
 
@@ -417,7 +439,7 @@ def test_an_error_keeps_its_class_and_brings_the_traceback(error: Exception) -> 
     assert next(iterator)["y"].tolist() == [4, 5]
 
 
-@pytest.mark.ci
+@pytest.mark.slow  # PyTorch takes ten seconds to end its workers
 def test_errors_messages_begin_as_in_pytorch(torch: ModuleType) -> None:
     def first_line(module: Any) -> str:
         with pytest.raises(ValueError) as caught:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.util
+import os
 import pickle
 import signal
 import time
@@ -54,6 +55,7 @@ class Pool:
 
     def __init__(self, context: BaseContext | None, posts: list[Post]) -> None:
         self.workers: list[Worker] = []
+        self._pid = os.getpid()
         self._died: str | None = None
         self._end = multiprocessing.util.Finalize(
             self, _end, (self.workers,), exitpriority=_END_BEFORE_DAEMONS
@@ -72,8 +74,8 @@ class Pool:
 
     @property
     def is_open(self) -> bool:
-        """Whether the workers are there, as far as is known."""
-        return self._died is None and self._end.still_active()
+        """Whether the workers are there, as far as is known, and are this process's."""
+        return self._died is None and self._pid == os.getpid() and self._end.still_active()
 
     def begin(self, turn: int) -> None:
         """Tells all of a new pass."""
@@ -115,8 +117,7 @@ class Pool:
         Raises:
             WorkerDied: one has nothing to say and is dead.
         """
-        if self._died is not None:
-            raise WorkerDied(self._died)
+        self._require_usable()
         at_hand = [each for each in self.workers if each.channel.has_come()]
         if at_hand:
             return at_hand
@@ -152,12 +153,20 @@ class Pool:
                 ours.close()
 
     def _tell(self, worker: Worker, send: Any) -> None:
-        if self._died is not None:
-            raise WorkerDied(self._died)
+        self._require_usable()
         try:
             send()
         except ChannelClosed:
             self._mourn(worker)
+
+    def _require_usable(self) -> None:
+        if self._died is not None:
+            raise WorkerDied(self._died)
+        if self._pid != os.getpid():  # both processes hold the sockets, and would take each other's batches
+            raise RuntimeError(
+                f"process {os.getpid()} was forked while process {self._pid} iterated over a DataLoader, whose workers "
+                "are the latter's: begin a pass of its own"
+            )
 
     def _mourn(self, worker: Worker) -> NoReturn:
         worker.process.join(_LOOK_S)
