@@ -1,4 +1,5 @@
-"""Conversion between float32 and bfloat16, compiled: one pass of whole vectors, with the bits of ``ml_dtypes``'s loops.
+"""Conversion between float32 and half precision, compiled: one pass of whole vectors, with the bits of NumPy's loops
+(which of float16's many numbers that are none comes out is the processor's choice).
 
 Called wherever half precision is computed in float32 (``core/ops/half.py``), and by autocast, which casts every weight
 at each step.
@@ -10,16 +11,18 @@ import functools
 from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any
 
+import numpy as np
+
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, is_dense
 from distrt.core.kernels.loops import address, can_compile, load, vector_floats
 
 __all__ = ["cast", "cast_into"]
 
-# Elements. Below, ``ml_dtypes`` is done before the code is compiled.
+# Elements. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 14
 
-_NARROW, _WIDE = dt.bfloat16.numpy, dt.float32.numpy
+_HALVES, _WIDE = (dt.bfloat16.numpy, dt.float16.numpy), dt.float32.numpy
 
 
 def cast(array: Array, dtype: Any) -> Array:
@@ -51,20 +54,21 @@ def _lie_alike(array: Array, other: Array) -> bool:
 
 
 def _is_ours(given: Any, wanted: Any, size: int) -> bool:
-    if size < _LEAST or not (
-        (given == _NARROW and wanted == _WIDE) or (given == _WIDE and wanted == _NARROW)
-    ):
+    if size < _LEAST:
         return False
-    return can_compile("bfloat16") and bool(vector_floats())
+    half = wanted if given == _WIDE else given if wanted == _WIDE else None
+    return half in _HALVES and can_compile(np.dtype(half).name) and bool(vector_floats())
 
 
 def _convert(source: Array, target: Array) -> None:
     """Goes through both as they lie."""
-    _code(target.dtype == _NARROW)(address(source), address(target), source.size)
+    is_narrowing = source.dtype == _WIDE
+    half = (target if is_narrowing else source).dtype.name
+    _code(is_narrowing, half)(address(source), address(target), source.size)
 
 
 @functools.cache
-def _code(is_narrowing: bool) -> Any:
+def _code(is_narrowing: bool, half: str) -> Any:
     from distrt.core.kernels.casting_code import cast_code
 
-    return CFUNCTYPE(None, c_void_p, c_void_p, c_int64)(load(cast_code(vector_floats(), is_narrowing)))
+    return CFUNCTYPE(None, c_void_p, c_void_p, c_int64)(load(cast_code(vector_floats(), is_narrowing, half)))

@@ -12,9 +12,9 @@ __all__ = ["cast_code"]
 Value = Any  # of llvmlite.ir
 
 
-def cast_code(lanes: int, is_narrowing: bool) -> str:
-    """``run(input, out, count)``: from float32 to bfloat16, or the other way."""
-    emit = Emitter(2, 1, lanes, halves=[1 if is_narrowing else 0])
+def cast_code(lanes: int, is_narrowing: bool, half: str) -> str:
+    """``run(input, out, count)``: from float32 to one of half precision, or the other way."""
+    emit = Emitter(2, 1, lanes, halves=[1 if is_narrowing else 0], half=half)
     input, out, count = emit.arguments
 
     def some(access: Access, at: Value) -> None:

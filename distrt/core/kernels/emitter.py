@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
-from distrt.core.kernels.half_code import SHORT, narrowed, widened
+from distrt.core.kernels.half_code import SHORT, STORED, narrowed, widened
 from distrt.core.kernels.loop_code import INDEX, POINTER, counted, new_function
 
 __all__ = ["FLOAT", "Emitter", "Half"]
@@ -23,9 +23,10 @@ Value = Any  # of llvmlite.ir
 
 
 class Half(NamedTuple):
-    """The address of bfloat16 numbers. What is read there becomes float32, what is written is rounded."""
+    """The address of numbers in half precision. What is read there becomes float32, what is written is rounded."""
 
     pointer: Value
+    dtype: str
 
 
 class Emitter:
@@ -35,14 +36,17 @@ class Emitter:
         pointers: how many pointers it takes; integers follow.
         integers: how many of these.
         lanes: floats in a vector.
-        halves: the numbers of the pointers that point to bfloat16 instead; nothing else is different for them.
+        halves: the numbers of the pointers that point to half precision instead; nothing else is different for them.
+        half: which one that is.
     """
 
-    def __init__(self, pointers: int, integers: int, lanes: int, halves: Collection[int] = ()) -> None:
+    def __init__(
+        self, pointers: int, integers: int, lanes: int, halves: Collection[int] = (), half: str = "bfloat16"
+    ) -> None:
         self.lanes = lanes
         self.function = new_function(ir.VoidType(), [POINTER] * pointers + [INDEX] * integers)
         self.arguments = [
-            Half(each) if number in halves else each for number, each in enumerate(self.function.args)
+            Half(each, half) if number in halves else each for number, each in enumerate(self.function.args)
         ]
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.vector = ir.VectorType(FLOAT, lanes)
@@ -114,26 +118,28 @@ class Emitter:
     def at(self, start: Value, *indices: Value | int) -> Value:
         """The address of the number that is the sum of ``indices`` away."""
         if isinstance(start, Half):
-            return Half(self.builder.gep(start.pointer, [self.add(*indices)], source_etype=SHORT))
+            place = self.builder.gep(start.pointer, [self.add(*indices)], source_etype=SHORT)
+            return Half(place, start.dtype)
         return self.builder.gep(start, [self.add(*indices)], source_etype=FLOAT)
 
     def number(self, place: Value) -> Value:
         """The float at an address."""
-        return self._read(place, FLOAT, SHORT)
+        return self._read(place, lambda kind: kind)
 
     def load(self, place: Value) -> Value:
         """The vector at an address."""
-        return self._read(place, self.vector, ir.VectorType(SHORT, self.lanes))
+        return self._read(place, lambda kind: ir.VectorType(kind, self.lanes))
 
-    def _read(self, place: Value, kind: Any, short: Any) -> Value:
+    def _read(self, place: Value, shaped: Callable[[Any], Any]) -> Value:
         if isinstance(place, Half):
-            return widened(self.builder, self.builder.load(place.pointer, typ=short, align=2))
-        return self.builder.load(place, typ=kind, align=4)
+            loaded = self.builder.load(place.pointer, typ=shaped(STORED[place.dtype]), align=2)
+            return widened(self.builder, loaded, place.dtype)
+        return self.builder.load(place, typ=shaped(FLOAT), align=4)
 
     def store(self, value: Value, place: Value) -> None:
         """Writes a vector, or a float."""
         if isinstance(place, Half):
-            self.builder.store(narrowed(self.builder, value), place.pointer, align=2)
+            self.builder.store(narrowed(self.builder, value, place.dtype), place.pointer, align=2)
         else:
             self.builder.store(value, place, align=4)
 

@@ -1,4 +1,7 @@
-"""bfloat16 in LLVM's language: the upper half of a float32, which is what everything is computed in."""
+"""Half precision in LLVM's language. Everything is computed in float32.
+
+bfloat16 is the upper half of that, and has no instructions of its own here; float16 has them.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,33 @@ from typing import Any
 
 from llvmlite import ir
 
-__all__ = ["SHORT", "narrowed", "widened"]
+__all__ = ["SHORT", "STORED", "narrowed", "widened"]
 
 SHORT = ir.IntType(16)
+
+#: What each is in memory.
+STORED = {"bfloat16": SHORT, "float16": ir.HalfType()}
+
 _BITS = ir.IntType(32)
 
 Value = Any  # of llvmlite.ir
 
 
-def widened(builder: ir.IRBuilder, value: Value) -> Value:
-    """The float32 of a bfloat16's 16 bits; of a number or a vector."""
+def widened(builder: ir.IRBuilder, value: Value, dtype: str = "bfloat16") -> Value:
+    """The float32 of what was loaded: a number or a vector."""
+    if dtype == "float16":
+        return builder.fpext(value, _like(ir.FloatType(), value))
     bits = builder.shl(builder.zext(value, _like(_BITS, value)), _all(_BITS, value, 16))
     return builder.bitcast(bits, _like(ir.FloatType(), value))
 
 
-def narrowed(builder: ir.IRBuilder, value: Value) -> Value:
-    """The 16 bits of the bfloat16 that is nearest to a float32, the even one where two are.
+def narrowed(builder: ir.IRBuilder, value: Value, dtype: str = "bfloat16") -> Value:
+    """What is nearest to a float32, the even one where two are, as it is stored.
 
-    The processor's own instruction would take what is below the smallest normal number for 0.
+    For bfloat16, the processor's own instruction would take what is below the smallest normal number for 0.
     """
+    if dtype == "float16":
+        return builder.fptrunc(value, _like(ir.HalfType(), value))
     bits = builder.bitcast(value, _like(_BITS, value))
     sixteen = _all(_BITS, value, 16)
     odd = builder.and_(builder.lshr(bits, sixteen), _all(_BITS, value, 1))

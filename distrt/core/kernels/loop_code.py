@@ -11,7 +11,6 @@ from typing import Any
 from llvmlite import ir
 
 from distrt.core.kernels import half_code
-from distrt.core.kernels.half_code import SHORT
 from distrt.core.kernels.loops import _VECTOR_BYTES, Loop, Step
 
 __all__ = ["INDEX", "POINTER", "LoopWriter", "code_of", "counted", "new_function"]
@@ -24,12 +23,7 @@ _COMPUTED = {
     "float16": ir.FloatType(),
     "bfloat16": ir.FloatType(),
 }
-_STORED = {
-    "float32": ir.FloatType(),
-    "float64": ir.DoubleType(),
-    "float16": ir.HalfType(),
-    "bfloat16": SHORT,
-}
+_STORED = {"float32": ir.FloatType(), "float64": ir.DoubleType(), **half_code.STORED}
 _BYTES = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
 Value = Any  # of llvmlite.ir
@@ -216,18 +210,8 @@ class _Arithmetic:
 
     def widened(self, value: Value, dtype: str) -> Value:
         """What was loaded, in the dtype of computation."""
-        builder = self._builder
-        if dtype == "float16":
-            return builder.fpext(value, self.of(self._kind))
-        if dtype == "bfloat16":
-            return half_code.widened(builder, value)
-        return value
+        return half_code.widened(self._builder, value, dtype) if dtype in half_code.STORED else value
 
     def narrowed(self, value: Value, dtype: str) -> Value:
         """What can be stored: rounded to the nearest, to even where two are."""
-        builder = self._builder
-        if dtype == "float16":
-            return builder.fptrunc(value, self.of(ir.HalfType()))
-        if dtype == "bfloat16":
-            return half_code.narrowed(builder, value)
-        return value
+        return half_code.narrowed(self._builder, value, dtype) if dtype in half_code.STORED else value

@@ -67,11 +67,11 @@ ROWS = (
         "450 and 200 to 240 GFLOP/s on a Zen 5, where NumPy's OpenBLAS takes its kernels for AVX2 and has 120",
     ),
     Row(
-        "conversion between float32 and bfloat16; sums, differences, products, quotients and relu of bfloat16",
+        "conversion between float32 and half precision; sums, differences, products, quotients and relu of bfloat16",
         "distrt.core.kernels.casting, distrt.core.kernels.elements",
         "ml_dtypes, with the same bits",
         "from 16,384 elements on",
-        "rounding and arithmetic 5 and 15 times as fast as number by number",
+        "rounding to bfloat16 and arithmetic on it 5 and 15 times as fast as number by number",
     ),
     Row(
         "erf, gelu of both kinds, and its slope",

@@ -47,6 +47,7 @@ def test_arithmetic_rounds_once(rng, function, lay):
     require_same(elements.binary(function, first, second), function(first, second))
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_shapes_are_broadcast(rng):
     first, second = (each[:, :, 3:] for each in arrays(rng))
     for other in (second[:1], second[..., :1], second[0, 0], second):
