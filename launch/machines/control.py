@@ -13,7 +13,7 @@ from distrt.comm.stores.client import Store, StoreServer
 from distrt.core.errors import AuthenticationError, DistStoreError, RendezvousError
 from launch.exit_codes import REFUSED
 from launch.machines.addresses import is_loopback, is_own, own_address_towards, refusal, resolve
-from launch.machines.meeting_place import MeetingError, MeetingPlace
+from launch.machines.meeting_place import MeetingError, MeetingPlace, StoreLostError
 
 __all__ = ["GRACE_S", "Control"]
 
@@ -22,6 +22,7 @@ GRACE_S = 10.0
 _SLICE_S = 2.0  # one attempt to connect; between two, signals are looked at
 _LOOK_S = 1.0  # for a store at an address where there need be none
 _LEAVE_S = 5.0
+_TICKETS = 10_000  # more than machines that are there already have drawn, spare ones included
 _NO_SECRET = (
     "machines that meet at {address} need a secret to know one another by: on every machine, "
     "set DISTRT_JOB_SECRET to the same hex digits (export DISTRT_JOB_SECRET=$(openssl rand -hex 16))"
@@ -107,7 +108,7 @@ class Control:
         self._reconnect()
         self.store.set("run_id", run_id)
         self.store.set("job", self._place.job_name)
-        self.store.add("tickets", last_ticket + 1)
+        self.store.add("tickets", last_ticket + _TICKETS)
 
     def follow(self, host: str, port: int) -> bool:
         """Go to another machine's store, unless that is lost, too; return whether it answers."""
@@ -164,7 +165,8 @@ class Control:
         """Wait for a key; without ``patience_s`` as long as the machine that serves is there.
 
         Raises:
-            MeetingError: the time is over, or the store gone.
+            MeetingError: the time is over.
+            StoreLostError: the store is gone.
         """
         deadline = float("inf") if patience_s is None else time.monotonic() + patience_s
         while True:
@@ -176,7 +178,7 @@ class Control:
                         f"the machine at {self._place.address} decides nothing: {error}"
                     ) from error
             except RendezvousError as error:
-                raise MeetingError(
+                raise StoreLostError(
                     f"the machine that serves the store at {self._place.address} has ended ({error})"
                 ) from error
             self._go_on()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from launch.exit_codes import UNREACHABLE
 
-__all__ = ["MeetingError", "MeetingPlace", "read_meeting_place"]
+__all__ = ["MeetingError", "MeetingPlace", "StoreLostError", "read_meeting_place"]
 
 _STATIC_PORT, _C10D_PORT = 29500, 29400
 #: What torchrun takes in --rdzv-conf; those without effect here are waits and retries of PyTorch's own protocol.
@@ -23,6 +23,10 @@ class MeetingError(Exception):
     def __init__(self, text: str, exit_code: int = UNREACHABLE) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+class StoreLostError(MeetingError):
+    """The machine that serves the control store is gone; another may go on."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from launch.job import World
 from launch.machines.control import GRACE_S, Control
 from launch.machines.correspondent import Correspondent, Member
 from launch.machines.gathering import Candidate, Roll, verdict_of
-from launch.machines.meeting_place import MeetingError, MeetingPlace
+from launch.machines.meeting_place import MeetingError, MeetingPlace, StoreLostError
 from launch.ranks.processes import Ending
 from launch.ranks.supervisor import Watch
 from launch.summary import Report
@@ -94,6 +94,15 @@ class SeveralMachines:
         Raises:
             MeetingError: they do not come, or contradict one another.
         """
+        while True:
+            try:
+                return self._open(attempt)
+            except (StoreLostError, RendezvousError) as error:
+                if not self._is_bereft(error):
+                    raise
+                self._say(self._go_on_without(error))
+
+    def _open(self, attempt: int) -> World:
         store = self._control.store
         if self._control.is_served_here:
             self._attempt = attempt
@@ -156,8 +165,11 @@ class SeveralMachines:
                 self._give_verdict(store, has_restarts)
             verdict = json.loads(self._control.hear(f"{self._attempt}/verdict", None))
         except (MeetingError, RendezvousError) as error:
-            if self._is_bereft(report, error):
-                return self._go_on_without(error), True
+            if self._is_bereft(error) and not (report.is_final and report.exit_code):
+                text = f"distrt-launch: {self._go_on_without(error)}\n"
+                return Report(
+                    text, UNREACHABLE, {"exit_code": UNREACHABLE, "is_membership_change": True}
+                ), True
             if report.exit_code and not report.result.get("halt"):
                 return report, False
             exit_code = error.exit_code if isinstance(error, MeetingError) else UNREACHABLE
@@ -248,13 +260,7 @@ class SeveralMachines:
 
     def _require_another_attempt(self) -> None:
         """Wait for the end of the attempt that this machine has no part in: a spare one goes when the job is over."""
-        try:
-            verdict = json.loads(self._control.hear(f"{self._attempt - 1}/verdict", None))
-        except MeetingError as error:
-            if not self._place.is_elastic or error.exit_code != UNREACHABLE:
-                raise
-            self._say(self._go_on_without(error).text.removeprefix("distrt-launch: ").rstrip())
-            return
+        verdict = json.loads(self._control.hear(f"{self._attempt - 1}/verdict", None))
         if not verdict["goes_on"]:
             exit_code = int(verdict["exit_code"]) if self._place.is_elastic else UNREACHABLE
             raise MeetingError("the job has ended, and has not needed this machine", exit_code)
@@ -271,7 +277,7 @@ class SeveralMachines:
 
     def _require_others(self) -> None:
         if self._correspondent is not None and (loss := self._correspondent.loss):
-            raise MeetingError(loss)
+            raise StoreLostError(loss)
 
     def _begin_to_correspond(self) -> None:
         ranks_store = self._ranks_store
@@ -311,13 +317,15 @@ class SeveralMachines:
         goes_on = may_go_on and not verdict["is_final"] and bool(verdict["exit_code"])
         store.set(f"{self._attempt}/verdict", json.dumps({**verdict, "goes_on": goes_on}))
 
-    def _is_bereft(self, report: Report, error: Exception) -> bool:
+    def _is_bereft(self, error: Exception) -> bool:
         """Whether the job can go on without the machine that served the store, which is lost."""
-        is_told = isinstance(error, MeetingError) and error.exit_code != UNREACHABLE
-        return self._place.is_elastic and not (is_told or report.is_final or self._control.is_served_here)
+        is_lost = isinstance(error, StoreLostError | RendezvousError)
+        return (
+            is_lost and self._place.is_elastic and bool(self._successors) and not self._control.is_served_here
+        )
 
-    def _go_on_without(self, error: Exception) -> Report:
-        """Have the first of the machines that are left serve the store from now on, or find it there.
+    def _go_on_without(self, error: Exception) -> str:
+        """Have the first of the machines that are left serve the store from now on, or find it there; say so.
 
         Raises:
             MeetingError: none of them can be reached.
@@ -337,9 +345,7 @@ class SeveralMachines:
             self._seats.pop(ticket)
         else:
             raise MeetingError(f"none of the machines that are left serves the store ({error})")
-        now = self._control.address
-        text = f"distrt-launch: the machine at {gone} is lost: {error}; {now} serves the store from now on\n"
-        return Report(text, UNREACHABLE, {"exit_code": UNREACHABLE, "is_membership_change": True})
+        return f"the machine at {gone} is lost: {error}; {self._control.address} serves the store from now on"
 
     def _stop_if_told(self, patience_s: float = 0.0) -> None:
         """Wait for a signal: while ranks of others run, the first one ends them, and the next the waiting."""

@@ -160,6 +160,21 @@ def test_a_spare_machine_that_is_not_needed_ends_with_the_job(machines: Callable
     assert "the job has ended, and has not needed this machine" in runs["c"].stderr
 
 
+@pytest.mark.ci
+def test_a_spare_machine_follows_when_the_one_that_serves_is_lost(machines: Callable[..., Machines]) -> None:
+    some = machines("1:2", last_call_s=20)
+    some.come("a")
+    some.jobs["a"].wait_for(lambda: bool(some.jobs["a"].run_dir()), PROMPT_S)
+    some.come("b")
+    some.wait_for("0 0 of 2 on a", "0 1 of 2 on b")
+    some.come("c")
+    some.wait_until_spare("c")
+    some.kill("a")
+    some.jobs["b"].wait_for(lambda: any("of 2 on c" in line for line in some.said()), PROMPT_S)
+    runs = some.end()
+    assert all_well(runs), runs
+
+
 #: Each step's global batch comes of its number; the checksum of the parameters after it is written down.
 TRAIN = """
     import hashlib, os, sys, time
