@@ -3,8 +3,8 @@
 python benchmarks/sharded_step.py [--ranks N] [--rounds N] [--output FILE.json]
 
 In turns, in the same ranks: DistributedDataParallel, the same with ``shard_optimizer=True``, with
-``ZeroRedundancyOptimizer``, and ``fully_shard``. And what each of them keeps between steps, over all ranks: parameters,
-gradients and state.
+``ZeroRedundancyOptimizer``, ``fully_shard`` of each layer, and of the model as one. And what each of them keeps between
+steps, over all ranks: parameters, gradients and state.
 """
 
 import argparse
@@ -21,7 +21,7 @@ MODELS = {
 }
 OPTIMIZERS = {"SGD with momentum": ("SGD", {"lr": 0.01, "momentum": 0.9}), "AdamW": ("AdamW", {"lr": 1e-3})}
 PLAIN = "DistributedDataParallel"
-WAYS = (PLAIN, "shard_optimizer", "ZeroRedundancyOptimizer", "fully_shard")
+WAYS = (PLAIN, "shard_optimizer", "ZeroRedundancyOptimizer", "fully_shard", "fully_shard, one unit")
 
 
 def set_up(
@@ -38,8 +38,8 @@ def set_up(
     layers = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
     model: Any = nn.Sequential(*layers[:-1])
     kind = getattr(torch.optim, name)
-    if way == "fully_shard":
-        for layer in model:
+    if way.startswith("fully_shard"):
+        for layer in model if way == "fully_shard" else ():
             if isinstance(layer, nn.Linear):
                 fully_shard(layer)
         fully_shard(model)
