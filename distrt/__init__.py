@@ -25,8 +25,8 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda distributed fft func futures hub jit "
-    "linalg multiprocessing nn onnx optim profiler random serialization special testing utils version".split()
+    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda debugging distributed fft func futures hub "
+    "jit linalg multiprocessing nn onnx optim profiler random serialization special testing utils version".split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.
@@ -55,6 +55,7 @@ _list(
 )
 _NAMES["autocast"] = ("distrt.amp", "autocast")
 _NAMES.update({name: ("distrt.files", name) for name in ("load", "save")})
+_NAMES["summary"] = ("distrt.debugging", "summary")
 _list("compiling", "compile")
 _list(
     "formats", "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format"

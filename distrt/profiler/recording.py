@@ -17,7 +17,7 @@ from typing import Any
 
 from distrt.core.tensor import Tensor
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
-from distrt.profiler.flops import flops_of
+from distrt.tracing.flops import flops_of
 
 __all__ = ["Recorder", "running"]
 
@@ -179,8 +179,8 @@ class Recorder:
         if self._memory:
             for array in _arrays_in(result):
                 event.made[id(array)] = array.nbytes
-        if self._flops:
-            event.flops = flops_of(event.name, event.shapes, result)
+        if self._flops and isinstance(result, Tensor):
+            event.flops = flops_of(event.name.removeprefix("aten::"), event.shapes, tuple(result.shape))
         found = FunctionEvent(
             id=event.number,
             name=event.name,

@@ -6,25 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from distrt.core.tensor import Tensor
-
 __all__ = ["flops_of"]
 
 Shape = Sequence[int]
 
 
-def flops_of(name: str, shapes: Sequence[Any], result: Any) -> int:
+def flops_of(name: str, shapes: Sequence[Any], result: Shape) -> int:
     """Of one call; 0 where it is not known.
 
     Args:
-        name: ``aten::mm`` and the like.
-        shapes: of the arguments.
-        result: what the call has returned.
+        name: the operation's, without what is before the last dot.
+        shapes: of the arguments, in order; [] for what is no tensor.
+        result: the result's shape.
     """
     rule = _RULES.get(name)
-    if rule is None or not isinstance(result, Tensor):
-        return 0
-    return rule(shapes, tuple(result.shape))
+    return 0 if rule is None else rule(shapes, result)
 
 
 def _product(left: int) -> Callable[[Sequence[Any], Shape], int]:
@@ -44,8 +40,8 @@ def _transposed(shapes: Sequence[Any], result: Shape) -> int:
 
 
 _RULES: dict[str, Callable[[Sequence[Any], Shape], int]] = {
-    **{f"aten::{name}": _product(0) for name in ("mm", "bmm", "matmul", "linear", "mv")},
-    **{f"aten::{name}": _product(1) for name in ("addmm", "baddbmm", "addmv")},
-    **{f"aten::conv{dims}d": _convolution for dims in (1, 2, 3)},
-    **{f"aten::conv_transpose{dims}d": _transposed for dims in (1, 2, 3)},
+    **dict.fromkeys(("mm", "bmm", "matmul", "linear", "mv", "__matmul__"), _product(0)),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), _product(1)),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed),
 }

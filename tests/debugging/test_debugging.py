@@ -1,0 +1,127 @@
+"""``summary`` counts what a model has and does; ``find_nonfinite`` names the first operation that goes wrong."""
+
+import sys
+
+import pytest
+
+import distrt as torch
+from distrt import nn
+from distrt.debugging import NonFiniteError, find_nonfinite, summary
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.ReLU())
+        self.head = nn.Linear(2 * 4 * 4, 5)
+        self.unused = nn.Linear(1, 1)
+        self.unused.weight.requires_grad_(False)
+
+    def forward(self, x):
+        return self.head(self.body(x).flatten(1))
+
+
+def test_a_summary_has_shapes_parameters_and_operations():
+    model = Model()
+    mean = model.body[1].running_mean.clone()
+    found = torch.summary(model, (3, 1, 4, 4))
+    rows = {row.path: row for row in found.rows}
+    assert rows["body.0"].output == "[3, 2, 4, 4]"
+    assert rows["body.0"].parameters == 2 * 9 + 2
+    assert rows["body.0"].flops == 2 * (3 * 2 * 4 * 4) * 9
+    assert rows["head"].flops == 2 * 3 * 5 * 32
+    assert rows["unused"].output == ""
+    assert found.parameters == sum(each.numel() for each in model.parameters())
+    assert found.trained == found.parameters - 1
+    assert found.parameter_bytes == 4 * found.parameters
+    assert found.flops == rows["body.0"].flops + rows["head"].flops
+    assert model.training
+    assert model.body[1].training
+    assert torch.equal(model.body[1].running_mean, mean)
+    assert not model._forward_hooks
+
+
+def test_a_table_that_is_cut_adds_up_what_is_below():
+    whole, cut = summary(Model(), (1, 1, 4, 4)), summary(Model(), (1, 1, 4, 4), depth=1)
+    rows = {row.path: row for row in cut.rows}
+    assert rows.keys() == {"", "body", "head", "unused"}
+    assert rows["body"].parameters == 20 + 4
+    assert (cut.parameters, cut.flops) == (whole.parameters, whole.flops)
+    lines = str(cut).splitlines()
+    assert lines[0].split() == ["Module", "Output", "Parameters", "MFLOPs"]
+    assert lines[3].startswith("  body (Sequential)")
+    assert "191 parameters (190 trained)" in lines[-1]
+
+
+def test_arguments_are_sizes_or_tensors():
+    class Two(nn.Module):
+        def forward(self, index, values):
+            return values[index]
+
+    by_size = summary(Two(), [(2,), (4, 3)], dtypes=[torch.int64, torch.float32])
+    by_data = summary(Two(), input_data=(torch.zeros(2, dtype=torch.int64), torch.zeros(4, 3)))
+    assert by_size.rows[0].output == by_data.rows[0].output == "[2, 3]"
+    with pytest.raises(ValueError, match="expected either input_size or input_data"):
+        summary(Two())
+
+
+class Wrong(nn.Module):
+    """Goes wrong in one place."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(3, 3), how)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class Log(nn.Module):
+    def forward(self, x):
+        return torch.log(x * 0)
+
+
+class Root(nn.Module):
+    def forward(self, x):
+        return torch.sqrt(x * 0)
+
+
+def test_the_first_wrong_operation_is_named_in_forward():
+    model = Wrong(Log())
+    said = r"rank 0: log in inner\.1 \(Log\) \(.*: *\d+\) gave -inf at \[0, 0\], 6 of 6"
+    with pytest.raises(NonFiniteError, match=said), find_nonfinite(model):
+        model(torch.ones(2, 3))
+    assert sys.getprofile() is None
+
+
+def test_the_first_wrong_operation_is_named_in_backward():
+    model = Wrong(Root())
+    with pytest.raises(NonFiniteError) as caught, find_nonfinite(model):
+        model(torch.ones(2, 3)).sum().backward()
+    assert (caught.value.operation, caught.value.module, caught.value.rank) == (
+        "SqrtBackward0",
+        "inner.1 (Root)",
+        0,
+    )
+    assert caught.value.line.startswith(__file__)
+
+
+def test_what_was_wrong_before_is_not_blamed_and_sound_models_pass():
+    model = nn.Linear(3, 3)
+    with find_nonfinite(model):
+        model(torch.full((2, 3), torch.nan)).sum()
+        model(torch.ones(2, 3)).sum().backward()
+    with find_nonfinite(infinities=False):
+        torch.zeros(3).masked_fill(torch.tensor([True, False, True]), -torch.inf).softmax(0)
+    with pytest.raises(NonFiniteError, match="gave nan"), find_nonfinite(infinities=False):
+        torch.zeros(2) / torch.zeros(2)
+
+
+def test_only_one_can_look():
+    with (
+        find_nonfinite(),
+        pytest.raises(RuntimeError, match="something looks at the calls"),
+        find_nonfinite(),
+    ):
+        pass
+    assert sys.getprofile() is None
