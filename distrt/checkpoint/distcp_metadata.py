@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distrt.checkpoint import metadata as words
-from distrt.checkpoint.disk import content_of
-from distrt.checkpoint.manifest import Entry, Manifest, Piece
+from distrt.checkpoint.manifest import Entry, Manifest, Piece, completing_file
 from distrt.checkpoint.metadata import BytesStorageMetadata, Metadata, MetadataIndex, TensorStorageMetadata
 from distrt.checkpoint.tree import Path
 from distrt.core import dtype as dt
@@ -91,12 +90,7 @@ def read_metadata(folder: str) -> Manifest:
         CheckpointError: where there is none, or it makes no sense.
     """
     path = os.path.join(folder, NAME)
-    try:
-        data = content_of(path, _MOST_BYTES)
-    except OSError as fault:
-        raise CheckpointError(
-            f"there is no complete checkpoint in {folder}: {fault.strerror}: {NAME}"
-        ) from fault
+    data = completing_file(folder, NAME, _MOST_BYTES)
     try:
         return _manifest_of(_unpickled(data))
     except CheckpointError as fault:

@@ -19,7 +19,7 @@ from distrt.core.errors import CheckpointError
 from distrt.files.checksum import crc32
 from distrt.files.faults import SENSELESS, quoted
 
-__all__ = ["NAME", "Entry", "Manifest", "Piece", "read_manifest"]
+__all__ = ["NAME", "Entry", "Manifest", "Piece", "completing_file", "read_manifest"]
 
 NAME = "manifest.json"
 _FORMAT = "distrt-checkpoint"
@@ -140,6 +140,20 @@ class Manifest:
         return cls(entries, files, about)
 
 
+def completing_file(folder: str, name: str, most_bytes: int) -> bytes:
+    """The file without which a checkpoint is not there.
+
+    Raises:
+        CheckpointError: where it is not there, or is longer than it can be.
+    """
+    try:
+        return content_of(os.path.join(folder, name), most_bytes)
+    except OSError as fault:
+        raise CheckpointError(
+            f"there is no complete checkpoint in {folder}: {fault.strerror}: {name}"
+        ) from fault
+
+
 def read_manifest(folder: str) -> Manifest:
     """The manifest of a checkpoint.
 
@@ -147,12 +161,7 @@ def read_manifest(folder: str) -> Manifest:
         CheckpointError: where there is none, or it is damaged.
     """
     path = os.path.join(folder, NAME)
-    try:
-        data = content_of(path, _MOST_BYTES)
-    except OSError as fault:
-        raise CheckpointError(
-            f"there is no complete checkpoint in {folder}: {fault.strerror}: {NAME}"
-        ) from fault
+    data = completing_file(folder, NAME, _MOST_BYTES)
     try:
         found = Manifest.from_bytes(data)
         found.require_whole()
