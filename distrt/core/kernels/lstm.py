@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, load, vector_floats
 
@@ -23,6 +24,8 @@ _LEAST = 1 << 22
 # Rows of a product that are made at once: with two vectors each, as many as the registers hold, or the fewest.
 _ROWS = {8: 4, 16: 8}
 _FEWEST = 4
+
+_HALF = dt.bfloat16.numpy
 
 
 def suits(gates: Array, hidden: Array, sizes: tuple[int, ...]) -> bool:
@@ -39,13 +42,16 @@ def walk(
 ) -> tuple[Array, Array, Array]:
     """Turns the projected input into the gates, in place, and moves ``cell`` to the end.
 
-    Returns the output, the cell before each step and the tanh of the cell after it; each (rows, size).
+    ``weight`` is float32 or bfloat16, which is read as it is; all else is float32. Returns the output, the cell before
+    each step and the tanh of the cell after it; each (rows, size).
     """
     batch, size = cell.shape
     output, earlier_cells, squashed = (np.empty((len(gates), size), np.float32) for _ in range(3))
     panels, start = _panels(weight.T), np.ascontiguousarray(hidden)
     arrays = (gates, panels, start, cell, output, earlier_cells, squashed)
-    _forward(_rows_of(batch))(*map(address, arrays), *_order(len(gates) // batch, reverse), batch, size)
+    _forward(_rows_of(batch), weight.dtype == _HALF)(
+        *map(address, arrays), *_order(len(gates) // batch, reverse), batch, size
+    )
     return output, earlier_cells, squashed
 
 
@@ -67,7 +73,9 @@ def walk_back(
     slopes, panels, g_output = np.empty_like(gates), _panels(weight), np.ascontiguousarray(g_output)
     sums = np.zeros(4 * size, np.float32)
     arrays = (gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums)
-    _backward(_rows_of(batch))(*map(address, arrays), *_order(len(gates) // batch, not reverse), batch, size)
+    _backward(_rows_of(batch), weight.dtype == _HALF)(
+        *map(address, arrays), *_order(len(gates) // batch, not reverse), batch, size
+    )
     return slopes, sums
 
 
@@ -80,6 +88,8 @@ def _panels(matrix: Array) -> Array:
     """(inner, columns) as panels of two vectors of columns: (columns / width, inner, width)."""
     inner, columns = matrix.shape
     width = 2 * vector_floats()
+    if matrix.dtype == _HALF:  # as integers, which NumPy copies faster
+        matrix = matrix.view(np.uint16)
     return np.ascontiguousarray(matrix.reshape(inner, columns // width, width).transpose(1, 0, 2))
 
 
@@ -89,17 +99,17 @@ def _order(steps: int, reverse: bool) -> tuple[int, int, int]:
 
 
 @functools.cache
-def _forward(rows: int) -> Any:
+def _forward(rows: int, is_half: bool) -> Any:
     from distrt.core.kernels.lstm_code import forward_code
 
-    return _compiled(forward_code(vector_floats(), rows), 7)
+    return _compiled(forward_code(vector_floats(), rows, is_half), 7)
 
 
 @functools.cache
-def _backward(rows: int) -> Any:
+def _backward(rows: int, is_half: bool) -> Any:
     from distrt.core.kernels.lstm_code import backward_code
 
-    return _compiled(backward_code(vector_floats(), rows), 9)
+    return _compiled(backward_code(vector_floats(), rows, is_half), 9)
 
 
 def _compiled(text: str, pointers: int) -> Any:

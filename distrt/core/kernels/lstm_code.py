@@ -14,7 +14,7 @@ __all__ = ["backward_code", "forward_code"]
 Value = Any  # of llvmlite.ir
 
 
-def forward_code(lanes: int, rows: int) -> str:
+def forward_code(lanes: int, rows: int, is_half: bool) -> str:
     """``run(gates, panels, hidden, cell, output, earlier_cells, squashed, steps, first, stride, batch, size)``.
 
     A product makes so many ``rows`` at once.
@@ -22,7 +22,7 @@ def forward_code(lanes: int, rows: int) -> str:
     ``gates`` holds the projected input, and then the four gates; ``panels`` is the transposed recurrent weight. Steps
     begin with ``first`` and go on by ``stride``. ``hidden`` is where the walk starts; ``cell`` is left as it ends.
     """
-    emit = Emitter(7, 5, lanes)
+    emit = Emitter(7, 5, lanes, halves=(1,) if is_half else ())
     gates, panels, hidden, cell, output, earlier_cells, squashed, steps, first, stride, batch, size = (
         emit.arguments
     )
@@ -62,14 +62,14 @@ def forward_code(lanes: int, rows: int) -> str:
     return emit.text()
 
 
-def backward_code(lanes: int, rows: int) -> str:
+def backward_code(lanes: int, rows: int, is_half: bool) -> str:
     """``run(gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums, steps, first, …)``.
 
     ``g_hidden`` and ``g_cell`` hold the gradients of the last state, and then those of the first; ``slopes`` becomes
     the gradient of the projected input, whose rows are added to ``sums``; ``panels`` is the recurrent weight. The rest
     is as in ``forward_code``.
     """
-    emit = Emitter(9, 5, lanes)
+    emit = Emitter(9, 5, lanes, halves=(1,) if is_half else ())
     *pointers, steps, first, stride, batch, size = emit.arguments
     gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums = pointers
     width, one, multiply = emit.mul(size, 4), emit.constant(1.0), emit.builder.fmul

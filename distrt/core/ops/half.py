@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import AutogradError, NoKernelError
 from distrt.core.kernels.casting import cast
@@ -15,6 +16,11 @@ from distrt.core.ops.type_names import scalar_type
 def wide(array: Array) -> Array:
     """The array itself, or a float32 copy of one in float16 or bfloat16."""
     return cast(array, np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
+
+
+def readable(array: Array) -> Array:
+    """As ``wide``, but for bfloat16, which kernels read as it is."""
+    return array if array.dtype == dt.bfloat16.numpy else wide(array)
 
 
 def rounded(array: Array, dtype: Any) -> Array:

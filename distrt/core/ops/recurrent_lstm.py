@@ -14,7 +14,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.kernels import lstm as kernel
 from distrt.core.op import op
-from distrt.core.ops.half import wide
+from distrt.core.ops.half import readable, wide
 from distrt.core.ops.recurrent import (
     Sizes,
     carried_from,
@@ -52,7 +52,7 @@ def lstm_layer(
     state, memory = wide(hidden).copy(), wide(cell).copy()
     gates = project(input, weight_ih, bias_ih, bias_hh)
     if weight_hr is None and kernel.suits(gates, state, sizes):
-        output, *kept = kernel.walk(gates, wide(weight_hh), state, memory, reverse)
+        output, *kept = kernel.walk(gates, readable(weight_hh), state, memory, reverse)
         last = output[: len(state)] if reverse else output[len(output) - len(state) :]
         results = [each.astype(input.dtype, copy=False) for each in (output, last.copy(), memory)]
         return *results, gates, *kept
@@ -115,7 +115,9 @@ def _lstm_gradients(
     if weight_hr is None and kernel.suits(gates, carried, sizes):
         g_rows = np.zeros(output.shape, np.float32) if g_output is None else wide(g_output)
         kept = earlier_cells, squashed
-        slopes, sums = kernel.walk_back(gates, wide(weight_hh), carried, carried_cell, g_rows, *kept, reverse)
+        slopes, sums = kernel.walk_back(
+            gates, readable(weight_hh), carried, carried_cell, g_rows, *kept, reverse
+        )
         earlier = states_before(wide(output), hidden, sizes, reverse) if needs[4] else None
         found = weight_gradients(slopes, slopes, input, earlier, weight_ih, needs[:7], sums)
         return found[0], carried, carried_cell, *found[1:], None

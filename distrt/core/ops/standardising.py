@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, NoKernelError
 from distrt.core.kernels import rows
-from distrt.core.ops.half import rounded, wide
+from distrt.core.ops.half import readable, rounded, wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
 
@@ -42,7 +41,7 @@ def standardise(
 
     The statistics keep the view's dims, of size 1 where they were taken over.
     """
-    work = _computable(input).reshape(view.shape)
+    work = readable(input).reshape(view.shape)
     if not work.size:
         statistics = [1 if n in view.dims else size for n, size in enumerate(view.shape)]
         none = np.zeros(statistics, wide(work).dtype)
@@ -64,11 +63,6 @@ def standardise(
     if bias is not None:
         out += bias.reshape(view.parameters)
     return rounded(out.reshape(input.shape), input.dtype), average, variance
-
-
-def _computable(array: Array) -> Array:
-    """The array itself, or a float32 copy of one in float16: the kernels read bfloat16 as it is."""
-    return array if array.dtype == dt.bfloat16.numpy else wide(array)
 
 
 def _are_rows(view: View) -> bool:
@@ -130,7 +124,7 @@ def slopes(
 
     Source: Ioffe and Szegedy 2015, section 3; the other normalisations differ in their dims alone.
     """
-    own, given = (_computable(each).reshape(view.shape) for each in (g, input))
+    own, given = (readable(each).reshape(view.shape) for each in (g, input))
     if needs[0] and _are_rows(view) and own.dtype == given.dtype and rows.suits(own):
         found = rows.slopes(own, given, weight, average, variance, eps, is_centred)
         g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)

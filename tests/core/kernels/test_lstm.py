@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import distrt as torch
+from distrt.core import dtype as dt
 from distrt.core.kernels import loops, lstm
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
@@ -45,6 +46,24 @@ def test_the_same_walk_gives_the_same_bits(monkeypatch):
     monkeypatch.setattr(lstm, "_LEAST", 1)
     for first, second in zip(results(8), results(8), strict=True):
         assert np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("batch", [4, 8])
+def test_a_weight_in_bfloat16_gives_the_bits_of_its_float32(rng, batch):
+    rows = batch * STEPS
+    weight = rng.standard_normal((4 * SIZE, SIZE)).astype(dt.bfloat16.numpy)
+    given = [
+        rng.standard_normal(shape).astype(np.float32)
+        for shape in ((rows, 4 * SIZE), (batch, SIZE), (batch, SIZE), (rows, SIZE))
+    ]
+    found = []
+    for each in (weight, weight.astype(np.float32)):
+        gates, hidden, cell, g = (array.copy() for array in given)
+        made = lstm.walk(gates, each, hidden, cell, False)
+        g_hidden, g_cell = np.zeros_like(hidden), np.zeros_like(cell)
+        back = lstm.walk_back(gates, each, g_hidden, g_cell, g, *made[1:], False)
+        found.append([gates, cell, *made, g_hidden, g_cell, *back])
+    assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_large_gates_saturate_and_what_is_no_number_stays_so(monkeypatch):
