@@ -12,10 +12,6 @@ from distrt.jit import table
 from distrt.nn.modules.container import ModuleDict
 from distrt.nn.modules.module import Module
 
-_REGISTRIES = ("_parameters", "_buffers", "_modules")
-_CONTAINERS: dict[type, frozenset[str]] = {
-    ModuleDict: frozenset(("keys", "values", "items")),
-}
 _SHOWN = ("training",)
 
 
@@ -27,10 +23,13 @@ def attribute_of(owner: Any, name: str) -> Any:
     """
     if not isinstance(owner, Module):
         return table.attribute(owner, name)
-    state = owner.__dict__
-    for registry in _REGISTRIES:
-        if name in state[registry]:
-            return state[registry][name]
+    state = owner.__dict__  # written out: programs come here for every parameter of every layer
+    if name in state["_parameters"]:
+        return state["_parameters"][name]
+    if name in state["_modules"]:
+        return state["_modules"][name]
+    if name in state["_buffers"]:
+        return state["_buffers"][name]
     if name in state.get("_attributes", ()):
         return state["_attributes"][name]
     if name in state and not name.startswith("_"):
@@ -76,9 +75,9 @@ def bound_method(owner: Any, name: str) -> Callable[..., Any]:
         return owner.__dict__["_bound"](owner, name)  # type: ignore[no-any-return]
     if name == "forward" and scripted is None:
         return owner.forward
-    for kind, names in _CONTAINERS.items():
-        if isinstance(owner, kind) and name in names:
-            return getattr(owner, name)  # type: ignore[no-any-return]
+    has_keys = isinstance(owner, ModuleDict) or getattr(type(owner), "stands_for_a_dict", False)
+    if has_keys and name in ("keys", "values", "items"):
+        return getattr(owner, name)  # type: ignore[no-any-return]
     raise RuntimeError(f"Module '{_name_of(owner)}' has no method '{name}'")
 
 

@@ -25,7 +25,7 @@ from distrt.jit.program import (
 
 
 class Budget:
-    """How much an archive may still say. A pickle can refer to a list again and again, so a small file may say a lot."""
+    """How much an archive may still say: a small pickle can refer to the same list again and again."""
 
     def __init__(self) -> None:
         self._left = MOST_PARTS

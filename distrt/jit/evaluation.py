@@ -109,6 +109,9 @@ class Expressions:
         return lambda frame: frame[name]
 
     def _attr(self, owner: IR, name: str) -> Run:
+        if owner[0] == "attr" and owner[1] == ["local", "self"]:  # as traces name every parameter
+            middle = owner[2]
+            return lambda frame: attribute_of(attribute_of(frame["self"], middle), name)
         whole = self.expression(owner)
         return lambda frame: attribute_of(whole(frame), name)
 

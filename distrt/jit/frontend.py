@@ -43,10 +43,7 @@ class Source:
             ) from fault
         self._first = max(first, 1)
         self._lines = textwrap.dedent("".join(lines)).splitlines()
-        try:
-            found = ast.parse("\n".join(self._lines)).body
-        except SyntaxError:  # a lambda inside of an expression
-            found = []
+        found = _parsed("\n".join(self._lines))
         if len(found) != 1 or not isinstance(found[0], ast.FunctionDef):
             raise NotSupportedError(
                 f"\nExpected a single top-level function: {self.file}:{self._first}\nThe source of "
@@ -74,3 +71,13 @@ class Source:
         mark = " " * column + "~" * max(1, end - column) + " <--- HERE"
         after = self._lines[number + 1 : number + 2]
         return "\n".join([f'  File "{self.file}", line {self.line(node)}', *before, mark, *after])
+
+
+def _parsed(text: str) -> list[ast.stmt]:
+    """The statements of a text, with the types that its comments state where these make sense."""
+    for type_comments in (True, False):
+        try:
+            return ast.parse(text, type_comments=type_comments).body
+        except SyntaxError:  # a comment that is no type, or a lambda inside of an expression
+            continue
+    return []

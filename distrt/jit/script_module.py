@@ -6,11 +6,13 @@ import copy
 import functools
 import inspect
 import io
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from distrt.jit import printing
 from distrt.jit.interpreter import Runner
 from distrt.jit.program import IR, Function, Parameter, Program
+from distrt.nn.modules.container import ModuleDict, ModuleList, Sequential
 from distrt.nn.modules.module import Module
 
 
@@ -192,10 +194,63 @@ class RecursiveScriptModule(ScriptModule):
         )
         return made
 
+
+class ScriptModuleList(RecursiveScriptModule):
+    """What becomes of a container in order: a ``Sequential`` or ``ModuleList`` with methods of the user's."""
+
     def __len__(self) -> int:
-        if "__len__" not in self._functions:
-            raise TypeError(f"object of type '{self.original_name}' has no len()")
-        return self._run("__len__")  # type: ignore[no-any-return]
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self._modules.values())[index]
+
+
+class ScriptModuleDict(RecursiveScriptModule):
+    """What becomes of a ``ModuleDict`` with methods of the user's."""
+
+    stands_for_a_dict = True
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._modules
+
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
+
+    def keys(self) -> Any:
+        """The children's names."""
+        return self._modules.keys()
+
+    def values(self) -> Any:
+        """The children."""
+        return self._modules.values()
+
+    def items(self) -> Any:
+        """The children's names, each with the child."""
+        return self._modules.items()
+
+
+#: The classes of scripted modules, by the word for them in archives; and which of them a module becomes.
+FORMS: dict[str, type[RecursiveScriptModule]] = {
+    "module": RecursiveScriptModule,
+    "list": ScriptModuleList,
+    "dict": ScriptModuleDict,
+}
+
+
+def form_of(module: Module) -> type[RecursiveScriptModule]:
+    """The class of script modules that stands for a module of the user's."""
+    if isinstance(module, ModuleDict):
+        return ScriptModuleDict
+    return ScriptModuleList if isinstance(module, Sequential | ModuleList) else RecursiveScriptModule
 
 
 class TopLevelTracedModule(RecursiveScriptModule):

@@ -14,7 +14,7 @@ from distrt.core.tensor import Tensor
 from distrt.files.faults import quoted
 from distrt.jit.checking import Budget, checked_function
 from distrt.jit.program import Program, described
-from distrt.jit.script_module import LayerModule, RecursiveScriptModule, ScriptFunction
+from distrt.jit.script_module import FORMS, LayerModule, RecursiveScriptModule, ScriptFunction
 from distrt.jit.table import DTYPES
 from distrt.jit.tree import layer_class, layer_classes
 from distrt.nn.modules.module import Module
@@ -129,6 +129,7 @@ class _Writer:
             self.programs.append(program)
         return {
             "class": None,
+            "form": next((word for word, cls in FORMS.items() if type(module) is cls), "module"),
             "name": module.original_name,
             "program": next(n for n, each in enumerate(self.programs) if each is program),
             "functions": {name: described(each) for name, each in module._functions.items()},
@@ -195,7 +196,9 @@ class _Reader:
             for name, each in said["functions"].items()
         }
         attributes = {_name(name): unplain(each, self._budget) for name, each in said["attributes"].items()}
-        return RecursiveScriptModule._made(  # type: ignore[no-any-return]
+        if said["form"] not in FORMS:
+            raise CheckpointError(f"the archive has a module of the form {quoted(said['form'])}")
+        return FORMS[said["form"]]._made(  # type: ignore[no-any-return]
             program, functions, attributes, _name(said["name"])
         )
 

@@ -12,7 +12,7 @@ from distrt.core.random import get_rng_state, set_rng_state
 from distrt.core.tensor import Tensor
 from distrt.jit.program import Program
 from distrt.jit.recording import function_of
-from distrt.jit.script_module import RecursiveScriptModule, ScriptFunction, ScriptModule, TopLevelTracedModule
+from distrt.jit.script_module import ScriptFunction, ScriptModule, TopLevelTracedModule, form_of
 from distrt.jit.tree import Converter
 from distrt.nn.modules.module import Module
 from distrt.testing import assert_close
@@ -183,7 +183,7 @@ def _module(module: Module, program: Program, functions: dict[str, Any]) -> Any:
     """The script module: the traced methods at its root, and below it what holds parameters."""
 
     def hold(part: Module, converter: Converter) -> Module:
-        cls = TopLevelTracedModule if part is module else RecursiveScriptModule
+        cls = TopLevelTracedModule if part is module else form_of(part)
         made = cls._made(program, functions if part is module else {}, {}, type(part).__name__)
         converter.note(part, made)
         converter.adopt(made, part)

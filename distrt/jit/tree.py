@@ -36,9 +36,16 @@ def layer_class(module: Module) -> type | None:
         if known.get(cls.__name__) is cls:
             return cls
         own = {name for name, each in vars(cls).items() if callable(each) or isinstance(each, property)}
-        if own - {"__init__", "extra_repr", "__repr__"}:
+        if own - _HARMLESS:
             return None
     return None
+
+
+#: Methods that a class may have besides those of a layer: ``forward`` calls none of them.
+_HARMLESS = frozenset(
+    "__init__ extra_repr __repr__ _load_from_state_dict _save_to_state_dict reset_parameters _reset_parameters "
+    "init_weights _init_weights".split()
+)
 
 
 class Converter:

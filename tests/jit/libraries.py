@@ -17,7 +17,9 @@ PATH = pathlib.Path(__file__).parent / "programs.py"
 def programs(library: Any, path: pathlib.Path = PATH) -> types.ModuleType:
     """The functions and modules of the file, with this library for ``torch``."""
     made = types.ModuleType(f"programs_of_{library.__name__}")
-    vars(made).update(torch=library, nn=library.nn, F=library.nn.functional, __file__=str(path))
+    vars(made).update(
+        torch=library, Tensor=library.Tensor, nn=library.nn, F=library.nn.functional, __file__=str(path)
+    )
     exec(compile(path.read_text(), str(path), "exec"), vars(made))
     return made
 

@@ -1,4 +1,4 @@
-"""Archives: what they keep, and what becomes of those that are damaged or lie. A test's process runs nothing of them."""
+"""Archives: what they keep, and what becomes of those that are damaged or lie: nothing of them is run."""
 
 from __future__ import annotations
 

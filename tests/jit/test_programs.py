@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import distrt
-from tests.jit.libraries import arguments, assert_alike, gradients, plain, programs, tensors_in
+from tests.jit.libraries import PATH, arguments, assert_alike, gradients, plain, programs, tensors_in
 from tests.oracles import require_torch
 
 torch = require_torch()
@@ -17,6 +17,7 @@ warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 OURS, THEIRS = programs(distrt), programs(torch)
+IDIOMS = programs(distrt, PATH.with_name("idioms.py")), programs(torch, PATH.with_name("idioms.py"))
 
 
 def reloaded(scripted: Any) -> Any:
@@ -31,12 +32,13 @@ def _run(library: Any, function: Any, call: str, seed: int, owned: Any = ()) -> 
     return plain(result), gradients(library, result, inputs)
 
 
-@pytest.mark.parametrize("name", OURS.CASES)
+@pytest.mark.parametrize("name", [*OURS.CASES, *IDIOMS[0].CASES])
 def test_a_function_gives_what_pytorch_gives(name: str, seed: int) -> None:
-    theirs = torch.jit.script(getattr(THEIRS, name))
-    ours = distrt.jit.script(getattr(OURS, name))
+    mine, other = (OURS, THEIRS) if name in OURS.CASES else IDIOMS
+    theirs = torch.jit.script(getattr(other, name))
+    ours = distrt.jit.script(getattr(mine, name))
     loaded = reloaded(ours)
-    for call in OURS.CASES[name]:
+    for call in mine.CASES[name]:
         expected = _run(torch, theirs, call, seed)
         for function in (ours, loaded):
             values, grads = _run(distrt, function, call, seed)

@@ -29,12 +29,14 @@ def compiled(unit: Unit, function: types.FunctionType, owner: Module | None) -> 
     source = Source(_original(function))
     names = Names(_original(function))
     annotations = Annotations(source, names)
-    parameters, variables = _parameters(source, annotations, function, owner)
+    count = len(source.tree.args.args) - (owner is not None)
+    kinds_stated, stated = annotations.signature(source.tree.type_comment, count)
+    parameters, variables = _parameters(source, annotations, function, owner, kinds_stated)
     body = Statements(unit, source, names, annotations, variables)
     if owner is not None:
         body.variables["self"] = Modules((owner,))
         body.itself = source.tree.args.args[0].arg
-    returns = annotations.type_of(source.tree.returns)
+    returns = annotations.type_of(source.tree.returns) or stated
     code = body.function(source.tree.body, returns)
     return Function(
         source.name, parameters, returns or body.returned, code, (source.file, source.line(source.tree))
@@ -48,7 +50,11 @@ def _original(function: Any) -> Any:
 
 
 def _parameters(
-    source: Source, annotations: Annotations, function: types.FunctionType, owner: Module | None
+    source: Source,
+    annotations: Annotations,
+    function: types.FunctionType,
+    owner: Module | None,
+    stated: list[Any],
 ) -> tuple[list[Parameter], dict[str, Any]]:
     given = source.tree.args
     if given.vararg is not None or given.kwarg is not None:
@@ -67,7 +73,8 @@ def _parameters(
     found, variables = [], {}
     for number, each in enumerate(plain):
         default = defaults[number - first : number - first + 1] if number >= first else []
-        found.append(_parameter(source, annotations, each, default, False))
+        in_comment = stated[number] if number < len(stated) else None
+        found.append(_parameter(source, annotations, each, default, False, in_comment))
     named = _original(function).__kwdefaults__ or {}
     for each in given.kwonlyargs:
         found.append(
@@ -79,9 +86,14 @@ def _parameters(
 
 
 def _parameter(
-    source: Source, annotations: Annotations, node: ast.arg, default: list[Any], keyword_only: bool
+    source: Source,
+    annotations: Annotations,
+    node: ast.arg,
+    default: list[Any],
+    keyword_only: bool,
+    in_comment: Any = None,
 ) -> Parameter:
-    kind = annotations.type_of(node.annotation) or "Tensor"
+    kind = annotations.type_of(node.annotation) or in_comment or "Tensor"
     if not default:
         return Parameter(node.arg, kind, None, keyword_only)
     value = default[0]

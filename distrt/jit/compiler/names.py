@@ -11,10 +11,16 @@ import types
 import typing
 from typing import Any
 
+from distrt.core.tensor import Tensor
 from distrt.jit import types as kinds
 from distrt.jit.frontend import Source
 
 MISSING = object()
+#: Names that comments on types may use without an import.
+_TYPES = {
+    "Tensor": Tensor,
+    **{name: getattr(typing, name) for name in "Any Dict List Optional Tuple Union".split()},
+}
 
 
 class Names:
@@ -53,6 +59,27 @@ class Annotations:
         except TypeError as fault:
             self._source.refuse(node, str(fault))
 
+    def in_comment(self, text: str) -> Any:
+        """The type that a comment states."""
+        try:
+            return self.type_of(ast.parse(text, mode="eval").body)
+        except SyntaxError:
+            return None
+
+    def signature(self, text: str | None, count: int) -> tuple[list[Any], Any]:
+        """The types of parameters and result in a comment such as ``(Tensor, int) -> Tensor``; None without one."""
+        if text is None:
+            return [None] * count, None
+        stated = ast.parse(text, mode="func_type")
+        kinds_stated = [self.type_of(each) for each in stated.argtypes]
+        if len(kinds_stated) != count:
+            self._source.refuse(
+                self._source.tree,
+                f"The number of type annotations for function parameters ({len(kinds_stated)}) does not match the "
+                f"number of parameters on the function ({count})!",
+            )
+        return kinds_stated, self.type_of(stated.returns)
+
     def class_of(self, node: ast.AST) -> list[Any]:
         """The types in the second argument of ``isinstance``."""
         nodes = node.elts if isinstance(node, ast.Tuple | ast.List) else [node]
@@ -72,9 +99,7 @@ class Annotations:
         if isinstance(node, ast.Name):
             found = self._names.find(node.id)
             if found is MISSING:
-                found = (
-                    getattr(typing, node.id, MISSING) if node.id in ("List", "Dict", "Optional") else MISSING
-                )
+                found = _TYPES.get(node.id, MISSING)
             if found is MISSING:
                 self._source.refuse(node, f"Unknown type name '{node.id}'")
             return found

@@ -70,6 +70,8 @@ class Statements(Methods):
 
     def _do_assign(self, node: ast.Assign) -> list[IR]:
         value = self.value(node.value)
+        if node.type_comment and self.annotations.in_comment(node.type_comment) is not None:
+            value = Meaning(value.ir, self.annotations.in_comment(node.type_comment))
         if len(node.targets) == 1:
             value = as_wanted(value, self._type_around(node.targets[0]))
             target = self._target(node.targets[0], value.type)

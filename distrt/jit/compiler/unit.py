@@ -15,7 +15,7 @@ from distrt.jit.compiler.meaning import Modules
 from distrt.jit.decorators import EXPORT, IGNORE, UNUSED, modifier_of
 from distrt.jit.program import Function, Program
 from distrt.jit.recording import constant
-from distrt.jit.script_module import RecursiveScriptModule, ScriptFunction
+from distrt.jit.script_module import RecursiveScriptModule, ScriptFunction, form_of
 from distrt.jit.tree import Converter, layer_class
 from distrt.nn.modules.module import Module
 
@@ -118,7 +118,7 @@ class Unit:
         return functions[name]  # type: ignore[no-any-return]
 
     def _scripted(self, module: Module, converter: Converter) -> Module:
-        made = RecursiveScriptModule._made(self.program, {}, self._attributes(module), type(module).__name__)
+        made = form_of(module)._made(self.program, {}, self._attributes(module), type(module).__name__)
         converter.note(module, made)
         self._scripts[id(module)] = (module, made)
         converter.adopt(made, module)
