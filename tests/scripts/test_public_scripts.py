@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,24 @@ def test_colours_with_workers_and_a_checkpoint(tmp_path: Path) -> None:
     assert len(numbers(said, "Loss:")) == 4 and (tmp_path / "checkpoint" / "ckpt.pth").exists()
     said = run(tmp_path, "-m", "distrt.compat", "-c", prelude, "--epochs", "1", "--resume", "--lr", "0.02")
     assert "==> Resuming from checkpoint.." in said and "Epoch: 0" in said
+
+
+@pytest.mark.ci
+def test_photographs_of_any_architecture(tmp_path: Path) -> None:
+    options = ["--dummy", "-a", "squeezenet1_1", "-j", "0", "--lr", "0.001", "--seed", "1"]
+    said = as_torch(tmp_path, "imagenet.py", *options, "--epochs", "1")
+    assert "=> creating model 'squeezenet1_1'" in said and " *  Acc@1 " in said
+    said = as_torch(tmp_path, "imagenet.py", *options, "--epochs", "2", "--resume", "checkpoint.pth.tar")
+    assert "=> loaded checkpoint 'checkpoint.pth.tar' (epoch 1)" in said and "Epoch: [1][4/4]" in said
+
+
+@pytest.mark.slow
+def test_photographs_by_spawned_ranks_with_workers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    ranks = ["--multiprocessing-distributed", "--world-size", "1", "--rank", "0", "--dist-url", url]
+    said = as_torch(tmp_path, "imagenet.py", "--dummy", "--epochs", "1", "-j", "1", "-a", "squeezenet1_1", *ranks)
+    assert said.count(" *  Acc@1 ") == 2 and (tmp_path / "model_best.pth.tar").exists()
 
 
 @pytest.mark.ci
