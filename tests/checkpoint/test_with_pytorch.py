@@ -272,5 +272,7 @@ def test_names_stand_where_pytorch_has_them(module):
         importlib.import_module(f"{name}.distributed.checkpoint.{module}") for name in ("distrt", "torch")
     ]
     assert [name for name in pair[0].__all__ if not hasattr(pair[1], name)] == []
-    for name in distrt.distributed.checkpoint.__all__:  # modules are attributes once somebody has imported them
+    for (
+        name
+    ) in distrt.distributed.checkpoint.__all__:  # modules are attributes once somebody has imported them
         assert hasattr(dcp, name) or importlib.util.find_spec(f"torch.distributed.checkpoint.{name}"), name
