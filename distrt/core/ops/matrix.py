@@ -283,8 +283,8 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def _in_rows(input: Array, matrix: Array, bias: Array | None = None) -> Array:
-    """``input @ matrix + bias``, of all leading dims as one matrix: for more, NumPy makes a product for each."""
-    if input.ndim < 3 or matrix.ndim != 2 or not input.flags.c_contiguous:
+    """``input @ matrix + bias``, of all leading dims as one matrix: to copy its rows is less than many products."""
+    if input.ndim < 3 or matrix.ndim != 2:
         return multiplied(input, matrix, bias)
     rows = input.reshape(-1, input.shape[-1])
     return multiplied(rows, matrix, bias).reshape(*input.shape[:-1], matrix.shape[1])
