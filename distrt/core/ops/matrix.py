@@ -53,13 +53,13 @@ def multiplied(
 
     By oneDNN, where that is the fastest: see ``core/kernels/onednn/product.py``. ``out`` is for full precision.
     """
-    count, is_half = left.size * right.shape[-1], left.dtype.itemsize == 2
-    if count >= (LEAST_OF_HALF if is_half else LEAST):
+    is_half = left.dtype.itemsize == 2 and left.dtype.kind in "fV"
+    if left.size * right.shape[-1] >= (LEAST_OF_HALF if is_half else LEAST):
         made = product(left, right, bias, dtype, out)
         if made is not None:
             return made
     if is_half:
-        total = np.matmul(wide(left), wide(right))
+        total = multiplied(wide(left), wide(right))
         kind = left.dtype if dtype is None else dtype
         return rounded(total if bias is None else np.add(total, bias, dtype=np.float32), kind)
     total = np.matmul(left, right) if out is None else np.matmul(left, right, out=out)

@@ -154,6 +154,7 @@ def test_infinities_and_what_is_no_number_reach_their_row(rng, kind):
 
 def test_without_the_instructions_numpy_multiplies_in_float32(monkeypatch, rng):
     monkeypatch.setattr(products, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(matrix, "LEAST", 1 << 20)  # a small one, or oneDNN would multiply in float32
     left, right, bias = half(rng, 6, 50), half(rng, 50, 8), half(rng, 8)
     assert products.product(left, right, bias, HALF) is None
     exact = left.astype(np.float32) @ right.astype(np.float32) + bias.astype(np.float32)
@@ -172,3 +173,15 @@ def test_onednns_own_limit_on_instructions_is_followed():
     )
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+
+@needs_long_vectors
+def test_large_products_of_float16_are_made_in_float32(rng):
+    left, right = (rng.standard_normal(shape).astype(np.float16) for shape in ((8, 50), (50, 8)))
+    expected = products.product(left.astype(np.float32), right.astype(np.float32))
+    assert np.array_equal(matrix.multiplied(left, right), expected.astype(np.float16))
+
+
+def test_short_integers_wrap_around(rng):
+    left, right = (rng.integers(-32768, 32767, (8, 8)).astype(np.int16) for _ in range(2))
+    assert np.array_equal(matrix.multiplied(left, right), left @ right)
