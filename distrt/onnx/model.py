@@ -86,7 +86,10 @@ def built(
         producer_version=__version__,
         ir_version=max(7, onnx.helper.find_min_ir_version_for(opsets)),
     )
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as fault:
+        raise OnnxExporterError(f"the model uses an operation as ONNX does not have it: {fault}") from fault
     return model
 
 

@@ -26,6 +26,10 @@ _VIEWS = frozenset(
     "tensor_split unbind narrow select index diagonal contiguous Tensor.T Tensor.mT Tensor.detach Tensor.data "
     "Tensor.to Tensor.float Tensor.double Tensor.type_as".split()
 )
+#: These move their running statistics in training.
+_STATISTICS = frozenset(
+    "batch_norm instance_norm nn.functional.batch_norm nn.functional.instance_norm".split()
+)
 
 
 def draw(graph: Graph, drawing: Drawing, fold_weights: bool) -> None:
@@ -108,7 +112,12 @@ class _Translation:
         call = Call(node, map_nest(_arguments(node, name), g.plain))
         if name != node.target:
             call.target = name
-        drawn = list(_flat(RULES[name](g, call)))
+        if isinstance(node.arguments.get("out"), Value):
+            raise g.unsupported(f"{node.target} with out=")
+        try:
+            drawn = list(_flat(RULES[name](g, call)))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
+            raise g.unsupported(f"{node.target} with such arguments ({fault})") from fault
         results = node.outputs
         if node.target == "Tensor.__setitem__":
             results = [node.args[0]]
@@ -121,6 +130,10 @@ class _Translation:
         if node.target in _VIEWS and isinstance(node.args[0], Value):
             for value in node.outputs:
                 self._memory[value] = self._owner(node.args[0])
+        if node.target in _STATISTICS and (
+            node.arguments.get("training") or node.arguments.get("use_input_stats")
+        ):
+            self._require_unused(node, number)
         if not _changes_input(node) or not isinstance(node.args[0], Value):
             return
         changed = node.args[0]
@@ -136,6 +149,13 @@ class _Translation:
             self._memory[value] = owner
             self._g.names[changed] = self._g.names[value]
         self._known.discard(changed)
+
+    def _require_unused(self, node: Node, number: int) -> None:
+        """Running statistics, which the graph does not go on with, must not be looked at afterwards."""
+        for name in ("running_mean", "running_var"):
+            value = node.arguments.get(name)
+            if value is not None and self._last_use.get(value, -1) > number:
+                raise self._g.unsupported(f"{node.target} in training, whose {name} is used afterwards,")
 
     def _owner(self, value: Value) -> Value:
         return self._memory.get(value, value)

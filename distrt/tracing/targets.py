@@ -126,6 +126,10 @@ class _Known:
                 self._add(function, f"nn.functional.{name}")
         for name, function in _methods().items():
             self._add(_unwrapped(function), f"Tensor.{name}")
+        for (
+            name
+        ) in in_place_functions.__all__:  # where there is a method of the name, this is another one's code
+            self._add(_unwrapped(getattr(in_place_functions, name)), f"Tensor.{name}")
 
     def _add(self, function: Any, name: str) -> None:
         if not isinstance(function, types.FunctionType) or function.__code__ in self._passed:

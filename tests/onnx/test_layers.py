@@ -82,9 +82,9 @@ def test_every_layer_gives_the_same_numbers_in_onnxruntime(layer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opset", [11, 12, 13, 14, 16, 17, 19, 20, 21])
+@pytest.mark.parametrize("opset", [11, 13, 21])
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
-def test_every_layer_gives_the_same_numbers_at_every_opset(layer, opset):
+def test_every_layer_gives_the_same_numbers_at_other_opsets(layer, opset):
     check(layer, opset)
 
 

@@ -151,3 +151,8 @@ def test_values_have_the_shapes_and_dtypes_of_the_run() -> None:
     first, second = node.outputs
     assert isinstance(first, Value) and first.at == (0,) and second.at == (1,)
     assert (first.shape, second.dtype) == ((2,), distrt.int64)
+
+
+def test_functions_that_work_in_place_are_written_down():
+    graph = record(lambda x: (F.relu_(x * 2), distrt.relu_(x * 3), distrt.selu_(x * 4)), distrt.ones(2))
+    assert [node.target for node in graph.nodes][1::2] == ["Tensor.relu_", "Tensor.relu_", "Tensor.selu_"]

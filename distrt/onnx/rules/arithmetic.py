@@ -8,14 +8,7 @@ from distrt.core import dtype as dt
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.table import Call, Rule, common_dtype, rule
 
-_ARITHMETIC = {
-    "mul": "Mul",
-    "multiply": "Mul",
-    "maximum": "Max",
-    "minimum": "Min",
-    "fmax": "Max",
-    "fmin": "Min",
-}
+_ARITHMETIC = {"mul": "Mul", "multiply": "Mul", "maximum": "Max", "minimum": "Min"}
 _COMPARISONS = {
     "eq": "Equal",
     "ne": "Equal",
@@ -47,15 +40,29 @@ for _name, _kind in _ARITHMETIC.items():
     rule(_name)(_arithmetic(_kind))
 
 
+@rule("fmax", "fmin")
+def _fmax(g: Drawing, call: Call) -> Any:
+    """The number where the other one is none."""
+    dtype = call.result.dtype
+    first, second = g.number(call.input, dtype), g.number(call.other, dtype)
+    found = g.node("Max" if call.target == "fmax" else "Min", first, second)
+    if not dtype.is_floating_point:
+        return found
+    found = g.node("Where", g.node("IsNaN", second), first, found)
+    return g.node("Where", g.node("IsNaN", first), second, found)
+
+
 @rule("add", "sub", "subtract", "rsub")
 def _add(g: Drawing, call: Call) -> Any:
     dtype = call.result.dtype
     first, second = g.number(call.input, dtype), g.number(call.other, dtype)
+    if call.target == "rsub":
+        first, second = second, first
     if call.get("alpha", 1) != 1:
         second = g.node("Mul", second, g.number(call.alpha, dtype))
     if call.target in ("add", "Tensor.add_"):
         return g.node("Or" if dtype is dt.bool_ else "Add", first, second)
-    return g.node("Sub", second, first) if call.target == "rsub" else g.node("Sub", first, second)
+    return g.node("Sub", first, second)
 
 
 @rule("div", "divide", "true_divide", "floor_divide")
@@ -120,6 +127,9 @@ def _comparison(name: str, kind: str) -> Rule:
         if dtype is dt.bool_ and kind != "Equal":
             dtype = dt.int32
         first, second = g.number(call.input, dtype), g.number(call.other, dtype)
+        return _as_bools(g, call, compare(g, first, second))
+
+    def compare(g: Drawing, first: str, second: str) -> str:
         if name in ("ne", "not_equal"):
             return g.node("Not", g.node(kind, first, second))
         if name not in ("le", "less_equal", "ge", "greater_equal"):
@@ -129,6 +139,12 @@ def _comparison(name: str, kind: str) -> Rule:
         return g.node("Or", g.node(kind, first, second), g.node("Equal", first, second))
 
     return draw
+
+
+def _as_bools(g: Drawing, call: Call, found: str) -> str:
+    """Bools, or, for a form in place, numbers of the tensor's dtype."""
+    dtype = call.result.dtype
+    return found if dtype is dt.bool_ else g.node("Cast", found, to=dtype)
 
 
 for _name, _kind in _COMPARISONS.items():
@@ -142,7 +158,9 @@ def _logic(kind: str) -> Rule:
                 raise g.unsupported(f"{call.target} of integers")
             dtype = call.result.dtype
             return g.node(f"Bitwise{kind}", g.number(call.input, dtype), g.number(call.other, dtype))
-        return g.node(kind, g.number(call.input, dt.bool_), g.number(call.other, dt.bool_))
+        return _as_bools(
+            g, call, g.node(kind, g.number(call.input, dt.bool_), g.number(call.other, dt.bool_))
+        )
 
     return draw
 
@@ -156,7 +174,7 @@ def _not(g: Drawing, call: Call) -> Any:
     if call.target == "bitwise_not" and call.result.dtype is not dt.bool_:
         dtype = call.result.dtype
         return g.node("Sub", g.node("Neg", call.input), g.scalar(1, dtype))
-    return g.node("Not", g.number(call.input, dt.bool_))
+    return _as_bools(g, call, g.node("Not", g.number(call.input, dt.bool_)))
 
 
 @rule("where")

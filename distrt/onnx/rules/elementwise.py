@@ -102,6 +102,8 @@ def _rrelu(g: Drawing, call: Call) -> Any:
 @rule("prelu", "nn.functional.prelu")
 def _prelu(g: Drawing, call: Call) -> Any:
     rank = len(call.input.shape)
+    if rank == 0:
+        return g.node("PRelu", call.input, g.reshape(call.weight, []))
     if len(call.weight.shape) == 0 or call.weight.shape[0] == 1 or rank < 3:
         return g.node("PRelu", call.input, call.weight)
     return g.node("PRelu", call.input, g.reshape(call.weight, [-1] + [1] * (rank - 2)))
@@ -116,8 +118,10 @@ def _elu(g: Drawing, call: Call) -> Any:
 def _celu(g: Drawing, call: Call) -> Any:
     if call.alpha == 1:
         return g.node("Elu", call.input, alpha=1.0)
-    alpha = g.scalar(call.alpha, call.result.dtype)
-    return g.node("Mul", alpha, g.node("Elu", g.node("Div", call.input, alpha), alpha=1.0))
+    dtype = call.result.dtype
+    alpha, zero = g.scalar(call.alpha, dtype), g.scalar(0, dtype)
+    grown = g.node("Sub", g.node("Exp", g.node("Div", call.input, alpha)), g.scalar(1, dtype))
+    return g.node("Add", g.node("Max", call.input, zero), g.node("Min", g.node("Mul", alpha, grown), zero))
 
 
 @rule("gelu", "nn.functional.gelu")
@@ -262,6 +266,8 @@ def dropped(g: Drawing, value: str, p: float) -> str:
     Raises:
         UnsupportedOperatorError: before opset 12, where Dropout never drops anything.
     """
+    if p == 1:
+        return g.node("Sub", value, value)
     if g.opset < 12:
         raise g.unsupported("dropout in training")
     return g.node("Dropout", value, g.scalar(p, dt.float32), g.scalar(True, dt.bool_))

@@ -176,6 +176,10 @@ def _select(g: Drawing, call: Call) -> Any:
 
 @rule("index_select")
 def _index_select(g: Drawing, call: Call) -> Any:
+    if not call.input.shape:
+        raise g.unsupported("index_select of a single number")
+    if not call.index.shape:
+        return g.node("Gather", call.input, g.unsqueeze(call.index, 0), axis=dim_of(call.input, call.dim))
     return g.node("Gather", call.input, call.index, axis=dim_of(call.input, call.dim))
 
 
@@ -183,15 +187,23 @@ def _index_select(g: Drawing, call: Call) -> Any:
 def _gather(g: Drawing, call: Call) -> Any:
     value, *rest = call.positions
     dim, index = rest[:2] if "gather" in call.target else rest[1::-1]
+    if not value.shape or not index.shape or dim is None:
+        raise g.unsupported(f"{call.target} of a single number, or without a dim")
     return g.node("GatherElements", value, index, axis=dim_of(value, dim))
 
 
 @rule("scatter", "scatter_add")
 def _scatter(g: Drawing, call: Call) -> Any:
-    source = call.get("src", call.get("value"))
+    source = call.value if call.get("src") is None else call.src
     dtype = call.result.dtype
+    if not call.input.shape or not call.index.shape:
+        raise g.unsupported(f"{call.target} of a single number")
     if not isinstance(source, Value):
         source = g.node("Expand", g.scalar(source, dtype), g.shape_of(call.index))
+    elif source.shape != call.index.shape:  # what the index does not name is left out
+        for dim, size in enumerate(call.index.shape):
+            g.fixed(call.index, dim, call.target)
+            source = g.slice(source, dim, 0, size)
     how = {"scatter": call.get("reduce"), "scatter_add": "add"}[
         call.target.removeprefix("Tensor.").removesuffix("_")
     ]

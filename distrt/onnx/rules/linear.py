@@ -30,8 +30,10 @@ def affine(g: Drawing, value: Value, weight: Value, bias: Any = None) -> str:
 @rule("matmul", "mm", "bmm", "mv", "dot", "inner")
 def _matmul(g: Drawing, call: Call) -> Any:
     first, second = call.positions[:2]
-    if call.target == "inner" and len(second.shape) > 1:
-        second = swapped(g, second, -1, -2)
+    if call.target == "inner":
+        if {len(first.shape), len(second.shape)} not in ({1}, {2}):
+            raise g.unsupported("inner but of two matrices or two rows")
+        second = swapped(g, second, -1, -2) if len(second.shape) > 1 else second
     return g.node("MatMul", first, second)
 
 
@@ -84,13 +86,17 @@ def _attention(g: Drawing, call: Call) -> Any:
         heads = tuple(_repeated(g, each, query) for each in heads)  # type: ignore[assignment]
     turned = g.node("Transpose", heads[0], perm=_last_two(len(key.shape)))
     scores = g.node("MatMul", g.node("Mul", query, g.scalar(scale, dtype)), turned)
-    mask = _causal(g, query, key) if call.is_causal else call.attn_mask
-    if mask is not None:
+    masks = [
+        each
+        for each in (call.attn_mask, _causal(g, query, key) if call.is_causal else None)
+        if each is not None
+    ]
+    for mask in masks:
         is_bool = isinstance(mask, str) or mask.dtype is dt.bool_
         low = g.scalar(-math.inf, dtype)
         scores = g.node("Where", mask, scores, low) if is_bool else g.node("Add", scores, mask)
     weights = g.node("Softmax", scores, axis=len(call.result.shape) - 1)
-    if mask is not None:  # a query that sees no key has zeros
+    if masks:  # a query that sees no key has zeros
         blind = g.node("Equal", g.reduce("ReduceMax", scores, [-1], True), g.scalar(-math.inf, dtype))
         weights = g.node("Where", blind, g.scalar(0, dtype), weights)
     if call.dropout_p:

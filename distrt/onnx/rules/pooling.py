@@ -32,6 +32,8 @@ def _max_pool(g: Drawing, call: Call) -> Any:
         value, options = _padded_far(g, value, kernel, options, call.result.dtype)
         found = g.node("MaxPool", value, **options)
         return g.squeeze(found, 0) if added else found
+    if _padded_far(g, value, kernel, options, call.output.dtype)[0] is not value:
+        raise g.unsupported("max pooling with indices that is padded by more than its kernel")
     best, where = g.nodes_of("MaxPool", 2, value, **options)
     where = _within_planes(g, call.input, where, spatial)
     return [g.squeeze(one, 0) if added else one for one in (best, where)]

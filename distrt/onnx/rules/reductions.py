@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ def _extreme(g: Drawing, call: Call) -> Any:
         return g.node("Max" if large else "Min", g.number(call.input, dtype), g.number(other, dtype))
     if call.get("dim") is None:
         return g.reduce("ReduceMax" if large else "ReduceMin", call.input, None)
+    if not call.input.shape:
+        return [call.input, g.scalar(0, dt.int64)]
     dim, keepdim = dim_of(call.input, call.dim), bool(call.keepdim)
     best = g.reduce("ReduceMax" if large else "ReduceMin", call.input, [dim], keepdim)
     where = g.node("ArgMax" if large else "ArgMin", call.input, axis=dim, keepdims=int(keepdim))
@@ -45,7 +48,11 @@ def _extreme(g: Drawing, call: Call) -> Any:
 @rule("argmax", "argmin")
 def _argmax(g: Drawing, call: Call) -> Any:
     kind = "ArgMax" if call.target == "argmax" else "ArgMin"
+    if not call.input.shape:
+        return g.scalar(0, dt.int64)
     if call.dim is None:
+        if call.keepdim:
+            raise g.unsupported(f"{call.target} of all elements with keepdim")
         return g.node(kind, g.reshape(call.input, [-1]), axis=0, keepdims=0)
     return g.node(kind, call.input, axis=dim_of(call.input, call.dim), keepdims=int(call.keepdim))
 
@@ -53,6 +60,8 @@ def _argmax(g: Drawing, call: Call) -> Any:
 @rule("any", "all")
 def _any(g: Drawing, call: Call) -> Any:
     given = g.cast(call.input, dt.bool_)
+    if not call.input.shape:
+        return given
     numbers = g.node("Cast", given, to=dt.int32)
     dims = dims_of(call.input, call.get("dim"))
     kind = "ReduceMax" if call.target == "any" else "ReduceMin"
@@ -62,6 +71,8 @@ def _any(g: Drawing, call: Call) -> Any:
 @rule("cumsum")
 def _cumsum(g: Drawing, call: Call) -> Any:
     given = g.cast(call.input, call.result.dtype)
+    if not call.input.shape:
+        return given
     return g.node("CumSum", given, g.scalar(dim_of(call.input, call.dim), dt.int64))
 
 
@@ -70,6 +81,8 @@ def _var(g: Drawing, call: Call) -> Any:
     dims = dims_of(call.input, call.get("dim"))
     keepdim = bool(call.get("keepdim", False))
     correction = call.get("correction")
+    if isinstance(call.get("dim"), bool):  # `var(x, False)` is about the correction
+        dims, correction = None, int(call.dim)
     if correction is None:
         correction = 1 if call.get("unbiased") in (None, True) else 0
     axes = list(range(len(call.input.shape))) if dims is None else dims
@@ -108,41 +121,35 @@ def element_count(g: Drawing, value: Value, dims: Sequence[int], dtype: dt.dtype
 
 @rule("norm", "linalg_norm", "linalg_vector_norm", "_vector_norm")
 def _norm(g: Drawing, call: Call) -> Any:
-    order = call.get("p", call.get("ord", 2))
+    order, dtype = call.get("p", call.get("ord", 2)), call.result.dtype
     order = 2 if order is None or order == "fro" else order
-    dims = dims_of(call.first, call.get("dim"))
-    kind = {1: "ReduceL1", 2: "ReduceL2"}.get(order)
-    keepdim = bool(call.get("keepdim", False))
-    if kind is not None:
-        return g.reduce(kind, call.first, dims, keepdim)
-    size = g.node("Abs", call.first)
-    if order == float("inf"):
-        return g.reduce("ReduceMax", size, dims, keepdim)
-    if not isinstance(order, int | float):
+    dims, keepdim = dims_of(call.first, call.get("dim")), bool(call.get("keepdim", False))
+    value = g.cast(call.first, dtype)
+    if call.target == "linalg_norm" and call.get("ord") is not None and len(dims or call.first.shape) > 1:
+        raise g.unsupported("a norm of matrices")
+    if not isinstance(order, int | float) or order == 0 or (order < 0 and order != -math.inf):
         raise g.unsupported(f"a norm of order {order!r}")
-    dtype = call.result.dtype
+    if not call.first.shape:
+        return g.node("Abs", value)
+    if order in (1, 2):
+        return g.reduce(f"ReduceL{int(order)}", value, dims, keepdim)
+    size = g.node("Abs", value)
+    if math.isinf(order):
+        return g.reduce("ReduceMax" if order > 0 else "ReduceMin", size, dims, keepdim)
     total = g.reduce("ReduceSum", g.node("Pow", size, g.scalar(order, dtype)), dims, keepdim)
     return g.node("Pow", total, g.scalar(1 / order, dtype))
 
 
 @rule("cosine_similarity", "nn.functional.cosine_similarity")
 def _cosine_similarity(g: Drawing, call: Call) -> Any:
-    return cosine(
-        g,
-        call.x1,
-        call.x2,
-        dim_of(call.x1 if len(call.x1.shape) >= len(call.x2.shape) else call.x2, call.dim)
-        - max(len(call.x1.shape), len(call.x2.shape)),
-        call.eps,
-        call.result.dtype,
-    )
-
-
-def cosine(g: Drawing, first: Any, second: Any, dim: int, eps: float, dtype: dt.dtype) -> str:
-    """The cosine of the angle between vectors that lie along a dim, counted from the end."""
-    bound = g.scalar(eps, dtype)
-    lengths = [g.node("Max", g.reduce("ReduceL2", each, [dim], True), bound) for each in (first, second)]
-    parts = [g.node("Div", each, length) for each, length in zip((first, second), lengths, strict=True)]
+    dtype, rank = call.result.dtype, max(len(call.x1.shape), len(call.x2.shape))
+    pair = [g.cast(each, dtype) for each in (call.x1, call.x2)]
+    if call.x1.shape != call.x2.shape:
+        whole = g.node("Shape", g.node("Add", *pair))
+        pair = [g.node("Expand", each, whole) for each in pair]
+    dim, bound = call.dim % rank if rank else 0, g.scalar(call.eps, dtype)
+    lengths = [g.node("Max", g.reduce("ReduceL2", each, [dim], True), bound) for each in pair]
+    parts = [g.node("Div", each, length) for each, length in zip(pair, lengths, strict=True)]
     return g.reduce("ReduceSum", g.node("Mul", *parts), [dim])
 
 

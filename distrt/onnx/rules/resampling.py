@@ -14,9 +14,9 @@ from distrt.tracing import Value
 _MODES = {
     "nearest": ("nearest", "asymmetric"),
     "nearest-exact": ("nearest", "half_pixel"),
-    "linear": ("linear", "pytorch_half_pixel"),
-    "bilinear": ("linear", "pytorch_half_pixel"),
-    "trilinear": ("linear", "pytorch_half_pixel"),
+    "linear": ("linear", "half_pixel"),
+    "bilinear": ("linear", "half_pixel"),
+    "trilinear": ("linear", "half_pixel"),
     "bicubic": ("cubic", "half_pixel"),
 }
 
@@ -29,8 +29,8 @@ def _interpolate(g: Drawing, call: Call) -> Any:
         return averaged(g, call, sizes_before, call.result.shape[-spatial:])
     if call.mode not in _MODES:
         raise g.unsupported(f"interpolation by {call.mode!r}")
-    if call.antialias and g.opset < 18:
-        raise g.unsupported("interpolation with antialias")
+    if call.antialias or not call.input.dtype.is_floating_point:  # runtimes weigh and round otherwise
+        raise g.unsupported("interpolation with antialias, or of integers")
     kind, places = _MODES[call.mode]
     spatial = len(call.input.shape) - 2
     scales, sizes = _scales(call, spatial), None
@@ -51,8 +51,7 @@ def _interpolate(g: Drawing, call: Call) -> Any:
         mode=kind,
         coordinate_transformation_mode="align_corners" if call.align_corners else places,
         nearest_mode={"nearest": "floor", "nearest-exact": "round_prefer_ceil"}.get(call.mode),
-        cubic_coeff_a=-0.75 if kind == "cubic" and not call.antialias else None,
-        antialias=1 if call.antialias else None,
+        cubic_coeff_a=-0.75 if kind == "cubic" else None,
     )
 
 

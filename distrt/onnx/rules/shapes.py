@@ -24,6 +24,8 @@ def _cast(g: Drawing, call: Call) -> Any:
 
 @rule("view", "reshape", "view_as", "reshape_as")
 def _reshape(g: Drawing, call: Call) -> Any:
+    if call.result.dtype is not call.first.dtype:
+        raise g.unsupported("a view of memory as another dtype")
     if g.dims(call.result).count(None) <= 1:
         return g.reshape_like(call.first, call.result)
     wanted = call.positions[1]
@@ -281,17 +283,15 @@ def _pad(g: Drawing, call: Call) -> Any:
     for number in range(len(given) // 2):
         before[rank - 1 - number], after[rank - 1 - number] = given[2 * number], given[2 * number + 1]
     mode = call.get("mode", "constant")
-    value = _cropped(g, call.input, before, after)
-    before, after = (
-        [max(one, 0) if isinstance(one, int) else one for one in ends] for ends in (before, after)
-    )
-    if mode == "circular":
-        return _wrapped(g, value, before, after)
-    if not any([*before, *after]):
-        return value
-    fill = g.scalar(call.value or 0, call.result.dtype) if mode == "constant" else None
-    kind = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}[mode]
-    return g.node("Pad", value, g.row([*before, *after]), fill, mode=kind)
+    more = [[max(one, 0) if isinstance(one, int) else one for one in ends] for ends in (before, after)]
+    if mode == "circular":  # what is cut off does not come again
+        return _wrapped(g, _cropped(g, call.input, before, after), *more)
+    value: Any = call.input
+    if any(one != 0 for ends in more for one in ends):
+        fill = g.scalar(call.value or 0, call.result.dtype) if mode == "constant" else None
+        kind = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}[mode]
+        value = g.node("Pad", value, g.row([*more[0], *more[1]]), fill, mode=kind)
+    return _cropped(g, value, before, after)
 
 
 def _cropped(g: Drawing, value: Any, before: list[Any], after: list[Any]) -> Any:
