@@ -5,20 +5,22 @@ give programs (``program.py``) that an interpreter runs over the table of operat
 docs/jit.md says what the subset is.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
+from distrt.comm.futures import Future
 from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.errors import ScriptError as Error
+from distrt.jit import annotations as annotations
+from distrt.jit import frontend as frontend
 from distrt.jit.archive import load, save
 from distrt.jit.asynchronous import fork, wait
-from distrt.jit.decorators import annotate, export, ignore, is_scripting, is_tracing, unused
+from distrt.jit.decorators import Attribute, annotate, export, ignore, is_scripting, is_tracing, unused
 from distrt.jit.decorators import isinstance_ as isinstance
 from distrt.jit.script import (
     enable_onednn_fusion,
     export_opnames,
     freeze,
+    fuser,
     interface,
     onednn_fusion_enabled,
     optimize_for_inference,
@@ -28,23 +30,28 @@ from distrt.jit.script import (
     script_if_tracing,
     script_method,
     set_fusion_strategy,
+    strict_fusion,
 )
 from distrt.jit.script_module import (
     RecursiveScriptModule,
     ScriptFunction,
     ScriptModule,
     TopLevelTracedModule,
+    TracedModule,
 )
 from distrt.jit.trace import TracingCheckError, trace, trace_module
 from distrt.tracing import TracerWarning
 
 __all__ = [
+    "Attribute",
     "Error",
     "Final",
+    "Future",
     "RecursiveScriptModule",
     "ScriptFunction",
     "ScriptModule",
     "TopLevelTracedModule",
+    "TracedModule",
     "TracerWarning",
     "TracingCheckError",
     "annotate",
@@ -53,6 +60,7 @@ __all__ = [
     "export_opnames",
     "fork",
     "freeze",
+    "fuser",
     "ignore",
     "interface",
     "is_scripting",
@@ -68,6 +76,7 @@ __all__ = [
     "script_if_tracing",
     "script_method",
     "set_fusion_strategy",
+    "strict_fusion",
     "trace",
     "trace_module",
     "unused",

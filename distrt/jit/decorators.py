@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 from distrt.jit.types import holds, of_annotation
 from distrt.tracing import is_tracing as _is_recorded
@@ -75,6 +75,13 @@ def isinstance_(obj: Any, target_type: Any) -> bool:
     """``isinstance`` for types with parts: ``jit.isinstance(x, List[int])``."""
     wanted = target_type if type(target_type) is tuple else (target_type,)
     return any(holds(of_annotation(each), obj) for each in wanted)
+
+
+class Attribute(NamedTuple):
+    """A value with its type, for an attribute of a module: the type is stated by the value's own annotation here."""
+
+    value: Any
+    type: Any
 
 
 def modifier_of(fn: Any) -> str:

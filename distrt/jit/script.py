@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from distrt.core.errors import UnsupportedError
@@ -164,6 +165,28 @@ class optimized_execution:  # noqa: N801 - PyTorch's own spelling
         return None
 
 
+class strict_fusion:  # noqa: N801
+    """A block in which PyTorch says where it fuses nothing: distrt never does, and says nothing."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+
+@contextlib.contextmanager
+def fuser(name: str) -> Iterator[None]:
+    """A block with one of PyTorch's fusers, ``"fuser0"`` to ``"fuser3"``: programs run as they are.
+
+    Raises:
+        Exception: for another name.
+    """
+    if name not in ("fuser0", "fuser1", "fuser2", "fuser3"):
+        raise RuntimeError(f"unrecognized fuser option (name: {name})")
+    yield
+
+
 def enable_onednn_fusion(enabled: bool) -> None:
     """Takes PyTorch's setting: layers call oneDNN where that pays, whatever it says."""
 
@@ -191,6 +214,3 @@ def export_opnames(m: Any) -> list[str]:
     if isinstance(m, ScriptFunction):
         look(m._function.body)
     return sorted(found)
-
-
-__all__ = [name for name in dir() if not name.startswith("_") and name not in ("Any", "Tensor")]

@@ -253,7 +253,11 @@ def form_of(module: Module) -> type[RecursiveScriptModule]:
     return ScriptModuleList if isinstance(module, Sequential | ModuleList) else RecursiveScriptModule
 
 
-class TopLevelTracedModule(RecursiveScriptModule):
+class TracedModule(RecursiveScriptModule):
+    """The base of traced modules, for ``isinstance``."""
+
+
+class TopLevelTracedModule(TracedModule):
     """What ``jit.trace`` makes of a module."""
 
     def _get_name(self) -> str:

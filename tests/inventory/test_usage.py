@@ -46,6 +46,7 @@ FINISHED = (
     "torch.nn.init",
     "torch.nn.modules",
     "torch.nn.utils",
+    "torch.jit",
     "torch.onnx",
     "torch.optim",
     "torch.profiler",

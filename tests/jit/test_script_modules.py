@@ -156,7 +156,12 @@ def test_questions_and_annotations_in_python() -> None:
     seen = []
     jit.trace(lambda x: seen.append(jit.is_tracing()) or x + 1, distrt.ones(1), check_trace=False)
     assert seen == [True]
-    assert jit.annotate(list[int], [1]) == [1]
+    assert jit.annotate(jit.annotations.List[int], [1]) == [1]
+    assert jit.Attribute([1], list[int]).value == [1]
+    with jit.fuser("fuser1"), jit.strict_fusion():
+        pass
+    with pytest.raises(RuntimeError, match="unrecognized fuser"), jit.fuser("fuser9"):
+        pass
     assert jit.isinstance([1], list[int]) and not jit.isinstance(["a"], list[int])
     assert jit.isinstance(None, Optional[int]) and jit.isinstance({"a": 1.5}, dict[str, float])  # noqa: UP045
     assert jit.wait(jit.fork(lambda x: x + 1, 2)) == 3
