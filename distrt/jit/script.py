@@ -26,7 +26,7 @@ def script(
     """Compiles a function, or a module with all that its ``forward`` reaches.
 
     The result runs the same operations as Python would, control flow included, shares the module's parameters, and can
-    be saved. Layers of distrt below it stay what they are.
+    be saved. Layers of distrt below it stay layers, with the same parameters.
 
     Args:
         obj: a function, a module, a list or dict of values.

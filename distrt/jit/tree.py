@@ -1,7 +1,7 @@
 """The modules of a program: those of the user's classes become script modules, distrt's own layers stay what they are.
 
-A layer of distrt is there wherever an archive is loaded, so it needs no program: it is called as it is, and shared with
-the model that was scripted.
+A layer of distrt is there wherever an archive is loaded, so it needs no program: it is called as it is. It shares its
+parameters and buffers with the model that was scripted.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ class Converter:
         self._made[id(module)] = made
 
     def _layer(self, module: Module) -> Module:
-        """The very layer where everything below it is distrt's own, else a copy with other children."""
-        children = {
+        """A layer with the same parameters, but with a mode and hooks of its own, as the program's other modules have."""
+        made = copy.copy(module)
+        for name, each in module.__dict__.items():
+            if isinstance(each, dict | set):
+                made.__dict__[name] = copy.copy(each)
+        made.__dict__["_modules"] = {
             name: None if each is None else self.module(each) for name, each in module._modules.items()
         }
-        if all(each is children[name] for name, each in module._modules.items()):
-            return module
-        made = copy.copy(module)
-        made.__dict__["_modules"] = children
         return made
 
     def adopt(self, made: Module, module: Module) -> None:
