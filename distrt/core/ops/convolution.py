@@ -17,6 +17,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels.onednn.convolution import OneDNNConvolution
 from distrt.core.kernels.table import convolution_kernel
 from distrt.core.layouts import is_channels_last
 from distrt.core.op import op
@@ -108,7 +109,12 @@ def transposed_convolution(
     shape = (len(input), weight.shape[1] * groups, *size)
     if bias is None:
         return _spread(input, weight, shape, stride, padding, dilation, groups)
-    out = wide(_spread(wide(input), wide(weight), shape, stride, padding, dilation, groups))
+    options = (stride, padding, dilation, groups)
+    kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input.dtype)
+    if isinstance(kernel, OneDNNConvolution) and kernel.dtype == input.dtype:
+        out = _lying(kernel.unrounded_input_gradient(input, rounded(weight, input.dtype)))
+    else:
+        out = wide(_spread(wide(input), wide(weight), shape, *options))
     out += wide(bias).reshape(-1, *[1] * len(size))
     return rounded(out, input.dtype)
 

@@ -129,6 +129,26 @@ def test_products_of_columns_sum_bfloat16_in_float32_and_round_once(monkeypatch,
 
 
 @needs_instructions
+@pytest.mark.parametrize("name", ["1d", "2d", "grouped"])
+def test_a_bias_is_added_to_a_transposed_convolution_before_it_is_rounded(monkeypatch, rng, name):
+    monkeypatch.setattr(table, "_LEAST_PRODUCTS", 1)
+    _, weight, _, *options = sizes = ONEDNN[name]
+    half = dt.bfloat16.numpy
+    channels = weight[1] * sizes.groups
+    g, w = (rng.standard_normal(shape).astype(half) for shape in (sizes.output, weight))
+    bias = (100 * rng.standard_normal(channels)).astype(half)
+    stride, padding, dilation, groups = options
+    more = (0,) * len(stride)
+    found = ops.transposed_convolution.definition.forward(
+        g, w, bias, stride, padding, more, dilation, groups
+    ).astype(np.float64)
+    shape = (sizes.input[0], channels, *found.shape[2:])
+    exact = ops._plain_spread(g.astype(np.float64), w.astype(np.float64), shape, *options)
+    exact += bias.astype(np.float64).reshape(-1, *[1] * len(stride))
+    assert (np.abs(found - exact) <= np.abs(exact) * 2.0**-8 + 1e-4).all()
+
+
+@needs_instructions
 def test_columns_are_for_weights_that_are_large_beside_their_images():
     large, usual = geometry((16, 512, 4, 4), 512, (3, 3), padding=1), geometry((16, 256, 8, 8), 256, (3, 3))
     half = dt.bfloat16.numpy

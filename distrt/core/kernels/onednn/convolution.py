@@ -112,8 +112,17 @@ class OneDNNConvolution:
 
     def input_gradient(self, g: Array, weight: Array) -> Array:
         """What the output's gradient gives for the input, its channels last in memory."""
-        run, prepared = self._backward_input
-        out = empty_channels_last(self._geometry.input, self.dtype)
+        return self._spread(self._backward_input, self.dtype, g, weight)
+
+    def unrounded_input_gradient(self, g: Array, weight: Array) -> Array:
+        """The same in float32, so that something can be added before it is rounded."""
+        return self._spread(self._unrounded_backward_input, np.dtype(np.float32), g, weight)
+
+    def _spread(
+        self, made: tuple[Primitive, _Prepared], dtype: np.dtype[Any], g: Array, weight: Array
+    ) -> Array:
+        run, prepared = made
+        out = empty_channels_last(self._geometry.input, dtype)
         run(channels_last(g), prepared.into(weight), out)
         return out
 
@@ -144,7 +153,15 @@ class OneDNNConvolution:
 
     @functools.cached_property
     def _backward_input(self) -> tuple[Primitive, _Prepared]:
-        onednn, (image, out) = self._onednn, self._images
+        return self._backward_into(self._images[0])
+
+    @functools.cached_property
+    def _unrounded_backward_input(self) -> tuple[Primitive, _Prepared]:
+        shape = self._geometry.input
+        return self._backward_into(description_of(self._onednn, shape, "float32", _strides(shape)))
+
+    def _backward_into(self, image: int) -> tuple[Primitive, _Prepared]:
+        onednn, out = self._onednn, self._images[1]
         described = onednn.make(
             "dnnl_convolution_backward_data_primitive_desc_create",
             *(onednn.engine, _DIRECT, image, self._weight, out),
