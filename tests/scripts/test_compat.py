@@ -97,6 +97,7 @@ def test_a_loaded_torch_is_refused_by_name(tmp_path: Path) -> None:
     assert "torch itself is loaded already" in said and "torch.py" in said and said.endswith("another\n")
 
 
+@pytest.mark.ci
 def test_installing_it_by_hand_gives_it_to_this_process(tmp_path: Path) -> None:
     said = run(
         tmp_path, "-c", f"import distrt.compat\ndistrt.compat.install()\ndistrt.compat.install()\n{PROGRAM}"

@@ -86,7 +86,9 @@ def test_photographs_by_spawned_ranks_with_workers(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     ranks = ["--multiprocessing-distributed", "--world-size", "1", "--rank", "0", "--dist-url", url]
-    said = as_torch(tmp_path, "imagenet.py", "--dummy", "--epochs", "1", "-j", "1", "-a", "squeezenet1_1", *ranks)
+    said = as_torch(
+        tmp_path, "imagenet.py", "--dummy", "--epochs", "1", "-j", "1", "-a", "squeezenet1_1", *ranks
+    )
     assert said.count(" *  Acc@1 ") == 2 and (tmp_path / "model_best.pth.tar").exists()
 
 

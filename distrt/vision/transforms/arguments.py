@@ -1,4 +1,4 @@
-"""How the transforms read their arguments, and how they draw numbers."""
+"""How the transforms read their arguments, and how they draw numbers: one at a time, out of the default generator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core.creation import empty, rand, randint
+from distrt.core.random import numpy_generator
 from distrt.core.tensor import Tensor
 from distrt.vision.transforms.functional import get_dimensions
 
@@ -56,14 +56,14 @@ def fill_for(img: Any, fill: Any) -> Any:
 
 def chance(p: float) -> bool:
     """True with probability ``p``."""
-    return bool(rand(1).item() < p)
+    return bool(numpy_generator(None).random() < p)
 
 
 def uniform(low: float, high: float) -> float:
     """A number between the two."""
-    return float(empty(1).uniform_(float(low), float(high)).item())
+    return float(low) + (float(high) - float(low)) * float(numpy_generator(None).random())
 
 
 def whole(low: int, high: int) -> int:
     """A whole number from ``low`` up to below ``high``."""
-    return int(randint(low, high, size=(1,)).item())
+    return int(numpy_generator(None).integers(low, high))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.creation import as_tensor, from_numpy
+from distrt.core.creation import from_numpy
 from distrt.core.dtype_rules import get_default_dtype
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import is_pil_image, pil
@@ -149,13 +149,19 @@ def normalize(tensor: Tensor, mean: list[float], std: list[float], inplace: bool
         raise ValueError(
             f"Expected tensor to be a tensor image of size (..., C, H, W). Got tensor.size() = {tensor.size()}"
         )
-    shift = as_tensor(mean, dtype=tensor.dtype, device=tensor.device)
-    scale = as_tensor(std, dtype=tensor.dtype, device=tensor.device)
-    if not bool(scale.all()):
+    shift, scale = _per_channel(mean, tensor), _per_channel(std, tensor)
+    if not scale.all():
         raise ValueError(
             f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero."
         )
-    shift = shift.view(-1, 1, 1) if shift.ndim == 1 else shift
-    scale = scale.view(-1, 1, 1) if scale.ndim == 1 else scale
-    result = tensor.sub_(shift) if inplace else tensor.sub(shift)
-    return result.div_(scale)
+    by, parts = from_numpy(shift).to(tensor.device), from_numpy(scale).to(tensor.device)
+    result = tensor.sub_(by) if inplace else tensor.sub(by)
+    return result.div_(parts)
+
+
+def _per_channel(values: Any, tensor: Tensor) -> Any:
+    """One number for all channels, or one for each, as an array in the tensor's dtype that lies along them."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    array = np.array(values, tensor.dtype.numpy)
+    return array.reshape(-1, 1, 1) if array.ndim == 1 else array
