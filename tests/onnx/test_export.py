@@ -306,3 +306,21 @@ def test_it_takes_pytorchs_arguments(torch):
     for name, each in theirs.items():
         same = int(each.default) if name in ("training", "operator_export_type") else each.default
         assert mine[name].default == same
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v2", "densenet121", pytest.param("vit_b_16", marks=pytest.mark.slow)]
+)
+def test_published_models_give_the_same_numbers(name):
+    models = pytest.importorskip("distrt.vision.models", reason="distrt.vision needs Pillow")
+    size = 224 if name == "vit_b_16" else 64
+    torch.manual_seed(0)
+    model = getattr(models, name)(weights=None).eval()
+    given = torch.randn(2, 3, size, size)
+    program = torch.onnx.export(
+        model, given, opset_version=11, input_names=["x"], dynamic_axes={"x": {0: "batch"}}
+    )
+    x = torch.randn(3, 3, size, size)
+    expected = call(model, x)
+    assert_same(run(program, x), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
