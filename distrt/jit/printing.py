@@ -157,8 +157,10 @@ def _plain(kind: str, parts: IR) -> str:
         return f"*{_text(parts[0])}"
     if kind == "attr":
         return _of(parts[0], parts[1])
-    if kind in ("index", "slice"):
-        return _subscript(kind, parts)
+    if kind == "index":
+        return _subscript(parts)
+    if kind == "slice":
+        return f"slice({', '.join('None' if each is None else _text(each) for each in parts)})"
     if kind in ("tuple", "list", "dict", "listcomp", "dictcomp", "text", "isinstance"):
         return _collection(kind, parts)
     return _call(kind, parts)
@@ -169,13 +171,17 @@ def _of(owner: IR, name: str) -> str:
     return f"{whole}.{name}" if name.isidentifier() else f'getattr({whole}, "{name}")'
 
 
-def _subscript(kind: str, parts: IR) -> str:
-    if kind == "slice":
-        first, second, third = ["" if each is None else _text(each) for each in parts]
-        return f"{first}:{second}" + (f":{third}" if third else "")
+def _subscript(parts: IR) -> str:
     key = parts[1]
-    inner = ", ".join(map(_text, key[1])) if key[0] == "tuple" and len(key[1]) > 1 else _text(key)
+    inner = ", ".join(map(_key, key[1])) if key[0] == "tuple" and len(key[1]) > 1 else _key(key)
     return f"{_text(parts[0], _TIGHTEST)}[{inner}]"
+
+
+def _key(key: IR) -> str:
+    if key[0] != "slice":
+        return _text(key)
+    first, second, third = ["" if each is None else _text(each) for each in key[1:]]
+    return f"{first}:{second}" + (f":{third}" if third else "")
 
 
 def _collection(kind: str, parts: IR) -> str:
@@ -224,6 +230,10 @@ def _called(target: str, args: list[IR], given: list[str]) -> str:
         )
     if family == "builtins":
         return f"{name}({', '.join(given)})"
+    if target == "index" and len(args) == 2:
+        return _subscript(args)
+    if target == "Tensor.__setitem__":
+        return f"{_subscript(args[:2])} = {given[2]}"
     if target == "size":
         return f"{_text(args[0], _TIGHTEST)}.size({', '.join(given[1:])})"
     if family == "operator" and len(args) == 2:

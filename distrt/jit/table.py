@@ -174,6 +174,11 @@ class _Formatter(string.Formatter):
 _formatter = _Formatter()
 
 
+def _size(value: Tensor, dim: int | None = None) -> Any:
+    """Sizes are a list in programs, as in PyTorch's."""
+    return list(value.shape) if dim is None else value.size(dim)
+
+
 def method(value: Any, name: str) -> Callable[..., Any]:
     """The bound method of a value that is no module.
 
@@ -181,6 +186,8 @@ def method(value: Any, name: str) -> Callable[..., Any]:
         RuntimeError: where a program cannot call that.
     """
     if isinstance(value, Tensor):
+        if name == "size":
+            return functools.partial(_size, value)
         if name in methods_of_tensors():
             return getattr(value, name)  # type: ignore[no-any-return]
     elif isinstance(value, str) and name == "format":
@@ -199,6 +206,8 @@ def attribute(value: Any, name: str) -> Any:
         RuntimeError: where a program cannot read that.
     """
     if isinstance(value, Tensor):
+        if name == "shape":
+            return list(value.shape)
         if name in ATTRIBUTES_OF_TENSORS:
             return getattr(value, name)
     elif isinstance(value, tuple) and name in getattr(type(value), "_fields", ()):

@@ -77,7 +77,7 @@ class Converter:
         self._made[id(module)] = made
 
     def _layer(self, module: Module) -> Module:
-        """A layer with the same parameters, but with a mode and hooks of its own, as the program's other modules have."""
+        """A layer with the same parameters, but with a mode and hooks of its own."""
         made = copy.copy(module)
         for name, each in module.__dict__.items():
             if isinstance(each, dict | set):

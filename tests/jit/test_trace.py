@@ -132,6 +132,31 @@ def test_a_traced_module_trains_and_is_printed() -> None:
     assert [name for name, _ in traced.named_parameters()] == [name for name, _ in model.named_parameters()]
 
 
+def test_the_text_of_a_trace_is_readable() -> None:
+    def picks(x):
+        y = x.repeat(x.shape[0], 1)[:, : x.shape[1] // 2]
+        y[0] = 1
+        return y.T
+
+    code = distrt.jit.trace(picks, distrt.ones(2, 4)).code
+    for line in (
+        "size = x.size(0)",
+        "floordiv = (size_3 // 2)",
+        "repeat[:, :floordiv]",
+        "[0] = 1",
+        "T = index.T",
+    ):
+        assert line in code
+
+
+def test_sizes_are_lists_in_programs() -> None:
+    @distrt.jit.script
+    def grows(x):
+        return x.reshape(x.shape + [1]).size()  # noqa: RUF005 - a list, not a tuple
+
+    assert grows(distrt.ones(2, 3)) == [2, 3, 1]
+
+
 def test_a_trace_of_a_script_and_a_script_of_a_trace() -> None:
     traced = distrt.jit.trace(lambda x: x + distrt.tensor([1.0, 2.0]), distrt.ones(2))
 
