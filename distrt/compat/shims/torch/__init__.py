@@ -1,5 +1,12 @@
-"""What ``import torch`` finds in a run as torch: it becomes distrt while it is loaded."""
+"""What ``import torch`` finds in a run as torch: it becomes ``distrt`` while it is loaded."""
 
-from distrt.compat import install
+import os
+import sys
+
+_root = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 4))
+if _root not in sys.path:
+    sys.path.append(_root)  # a checkout that is not installed, from whose folder the run was started
+
+from distrt.compat import install  # noqa: E402
 
 install()
