@@ -1,0 +1,177 @@
+"""What workers make lies in memory that the training process sees, and that is used again when nobody looks."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+import distrt as torch
+from distrt.data import DataLoader, Dataset
+from tests.data.loaders import batches, no_helpers_left, no_process_is_left  # noqa: F401
+from tests.data.worker_data import (
+    LARGE,
+    Rows,
+    samples,
+)
+
+
+@pytest.mark.ci
+def test_blocks_are_used_again_and_never_while_somebody_looks() -> None:
+    loader = DataLoader(Rows(120), 2, num_workers=2)
+    kept, addresses = [], set()
+    for number, batch in enumerate(loader):
+        addresses.add(batch["x"].data_ptr())
+        if number % 10 == 0:
+            kept.append((number, batch["x"][1, ::7]))
+    assert len(addresses) < 30
+    for number, view in kept:
+        assert view.unique().tolist() == [2 * number + 1]
+
+
+def test_a_batch_that_the_worker_keeps_is_not_overwritten() -> None:
+    class Caching:
+        def __init__(self) -> None:
+            self.first: Any = None
+
+        def __call__(self, batch: Any) -> Any:
+            made = torch.utils.data.default_collate(batch)
+            self.first = made if self.first is None else self.first
+            return self.first["x"], made["x"]
+
+    for number, (first, own) in enumerate(DataLoader(Rows(40), 2, num_workers=1, collate_fn=Caching())):
+        assert first.tolist() == [[0.0] * LARGE, [1.0] * LARGE]
+        assert own[1, 0] == 2 * number + 1
+
+
+@pytest.mark.ci
+def test_a_forked_process_sees_the_batch_that_it_was_forked_with() -> None:
+    iterator = iter(DataLoader(Rows(60), 2, num_workers=1))
+    batch = next(iterator)
+    ready, go = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.read(go[0], 1)
+        os.write(ready[1], b"y" if batch["x"][1, 0] == 1 else b"n")
+        os._exit(0)
+    del batch
+    for _ in iterator:
+        pass
+    os.write(go[1], b"!")
+    assert os.read(ready[0], 1) == b"y"
+    os.waitpid(child, 0)
+    for each in (*ready, *go):
+        os.close(each)
+
+
+ODD = {
+    "bfloat16": lambda: torch.arange(LARGE).to(torch.bfloat16),
+    "part of a large tensor": lambda: torch.arange(40 * LARGE)[LARGE : 2 * LARGE],
+    "transposed": lambda: torch.arange(2 * LARGE).view(2, LARGE).t(),
+    "expanded": lambda: torch.arange(LARGE).expand(3, LARGE),
+    "empty": lambda: torch.zeros(0, 3),
+    "no dims": lambda: torch.tensor(3.5),
+    "complex": lambda: torch.ones(LARGE, dtype=torch.complex64),
+    "array backwards": lambda: np.arange(LARGE)[::-1],
+    "array of text": lambda: np.array(["a", "bc"] * LARGE),
+    "array of objects": lambda: np.array([{}, "x"], dtype=object),
+    "array not to be written": lambda: np.frombuffer(bytes(8 * LARGE)),
+    "long text": lambda: "text " * 100_000,
+    "parameter": lambda: torch.nn.Parameter(torch.ones(LARGE)),
+}
+
+
+class Odd(Dataset):
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, i: int) -> Any:
+        return {"odd": ODD[self.name](), "i": i}
+
+
+_QUICK = {"bfloat16", "part of a large tensor", "array backwards"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=() if each in _QUICK else pytest.mark.ci) for each in ODD]
+)
+def test_everything_travels(name: str) -> None:
+    for batch in DataLoader(Odd(name), 1, num_workers=1, collate_fn=samples):
+        expected, found = ODD[name](), batch[0]["odd"]
+        assert type(found) is type(expected)
+        if isinstance(found, str):
+            assert found == expected
+            continue
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        assert found.tolist() == expected.tolist()
+        if isinstance(found, torch.Tensor):
+            assert found.requires_grad == expected.requires_grad
+            if not found.requires_grad and name != "expanded":
+                found.mul_(2)
+        elif found.dtype.kind in "if":
+            found[0] = 1
+
+
+@pytest.mark.ci
+def test_tensors_that_share_memory_still_do() -> None:
+    class Pair(Dataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, i: int) -> Any:
+            whole = torch.zeros(LARGE)
+            return whole, whole[: LARGE - 1]
+
+    ((whole, part),) = DataLoader(Pair(), batch_size=None, num_workers=1, collate_fn=samples)
+    part[0] = 5
+    assert whole[0] == 5
+
+
+@pytest.mark.ci
+def test_what_has_a_graph_is_refused_as_in_pytorch() -> None:
+    class Graph(Rows):
+        def __getitem__(self, i: int) -> Any:
+            return torch.ones(LARGE, requires_grad=True) * 2
+
+    with pytest.raises(
+        RuntimeError, match="Cowardly refusing to serialize non-leaf tensor which requires_grad"
+    ):
+        list(DataLoader(Graph(), batch_size=None, num_workers=1))
+
+
+@pytest.mark.ci
+def test_long_lists_of_indices_and_long_batches_pass_one_another() -> None:
+    class Long(Dataset):
+        def __len__(self) -> int:
+            return 200_000
+
+        def __getitem__(self, i: int) -> str:
+            return f"number {i}"
+
+    loader = DataLoader(Long(), 40_000, num_workers=1, prefetch_factor=5, collate_fn=samples)
+    assert [each for batch in loader for each in batch] == [f"number {i}" for i in range(200_000)]
+
+
+@pytest.mark.ci
+def test_a_forked_process_has_workers_of_its_own_and_leaves_its_parents_alone() -> None:
+    loader = DataLoader(Rows(12), 2, num_workers=1, persistent_workers=True)
+    iterator = iter(loader)
+    next(iterator)
+    child = os.fork()
+    if not child:
+        try:
+            next(iterator)
+        except RuntimeError as error:
+            told = "begin a pass of its own" in str(error)
+            del iterator
+            again = [batch["y"].tolist() for batch in loader]
+            loader._iterator._pool.close()
+            os._exit(0 if told and len(again) == 6 else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert [batch["y"][0].item() for batch in iterator] == [2, 4, 6, 8, 10]
