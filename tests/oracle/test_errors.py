@@ -133,6 +133,8 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     "remainder by 0": lambda t: t.tensor([2]) % t.tensor([0]),
     "ragged lists": lambda t: t.tensor([[1, 2], [3]]),
     "tensor of strings": lambda t: t.tensor(["a"]),
+    "tensor of numbers and strings": lambda t: t.tensor([1, "a"]),
+    "tensor of bytes": lambda t: t.tensor([b"a"]),
     "tensor of an object": lambda t: t.tensor(object()),
     "negative size": lambda t: t.zeros(-1),
     "size that is a float": lambda t: t.zeros(1.5),

@@ -132,6 +132,8 @@ def _inferred(values: list[Any]) -> np.dtype[Any]:
     """The dtype of the widest kind among the numbers; of a list without any, the default one."""
     if not values:
         return dt.default.numpy
+    if isinstance(values[0], str):  # taken for a list of letters, as in PyTorch
+        raise DataError("too many dimensions 'str'")
     kinds: list[np.dtype[Any]] = []
     for kind in dict.fromkeys(map(type, values)):
         if kind is float:
@@ -150,7 +152,7 @@ def _inferred(values: list[Any]) -> np.dtype[Any]:
 def _kind_of(value: Any) -> np.dtype[Any]:
     found = getattr(value, "dtype", None)
     if isinstance(value, str | bytes):
-        raise DataError(f"too many dimensions '{type(value).__name__}'")
+        raise TypeError(f"new(): invalid data type '{type(value).__name__}'")
     if isinstance(found, np.dtype):
         dt.of(value)
         return found
