@@ -25,8 +25,9 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda debugging distributed fft func futures "
-    "hub jit linalg multiprocessing nn onnx optim profiler random serialization special testing utils version".split()
+    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda debugging distributed distributions fft "
+    "func futures hub jit linalg multiprocessing nn onnx optim profiler random serialization special testing utils "
+    "version".split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.

@@ -14,6 +14,7 @@ from distrt import cpu as cpu
 from distrt import cuda as cuda
 from distrt import debugging as debugging
 from distrt import distributed as distributed
+from distrt import distributions as distributions
 from distrt import fft as fft
 from distrt import func as func
 from distrt import futures as futures

@@ -49,6 +49,7 @@ FINISHED = (
     "torch.jit",
     "torch.onnx",
     "torch.optim",
+    "torch.distributions",
     "torch.profiler",
     "torch.serialization",
     "torch.utils",

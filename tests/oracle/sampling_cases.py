@@ -29,3 +29,19 @@ row(
     dtypes=FLOATS,
     smooth=False,
 )
+row(
+    "gamma_drawn",
+    lambda t, a: t.distributions.Gamma(a * 0 + 2, a * 0 + 1).rsample() * 0,
+    ones()[:3],
+    smooth=False,
+    order=1,
+    covers="standard_gamma gamma_slope",
+)
+row(
+    "dirichlet_drawn",
+    lambda t, a: t.distributions.Dirichlet(a * 0 + 2).rsample(),  # one part, which is all
+    [In((3, 1))],
+    smooth=False,
+    order=1,
+    covers="sample_dirichlet dirichlet_slope",
+)

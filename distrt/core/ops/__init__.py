@@ -50,6 +50,7 @@ from distrt.core.ops.normalisation import *
 from distrt.core.ops.norms import *
 from distrt.core.ops.order_statistics import *
 from distrt.core.ops.padding import *
+from distrt.core.ops.pathwise import *
 from distrt.core.ops.planes import *
 from distrt.core.ops.pooling import *
 from distrt.core.ops.powers import *

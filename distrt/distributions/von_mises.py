@@ -1,0 +1,56 @@
+"""The von Mises distribution of angles."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from distrt.core import ops
+from distrt.core.random import numpy_generator
+from distrt.core.tensor import wrap
+from distrt.distributions import constraints
+from distrt.distributions.distribution import Distribution
+from distrt.distributions.utils import broadcast_all
+
+__all__ = ["VonMises"]
+
+
+class VonMises(Distribution):
+    """A distribution of angles around ``loc``, in radians in [-pi, pi); ``concentration`` 0 would be uniform."""
+
+    arg_constraints = {"loc": constraints.real, "concentration": constraints.positive}
+    support = constraints.real
+
+    def __init__(self, loc: Any, concentration: Any, validate_args: bool | None = None) -> None:
+        self.loc, self.concentration = broadcast_all(loc, concentration)
+        super().__init__(self.loc.shape, validate_args=validate_args)
+
+    def log_prob(self, value: Any) -> Any:
+        if self._validate_args:
+            self._validate_sample(value)
+        # log I0(k) = log(exp(-k) I0(k)) + k does not overflow.
+        normalizer = math.log(2 * math.pi) + ops.log(ops.i0e(self.concentration)) + self.concentration
+        return self.concentration * ops.cos(value - self.loc) - normalizer
+
+    def sample(self, sample_shape: Any = ()) -> Any:
+        shape = self._extended_shape(sample_shape)
+        kind = self.loc._array.dtype
+        strength = np.broadcast_to(self.concentration._array.astype(np.float64), shape)
+        drawn = numpy_generator(None).vonmises(0.0, strength, shape)
+        turned = drawn + self.loc._array.astype(np.float64) + math.pi
+        return wrap(np.asarray(turned % (2 * math.pi) - math.pi).astype(kind))
+
+    @property
+    def mean(self) -> Any:
+        return self.loc
+
+    @property
+    def mode(self) -> Any:
+        return self.loc
+
+    @property
+    def variance(self) -> Any:
+        """The circular variance."""
+        return 1 - ops.i1e(self.concentration) / ops.i0e(self.concentration)

@@ -1,0 +1,149 @@
+"""Draws: their distribution, their seeds, and how they move with the parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import distrt
+from distrt import distributions as D
+from tests.distributions.families import FAMILIES
+
+#: A draw of 4,000 differs from its distribution by more than this in one of 10,000 cases (Kolmogorov and Smirnov).
+FARTHEST = 2.23 / 4000**0.5
+WITH_CDF = (
+    "Normal Uniform Laplace Cauchy Exponential Gamma Chi2 LogNormal HalfNormal HalfCauchy InverseGamma Gumbel"
+)
+WITH_CDF += " Pareto Weibull Kumaraswamy MixtureSameFamily TransformedDistribution"
+WITH_MOMENTS = (
+    "Beta Poisson Bernoulli Geometric Binomial NegativeBinomial OneHotCategorical Multinomial Dirichlet"
+)
+WITH_MOMENTS += " MultivariateNormal LowRankMultivariateNormal"
+
+
+def _made(name: str) -> tuple[Any, list[Any]]:
+    make, arrays = FAMILIES[name]
+    params = [distrt.tensor(a.tolist(), dtype=distrt.float64, requires_grad=True) for a in arrays]
+    return make(D, distrt, *params), params
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", WITH_CDF.split())
+def test_draws_follow_the_cumulative_probability(name: str) -> None:
+    distrt.manual_seed(11)
+    dist, _ = _made(name)
+    ranks = dist.cdf(dist.sample((4000,))).detach().numpy()
+    ranks = np.sort(ranks.reshape(4000, -1), 0)
+    even = (np.arange(4000)[:, None] + 0.5) / 4000
+    assert np.abs(ranks - even).max() < FARTHEST
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", WITH_MOMENTS.split())
+def test_draws_have_the_mean_and_the_variance(name: str) -> None:
+    distrt.manual_seed(12)
+    dist, _ = _made(name)
+    drawn = dist.sample((4000,)).numpy()
+    mean, variance = dist.mean.detach().numpy(), dist.variance.detach().numpy()
+    assert (np.abs(drawn.mean(0) - mean) < 5 * np.sqrt(variance / 4000)).all()
+    assert (np.abs(drawn.var(0) / variance - 1) < 0.25).all()
+
+
+def test_categories_are_drawn_as_often_as_their_weights_say() -> None:
+    distrt.manual_seed(13)
+    dist, _ = _made("Categorical")
+    drawn = dist.sample((4000,)).numpy()
+    shares = np.stack([(drawn == k).mean(0) for k in range(3)], -1)
+    assert np.abs(shares - dist.probs.detach().numpy()).max() < 0.04
+
+
+def test_angles_turn_around_their_location() -> None:
+    distrt.manual_seed(14)
+    dist, _ = _made("VonMises")
+    drawn = dist.sample((4000,)).numpy()
+    assert (drawn >= -np.pi).all() and (drawn < np.pi).all()
+    away = np.cos(drawn - dist.loc.detach().numpy()).mean(0)
+    assert np.abs(1 - away - dist.variance.detach().numpy()).max() < 0.06
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_seed_gives_the_same_draws_again(name: str) -> None:
+    dist, _ = _made(name)
+    distrt.manual_seed(5)
+    first, second = dist.sample((2,)).numpy(), dist.sample((2,)).numpy()
+    distrt.manual_seed(5)
+    assert np.array_equal(first, dist.sample((2,)).numpy())
+    with distrt.random.fork_rng():
+        dist.sample()
+    assert np.array_equal(second, dist.sample((2,)).numpy())
+    assert not dist.sample().requires_grad
+
+
+def _implicit(cdf: Any, density: Any, step: float, x: np.ndarray) -> np.ndarray:
+    """dx/da at a constant rank, by central differences of the cumulative probability."""
+    return np.asarray(-(cdf(step, x) - cdf(-step, x)) / (2 * step) / density(x))
+
+
+@pytest.mark.parametrize("shape", [0.3, 1.0, 2.5, 40.0])
+def test_gamma_draws_move_along_their_rank(shape: float) -> None:
+    distrt.manual_seed(3)
+    a = distrt.full((50,), shape, dtype=distrt.float64, requires_grad=True)
+    x = D.Gamma(a, 1.0).rsample()
+    x.sum().backward()
+    at = x.detach()
+
+    def cdf(step: float, x: Any) -> Any:
+        return distrt.special.gammainc(a.detach() + step, x).numpy()
+
+    wanted = _implicit(cdf, lambda x: D.Gamma(shape, 1.0).log_prob(x).exp().numpy(), 1e-5 * shape, at)
+    np.testing.assert_allclose(a.grad.numpy(), wanted, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("a, b", [(0.4, 0.7), (1.0, 3.0), (5.0, 2.0), (30.0, 60.0)])
+def test_beta_draws_move_along_their_rank(a: float, b: float) -> None:
+    distrt.manual_seed(4)
+    one = distrt.full((20,), a, dtype=distrt.float64, requires_grad=True)
+    zero = distrt.full((20,), b, dtype=distrt.float64, requires_grad=True)
+    x = D.Beta(one, zero).rsample()
+    x.sum().backward()
+    at = x.detach().numpy()
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+
+    def cdf(one: float, zero: float) -> np.ndarray:
+        # t = x s^p makes the end at 0 smooth
+        p = 8.0
+        t = at[:, None] * nodes**p
+        log = D.Beta(distrt.tensor(one, dtype=distrt.float64), zero).log_prob(distrt.tensor(t)).exp().numpy()
+        return np.asarray((log * at[:, None] * p * nodes ** (p - 1)) @ weights)
+
+    density = D.Beta(distrt.tensor(a, dtype=distrt.float64), b).log_prob(x.detach()).exp().numpy()
+    for grad, move in ((one.grad, (1e-4, 0.0)), (zero.grad, (0.0, 1e-4))):
+        da, db = move
+        wanted = -(cdf(a + da, b + db) - cdf(a - da, b - db)) / 2e-4 / density
+        np.testing.assert_allclose(grad.numpy(), wanted, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.ci
+def test_dirichlet_and_student_draws_have_the_gradient_of_their_expectation() -> None:
+    distrt.manual_seed(6)
+    concentration = distrt.tensor([0.8, 2.0, 3.0], dtype=distrt.float64, requires_grad=True)
+    drawn = D.Dirichlet(concentration).rsample((20000,))
+    (drawn[:, 0] ** 2).mean().backward()
+    dist = D.Dirichlet(concentration)
+    (wanted,) = distrt.autograd.grad(dist.variance[0] + dist.mean[0] ** 2, [concentration])
+    np.testing.assert_allclose(concentration.grad.numpy(), wanted.numpy(), atol=4e-3)
+    df = distrt.tensor(9.0, dtype=distrt.float64, requires_grad=True)
+    (D.StudentT(df).rsample((20000,)) ** 2).mean().backward()
+    (wanted,) = distrt.autograd.grad(D.StudentT(df).variance, [df])
+    np.testing.assert_allclose(df.grad.numpy(), wanted.numpy(), atol=1e-2)
+
+
+def test_small_concentrations_stay_inside() -> None:
+    distrt.manual_seed(8)
+    drawn = D.Dirichlet(distrt.full((1000, 3), 1e-3)).sample().numpy()
+    assert (drawn > 0).all() and np.allclose(drawn.sum(-1), 1, atol=1e-6)
+    assert (D.Gamma(1e-3, 1.0).sample((1000,)).numpy() > 0).all()
