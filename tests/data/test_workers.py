@@ -40,7 +40,9 @@ from tests.data.worker_data import (
             )
         ),
     ],
-    ids=str,
+    ids=lambda options: ", ".join(
+        f"{name}={getattr(each, '__name__', each)}" for name, each in options.items()
+    ),
 )
 def test_batches_are_those_of_one_process(options: dict[str, Any]) -> None:
     alone = {
