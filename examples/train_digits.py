@@ -92,6 +92,34 @@ def draw_curves(history, path):
     plt.close(figure)
 
 
+def fit(model, epochs, folder, batch_size=64, lr=3e-3):
+    """Trains on all ranks, keeps the best checkpoint in ``folder``, and returns each epoch's (loss, two accuracies)."""
+    rank, world_size = dist.get_rank(), dist.get_world_size()
+    folder.mkdir(parents=True, exist_ok=True)
+    parallel = DistributedDataParallel(model)
+    torch.manual_seed(1 + rank)  # from here on each rank draws its own dropout masks
+    optimizer = torch.optim.Adam(parallel.parameters(), lr=lr)
+    train, validation, test = load_splits()
+    sampler = DistributedSampler(train)
+    loader = DataLoader(train, batch_size=max(1, batch_size // world_size), sampler=sampler)
+
+    history, best = [], -1.0
+    for epoch in range(1, epochs + 1):
+        sampler.set_epoch(epoch)
+        loss = train_one_epoch(parallel, optimizer, loader, epoch, rank == 0)
+        scores = accuracy(model, validation), accuracy(model, test)
+        history.append((loss, *scores))
+        if rank == 0:
+            print(f"epoch {epoch:2d}  loss {loss:.4f}  validation {scores[0]:.4f}  test {scores[1]:.4f}")
+            if scores[0] >= best:  # of equals the later one
+                best = scores[0]
+                torch.save(model.state_dict(), folder / "best.pt")  # there whole, or the one before
+
+    dist.barrier()
+    model.load_state_dict(torch.load(folder / "best.pt"))
+    return history
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=12)
@@ -101,37 +129,14 @@ def main():
     args = parser.parse_args()
 
     dist.init_process_group()
-    rank, world_size = dist.get_rank(), dist.get_world_size()
-    args.output.mkdir(parents=True, exist_ok=True)
-    checkpoint = args.output / "best.pt"
-
     torch.manual_seed(0)
     model = make_model()
-    parallel = DistributedDataParallel(model)
-    torch.manual_seed(1 + rank)  # from here on each rank draws its own dropout masks
-    optimizer = torch.optim.Adam(parallel.parameters(), lr=args.lr)
-    train, validation, test = load_splits()
-    sampler = DistributedSampler(train)
-    loader = DataLoader(train, batch_size=max(1, args.batch_size // world_size), sampler=sampler)
-
-    history, best = [], -1.0
-    for epoch in range(1, args.epochs + 1):
-        sampler.set_epoch(epoch)
-        loss = train_one_epoch(parallel, optimizer, loader, epoch, rank == 0)
-        scores = accuracy(model, validation), accuracy(model, test)
-        history.append((loss, *scores))
-        if rank == 0:
-            print(f"epoch {epoch:2d}  loss {loss:.4f}  validation {scores[0]:.4f}  test {scores[1]:.4f}")
-            if scores[0] >= best:  # of equals the later one
-                best = scores[0]
-                torch.save(model.state_dict(), checkpoint)  # the file is there whole, or the one before
-
-    dist.barrier()
-    model.load_state_dict(torch.load(checkpoint))
-    final = accuracy(model, test)
-    if rank == 0:
+    history = fit(model, args.epochs, args.output, args.batch_size, args.lr)
+    final = accuracy(model, load_splits()[2])
+    if dist.get_rank() == 0:
+        world_size = dist.get_world_size()
         draw_curves(history, args.output / "curves.png")
-        print(f"best checkpoint: {checkpoint}")
+        print(f"best checkpoint: {args.output / 'best.pt'}")
         print(f"curves: {args.output / 'curves.png'}")
         print(f"test accuracy: {final:.4f} ({world_size} rank{'s' if world_size > 1 else ''})")
     dist.destroy_process_group()
