@@ -186,7 +186,6 @@ def test_what_decorates_for_compilers_returns_the_function() -> None:
         distrt.jit.ignore(drop=True),
         distrt.jit.unused,
         distrt.jit.export,
-        distrt.jit.script_if_tracing,
     ):
         assert decorate(function) is function
     assert distrt.jit.annotate(int, 3) == 3
