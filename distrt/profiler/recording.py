@@ -100,9 +100,7 @@ class Recorder:
         if _running is not None:
             raise RuntimeError("Profiler is already enabled on this thread: a recording is running")
         if self._sees_operations:
-            from distrt.profiler.labels import (
-                label_of,
-            )  # it knows every operation, and takes a while to learn them
+            from distrt.profiler.labels import label_of  # it learns every operation first
 
             self._label_of = label_of
         _running = self
@@ -126,8 +124,7 @@ class Recorder:
 
     def events(self) -> EventList:
         """What has been recorded, in the order in which it began."""
-        found = EventList(sorted(self._events, key=lambda each: each.id), self._memory, self._flops)
-        return found
+        return EventList(sorted(self._events, key=lambda each: each.id), self._memory, self._flops)
 
     @property
     def threads(self) -> dict[int, int]:
@@ -137,6 +134,9 @@ class Recorder:
     # -- calls
 
     def _hear(self, frame: types.FrameType, event: str, value: Any) -> None:
+        if _running is not self:  # a thread that has outlived the recording
+            sys.setprofile(None)
+            return
         if event == "call":
             name = self._label_of(frame)
             if name is not None:

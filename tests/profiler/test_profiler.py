@@ -282,6 +282,23 @@ def test_threads_that_start_meanwhile_have_numbers_of_their_own():
     assert [each.thread for each in named(prof.events(), "aten::add")] == [1, 2]
 
 
+def test_a_thread_that_outlives_the_recording_is_left_alone():
+    goes_on, left = threading.Event(), []
+
+    def work():
+        goes_on.wait(10)
+        distrt.ones(3) + 1
+        left.append(sys.getprofile())
+
+    with profile(activities=CPU) as prof:
+        thread = threading.Thread(target=work)
+        thread.start()
+    goes_on.set()
+    thread.join()
+    assert left == [None]
+    assert named(prof.events(), "aten::add") == []
+
+
 def test_annotations_alone_cost_no_look_at_operations():
     with profile(sees_operations=False) as prof:
         assert sys.getprofile() is None
