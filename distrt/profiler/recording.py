@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +41,8 @@ class Open:
         "children",
         "flops",
         "frame",
-        "made",
+        "given",
+        "made_bytes",
         "name",
         "number",
         "shapes",
@@ -50,7 +52,8 @@ class Open:
     def __init__(self, number: int, name: str, frame: types.FrameType | None, args: str | None) -> None:
         self.number, self.name, self.frame, self.args = number, name, frame, args
         self.children: list[FunctionEvent] = []
-        self.made: dict[int, int] = {}  # bytes of arrays, by id
+        self.given: list[weakref.ref[Any]] = []  # arrays that the calls within have handed out
+        self.made_bytes = 0
         self.shapes: list[Any] = []
         self.stack: list[str] = []
         self.flops = 0
@@ -177,8 +180,9 @@ class Recorder:
         opened = self._thread.open
         opened.pop()
         if self._memory:
-            for array in _arrays_in(result):
-                event.made[id(array)] = array.nbytes
+            arrays = list(_arrays_in(result))
+            known = {id(array) for array in (given() for given in event.given) if array is not None}
+            event.made_bytes += sum(array.nbytes for array in arrays if id(array) not in known)
         if self._flops and isinstance(result, Tensor):
             event.flops = flops_of(event.name.removeprefix("aten::"), event.shapes, tuple(result.shape))
         found = FunctionEvent(
@@ -187,7 +191,7 @@ class Recorder:
             thread=self._thread.number or self._number_of_thread(),
             time_range=TimeRange(event.began_ns / 1e3, ended_ns / 1e3),
             input_shapes=event.shapes if self._shows_shapes else [],
-            cpu_memory_usage=sum(event.made.values()),
+            cpu_memory_usage=event.made_bytes,
             flops=event.flops,
             stack=event.stack,
             is_user_annotation=event.frame is None,
@@ -198,7 +202,9 @@ class Recorder:
             child.cpu_parent = found
         if opened:
             opened[-1].children.append(found)
-            opened[-1].made |= event.made
+            opened[-1].made_bytes += event.made_bytes
+            if self._memory and opened[-1].frame is not None:  # a block of the user's hands out nothing
+                opened[-1].given += map(weakref.ref, arrays)
         self._events.append(found)
 
     def _number_of_thread(self) -> int:

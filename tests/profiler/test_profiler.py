@@ -254,6 +254,16 @@ def test_memory_is_what_calls_hand_out():
     assert memory["aten::view"] == (0, 0)
 
 
+def test_memory_of_a_block_is_that_of_its_calls_whatever_became_of_it():
+    x = distrt.ones(1000)
+    with profile(activities=CPU, profile_memory=True) as prof, record_function("block"):
+        for _ in range(5):
+            x + 1  # freed at once: the next one may lie in the same place
+    (block,) = named(prof.events(), "block")
+    assert block.cpu_memory_usage == 5 * 4000
+    assert block.self_cpu_memory_usage == 0
+
+
 def test_a_named_block_ends_when_it_raises_and_functions_can_be_named():
     @record_function("named")
     def twice(x):
