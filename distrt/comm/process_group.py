@@ -226,7 +226,8 @@ class ProcessGroup:
         self._caller.require_open("reduce_scatter")
         op, array = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
-        self._checks.all_alike("reduce_scatter", "array", array, "output", output)
+        if array.shape != (self._size, *output.shape) or array.dtype != output.dtype:
+            self._checks.all_alike("reduce_scatter", "array", array, "output", output)  # says what is wrong
         call = self._caller.call("reduce_scatter", op.name, array.dtype, output.size)
         source = np.ascontiguousarray(array).reshape(self._size, -1)
         (flat,), finish = self._checks.outputs("reduce_scatter", [output])

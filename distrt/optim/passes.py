@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from array import array as packed
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -40,7 +40,13 @@ _LOOPED = {
 _PARAMETER_COST = 10_000  # what a parameter costs beside its elements, in elements
 
 
-def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: Group) -> None:
+def apply(
+    rule: Rule,
+    params: Sequence[Tensor],
+    states: Sequence[State],
+    group: Group,
+    targets: Sequence[Array] | None = None,
+) -> None:
     """Runs a rule on parameters that have gradients; with the option ``differentiable``, gradients flow through it.
 
     Args:
@@ -48,6 +54,8 @@ def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: 
         params: the parameters.
         states: their states.
         group: the options.
+        targets: where the parameters' new values go, which then keep their own; contiguous arrays like theirs. Not with
+            ``differentiable``.
 
     Raises:
         NoKernelError: for a parameter of integers or bools.
@@ -59,7 +67,7 @@ def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: 
     for param, state in zip(params, states, strict=True):
         _require_updatable(rule, param, state, names, is_recorded)
     changed: list[tuple[list[Array], Numbers]] = []
-    for param, state in zip(params, states, strict=True):
+    for place, (param, state) in enumerate(zip(params, states, strict=True)):
         # After all checks, since this changes the state.
         numbers = rule.numbers(param, state, group)
         own = [state[name] for name in names]
@@ -67,11 +75,14 @@ def apply(rule: Rule, params: Sequence[Tensor], states: Sequence[State], group: 
             _run_recorded(rule.update, [param, param.grad, *own], numbers)
             continue
         assert param.grad is not None, "those without a gradient are left out"
-        changed.append(([param._array, param.grad._array, *(each._array for each in own)], numbers))
+        arrays = [param._array, param.grad._array, *(each._array for each in own)]
+        if targets is not None:
+            arrays.append(targets[place])
+        changed.append((arrays, numbers))
         for tensor in (param, *own):
             note_change(tensor._counter)
     if changed:
-        _run(rule.update, changed)
+        _run(_Update(rule.update, targets is not None), changed)
 
 
 def _require_updatable(
@@ -102,6 +113,13 @@ def _require_updatable(
         require_writeable(tensor)
 
 
+class _Update(NamedTuple):
+    """What is done with each set of arrays: values, gradient, state, and perhaps where the new values go."""
+
+    rule: Callable[..., None]
+    has_target: bool
+
+
 def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: Numbers) -> None:
     """Runs the update on copies, which the graph may keep while the next step changes values and state again."""
     is_complex = tensors[0].is_complex()
@@ -113,8 +131,8 @@ def _run_recorded(update: Callable[..., None], tensors: Sequence[Any], numbers: 
             tensor.copy_(ops.view_as_complex(operand.tensor) if is_complex else operand.tensor)
 
 
-def _run(update: Callable[..., None], changed: Sequence[tuple[list[Array], Numbers]]) -> None:
-    """Runs the update on each set of arrays (values, gradient, state), those that are alike together.
+def _run(update: _Update, changed: Sequence[tuple[list[Array], Numbers]]) -> None:
+    """Runs the update on each set of arrays, those that are alike together.
 
     In the given order where sets have elements in common, which only those of one dtype can.
     """
@@ -132,7 +150,7 @@ def _run(update: Callable[..., None], changed: Sequence[tuple[list[Array], Numbe
 
 
 def _run_compiled(
-    update: Callable[..., None],
+    update: _Update,
     together: dict[tuple[Any, int], list[tuple[list[Array], Numbers]]],
     scratches: dict[Any, Scratch],
 ) -> None:
@@ -157,7 +175,7 @@ def _in_rows(arrays: list[Array]) -> list[Array] | None:
 
 
 def _run_together(
-    update: Callable[..., None], sets: Sequence[tuple[list[Array], Numbers]], scratches: dict[Any, Scratch]
+    update: _Update, sets: Sequence[tuple[list[Array], Numbers]], scratches: dict[Any, Scratch]
 ) -> None:
     """Runs the update with the same numbers on several sets of arrays, in one call of a compiled loop."""
     first, numbers = sets[0]
@@ -176,15 +194,19 @@ def _run_together(
 
 @functools.lru_cache(maxsize=64)
 def _traced(
-    update: Callable[..., None], dtype: str, arrays: int, numbers: tuple[tuple[str, Any], ...]
+    update: _Update, dtype: str, arrays: int, numbers: tuple[tuple[str, Any], ...]
 ) -> tuple[Loop, list[float]]:
-    return trace(update, dtype, arrays, dict(numbers))
+    return trace(update.rule, dtype, arrays, dict(numbers), has_target=update.has_target)
 
 
 def _run_in_blocks(
-    update: Callable[..., None], arrays: list[Array], numbers: Numbers, scratches: dict[Any, Scratch]
+    update: _Update, arrays: list[Array], numbers: Numbers, scratches: dict[Any, Scratch]
 ) -> None:
     """Runs the update over blocks of the flat arrays; what cannot be flattened in place is copied, and put back."""
+    if update.has_target:
+        *arrays, target = arrays
+        target[...] = arrays[0]
+        arrays[0] = target
     arrays = _in_memory_order(arrays)
     flat = [_flat(array) for array in arrays]
     note_effort(flat[0].size + _PARAMETER_COST)
@@ -198,7 +220,7 @@ def _run_in_blocks(
         pieces = [array[start : start + BLOCK] for array in flat]
         blocks = [Block(piece.astype(np.float32) if is_half else piece, scratch) for piece in pieces]
         scratch.taken = 0
-        update(*blocks, **numbers)
+        update.rule(*blocks, **numbers)
         if is_half:
             for position, (piece, block) in enumerate(zip(pieces, blocks, strict=True)):
                 if position != 1:  # the gradient is only read

@@ -166,11 +166,19 @@ class Traced:
 
 
 def trace(
-    update: Callable[..., None], dtype: str, arrays: int, numbers: dict[str, Any]
+    update: Callable[..., None],
+    dtype: str,
+    arrays: int,
+    numbers: dict[str, Any],
+    *,
+    has_target: bool = False,
 ) -> tuple[Loop, list[float]]:
-    """The update as a loop over ``arrays`` arrays (values, gradient, state), and its constants."""
+    """The update as a loop over ``arrays`` arrays (values, gradient, state), and its constants.
+
+    With ``has_target``, the last array is none of these, and gets the new values, in the place of the first.
+    """
     notes = _Notes(dtype, arrays)
-    operands = [Traced(notes, index) for index in range(arrays)]
+    operands = [Traced(notes, index) for index in range(arrays - has_target)]
     update(*operands, **numbers)
     shift = len(notes.constants)
 
@@ -180,5 +188,7 @@ def trace(
         return value if value < arrays else value + shift
 
     steps = tuple(Step(verb, tuple(map(final, given))) for verb, given in notes.steps)
-    stores = tuple((index, final(each.value)) for index, each in enumerate(operands) if each.value != index)
-    return Loop(dtype, arrays, shift, steps, stores), notes.constants
+    stores = [(index, final(each.value)) for index, each in enumerate(operands) if each.value != index]
+    if has_target:
+        stores = [(arrays - 1, final(operands[0].value)), *(each for each in stores if each[0])]
+    return Loop(dtype, arrays, shift, steps, tuple(stores)), notes.constants

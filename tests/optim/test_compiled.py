@@ -5,7 +5,7 @@ import pytest
 
 import distrt as torch
 from distrt.core.kernels import loops
-from distrt.optim import passes
+from distrt.optim import elementwise, passes
 from distrt.optim.rules import RULES
 from tests.oracle.optimizer_table import TABLE
 
@@ -85,6 +85,25 @@ def test_the_bits_are_numpys_in_every_layout(layout, monkeypatch, seed):
         monkeypatch, "AdamW", {"lr": 0.1}, torch.float32, seed, [(3, 40), (7, 5, 2)], layout
     )
     assert compiled == by_numpy
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64], ids=str)
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_new_values_can_go_elsewhere(name, dtype, monkeypatch, seed):
+    shapes = [(1,), (16,), (17, 3)]
+    in_place = both_ways(monkeypatch, name, TABLE[name][0], dtype, seed, shapes)
+    apply = passes.apply
+
+    def applied(rule, params, states, group):
+        targets = [np.full_like(param._array, 7) for param in params]
+        before = [param._array.tobytes() for param in params]
+        apply(rule, params, states, group, targets)
+        assert before == [param._array.tobytes() for param in params]
+        for param, target in zip(params, targets, strict=True):
+            param._array = target
+
+    monkeypatch.setattr(elementwise, "apply", applied)
+    assert both_ways(monkeypatch, name, TABLE[name][0], dtype, seed, shapes) == in_place
 
 
 def test_parameters_that_are_changed_alike_are_updated_in_one_call(monkeypatch, compiled_calls, seed):

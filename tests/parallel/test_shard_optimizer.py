@@ -17,6 +17,7 @@ from distrt.distributed.optim import ZeroRedundancyOptimizer, _apply_optimizer_i
 from distrt.nn.utils import clip_grad_norm_, clip_grad_value_
 from distrt.parallel import DistributedDataParallel
 from distrt.parallel.sharding.shared_bucket import SharedBucket
+from distrt.parallel.sharding.shared_parameters import Part
 from tests.parallel.models import GLOBAL_BATCH, batches, make
 from tests.parallel.test_zero import OPTIMIZERS, backward, values
 
@@ -335,6 +336,76 @@ def test_parameters_can_be_changed_in_place():
         return model.state_dict(), optimizer.state_dict(), weight.data, averaged
 
     require_same_as_plain(script, 3)
+
+
+def test_names_of_a_parameter_that_one_rank_alone_has_see_every_step():
+    def script(group, wrap):
+        model = wrap()
+        optimizer = adamw(model)
+        found = []
+        for number, batch in enumerate(batches("mlp", 6)):
+            if number == 2 and group.rank() == 1:
+                state, first = model.module.state_dict(), next(iter(model.parameters())).detach().numpy()
+            if number == 4 and group.rank() == 1:
+                del state, first
+            plain_step(model, optimizer, group, batch)
+            if number in (2, 3) and group.rank() == 1:
+                found += [state, first]
+            found.append(model.state_dict())
+            found = told(found)
+        return found
+
+    require_same_as_plain(script, 3)
+
+
+def test_a_parameter_turns_to_its_other_copy_where_nobody_looks():
+    def run(group):
+        model = wrapped(group, shard_optimizer=True)
+        optimizer = adamw(model)
+        addresses = []
+        for number, batch in enumerate(batches("mlp", 6)):
+            name = [next(iter(model.parameters())).data] if number == 4 and group.rank() == 1 else []
+            plain_step(model, optimizer, group, batch)
+            addresses.append([each.data_ptr() for each in model.parameters()])
+            name.clear()
+        return addresses
+
+    one, other = run_local(run, 2)
+    assert one == other
+    assert one[0] == one[2] != one[1] == one[3] == one[4] != one[5]
+
+
+def test_an_interrupt_as_parameters_turn_leaves_none_behind(monkeypatch):
+    turn_to = Part.turn_to
+
+    def run(group):
+        model = wrapped(group, shard_optimizer=True)
+        optimizer = adamw(model)
+        plain = wrapped(group)
+        for each in (model, plain):
+            each.module.load_state_dict(make("mlp", seed=0).state_dict())
+        plain_step(plain, adamw(plain), group, batches("mlp", 1)[0])
+        calls = []
+
+        def interrupted(part, half):
+            calls.append(part)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            turn_to(part, half)
+
+        optimizer.zero_grad()
+        backward(model, group, batches("mlp", 1)[0])
+        if group.rank() == 0:
+            for part in model._update.shared.parts:
+                monkeypatch.setattr(part, "turn_to", functools.partial(interrupted, part))
+            with pytest.raises(KeyboardInterrupt):
+                optimizer.step()
+        else:
+            optimizer.step()
+        return told([values(model), values(plain)])
+
+    for found, expected in run_local(run, 2):
+        require_same(expected, found)
 
 
 def test_state_can_be_changed_in_place():

@@ -41,6 +41,7 @@ class Region:
         stride = self._stride(shape, dtype)
         self._mine = (PAGE + rank * stride, stride)
         self._slices: dict[tuple[int, int, np.dtype[Any]], list[Array]] = {}
+        self._rows: dict[tuple[int, int, np.dtype[Any]], list[Array]] = {}
         self._issued = self._served = 0
         self._lie_in(mapping, shape, dtype)
 
@@ -53,6 +54,7 @@ class Region:
         self.address = self.array.ctypes.data
         self._bytes = np.ndarray((self._size, stride), np.uint8, buffer=mapping, offset=PAGE)
         self._slices.clear()
+        self._rows.clear()
 
     def move(self, mapping: mmap.mmap) -> None:
         """Lie in another mapping of the same range; the old one becomes memory of this process, with a copy of ours."""
@@ -119,10 +121,23 @@ class Region:
             cut = slice_bounds(count, self._size, dtype.itemsize)
             low, high = cut[self._rank], cut[self._rank + 1]
             slices = [view[low:high] for view in self.views(offset, count, dtype)]
-            if len(self._slices) >= _CACHED_SHAPES:
-                self._slices.clear()
-            self._slices[key] = slices
+            _keep(self._slices, key, slices)
         return slices
+
+    def rows(self, offset: int, count: int, dtype: np.dtype[Any]) -> list[Array]:
+        """Of `views`, cut into a row for each rank, the row of this rank."""
+        key = (offset, count, dtype)
+        rows = self._rows.get(key)
+        if rows is None:
+            rows = [view.reshape(self._size, -1)[self._rank] for view in self.views(offset, count, dtype)]
+            _keep(self._rows, key, rows)
+        return rows
+
+
+def _keep(cache: dict[Any, list[Array]], key: object, found: list[Array]) -> None:
+    if len(cache) >= _CACHED_SHAPES:
+        cache.clear()
+    cache[key] = found
 
 
 class _Turn(Wait):

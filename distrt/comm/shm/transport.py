@@ -195,6 +195,13 @@ class ShmTransport(Transport):
 
     def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Everyone sees the others' rows, and reduces its own."""
+        place = self._buffers.locate(rows)
+        if place is not None:
+            region, offset = place
+            where = region.place(offset)
+            fingerprint = place_fingerprint(fingerprint, where)
+            steps = self._buffers.reduce_scatter(region, offset, flat, reduction, fingerprint)
+            return Operation(region.in_turn(steps), region, rows.nbytes >= _LONG_BYTES, where)
 
         def reduce(sources: list[Array], low: int, high: int) -> None:
             reduction.reduce([source[self.rank] for source in sources], flat[low:high])

@@ -3,6 +3,8 @@
 A meeting tells a rank that all have come. A rank whose patience ends just before that does not hear of it, and must not
 be left with parameters that the others go on to change. So each rank writes down which of the two it does, and then
 looks at what the others have written: of two ranks at least one sees the other.
+
+Before the meeting, each writes down, too, whether the present values must stay where they are.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ __all__ = ["Ledger"]
 
 _LINE = 8  # words of a cache line
 _COMMITTED, _WITHDRAWN = 0, 1
+_STAYS = 2  # and 3: in turns, since the first rank to leave a meeting may begin a step while the last one still reads
 
 
 class Ledger:
@@ -28,14 +31,25 @@ class Ledger:
 
     def __init__(self, group: ProcessGroup) -> None:
         self._rank = group.rank()
-        self._memory = group.allocate((2, group.size(), _LINE), np.int64, copies=1)
+        self._memory = group.allocate((4, group.size(), _LINE), np.int64, copies=1)
         self._words = [memoryview(row[:, 0]) for row in self._memory]
         self._fence = threading.Lock()
         self._step = 0
 
-    def begin(self) -> None:
-        """The next step begins; ranks count alike."""
+    def begin(self, stays: bool) -> None:
+        """The next step begins; ranks count alike.
+
+        Args:
+            stays: on this rank somebody looks at the memory of the present values, and expects to see the new ones.
+        """
         self._step += 1
+        if stays:
+            self._words[_STAYS + self._step % 2][self._rank] = self._step
+
+    @property
+    def stays(self) -> bool:
+        """When all have come: whether any rank has said so."""
+        return self._step in self._words[_STAYS + self._step % 2].tolist()
 
     def commit(self) -> bool:
         """All have come. False where a rank has withdrawn: then nobody changes the parameters."""

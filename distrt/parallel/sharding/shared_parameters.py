@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from distrt.core.versions import note_change
 from distrt.parallel.bucket import Bucket
 from distrt.parallel.sharding.shared_bucket import SharedBucket
 
-__all__ = ["Part", "SharedParameters", "aligned_bounds", "runs_of"]
+__all__ = ["Part", "SharedParameters", "aligned_bounds"]
 
 _LINE = 64
 
@@ -25,28 +26,40 @@ _LINE = 64
 class Part:
     """One trained parameter, and the slice of it that this rank updates.
 
+    There are two copies of its values. Between steps the parameter shows one, and the other one is nobody's: the step
+    writes to that, and when all ranks have, the parameter shows that one instead.
+
     Attributes:
         parameter: what the model has. Its memory is ``shown`` but where the user has changed it in place since.
-        halves, start: where its values and those after the next step are among others'.
-        live, shown: the one copy, as a row that can be written to, and as the parameter shows it.
-        following: its values after the step that is under way; as ``live`` between steps.
+        live, shown: the present copy, as a row that can be written to, and as the parameter shows it.
+        following: the other one, for the values after the step that is under way.
+        half: which of the two is the present one, 0 or 1.
         low, high: this rank's slice.
-        piece: that of ``following``, as an optimizer gets it, with its gradient.
+        piece: that of the present values, as an optimizer gets it, with its gradient.
+        target: that of ``following``.
     """
 
     def __init__(self, parameter: Tensor, halves: Sequence[Array], start: int) -> None:
         self.parameter = parameter
-        self.halves, self.start = halves, start
-        self.live, self.following = (half[start : start + parameter.numel()] for half in halves)
-        live = self.live
-        self.shown = seal(live.reshape(parameter._array.shape), ReleaseToCopy(parameter))
+        release = ReleaseToCopy(parameter)
+        self._rows = [half[start : start + parameter.numel()] for half in halves]
+        self._shown = [seal(row.reshape(parameter._array.shape), release) for row in self._rows]
+        self._unseen = getrefcount(self._shown[0])
+        self._slices = [row[:0] for row in self._rows]
         self.low = self.high = 0
         self.place, self.share = 0, 1  # in its bucket
-        self.piece = wrap(self.following[:0])
+        self.piece = wrap(self._rows[0][:0])
         self._bucket: Bucket | None = None
         self._position = 0
-        self._shown: list[Array] = []  # the bucket's when the average's piece was made
+        self._shown_averages: list[Array] = []  # the bucket's when the average's piece was made
         self._average: Tensor | None = None
+        self._look_at(0)
+
+    def _look_at(self, half: int) -> None:
+        self.half = half
+        self.live, self.following = self._rows[half], self._rows[1 - half]
+        self.shown = self._shown[half]
+        self._present, self.target = self._slices[half], self._slices[1 - half]
 
     def bounds(self, rank: int, share: int) -> tuple[int, int]:
         """The slice of a rank, where each updates ``share`` elements of the bucket."""
@@ -57,36 +70,49 @@ class Part:
     def cut(self, low: int, high: int, bucket: Bucket, position: int) -> None:
         """Make this rank's piece the elements from low to high; the gradient has that position in its bucket."""
         self.low, self.high = low, high
-        self.piece = wrap(self.following[low:high])
+        self._slices = [row[low:high] for row in self._rows]
+        self._look_at(self.half)
         self._bucket, self._position, self._average = bucket, position, None
 
     def prepare(self) -> Tensor:
         """This rank's piece, with the present values and gradient."""
-        parameter = self.parameter
+        parameter, piece = self.parameter, self.piece
         gradient = parameter._grad
         assert gradient is not None, "those without a gradient are left out"
         bucket = self._bucket
         if isinstance(bucket, SharedBucket) and gradient._array is bucket.shown[self._position]:
-            if self._average is None or self._shown is not bucket.shown:
-                start, self._shown = self.place + self.low, bucket.shown
+            if self._average is None or self._shown_averages is not bucket.shown:
+                start, self._shown_averages = self.place + self.low, bucket.shown
                 self._average = wrap(bucket.read[start : start + self.high - self.low])
-            self.piece._grad = self._average
+            piece._grad = self._average
         else:
-            self.piece._grad = wrap(np.ascontiguousarray(gradient._array).reshape(-1)[self.low : self.high])
-        if parameter._array is not self.shown:  # changed by the user
-            flat = np.ascontiguousarray(parameter._array).reshape(-1)
-            self.following[self.low : self.high] = flat[self.low : self.high]
-        return self.piece
+            piece._grad = wrap(np.ascontiguousarray(gradient._array).reshape(-1)[self.low : self.high])
+        if parameter._array is self.shown:
+            piece._array = self._present
+        else:  # changed by the user
+            piece._array = np.ascontiguousarray(parameter._array).reshape(-1)[self.low : self.high]
+        return piece
 
     def let_go(self) -> None:
         """After the update: look at no gradient any more, which would count as somebody's who keeps it."""
         self.piece._grad = None
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether somebody has another name of the present copy (``.data``, a view, a NumPy array, a state dict)."""
+        shows = self.parameter._array is self.shown
+        return getrefcount(self._shown[self.half]) > self._unseen + 1 + shows  # `shown` itself
+
     def show(self) -> None:
-        """Have the parameter show the one copy, which has changed."""
+        """Have the parameter show the present copy, which has changed."""
         if self.parameter._array is not self.shown:
             self.parameter._array = self.shown
         note_change(self.parameter._counter)
+
+    def turn_to(self, half: int) -> None:
+        """Have the parameter show that copy, which all ranks have written to."""
+        self._look_at(half)
+        self.show()
 
     def take_following(self) -> None:
         """Have the parameter show its values after the step, in memory of its own."""
@@ -133,23 +159,6 @@ class SharedParameters:
             else:
                 live = halves[0][start : start + parameter.numel()].reshape(parameter._array.shape)
                 parameter._array = seal(live, ReleaseToCopy(parameter))
-
-
-def runs_of(parts: Sequence[Part]) -> list[tuple[Array, Array]]:
-    """The slices of some parameters, in both halves: those that lie back to back as one."""
-    found: list[list[Any]] = []  # halves, low, high, whether it ends where its parameter does
-    for part in sorted(parts, key=lambda part: (id(part.halves), part.start)):
-        if part.low == part.high:
-            continue
-        low, high, is_whole = part.start + part.low, part.start + part.high, part.high == part.live.size
-        line = _LINE // part.live.itemsize
-        last: list[Any] = found[-1] if found else [None, 0, 0, False]
-        # What is between two whole parameters is nobody's.
-        if last[0] is part.halves and last[3] and not part.low and low - last[2] < line:
-            last[2:] = high, is_whole
-        else:
-            found.append([part.halves, low, high, is_whole])
-    return [(halves[0][low:high], halves[1][low:high]) for halves, low, high, _ in found]
 
 
 def aligned_bounds(sizes: Sequence[int], itemsize: int) -> list[int]:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.core.arrays import Array
 from distrt.core.errors import DistributedError, ShapeError, UnsupportedError
 from distrt.optim.passes import apply
 from distrt.parallel.sharding.between_machines import Exchange
 from distrt.parallel.sharding.ledger import Ledger
 from distrt.parallel.sharding.shared_bucket import share_of
-from distrt.parallel.sharding.shared_parameters import Part, SharedParameters, runs_of
+from distrt.parallel.sharding.shared_parameters import Part, SharedParameters
 from distrt.parallel.sharding.shared_state import SharedState
 
 if TYPE_CHECKING:
@@ -53,8 +52,6 @@ class SharedUpdate:
         self._exchange = Exchange(self._group)
         self._buckets: Any = None  # those that the present slices were cut for
         self._sharers: tuple[int, int] = (0, 0)  # this rank's place among those that update, and how many do
-        self._stepped: list[Part] = []  # in the last step, and what of them this rank updates
-        self._runs: list[tuple[Array, Array]] = []
         self._broken: str | None = None
         for part in self.shared.parts:
             part.parameter._updater = self
@@ -102,7 +99,7 @@ class SharedUpdate:
         self._broken = "its last step was broken off"
         try:
             for group, parts, names, pieces in prepared:
-                _run(optimizer, group, [part.piece for part in parts], pieces)
+                _run(optimizer, group, parts, pieces)
                 for part in parts:
                     part.let_go()
                 state.settle(optimizer.state, parts, names)
@@ -126,11 +123,12 @@ class SharedUpdate:
         return found
 
     def _publish(self, parts: list[Part]) -> None:
-        """What this rank has written becomes the present values of all, when all have."""
+        """What the ranks have written becomes the present values of all, when all have."""
         if self._exchange.is_needed:
             self._exchange.run([(part, part.following) for part in parts])
+        halves = [1 - part.half for part in parts]
         ledger = self._ledger
-        ledger.begin()
+        ledger.begin(stays=any(part.is_looked_at for part in parts))
         try:
             self._group.barrier()
         except BaseException:
@@ -142,10 +140,19 @@ class SharedUpdate:
             raise DistributedError(
                 f"rank {self._group.rank()}: another rank has given up waiting for this one in a step"
             )
-        if parts != self._stepped:
-            self._stepped, self._runs = parts, runs_of(parts)
-        for live, following in self._runs:
-            live[...] = following
+        if ledger.stays:
+            self._copy_back(parts)
+            return
+        try:
+            _turn(parts, halves)
+        except BaseException:  # an interrupt, between two of them
+            _turn(parts, halves)
+            raise
+
+    def _copy_back(self, parts: list[Part]) -> None:
+        """On some rank, somebody looks at the memory of the present values: the new ones go there."""
+        for part in parts:
+            part.live[part.low : part.high] = part.target
         for part, low, high in self._exchange.brought:
             part.live[low:high] = part.following[low:high]
         try:
@@ -179,7 +186,7 @@ class SharedUpdate:
     def stand_by(self) -> None:
         """Meet the others in their step: what a rank does that has run out of input, when they have announced one."""
         self._group.all_reduce(np.zeros(self._group.size(), np.uint8), ReduceOp.MAX)
-        self._ledger.begin()
+        self._ledger.begin(stays=True)  # which of them have a step, this one does not know
         self._group.barrier()
         self._ledger.commit()
         self._group.barrier()
@@ -193,7 +200,6 @@ class SharedUpdate:
         if buckets is self._buckets and sharers == self._sharers:
             return
         self._buckets, self._sharers = buckets, sharers
-        self._stepped = []
         rank, ranks = sharers
         for bucket in buckets:
             place = 0
@@ -237,12 +243,13 @@ class SharedUpdate:
                 part.parameter._updater = None
 
 
-def _run(optimizer: Any, group: dict[str, Any], pieces: list[Any], state: dict[Any, Any]) -> None:
+def _run(optimizer: Any, group: dict[str, Any], parts: Sequence[Part], state: dict[Any, Any]) -> None:
     """The optimizer's own rule, on slices in the place of parameters."""
-    whole = optimizer.state
+    whole, pieces = optimizer.state, [part.piece for part in parts]
     optimizer.state = state
     try:
-        apply(optimizer.rule, pieces, [optimizer._prepare(piece, group) for piece in pieces], group)
+        states = [optimizer._prepare(piece, group) for piece in pieces]
+        apply(optimizer.rule, pieces, states, group, [part.target for part in parts])
     finally:
         optimizer.state = whole
 
@@ -250,3 +257,8 @@ def _run(optimizer: Any, group: dict[str, Any], pieces: list[Any], state: dict[A
 def _take_following(parts: Sequence[Part]) -> None:
     for part in parts:
         part.take_following()
+
+
+def _turn(parts: Sequence[Part], halves: Sequence[int]) -> None:
+    for part, half in zip(parts, halves, strict=True):
+        part.turn_to(half)
