@@ -7,6 +7,7 @@ that owns the memory again. The third base class of ``Tensor``.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from distrt.core.arrays import Array, Place, memory_of, place_in, place_of, row_of
@@ -34,6 +35,13 @@ class Copying:
     """How tensors are copied and pickled."""
 
     _array: Array
+
+    #: Is told of each class of tensors (``core/sharing.py``).
+    _on_subclass: Callable[[type], None] = staticmethod(lambda kind: None)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        Copying._on_subclass(cls)
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         if id(self) in memo:

@@ -47,14 +47,14 @@ class SharedMemory:
 
 
 class SharedRow:
-    """Who owns the first ``length`` bytes of shared memory in the eyes of NumPy; subclasses learn when it is let go."""
+    """Who owns ``length`` bytes of shared memory in the eyes of NumPy; subclasses learn when it is let go."""
 
-    __slots__ = ("__array_interface__", "__weakref__", "memory")
+    __slots__ = ("__array_interface__", "__weakref__", "memory", "offset")
 
-    def __init__(self, memory: SharedMemory, length: int) -> None:
-        self.memory = memory
+    def __init__(self, memory: SharedMemory, length: int, offset: int = 0) -> None:
+        self.memory, self.offset = memory, offset
         self.__array_interface__: dict[str, Any] = {
-            "data": (memory.address, False),
+            "data": (memory.address + offset, False),
             "shape": (length,),
             "typestr": "|u1",
             "version": 3,

@@ -4,11 +4,14 @@
 
     mp.spawn(train, args=(world_size,), nprocs=world_size)
 
-A tensor that is sent to another process (as an argument, or through a queue) is copied: the receiver's changes are its
-own. Ranks share gradients and buffers through ``distrt.distributed``.
+A tensor in the arguments of a new process is moved to shared memory, and so are a module's parameters: each side sees
+what the other writes. Through a queue or a pipe, memory that is shared already (``tensor.share_memory_()``) stays
+shared, as long as the sender lives until the tensor is received; everything else is copied. Ranks share gradients and
+buffers through ``distrt.distributed``.
 """
 
 import multiprocessing
+import sys
 from multiprocessing import *  # noqa: F403 - PyTorch's module re-exports all of it, too
 
 from distrt.multiprocessing.spawn import (
@@ -35,12 +38,17 @@ __all__ = [
 ]
 __all__ += multiprocessing.__all__
 
+if (
+    _sharing := sys.modules.get("distrt.core.sharing")
+) is not None:  # else it sees for itself, when it is loaded
+    _sharing.send_through_multiprocessing()
+
 _STRATEGIES = frozenset({"file_descriptor", "file_system"})
 _chosen = ["file_descriptor"]  # PyTorch's default on Linux
 
 
 def set_sharing_strategy(new_strategy: str) -> None:
-    """Remember how tensors should be shared; here they are copied whatever it says.
+    """Remember how tensors should be shared; here it is by file descriptors, whatever it says.
 
     Raises:
         AssertionError: the strategy has no such name (the error that PyTorch raises).

@@ -49,7 +49,7 @@ def spawn(
 
     Args:
         fn: a function at the top level of a module: the children import it.
-        args: what is passed on, pickled; a tensor arrives as a copy.
+        args: what is passed on, pickled; the memory of tensors is shared with the caller.
         join: wait for all; without it a ``ProcessContext`` comes back at once.
         daemon: the processes' ``daemon`` flag.
         start_method: "spawn"; ``start_processes`` takes others.

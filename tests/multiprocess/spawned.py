@@ -41,10 +41,24 @@ def ignores_sigterm(index):
     time.sleep(60)
 
 
-def doubles(index, queue, tensor):
-    """Changes its copy, and sends back another."""
-    tensor.mul_(2)
-    queue.put((index, tensor))
+def writes(index, queue, tensor, model):
+    """Changes its row of what is shared, and sends back a copy of it."""
+    assert tensor.is_shared() and model.weight.is_shared() and model.weight.requires_grad
+    tensor[index] += index + 1
+    with torch.no_grad():
+        model.weight[index] += 1
+    queue.put((index, tensor[index].clone()))
+
+
+def trains_shared(rank, model):
+    torch.manual_seed(rank)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    target = torch.tensor([1.0, -2.0, 3.0, 0.5])
+    for _ in range(200):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(x), (x @ target)[:, None] + model.bias.detach()).backward()
+        optimizer.step()
 
 
 def reduces(index, size, init_method, folder):

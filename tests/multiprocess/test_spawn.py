@@ -136,15 +136,34 @@ def test_another_start_method_is_refused_with_a_warning(tmp_path):
         mp.spawn(spawned.notes, args=(str(tmp_path),), nprocs=1, start_method="fork")
 
 
-def test_a_tensor_arrives_as_a_copy():
-    tensor = torch.arange(3.0)
+def test_a_tensor_in_the_arguments_is_shared():
+    """Both ways: what processes write to it is seen here, a model's parameters and the views of it included."""
+    tensor, model = torch.zeros(2, 3), torch.nn.Linear(3, 2)
+    row, before = tensor[1], model.weight.detach().clone()
     queue = mp.get_context("spawn").Queue()
-    context = mp.spawn(spawned.doubles, args=(queue, tensor), nprocs=2, join=False)
+    context = mp.spawn(spawned.writes, args=(queue, tensor, model), nprocs=2, join=False)
     got = dict(queue.get(timeout=60) for _ in range(2))
     while not context.join():
         pass
-    assert {index: value.tolist() for index, value in got.items()} == {0: [0, 2, 4], 1: [0, 2, 4]}
-    assert tensor.tolist() == [0, 1, 2]
+    assert tensor.tolist() == [[1, 1, 1], [2, 2, 2]] and row.tolist() == [2, 2, 2]
+    assert tensor.is_shared() and model.bias.is_shared()
+    assert [got[index].tolist() for index in range(2)] == [[1, 1, 1], [2, 2, 2]]
+    assert torch.equal(model.weight[0], before[0] + 1) and torch.equal(model.weight[1], before[1] + 1)
+
+
+@pytest.mark.ci
+def test_processes_train_one_shared_model_without_locks():
+    """Hogwild: as the official example does it, with processes that are spawned and optimizers of their own."""
+    model = torch.nn.Linear(4, 1)
+    model.share_memory()
+    context = mp.get_context("spawn")
+    processes = [context.Process(target=spawned.trains_shared, args=(rank, model)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert torch.allclose(model.weight, torch.tensor([[1.0, -2.0, 3.0, 0.5]]), atol=0.05)
 
 
 PARENT = """

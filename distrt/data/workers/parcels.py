@@ -14,6 +14,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, Place, address_of, memory_of, place_in, place_of, row_of
 from distrt.core.copying import Copying, attributes_of, rebuild
+from distrt.core.sharing import require_no_history
 from distrt.core.tensor import Tensor
 from distrt.data.workers.blocks import SHARED_FROM, Block, Blocks
 
@@ -82,12 +83,7 @@ class _Pickler(pickle.Pickler):
         if kind is np.ndarray:
             return NotImplemented if obj.dtype.hasobject else (_array, self._at(obj))
         if isinstance(obj, Tensor) and kind.__reduce_ex__ is _usual_way:
-            if obj.requires_grad and not obj.is_leaf:
-                raise RuntimeError(
-                    "Cowardly refusing to serialize non-leaf tensor which requires_grad, since autograd does not "
-                    "support crossing process boundaries.  If you just want to transfer the data, call detach() on the "
-                    "tensor before serializing (e.g., putting it on the queue)."
-                )
+            require_no_history(obj)
             return _tensor, (kind, *self._at(obj._array), obj.requires_grad, attributes_of(obj))
         return NotImplemented
 
