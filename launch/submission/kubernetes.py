@@ -11,12 +11,13 @@ from launch.submission.batch import BatchSystem, State
 from launch.submission.plan import Plan
 from launch.submission.yaml import documents
 
-__all__ = ["KINDS", "KUBERNETES", "manifest"]
+__all__ = ["KINDS", "kubernetes", "manifest"]
 
 #: What ``manifest`` takes the place of the secret in, until it is submitted.
 SECRET_PLACE = "made when the job is submitted"
 _GRACE_S = 60
 _PREEMPTED = 75
+_MANY = 1000  # pods whose output may be shown at once
 _OBJECT = dict[str, Any]
 
 
@@ -34,6 +35,7 @@ def manifest(plan: Plan, secret: str = SECRET_PLACE) -> str:
 
 def _indexed_job(plan: Plan) -> list[_OBJECT]:
     """A headless service gives the pods names: each is called like the others, but for its number."""
+    pod = {"subdomain": plan.name, **_pod(plan, _told(plan))}
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -47,38 +49,38 @@ def _indexed_job(plan: Plan) -> list[_OBJECT]:
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _metadata(plan),
-        "spec": {
-            **_job_spec(plan),
-            "template": {"spec": {"subdomain": plan.name, **_pod(plan, _told(plan))}},
-        },
+        "metadata": _metadata(plan, has_queue=True),
+        "spec": {**_job_spec(plan), "template": _template(plan, pod)},
     }
     return [service, job]
 
 
 def _job_set(plan: Plan) -> list[_OBJECT]:
-    template = {"spec": {**_job_spec(plan), "template": {"spec": _pod(plan, _told(plan))}}}
+    job = {**_job_spec(plan), "template": _template(plan, _pod(plan, _told(plan)))}
     return [
         {
             "apiVersion": "jobset.x-k8s.io/v1alpha2",
             "kind": "JobSet",
-            "metadata": _metadata(plan),
+            "metadata": _metadata(plan, has_queue=True),
             "spec": {
                 "network": {"enableDNSHostnames": True, "publishNotReadyAddresses": True},
                 "failurePolicy": {"maxRestarts": plan.attempts},
-                "replicatedJobs": [{"name": "machines", "replicas": 1, "template": template}],
+                "replicatedJobs": [{"name": "machines", "replicas": 1, "template": {"spec": job}}],
             },
         }
     ]
 
 
 def _pytorch_job(plan: Plan) -> list[_OBJECT]:
-    """The operator sets MASTER_ADDR, RANK and WORLD_SIZE, which the launchers take for numbers of machines."""
+    """The operator sets MASTER_ADDR, RANK and WORLD_SIZE, which the launchers take for numbers of machines.
+
+    It counts every start of a container, also after 75.
+    """
     pod = _pod(plan, plan.command, name="pytorch")
     del pod["restartPolicy"]
     counts = {"Master": 1, "Worker": plan.nodes[1] - 1}
     replicas = {
-        role: {"replicas": count, "restartPolicy": "OnFailure", "template": {"spec": pod}}
+        role: {"replicas": count, "restartPolicy": "OnFailure", "template": _template(plan, pod)}
         for role, count in counts.items()
         if count
     }
@@ -89,7 +91,7 @@ def _pytorch_job(plan: Plan) -> list[_OBJECT]:
         {
             "apiVersion": "kubeflow.org/v1",
             "kind": "PyTorchJob",
-            "metadata": _metadata(plan),
+            "metadata": _metadata(plan, has_queue=True),
             "spec": {"runPolicy": policy, "pytorchReplicaSpecs": replicas},
         }
     ]
@@ -111,7 +113,7 @@ def _mpi_job(plan: Plan) -> list[_OBJECT]:
         {
             "apiVersion": "kubeflow.org/v2beta1",
             "kind": "MPIJob",
-            "metadata": _metadata(plan),
+            "metadata": _metadata(plan, has_queue=True),
             "spec": {
                 "slotsPerWorker": 1,
                 "mpiImplementation": "MPICH",
@@ -120,9 +122,9 @@ def _mpi_job(plan: Plan) -> list[_OBJECT]:
                     "Launcher": {
                         "replicas": 1,
                         "restartPolicy": "OnFailure",
-                        "template": {"spec": launcher},
+                        "template": _template(plan, launcher),
                     },
-                    "Worker": {"replicas": count, "template": {"spec": worker}},
+                    "Worker": {"replicas": count, "template": _template(plan, worker)},
                 },
             },
         }
@@ -132,8 +134,20 @@ def _mpi_job(plan: Plan) -> list[_OBJECT]:
 KINDS = {"job": _indexed_job, "jobset": _job_set, "pytorchjob": _pytorch_job, "mpijob": _mpi_job}
 
 
-def _metadata(plan: Plan) -> _OBJECT:
-    return {"name": plan.name, **({"namespace": plan.namespace} if plan.namespace else {})}
+def _metadata(plan: Plan, has_queue: bool = False) -> _OBJECT:
+    labels = _labels(plan.name)
+    if plan.queue and has_queue:
+        labels["kueue.x-k8s.io/queue-name"] = plan.queue
+    return {"name": plan.name, **({"namespace": plan.namespace} if plan.namespace else {}), "labels": labels}
+
+
+def _labels(name: str) -> dict[str, str]:
+    """What all objects and pods of a job have, and nothing else: they are shown and deleted by it."""
+    return {"app.kubernetes.io/managed-by": "distrt-launch", "app.kubernetes.io/instance": name}
+
+
+def _template(plan: Plan, pod: _OBJECT) -> _OBJECT:
+    return {"metadata": {"labels": _labels(plan.name)}, "spec": pod}
 
 
 def _told(plan: Plan) -> tuple[str, ...]:
@@ -170,7 +184,7 @@ def _pod(plan: Plan, command: tuple[str, ...], name: str = "launcher") -> _OBJEC
     container: _OBJECT = {
         "name": name,
         "image": plan.image,
-        "command": [word.replace("$(", "$$(") for word in command],  # or Kubernetes fills in variables
+        "command": [word.replace("$", "$$") for word in command],  # or Kubernetes fills in variables
         "workingDir": str(plan.folder),
         "envFrom": [{"secretRef": {"name": plan.name}}],
         "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],
@@ -192,27 +206,40 @@ def _read_job(said: str) -> str:
 
 
 def _read_state(text: str) -> State:
-    """Read the conditions that are true, of what ``kubectl get -o`` says."""
+    """Read the conditions that are true, and how many pods are ready, of what ``kubectl get -o`` says."""
+    text, _, ready = text.partition("ready=")
     states = text.split()
     is_over = bool({"Complete", "Completed", "Succeeded", "Failed"} & set(states))
+    if not states and ready.strip() not in ("", "0"):
+        states = ["Running"]
     return State(", ".join(states).lower() or "pending", is_over, int("Failed" in states))
 
 
-KUBERNETES = BatchSystem(
-    name="k8s",
-    script=manifest,
-    suffix=".yaml",
-    submit=lambda path: ("kubectl", "apply", "-f", "-"),
-    reads_stdin=True,
-    read_job=_read_job,
-    show=lambda job: (
-        "kubectl",
-        "get",
-        job,
-        "-o",
-        'jsonpath={.status.conditions[?(@.status=="True")].type}',
-    ),
-    read_state=_read_state,
-    follow=lambda job: ("kubectl", "logs", "--follow", "--all-containers", job),
-    cancel=lambda job: ("kubectl", "delete", job),
-)
+def kubernetes(namespace: str = "") -> BatchSystem:
+    """The Kubernetes that kubectl leads to; without a namespace, in its present one."""
+    kubectl = ("kubectl", f"--namespace={namespace}") if namespace else ("kubectl",)
+    conditions = 'jsonpath={.status.conditions[?(@.status=="True")].type} ready={.status.ready}'
+
+    def show_output(job: str, since_s: int | None) -> tuple[str, ...]:
+        since = "--tail=-1" if since_s is None else f"--since={since_s}s"
+        return *kubectl, "logs", "--follow", "--prefix", f"--max-log-requests={_MANY}", since, _selector(job)
+
+    return BatchSystem(
+        name="k8s",
+        script=manifest,
+        file_name=lambda plan: f"{plan.name}.yaml",
+        submit=lambda path: (*kubectl, "apply", "-f", "-"),
+        reads_stdin=True,
+        read_job=_read_job,
+        show=lambda job: (*kubectl, "get", job, "-o", conditions),
+        read_state=_read_state,
+        unknown="NotFound",
+        find=lambda job: (*kubectl, "get", job),
+        follow=show_output,
+        cancel=lambda job: (*kubectl, "delete", f"{job.partition('/')[0]},service,secret", _selector(job)),
+    )
+
+
+def _selector(job: str) -> str:
+    labels = _labels(job.rpartition("/")[2])
+    return "--selector=" + ",".join(f"{key}={value}" for key, value in labels.items())

@@ -34,16 +34,17 @@ def _options(plan: Plan) -> Iterator[str]:
     if plan.gpus:
         yield f'-gpu "num={plan.gpus}"'
     if plan.memory:
-        yield f"-M {plan.memory}"
+        yield f"-M {shlex.quote(plan.memory)}"
+        yield "-hl"  # of each machine, and not of each slot
     if plan.limit_s:
         whole = minutes(plan.limit_s)
         yield f"-W {whole // 60}:{whole % 60:02}"
     if plan.is_warned:
         yield f"-wa USR1 -wt {minutes(plan.warning_s)}"
     if plan.queue:
-        yield f"-q {plan.queue}"
+        yield f"-q {shlex.quote(plan.queue)}"
     if plan.account:
-        yield f"-P {plan.account}"
+        yield f"-P {shlex.quote(plan.account)}"
     yield "-r"
     yield '-Q "75"'  # the ranks have saved, and want to go on
     log = plan.log or str(plan.folder / ("lsf-%J_%I.log" if plan.array else "lsf-%J.log"))
@@ -70,11 +71,12 @@ def _read_state(text: str) -> State:
 LSF = BatchSystem(
     name="lsf",
     script=_script,
-    suffix=".lsf",
+    file_name=lambda plan: f"{plan.name}.lsf",
     submit=lambda path: ("bsub",),
     reads_stdin=True,
     read_job=_read_job,
     show=lambda job: ("bjobs", "-a", "-noheader", "-o", "stat exit_code output_file", job),
     read_state=_read_state,
+    unknown="is not found",
     cancel=lambda job: ("bkill", job),
 )

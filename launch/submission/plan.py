@@ -11,7 +11,8 @@ __all__ = ["SECRET", "Plan", "minutes", "read_array", "read_nodes", "read_time",
 #: A line of shell that gives the tasks of one job a secret of their own. It is on no command line.
 SECRET = "export DISTRT_JOB_SECRET=\"$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \\n')\""
 _LINE = 100
-_TIME = re.compile(r"(?:(?P<d>\d+)-)?(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d\d)")
+_DAYS = re.compile(r"(?P<d>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
+_HOURS = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Plan:
 
 
 def shell_words(words: Sequence[str], first: str) -> str:
-    """A command, over several lines where it gets long."""
+    """A command, over several lines where it gets long; ``first`` is shell already, and may be empty."""
     lines = [first]
     for word in map(shlex.quote, words):
-        if len(lines[-1]) + len(word) < _LINE:
+        if not lines[-1]:
+            lines[-1] = word
+        elif len(lines[-1]) + len(word) < _LINE:
             lines[-1] += f" {word}"
         else:
             lines.append(f"    {word}")
@@ -74,18 +77,20 @@ def shell_words(words: Sequence[str], first: str) -> str:
 
 
 def read_time(text: str) -> int:
-    """Read ``[D-][H:]MM:SS``, or minutes, as seconds.
+    """Read a time as seconds, as Slurm reads it: ``M``, ``M:S``, ``H:M:S``, ``D-H``, ``D-H:M``, ``D-H:M:S``.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is none of these.
     """
-    if text.isdigit():
+    if text.isdecimal():
         return int(text) * 60
-    match = _TIME.fullmatch(text)
+    match = _DAYS.fullmatch(text) or _HOURS.fullmatch(text)
     if match is None:
-        raise ValueError(f"--time {text}: expected minutes, or [days-][hours:]minutes:seconds")
-    days, hours, mins, seconds = (int(match[name] or 0) for name in "dhms")
-    return ((days * 24 + hours) * 60 + mins) * 60 + seconds
+        raise ValueError(
+            f"--time {text}: expected minutes, [hours:]minutes:seconds, or days-hours[:minutes[:seconds]]"
+        )
+    found = {name: int(value or 0) for name, value in match.groupdict().items()}
+    return ((found.get("d", 0) * 24 + found["h"]) * 60 + found["m"]) * 60 + found["s"]
 
 
 def minutes(seconds: int) -> int:

@@ -13,7 +13,7 @@ from launch.submission.plan import SECRET, Plan, minutes, shell_words
 __all__ = ["SLURM"]
 
 # Launchers end together by themselves, with one exit code. srun is to end what is left of them only where one does not.
-_SRUN = "srun --ntasks-per-node=1 --kill-on-bad-exit=0 --wait=90"
+_SRUN = "srun --ntasks-per-node=1{cpus} --kill-on-bad-exit=0 --wait=90"
 _END = """\
 code=$?
 if [ "$code" -eq 75 ]; then # the ranks have saved, and want to go on
@@ -28,7 +28,9 @@ _OVER = frozenset(
 
 def _script(plan: Plan) -> str:
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in _options(plan)), ""]
-    return "\n".join([*lines, SECRET, shell_words(plan.command, _SRUN)]) + "\n" + _END
+    # A step does not inherit it (since 22.05), and has one core where cores are bound.
+    srun = _SRUN.format(cpus=f" --cpus-per-task={plan.cpus}" if plan.cpus else "")
+    return "\n".join([*lines, SECRET, shell_words(plan.command, srun)]) + "\n" + _END
 
 
 def _options(plan: Plan) -> Iterator[str]:
@@ -41,37 +43,51 @@ def _options(plan: Plan) -> Iterator[str]:
     if plan.gpus:
         yield f"--gpus-per-node={plan.gpus}"
     if plan.memory:
-        yield f"--mem={plan.memory}"
+        yield f"--mem={shlex.quote(plan.memory)}"
     if plan.limit_s:
         yield f"--time={minutes(plan.limit_s)}"
     if plan.is_warned:
         yield f"--signal=USR1@{plan.warning_s}"
     if plan.queue:
-        yield f"--partition={plan.queue}"
+        yield f"--partition={shlex.quote(plan.queue)}"
     if plan.account:
-        yield f"--account={plan.account}"
+        yield f"--account={shlex.quote(plan.account)}"
     if plan.array:
         first, last, at_once = plan.array
         yield f"--array={first}-{last}" + (f"%{at_once}" if at_once else "")
     yield "--requeue"
     yield "--open-mode=append"
     yield f"--chdir={shlex.quote(str(plan.folder))}"
-    log = plan.log or str(plan.folder / ("slurm-%A_%a.log" if plan.array else "slurm-%j.log"))
+    folder = str(plan.folder).replace("%", "%%")
+    log = plan.log or f"{folder}/{'slurm-%A_%a.log' if plan.array else 'slurm-%j.log'}"
     yield f"--output={shlex.quote(log)}"
     yield from plan.extra
 
 
 def _read_state(text: str) -> State:
     """Read what ``scontrol show job -o`` says: a line for each task of an array."""
-    jobs = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in text.splitlines() if "JobId=" in line]
+    lines = [line for line in text.splitlines() if line.startswith("JobId=")]
+    jobs = [dict(re.findall(r"(?<!\S)(\w+)=(.*?)(?= [A-Z][\w/:]*=|\s*$)", line)) for line in lines]
     states = [job.get("JobState", "") for job in jobs]
     codes = [_exit_code(job) for job in jobs if job.get("JobState") in _OVER]
     said = ", ".join(
         f"{name.lower()} ({states.count(name)})" if len(states) > 1 else _with_reason(name, jobs[0])
         for name in dict.fromkeys(states)
     )
-    logs = tuple(job["StdOut"] for job in jobs if job.get("StdOut") and "%" not in job["StdOut"])
+    logs = tuple(path for job in jobs for path in _logs(job))
     return State(said or "unknown", bool(jobs) and set(states) <= _OVER, max(codes, default=0), logs)
+
+
+def _logs(job: dict[str, str]) -> list[str]:
+    """Where a job's output is; a task of an array that waits has a number to come in its file's name.
+
+    Of a folder with a "%" in its name scontrol says something else than where the file is.
+    """
+    path = job.get("StdOut", "")
+    _, _, name = path.rpartition("/")
+    if not name or "%" in name:
+        return []
+    return [path, f"{job['WorkDir']}/{name}"] if "%" in job.get("WorkDir", "") else [path]
 
 
 def _with_reason(state: str, job: dict[str, str]) -> str:
@@ -89,10 +105,11 @@ def _exit_code(job: dict[str, str]) -> int:
 SLURM = BatchSystem(
     name="slurm",
     script=_script,
-    suffix=".sbatch",
+    file_name=lambda plan: f"{plan.name}.sbatch",
     submit=lambda path: ("sbatch", "--parsable", path),
     read_job=lambda said: said.strip().rpartition("\n")[2].partition(";")[0],
     show=lambda job: ("scontrol", "show", "job", "-o", job),
     read_state=_read_state,
+    unknown="Invalid job id",
     cancel=lambda job: ("scancel", job),
 )

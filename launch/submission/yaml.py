@@ -35,4 +35,10 @@ def _lines(value: Any) -> Iterator[str]:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
-    return json.dumps(value)  # which is YAML, too
+    # JSON is YAML, too, but for characters that JSON writes as two halves; those that cannot be printed are numbers.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else _numbered(each) for each in text)
+
+
+def _numbered(character: str) -> str:
+    return f"\\U{ord(character):08x}"

@@ -22,6 +22,7 @@ def test_options_values_and_commands_are_completed() -> None:
     assert complete("distrt-launch", "--nproc") == ["--nproc-per-node"]
     assert complete("distrt-launch", "--start-method", "fork") == ["fork", "forkserver"]
     assert complete("distrt-launch", "do") == ["doctor"]
+    assert complete("distrt-launch", "s") == ["submit"]
     assert complete("distrt-launch", "train.py", "x") == []
 
 

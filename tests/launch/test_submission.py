@@ -1,23 +1,21 @@
 """What ``distrt-launch submit`` writes for each batch system, and what it makes of their answers."""
 
 import os
-import stat
+import re
 import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from launch.cli import main
-from launch.submission import following
-from launch.submission.batch import State
-from launch.submission.kubernetes import KINDS, KUBERNETES
+from launch.submission.kubernetes import KINDS, kubernetes
 from launch.submission.lsf import LSF
 from launch.submission.pbs import PBS
-from launch.submission.plan import read_array, read_nodes, read_time
 from launch.submission.slurm import SLURM
 from launch.submission.yaml import documents
+from tests.launch.conftest import OnPath
 
+KUBERNETES = kubernetes()
 GOLDEN = Path(__file__).with_name("golden")
 SMALL = ["--nproc-per-node", "2", "train.py", "--lr", "0.1"]
 LARGE = [
@@ -25,13 +23,17 @@ LARGE = [
     "--warning=300", "--queue=night", "--account=lab", "--max-restarts=3",
     "--nproc-per-node=4", "-m", "lab.train", "--text", "it's $(5)",
 ]  # fmt: skip
+LARGE_POD = [word for word in LARGE if word != "--account=lab"]
 ARRAY = ["--array=1-9%2", "--log=/logs/out", "--extra=-x 1", *SMALL]
 CASES = {
     **{f"{name}-small": [f"--scheduler={name}", *SMALL] for name in ("slurm", "pbs", "lsf")},
     **{f"{name}-large": [f"--scheduler={name}", *LARGE] for name in ("slurm", "pbs", "lsf")},
     **{f"{name}-array": [f"--scheduler={name}", *ARRAY] for name in ("slurm", "pbs", "lsf")},
     "slurm-elastic": ["--scheduler=slurm", "--nodes=2:4", *SMALL],
-    **{f"k8s-{kind}": ["--scheduler=k8s", "--image=lab/train:1", f"--kind={kind}", *LARGE] for kind in KINDS},
+    **{
+        f"k8s-{kind}": ["--scheduler=k8s", "--image=lab/train:1", f"--kind={kind}", *LARGE_POD]
+        for kind in KINDS
+    },
     "k8s-one-pod": ["--scheduler=k8s", "--image=lab/train:1", "--namespace=lab", "--kind=pytorchjob", *SMALL],
 }
 
@@ -91,42 +93,6 @@ def pods_in(value: object) -> list[dict[str, object]]:
     return [pod for each in value for pod in pods_in(each)] if isinstance(value, list) else []
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--nodes=0"], "--nnodes 0: expected a number of machines, or MIN:MAX"),
-        (["--nodes=3:2"], "--nnodes 3:2: expected"),
-        (["--time=soon"], "--time soon: expected minutes"),
-        (["--array=5-1"], "--array 5-1: expected FIRST-LAST"),
-        (["--name=a b"], "--name a b: expected letters"),
-        (["--scheduler=k8s", "--image=x", "--name=Big"], "--name Big: Kubernetes takes"),
-        (["--standalone"], "--standalone: where launchers run and meet is what the job tells them"),
-        (["--master-addr=host"], "--master-addr: where launchers run"),
-        (["--no-such-option"], "unrecognized arguments: --no-such-option"),
-        (["--scheduler=lsf", "--array=0-9"], "--array 0-9: LSF counts from 1"),
-        (["--scheduler=k8s"], "--scheduler k8s needs --image"),
-    ],
-)
-def test_wrong_use_gets_one_line(
-    words: Sequence[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        submit("--scheduler=slurm", *words, *SMALL)
-    assert message in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_what_is_to_be_run_must_be_given(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        submit("--scheduler=slurm")
-    assert "what is to be run?" in capsys.readouterr().err
-
-
-def test_numbers_are_read_as_batch_systems_write_them() -> None:
-    assert [read_time(text) for text in ("90", "1:30", "2:00:00", "1-00:00:01")] == [5400, 90, 7200, 86401]
-    assert read_nodes("3") == (3, 3) and read_nodes("2:4") == (2, 4)
-    assert read_array("0-9%2") == (0, 9, 2) and read_array("1-3") == (1, 3, 0)
-
-
 def test_yaml_is_read_back_as_it_was_meant() -> None:
     yaml = pytest.importorskip("yaml", reason="comes with kubernetes-validate")
     value = {
@@ -144,6 +110,7 @@ def test_yaml_is_read_back_as_it_was_meant() -> None:
             "",
             " a",
             "\u00e9\n",
+            "\U0001f600 \u2028 \x7f \x85 \x01",
             "~",
         ],
         "nested": [{"a": [[1, 2], {"b": True}], "c": {}}, [], -1.5, None],
@@ -151,25 +118,8 @@ def test_yaml_is_read_back_as_it_was_meant() -> None:
     assert list(yaml.safe_load_all(documents(value, {"two": 2}))) == [value, {"two": 2}]
 
 
-@pytest.fixture
-def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
-    """Put a program of the batch system's on PATH: it keeps its arguments and input, and says what is given."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
-
-    def put(name: str, script: str) -> Path:
-        path = folder / name
-        path.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/{name}.said\n{script}\n')
-        path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        return tmp_path / f"{name}.said"
-
-    return put
-
-
 def test_a_job_is_handed_in_and_its_script_kept(
-    on_path: Callable[[str, str], Path], capfd: pytest.CaptureFixture[str], tmp_path: Path
+    on_path: OnPath, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     said = on_path("sbatch", "echo '12;cluster'")
     assert submit("--scheduler=slurm", *SMALL) == 0
@@ -183,9 +133,10 @@ def test_a_job_is_handed_in_and_its_script_kept(
 
 
 def test_a_manifest_is_handed_in_with_a_secret_that_is_kept_nowhere(
-    on_path: Callable[[str, str], Path], capfd: pytest.CaptureFixture[str], tmp_path: Path
+    on_path: OnPath, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    on_path("kubectl", f"cat >{tmp_path}/taken; echo 'secret/train created'; echo 'job.batch/train created'")
+    taken = f"cat >{tmp_path}/taken; echo 'secret/train created'; echo 'job.batch/train created'"
+    on_path("kubectl", f'case "$*" in get*) exit 1;; esac; {taken}')
     assert submit("--scheduler=k8s", "--image=x", *SMALL) == 0
     assert "submitted job job.batch/train\n" in capfd.readouterr().err
     (line,) = [line for line in (tmp_path / "taken").read_text().splitlines() if "DISTRT_JOB_SECRET:" in line]
@@ -201,7 +152,7 @@ def test_a_manifest_is_handed_in_with_a_secret_that_is_kept_nowhere(
     ],
 )
 def test_a_refusal_is_told_in_one_line(
-    on_path: Callable[[str, str], Path], capfd: pytest.CaptureFixture[str], script: str, message: str
+    on_path: OnPath, capfd: pytest.CaptureFixture[str], script: str, message: str
 ) -> None:
     on_path("sbatch", script)
     assert submit("--scheduler=slurm", *SMALL) == 69
@@ -214,14 +165,13 @@ def test_a_batch_system_that_is_not_here_is_named(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").touch()
     assert submit("--scheduler=pbs", *SMALL) == 69
     (line,) = capfd.readouterr().err.splitlines()
     assert "qsub cannot be started (No such file or directory): is this a login node?" in line
 
 
-def test_a_job_is_looked_after_by_its_name(
-    on_path: Callable[[str, str], Path], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_job_is_looked_after_by_its_name(on_path: OnPath, capfd: pytest.CaptureFixture[str]) -> None:
     on_path("scontrol", "echo 'JobId=12 JobState=PENDING Reason=Resources Restarts=1 ExitCode=0:0'")
     ended = on_path("scancel", "")
     assert submit("--scheduler=slurm", "--job=12") == 0
@@ -249,11 +199,14 @@ def test_a_job_is_looked_after_by_its_name(
         ),
         (PBS, "Job Id: 1\n    job_state = R\n    Output_Path = host:/x/out", ("running", False, 0)),
         (PBS, "Job Id: 1\n    job_state = F\n    Exit_status = 75", ("over", True, 75)),
+        (PBS, "Job Id: 1\n    job_state = Q\n    Exit_status = 75", ("queued", False, 75)),  # run again
         (LSF, "RUN - /x/out", ("run", False, 0)),
         (LSF, "EXIT 9 -\nDONE - -", ("exit, done", True, 9)),
-        (KUBERNETES, "", ("pending", False, 0)),
-        (KUBERNETES, "SuccessCriteriaMet Complete", ("successcriteriamet, complete", True, 0)),
-        (KUBERNETES, "Failed", ("failed", True, 1)),
+        (KUBERNETES, " ready=0", ("pending", False, 0)),
+        (KUBERNETES, " ready=2", ("running", False, 0)),
+        (KUBERNETES, "Created Running ready=", ("created, running", False, 0)),
+        (KUBERNETES, "SuccessCriteriaMet Complete ready=0", ("successcriteriamet, complete", True, 0)),
+        (KUBERNETES, "Failed ready=", ("failed", True, 1)),
     ],
 )
 def test_answers_of_batch_systems_are_understood(
@@ -272,18 +225,66 @@ def test_names_of_jobs_are_found_in_what_is_said() -> None:
     )
 
 
-def test_a_job_is_followed_to_its_end_with_its_output(tmp_path: Path) -> None:
-    log, shown, said = tmp_path / "log", tmp_path / "shown", []
-    states = iter([State("pending"), State("running", logs=(str(log),)), State("over", True, 3, (str(log),))])
+def test_files_of_output_are_found_in_answers_whatever_their_names() -> None:
+    slurm = SLURM.read_state(
+        "JobId=1 JobName=a JobState=RUNNING Reason=None ReqB:S:C:T=0:0:*:* Command=/x y/a.sbatch "
+        "StdErr=/x y/\u00e9=1.log StdIn=/dev/null StdOut=/x y/\u00e9=1.log Power= "
+    )
+    assert slurm.logs == ("/x y/\u00e9=1.log",) and slurm.text == "running"
+    odd = SLURM.read_state("JobId=7 JobState=RUNNING WorkDir=/100%j StdOut=/100%7/slurm-7.log Power=")
+    assert "/100%j/slurm-7.log" in odd.logs
+    pbs = PBS.read_state(
+        "Job Id: 7.pbs\n    job_state = R\n    Output_Path = login:/work/a b/a-very-lo\n\tng-name/\n"
+    )
+    assert pbs.logs == ("/work/a b/a-very-long-name/", "/work/a b/a-very-long-name/7.pbs.OU")
 
-    def look() -> State:
-        state = next(states)
-        if state.logs:
-            with log.open("a") as file:
-                file.write(f"{state.text}\n")
-        return state
 
-    with shown.open("wb") as file:
-        assert following.follow(look, said.append, 0.0, file.fileno()) == 3
-    assert said == ["the job is pending", "the job is running", "the job is over"]
-    assert shown.read_text() == "running\nover\n"
+def test_a_script_of_pbs_that_may_be_submitted_again_is_not_written_over(
+    on_path: OnPath, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The job submits its file again when the ranks have saved; by then there may be another of its name."""
+    on_path("qsub", "echo 7.pbs")
+    for lr in ("0.1", "0.2", "0.1"):
+        assert submit("--scheduler=pbs", "train.py", "--lr", lr) == 0
+    scripts = {path: path.read_text() for path in tmp_path.glob("train-*.pbs")}
+    assert len(scripts) == 2 and all(str(path) in text for path, text in scripts.items())
+
+
+def test_a_job_of_kubernetes_is_looked_after_where_it_is(
+    on_path: OnPath, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = on_path(
+        "kubectl", "case $* in *' get job/'*) exit 1;; *apply*) echo job.batch/train created;; esac"
+    )
+    words = ["--scheduler=k8s", "--namespace=lab"]
+    assert submit(*words, "--image=x", *SMALL) == 0
+    assert "submit --scheduler k8s --namespace lab --job job.batch/train;" in capfd.readouterr().err
+    assert submit(*words, "--job=job.batch/train") == 0
+    assert submit(*words, "--job=job.batch/train", "--cancel") == 0
+    asked = said.read_text().splitlines()
+    assert len(asked) == 5 and all(line.startswith("--namespace=lab ") for line in asked), asked
+    mine = "--selector=app.kubernetes.io/managed-by=distrt-launch,app.kubernetes.io/instance=train"
+    assert asked[-1] == f"--namespace=lab delete job.batch,service,secret {mine}"
+
+
+def test_a_job_of_kubernetes_that_is_there_keeps_its_secret(
+    on_path: OnPath, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A second one of its name would be refused, but for the secret, which pods that come again would not share."""
+    said = on_path("kubectl", "echo job.batch/train")
+    assert submit("--scheduler=k8s", "--image=x", *SMALL) == 69
+    assert "there is a job/train already: --cancel it, or give another --name" in capfd.readouterr().err
+    assert "apply" not in said.read_text()
+
+
+def test_arguments_reach_a_container_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Kubernetes takes "$$" for "$", and "$(NAME)" for a variable, and "$" before anything else for itself."""
+    yaml = pytest.importorskip("yaml", reason="comes with kubernetes-validate")
+    words = ["$(HOME)", "$$(HOME)", "$$", "$HOME", "a$", "\U0001f600", "x: y\n- z"]
+    assert submit("--scheduler=k8s", "--image=x", "--dry-run", "my_Train.py", *words) == 0
+    objects = list(yaml.safe_load_all(capsys.readouterr().out))
+    command = objects[-1]["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert [
+        re.sub(r"\$([$(])", lambda found: found[1].replace("(", "?"), word) for word in command[-7:]
+    ] == words
+    assert objects[-1]["metadata"]["name"] == "my-train"

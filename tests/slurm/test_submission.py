@@ -186,6 +186,27 @@ def test_a_job_is_seen_and_cancelled_by_its_number(slurm):
     assert ended.exit_code == 143 and "the job is cancelled" in ended.stderr, ended
 
 
+def test_odd_names_reach_the_job_and_its_output_comes_back(slurm):
+    folder = slurm.folder / "a b 100%j \u00e9$HOME'q#h"
+    folder.mkdir()
+    script = "import os, sys\nprint(sys.argv[1:], [os.environ['ODD']], os.getcwd())\n"
+    (folder / "mein tr\u00e4in.py").write_text(script)
+    words = ["it's $HOME", '"q" `x`', "new\nline", "", "*"]
+    command = f"cd {shlex.quote(str(folder))}; {SUBMIT} --follow 'mein tr\u00e4in.py' {shlex.join(words)}"
+    run = slurm.run(command, timeout_s=REQUEUED_S, variables={"ODD": "a\nb=c $x"})
+    assert run.exit_code == 0 and f"{words} {['a' + chr(10) + 'b=c $x']} {folder}\n" in run.stdout, run
+
+
+def test_a_job_that_was_cancelled_while_its_ranks_saved_stays_so(slurm):
+    """Its launchers end with 75, but the batch script is told to end, too, and asks for no other run."""
+    submitted = Submitted(slurm, TWO_BY_TWO)
+    job = submitted.wait_for_a_checkpoint()
+    assert slurm.run(f"{SUBMIT} --job {job} --cancel").exit_code == 0
+    run = submitted.end()
+    assert run.exit_code == 143 and run.stderr.endswith("the job is cancelled\n"), run
+    assert "requeued" not in run.stderr
+
+
 def test_a_refusal_of_slurms_is_told_in_one_line(slurm):
     (slurm.folder / "wait.py").write_text("pass\n")
     run = slurm.run(f"{SUBMIT} --queue nowhere wait.py")
