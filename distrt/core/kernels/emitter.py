@@ -86,6 +86,12 @@ class Emitter:
         """The smaller of two."""
         return self.builder.select(self.builder.icmp_signed("<", first, second), first, second)
 
+    def choose(self, condition: Value, first: Value, second: Value) -> Value:
+        """``first if condition else second``: of numbers, or of addresses."""
+        if isinstance(first, Half):
+            return Half(self.builder.select(condition, first.pointer, second.pointer), first.dtype)
+        return self.builder.select(condition, first, second)
+
     def is_within(self, value: Value, end: Value) -> Value:
         """Whether ``0 <= value < end``."""
         return self.builder.icmp_unsigned("<", value, end)
@@ -149,7 +155,8 @@ class Emitter:
 
     def splat(self, value: Value) -> Value:
         """The same number in all lanes."""
-        one = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), value, _LANE(0))
+        vector = ir.VectorType(value.type, self.lanes)
+        one = self.builder.insert_element(ir.Constant(vector, ir.Undefined), value, _LANE(0))
         zeros = ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(one, one, zeros)
 
@@ -169,10 +176,8 @@ class Emitter:
         """The lanes before ``count``, which may have any sign, of one vector, the rest of another."""
         lanes = ir.VectorType(_LANE, self.lanes)
         short = self.builder.trunc(count, _LANE)
-        one = self.builder.insert_element(ir.Constant(lanes, ir.Undefined), short, _LANE(0))
-        zeros = ir.Constant(ir.VectorType(_LANE, self.lanes), [0] * self.lanes)
-        counts = self.builder.shuffle_vector(one, one, zeros)
-        is_before = self.builder.icmp_signed("<", ir.Constant(lanes, list(range(self.lanes))), counts)
+        numbers = ir.Constant(lanes, list(range(self.lanes)))
+        is_before = self.builder.icmp_signed("<", numbers, self.splat(short))
         return self.builder.select(is_before, value, other)
 
     def across(self, verb: Callable[[Value, Value], Value], value: Value) -> Value:

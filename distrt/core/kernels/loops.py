@@ -31,6 +31,7 @@ __all__ = [
     "compiled",
     "is_worth_compiling",
     "load",
+    "multiplies_bfloat16",
     "note_effort",
     "vector_floats",
 ]
@@ -110,6 +111,12 @@ def vector_floats() -> int:
     return 0 if machine is None else machine.vector_floats
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether compiled code can multiply bfloat16 by the processor's own instructions."""
+    machine = _machines.get()
+    return machine is not None and machine.multiplies_bfloat16
+
+
 def load(text: str) -> int:
     """Compile a module whose one function is named "run"; its address, which is good for ever.
 
@@ -169,6 +176,7 @@ class _Machine:
         self.has_float16 = bool(features.get("f16c"))
         has_fused = features.get("avx2") and features.get("fma")
         self.vector_floats = 0 if not has_fused else 16 if features.get("avx512f") else 8
+        self.multiplies_bfloat16 = self.vector_floats == 16 and bool(features.get("avx512bf16"))
         self._cpu, self._features = llvm.get_host_cpu_name(), features.flatten()
         self._engines: list[Any] = []
 

@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from distrt.core.kernels.emitter import Emitter
+from llvmlite import ir
 
-__all__ = ["load_tile", "multiply_tile", "store_tile"]
+from distrt.core.kernels.emitter import Emitter, Half
+from distrt.core.kernels.half_code import dotted
+
+__all__ = ["load_pairs", "load_tile", "multiply_pairs", "multiply_tile", "store_tile"]
+
+_PAIR = ir.IntType(32)
 
 Value = Any  # of llvmlite.ir
 
@@ -43,6 +48,35 @@ def multiply_tile(
         return added
 
     return emit.fold(0, count, 1, totals, term)
+
+
+def multiply_pairs(
+    emit: Emitter,
+    count: Value,
+    rows: Sequence[Callable[[Value], Half]],
+    panel: Half,
+    totals: Sequence[Value],
+) -> list[Value]:
+    """The same by the processor's instruction for bfloat16, which takes two terms at a time: of an even count.
+
+    A row has them side by side, and so has the panel: its rows lie two by two, number by number in turns.
+    """
+
+    def terms(k: Value, sums: list[Value]) -> list[Value]:
+        place = emit.at(panel, emit.mul(k, 2 * emit.lanes))
+        halves = [load_pairs(emit, place), load_pairs(emit, emit.at(place, 2 * emit.lanes))]
+        added = []
+        for n, row in enumerate(rows):
+            factor = emit.splat(emit.builder.load(row(k).pointer, typ=_PAIR, align=4))
+            added += [dotted(emit.builder, sums[2 * n + h], factor, half) for h, half in enumerate(halves)]
+        return added
+
+    return emit.fold(0, count, 2, totals, terms)
+
+
+def load_pairs(emit: Emitter, place: Half) -> Value:
+    """As many pairs as a vector has numbers."""
+    return emit.builder.load(place.pointer, typ=ir.VectorType(_PAIR, emit.lanes), align=4)
 
 
 def load_tile(emit: Emitter, places: Sequence[Value]) -> list[Value]:

@@ -11,6 +11,7 @@ from distrt.core.kernels.onednn import columns, product
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, convolution_of
 from distrt.core.kernels.onednn.library import library
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
+from distrt.core.kernels.winograd import convolution as winograd
 from distrt.core.kernels.winograd.convolution import winograd_of
 from distrt.core.ops.windows import window_counts
 from distrt.core.settings import get_num_threads, set_num_threads
@@ -49,6 +50,7 @@ WINOGRAD = {
     "not padded": geometry((1, 64, 6, 5), 32, (3, 3)),
     "padded by two": geometry((1, 32, 4, 5), 32, (3, 3), padding=2),
     "more tiles than a block": geometry((4, 32, 16, 15), 32, (3, 3), padding=1),
+    "an odd number of tiles": geometry((1, 32, 5, 5), 96, (3, 3), padding=1),
 }
 
 
@@ -150,7 +152,8 @@ def test_a_bias_is_added_to_a_transposed_convolution_before_it_is_rounded(monkey
 
 @needs_instructions
 def test_columns_are_for_weights_that_are_large_beside_their_images():
-    large, usual = geometry((16, 512, 4, 4), 512, (3, 3), padding=1), geometry((16, 256, 8, 8), 256, (3, 3))
+    large = geometry((16, 256, 8, 8), 512, (3, 3), stride=2, padding=1)
+    usual = geometry((16, 128, 16, 16), 256, (3, 3), stride=2, padding=1)
     half = dt.bfloat16.numpy
     assert isinstance(table.convolution_kernel(*large, half), columns.ByColumns)
     assert not isinstance(table.convolution_kernel(*usual, half), columns.ByColumns)
@@ -165,6 +168,57 @@ def test_winograd_agrees_with_numpy(name):
     kernel = winograd_of(WINOGRAD[name])
     assert kernel is not None
     require_agreement(kernel, WINOGRAD[name])
+
+
+needs_pairs = pytest.mark.skipif(
+    not loops.multiplies_bfloat16(), reason="no compiler, or a processor that does not multiply bfloat16"
+)
+
+
+@needs_pairs
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in blocks"])
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_rounds_what_bfloat16_multiplies_and_sums_it_in_float32(monkeypatch, name, at_once):
+    """The direct method's error is that of one rounding, 0.0017; transforms add two, each 1.7 times as large."""
+    monkeypatch.setattr(winograd, "_AT_ONCE", 1000 if at_once else 0)
+    sizes, half = WINOGRAD[name], dt.bfloat16.numpy
+    kernel, oracle = winograd_of(sizes, "bfloat16"), plain(sizes)
+    for direction, arrays in arguments(sizes).items():
+        given = [each.astype(half) for each in arrays]
+        exact = oracle[direction](*[each.astype(np.float64) for each in given])
+        found = getattr(kernel, direction)(*given)
+        assert found.shape == exact.shape and found.dtype == half
+        apart = found.astype(np.float64) - exact
+        scale = np.sqrt(np.square(exact).mean())
+        assert np.sqrt(np.square(apart).mean()) <= 0.006 * scale, direction
+        assert np.abs(apart).max() <= 0.04 * scale, direction
+
+
+@needs_pairs
+def test_winograd_is_taken_for_large_convolutions_of_bfloat16():
+    large, small = (geometry((16, 64, n, n), 64, (3, 3), padding=1) for n in (32, 4))
+    half = dt.bfloat16.numpy
+    assert isinstance(table.convolution_kernel(*large, half), winograd.Winograd)
+    assert not isinstance(table.convolution_kernel(*small, half), winograd.Winograd)
+
+
+@needs_pairs
+def test_winograd_of_bfloat16_gives_the_same_bits_with_other_numbers_of_threads_but_for_sums():
+    sizes, half = WINOGRAD["more tiles than a block"], dt.bfloat16.numpy
+    kernel = winograd_of(sizes, "bfloat16")
+    given = {name: [each.astype(half) for each in arrays] for name, arrays in arguments(sizes).items()}
+    before = get_num_threads()
+    try:
+        set_num_threads(1)
+        alone = {name: getattr(kernel, name)(*arrays) for name, arrays in given.items()}
+        set_num_threads(3)
+        for name in ("forward", "input_gradient"):
+            assert np.array_equal(getattr(kernel, name)(*given[name]), alone[name]), name
+        shared = kernel.weight_gradient(*given["weight_gradient"])
+        apart = np.abs(shared.astype(np.float64) - alone["weight_gradient"].astype(np.float64))
+        assert apart.max() <= 0.01 * np.abs(alone["weight_gradient"].astype(np.float64)).max()
+    finally:
+        set_num_threads(before)
 
 
 @pytest.mark.parametrize(

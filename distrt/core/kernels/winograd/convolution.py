@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, can_compile, load, vector_floats
+from distrt.core.kernels.loops import address, can_compile, load, multiplies_bfloat16, vector_floats
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
+from distrt.core.kernels.onednn.primitive import NUMPY_TYPES
 from distrt.core.kernels.rooms import Rooms
 from distrt.core.kernels.threads import in_parts
 from distrt.core.settings import get_num_threads
@@ -20,18 +20,30 @@ __all__ = ["Winograd", "winograd_of"]
 
 _PLANES = 16
 
+# Tiles of bfloat16 whose part of a weight's gradient is made in one go, by one thread: with more of them, their
+# transforms would come from beyond the second-level cache again and again.
+_AT_ONCE = 256
+
+# Numbers of the totals that are then made at a time, and kernels of a weight that are transformed at a time.
+_TOTALS, _KERNELS = _PLANES * 8 * 32, 16 * 16
+
 # Tiles that are transformed at a time. With few channels, their 16 planes and the weight stay in the second-level
 # cache; with many the weight does not, and is better read for more tiles at once.
 _FEW_CHANNELS, _FEW_TILES, _MANY_TILES = 128, 24, 48
 
 
 @functools.lru_cache(maxsize=512)
-def winograd_of(geometry: Geometry) -> Winograd | None:
-    """The float32 convolution of these sizes; None where this is not the way, or there is no compiler."""
+def winograd_of(geometry: Geometry, dtype: str = "float32") -> Winograd | None:
+    """The convolution of these sizes; None where this is not the way, or there is no compiler.
+
+    In "bfloat16", what is multiplied is rounded to it, and sums are float32; only where the processor multiplies it.
+    """
     lanes = vector_floats()
-    if not lanes or not can_compile("float32") or not _fits(geometry, 2 * lanes):
+    if not lanes or not can_compile(dtype) or not _fits(geometry, 2 * lanes):
         return None
-    return Winograd(geometry, lanes)
+    if dtype == "bfloat16" and not multiplies_bfloat16():
+        return None
+    return Winograd(geometry, lanes, dtype)
 
 
 def _fits(geometry: Geometry, multiple: int) -> bool:
@@ -48,84 +60,106 @@ def _fits(geometry: Geometry, multiple: int) -> bool:
 
 
 class Winograd:
-    """One convolution in float32: forward, and what the output's gradient gives for input and weight."""
+    """One convolution: forward, and what the output's gradient gives for input and weight.
 
-    dtype = dt.float32.numpy
+    Attributes:
+        dtype: of all arrays.
+    """
 
-    def __init__(self, geometry: Geometry, lanes: int) -> None:
+    def __init__(self, geometry: Geometry, lanes: int, dtype: str) -> None:
+        self.dtype = NUMPY_TYPES[dtype]
+        self._is_half = dtype == "bfloat16"
+        self._code = _functions(lanes, self._is_half)
         self._geometry = geometry
-        self._lanes = lanes
         is_narrow = max(geometry.input[1], geometry.output[1]) <= _FEW_CHANNELS
         self._block = _FEW_TILES if is_narrow else _MANY_TILES
 
     def forward(self, input: Array, weight: Array, bias: Array | None) -> Array:
         """The output, its channels last in memory."""
         geometry = self._geometry
-        channels, outs = geometry.input[1], geometry.output[1]
-        # Tap after tap of (outs, channels, 3, 3): 9 floats from one channel to the next.
-        steps = (channels, outs, 9, 9 * channels, 0, 1)
-        return self._run(channels_last(input), weight, bias, geometry.output, geometry.padding, steps)
+        return self._run(input, self._code.weight, weight, bias, geometry.output, geometry.padding)
 
     def input_gradient(self, g: Array, weight: Array) -> Array:
         """What the output's gradient gives for the input: a convolution with the kernels turned round."""
         geometry = self._geometry
-        channels, outs = geometry.input[1], geometry.output[1]
-        steps = (outs, channels, 9 * channels, 9, 8, -1)
         padding = (2 - geometry.padding[0], 2 - geometry.padding[1])
-        return self._run(channels_last(g), weight, None, geometry.input, padding, steps)
+        return self._run(g, self._code.turned_weight, weight, None, geometry.input, padding)
 
     def _run(
         self,
-        image: Array,
+        input: Array,
+        transform: Any,
         weight: Array,
         bias: Array | None,
         shape: tuple[int, ...],
         padding: tuple[int, ...],
-        steps: tuple[int, ...],
     ) -> Array:
-        code = _functions(self._lanes)
-        inner, columns = steps[:2]
-        made = empty_channels_last(shape)
-        panels = _room.at("weight", _PLANES * inner * columns)
+        image, inner, columns = channels_last(input), input.shape[1], shape[1]
+        made = empty_channels_last(shape, self.dtype)
+        panels = self._room("weight", _PLANES * inner * columns)
         weight = np.ascontiguousarray(weight)
-        code.weight(address(weight), panels, *steps)
-        more = np.zeros(columns, np.float32) if bias is None else np.ascontiguousarray(bias)
+        transform(address(weight), panels, self._room("kernels", _PLANES * _KERNELS), *weight.shape[:2])
+        more = np.zeros(columns, self.dtype) if bias is None else np.ascontiguousarray(bias)
         start, sizes = address(image), (*_sizes(image.shape, shape, padding), self._block)
 
         def some(begin: int, end: int) -> None:
             rooms = (
-                _room.at("tiles", _PLANES * self._block * inner),
+                self._room("tiles", _PLANES * self._block * inner),
                 _room.at("products", _PLANES * self._block * columns),
             )
             arrays = (start, panels, address(made), address(more), *rooms, address(_zeros(inner)))
-            code.forward(*arrays, begin, end, *sizes)
+            self._code.forward(*arrays, begin, end, *sizes)
 
         in_parts(image.shape[0] * sizes[0] * sizes[1], self._block, lambda _, begin, end: some(begin, end))
         return made
 
     def weight_gradient(self, input: Array, g: Array) -> Array:
         """What the output's gradient gives for the weight, in row-major order."""
-        geometry, code = self._geometry, _functions(self._lanes)
-        channels, outs = geometry.input[1], geometry.output[1]
         image, slope = channels_last(input), channels_last(g)
-        found = np.empty(geometry.weight, np.float32)
-        sizes = (*_sizes(image.shape, slope.shape, geometry.padding), self._block)
+        found = np.empty(self._geometry.weight, self.dtype)
+        sizes = _sizes(image.shape, slope.shape, self._geometry.padding)
+        tiles = image.shape[0] * sizes[0] * sizes[1]
+        if self._is_half and tiles <= _AT_ONCE and get_num_threads() == 1:
+            self._make_at_once(image, slope, found, sizes, tiles)
+        else:
+            self._make_in_blocks(image, slope, found, sizes, tiles)
+        return found
+
+    def _make_at_once(
+        self, image: Array, slope: Array, found: Array, sizes: tuple[int, ...], tiles: int
+    ) -> None:
+        rooms = self._rooms_for(tiles + tiles % 2, image, slope)
+        totals = _room.at("totals", _TOTALS)
+        arrays = (address(image), address(slope), address(found), *rooms, _zeros_for(image, slope), totals)
+        self._code.weight_gradient_at_once(*arrays, *sizes, tiles)
+
+    def _make_in_blocks(
+        self, image: Array, slope: Array, found: Array, sizes: tuple[int, ...], tiles: int
+    ) -> None:
+        outs, channels = found.shape[:2]
         # A sum for each thread: which tiles are in it does not depend on who is faster.
         totals = np.zeros((get_num_threads(), _PLANES * channels * outs), np.float32)
 
         def some(number: int, begin: int, end: int) -> None:
-            rooms = (
-                _room.at("tiles", _PLANES * self._block * channels),
-                _room.at("products", _PLANES * self._block * outs),
-            )
+            rooms = self._rooms_for(self._block, image, slope)
             arrays = (address(image), address(slope), address(totals[number]), *rooms)
-            code.weight_gradient(*arrays, address(_zeros(max(channels, outs))), begin, end, *sizes)
+            self._code.weight_gradient(*arrays, _zeros_for(image, slope), begin, end, *sizes, self._block)
 
-        in_parts(image.shape[0] * sizes[0] * sizes[1], self._block, some)
+        in_parts(tiles, self._block, some)
         for other in totals[1:]:
             totals[0] += other
-        code.weight_gradient_end(address(totals), address(found), channels, outs)
-        return found
+        self._code.weight_gradient_end(address(totals), address(found), channels, outs)
+
+    def _rooms_for(self, rows: int, image: Array, slope: Array) -> tuple[int, int]:
+        """Where the transforms of so many tiles of both go."""
+        return (
+            self._room("tiles", _PLANES * rows * image.shape[1]),
+            self._room("slopes", _PLANES * rows * slope.shape[1]),
+        )
+
+    def _room(self, name: str, count: int) -> int:
+        """The address of room for so many of what is multiplied."""
+        return _room.at(name, -(-count // 2) if self._is_half else count)
 
 
 def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:
@@ -136,6 +170,10 @@ def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ..
         *(image[2], image[3], image[1], made[2], made[3], made[1]),
         *padding,
     )
+
+
+def _zeros_for(image: Array, slope: Array) -> int:
+    return address(_zeros(max(image.shape[1], slope.shape[1])))
 
 
 @functools.cache
@@ -150,32 +188,53 @@ _room = Rooms()
 class _Functions:
     """The code, each function compiled when it is first needed."""
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, is_half: bool) -> None:
         self._lanes = lanes
-
-    def _compiled(self, name: str, pointers: int, integers: int) -> Any:
-        from distrt.core.kernels.winograd import code
-
-        text = getattr(code, f"{name}_code")(self._lanes)
-        return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
+        self._is_half = is_half
 
     @functools.cached_property
     def weight(self) -> Any:
-        return self._compiled("weight", 2, 6)
+        from distrt.core.kernels.winograd import weight_code
+
+        name = "paired_weight_code" if self._is_half else "weight_code"
+        return _loaded(getattr(weight_code, name)(self._lanes), 3, 2)
+
+    @functools.cached_property
+    def turned_weight(self) -> Any:
+        from distrt.core.kernels.winograd import weight_code
+
+        name = "paired_turned_weight_code" if self._is_half else "turned_weight_code"
+        return _loaded(getattr(weight_code, name)(self._lanes), 3, 2)
 
     @functools.cached_property
     def forward(self) -> Any:
-        return self._compiled("forward", 7, 13)
+        from distrt.core.kernels.winograd import forward_code
+
+        return _loaded(forward_code.forward_code(self._lanes, self._is_half), 7, 13)
 
     @functools.cached_property
     def weight_gradient(self) -> Any:
-        return self._compiled("weight_gradient", 6, 13)
+        from distrt.core.kernels.winograd import gradient_code
+
+        return _loaded(gradient_code.weight_gradient_code(self._lanes, self._is_half), 6, 13)
 
     @functools.cached_property
     def weight_gradient_end(self) -> Any:
-        return self._compiled("weight_gradient_end", 2, 2)
+        from distrt.core.kernels.winograd import gradient_code
+
+        return _loaded(gradient_code.weight_gradient_end_code(self._lanes, self._is_half), 2, 2)
+
+    @functools.cached_property
+    def weight_gradient_at_once(self) -> Any:
+        from distrt.core.kernels.winograd import gradient_code
+
+        return _loaded(gradient_code.weight_gradient_at_once_code(self._lanes), 7, 11)
+
+
+def _loaded(text: str, pointers: int, integers: int) -> Any:
+    return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
 
 
 @functools.cache
-def _functions(lanes: int) -> _Functions:
-    return _Functions(lanes)
+def _functions(lanes: int, is_half: bool) -> _Functions:
+    return _Functions(lanes, is_half)
