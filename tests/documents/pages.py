@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 _MARK = re.compile(r"<!-- (not run|file|output)(?::(.*?))? -->\n\Z")
-_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
+_FENCE = re.compile(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", re.M | re.S)
 _LIST = re.compile(r" *(?:[*+-]|\d+\.) ")
 
 
@@ -42,13 +42,15 @@ class Block:
 def pages() -> list[Path]:
     """The pages with blocks of code."""
     found = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [page for page in found if "_build" not in page.parts and _FENCE.search(page.read_text())]
+    return [page for page in found if "_build" not in page.parts and blocks_of(page)]
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """A page's blocks, in order."""
+    """A page's blocks, in order, but for what is said to the site in braces."""
     text, found = page.read_text(), []
     for fence in _FENCE.finditer(text):
+        if fence[1].startswith("{"):
+            continue
         before = text[: fence.start()]
         mark = _MARK.search(before)
         kind, said = (mark[1], (mark[2] or "").strip()) if mark else ("", "")

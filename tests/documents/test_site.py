@@ -1,0 +1,45 @@
+"""The site (`scripts/docs`) builds in CI; here is what can be said without Sphinx."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import runpy
+
+import distrt
+from distrt.core.names import FUNCTIONS
+from tests.documents.pages import ROOT
+
+REFERENCE = "\n".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+DOCUMENTED = set(re.findall(r"names:: ([\w.]+)$", REFERENCE, re.M))
+
+
+def test_pictures_are_what_their_program_draws() -> None:
+    drawn = runpy.run_path(str(ROOT / "docs" / "pictures" / "draw.py"))["draw"]()
+    there = {path.name: path.read_text() for path in (ROOT / "docs" / "pictures").glob("*.svg")}
+    assert there == drawn
+
+
+def test_every_picture_is_shown() -> None:
+    shown = set(
+        re.findall(r"pictures/(\w+\.svg)", "\n".join(p.read_text() for p in (ROOT / "docs").glob("*.md")))
+    )
+    assert shown == {path.name for path in (ROOT / "docs" / "pictures").glob("*.svg")}
+
+
+def test_the_reference_lists_modules_that_are_there() -> None:
+    for name in DOCUMENTED:
+        importlib.import_module(name)
+
+
+def test_every_module_of_the_package_is_in_the_reference() -> None:
+    modules = {f"distrt.{name}" for name in distrt.__all__ if inspect.ismodule(getattr(distrt, name))}
+    facades = {"distrt.utils", "distrt.vision", "distrt.version", "distrt.__config__"}
+    there = {name for name in modules if getattr(importlib.import_module(name), "__all__", None)}
+    assert not sorted(there - DOCUMENTED - facades)
+
+
+def test_every_family_of_operations_is_in_the_reference() -> None:
+    families = " ".join(re.findall(r":families: (.*)", REFERENCE)).split()
+    assert sorted(families) == sorted(FUNCTIONS)
