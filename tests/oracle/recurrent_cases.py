@@ -60,6 +60,23 @@ row(
     covers="lstm_layer",
 )
 row(
+    "lstm, batch first, both directions",
+    lambda t, x, h, c, *w: t.lstm(x, (h, c), w, True, 1, 0.0, True, True, True),
+    [
+        (In((2, 3, 3)), In((2, 2, 4)), In((2, 2, 4)), *weights(4), *weights(4)),
+        (
+            In((2, 3, 3)),
+            In((2, 2, 2)),
+            In((2, 2, 4)),
+            *weights(4, 4, 2),
+            In((2, 4)),
+            *weights(4, 4, 2),
+            In((2, 4)),
+        ),
+    ],
+    covers="lstm_layer",
+)
+row(
     "lstm, packed, both directions",
     lambda t, x, h, c, *w: t.lstm(x, t.tensor([3, 2, 2, 1]), (h, c), w, True, 1, 0.0, True, True),
     [

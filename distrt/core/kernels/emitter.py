@@ -132,6 +132,10 @@ class Emitter:
         """The float at an address."""
         return self._read(place, lambda kind: kind)
 
+    def integer(self, start: Value, index: Value) -> Value:
+        """The 64-bit integer that is ``index`` of these away."""
+        return self.builder.load(self.builder.gep(start, [index], source_etype=INDEX), typ=INDEX, align=8)
+
     def load(self, place: Value) -> Value:
         """The vector at an address."""
         return self._read(place, lambda kind: ir.VectorType(kind, self.lanes))

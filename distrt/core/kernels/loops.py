@@ -29,6 +29,7 @@ __all__ = [
     "address",
     "can_compile",
     "compiled",
+    "function_of",
     "is_worth_compiling",
     "load",
     "multiplies_bfloat16",
@@ -127,6 +128,13 @@ def load(text: str) -> int:
     if machine is None:
         raise RuntimeError("compiled loops need llvmlite")
     return machine.load(text)
+
+
+def function_of(text: str, pointers: int, integers: int) -> Callable[..., None]:
+    """The same module's function, which takes so many addresses, and then 64-bit integers."""
+    kinds = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * integers
+    function: Callable[..., None] = ctypes.CFUNCTYPE(None, *kinds)(load(text))
+    return function
 
 
 class _Effort:

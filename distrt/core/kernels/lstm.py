@@ -7,16 +7,15 @@ product; here it is done once for all steps.
 from __future__ import annotations
 
 import functools
-from ctypes import CFUNCTYPE, c_int64, c_void_p
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.kernels.loops import address, function_of, vector_floats
 
-__all__ = ["suits", "walk", "walk_back"]
+__all__ = ["Order", "suits", "walk", "walk_back"]
 
 # Multiplications with the state, over all steps. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 22
@@ -28,55 +27,107 @@ _FEWEST = 4
 _HALF = dt.bfloat16.numpy
 
 
-def suits(gates: Array, hidden: Array, sizes: tuple[int, ...]) -> bool:
+class Order(NamedTuple):
+    """How the rows of a layer lie, and in which direction it goes through them.
+
+    Attributes:
+        steps: of each sequence.
+        batch: how many sequences there are.
+        batch_first: whether the rows of a sequence lie together, or those of a step.
+        reverse: whether the last step is the first.
+    """
+
+    steps: int
+    batch: int
+    batch_first: bool
+    reverse: bool
+
+
+def suits(hidden: Array, sizes: tuple[int, ...]) -> bool:
     """Whether these kernels do a layer: float32, all sequences equally long, a batch and a width in whole pieces."""
     batch, size = hidden.shape
-    if gates.dtype != np.float32 or batch % _FEWEST or len(sizes) * batch * 4 * size * size < _LEAST:
+    if hidden.dtype != np.float32 or batch % _FEWEST or len(sizes) * batch * 4 * size * size < _LEAST:
         return False
     lanes = vector_floats()
     return bool(lanes) and size % (2 * lanes) == 0 and all(each == batch for each in sizes)
 
 
 def walk(
-    gates: Array, weight: Array, hidden: Array, cell: Array, reverse: bool
-) -> tuple[Array, Array, Array]:
-    """Turns the projected input into the gates, in place, and moves ``cell`` to the end.
+    projected: Array, places: Array | None, weight: Array, hidden: Array, cell: Array, order: Order
+) -> tuple[Array, ...]:
+    """Moves ``hidden`` and ``cell``, which are float32, from the first state to the last.
 
-    ``weight`` is float32 or bfloat16, which is read as it is; all else is float32. Returns the output, the cell before
-    each step and the tanh of the cell after it; each (rows, size).
+    Args:
+        projected: the projected input, float32, a row for each row of the walk, or for each place.
+        places: the row's place in it, where that is not its own; else the gates are written over the projected input.
+        weight: float32 or bfloat16, which is read as it is.
+        hidden: the first state.
+        cell: the first cell.
+        order: of the rows.
+
+    Returns:
+        The gates, the output, the state before each step, the cell before it and the tanh of the cell after it; each
+        (rows, size), in float32, but for output and states, which are in the weight's dtype.
     """
     batch, size = cell.shape
-    output, earlier_cells, squashed = (np.empty((len(gates), size), np.float32) for _ in range(3))
-    panels, start = _panels(weight.T), np.ascontiguousarray(hidden)
-    arrays = (gates, panels, start, cell, output, earlier_cells, squashed)
-    _forward(_rows_of(batch), weight.dtype == _HALF)(
-        *map(address, arrays), *_order(len(gates) // batch, reverse), batch, size
-    )
-    return output, earlier_cells, squashed
+    rows, is_half = order.steps * batch, weight.dtype == _HALF
+    gates = projected if places is None else np.empty((rows, 4 * size), np.float32)
+    output, earlier = (np.empty((rows, size), weight.dtype) for _ in range(2))
+    earlier_cells, squashed = (np.empty((rows, size), np.float32) for _ in range(2))
+    fresh = np.empty((batch, 4 * size), np.float32)
+    where = np.arange(rows) if places is None else places
+    made = (gates, output, earlier, earlier_cells, squashed)
+    arrays = (projected, where, _panels(weight.T), hidden, cell, fresh, *made)
+    _forward(_rows_of(batch), is_half)(*map(address, arrays), *_integers(order, size))
+    return made
 
 
 def walk_back(
     gates: Array,
+    places: tuple[Array, int] | None,
     weight: Array,
     g_hidden: Array,
     g_cell: Array,
     g_output: Array,
     earlier_cells: Array,
     squashed: Array,
-    reverse: bool,
-) -> tuple[Array, Array]:
+    order: Order,
+    dtype: Any,
+) -> tuple[Array, Array, Array | None]:
     """The gradient of the projected input; moves ``g_hidden`` and ``g_cell`` from the last state to the first.
 
-    Returns (rows, 4 * size), and the sum of the rows: (4 * size,).
+    Args:
+        gates: and ``earlier_cells`` and ``squashed``: what ``walk`` has returned.
+        places: for each row a number, and how many there are of these; None for no sums.
+        weight: float32 or bfloat16.
+        g_hidden: the gradient of the last state, float32.
+        g_cell: the gradient of the last cell, float32.
+        g_output: the gradient of the output, float32.
+        order: of the rows in the walk forward.
+        dtype: of the gradient, float32 or bfloat16; sums are in float32.
+
+    Returns:
+        (rows, 4 * size); the sum of the rows: (4 * size,); the sum of the rows of each number: (numbers, 4 * size).
     """
     batch, size = g_cell.shape
-    slopes, panels, g_output = np.empty_like(gates), _panels(weight), np.ascontiguousarray(g_output)
+    slopes, fresh = np.empty(gates.shape, dtype), np.empty((batch, 4 * size), np.float32)
     sums = np.zeros(4 * size, np.float32)
-    arrays = (gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums)
-    _backward(_rows_of(batch), weight.dtype == _HALF)(
-        *map(address, arrays), *_order(len(gates) // batch, not reverse), batch, size
+    where, summed = sums, None  # which are not looked at
+    if places is not None:
+        where, summed = places[0], np.zeros((places[1], 4 * size), np.float32)
+    arrays = (
+        gates,
+        _panels(weight),
+        g_hidden,
+        g_cell,
+        np.ascontiguousarray(g_output),
+        earlier_cells,
+        squashed,
     )
-    return slopes, sums
+    made = (slopes, fresh, sums, where, sums if summed is None else summed)
+    code = _backward(_rows_of(batch), weight.dtype == _HALF, slopes.dtype == _HALF, summed is not None)
+    code(*map(address, (*arrays, *made)), *_integers(order._replace(reverse=not order.reverse), size))
+    return slopes, sums, summed
 
 
 def _rows_of(batch: int) -> int:
@@ -93,24 +144,22 @@ def _panels(matrix: Array) -> Array:
     return np.ascontiguousarray(matrix.reshape(inner, columns // width, width).transpose(1, 0, 2))
 
 
-def _order(steps: int, reverse: bool) -> tuple[int, int, int]:
-    """How many steps there are, the first, and what comes after each."""
-    return (steps, steps - 1, -1) if reverse else (steps, 0, 1)
+def _integers(order: Order, size: int) -> tuple[int, ...]:
+    """What the code takes behind the addresses."""
+    steps, batch = order.steps, order.batch
+    walked = (steps - 1, -1) if order.reverse else (0, 1)
+    return steps, *walked, batch, size, *((1, steps) if order.batch_first else (batch, 1))
 
 
 @functools.cache
 def _forward(rows: int, is_half: bool) -> Any:
     from distrt.core.kernels.lstm_code import forward_code
 
-    return _compiled(forward_code(vector_floats(), rows, is_half), 7)
+    return function_of(forward_code(vector_floats(), rows, is_half), 11, 7)
 
 
 @functools.cache
-def _backward(rows: int, is_half: bool) -> Any:
+def _backward(rows: int, is_half: bool, has_half_slopes: bool, sums_up: bool) -> Any:
     from distrt.core.kernels.lstm_code import backward_code
 
-    return _compiled(backward_code(vector_floats(), rows, is_half), 9)
-
-
-def _compiled(text: str, pointers: int) -> Any:
-    return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * 5)(load(text))
+    return function_of(backward_code(vector_floats(), rows, is_half, has_half_slopes, sums_up), 12, 7)

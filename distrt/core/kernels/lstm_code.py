@@ -1,4 +1,8 @@
-"""The code of ``lstm.py``, in LLVM's language: all steps of a layer in one call, forward and backward."""
+"""The code of ``lstm.py``, in LLVM's language: all steps of a layer in one call, forward and backward.
+
+A row is one sequence at one step. The state of all sequences, and what is made of it at a step, lie close together in
+memory of their own, so that products find them in the caches; everything else may lie in steps or in sequences.
+"""
 
 from __future__ import annotations
 
@@ -7,95 +11,147 @@ from typing import Any
 
 from distrt.core.kernels.emitter import Emitter
 from distrt.core.kernels.exponentials import sigmoid, tanh
-from distrt.core.kernels.tile_code import load_tile, multiply_tile, store_tile
+from distrt.core.kernels.tile_code import multiply_tile, store_tile
 
 __all__ = ["backward_code", "forward_code"]
 
 Value = Any  # of llvmlite.ir
 
+_GATES = range(4)
+
+
+class _Walk:
+    """What both directions share: the integers that follow the pointers, and how rows are found.
+
+    The integers: ``steps``; ``first`` and ``stride``, the step that is taken first and what comes after each; ``batch``
+    and ``size``, of the state; ``step_rows`` and ``line_rows``, how many rows lie between two steps of a sequence, and
+    between two sequences at a step.
+    """
+
+    INTEGERS = 7
+
+    def __init__(self, emit: Emitter) -> None:
+        self.emit = emit
+        self.steps, self.first, self.stride, self.batch, self.size, self.step_rows, self.line_rows = (
+            emit.arguments[-self.INTEGERS :]
+        )
+        self.width = emit.mul(self.size, 4)
+
+    def start(self, number: Value) -> Value:
+        """The first sequence's row in a step that is taken so late."""
+        emit = self.emit
+        return emit.mul(emit.add(self.first, emit.mul(number, self.stride)), self.step_rows)
+
+    def row(self, start: Value, line: Value) -> Value:
+        """A sequence's row."""
+        return self.emit.add(start, self.emit.mul(line, self.line_rows))
+
+    def gates(self, array: Value, row: Value) -> list[Value]:
+        """Where each gate's part of a row begins."""
+        own = self.emit.mul(row, self.width)
+        return [self.emit.at(array, own, self.emit.mul(self.size, gate)) for gate in _GATES]
+
+    def part(self, array: Value, row: Value) -> Value:
+        """Where a row begins that is as wide as the state."""
+        return self.emit.at(array, self.emit.mul(row, self.size))
+
 
 def forward_code(lanes: int, rows: int, is_half: bool) -> str:
-    """``run(gates, panels, hidden, cell, output, earlier_cells, squashed, steps, first, stride, batch, size)``.
+    """A walk from the first state to the last. A product makes so many ``rows`` at once.
 
-    A product makes so many ``rows`` at once.
-
-    ``gates`` holds the projected input, and then the four gates; ``panels`` is the transposed recurrent weight. Steps
-    begin with ``first`` and go on by ``stride``. ``hidden`` is where the walk starts; ``cell`` is left as it ends.
+    ``run(projected, places, panels, state, cell, fresh, gates, output, earlier, earlier_cells, squashed, …)``: a row's
+    projected input is at ``places``, a 64-bit integer; ``panels`` is the transposed recurrent weight; ``state`` and
+    ``cell`` are left as they end; ``fresh`` is room for the gates of a step. The rest is written: the gates, the
+    output, state and cell before the step, the tanh of the cell after it. ``projected`` may be ``gates`` where each
+    row's place is its own. In half precision are the panels, the output and the state before the step.
     """
-    emit = Emitter(7, 5, lanes, halves=(1,) if is_half else ())
-    gates, panels, hidden, cell, output, earlier_cells, squashed, steps, first, stride, batch, size = (
-        emit.arguments
+    emit = Emitter(11, _Walk.INTEGERS, lanes, halves=(2, 7, 8) if is_half else ())
+    projected, places, panels, state, cell, fresh, gates, output, earlier, earlier_cells, squashed = (
+        emit.arguments[:11]
     )
-    width = emit.mul(size, 4)
+    walk = _Walk(emit)
 
-    def step(number: Value, states: list[Value]) -> list[Value]:
-        start = emit.mul(emit.add(first, emit.mul(number, stride)), batch)
-        now = emit.at(gates, emit.mul(start, width))
-        _add_product(emit, rows, states[0], panels, now, batch, size, width)
-        made = emit.at(output, emit.mul(start, size))
+    def step(number: Value) -> None:
+        start = walk.start(number)
+        _multiply(emit, rows, state, panels, fresh, walk.batch, walk.size, walk.width)
 
-        def row(line: Value) -> None:
-            own = emit.at(now, emit.mul(line, width))
+        def line(at_line: Value) -> None:
+            row = walk.row(start, at_line)
+            given = walk.gates(projected, emit.integer(places, row))
+            added, made = walk.gates(fresh, at_line), walk.gates(gates, row)
+            own_state, own_cell = walk.part(state, at_line), walk.part(cell, at_line)
+            kept = [walk.part(each, row) for each in (output, earlier, earlier_cells, squashed)]
 
             def unit(at: Value) -> None:
-                places = [emit.at(own, emit.mul(size, gate), at) for gate in range(4)]
-                let_in, forget, let_out = (sigmoid(emit, emit.load(places[gate])) for gate in (0, 1, 3))
-                candidate = tanh(emit, emit.load(places[2]))
-                place = emit.add(emit.mul(line, size), at)
-                before = emit.load(emit.at(cell, place))
+                sums = [
+                    emit.sums(*("+", emit.load(emit.at(one, at)), "+", emit.load(emit.at(two, at))))
+                    for one, two in zip(given, added, strict=True)
+                ]
+                let_in, forget, let_out = (sigmoid(emit, sums[gate]) for gate in (0, 1, 3))
+                candidate = tanh(emit, sums[2])
+                state_place, cell_place = emit.at(own_state, at), emit.at(own_cell, at)
+                before = emit.load(cell_place)
                 after = emit.fma(forget, before, emit.builder.fmul(let_in, candidate))
                 bounded = tanh(emit, after)
-                for value, target in zip((let_in, forget, candidate, let_out), places, strict=True):
-                    emit.store(value, target)
-                kept = emit.add(emit.mul(start, size), place)
-                emit.store(before, emit.at(earlier_cells, kept))
-                emit.store(bounded, emit.at(squashed, kept))
-                emit.store(after, emit.at(cell, place))
-                emit.store(emit.builder.fmul(let_out, bounded), emit.at(made, place))
+                for value, target in zip((let_in, forget, candidate, let_out), made, strict=True):
+                    emit.store(value, emit.at(target, at))
+                result = emit.builder.fmul(let_out, bounded)
+                for value, target in zip(
+                    (result, emit.load(state_place), before, bounded), kept, strict=True
+                ):
+                    emit.store(value, emit.at(target, at))
+                emit.store(after, cell_place)
+                emit.store(result, state_place)
 
-            emit.each(0, size, lanes, unit)
+            emit.each(0, walk.size, lanes, unit)
 
-        emit.each(0, batch, 1, row)
-        return [made]
+        emit.each(0, walk.batch, 1, line)
 
-    emit.fold(0, steps, 1, [hidden], step)
+    emit.each(0, walk.steps, 1, step)
     return emit.text()
 
 
-def backward_code(lanes: int, rows: int, is_half: bool) -> str:
-    """``run(gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums, steps, first, …)``.
+def backward_code(lanes: int, rows: int, is_half: bool, has_half_slopes: bool, sums_up: bool) -> str:
+    """The gradients' walk, from the last state to the first.
 
-    ``g_hidden`` and ``g_cell`` hold the gradients of the last state, and then those of the first; ``slopes`` becomes
-    the gradient of the projected input, whose rows are added to ``sums``; ``panels`` is the recurrent weight. The rest
-    is as in ``forward_code``.
+    ``run(gates, panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places, summed, …)``:
+    ``g_state`` and ``g_cell`` hold the gradients of the last state, and then those of the first; ``slopes`` becomes
+    the gradient of the projected input, whose rows are added to ``sums`` and, where the code ``sums_up``, to the row
+    of ``summed`` that is at ``places``; ``panels`` is the recurrent weight; ``fresh`` is room for the slopes of a step.
+    The panels and the slopes may be in half precision.
     """
-    emit = Emitter(9, 5, lanes, halves=(1,) if is_half else ())
-    *pointers, steps, first, stride, batch, size = emit.arguments
-    gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed, slopes, sums = pointers
-    width, one, multiply = emit.mul(size, 4), emit.constant(1.0), emit.builder.fmul
+    halves = [number for number, is_one in ((1, is_half), (7, has_half_slopes)) if is_one]
+    emit = Emitter(12, _Walk.INTEGERS, lanes, halves=halves)
+    gates, panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places, summed = (
+        emit.arguments[:12]
+    )
+    walk, one, multiply = _Walk(emit), emit.constant(1.0), emit.builder.fmul
 
     def rest(value: Value) -> Value:
         """``1 - value``."""
         return emit.sums("+", one, "-", value)
 
     def step(number: Value) -> None:
-        start = emit.mul(emit.add(first, emit.mul(number, stride)), batch)
-        made = emit.at(slopes, emit.mul(start, width))
+        start = walk.start(number)
 
-        def row(line: Value) -> None:
-            offset = emit.mul(emit.add(start, line), width)
+        def line(at_line: Value) -> None:
+            row = walk.row(start, at_line)
+            known, made, found_at = (
+                walk.gates(*each) for each in ((gates, row), (slopes, row), (fresh, at_line))
+            )
+            totals = [walk.gates(sums, emit.add(0))]
+            if sums_up:
+                totals.append(walk.gates(summed, emit.integer(places, row)))
+            kept = [walk.part(each, row) for each in (g_output, earlier_cells, squashed)]
+            own_state, own_cell = walk.part(g_state, at_line), walk.part(g_cell, at_line)
 
             def unit(at: Value) -> None:
-                known = [emit.load(emit.at(gates, offset, emit.mul(size, gate), at)) for gate in range(4)]
-                let_in, forget, candidate, let_out = known
-                place = emit.add(emit.mul(line, size), at)
-                kept = emit.add(emit.mul(start, size), place)
-                bounded, before = emit.load(emit.at(squashed, kept)), emit.load(emit.at(earlier_cells, kept))
-                g = emit.sums(
-                    "+", emit.load(emit.at(g_hidden, place)), "+", emit.load(emit.at(g_output, kept))
-                )
+                let_in, forget, candidate, let_out = (emit.load(emit.at(each, at)) for each in known)
+                g_out, before, bounded = (emit.load(emit.at(each, at)) for each in kept)
+                g = emit.sums("+", emit.load(emit.at(own_state, at)), "+", g_out)
                 through = multiply(let_out, rest(multiply(bounded, bounded)))
-                pull = emit.fma(g, through, emit.load(emit.at(g_cell, place)))
+                cell_place = emit.at(own_cell, at)
+                pull = emit.fma(g, through, emit.load(cell_place))
                 found = (
                     multiply(multiply(pull, candidate), multiply(let_in, rest(let_in))),
                     multiply(multiply(pull, before), multiply(forget, rest(forget))),
@@ -103,33 +159,35 @@ def backward_code(lanes: int, rows: int, is_half: bool) -> str:
                     multiply(multiply(g, bounded), multiply(let_out, rest(let_out))),
                 )
                 for gate, value in enumerate(found):
-                    emit.store(value, emit.at(slopes, offset, emit.mul(size, gate), at))
-                    total = emit.at(sums, emit.mul(size, gate), at)
-                    emit.store(emit.sums("+", emit.load(total), "+", value), total)
-                emit.store(multiply(pull, forget), emit.at(g_cell, place))
-                emit.store(emit.constant(0.0), emit.at(g_hidden, place))
+                    for target in (made[gate], found_at[gate]):
+                        emit.store(value, emit.at(target, at))
+                    for target in totals:
+                        place = emit.at(target[gate], at)
+                        emit.store(emit.sums("+", emit.load(place), "+", value), place)
+                emit.store(multiply(pull, forget), cell_place)
 
-            emit.each(0, size, lanes, unit)
+            emit.each(0, walk.size, lanes, unit)
 
-        emit.each(0, batch, 1, row)
-        _add_product(emit, rows, made, panels, g_hidden, batch, width, size)
+        emit.each(0, walk.batch, 1, line)
+        _multiply(emit, rows, fresh, panels, g_state, walk.batch, walk.width, walk.size)
 
-    emit.each(0, steps, 1, step)
+    emit.each(0, walk.steps, 1, step)
     return emit.text()
 
 
-def _add_product(
+def _multiply(
     emit: Emitter,
     at_once: int,
     left: Value,
     right: Value,
-    totals: Value,
+    product: Value,
     rows: Value,
     inner: Value,
     columns: Value,
 ) -> None:
-    """``totals += left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors."""
+    """``product = left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors."""
     wide = 2 * emit.lanes
+    zeros = [emit.constant(0.0)] * (2 * at_once)
 
     def panel(column: Value) -> None:
         own = emit.at(right, emit.mul(column, inner))
@@ -137,9 +195,8 @@ def _add_product(
         def some(row: Value) -> None:
             lines = [emit.add(row, n) for n in range(at_once)]
             factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
-            targets = [emit.at(totals, emit.mul(each, columns), column) for each in lines]
-            sums = multiply_tile(emit, inner, factors, own, load_tile(emit, targets))
-            store_tile(emit, sums, targets)
+            sums = multiply_tile(emit, inner, factors, own, zeros)
+            store_tile(emit, sums, [emit.at(product, emit.mul(each, columns), column) for each in lines])
 
         emit.each(0, rows, at_once, some)
 

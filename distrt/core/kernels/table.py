@@ -87,7 +87,8 @@ ROWS = (
         "distrt.core.kernels.lstm",
         "distrt.core.ops.recurrent_lstm",
         "float32, sequences of one length, whole vectors and rows, from 4 million multiplications on",
-        "the recurrent weight is put in order once, not at every step; gates and cells take one pass",
+        "the recurrent weight is put in order once, not at every step; gates and cells take one pass; rows are read "
+        "and written in steps or in sequences, as they lie",
     ),
     Row(
         "scaled_dot_product_attention and its gradients, without dropout",

@@ -7,13 +7,15 @@ rows. A sequence that has ended (or, in reverse, not begun) keeps its last (init
 
 The projection of the input is one matrix product over all rows, and so are the gradients of all weights; only the
 product with the state is inside the loop over time.
+
+A layer that says so also takes rows of which those of one sequence lie together (``batch_first``).
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,6 +116,16 @@ def project(input: Array, weight: Array, *biases: Array | None) -> Array:
     return _product(input, weight.T, sum(known[1:], known[0]) if known else None)
 
 
+def by_step(rows: Array, sizes: Sizes) -> Array:
+    """Rows whose sequences lie together, turned so that those of a step do."""
+    return rows.reshape(sizes[0], len(sizes), rows.shape[1]).swapaxes(0, 1).reshape(rows.shape)
+
+
+def by_sequence(rows: Array, sizes: Sizes) -> Array:
+    """The same rows turned back."""
+    return rows.reshape(len(sizes), sizes[0], rows.shape[1]).swapaxes(0, 1).reshape(rows.shape)
+
+
 def carried_from(g_last: Array | None, state: Array) -> Array:
     """The buffer in which a state's gradient travels back through time, as it starts."""
     return np.zeros(state.shape, wide(state[:0]).dtype) if g_last is None else np.array(wide(g_last))
@@ -136,20 +148,33 @@ def weight_gradients(
     weight_ih: Array,
     needs: tuple[bool, ...],
     sums: Array | None = None,
+    repeated: tuple[Array, Array] | None = None,
+    slots: Sequence[Array | None] = (None, None),
 ) -> tuple[Any, ...]:
     """The gradients of the input, both weights and both biases, from those of the two projections.
 
-    ``needs`` ends with those of weight_ih, weight_hh, bias_ih and bias_hh; ``earlier`` is None where weight_hh
-    needs none. ``sums`` of both projections' rows need not be made where they are known already.
+    Args:
+        g_projected: the gradient of the input's projection.
+        g_recurrent: that of the state's projection.
+        input: the rows.
+        earlier: the state before each row's step; None where weight_hh needs no gradient.
+        weight_ih: the input's weight.
+        needs: ends with those of weight_ih, weight_hh, bias_ih and bias_hh.
+        sums: of both projections' rows, where they are known already.
+        repeated: the input's different rows, and for each the sum of ``g_projected`` where it is.
+        slots: where the weights' gradients may be written to.
     """
-    own, own_recurrent, before = g_projected, g_recurrent, earlier
-    if weight_ih.dtype == dt.bfloat16.numpy and multiplies_bfloat16():
-        own = rounded(g_projected, weight_ih.dtype)
-        own_recurrent = own if g_recurrent is g_projected else rounded(g_recurrent, weight_ih.dtype)
-        before = None if earlier is None else rounded(earlier, weight_ih.dtype)
+    is_half = weight_ih.dtype == dt.bfloat16.numpy and multiplies_bfloat16()
+
+    def factor(array: Array) -> Array:
+        return rounded(array, weight_ih.dtype) if is_half else array
+
+    own = factor(g_projected)
+    own_recurrent = own if g_recurrent is g_projected else factor(g_recurrent)
+    of_rows, rows = (own, input) if repeated is None else (factor(repeated[1]), repeated[0])
     g_input = _product(own, weight_ih) if needs[0] else None
-    g_ih = _product(own.T, input) if needs[-4] else None
-    g_hh = None if before is None else _product(own_recurrent.T, before)
+    g_ih = _product(of_rows.T, rows, out=slots[0]) if needs[-4] else None
+    g_hh = None if earlier is None else _product(own_recurrent.T, factor(earlier), out=slots[1])
     return (
         g_input,
         g_ih,
@@ -159,11 +184,14 @@ def weight_gradients(
     )
 
 
-def _product(left: Array, right: Array, bias: Array | None = None) -> Array:
-    """``left @ right + bias`` in at least float32."""
+def _product(left: Array, right: Array, bias: Array | None = None, out: Array | None = None) -> Array:
+    """``left @ right + bias`` in at least float32; ``out``, where it may be written to, is for full precision."""
     if left.dtype == right.dtype and left.dtype.itemsize == 2:
         return multiplied(left, right, bias, np.float32)
-    return multiplied(wide(left), wide(right), bias)
+    left = wide(left)
+    return multiplied(
+        left, wide(right), bias, out=out if out is not None and out.dtype == left.dtype else None
+    )
 
 
 # -- for every kind, in single operations, for derivatives of derivatives

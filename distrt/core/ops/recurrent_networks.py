@@ -29,8 +29,9 @@ __all__ = [
     "rnn_tanh_cell",
 ]
 
-#: One layer in one direction: (rows, states, weights, sizes, reverse) -> (rows, *last states).
-Layer = Callable[[Any, Sequence[Any], Sequence[Any], tuple[int, ...], bool], Sequence[Any]]
+#: One layer in one direction: (rows, states, weights, sizes, reverse) -> (rows, *last states). That of an LSTM also
+#: takes ``batch_first``: the rows of a sequence lie together, not those of a step.
+Layer = Callable[..., Sequence[Any]]
 
 
 def lstm(input: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
@@ -108,11 +109,16 @@ def _gru_layer(
 
 
 def _lstm_layer(
-    rows: Any, states: Sequence[Any], weights: Sequence[Any], sizes: tuple[int, ...], reverse: bool
+    rows: Any,
+    states: Sequence[Any],
+    weights: Sequence[Any],
+    sizes: tuple[int, ...],
+    reverse: bool,
+    batch_first: bool = False,
 ) -> Any:
-    if states[0].shape[-1] == states[1].shape[-1]:
-        return _run(ops.lstm_layer, rows, *states, *_filled(weights, 5), sizes, reverse)
-    return _run(ops.lstm_layer, rows, *states, *_filled(weights[:-1], 4), weights[-1], sizes, reverse)
+    is_projected = states[0].shape[-1] != states[1].shape[-1]
+    known = (*_filled(weights[:-1], 4), weights[-1]) if is_projected else _filled(weights, 5)
+    return _run(ops.lstm_layer, rows, *states, *known, sizes, reverse, batch_first)
 
 
 def _run(layer: Any, *args: Any) -> Any:
@@ -190,17 +196,28 @@ def _padded_network(
         cast = ([lowered(each) for each in states], [lowered(each) for each in params])
         options = (has_biases, num_layers, dropout, train, bidirectional, batch_first)
         return as_it_comes(_padded_network, layer, lowered(input), *cast, *options)  # type: ignore[no-any-return]
-    turned = ops.transpose(input, 0, 1) if batch_first else input
-    length, batch, features = turned.shape
+    # Dropout between layers draws its numbers step by step.
+    is_kept = batch_first and layer is _lstm_layer and not (dropout and train and num_layers > 1)
+    given = ops.transpose(input, 0, 1) if batch_first and not is_kept else input
+    first, second, features = given.shape
+    length, batch = (second, first) if is_kept else (first, second)
     if not length:
         raise ShapeError("Expected sequence length to be larger than 0 in RNN")
-    rows = ops.reshape(turned, (length * batch, features))
-    sizes = (batch,) * length
     output, *last = _stacked(
-        layer, rows, sizes, hx, params, has_biases, num_layers, dropout, train, bidirectional
+        layer,
+        ops.reshape(given, (length * batch, features)),
+        (batch,) * length,
+        hx,
+        params,
+        has_biases,
+        num_layers,
+        dropout,
+        train,
+        bidirectional,
+        **({"batch_first": True} if is_kept else {}),
     )
-    output = ops.reshape(output, (length, batch, output.shape[1]))
-    return ops.transpose(output, 0, 1) if batch_first else output, *last
+    output = ops.reshape(output, (first, second, output.shape[1]))
+    return ops.transpose(output, 0, 1) if batch_first and not is_kept else output, *last
 
 
 def _packed_network(
@@ -230,6 +247,7 @@ def _stacked(
     dropout: float,
     train: bool,
     bidirectional: bool,
+    **order: bool,
 ) -> tuple[Any, ...]:
     states = (hx,) if hasattr(hx, "ndim") else tuple(hx)
     directions = 2 if bidirectional else 1
@@ -253,7 +271,7 @@ def _stacked(
             place = number * directions + reverse
             weights = params[place * each_has : (place + 1) * each_has]
             initial = [ops.select(each, 0, place) for each in states]
-            output, *ended = layer(rows, initial, weights, sizes, bool(reverse))
+            output, *ended = layer(rows, initial, weights, sizes, bool(reverse), **order)
             outputs.append(output)
             for known, state in zip(last, ended, strict=True):
                 known.append(state)

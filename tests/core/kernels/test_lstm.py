@@ -1,4 +1,4 @@
-"""The compiled walk of an LSTM agrees with NumPy's, forward and backward, in both directions."""
+"""The compiled walk of an LSTM agrees with NumPy's, forward and backward, in both directions and orders of rows."""
 
 import numpy as np
 import pytest
@@ -6,21 +6,26 @@ import pytest
 import distrt as torch
 from distrt.core import dtype as dt
 from distrt.core.kernels import loops, lstm
+from distrt.core.ops import repeats
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 
 STEPS, WIDTH, SIZE = 5, 12, 32
 
 
-def results(batch, layers=1, bidirectional=False):
+def results(batch, layers=1, bidirectional=False, batch_first=False, has_repeats=False):
     """Output, last states and every gradient."""
     torch.manual_seed(0)
-    model = torch.nn.LSTM(WIDTH, SIZE, layers, bidirectional=bidirectional)
+    model = torch.nn.LSTM(WIDTH, SIZE, layers, bidirectional=bidirectional, batch_first=batch_first)
     count = layers * (2 if bidirectional else 1)
+    first = (batch, STEPS) if batch_first else (STEPS, batch)
     leaves = [
         torch.randn(*shape, requires_grad=True)
-        for shape in ((STEPS, batch, WIDTH), (count, batch, SIZE), (count, batch, SIZE))
+        for shape in ((*first, WIDTH), (count, batch, SIZE), (count, batch, SIZE))
     ]
+    if has_repeats:
+        with torch.no_grad():
+            leaves[0].copy_(leaves[0].flatten(0, 1)[torch.randint(0, 5, first)])
     out, (hidden, cell) = model(leaves[0], tuple(leaves[1:]))
     ((out * out).sum() + (hidden * 3).sum() + (cell * hidden).sum()).backward()
     return [each.detach().numpy() for each in (out, hidden, cell)] + [
@@ -28,12 +33,23 @@ def results(batch, layers=1, bidirectional=False):
     ]
 
 
-@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"layers": 2}], ids=str)
+OPTIONS = (
+    {},
+    {"bidirectional": True},
+    {"layers": 2, "batch_first": True},
+    {"has_repeats": True},
+    {"has_repeats": True, "batch_first": True, "bidirectional": True},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("batch", [4, 12])
 def test_the_walk_agrees_with_numpy(monkeypatch, batch, options):
     expected = results(batch, **options)
     calls = []
     monkeypatch.setattr(lstm, "_LEAST", 1)
+    for name in ("_LEAST", "_LEAST_ROWS"):
+        monkeypatch.setattr(repeats, name, 1)
     for name in ("walk", "walk_back"):
         known = getattr(lstm, name)
         monkeypatch.setattr(lstm, name, lambda *args, known=known: calls.append(known) or known(*args))
@@ -50,7 +66,7 @@ def test_the_same_walk_gives_the_same_bits(monkeypatch):
 
 @pytest.mark.parametrize("batch", [4, 8])
 def test_a_weight_in_bfloat16_gives_the_bits_of_its_float32(rng, batch):
-    rows = batch * STEPS
+    rows, order = batch * STEPS, lstm.Order(STEPS, batch, False, False)
     weight = rng.standard_normal((4 * SIZE, SIZE)).astype(dt.bfloat16.numpy)
     given = [
         rng.standard_normal(shape).astype(np.float32)
@@ -58,28 +74,32 @@ def test_a_weight_in_bfloat16_gives_the_bits_of_its_float32(rng, batch):
     ]
     found = []
     for each in (weight, weight.astype(np.float32)):
-        gates, hidden, cell, g = (array.copy() for array in given)
-        made = lstm.walk(gates, each, hidden, cell, False)
-        g_hidden, g_cell = np.zeros_like(hidden), np.zeros_like(cell)
-        back = lstm.walk_back(gates, each, g_hidden, g_cell, g, *made[1:], False)
-        found.append([gates, cell, *made, g_hidden, g_cell, *back])
+        projected, hidden, cell, g = (array.copy() for array in given)
+        gates, *rounded, earlier_cells, squashed = lstm.walk(projected, None, each, hidden, cell, order)
+        kept = (gates, earlier_cells, squashed)
+        carried = np.zeros_like(hidden), np.zeros_like(cell)
+        back = lstm.walk_back(
+            gates, None, each, *carried, g, earlier_cells, squashed, order, dt.float32.numpy
+        )
+        rounded = [array.astype(weight.dtype) for array in rounded]
+        found.append([hidden, cell, *kept, *carried, *back[:2], *rounded])
     assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
 
 
-def test_large_gates_saturate_and_what_is_no_number_stays_so(monkeypatch):
-    monkeypatch.setattr(lstm, "_LEAST", 1)
+def test_large_gates_saturate_and_what_is_no_number_stays_so():
     gates = np.zeros((4, 4 * SIZE), np.float32)
     gates[0], gates[1], gates[2] = 1e9, -1e9, np.nan
     cell, zeros = np.ones((4, SIZE), np.float32), np.zeros((4, SIZE), np.float32)
-    output, _, squashed = lstm.walk(gates, np.zeros((4 * SIZE, SIZE), np.float32), zeros, cell, False)
+    weight, order = np.zeros((4 * SIZE, SIZE), np.float32), lstm.Order(1, 4, False, False)
+    _, output, *_, squashed = lstm.walk(gates, None, weight, zeros, cell, order)
     np.testing.assert_allclose(cell[0], 2, rtol=1e-6)
     np.testing.assert_allclose(output[0], np.tanh(2), rtol=1e-6)
     assert (np.abs(output[1]) < 1e-30).all() and np.isnan(output[2]).all() and np.isnan(squashed[2]).all()
 
 
 def test_what_does_not_fit_is_numpys():
-    gates, hidden = np.zeros((160, 4 * 256), np.float32), np.zeros((32, 256), np.float32)
-    assert lstm.suits(gates, hidden, (32,) * 64)
-    assert not lstm.suits(gates, hidden, (32,) * 63 + (31,)), "sequences of different lengths"
-    assert not lstm.suits(gates, hidden[:30], (30,) * 64), "a batch that is not in whole pieces"
-    assert not lstm.suits(gates.astype(np.float64), hidden, (32,) * 64)
+    hidden = np.zeros((32, 256), np.float32)
+    assert lstm.suits(hidden, (32,) * 64)
+    assert not lstm.suits(hidden, (32,) * 63 + (31,)), "sequences of different lengths"
+    assert not lstm.suits(hidden[:30], (30,) * 64), "a batch that is not in whole pieces"
+    assert not lstm.suits(hidden.astype(np.float64), (32,) * 64)
