@@ -53,6 +53,7 @@ FINISHED = (
     "torch.profiler",
     "torch.serialization",
     "torch.utils",
+    "torchvision.datasets",
     "torchvision.transforms",
     "torchvision.models",
     "torchvision.utils",

@@ -171,12 +171,23 @@ def pil_loader(path: _Path) -> Any:
     """The image in a file, in RGB.
 
     Raises:
+        OSError: see `read_image`.
+    """
+    return read_image(path, "RGB")
+
+
+def read_image(path: _Path, mode: str | None = None) -> Any:
+    """The image in a file, converted to one of Pillow's modes, or in its own.
+
+    Raises:
         OSError: for a file that is no image, is damaged, or says that it is larger than any photograph; with its path.
     """
     image = pil()
     try:
         with open(path, "rb") as file:
-            return image.open(file).convert("RGB")
+            found = image.open(file)
+            found.load()
+            return found if mode is None else found.convert(mode)
     except image.UnidentifiedImageError:
         raise  # it has the path
     except OSError as fault:

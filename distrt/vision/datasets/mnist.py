@@ -96,7 +96,7 @@ class MNIST(VisionDataset[Any]):
             raise DatasetError(
                 f"Dataset not found. You can use download=True to download it. It is looked for in {self.raw_folder}"
             )
-        self.data, self.targets = read_idx(self.images_file, 3), read_idx(self.labels_file, 1).long()
+        self.data, self.targets = self._load_data()
         if len(self.data) != len(self.targets):
             raise DatasetError(
                 f"{self.images_file} has {len(self.data)} images, and {self.labels_file} {len(self.targets)} labels"
@@ -153,6 +153,9 @@ class MNIST(VisionDataset[Any]):
                     break
             else:
                 raise DownloadError(f"Error downloading {name}:\n" + "".join(faults))
+
+    def _load_data(self) -> tuple[Tensor, Tensor]:
+        return read_idx(self.images_file, 3), read_idx(self.labels_file, 1).long()
 
     def _check_exists(self) -> bool:
         files = [os.path.splitext(name)[0] for name, _ in self.resources]
