@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from distrt.comm.environment import job_secret
 from launch.command.arguments import Arguments
 from launch.exit_codes import OK, UNREACHABLE
-from launch.machines.hosts import Host, any_port, launcher_command, mpiexec_command, ssh_command
+from launch.machines.addresses import any_port
+from launch.machines.hosts import Host, launcher_command, mpiexec_command, ssh_command
 from launch.ranks.processes import RankProcess
 from launch.ranks.signals import SignalInbox, read_signals
 from launch.ranks.streams import Stream

@@ -3,11 +3,14 @@
 import contextlib
 import errno
 import os
+import secrets
 import socket
+import zlib
 from pathlib import Path
 
-__all__ = ["is_loopback", "is_own", "own_address_towards", "refusal", "resolve"]
+__all__ = ["any_port", "is_loopback", "is_own", "own_address_towards", "port_of", "refusal", "resolve"]
 
+_LOWEST_PORT, _PORTS = 20000, 12288  # below those that systems give to outgoing connections
 _LISTENS = "0A"  # the kernel's number for the state
 
 
@@ -28,6 +31,16 @@ def own_address_towards(host: str) -> str:
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect(address)
         return str(probe.getsockname()[0])
+
+
+def any_port() -> int:
+    """Return a port that is likely to be free on a machine that cannot be asked."""
+    return _LOWEST_PORT + secrets.randbelow(_PORTS)
+
+
+def port_of(job: str) -> int:
+    """Return the same port on every machine of a job, and hardly the same for another job."""
+    return _LOWEST_PORT + zlib.crc32(job.encode()) % _PORTS
 
 
 def refusal(error: OSError, port: int) -> str:

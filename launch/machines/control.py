@@ -20,7 +20,9 @@ __all__ = ["GRACE_S", "Control"]
 #: How much longer than the machine that serves the others wait for what it decides.
 GRACE_S = 10.0
 _SLICE_S = 2.0  # one attempt to connect; between two, signals are looked at
+_TURN_S = 2.0  # how long the next address waits for the one before: longer than a look
 _LOOK_S = 1.0  # for a store at an address where there need be none
+_ASK_S = 0.1
 _LEAVE_S = 5.0
 _TICKETS = 10_000  # more than machines that are there already have drawn, spare ones included
 _NO_SECRET = (
@@ -46,6 +48,7 @@ class Control:
         self.ticket = -1
         self.server: StoreServer | None = None
         self._place = place
+        self._named = ((place.host, place.port), *place.others)
         self._go_on = go_on
         self._secret = job_secret()
         self._store: Store | None = None
@@ -121,6 +124,35 @@ class Control:
             return False
         self._place = replace(self._place, join_timeout_s=before.join_timeout_s)
         return True
+
+    def meet_again(self, standby: StoreServer, run_id: str, last_ticket: int) -> bool:
+        """Where all machines of the job are lost, meet those that wait as this one does, and who comes back.
+
+        It is at the first of the addresses that the user has named which one of them can serve. Return whether there
+        is one, within the time that machines have to come.
+        """
+        began = time.monotonic()
+        while (waited_s := time.monotonic() - began) <= self._place.join_timeout_s:
+            if self._find_elsewhere():
+                self._reconnect()
+                return True
+            for turn, (host, port) in enumerate(self._named):
+                if waited_s < turn * _TURN_S or not is_own(host):
+                    continue
+                if (server := self._serve_at(host, port, standby)) is not None:
+                    self.take_over(server, run_id, last_ticket)
+                    return True
+            self._go_on()
+            time.sleep(_ASK_S)
+        return False
+
+    def _serve_at(self, host: str, port: int, standby: StoreServer) -> StoreServer | None:
+        if (host, port) == (standby.host, standby.port):
+            return standby
+        try:
+            return StoreServer(host, port, secret=self._secret)
+        except OSError:
+            return None
 
     def _reconnect(self) -> None:
         store = self.connect(self.ticket)
@@ -203,7 +235,7 @@ class Control:
     def _find_elsewhere(self) -> bool:
         """Go where the store is served by now, if its first machine was lost; return whether it is."""
         place = self._place
-        for host, port in place.others:
+        for host, port in self._named if self._store is not None else place.others:
             with contextlib.suppress(RendezvousError, OSError):
                 store = Store(host, port, secret=self._secret, timeout_s=_LOOK_S, host_name="another machine")
                 with store:

@@ -3,11 +3,10 @@
 By ssh: the job's secret goes to each launcher as the first line of its standard input, never onto a command line, where
 others could read it. The input then stays open: when it ends, because this process or the connection has, the
 launcher ends its ranks. By mpiexec: this process becomes mpiexec, through which the launchers find one another
-(`launch.machines.process_manager`). `launch.machines.chief` runs them.
+(`launch.machines.process_manager`). `launch.chief` runs them.
 """
 
 import re
-import secrets
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,10 @@ from pathlib import Path
 from launch.job import THREAD_VARIABLES
 from launch.ranks.processes import python_command
 
-__all__ = ["Host", "Words", "any_port", "launcher_command", "mpiexec_command", "read_hosts", "ssh_command"]
+__all__ = ["Host", "Words", "launcher_command", "mpiexec_command", "read_hosts", "ssh_command"]
 
 Words = tuple[tuple[str, ...], tuple[str, ...]]
 
-_LOWEST_PORT, _PORTS = 20000, 12288  # below those that systems give to outgoing connections
 _SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=5")
 _PASSED_ON = re.compile(
     r"(DISTRT_(?!JOB_SECRET)\w+|PYTHONPATH|TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE|NO_COLOR)$"
@@ -85,11 +83,6 @@ def ssh_command(host: Host, command: Sequence[str], variables: Mapping[str, str]
         shlex.join(command),
     ]
     return [*_SSH, host.name, f"sh -c {shlex.quote(' '.join(words))}"]
-
-
-def any_port() -> int:
-    """Return a port that is likely to be free on a machine that cannot be asked."""
-    return _LOWEST_PORT + secrets.randbelow(_PORTS)
 
 
 def mpiexec_command(hosts: Sequence[Host], words: Words) -> list[str]:

@@ -10,18 +10,17 @@ Kubeflow's trainer (PyTorchJob) and Volcano.
 import argparse
 import re
 import socket
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from distrt.comm import slurm
+from launch.machines.addresses import port_of
 
 __all__ = ["Placement", "fill_in", "find_placement"]
 
 Variables = Mapping[str, str]
 
-_LOWEST_PORT, _PORTS = 20000, 12288  # below those that systems give to outgoing connections
 _KUBERNETES_PORT = 29500
 
 
@@ -117,7 +116,7 @@ def _open_mpi(variables: Variables, host_name: object, read_text: Callable[[str]
         host = "127.0.0.1"
     else:
         host = next(iter(_scheduled_hosts(variables, read_text)), "")
-    return Placement("Open MPI", _number(variables, "OMPI_COMM_WORLD_RANK"), nodes, host, _port(job))
+    return Placement("Open MPI", _number(variables, "OMPI_COMM_WORLD_RANK"), nodes, host, port_of(job))
 
 
 def _slurm(variables: Variables, host_name: object, read_text: object) -> Placement | None:
@@ -138,7 +137,7 @@ def _pbs(
         return None
     hosts = _scheduled_hosts(variables, read_text)
     number = _place_of(host_name(), hosts, _number(variables, "PBS_NODENUM"))
-    return Placement("PBS", number, len(hosts), hosts[0], _port(variables.get("PBS_JOBID", "")))
+    return Placement("PBS", number, len(hosts), hosts[0], port_of(variables.get("PBS_JOBID", "")))
 
 
 def _lsf(
@@ -149,7 +148,7 @@ def _lsf(
         return None
     hosts = _scheduled_hosts(variables, read_text)
     number = _place_of(host_name(), hosts, _number(variables, "LSF_PM_TASKID") - 1)
-    return Placement("LSF", number, len(hosts), hosts[0], _port(variables["LSB_JOBID"]))
+    return Placement("LSF", number, len(hosts), hosts[0], port_of(variables["LSB_JOBID"]))
 
 
 def _volcano(variables: Variables, host_name: object, read_text: object) -> Placement | None:
@@ -204,10 +203,6 @@ def _place_of(name: str, hosts: list[str], otherwise: int) -> int:
     short = [host.partition(".")[0] for host in hosts]
     own = name.partition(".")[0]
     return short.index(own) if own in short else otherwise
-
-
-def _port(job: str) -> int:
-    return _LOWEST_PORT + zlib.crc32(job.encode()) % _PORTS
 
 
 def _number(variables: Variables, name: str, otherwise: int | None = None) -> int:

@@ -105,8 +105,8 @@ class SeveralMachines:
     def _open(self, attempt: int) -> World:
         store = self._control.store
         if self._control.is_served_here:
-            self._attempt = attempt
-            store.set("attempt", str(attempt))
+            self._attempt = max(attempt, self._attempt)  # a machine that has waited so far counts on
+            store.set("attempt", str(self._attempt))
             self._announce(store)
             plan = self._make_plan(store)
         else:
@@ -320,15 +320,13 @@ class SeveralMachines:
     def _is_bereft(self, error: Exception) -> bool:
         """Whether the job can go on without the machine that served the store, which is lost."""
         is_lost = isinstance(error, StoreLostError | RendezvousError)
-        return (
-            is_lost and self._place.is_elastic and bool(self._successors) and not self._control.is_served_here
-        )
+        return is_lost and self._place.is_elastic and bool(self._seats) and not self._control.is_served_here
 
     def _go_on_without(self, error: Exception) -> str:
         """Have the first of the machines that are left serve the store from now on, or find it there; say so.
 
         Raises:
-            MeetingError: none of them can be reached.
+            MeetingError: none of them can be reached, nor any that has waited for a place.
         """
         gone = self._control.address
         self._stop_corresponding()
@@ -344,8 +342,27 @@ class SeveralMachines:
                 break
             self._seats.pop(ticket)
         else:
-            raise MeetingError(f"none of the machines that are left serves the store ({error})")
+            self._meet_again_without_all(error)
         return f"the machine at {gone} is lost: {error}; {self._control.address} serves the store from now on"
+
+    def _meet_again_without_all(self, error: Exception) -> None:
+        """Go on with the other machines that have waited for a place, when all that had one are lost.
+
+        Raises:
+            MeetingError: there is nowhere to meet them.
+        """
+        assert self._standby is not None, "it was made before the job had a plan"
+        self._say(
+            f"all machines of the job are lost ({error}): looking for others that have waited, or come back"
+        )
+        last_ticket = max((self._control.ticket, *self._seats))
+        self._seats = {}
+        if not self._control.meet_again(self._standby, self._run_id, last_ticket):
+            raise MeetingError(f"all machines of the job are lost, and no other serves the store ({error})")
+        if self._control.is_served_here:
+            if self._control.server is not self._standby:
+                self._standby.close()
+            self._standby = None
 
     def _stop_if_told(self, patience_s: float = 0.0) -> None:
         """Wait for a signal: while ranks of others run, the first one ends them, and the next the waiting."""

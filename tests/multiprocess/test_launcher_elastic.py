@@ -175,6 +175,38 @@ def test_a_spare_machine_follows_when_the_one_that_serves_is_lost(machines: Call
     assert all_well(runs), runs
 
 
+@pytest.mark.ci
+def test_spare_machines_go_on_where_all_others_are_lost_at_once(machines: Callable[..., Machines]) -> None:
+    some = machines("1:2", last_call_s=20)
+    some.come("a")
+    some.jobs["a"].wait_for(lambda: bool(some.jobs["a"].run_dir()), PROMPT_S)
+    some.come("b")
+    some.wait_for("0 0 of 2 on a", "0 1 of 2 on b")
+    for name in "cd":
+        some.come(name)
+        some.wait_until_spare(name)
+    some.kill("b")
+    some.kill("a")
+    some.jobs["c"].wait_for(lambda: sum("of 2 on" in line for line in some.said()) >= 4, PROMPT_S)
+    runs = some.end()
+    assert all_well(runs), runs
+    assert {line.split()[-1] for line in some.said()[-2:]} == {"c", "d"}, some.said()
+
+
+@pytest.mark.ci
+def test_a_machine_that_was_joining_goes_on_alone(machines: Callable[..., Machines]) -> None:
+    """The only one is lost just when another has come; where it is at the moment is another each time."""
+    some = machines("1:2")
+    some.come("a")
+    some.wait_for("0 0 of 1 on a")
+    some.come("b")
+    some.wait_until_spare("b")
+    some.kill("a")
+    some.jobs["b"].wait_for(lambda: any("0 of 1 on b" in line for line in some.said()), PROMPT_S)
+    runs = some.end()
+    assert all_well(runs), runs
+
+
 #: Each step's global batch comes of its number; the checksum of the parameters after it is written down.
 TRAIN = """
     import hashlib, os, sys, time
