@@ -38,7 +38,7 @@ def test_curves(reader, tmp_path):
     events = read(reader, tmp_path).Scalars("loss")
     assert [each.step for each in events] == list(range(5))
     assert [each.value for each in events] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
-    (two,) = read(reader, tmp_path / "both" / "two").Scalars("both")
+    (two,) = read(reader, tmp_path / "both_two").Scalars("both")
     assert (two.step, two.value) == (7, 2.0)
 
 
