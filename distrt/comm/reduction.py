@@ -31,6 +31,7 @@ __all__ = [
     "PremulSum",
     "ReduceOp",
     "Reduction",
+    "SetsOfArrays",
     "along_tree",
     "as_bits",
     "as_sum",
@@ -296,6 +297,47 @@ class Reduction:
         if not self._scratch or self._scratch[0].size < like.size:
             self._scratch = [np.empty(like.size, like.dtype) for _ in range(count)]
         return [block[: like.size] for block in self._scratch]
+
+
+class SetsOfArrays:
+    """Several sets of arrays, (one flat array a rank, the result) each, that are reduced again and again.
+
+    Args:
+        reduction: how.
+        sets: which; they must stay where they are.
+    """
+
+    def __init__(self, reduction: Reduction, sets: Sequence[tuple[Sequence[Array], Array]]) -> None:
+        self._reduction = reduction
+        self._sets = [each for each in sets if each[1].size]
+        self._run: Callable[[], None] | None = None
+
+    def reduce(self) -> None:
+        """`Reduction.reduce` of each set; compiled, in one call."""
+        if self._run is None and is_worth_compiling():
+            self._run = self._compiled()
+        if self._run is not None:
+            self._run()
+            return
+        for sources, out in self._sets:
+            self._reduction.reduce(sources, out)
+
+    def _compiled(self) -> Callable[[], None] | None:
+        if not self._sets or len(self._sets[0][0]) == 1:
+            return None
+        loop = self._reduction.loop(len(self._sets[0][0]), 1)
+        run = None if loop is None else compiled(loop)
+        if run is None or not all(_are_alike((*sources, out)) for sources, out in self._sets):
+            return None
+        pointers = packed("Q", [address(each) for sources, out in self._sets for each in (*sources, out)])
+        sizes = packed("q", [out.size * self._reduction.parts for _, out in self._sets])
+        given = sizes, pointers, self._reduction.constants()
+        numbers = len(self._sets), *(each.buffer_info()[0] for each in given)
+
+        def run_all(_: Any = given) -> None:
+            run(*numbers)
+
+        return run_all
 
 
 def _are_alike(arrays: Sequence[Array]) -> bool:

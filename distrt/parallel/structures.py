@@ -17,6 +17,8 @@ __all__ = ["map_tensors", "map_together", "tensors_in"]
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors in a structure, in order."""
+    if isinstance(value, Tensor):
+        return [value]
     found: list[Tensor] = []
     map_tensors(found.append, value)
     return found

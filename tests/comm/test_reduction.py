@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from distrt.comm import reduction as module
-from distrt.comm.reduction import ReduceOp, Reduction, cache_blocks
+from distrt.comm.reduction import ReduceOp, Reduction, SetsOfArrays, cache_blocks
 from distrt.core.kernels import loops
 
 pytest.importorskip("llvmlite", reason="compiled reductions need the extra 'fast'")
@@ -81,6 +81,28 @@ def test_arrays_that_do_not_fit_are_left_to_numpy(compiled_loops, monkeypatch):
         reduction.reduce([first, np.ones(SIZE - 40_000, np.float32)], out)
     reduction.reduce([first, np.ones(2 * SIZE, np.float32)[::2]], out)
     assert not compiled_loops and (out == 2).all()
+
+
+@pytest.mark.parametrize("op", [ReduceOp.AVG, ReduceOp.MAX])
+@pytest.mark.parametrize("dtype", DTYPES[:4], ids=lambda dtype: np.dtype(dtype).name)
+def test_sets_of_arrays_have_the_bits_of_each(op, dtype, compiled_loops, monkeypatch, seed):
+    reduction = Reduction(op, np.dtype(dtype), 3)
+    cuts = [slice(0, 1), slice(1, 1), slice(1, 40), slice(40, SIZE)]
+    sources = sources_of(dtype, 3, seed)
+    expected = np.zeros_like(sources[0])
+    reduction.reduce(sources, expected)
+    for after in (float("inf"), 0):
+        monkeypatch.setattr(loops, "_COMPILE_AFTER", after)
+        found = np.zeros_like(expected)
+        sets = SetsOfArrays(reduction, [([source[cut] for source in sources], found[cut]) for cut in cuts])
+        for factor in (2, 1):  # the arrays stay, their values do not
+            for source in sources:
+                np.multiply(source, factor, out=source)
+            sets.reduce()
+            for source in sources:
+                np.divide(source, factor, out=source)
+        assert found.tobytes() == expected.tobytes()
+    assert bool(compiled_loops) == (op is ReduceOp.AVG)
 
 
 def test_work_is_counted_until_compiling_pays(compiled_loops, monkeypatch):

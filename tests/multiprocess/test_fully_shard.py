@@ -30,11 +30,11 @@ for name in ("mlp", "deep", "transformer", "tied", "branches", "checkpointed", "
     print(name, all(map(np.array_equal, values(model), values(plain))), flush=True)
     if name == "deep":  # one message for all units of a forward pass
         lane, gathers = model._get_fsdp_state().passes.lanes.gathers, []
-        gather = lane.all_gather
-        lane.all_gather = lambda *args, **options: (gathers.append(len(units)), gather(*args, **options))[1]
+        barrier = lane.barrier
+        lane.barrier = lambda **options: (gathers.append(options.get("what", "")), barrier(**options))[1]
         loss_of(model, batches(name, 1, torch.float32)[0], group).backward()
-        del lane.all_gather
-        print("gathers", len(gathers) == 1 and gathers[0] > 2)
+        del lane.barrier
+        print("gathers", gathers == [f"units {[unit.number for unit in units]}", ""] and len(units) > 2, gathers)
 """
 
 
@@ -254,3 +254,37 @@ def test_a_rank_that_dies_is_named() -> None:
         codes, outs, errors = zip(*started.results(100), strict=True)
         assert codes == (0, -signal.SIGKILL, 0), errors
         assert [outs[0].strip(), outs[2].strip()] == ["True", "True"]
+
+
+PASS_AFTER_PASS = """
+for name in ("deep", "transformer"):
+    found = []
+    for make in (sharded, lambda *args: data_parallel(args[0], group, args[1])):
+        model = make(name, torch.float32)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for number, batch in enumerate(batches(name, 4, torch.float32)):
+            optimizer.zero_grad()
+            loss = loss_of(model, batch, group)
+            for is_last in (False, True):  # no forward pass in between
+                time.sleep(0.02 * (group.rank() == number % 2))  # in turns, a rank is late
+                loss.backward(retain_graph=not is_last)
+                if make is not sharded:
+                    break
+            if make is not sharded:
+                for p in model.parameters():
+                    p.grad += p.grad
+            optimizer.step()
+        found.append(values(model))
+        if make is sharded:
+            passes = model._get_fsdp_state().passes
+            several = [len(each.units) for each in passes._slots.batches(passes._order[::-1])]
+            print(max(several) > 1, sum(several) == len(passes.units), end=" ")
+    print(all(map(np.array_equal, *found)))
+"""
+
+
+@pytest.mark.ci
+def test_units_share_messages_and_a_backward_pass_may_follow_another() -> None:
+    with ranks(2, PRELUDE + PASS_AFTER_PASS) as started:
+        for out in started.output(100):
+            assert out.splitlines() == ["True True True"] * 2, out

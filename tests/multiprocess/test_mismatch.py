@@ -59,6 +59,8 @@ def cases():
             yield op.__name__, "size", [op], [lambda group, op=op: op(group, count=300_000)]
         if op in ROOTED:
             yield op.__name__, "root", [op], [lambda group, op=op: op(group, root=1)]
+        if op is barrier:
+            yield op.__name__, "what", [lambda group: group.barrier(what="a")], [lambda group: group.barrier(what="b")]
         if op in REDUCING:
             yield op.__name__, "reduce op", [op], [lambda group, op=op: op(group, op=ReduceOp.MAX)]
 

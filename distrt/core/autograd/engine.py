@@ -88,6 +88,11 @@ def when_over(callback: Callable[[], None]) -> None:
         queue_callback(callback)
 
 
+def is_running() -> bool:
+    """Whether a pass runs in this thread."""
+    return bool(_running.passes)
+
+
 def running_pass() -> _Pass:
     """The innermost pass that runs in this thread.
 

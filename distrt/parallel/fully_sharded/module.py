@@ -58,12 +58,8 @@ class FSDPModule:
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the module; where it raises, its parameters are parts again."""
-        try:
-            return super().__call__(*args, **kwargs)  # type: ignore[misc]
-        except Exception:
-            self._get_fsdp_state().fail()
-            raise
+        """Runs the module with whole parameters."""
+        return self._get_fsdp_state().call(self, super().__call__, args, kwargs)  # type: ignore[arg-type, misc]
 
     # -- by hand
 
@@ -239,13 +235,7 @@ def register_fsdp_forward_method(module: Module, method_name: str) -> None:
     original = getattr(module, method_name)
 
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        state = self._get_fsdp_state()
-        try:
-            args, kwargs = state.before_forward(self, args, kwargs)
-            return state.after_forward(self, args, original(*args, **kwargs))
-        except Exception:
-            state.fail()
-            raise
+        return self._get_fsdp_state().call(self, original, args, kwargs)
 
     functools.update_wrapper(wrapped, original)
     setattr(module, method_name, types.MethodType(wrapped, module))

@@ -18,13 +18,12 @@ import numpy as np
 
 from distrt.comm.functions.subgroups import connect
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.core.arrays import Array
-from distrt.core.autograd.engine import queue_callback, running_pass
+from distrt.core.autograd.engine import is_running, queue_callback
 from distrt.core.errors import AutogradError, CollectiveTimeout
-from distrt.parallel.fully_sharded.memory import aligned, one_copy
+from distrt.parallel.fully_sharded.slots import Batch, Slots
 from distrt.parallel.fully_sharded.unit import Unit
 
-__all__ = ["Lanes", "Passes", "in_backward"]
+__all__ = ["Lanes", "Passes"]
 
 _PATIENCE_S = 0.005  # until a rank that waits on one lane looks after the other one
 
@@ -49,15 +48,6 @@ def _second(group: ProcessGroup) -> ProcessGroup:
         found = _seconds[group] = connect(group, list(range(group.size())), name, group.timeout_s)
         found.backend = found.backend_asked = group.backend
     return found
-
-
-def in_backward() -> bool:
-    """Whether a backward pass runs in this thread."""
-    try:
-        running_pass()
-    except AutogradError:
-        return False
-    return True
 
 
 class Passes:
@@ -92,12 +82,14 @@ class Passes:
         self._schedule: list[Unit] = []
         self._position = 0
         self._is_forward = self._is_backward = False
-        self._reductions: list[Unit] = []
+        self._slots: Slots | None = None  # once the order is agreed on
+        self._reductions: list[Batch] = []
+        self._batch_of: dict[Unit, Batch] = {}
         self._next_reduction = self._handed_out = 0
         self._complete: set[Unit] = set()
-        self._in_flight: list[Unit] = []
-        self._slots: Array | None = None  # (units, ranks, bytes)
-        self._places: dict[Unit, tuple[int, int]] = {}  # a slot, and which reduction was in it before
+        self._in_flight: list[Batch] = []
+        # Whether all ranks are known to have handed out the gradients of the pass before: slots are free.
+        self._is_clear = True
 
     # -- forward
 
@@ -141,14 +133,8 @@ class Passes:
         self._order = [self.units[number] for number in numbers]
         self._kept = {unit for unit, flag in zip(self.units, again, strict=True) if flag}
         self._is_agreed = True
-        self._take_slots()
-
-    def _take_slots(self) -> None:
-        """Room for as many gradients as are computed and reduced at a time, where ranks have memory together."""
-        fitting = [unit.slot_bytes for unit in self.units if unit.slot_bytes]
-        count = min(len(fitting), 2 * self.reductions_in_flight + 1)
-        if count:
-            self._slots = one_copy(self.group, count, self.group.size(), aligned(max(fitting)))
+        # Room for as many gradients as are computed and reduced at a time.
+        self._slots = Slots(self._order[::-1], self.group, 2 * self.reductions_in_flight + 1)
 
     def use(self, unit: Unit) -> None:
         """A module needs the whole parameters of ``unit`` now."""
@@ -204,7 +190,7 @@ class Passes:
 
     def after_use(self, unit: Unit, records: bool) -> None:
         """A module of ``unit`` has computed."""
-        if self._is_backward and in_backward():
+        if self._is_backward and is_running():
             return  # it was computed anew for backward, which gives it back
         if self._is_agreed and self._is_forward and unit in self._kept:
             return
@@ -213,9 +199,10 @@ class Passes:
 
     def end_forward(self, records: bool) -> None:
         """The root's forward has ended: launch what others may have needed, and give back."""
-        if self._is_backward and in_backward():
+        if self._is_backward and is_running():
             return
         self._end_schedule()
+        self._is_clear = self._is_clear or bool(self._schedule)  # who gathers has handed out
         for unit in self._members:
             if unit.reshards_after_forward or not records:
                 unit.drop()
@@ -227,7 +214,7 @@ class Passes:
 
     def _meet(self) -> None:
         """Outside of passes a script may change this rank's parts: not while others compute with that very memory."""
-        if self._slots is not None or any(unit.is_together for unit in self.units):
+        if any(unit.is_together for unit in self.units):
             self._wait_for_gather(self.lanes.gathers.barrier(async_op=True))
 
     def _end_schedule(self) -> None:
@@ -253,23 +240,26 @@ class Passes:
         self._is_backward, self._is_forward = True, False
         backwards = self._order[::-1]
         self._begin_schedule([unit for unit in backwards if unit.gathers_in_backward])
-        self._reductions = [unit for unit in backwards if unit.reduces and unit.trained]
-        self._next_reduction = self._handed_out = 0
-        self._complete, self._in_flight = set(), []
-        self._places = self._placed()
+        self._plan([unit for unit in backwards if unit.reduces and unit.trained])
         for unit in self.units:
             unit.begin()
         queue_callback(self._end_backward)
+        if self._uses_slots and not self._is_clear:
+            self._wait_for_gather(self.lanes.gathers.barrier(async_op=True, what="before backward"))
 
-    def _placed(self) -> dict[Unit, tuple[int, int]]:
+    def _plan(self, units: Sequence[Unit]) -> None:
+        """What is reduced in this pass."""
         if self._slots is None:
-            return {}
-        fitting = [number for number, unit in enumerate(self._reductions) if unit.slot_bytes]
-        before = [-1] * len(self._slots) + fitting
-        return {
-            self._reductions[number]: (place % len(self._slots), before[place])
-            for place, number in enumerate(fitting)
-        }
+            self._reductions = [Batch([unit], {}, -1) for unit in units]
+        else:
+            self._reductions = self._slots.batches(units)
+        self._batch_of = {unit: batch for batch in self._reductions for unit in batch.units}
+        self._next_reduction = self._handed_out = 0
+        self._complete, self._in_flight = set(), []
+
+    @property
+    def _uses_slots(self) -> bool:
+        return self._slots is not None and self._slots.count > 0
 
     def after_inputs(self, unit: Unit) -> None:
         """Backward has computed the gradients of the inputs of ``unit``; of one that is not trained, that is all."""
@@ -294,42 +284,50 @@ class Passes:
                 "a checkpointed part was used several times: pass use_reentrant=False to checkpoint, or use it once"
             )
         self._complete.add(unit)
+        if (batch := self._batch_of.get(unit)) is not None:
+            batch.missing.discard(unit)
         if unit.reshards_after_backward:
             unit.give_back()
-        self._reduce_complete()
-
-    def _reduce_complete(self) -> None:
-        while self._next_reduction < len(self._reductions):
-            unit = self._reductions[self._next_reduction]
-            if unit not in self._complete:
-                break
-            self._next_reduction += 1
-            self._hand_out(self._most_in_flight() - 1)
-            if unit in self._places:
-                unit.reduce(self.lanes.reductions, self._slots, self._places[unit][0])
-            else:
-                unit.reduce(self.lanes.reductions)
-            self._in_flight.append(unit)
+        # The last one waits for the end of the pass: who has come to it has computed all.
+        self._reduce_complete(len(self._reductions) - 1)
         self.lanes.reductions.progress()
         self.lanes.gathers.progress()
+
+    def _reduce_complete(self, end: int) -> None:
+        """Start to reduce what is complete, up to the batch of this number."""
+        while self._next_reduction < end and not self._reductions[self._next_reduction].missing:
+            batch = self._reductions[self._next_reduction]
+            self._next_reduction += 1
+            self._hand_out(self._most_in_flight() - 1)
+            lane = self.lanes.reductions
+            if batch.places:
+                reducing = [unit.reduce_in(batch.places[unit]) for unit in batch.units]
+                work = lane.barrier(async_op=True, what=batch.what)
+                for each in reducing:
+                    each.work = work
+            else:
+                for unit in batch.units:
+                    unit.reduce(lane)
+            self._in_flight.append(batch)
 
     def _hand_out(self, left: int) -> None:
         """Hand out gradients until that many reductions are left under way."""
         while len(self._in_flight) > left:
-            unit = self._in_flight[0]
-            if unit.reduction is not None:
-                self._wait_for_reduction(unit.reduction)
-            unit.hand_out()
+            for unit in self._in_flight[0].units:
+                if unit.reduction is not None:
+                    self._wait_for_reduction(unit.reduction)
+                unit.hand_out()
             del self._in_flight[0]
             self._handed_out += 1
 
     def _most_in_flight(self) -> int:
         """So few that a slot is free again, on all ranks, when the next reduction comes to it."""
-        if self._slots is None:
+        count = 0 if self._slots is None else self._slots.count
+        if not count:
             return self.reductions_in_flight
-        if len(self._reductions) <= len(self._slots):
+        if len(self._reductions) <= count:
             return len(self._reductions)  # each may have a slot of its own: to wait would save no memory
-        return max(1, min(self.reductions_in_flight, len(self._slots) // 2))
+        return max(1, min(self.reductions_in_flight, count // 2))
 
     def _lend(self, unit: Unit) -> None:
         """Have backward put the gradients of a unit where they are reduced, if that place is known to be free.
@@ -337,13 +335,17 @@ class Passes:
         The reduction before it in its slot must be over on all ranks. A rank begins a reduction when it has handed out
         all but a few of those before; so all have handed out what lies that far before one that is complete.
         """
-        if self._slots is None or unit not in self._places or unit in self._complete:
+        batch = self._batch_of.get(unit)
+        if batch is None or not batch.places or unit in self._complete:
             return
-        slot, before = self._places[unit]
-        while self._in_flight and (work := self._in_flight[0].reduction) is not None and work.is_completed():
+        while (
+            self._in_flight
+            and (work := self._in_flight[0].units[-1].reduction) is not None
+            and work.is_completed()
+        ):
             self._hand_out(len(self._in_flight) - 1)
-        if before < 0 or before < self._handed_out - self._most_in_flight():
-            unit.lend(self._slots, slot)
+        if batch.before < 0 or batch.before < self._handed_out - self._most_in_flight():
+            unit.lend(batch.places[unit])
 
     def _wait_for_gather(self, work: Work) -> None:
         if self._in_flight:
@@ -370,8 +372,10 @@ class Passes:
             return
         try:
             self._end_schedule()
-            self._complete.update(self._reductions)
-            self._reduce_complete()
+            for batch in self._reductions[self._next_reduction :]:
+                batch.missing.clear()  # those that this pass did not reach count as zero
+                self._complete.update(batch.units)
+            self._reduce_complete(len(self._reductions))
             self._hand_out(0)
         except BaseException:
             self.abandon()
@@ -381,7 +385,9 @@ class Passes:
             unit.awaited_inputs = 0
             if unit.reshards_after_backward:
                 unit.give_back()
-        self._meet()
+        self._is_clear = False
+        if not self._reductions:
+            self._meet()  # else all have come to the last reduction, when they had computed all
         self._is_backward = False
 
     # -- what goes wrong

@@ -7,23 +7,62 @@ backward has put them, in memory that the ranks have together, and adds up in th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import getrefcount
 
 import numpy as np
 
-from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.comm.reduction import Reduction
+from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
+from distrt.comm.reduction import Reduction, SetsOfArrays
 from distrt.core.arrays import Array
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
 
-__all__ = ["RowReduction", "SlotReduction", "SlotViews", "starts_of"]
+__all__ = ["ReducedRow", "RowReduction", "SlotReduction", "SlotViews"]
 
 
-def starts_of(parameters: Sequence[ShardedParameter]) -> list[int]:
-    """Where in the result each parameter's part begins, and where the last one ends: the marks of use follow there."""
-    starts = [0]
-    for each in parameters:
-        starts.append(starts[-1] + each.largest)
-    return starts
+class ReducedRow:
+    """Where this rank's parts of some gradients are added up, and then lie as gradients of the parts.
+
+    Used again when no gradient lies there any more: fresh memory costs a fault a page.
+
+    Args:
+        parameters: those that are trained.
+        dtype: of the row.
+
+    Attributes:
+        whole: all parts, then a mark for each parameter, which is 0 where no rank has used it, and perhaps more.
+        marks: of these, the marks.
+        parts: this rank's part of each gradient.
+    """
+
+    def __init__(
+        self, parameters: Sequence[ShardedParameter], dtype: np.dtype[np.generic], surplus: int = 0
+    ) -> None:
+        self._parameters = list(parameters)
+        starts = [0]
+        for each in parameters:
+            starts.append(starts[-1] + each.largest)
+        self.starts = starts
+        self.whole = np.zeros(starts[-1] + len(starts) - 1 + surplus, dtype)
+        self.values = self.whole[: starts[-1]]
+        self.marks = self.whole[starts[-1] : starts[-1] + len(parameters)]
+        self.parts = [
+            self.whole[start : start + each.sizes[each.rank]].reshape(each.part_shapes[each.rank])
+            for each, start in zip(parameters, starts, strict=False)
+        ]
+        self.sums: dict[SlotViews, SetsOfArrays] = {}
+        self._unseen: list[int] = []
+
+    def settle(self) -> None:
+        """All that refers to the parts by now, but for gradients, does so for good."""
+        self._unseen = self._references()
+
+    def fits(self, parameters: Sequence[ShardedParameter], dtype: np.dtype[np.generic]) -> bool:
+        """Whether it can be used now, for these."""
+        is_right = self._parameters == parameters and self.whole.dtype == dtype
+        return is_right and self._references() == self._unseen
+
+    def _references(self) -> list[int]:
+        return [getrefcount(self.whole), getrefcount(self.values), *map(getrefcount, self.parts)]
 
 
 class RowReduction:
@@ -48,9 +87,9 @@ class RowReduction:
         dtype: np.dtype[np.generic],
         surplus: int,
     ) -> None:
-        starts = starts_of(parameters)
-        length = starts[-1] + len(parameters) + surplus
-        rows = np.zeros((lane.size(), length), dtype)
+        self._row = ReducedRow(parameters, dtype, surplus)
+        starts = self._row.starts
+        rows = np.zeros((lane.size(), self._row.whole.size), dtype)
         for number, each in enumerate(parameters):
             gradient = each.gradient()
             if gradient is None:
@@ -60,21 +99,20 @@ class RowReduction:
                 start = starts[number]
                 row[start : start + size] = gradient._array[place].reshape(-1)
             each.forget()
-        self._reduced = np.empty(length, dtype)
-        self.work: Work = lane.reduce_scatter(self._reduced, rows, op, async_op=True)
+        self.work: Work = lane.reduce_scatter(self._row.whole, rows, op, async_op=True)
 
-    def result(self) -> Array:
-        """All parts, and a mark for each parameter, which is 0 where no rank has used it."""
-        return self._reduced
+    def result(self) -> ReducedRow:
+        """All parts."""
+        return self._row
 
 
 class SlotViews:
-    """The gradients of a unit's parameters in one slot.
+    """The gradients of a unit's parameters in one slot, and which of them each rank has.
 
     Args:
         parameters: all of the unit's.
-        starts_bytes: where each begins.
-        rows: the slot, (ranks, bytes).
+        starts_bytes: where each begins, and where the last one ends: marks of use follow there, a byte each.
+        rows: the unit's part of the slot, (ranks, bytes).
         rank: this one.
     """
 
@@ -82,65 +120,60 @@ class SlotViews:
         self, parameters: Sequence[ShardedParameter], starts_bytes: Sequence[int], rows: Array, rank: int
     ) -> None:
         self.mine: dict[ShardedParameter, Array] = {}
-        self.parts: dict[ShardedParameter, list[Array]] = {}
+        self.parts: dict[ShardedParameter, list[Array]] = {}  # this rank's part of everybody's
         for each, start in zip(parameters, starts_bytes, strict=False):
             end = start + sum(each.sizes) * each.used.itemsize
             everybodys = [row[start:end].view(each.used).reshape(each.layout.shape) for row in rows]
             self.mine[each] = everybodys[rank]
             self.parts[each] = [whole[each.slices[rank]].reshape(-1) for whole in everybodys]
+        self.uses = rows[:, starts_bytes[-1] :]  # (ranks, parameters and more)
+        self.own_uses = self.uses[rank]
 
 
 class SlotReduction:
-    """Begun as it is made: tells the others that this rank's gradients are there; all ranks do so.
+    """Puts this rank's gradients where all ranks see them; their parts are added up in ``result``.
 
     Args:
         parameters: those that are trained. One without a gradient counts as zero.
         views: where backward has put their gradients, or they are put now.
-        lane: the ranks.
         reduction: how parts are reduced.
-        target: for the result, see `result`.
-        surplus: by how many bytes messages are longer than they need be.
+        row: for the result.
 
     Attributes:
-        work: to wait for.
+        work: to wait for: all ranks' are there. Set by who tells the others that this rank's are.
     """
 
     def __init__(
         self,
         parameters: Sequence[ShardedParameter],
         views: SlotViews,
-        lane: ProcessGroup,
         reduction: Reduction,
-        target: Array,
-        surplus: int,
+        row: ReducedRow,
     ) -> None:
+        self.work: Work = COMPLETED
         self._parameters, self._views = parameters, views
-        self._reduction, self._target = reduction, target
-        uses = np.zeros(len(parameters) + surplus, np.uint8)
+        self._reduction, self._row = reduction, row
+        uses = bytearray(len(parameters))
         for number, each in enumerate(parameters):
-            gradient, mine = each.gradient(), views.mine[each]
+            gradient, mine = each.whole._grad, views.mine[each]
             if gradient is None:
                 mine[...] = 0
                 continue
             uses[number] = 1
             if gradient._array is not mine:
                 mine[...] = gradient._array
-            each.forget()
-        self._uses = np.empty((lane.size(), uses.size), np.uint8)
-        self.work: Work = lane.all_gather(self._uses, uses, async_op=True)
+            each.whole._grad = each.whole._grad_slot = None
+        views.own_uses[: len(uses)] = uses
 
-    def result(self) -> Array:
-        """All parts, and a mark for each parameter, which is 0 where no rank has used it."""
-        starts, target = starts_of(self._parameters), self._target
-        is_used: Array = np.any(self._uses, axis=0)
-        target[starts[-1] :] = is_used[: len(self._parameters)]
-        for number, each in enumerate(self._parameters):
-            parts = self._views.parts[each]
-            size = parts[0].size
-            part = target[starts[number] : starts[number] + size]
-            target[starts[number] + size : starts[number + 1]] = 0
-            if size and is_used[number]:
-                self._reduction.reduce(parts, part)
-            else:
-                part[...] = 0
-        return target
+    def result(self) -> ReducedRow:
+        """All parts."""
+        row, views = self._row, self._views
+        sums = row.sums.get(views)
+        if sums is None:
+            parts = [part.reshape(-1) for part in row.parts]
+            sets = [(views.parts[each], part) for each, part in zip(self._parameters, parts, strict=True)]
+            sums = row.sums[views] = SetsOfArrays(self._reduction, sets)
+            row.settle()
+        row.marks[:] = views.uses[:, : len(self._parameters)].any(axis=0)
+        sums.reduce()
+        return row

@@ -101,6 +101,13 @@ class ShardedParameter:
         return self.part
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the modules have the part or the whole one, and the part lies in its unit's memory."""
+        module, attribute = self.places[0]
+        found = module._parameters.get(attribute)
+        return (found is self.part or found is self.whole) and self.part._array is self._home
+
+    @property
     def is_home(self) -> bool:
         """Whether the part lies in its unit's memory."""
         return self.part._array is self._home
@@ -150,13 +157,15 @@ class ShardedParameter:
 
     def take(self, whole: Array) -> None:
         """Have the modules hold the whole one, which has these values now."""
-        self.whole._array = whole
-        version = (id(self.part), self.part._counter[0])
+        tensor, part = self.whole, self.part
+        tensor._array = whole
+        version = (id(part), part._counter[0])
         if self.is_given_back and version == self.known:
-            self.whole._counter[0] -= 1  # the same values at the same place: what was kept is right again
+            tensor._counter[0] -= 1  # the same values at the same place: what was kept is right again
         self.is_given_back, self.known = False, version
-        self.whole.requires_grad_(self.part.requires_grad)
-        self.show(self.whole)
+        if (tensor._edge is None) is not (part._edge is None):
+            tensor.requires_grad_(part.requires_grad)
+        self.show(tensor)
 
     def give_back(self) -> None:
         """The memory of the whole one goes: what the graph has kept of it counts as changed until it is back."""
@@ -172,14 +181,14 @@ class ShardedParameter:
     # -- its gradient
 
     def add_gradient(self, reduced: Array) -> None:
-        """Give the part a reduced gradient, or add it to what it has."""
-        found = reduced[: self.sizes[self.rank]].reshape(self.part_shapes[self.rank])
-        found = found.astype(self.part._array.dtype, copy=False)
-        if self.part.grad is None:
-            self.part._grad = distributed(found, self.layout)
+        """Give the part a reduced gradient of its shape, or add it to what it has."""
+        part = self.part
+        found = reduced if reduced.dtype == self.own else reduced.astype(self.own)
+        if part._grad is None:
+            part._grad = distributed(found, self.layout)
         else:
-            self.part.grad._array += found
-            self.part.grad._counter[0] += 1
+            part._grad._array += found
+            part._grad._counter[0] += 1
 
     def gradient(self) -> Tensor | None:
         """What this rank's passes have added up."""

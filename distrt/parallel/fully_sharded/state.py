@@ -9,11 +9,12 @@ from typing import Any
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.core import dtype as dt
+from distrt.core.autograd.engine import is_running
 from distrt.core.errors import DistributedError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
-from distrt.parallel.fully_sharded.passes import Passes, in_backward
+from distrt.parallel.fully_sharded.passes import Passes
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.unit import Unit
 from distrt.parallel.structures import map_tensors, tensors_in
@@ -50,8 +51,6 @@ class ModuleState:
         self._to_run: set[int] = set()
         for module in modules:
             module.__dict__[_NAME] = self
-            module.register_forward_pre_hook(self.before_forward, prepend=True, with_kwargs=True)
-            module.register_forward_hook(self.after_forward)
             module.register_state_dict_pre_hook(self._show_parts)
             module.register_load_state_dict_pre_hook(self._show_parts)
 
@@ -96,10 +95,22 @@ class ModuleState:
 
     # -- forward
 
-    def before_forward(self, module: Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    def call(self, module: Module, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call a module, or a method of it, with whole parameters; where it raises, they are parts again.
+
+        Not by hooks of the module: its own hooks see whole parameters, too.
+        """
+        try:
+            args, kwargs = self._before_forward(args, kwargs)
+            return self._after_forward(module, run(*args, **kwargs))
+        except Exception:
+            self.fail()
+            raise
+
+    def _before_forward(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Gather the parameters that the module needs."""
         passes = self.find_root()
-        if in_backward():
+        if is_running():
             passes.begin_backward()  # computed anew: the outputs of before may not be part of the graph
         elif not passes.is_forward:
             passes.begin_forward(None if self.is_root else self._units_below())
@@ -111,7 +122,7 @@ class ModuleState:
             for other in self.prefetched_in_forward:
                 if other.unit is not None:
                     passes.launch(other.unit)
-            if modes.grad and not in_backward() and not self.unit.trained:
+            if modes.grad and not is_running() and not self.unit.trained:
                 for each in tensors_in((args, kwargs)):
                     self._hook_input(each)
         if self.policy.cast_forward_inputs and self.policy.param_dtype is not None:
@@ -119,7 +130,7 @@ class ModuleState:
             kwargs = map_tensors(_caster(self.policy.param_dtype), kwargs)
         return args, kwargs
 
-    def after_forward(self, module: Module, args: Any, output: Any) -> Any:
+    def _after_forward(self, module: Module, output: Any) -> Any:
         """Give back what is not needed before backward, which is told when it comes."""
         passes = self.find_root()
         self._to_run.discard(id(module))
@@ -167,7 +178,7 @@ class ModuleState:
         """A module's forward has raised: the parameters become parts again."""
         self._to_run = set()
         passes = self.passes
-        if passes is None or in_backward():
+        if passes is None or is_running():
             return
         if passes.root is self:
             passes.root = None

@@ -7,7 +7,6 @@ bytes between uses, with its part of each parameter, and the whole ones lie in a
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,10 +20,11 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
 from distrt.core.sealed import ReleaseToCopy, seal
-from distrt.parallel.fully_sharded.memory import Arena, laid_out, one_copy
+from distrt.parallel.fully_sharded.memory import Arena, aligned, laid_out, one_copy
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
-from distrt.parallel.fully_sharded.reductions import RowReduction, SlotReduction, SlotViews, starts_of
+from distrt.parallel.fully_sharded.reductions import ReducedRow, RowReduction, SlotReduction, SlotViews
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
+from distrt.parallel.fully_sharded.slots import SlotPlace
 
 __all__ = ["Unit"]
 
@@ -32,9 +32,6 @@ __all__ = ["Unit"]
 #: with, so a rank that gathers another unit is told so, instead of taking one's parameters for the other's.
 _SLACK_BYTES = 512
 _STEP_BYTES = 8
-
-#: References to an array that one function alone has: its name, and the argument of `sys.getrefcount`.
-_UNSHARED = 2
 
 
 class Unit:
@@ -70,13 +67,14 @@ class Unit:
         self._lay_out(one_copy(group, self._whole_bytes()) if may_be_together else None)
         self._gathering: tuple[Work, Array | None] | None = None
         self._reducing: RowReduction | SlotReduction | None = None
-        self._result: Array | None = None  # of the last reduction
-        self._views_in_slots: dict[int, SlotViews] = {}
+        self._reduced: ReducedRow | None = None  # by the last reduction
+        self._views_in_slots: dict[tuple[int, int], SlotViews] = {}
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._partial: Array | None = None  # reduced over the shards, and not yet over the replicas
         self.is_whole = False
         self.missing = self.awaited_inputs = 0
         self._arrived: set[int] = set()
+        self._training: list[ShardedParameter] = []  # in the running pass
         for position, each in enumerate(self.parameters):
             each.cut(group.rank(), self._home(position))
             if each.whole.is_floating_point() or each.whole.is_complex():
@@ -175,19 +173,24 @@ class Unit:
             return
         with_it = [unit for unit in company if unit.is_together and self.is_together]
         if self.is_together:
-            sent = np.zeros(sum(1 + unit._surplus() for unit in (self, *with_it)), np.uint8)
-        elif self._together is not None or any(each.used != each.own for each in self.parameters):
-            sent = self._copied_row()[: self._used[-1] + self._spread()]
+            what = f"units {[unit.number for unit in (self, *with_it)]}"
+            work, rows = lane.barrier(async_op=True, what=what), None
         else:
-            sent = self._row[: self._own[-1] + self._spread()]
-        rows = np.empty((self.group.size(), sent.size), np.uint8)
-        work = lane.all_gather(rows, sent, async_op=True)
-        self._gathering = work, None if self.is_together else rows
+            sent = self._sent()
+            rows = np.empty((self.group.size(), sent.size), np.uint8)
+            work = lane.all_gather(rows, sent, async_op=True)
+        self._gathering = work, rows
         for unit in company:
             if unit in with_it:
                 unit._gathering = work, None
             else:  # its dtype has changed since
                 unit.launch(lane)
+
+    def _sent(self) -> Array:
+        """This rank's parts in the dtype to compute in, and a surplus that tells units apart."""
+        if self._together is not None or any(each.used != each.own for each in self.parameters):
+            return self._copied_row()[: self._used[-1] + self._spread()]
+        return self._row[: self._own[-1] + self._spread()]
 
     def part_ways(self) -> None:
         """Gather copies from now on: what one rank has gathered stays when another changes its part."""
@@ -195,6 +198,8 @@ class Unit:
 
     def _bring_home(self) -> None:
         """Have the parts lie in the row, whatever scripts have done with them."""
+        if all(each.is_settled for each in self.parameters):
+            return
         found = [each.current() for each in self.parameters]
         if any(part._array.dtype != each.own for part, each in zip(found, self.parameters, strict=True)):
             for part, each in zip(found, self.parameters, strict=True):
@@ -227,14 +232,15 @@ class Unit:
         work, rows = self._gathering
         wait(work)
         self._gathering = None
+        self.is_whole = True
+        if rows is None:
+            for each, view in zip(self.parameters, self._views, strict=True):
+                each.take(view)
+            return
         for position, each in enumerate(self.parameters):
-            if rows is None:
-                each.take(self._views[position])
-                continue
             start, end = self._used[position], self._used[position] + each.largest * each.used.itemsize
             home = self._arena.bytes[self._whole_place(position)]
             each.take(each.put_together(home, [row[start:end] for row in rows]))
-        self.is_whole = True
 
     def drop(self) -> None:
         """Wait for what is on its way, without taking it."""
@@ -261,12 +267,13 @@ class Unit:
     @property
     def trained(self) -> list[ShardedParameter]:
         """The parameters that get gradients."""
-        return [each for each in self.parameters if each.part.requires_grad]
+        return [each for each in self.parameters if each.part._edge is not None]
 
     def begin(self) -> None:
         """A backward pass begins."""
+        self._training = self.trained
         self._arrived = set()
-        self.missing = len(self.trained)
+        self.missing = len(self._training)
 
     def _arrive(self, position: int) -> None:
         if position not in self._arrived:
@@ -279,55 +286,48 @@ class Unit:
     def slot_bytes(self) -> int:
         """How much room its gradients need in memory that ranks have together; 0 where they are not to lie there."""
         is_fit = self._together is not None and self.policy.reduce_dtype is None
-        return self._whole[-1] if is_fit else 0
+        return self._whole[-1] + aligned(len(self.parameters)) if is_fit else 0
 
-    def lend(self, slots: Array, number: int) -> None:
+    def lend(self, slot: SlotPlace) -> None:
         """Have backward put gradients into a slot."""
-        mine = self._in_slot(slots, number).mine
-        for each in self.trained:
-            if each.gradient() is None:
+        mine = self._in_slot(slot).mine
+        for each in self._training:
+            if each.whole._grad is None:
                 each.whole._grad_slot = mine[each]
 
-    def _in_slot(self, slots: Array, number: int) -> SlotViews:
-        found = self._views_in_slots.get(number)
+    def _in_slot(self, slot: SlotPlace) -> SlotViews:
+        key = slot.number, slot.start_bytes
+        found = self._views_in_slots.get(key)
         if found is None:
-            rank = self.group.rank()
-            found = SlotViews(self.parameters, self._whole, slots[number], rank)
-            self._views_in_slots[number] = found
+            rows = slot.rows[:, slot.start_bytes : slot.start_bytes + self.slot_bytes]
+            found = SlotViews(self.parameters, self._whole, rows, self.group.rank())
+            self._views_in_slots[key] = found
         return found
 
-    def reduce(self, lane: ProcessGroup, slots: Array | None = None, number: int = 0) -> None:
-        """Start to reduce the gradients; parameters without one count as zero. All ranks do so.
+    def reduce(self, lane: ProcessGroup) -> None:
+        """Start to reduce the gradients, which travel; parameters without one count as zero. All ranks do so."""
+        trained = self._training
+        self._reducing = RowReduction(
+            trained, lane, self._reduce_op, self._reduced_dtype(trained), self._surplus()
+        )
 
-        Args:
-            lane: the ranks.
-            slots, number: where the gradients are to lie for that; else they travel.
-        """
-        trained = self.trained
-        dtype = self._reduced_dtype(trained)
-        averages = self.replicas is None and self.divisor is None
-        op = ReduceOp.AVG if averages else ReduceOp.SUM
-        if slots is None:
-            self._reducing = RowReduction(trained, lane, op, dtype, self._surplus())
-            return
+    def reduce_in(self, slot: SlotPlace) -> SlotReduction:
+        """Have the gradients lie where all ranks see them, to be reduced when all ranks' do."""
+        trained = self._training
+        op, dtype = self._reduce_op, self._reduced_dtype(trained)
         reduction = self._reductions.get((op, dtype))
         if reduction is None:
-            reduction = self._reductions[op, dtype] = Reduction(op, dtype, lane.size())
-        target = self._room_for_result(starts_of(trained)[-1] + len(trained), dtype)
-        views = self._in_slot(slots, number)
-        self._reducing = SlotReduction(trained, views, lane, reduction, target, self._surplus())
-
-    def _room_for_result(self, length: int, dtype: np.dtype[Any]) -> Array:
-        """That of the last one, if no gradient lies there any more: fresh memory costs a fault a page."""
-        found, self._result = self._result, None
-        if (
-            found is None
-            or (found.size, found.dtype) != (length, dtype)
-            or sys.getrefcount(found) > _UNSHARED
-        ):
-            found = np.empty(length, dtype)
-        self._result = found
+            reduction = self._reductions[op, dtype] = Reduction(op, dtype, self.group.size())
+        row = self._reduced
+        if row is None or not row.fits(trained, dtype):
+            row = self._reduced = ReducedRow(trained, dtype)
+        found = self._reducing = SlotReduction(trained, self._in_slot(slot), reduction, row)
         return found
+
+    @property
+    def _reduce_op(self) -> ReduceOp:
+        averages = self.replicas is None and self.divisor is None
+        return ReduceOp.AVG if averages else ReduceOp.SUM
 
     def _reduced_dtype(self, trained: Sequence[ShardedParameter]) -> np.dtype[Any]:
         if len({each.own for each in trained}) > 1:
@@ -342,24 +342,23 @@ class Unit:
             return
         reducing, self._reducing = self._reducing, None
         reducing.work.wait()
-        reduced = reducing.result()
+        row = reducing.result()
         if self.replicas is not None:
             if self._partial is not None:
-                reduced += self._partial
-            self._partial = None if self.reduces_over_replicas else reduced
-            if self._partial is not None:
+                row.whole += self._partial
+            self._partial, self._reduced = None, None
+            if not self.reduces_over_replicas:
+                self._partial = row.whole
                 return
-            self.replicas.all_reduce(reduced, ReduceOp.SUM).wait()
+            self.replicas.all_reduce(row.whole, ReduceOp.SUM).wait()
         if self.replicas is not None or self.divisor is not None:
             ranks = self.group.size() * (1 if self.replicas is None else self.replicas.size())
-            np.divide(reduced, np.asarray(self.divisor or ranks, reduced.dtype), out=reduced)
-        trained = self.trained
-        starts = starts_of(trained)
+            np.divide(row.whole, np.asarray(self.divisor or ranks, row.whole.dtype), out=row.whole)
         if self.after_reduce is not None:
-            self.after_reduce(reduced[: starts[-1]])
-        for number, each in enumerate(trained):
-            if reduced[starts[-1] + number]:
-                each.add_gradient(reduced[starts[number] : starts[number + 1]])
+            self.after_reduce(row.values)
+        for each, part, mark in zip(self._training, row.parts, row.marks.tolist(), strict=True):
+            if mark:
+                each.add_gradient(part)
 
     def abandon(self) -> None:
         """Forget about a pass that was broken off; what was launched may fail, too."""

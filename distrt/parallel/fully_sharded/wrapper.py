@@ -157,11 +157,7 @@ class FullyShardedDataParallel(WrapperStates, Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The module's."""
-        try:
-            return self.module(*args, **kwargs)
-        except Exception:
-            self._state.fail()
-            raise
+        return self._state.call(self, self.module, args, kwargs)
 
     def check_is_root(self) -> bool:
         """Whether no other wrapper is around this one, as far as passes have told."""
