@@ -13,7 +13,7 @@ import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
 from distrt.core.errors import UnsupportedError
-from distrt.core.kernels import casting, channels, elements, max_pooling, rows, softmax, table
+from distrt.core.kernels import casting, channels, elements, lstm, max_pooling, rows, softmax, table
 from distrt.core.kernels.onednn import product
 from distrt.nn import functional as F
 from distrt.nn.parallel import DistributedDataParallel
@@ -74,8 +74,8 @@ class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
         self.embedding = nn.Embedding(CLASSES, 12)
-        self.lstm = nn.LSTM(12, 12, 2, batch_first=True, dropout=0.2)
-        self.out = nn.Linear(12, CLASSES)
+        self.lstm = nn.LSTM(12, 32, 2, batch_first=True, dropout=0.2)
+        self.out = nn.Linear(32, CLASSES)
 
     def forward(self, x):
         return self.out(self.lstm(self.embedding(x))[0][:, -1])
@@ -153,7 +153,7 @@ def test_parameters_have_the_same_bits_on_any_number_of_ranks(kind, is_bf16):
 @pytest.mark.parametrize("kind", KINDS)
 def test_kernels_that_only_large_models_take_give_the_same_bits_in_bfloat16_too(monkeypatch, kind):
     """With the sizes taken away from which they are chosen."""
-    for kernel in (casting, channels, elements, max_pooling, rows, softmax):
+    for kernel in (casting, channels, elements, lstm, max_pooling, rows, softmax):
         monkeypatch.setattr(kernel, "_LEAST", 1)
     monkeypatch.setattr(product, "LEAST_OF_HALF", 1)
     monkeypatch.setattr(table, "_LEAST_PRODUCTS", 1)

@@ -1,19 +1,22 @@
 """An LSTM's walk through time, compiled: products with the state, gates and cells of all steps in one call.
 
 A matrix library puts the recurrent weight in order anew at each step, which for a batch of 32 takes as long as the
-product; here it is done once for all steps.
+product; here it is done once for all steps. In bfloat16 these products are the processor's own, where it has them.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.kernels import loops
 from distrt.core.kernels.loops import address, function_of, vector_floats
+from distrt.core.kernels.onednn.product import multiplies_bfloat16
 
 __all__ = ["Order", "suits", "walk", "walk_back"]
 
@@ -70,15 +73,18 @@ def walk(
         (rows, size), in float32, but for output and states, which are in the weight's dtype.
     """
     batch, size = cell.shape
-    rows, is_half = order.steps * batch, weight.dtype == _HALF
+    rows, is_half, is_paired = order.steps * batch, weight.dtype == _HALF, _is_paired(weight)
     gates = projected if places is None else np.empty((rows, 4 * size), np.float32)
     output, earlier = (np.empty((rows, size), weight.dtype) for _ in range(2))
     earlier_cells, squashed = (np.empty((rows, size), np.float32) for _ in range(2))
     fresh = np.empty((batch, 4 * size), np.float32)
     where = np.arange(rows) if places is None else places
+    state = hidden.astype(weight.dtype) if is_paired else hidden
     made = (gates, output, earlier, earlier_cells, squashed)
-    arrays = (projected, where, _panels(weight.T), hidden, cell, fresh, *made)
-    _forward(_rows_of(batch), is_half)(*map(address, arrays), *_integers(order, size))
+    arrays = (projected, where, _panels(weight.T, is_paired), state, cell, fresh, *made)
+    _forward(_rows_of(batch), is_half, is_paired)(*map(address, arrays), *_integers(order, size))
+    if is_paired:
+        hidden[...] = state
     return made
 
 
@@ -92,7 +98,6 @@ def walk_back(
     earlier_cells: Array,
     squashed: Array,
     order: Order,
-    dtype: Any,
 ) -> tuple[Array, Array, Array | None]:
     """The gradient of the projected input; moves ``g_hidden`` and ``g_cell`` from the last state to the first.
 
@@ -104,28 +109,24 @@ def walk_back(
         g_cell: the gradient of the last cell, float32.
         g_output: the gradient of the output, float32.
         order: of the rows in the walk forward.
-        dtype: of the gradient, float32 or bfloat16; sums are in float32.
 
     Returns:
-        (rows, 4 * size); the sum of the rows: (4 * size,); the sum of the rows of each number: (numbers, 4 * size).
+        (rows, 4 * size), in bfloat16 where products of the weight's dtype are; the sum of the rows: (4 * size,); the
+        sum of the rows of each number: (numbers, 4 * size).
     """
     batch, size = g_cell.shape
-    slopes, fresh = np.empty(gates.shape, dtype), np.empty((batch, 4 * size), np.float32)
+    is_half, is_paired = weight.dtype == _HALF, _is_paired(weight)
+    slopes, fresh = (
+        np.empty(shape, _HALF if is_paired else np.float32) for shape in (gates.shape, (batch, 4 * size))
+    )
     sums = np.zeros(4 * size, np.float32)
     where, summed = sums, None  # which are not looked at
     if places is not None:
         where, summed = places[0], np.zeros((places[1], 4 * size), np.float32)
-    arrays = (
-        gates,
-        _panels(weight),
-        g_hidden,
-        g_cell,
-        np.ascontiguousarray(g_output),
-        earlier_cells,
-        squashed,
-    )
+    panels, g_output = _panels(weight, is_paired), np.ascontiguousarray(g_output)
+    arrays = (gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed)
     made = (slopes, fresh, sums, where, sums if summed is None else summed)
-    code = _backward(_rows_of(batch), weight.dtype == _HALF, slopes.dtype == _HALF, summed is not None)
+    code = _backward(_rows_of(batch), is_half, is_paired, summed is not None)
     code(*map(address, (*arrays, *made)), *_integers(order._replace(reverse=not order.reverse), size))
     return slopes, sums, summed
 
@@ -135,13 +136,33 @@ def _rows_of(batch: int) -> int:
     return most if batch % most == 0 else _FEWEST
 
 
-def _panels(matrix: Array) -> Array:
-    """(inner, columns) as panels of two vectors of columns: (columns / width, inner, width)."""
+def _is_paired(weight: Array) -> bool:
+    """Whether products with it are the processor's own of bfloat16, which take two terms at a time."""
+    return weight.dtype == _HALF and multiplies_bfloat16() and loops.multiplies_bfloat16()
+
+
+def _panels(matrix: Array, is_paired: bool) -> Array:
+    """(inner, columns) as panels of two vectors of columns: (columns / width, inner, width).
+
+    Or of pairs of two rows' numbers: (columns / width, inner / 2, width).
+    """
+    if is_paired:
+        matrix = _pairs(matrix.view(np.uint16))
+    elif matrix.dtype == _HALF:  # as integers, which NumPy copies faster
+        matrix = matrix.view(np.uint16)
     inner, columns = matrix.shape
     width = 2 * vector_floats()
-    if matrix.dtype == _HALF:  # as integers, which NumPy copies faster
-        matrix = matrix.view(np.uint16)
     return np.ascontiguousarray(matrix.reshape(inner, columns // width, width).transpose(1, 0, 2))
+
+
+def _pairs(matrix: Array) -> Array:
+    """Two rows in one of 32-bit integers, the first one's numbers in the lower halves."""
+    if matrix.T.flags.c_contiguous and sys.byteorder == "little":
+        return matrix.T.view(np.uint32).T
+    made = matrix[1::2].astype(np.uint32)
+    made <<= 16
+    made |= matrix[0::2]
+    return made
 
 
 def _integers(order: Order, size: int) -> tuple[int, ...]:
@@ -152,14 +173,14 @@ def _integers(order: Order, size: int) -> tuple[int, ...]:
 
 
 @functools.cache
-def _forward(rows: int, is_half: bool) -> Any:
+def _forward(rows: int, is_half: bool, is_paired: bool) -> Any:
     from distrt.core.kernels.lstm_code import forward_code
 
-    return function_of(forward_code(vector_floats(), rows, is_half), 11, 7)
+    return function_of(forward_code(vector_floats(), rows, is_half, is_paired), 11, 7)
 
 
 @functools.cache
-def _backward(rows: int, is_half: bool, has_half_slopes: bool, sums_up: bool) -> Any:
+def _backward(rows: int, is_half: bool, is_paired: bool, sums_up: bool) -> Any:
     from distrt.core.kernels.lstm_code import backward_code
 
-    return function_of(backward_code(vector_floats(), rows, is_half, has_half_slopes, sums_up), 12, 7)
+    return function_of(backward_code(vector_floats(), rows, is_half, is_paired, sums_up), 12, 7)

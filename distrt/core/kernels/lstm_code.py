@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from distrt.core.kernels.emitter import Emitter
+from distrt.core.kernels.emitter import Emitter, Half
 from distrt.core.kernels.exponentials import sigmoid, tanh
-from distrt.core.kernels.tile_code import multiply_tile, store_tile
+from distrt.core.kernels.tile_code import multiply_pairs, multiply_tile, store_tile
 
 __all__ = ["backward_code", "forward_code"]
 
@@ -56,16 +56,20 @@ class _Walk:
         return self.emit.at(array, self.emit.mul(row, self.size))
 
 
-def forward_code(lanes: int, rows: int, is_half: bool) -> str:
+def forward_code(lanes: int, rows: int, is_half: bool, is_paired: bool) -> str:
     """A walk from the first state to the last. A product makes so many ``rows`` at once.
 
     ``run(projected, places, panels, state, cell, fresh, gates, output, earlier, earlier_cells, squashed, …)``: a row's
     projected input is at ``places``, a 64-bit integer; ``panels`` is the transposed recurrent weight; ``state`` and
     ``cell`` are left as they end; ``fresh`` is room for the gates of a step. The rest is written: the gates, the
     output, state and cell before the step, the tanh of the cell after it. ``projected`` may be ``gates`` where each
-    row's place is its own. In half precision are the panels, the output and the state before the step.
+    row's place is its own. In half precision are the panels, the output and the state before the step; where the
+    product ``is_paired``, ``state``, too.
     """
-    emit = Emitter(11, _Walk.INTEGERS, lanes, halves=(2, 7, 8) if is_half else ())
+    halves = [
+        number for number, is_one in ((2, is_half), (3, is_paired), (7, is_half), (8, is_half)) if is_one
+    ]
+    emit = Emitter(11, _Walk.INTEGERS, lanes, halves=halves)
     projected, places, panels, state, cell, fresh, gates, output, earlier, earlier_cells, squashed = (
         emit.arguments[:11]
     )
@@ -111,16 +115,16 @@ def forward_code(lanes: int, rows: int, is_half: bool) -> str:
     return emit.text()
 
 
-def backward_code(lanes: int, rows: int, is_half: bool, has_half_slopes: bool, sums_up: bool) -> str:
+def backward_code(lanes: int, rows: int, is_half: bool, is_paired: bool, sums_up: bool) -> str:
     """The gradients' walk, from the last state to the first.
 
     ``run(gates, panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places, summed, …)``:
     ``g_state`` and ``g_cell`` hold the gradients of the last state, and then those of the first; ``slopes`` becomes
     the gradient of the projected input, whose rows are added to ``sums`` and, where the code ``sums_up``, to the row
     of ``summed`` that is at ``places``; ``panels`` is the recurrent weight; ``fresh`` is room for the slopes of a step.
-    The panels and the slopes may be in half precision.
+    The panels may be in half precision; where the product ``is_paired``, so are ``slopes`` and ``fresh``.
     """
-    halves = [number for number, is_one in ((1, is_half), (7, has_half_slopes)) if is_one]
+    halves = [number for number, is_one in ((1, is_half), (7, is_paired), (8, is_paired)) if is_one]
     emit = Emitter(12, _Walk.INTEGERS, lanes, halves=halves)
     gates, panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places, summed = (
         emit.arguments[:12]
@@ -185,8 +189,12 @@ def _multiply(
     inner: Value,
     columns: Value,
 ) -> None:
-    """``product = left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors."""
+    """``product = left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors.
+
+    A left factor in half precision is multiplied by pairs, as which the panels must lie.
+    """
     wide = 2 * emit.lanes
+    multiply = multiply_pairs if isinstance(left, Half) else multiply_tile
     zeros = [emit.constant(0.0)] * (2 * at_once)
 
     def panel(column: Value) -> None:
@@ -195,7 +203,7 @@ def _multiply(
         def some(row: Value) -> None:
             lines = [emit.add(row, n) for n in range(at_once)]
             factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
-            sums = multiply_tile(emit, inner, factors, own, zeros)
+            sums = multiply(emit, inner, factors, own, zeros)
             store_tile(emit, sums, [emit.at(product, emit.mul(each, columns), column) for each in lines])
 
         emit.each(0, rows, at_once, some)

@@ -86,7 +86,7 @@ ROWS = (
         "one layer and direction of an LSTM without projection",
         "distrt.core.kernels.lstm",
         "distrt.core.ops.recurrent_lstm",
-        "float32, sequences of one length, whole vectors and rows, from 4 million multiplications on",
+        "float32, and bfloat16, sequences of one length, whole vectors and rows, from 4 million multiplications on",
         "the recurrent weight is put in order once, not at every step; gates and cells take one pass; rows are read "
         "and written in steps or in sequences, as they lie",
     ),

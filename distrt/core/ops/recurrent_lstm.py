@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.kernels import lstm as kernel
-from distrt.core.kernels.onednn.product import multiplies_bfloat16
 from distrt.core.op import op
 from distrt.core.ops.half import readable, wide
 from distrt.core.ops.recurrent import (
@@ -146,7 +144,6 @@ def _lstm_gradients(
     before = earlier if needs[4] else None
     slots = (None, None) if into is None else into[3:5]
     if weight_hr is None and kernel.suits(carried, sizes):
-        is_half = weight_ih.dtype == dt.bfloat16.numpy and multiplies_bfloat16()
         slopes, sums, summed = kernel.walk_back(
             gates,
             (repeats.places, len(repeats.rows)) if repeats is not None and needs[3] else None,
@@ -157,7 +154,6 @@ def _lstm_gradients(
             earlier_cells,
             squashed,
             kernel.Order(len(sizes), len(carried), batch_first, reverse),
-            weight_ih.dtype if is_half else np.float32,
         )
         repeated = None if repeats is None or summed is None else (repeats.rows, summed)
         found = weight_gradients(slopes, slopes, input, before, weight_ih, needs[:7], sums, repeated, slots)

@@ -64,26 +64,43 @@ def test_the_same_walk_gives_the_same_bits(monkeypatch):
         assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("batch", [4, 8])
-def test_a_weight_in_bfloat16_gives_the_bits_of_its_float32(rng, batch):
+def both_ways(rng, batch, weights):
+    """What the walk makes in each direction, all in float32, with each of some weights."""
     rows, order = batch * STEPS, lstm.Order(STEPS, batch, False, False)
-    weight = rng.standard_normal((4 * SIZE, SIZE)).astype(dt.bfloat16.numpy)
     given = [
-        rng.standard_normal(shape).astype(np.float32)
+        rng.standard_normal(shape).astype(dt.bfloat16.numpy).astype(np.float32)
         for shape in ((rows, 4 * SIZE), (batch, SIZE), (batch, SIZE), (rows, SIZE))
     ]
-    found = []
-    for each in (weight, weight.astype(np.float32)):
+    places = rng.integers(0, 7, rows)
+    for each in weights:
         projected, hidden, cell, g = (array.copy() for array in given)
-        gates, *rounded, earlier_cells, squashed = lstm.walk(projected, None, each, hidden, cell, order)
-        kept = (gates, earlier_cells, squashed)
+        gates, output, earlier, *kept = lstm.walk(projected, None, each, hidden, cell, order)
         carried = np.zeros_like(hidden), np.zeros_like(cell)
-        back = lstm.walk_back(
-            gates, None, each, *carried, g, earlier_cells, squashed, order, dt.float32.numpy
-        )
-        rounded = [array.astype(weight.dtype) for array in rounded]
-        found.append([hidden, cell, *kept, *carried, *back[:2], *rounded])
-    assert all(np.array_equal(*pair) for pair in zip(*found, strict=True))
+        back = lstm.walk_back(gates, (places, 7), each, *carried, g, *kept, order)
+        yield [hidden, cell, gates, *kept, *carried, *(array.astype(np.float32) for array in back)]
+        assert np.array_equal(earlier[batch:], output[:-batch]), "a step begins with what the last one gave"
+
+
+def weight_of(rng):
+    return (rng.standard_normal((4 * SIZE, SIZE)) * 0.2).astype(dt.bfloat16.numpy)
+
+
+@pytest.mark.parametrize("batch", [4, 8])
+def test_a_weight_in_bfloat16_gives_the_bits_of_its_float32(monkeypatch, rng, batch):
+    monkeypatch.setattr(lstm, "_is_paired", lambda weight: False)
+    weight = weight_of(rng)
+    found, expected = both_ways(rng, batch, (weight, weight.astype(np.float32)))
+    assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.skipif(not loops.multiplies_bfloat16(), reason="no instructions for bfloat16")
+@pytest.mark.parametrize("batch", [4, 8])
+def test_products_of_bfloat16_round_their_left_factor_only(monkeypatch, rng, batch):
+    monkeypatch.setattr(lstm, "_is_paired", lambda weight: weight.dtype == dt.bfloat16.numpy)
+    weight = weight_of(rng)
+    found, expected = both_ways(rng, batch, (weight, weight.astype(np.float32)))
+    for one, other in zip(found, expected, strict=True):
+        assert 0 < np.abs(one - other).max() <= 2**-7 * np.abs(other).max()
 
 
 def test_large_gates_saturate_and_what_is_no_number_stays_so():
