@@ -5,7 +5,6 @@ Python itself tells of each call (``sys.setprofile``, for this thread and time o
 
 from __future__ import annotations
 
-import os
 import sys
 import types
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ import numpy as np
 
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.tensor import Tensor
+from distrt.core.users_code import users_frame
 from distrt.nn.modules.module import Module
 from distrt.tracing import targets
 
 __all__ = ["NonFiniteError", "find_nonfinite"]
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _CALL = Module.__call__.__code__
 
 
@@ -160,9 +159,8 @@ def _nodes_of(result: Any) -> Iterator[Any]:
 
 
 def _users_line(frame: types.FrameType | None) -> str:
-    while frame is not None and frame.f_code.co_filename.startswith((_PACKAGE, "<op ")):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else "?"
+    found = users_frame(frame)
+    return f"{found.f_code.co_filename}:{found.f_lineno}" if found is not None else "?"
 
 
 def _rank() -> int:

@@ -7,7 +7,6 @@ a machine share (``time.perf_counter``), so traces of several ranks fit together
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -17,12 +16,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from distrt.core.tensor import Tensor
+from distrt.core.users_code import users_frame
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
 from distrt.tracing.flops import flops_of
 
 __all__ = ["Recorder", "running"]
 
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 _running: Recorder | None = None
 
@@ -244,8 +243,6 @@ def _arrays_in(result: Any) -> Iterator[Any]:
 
 def _users_lines(frame: types.FrameType | None) -> Iterator[str]:
     """``file(line): function`` of the frames that are not distrt's own, the innermost first."""
-    while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith((_HERE, "<op ")):
-            yield f"{code.co_filename}({frame.f_lineno}): {code.co_name}"
+    while (frame := users_frame(frame)) is not None:
+        yield f"{frame.f_code.co_filename}({frame.f_lineno}): {frame.f_code.co_name}"
         frame = frame.f_back

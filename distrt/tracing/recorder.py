@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from distrt.core.tensor import Tensor
+from distrt.core.users_code import users_frame
 from distrt.nn.modules.module import Module
 from distrt.tracing import targets
 from distrt.tracing.graph import Graph, Node, Value, map_nest, values_in
@@ -287,9 +288,8 @@ _FUNCTIONS = os.path.join(os.path.dirname(_HERE), "nn", "functional")
 
 def _line_of(frame: types.FrameType | None) -> str:
     """The line outside of the core and of ``nn.functional`` that a call comes from."""
-    while frame is not None and frame.f_code.co_filename.startswith((_CORE, _FUNCTIONS, _HERE, "<op ")):
-        frame = frame.f_back
-    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    found = users_frame(frame, (_CORE, _FUNCTIONS, _HERE, "<op "))
+    return "" if found is None else f"{found.f_code.co_filename}:{found.f_lineno}"
 
 
 def _has_returned(frame: types.FrameType) -> bool:
