@@ -22,6 +22,7 @@ from distrt.checkpoint.ranks import Ranks
 from distrt.checkpoint.reading import Saved
 from distrt.checkpoint.writing import Save, Staging
 from distrt.comm.process_group import ProcessGroup
+from distrt.core.activity import CHECKPOINT, doing
 from distrt.core.errors import CheckpointError
 from distrt.files.atomic import write_atomically
 
@@ -115,6 +116,10 @@ class Checkpoints:
         _require_names(run)
         if operator.index(step) < 0:
             raise ValueError(f"a step is not negative, got {step}")
+        with doing(CHECKPOINT):
+            self._save(step, run, asynchronous)
+
+    def _save(self, step: int, run: Mapping[str, Any], asynchronous: bool) -> None:
         self.wait()
         name, error = "", None
         if self._ranks.rank == 0:
@@ -163,12 +168,13 @@ class Checkpoints:
         """
         if self._thread is None:
             return
-        self._thread.join()
-        self._thread = None
-        for each in self._hooks:
-            each.remove()
-        error, self._error = self._error, None
-        self._ranks.agree(error)
+        with doing(CHECKPOINT):
+            self._thread.join()
+            self._thread = None
+            for each in self._hooks:
+                each.remove()
+            error, self._error = self._error, None
+            self._ranks.agree(error)
 
     def resume(self, run: dict[str, Any], step: int | None = None) -> int | None:
         """Gives a run the state of the newest complete checkpoint; a collective.
@@ -196,7 +202,8 @@ class Checkpoints:
                 raise CheckpointError(f"{self.folder} has no checkpoint of step {step}")
         reasons = []
         for each in candidates:
-            failures = self._load(each.path, run)
+            with doing(CHECKPOINT):
+                failures = self._load(each.path, run)
             if not failures:
                 return each.step
             said = "; ".join(f"rank {rank}: {failure}" for rank, failure in failures.items())

@@ -15,6 +15,7 @@ from distrt.comm.diagnosis import Diagnosis
 from distrt.comm.progress import Engine, Operation
 from distrt.comm.transport import Transport
 from distrt.comm.work import Completed, Work
+from distrt.core import activity
 from distrt.core.errors import DistributedError
 
 __all__ = ["CACHED_KINDS", "COMPLETED", "Caller"]
@@ -93,24 +94,41 @@ class Caller:
         """
         entry = self.begin(self._placed(call, operation.place), is_numbered)
         label = (call.operation, self.sequence if is_numbered else 0)
+        transfer = self._told(call, label[1], async_op)
 
         def end() -> None:
             if finish is not None:
                 finish()
             self._end(entry)
+            if transfer is not None:
+                activity.ended(transfer)
 
         if async_op:
             return self.engine.launch(operation, label, end)
-        value = self.engine.run(operation, label)
+        value = self._run(operation, label)
         end()
         return COMPLETED if is_numbered or value is None else _Received(int(value))
 
     def value_of(self, call: Call, operation: Operation) -> Any:
         """Carry an operation out; what its steps return."""
         entry = self.begin(call)
-        value = self.engine.run(operation, (call.operation, self.sequence))
+        transfer = self._told(call, self.sequence, False)
+        value = self._run(operation, (call.operation, self.sequence))
         self._end(entry)
+        if transfer is not None:
+            activity.ended(transfer)
         return value
+
+    def _told(self, call: Call, number: int, is_async: bool) -> activity.Transfer | None:
+        if not activity.listeners:
+            return None
+        return activity.launched(call.text, call.nbytes, self._group, number, is_async)
+
+    def _run(self, operation: Operation, label: tuple[str, int]) -> Any:
+        if not activity.listeners:
+            return self.engine.run(operation, label)
+        with activity.doing(activity.WAITING):
+            return self.engine.run(operation, label)
 
     def begin(self, call: Call, is_numbered: bool = True) -> int:
         """Number a collective, and note on the status page that it begins; what the page's ``end`` takes."""

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from distrt.comm.clocks import machine_clock
+from distrt.comm.run_record import record_of
 from distrt.comm.status import PAGE_BYTES, Status, StatusPage, parse
 from distrt.core import steps
 from distrt.core.unnamed import open_unnamed_file
@@ -63,6 +65,7 @@ class Presence:
         sys.excepthook = self._on_exception
         self.on_failure: weakref.WeakSet[Any] = weakref.WeakSet()  # have ``fail()``
         steps.listen("status page", self.page.took_step)
+        self._recorded = None if directory is None else record_of(rank, directory)
 
     def _on_exception(
         self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
@@ -70,6 +73,17 @@ class Presence:
         if os.getpid() == self.pid:
             self.record("".join(traceback.format_exception(kind, error, trace)))
         self._before(kind, error, trace)
+
+    def report(self, loss: float | None, samples: int, step: int | None) -> None:
+        """Show others, and the run's record, how far the run is."""
+        self.page.report(loss, samples, step)
+        if self._recorded is not None:
+            self._recorded.ledger.report(loss, samples, step)
+
+    def tell_clock(self) -> None:
+        """Have the run's record say how far this machine's clock is from the others'."""
+        if self._recorded is not None:
+            self._recorded.write({"kind": "clock", **machine_clock()._asdict()})
 
     def record(self, failure: str) -> None:
         """Show others what ends this program, and tell them now."""

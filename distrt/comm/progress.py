@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from distrt.comm.looking import Look, look_out
 from distrt.comm.work import Work, seconds_of
+from distrt.core.activity import WAITING, doing
 from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, DistributedError, PeerFailed
 
 if TYPE_CHECKING:
@@ -404,7 +405,8 @@ class RunningWork(Work):
         given_s = seconds_of(timeout)
         if not self.is_over:
             try:
-                self._engine.wait_for(self, given_s)
+                with doing(WAITING):
+                    self._engine.wait_for(self, given_s)
             except CollectiveTimeout as error:
                 if given_s is None:
                     self._engine.give_up(error)

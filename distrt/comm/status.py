@@ -20,11 +20,11 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
 from distrt.comm.calls import Call
+from distrt.core.users_code import OURS, place_text
 
 __all__ = ["PAGE_BYTES", "CallRecord", "Status", "StatusPage", "parse"]
 
@@ -144,10 +144,10 @@ class StatusPage:
             name = code.co_filename
             is_ours = _is_ours.get(name)
             if is_ours is None:
-                is_ours = _is_ours[name] = name.startswith(_PACKAGE)
+                is_ours = _is_ours[name] = name.startswith(OURS)
             if not is_ours:
                 key = name, code.co_firstlineno, frame.f_lasti  # to hash the code itself takes a microsecond
-                return self._texts.get(key) or self.intern(_place_text(frame), key)
+                return self._texts.get(key) or self.intern(place_text(frame.f_code, frame.f_lineno), key)
             frame = frame.f_back
         return 0
 
@@ -246,10 +246,4 @@ def _text(data: bytes, number: int) -> str:
     return data[number + _LENGTH.size :][: min(length, 1000)].decode(errors="replace")
 
 
-_PACKAGE = str(Path(__file__).resolve().parents[1]) + os.sep
 _is_ours: dict[str, bool] = {}
-
-
-def _place_text(frame: FrameType) -> str:
-    """``train.py:31 in main``."""
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"

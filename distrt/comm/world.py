@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from distrt import __version__
+from distrt.comm import clocks
 from distrt.comm.environment import Environment
 from distrt.comm.local import is_local_rank
+from distrt.comm.presence import here
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
@@ -191,6 +193,9 @@ def create_group(
     of = f"group/{name}/of{size}"
     prefix = f"{of}/{(store.add(f'{of}/joined', 1) - 1) // size}"
     machines = _meet(rank, size, store, prefix)
+    if any(each["machine"] != machines[0]["machine"] for each in machines) and isinstance(store, JobStore):
+        clocks.align(store.clock_ns)
+        here(rank).tell_clock()
     transport = _connect(environment, machines, store, prefix, timeout_s)
     group = kind(transport, timeout_s, name)
     atexit.register(_close, weakref.ref(group))

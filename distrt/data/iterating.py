@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from distrt.core.activity import DATA, doing
 from distrt.core.random import numpy_generator
 from distrt.data.dataset import IterableDataset, size_of
 
@@ -48,7 +49,8 @@ class LoaderIterator(Iterator[Any]):
         return size_of(self._index_sampler)
 
     def __next__(self) -> Any:
-        batch, size = self._next_batch()
+        with doing(DATA):
+            batch, size = self._next_batch()
         self._given += 1
         if self._promised is not None and self._given == self._promised + 1:
             warnings.warn(

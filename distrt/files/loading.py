@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.activity import CHECKPOINT, doing
 from distrt.core.arrays import Array
 from distrt.core.errors import CheckpointError, UnsupportedError
 from distrt.core.storage import TypedStorage, UntypedStorage
@@ -78,8 +79,9 @@ def load(
         return load_file(f, _device_of(map_location))
     if not is_path:
         _require_seekable(f)
-        return _load(f, f, map_location, weights_only, bool(mmap), encoding)
-    with open(f, "rb") as file:
+        with doing(CHECKPOINT):
+            return _load(f, f, map_location, weights_only, bool(mmap), encoding)
+    with open(f, "rb") as file, doing(CHECKPOINT):
         return _load(file, f, map_location, weights_only, bool(mmap), encoding)
 
 

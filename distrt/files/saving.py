@@ -7,6 +7,7 @@ import pickle
 import sys
 from typing import Any
 
+from distrt.core.activity import CHECKPOINT, doing
 from distrt.files import legacy
 from distrt.files.atomic import write_atomically
 from distrt.files.pickling import Pickled
@@ -57,12 +58,13 @@ def save(
                 pickled, file, _archive_name(f) if is_path else "archive", not _disable_byteorder_record
             )
 
-    if is_path:
-        write_atomically(os.fspath(f), fill)
-        return
-    fill(f)
-    if hasattr(f, "flush"):
-        f.flush()
+    with doing(CHECKPOINT):
+        if is_path:
+            write_atomically(os.fspath(f), fill)
+            return
+        fill(f)
+        if hasattr(f, "flush"):
+            f.flush()
 
 
 def _write_zip(pickled: Pickled, file: Any, name: str, says_byte_order: bool) -> None:

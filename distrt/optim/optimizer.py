@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
 
 from distrt.core import steps
+from distrt.core.activity import OPTIMIZER, doing
 from distrt.core.autograd.node import RemovableHandle
 from distrt.core.modes import modes
 from distrt.core.questions import typename
@@ -203,7 +204,8 @@ class Optimizer:
                         f"{func} must return None or a tuple of (new_args, new_kwargs), but got {result}."
                     )
                 args, kwargs = result
-            out = func(*args, **kwargs)
+            with doing(OPTIMIZER):
+                out = func(*args, **kwargs)
             hooks = (*self._optimizer_step_post_hooks.values(), *_global_optimizer_post_hooks.values())
             for hook in hooks:
                 hook(self, args, kwargs)

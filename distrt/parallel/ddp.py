@@ -16,6 +16,7 @@ from typing import Any
 from distrt.amp import agree_on
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
+from distrt.core.activity import FORWARD, doing
 from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
@@ -247,6 +248,10 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the model. Its next backward pass averages gradients, unless inside ``no_sync()``."""
+        with doing(FORWARD):
+            return self._forward(args, kwargs)
+
+    def _forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._begin_pass()
         outer = _innermost.set(self)
         try:

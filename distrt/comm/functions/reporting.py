@@ -34,4 +34,4 @@ def report(
     value = None if loss is None else float(loss)
     presence = None if is_local_rank.get() else here_if_launched()
     if presence is not None:
-        presence.page.report(value, count, number)
+        presence.report(value, count, number)

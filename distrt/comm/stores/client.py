@@ -219,6 +219,10 @@ class Store:
         """Return how many keys are set."""
         return int(self._request({"op": "num_keys"})["count"])
 
+    def clock_ns(self) -> int:
+        """Return the time where the store is, by its machine's monotonic clock."""
+        return int(self._request({"op": "clock"})["ns"])
+
     def close(self) -> None:
         """Close the connection; a second call does nothing.
 

@@ -3,6 +3,7 @@
 Standard library only.
 """
 
+import time
 from collections.abc import Callable
 
 from distrt.comm.stores import wire
@@ -102,6 +103,11 @@ def _list_keys(table: Table, request: wire.Message) -> _Done:
     return {"keys": found, "are_more": start + len(found) < len(keys)}, None
 
 
+def _clock(table: Table, request: wire.Message) -> _Done:
+    """The time here, for clients that align their clocks (`distrt.comm.clocks`)."""
+    return {"ns": time.perf_counter_ns()}, None
+
+
 def _queue_length(table: Table, request: wire.Message) -> _Done:
     return {"count": table.queue_length(_key(request))}, None
 
@@ -118,6 +124,7 @@ _OPERATIONS: dict[str, Callable[[Table, wire.Message], _Done]] = {
     "add": _add,
     "append": _append,
     "check": _check,
+    "clock": _clock,
     "compare_set": _compare_set,
     "delete_key": _delete_key,
     "list_keys": _list_keys,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.activity import BACKWARD, doing
 from distrt.core.arrays import Array
 from distrt.core.autograd import hooks as hooking
 from distrt.core.autograd.accumulation import accumulate, free_slot
@@ -51,11 +52,12 @@ def run_backward(
     current = _Pass(keep_graph, create_graph, captured)
     _running.passes.append(current)
     try:
-        found = current.run(roots, gradients)
-        if deliver is not None:
-            deliver(found)
-        for callback in current.callbacks:
-            callback()
+        with doing(BACKWARD):
+            found = current.run(roots, gradients)
+            if deliver is not None:
+                deliver(found)
+            for callback in current.callbacks:
+                callback()
         return found
     finally:
         _running.passes.pop().callbacks.clear()  # a callback may refer to its pass
