@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Sequence
@@ -77,6 +78,10 @@ def _other_command(argv: list[str]) -> int | None:
         from launch.command.top import top
 
         return top(argv[1:])
+    if argv[:1] == ["report"] and not os.path.exists("report"):
+        from launch.command.report import report
+
+        return report(argv[1:])
     if argv[:1] == ["submit"] and not os.path.exists("submit"):
         from launch.submission.command import submit
 
@@ -155,7 +160,9 @@ def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools
     if note is not None:
         _say(note)
     job = _job(arguments, run_id, run_dir)
-    hands = Hands(tools.sinks, tools.inbox, tools.guard, EventLog(run_dir, arguments.shows_events), _say)
+    events = EventLog(run_dir, arguments.shows_events)
+    events.record("job_began", command=sys.orig_argv, folder=os.getcwd(), host=socket.gethostname())
+    hands = Hands(tools.sinks, tools.inbox, tools.guard, events, _say)
     attempts = Attempts(job, meeting, hands, arguments.output, arguments.limits)
     verdict = attempts.run()
     result = {**verdict.result, "restarts": max(0, len(attempts.results) - 1), "attempts": attempts.results}

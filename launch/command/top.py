@@ -17,6 +17,7 @@ from pathlib import Path
 from distrt.comm.status import Status, parse
 from launch.exit_codes import NO_SCRIPT, OK
 from launch.ranks.processes import process_start_time, process_state
+from launch.reports.run_directory import newest
 
 __all__ = ["Watcher", "top"]
 
@@ -55,7 +56,7 @@ def top(argv: Sequence[str]) -> int:
     parser.add_argument("--once", action="store_true", help="show it once")
     parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two tables")
     given = parser.parse_args(argv)
-    run_dir = Path(given.run_dir) if given.run_dir else _newest(Path("runs"))
+    run_dir = Path(given.run_dir) if given.run_dir else newest(Path("runs"))
     if run_dir is None or not (run_dir / "procs.json").exists():
         print(
             f"distrt-launch: no job in {given.run_dir or 'runs'}: expected a run directory", file=sys.stderr
@@ -190,8 +191,3 @@ def _usage(pid: int) -> tuple[float, int]:
         return 0.0, 0
     ticks = int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _newest(base: Path) -> Path | None:
-    found = list(base.glob("*/procs.json"))
-    return max(found, key=lambda path: path.stat().st_mtime).parent if found else None

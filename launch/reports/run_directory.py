@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RunDirectoryError", "create_run_directory", "must_be_written", "new_run_id", "write_json"]
+__all__ = [
+    "RunDirectoryError",
+    "create_run_directory",
+    "must_be_written",
+    "new_run_id",
+    "newest",
+    "write_json",
+]
 
 
 class RunDirectoryError(Exception):
@@ -55,6 +62,12 @@ def must_be_written(run_dir: Path) -> Iterator[None]:
         raise RunDirectoryError(
             f"the run directory {run_dir} cannot be written ({error.strerror}); choose another --run-dir"
         ) from error
+
+
+def newest(base: Path) -> Path | None:
+    """Return the directory in ``base`` of the job that began last; None where there is none."""
+    found = list(base.glob("*/procs.json"))
+    return max(found, key=lambda path: path.stat().st_mtime).parent if found else None
 
 
 def write_json(path: Path, content: Any) -> None:
