@@ -26,8 +26,8 @@ pi = math.pi
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
     "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda debugging distributed distributions fft "
-    "func futures hub jit linalg multiprocessing nn onnx optim profiler random serialization special testing utils "
-    "version".split()
+    "func futures hub jit linalg multiprocessing nn onnx optim profiler random serialization special testing types "
+    "utils version".split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.

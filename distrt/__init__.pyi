@@ -30,6 +30,7 @@ from distrt import random as random
 from distrt import serialization as serialization
 from distrt import special as special
 from distrt import testing as testing
+from distrt import types as types
 from distrt import utils as utils
 from distrt import version as version
 from distrt.amp.autocast_mode import autocast as autocast

@@ -30,5 +30,10 @@ def return_type(name: str, fields: tuple[str, ...]) -> type[_Results]:
     return type(name, (_Results,), members)
 
 
+def is_named_result(kind: type) -> bool:
+    """Whether a class is one of these types."""
+    return issubclass(kind, _Results)
+
+
 def _rebuild(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Any:
     return return_type(name, fields)(values)

@@ -3,10 +3,10 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["checkpoint", "data", "dlpack", "hooks", "tensorboard"]
+__all__ = ["benchmark", "checkpoint", "collect_env", "data", "dlpack", "hooks", "tensorboard"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name in __all__ or name == "_pytree":
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
