@@ -110,9 +110,10 @@ def report(
 def _have_saved(outcome: Outcome) -> bool:
     """Whether the ranks have ended as they agreed to."""
     saved = [ending for ending in outcome.endings.values() if ending.is_preemption]
+    halt = outcome.halt
     return (
         bool(saved)
-        and outcome.halt is None
+        and (halt is None or (halt.is_membership_change and outcome.stopped_by is not None))
         and all(ending.is_preemption or not ending.is_failure for ending in outcome.endings.values())
     )
 

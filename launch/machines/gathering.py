@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launch.exit_codes import UNREACHABLE
+from launch.exit_codes import PREEMPTED, UNREACHABLE
 from launch.machines.meeting_place import MeetingError, MeetingPlace
 
 __all__ = ["Candidate", "Roll", "verdict_of"]
@@ -127,36 +127,44 @@ def verdict_of(
 ) -> dict[str, Any]:
     """Return what came of an attempt, of all machines' records, by their numbers.
 
-    What a user asked for comes first; then the failures that are no consequence of others; then lost machines; then
-    consequences.
+    What a user asked for comes first, unless machines may go and some were told to, others not; then the failures that
+    are no consequence of others; then lost machines; then consequences.
 
     Args:
         losses: what to say of each machine that is lost.
         is_elastic: whether machines may come and go: then what fails where one is lost is a consequence of that.
     """
     failed = {number: record for number, record in records.items() if record["exit_code"]}
-    stopped = [record for record in failed.values() if record["is_final"]]
+    stopped = {number: record for number, record in failed.items() if record["is_final"]}
+    if is_elastic and (leaving := _leaving(records, stopped)):
+        return _changed([f"machine {number} was told to go" for number in leaving], left=leaving)
     if stopped:
-        return stopped[0]
+        return next(iter(stopped.values()))
     if is_elastic and losses:
-        return _lost(losses, is_membership_change=True)
+        return _changed(list(losses.values()), lost=list(losses.values()))
     causes = [it for it in failed.values() if not it["is_consequence"] and not it["is_halt"]]
     if causes:
         return min(causes, key=lambda record: float(record["failed_at"]))
     if losses:
-        return _lost(losses, is_membership_change=False)
+        verdict = _changed(list(losses.values()), lost=list(losses.values()))
+        verdict["result"]["is_membership_change"] = False
+        return verdict
     rest = sorted(failed.values(), key=lambda record: bool(record["is_halt"]))
     return rest[0] if rest else next(iter(records.values()))
 
 
-def _lost(losses: dict[int, str], is_membership_change: bool) -> dict[str, Any]:
-    result = {
-        "exit_code": UNREACHABLE,
-        "first_failure": None,
-        "lost": list(losses.values()),
-        "is_membership_change": is_membership_change,
-    }
-    text = "".join(f"distrt-launch: {loss}\n" for loss in losses.values())
+def _leaving(records: Mapping[int, dict[str, Any]], stopped: Mapping[int, dict[str, Any]]) -> list[int]:
+    """The machines that were told to go, where others were not: these have only saved with them, if anything."""
+    leaving = [number for number, record in stopped.items() if record["stopped_by"] == "SIGTERM"]
+    others = [record for number, record in stopped.items() if number not in leaving]
+    is_all = len(leaving) == len(records)
+    return [] if is_all or any(record["exit_code"] != PREEMPTED for record in others) else leaving
+
+
+def _changed(why: list[str], **more: list[Any]) -> dict[str, Any]:
+    """A verdict of other machines than before."""
+    result = {"exit_code": UNREACHABLE, "first_failure": None, **more, "is_membership_change": True}
+    text = "".join(f"distrt-launch: {each}\n" for each in why)
     return {"text": text, "exit_code": UNREACHABLE, "is_final": False, "result": result}
 
 

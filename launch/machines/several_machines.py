@@ -7,6 +7,7 @@ attempt it serves another store, for the ranks, at a port and with a secret that
     <attempt>/here/<ticket>           a machine that wants to take part
     <attempt>/plan                    who does, and where the ranks meet; or why nobody does
     <attempt>/done/<ticket>           what came of it on one machine
+    <attempt>/told/<ticket>           the signal that a machine got while it waited for the others' ends
     <attempt>/verdict                 what came of it, and whether there is another attempt
 """
 
@@ -15,7 +16,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from launch.machines.control import GRACE_S, Control
 from launch.machines.correspondent import Correspondent, Member
 from launch.machines.gathering import Candidate, Roll, verdict_of
 from launch.machines.meeting_place import MeetingError, MeetingPlace, StoreLostError
+from launch.machines.records import record_of, report_of, stopped_report
 from launch.ranks.processes import Ending
 from launch.ranks.supervisor import Watch
 from launch.summary import Report
@@ -68,7 +70,7 @@ class SeveralMachines:
         self._correspondent: Correspondent | None = None
         self._attempt = 0
         self._run_id = ""
-        self._has_told_to_end = False
+        self._told: signal.Signals | None = None
         self._members: list[Member] = []
         self._seats: dict[int, int] = {}
         self._successors: list[tuple[int, str, int]] = []  # ticket and address, by number
@@ -160,7 +162,7 @@ class SeveralMachines:
         store = self._control.store
         try:
             self._require_others()
-            store.set(f"{self._attempt}/done/{self._control.ticket}", json.dumps(_record(report)))
+            store.set(f"{self._attempt}/done/{self._control.ticket}", json.dumps(record_of(report)))
             if self._control.is_served_here:
                 self._give_verdict(store, has_restarts)
             verdict = json.loads(self._control.hear(f"{self._attempt}/verdict", None))
@@ -176,8 +178,10 @@ class SeveralMachines:
             lost = f"distrt-launch: the machine at {self._place.address} is lost: {error}\n"
             text = report.text or (f"distrt-launch: {error}\n" if exit_code > 128 else lost)
             return Report(text, exit_code, {**report.result, "exit_code": exit_code}), False
+        if self._seats.get(self._control.ticket) in verdict["result"].get("left", ()):
+            return (report if report.exit_code else stopped_report(self._told)), False
         text = str(verdict["text"]) if self._says_verdict else ""
-        return replace(_report(verdict), text=text), bool(verdict["goes_on"])
+        return replace(report_of(verdict), text=text), bool(verdict["goes_on"])
 
     def close(self) -> None:
         """End the attempt's store and the thread behind the watch."""
@@ -307,15 +311,29 @@ class SeveralMachines:
                 elif time.monotonic() > deadline:
                     member.loss = f"it does not say within {_LONGEST_END_S:.0f} s how its ranks have ended"
             self._stop_if_told(0.01)
+        self._note_signals(store, records)
         losses = {
             it.group_rank: f"{it.name} is lost: {it.loss}"
             for it in self._members
             if it.group_rank not in records
         }
         verdict = verdict_of(records, losses, self._place.is_elastic)
+        for member in self._members:
+            if member.group_rank in verdict["result"].get("left", ()):
+                member.loss = "it was told to go"
         may_go_on = has_restarts or verdict["result"].get("is_membership_change", False)
         goes_on = may_go_on and not verdict["is_final"] and bool(verdict["exit_code"])
         store.set(f"{self._attempt}/verdict", json.dumps({**verdict, "goes_on": goes_on}))
+
+    def _note_signals(self, store: Store, records: Mapping[int, dict[str, Any]]) -> None:
+        """What a user has asked for on a machine counts also where its ranks had ended, unless all was well."""
+        if not any(record["exit_code"] for record in records.values()):
+            return
+        for member in self._members:
+            key = f"{self._attempt}/told/{member.ticket}"
+            record = records.get(member.group_rank)
+            if record is not None and not record["stopped_by"] and store.check([key]):
+                record.update(record_of(stopped_report(signal.Signals[store.get(key).decode()])))
 
     def _is_bereft(self, error: Exception) -> bool:
         """Whether the job can go on without the machine that served the store, which is lost."""
@@ -369,27 +387,9 @@ class SeveralMachines:
         number = self._wait_for_signal(patience_s)
         if number is None:
             return
-        if self._correspondent is not None and not self._has_told_to_end:
-            self._has_told_to_end = True
+        if self._correspondent is not None and self._told is None:
+            self._told = number
+            self._control.store.set(f"{self._attempt}/told/{self._control.ticket}", number.name)
             self._correspondent.tell_all_to_end(f"stopped by {number.name}", 128 + number)
             return
         raise MeetingError(f"stopped by {number.name}", 128 + number)
-
-
-def _record(report: Report) -> dict[str, Any]:
-    first = report.result.get("first_failure") or {}
-    return {
-        "text": report.text,
-        "exit_code": report.exit_code,
-        "result": report.result,
-        "is_final": report.is_final,
-        "is_consequence": report.is_consequence,
-        "is_halt": bool(report.result.get("halt")),
-        "failed_at": first.get("time", time.time()),
-    }
-
-
-def _report(verdict: dict[str, Any]) -> Report:
-    return Report(
-        str(verdict["text"]), int(verdict["exit_code"]), verdict["result"], is_final=bool(verdict["is_final"])
-    )

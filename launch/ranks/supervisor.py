@@ -144,12 +144,22 @@ class Supervisor:
             elif self._told_at is None:
                 self._stopped_by = number
                 self._tell_to_end(RankProcess.send, number, self._limits.stop_s)
+            elif self._is_saving and number != signal.SIGINT:
+                self._stopped_by = (
+                    self._stopped_by or number
+                )  # they are on their way, and have the time for it
             elif number == signal.SIGINT or self._stopped_by is None:
                 # One Ctrl-C may arrive twice: `timeout` signals its child and then the child's whole group.
                 if self._stopped_by is None or time.monotonic() - self._told_at > _SAME_KEYPRESS_S:
                     self._kill_at = time.monotonic()
             else:
                 self._pass_on(number)
+
+    @property
+    def _is_saving(self) -> bool:
+        """Whether ranks have been told to end, or have agreed to, so that they save and no signal hurries them."""
+        has_agreed = any(ending.is_preemption for ending in self._endings.values())
+        return has_agreed or (self._halt is not None and self._halt.is_membership_change)
 
     def _pass_on(self, number: signal.Signals) -> None:
         for process in self._alive.values():

@@ -80,6 +80,7 @@ def test_what_does_not_fit_is_said(place: MeetingPlace, found: list[Candidate], 
 
 def record(exit_code: int = 0, **what: Any) -> dict[str, Any]:
     usual = {"is_final": exit_code == 0, "is_consequence": False, "is_halt": False, "failed_at": 5.0}
+    usual["stopped_by"] = None
     return {**usual, "exit_code": exit_code, **what}
 
 
@@ -109,3 +110,30 @@ def test_a_lost_machine_is_the_cause_of_consequences_and_no_others() -> None:
     verdict = verdict_of({0: PEER_FAILED}, {1: "machine 1 (h) is lost: why"})
     assert (verdict["text"], verdict["exit_code"]) == ("distrt-launch: machine 1 (h) is lost: why\n", 69)
     assert verdict_of({0: CAUSE}, {1: "lost"}) == CAUSE
+
+
+LEAVES, SAVED = record(75, is_final=True, stopped_by="SIGTERM"), record(75, is_final=True)
+KILLED = record(143, is_final=True, stopped_by="SIGTERM")
+
+
+@pytest.mark.parametrize(
+    ("records", "left"),
+    [
+        ([SAVED, LEAVES], [1]),
+        ([HALTED, KILLED], [1]),  # of a script that does not listen
+        ([LEAVES, OK, LEAVES], [0, 2]),
+        ([LEAVES, LEAVES], None),
+        ([record(130, is_final=True, stopped_by="SIGINT"), LEAVES], None),
+        ([SAVED, SAVED], None),  # somebody has told the ranks
+    ],
+)
+def test_a_machine_that_is_told_to_go_is_done_without_where_machines_come_and_go(
+    records: list[dict[str, Any]], left: list[int] | None
+) -> None:
+    verdict = verdict_of(dict(enumerate(records)), {}, is_elastic=True)
+    if left is None:
+        assert verdict["is_final"] and verdict in records
+    else:
+        assert verdict["result"]["left"] == left and verdict["result"]["is_membership_change"]
+        assert verdict["text"].count("was told to go") == len(left) and not verdict["is_final"]
+    assert verdict_of(dict(enumerate(records)), {}) in records

@@ -194,6 +194,40 @@ def test_spare_machines_go_on_where_all_others_are_lost_at_once(machines: Callab
 
 
 @pytest.mark.ci
+@pytest.mark.parametrize("leaver", ["b", "a"])
+def test_a_machine_that_is_told_to_go_goes_and_the_others_go_on(
+    machines: Callable[..., Machines], leaver: str
+) -> None:
+    """As a batch system tells one of several jobs, or Kubernetes one pod; the first one serves the store."""
+    some = machines("1:2", last_call_s=20)
+    some.come("a")
+    some.jobs["a"].wait_for(lambda: bool(some.jobs["a"].run_dir()), PROMPT_S)
+    some.come("b")
+    some.wait_for("0 0 of 2 on a", "0 1 of 2 on b")
+    gone = some.jobs.pop(leaver)
+    gone.process.terminate()
+    run = gone.finish()
+    assert run.exit_code == 143 and "stopped by SIGTERM" in run.stderr, run
+    stays = "a" if leaver == "b" else "b"
+    some.jobs[stays].wait_for(lambda: any(f"0 of 1 on {stays}" in line for line in some.said()), PROMPT_S)
+    runs = some.end()
+    assert all_well(runs) and "restart 1" not in runs[stays].stderr, runs
+
+
+@pytest.mark.ci
+def test_machines_that_are_all_told_to_go_end_the_job(machines: Callable[..., Machines]) -> None:
+    some = machines("1:2", last_call_s=20)
+    some.come("a")
+    some.come("b")
+    some.jobs["a"].wait_for(lambda: len(some.said()) == 2, PROMPT_S)
+    for job in some.jobs.values():
+        job.process.terminate()
+    runs = [job.finish() for job in some.jobs.values()]
+    assert [run.exit_code for run in runs] == [143, 143], runs
+    assert len(some.said()) == 2
+
+
+@pytest.mark.ci
 def test_a_machine_that_was_joining_goes_on_alone(machines: Callable[..., Machines]) -> None:
     """The only one is lost just when another has come; where it is at the moment is another each time."""
     some = machines("1:2")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def test_a_signal_to_one_of_two_machines_is_acted_on_by_both(start_job: StartJob
     jobs[1].process.send_signal(signal.SIGTERM)
     runs = [job.finish() for job in jobs]
     assert [run.exit_code for run in runs] == [75, 75], runs
+
+
+@pytest.mark.ci
+def test_a_signal_to_the_launcher_does_not_hurry_ranks_that_save_already(start_job: StartJob) -> None:
+    """Rank 0 has saved and is gone, rank 1 still writes when the batch system tells the launcher, too."""
+    script = """
+        import os, sys, time
+        if os.environ["RANK"] == "1":
+            while not os.path.exists("told"): time.sleep(0.01)
+            time.sleep(0.3)
+            open("saved", "w").close()
+        sys.exit(75)
+    """
+    job = start_job(textwrap.dedent(script), 2, launcher_args=["--max-restarts", "1"])
+    folder = job.run_base.parent
+    job.wait_for(
+        lambda: any('"rank": 0, "how"' in path.read_text() for path in job.run_base.glob("*/events.jsonl"))
+    )
+    job.process.send_signal(signal.SIGTERM)
+    (folder / "told").touch()
+    run = job.finish()
+    assert run.exit_code == 75 and (folder / "saved").exists() and "restart" not in run.stderr, run
 
 
 def test_a_job_that_has_not_begun_to_listen_ends_at_once(start_job: StartJob) -> None:
