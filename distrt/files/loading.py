@@ -27,7 +27,10 @@ from distrt.files.settings import LoadEndianness, of_thread, settings
 from distrt.files.unpickling import Unpickler
 from distrt.files.zip_reader import ZipReader, room_for
 
-__all__ = ["load"]
+__all__ = ["PROGRAM", "load", "read"]
+
+#: The ``kind`` that the data of an archive of ``jit.save`` says it is.
+PROGRAM = "distrt.jit"
 
 _FORCED = ("1", "y", "yes", "true")
 _PICKLE_ARGUMENTS = {"encoding", "errors", "fix_imports", "buffers"}
@@ -73,16 +76,28 @@ def load(
     unknown = set(pickle_load_args) - ({"encoding"} if weights_only is not False else _PICKLE_ARGUMENTS)
     if unknown:
         raise TypeError(f"load() got an unexpected keyword argument '{min(unknown)}'")
-    encoding = pickle_load_args.get("encoding", "utf-8")
-    is_path = isinstance(f, str | os.PathLike)
-    if is_path and os.fspath(f).endswith(".safetensors"):
+    if isinstance(f, str | os.PathLike) and os.fspath(f).endswith(".safetensors"):
         return load_file(f, _device_of(map_location))
-    if not is_path:
+    found = read(f, map_location, weights_only, bool(mmap), pickle_load_args.get("encoding", "utf-8"))
+    if isinstance(found, dict) and found.get("kind") == PROGRAM:
+        raise CheckpointError("the file is an archive of jit.save, which holds a program: jit.load reads it")
+    return found
+
+
+def read(
+    f: Any,
+    map_location: Any = None,
+    weights_only: bool | None = None,
+    mmap: bool = False,
+    encoding: str = "utf-8",
+) -> Any:
+    """What ``load`` gives of a file of PyTorch's formats, a program of ``distrt.jit`` as the data that it is."""
+    if not isinstance(f, str | os.PathLike):
         _require_seekable(f)
         with doing(CHECKPOINT):
-            return _load(f, f, map_location, weights_only, bool(mmap), encoding)
+            return _load(f, f, map_location, weights_only, mmap, encoding)
     with open(f, "rb") as file, doing(CHECKPOINT):
-        return _load(file, f, map_location, weights_only, bool(mmap), encoding)
+        return _load(file, f, map_location, weights_only, mmap, encoding)
 
 
 def _load(file: Any, f: Any, map_location: Any, weights_only: bool | None, mmap: bool, encoding: str) -> Any:

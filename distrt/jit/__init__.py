@@ -32,9 +32,9 @@ from distrt.jit.script import (
     set_fusion_strategy,
     strict_fusion,
 )
+from distrt.jit.script_function import ScriptFunction
 from distrt.jit.script_module import (
     RecursiveScriptModule,
-    ScriptFunction,
     ScriptModule,
     TopLevelTracedModule,
     TracedModule,

@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 from distrt import files
 from distrt.core.errors import CheckpointError, UnsupportedError
 from distrt.files.faults import SENSELESS, quoted
+from distrt.files.loading import PROGRAM, read
 from distrt.jit import storing
-from distrt.jit.script_module import RecursiveScriptModule, ScriptFunction
+from distrt.jit.script_function import ScriptFunction
+from distrt.jit.script_module import RecursiveScriptModule, ScriptModule
 
-_KIND, _VERSION = "distrt.jit", 1
+_VERSION = 1
 
 __all__ = ["load", "save"]
 
@@ -32,13 +34,17 @@ def save(m: Any, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
     Raises:
         RuntimeError: for a program that calls Python (``@jit.ignore``), or anything else that cannot be stored.
     """
+    if isinstance(m, ScriptModule) and not isinstance(m, RecursiveScriptModule):
+        from distrt.jit.script import script
+
+        m = script(m)
     if not isinstance(m, RecursiveScriptModule | ScriptFunction):
         raise AttributeError(
             f"'{type(m).__name__}' object has no attribute 'save': jit.save takes what jit.script gives"
         )
     extra = {name: _as_bytes(value) for name, value in (_extra_files or {}).items()}
     files.save(
-        {"kind": _KIND, "version": _VERSION, "root": storing.stored(m), "extra": extra},
+        {"kind": PROGRAM, "version": _VERSION, "root": storing.stored(m), "extra": extra},
         f,
     )
 
@@ -59,7 +65,7 @@ def load(
     Args:
         f: a path, or an object that can ``read``, ``readline``, ``tell`` and ``seek``.
         map_location: as in ``distrt.load``.
-        _extra_files: a dict whose values are replaced by what the archive has under its keys.
+        _extra_files: a dict whose values are replaced by what the archive has under its keys, as bytes.
 
     Raises:
         CheckpointError: (a RuntimeError) for a file that is damaged or no such archive.
@@ -72,7 +78,7 @@ def load(
             raise ValueError(f"The provided filename {os.fspath(f)} is a directory")
     said = _read(f, map_location)
     try:
-        if not isinstance(said, dict) or said.get("kind") != _KIND:
+        if not isinstance(said, dict) or said.get("kind") != PROGRAM:
             raise CheckpointError(
                 "the file is no archive of jit.save: it has no program. distrt.load may read it"
             )
@@ -91,7 +97,7 @@ def load(
 
 def _read(f: Any, map_location: Any) -> Any:
     try:
-        return files.load(f, map_location, weights_only=None)
+        return read(f, map_location)
     except UnsupportedError as fault:
         _refuse_pytorch(fault)
     except CheckpointError as fault:
@@ -115,8 +121,4 @@ def _give_extra(wanted: dict[str, Any] | None, there: Any) -> None:
     ):
         raise CheckpointError("the archive's extra files are not texts")
     for name in wanted:
-        data = there.get(name, "").encode("latin-1")
-        try:
-            wanted[name] = data.decode()
-        except UnicodeDecodeError:
-            wanted[name] = data
+        wanted[name] = there.get(name, "").encode("latin-1")

@@ -72,7 +72,7 @@ def bound_method(owner: Any, name: str) -> Callable[..., Any]:
         return table.method(owner, name)
     scripted = owner.__dict__.get("_functions")
     if scripted is not None and name in scripted:
-        return owner.__dict__["_bound"](owner, name)  # type: ignore[no-any-return]
+        return owner._method(name)  # type: ignore[no-any-return]
     if name == "forward" and scripted is None:
         return owner.forward
     has_keys = isinstance(owner, ModuleDict) or getattr(type(owner), "stands_for_a_dict", False)

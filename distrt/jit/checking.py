@@ -184,6 +184,14 @@ class _Check:
         if not isinstance(said, str) or not table.has(said):
             raise _refusal("operation", said)
 
+    def _fields(self, said: Any, depth: int) -> None:
+        known = isinstance(said, list) and len(said) <= 255 and all(isinstance(each, str) for each in said)
+        if not known or len(set(said)) != len(said):
+            raise _refusal("list of fields", said)
+        for each in said:
+            if not each.isidentifier() or each.startswith("_") or len(each) > 1000:
+                raise _refusal("field", each)
+
     def _function(self, said: Any, depth: int) -> None:
         if said not in self._names:
             raise _refusal("function", said)
@@ -209,7 +217,14 @@ class _Check:
             self._one_of(each, COMPARISONS)
 
     def _context(self, said: Any, depth: int) -> None:
-        self._one_of(said, CONTEXTS)
+        if not isinstance(said, list):
+            self._one_of(said, CONTEXTS)
+        elif len(said) != 4 or said[0] != "autocast" or not isinstance(said[3], bool):
+            raise _refusal("context", said)
+        else:
+            self._device(said[1], depth)
+            if said[2] is not None:
+                self._one_of(said[2], table.DTYPES)
 
     def _exception(self, said: Any, depth: int) -> None:
         self._one_of(said, EXCEPTIONS)

@@ -78,10 +78,16 @@ def isinstance_(obj: Any, target_type: Any) -> bool:
 
 
 class Attribute(NamedTuple):
-    """A value with its type, for an attribute of a module: the type is stated by the value's own annotation here."""
+    """A value with its type, for an attribute of a module whose value does not say it: an empty list or dict, None."""
 
     value: Any
     type: Any
+
+
+def attribute_of(module: Any, name: str) -> Any:
+    """The value of a module's attribute, where it was given with its type as well."""
+    found = getattr(module, name)
+    return found.value if isinstance(found, Attribute) else found
 
 
 def modifier_of(fn: Any) -> str:

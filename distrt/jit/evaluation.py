@@ -10,6 +10,7 @@ from distrt.core import formats
 from distrt.core.device import device
 from distrt.jit import table, types
 from distrt.jit.attributes import attribute_of, bound_method, set_attribute
+from distrt.jit.named import named_tuple
 from distrt.jit.program import IR, Program
 from distrt.nn.modules.module import Module
 
@@ -202,6 +203,19 @@ class Expressions:
     def _tuple(self, items: list[IR]) -> Run:
         collect = self._arguments(items, {})
         return lambda frame: tuple(collect(frame)[0])
+
+    def _named(self, name: str, fields: list[str], items: list[IR]) -> Run:
+        made, collect = named_tuple(name, tuple(fields)), self._arguments(items, {})
+
+        def run(frame: Frame) -> Any:
+            values = collect(frame)[0]
+            if len(values) != len(fields):
+                raise RuntimeError(
+                    f"{name}: {len(fields)} values expected for its fields, {len(values)} given"
+                )
+            return made(values)
+
+        return run
 
     def _list(self, items: list[IR]) -> Run:
         collect = self._arguments(items, {})

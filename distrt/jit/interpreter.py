@@ -12,12 +12,14 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from distrt.amp.autocast_mode import autocast
 from distrt.core.errors import ScriptError
 from distrt.core.modes import enable_grad, inference_mode, no_grad
 from distrt.jit import types
 from distrt.jit.attributes import attribute_of, set_attribute
 from distrt.jit.evaluation import Expressions, Frame, Run
 from distrt.jit.program import IR, Function, Program
+from distrt.jit.table import DTYPES
 
 _BREAK, _CONTINUE = "break", "continue"
 
@@ -35,16 +37,25 @@ def _error(name: str) -> type[Exception]:
     return type(name, (ScriptError, named), {}) if named is not RuntimeError else ScriptError
 
 
+def _entered(context: Any) -> Callable[[], Any]:
+    """What makes the block of a ``with`` statement."""
+    if isinstance(context, list):
+        _, device_type, narrow, enabled = context
+        dtype = None if narrow is None else DTYPES[narrow]
+        return functools.partial(autocast, device_type, dtype=dtype, enabled=enabled)
+    return {"no_grad": no_grad, "enable_grad": enable_grad, "inference_mode": inference_mode}[context]
+
+
 class Runner:
     """The functions of one program, ready to be called."""
 
     def __init__(self, program: Program) -> None:
-        self._program = program
+        self.program = program
         self._ready: dict[int, tuple[Function, Run]] = {}
 
     def call(self, function: Function, owner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs a function of the program; ``owner`` is what ``self`` is in it, or None."""
-        frame = self._bound(function, args, kwargs)
+        frame = self._bound(function, args, kwargs, owner is not None)
         if owner is not None:
             frame["self"] = owner
         ended = self._body(function)(frame)
@@ -53,10 +64,12 @@ class Runner:
     def _body(self, function: Function) -> Run:
         ready = self._ready.get(id(function))
         if ready is None:
-            ready = self._ready[id(function)] = (function, _Maker(self, self._program).block(function.body))
+            ready = self._ready[id(function)] = (function, _Maker(self, self.program).block(function.body))
         return ready[1]
 
-    def _bound(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Frame:
+    def _bound(
+        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], is_method: bool
+    ) -> Frame:
         """The frame with the arguments in it, which must be of their types.
 
         Raises:
@@ -80,13 +93,15 @@ class Runner:
             if each.name not in frame:
                 if each.default is None:
                     raise RuntimeError(f"{function.name}() is missing value for argument '{each.name}'.")
-                frame[each.name] = _Maker(self, self._program).expression(each.default)({})
+                frame[each.name] = _Maker(self, self.program).expression(each.default)({})
             elif not types.holds(each.type, frame[each.name]):
                 found = types.of_value(frame[each.name]) or type(frame[each.name]).__name__
                 raise RuntimeError(
                     f"{function.name}() Expected a value of type '{types.text_of(each.type)}' for argument "
-                    f"'{each.name}' but instead found type '{types.text_of(found)}'.\nPosition: {position}"
+                    f"'{each.name}' but instead found type '{types.text_of(found)}'.\nPosition: {position + is_method}"
                 )
+            elif type(frame[each.name]) is tuple and each.type[0] == "List":
+                frame[each.name] = list(frame[each.name])
         return frame
 
 
@@ -203,13 +218,11 @@ class _Maker(Expressions):
 
         return run
 
-    def _with_statement(self, context: str, body: list[IR]) -> Run:
-        enter: Any = {"no_grad": no_grad, "enable_grad": enable_grad, "inference_mode": inference_mode}.get(
-            context
-        )
+    def _with_statement(self, context: Any, body: list[IR]) -> Run:
         inside = self.block(body)
-        if enter is None:
+        if context == "nothing":
             return inside
+        enter = _entered(context)
 
         def run(frame: Frame) -> Any:
             with enter():

@@ -92,7 +92,7 @@ def _statement(kind: str, parts: IR) -> tuple[str, list[list[IR]]]:
     if kind == "for":
         return f"for {_text(parts[0])} in {_text(parts[1])}:", [parts[2]]
     if kind == "with":
-        return ("if True:" if parts[0] == "nothing" else f"with torch.{parts[0]}():"), [parts[1]]
+        return _context(parts[0]), [parts[1]]
     if kind == "raise":
         return f"raise {parts[0]}({_text(parts[1]) if parts[1] else ''})", []
     if kind == "assert":
@@ -106,6 +106,13 @@ def _statement(kind: str, parts: IR) -> tuple[str, list[list[IR]]]:
         if kind == "return"
         else _text(parts[0])
     ), []
+
+
+def _context(context: Any) -> str:
+    if isinstance(context, list):
+        dtype = "" if context[2] is None else f", dtype=torch.{context[2]}"
+        return f'with torch.autocast("{context[1]}"{dtype}{"" if context[3] else ", enabled=False"}):'
+    return "if True:" if context == "nothing" else f"with torch.{context}():"
 
 
 def _text(expression: Any, strength: int = _LOOSEST) -> str:
@@ -161,6 +168,8 @@ def _plain(kind: str, parts: IR) -> str:
         return _subscript(parts)
     if kind == "slice":
         return f"slice({', '.join('None' if each is None else _text(each) for each in parts)})"
+    if kind == "named":
+        return f"{parts[0]}({', '.join(f'{name}={_text(each)}' for name, each in zip(*parts[1:], strict=False))})"
     if kind in ("tuple", "list", "dict", "listcomp", "dictcomp", "text", "isinstance"):
         return _collection(kind, parts)
     return _call(kind, parts)

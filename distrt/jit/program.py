@@ -5,7 +5,7 @@ A function is a ``Function``; its body is a list of statements, each a list that
     ["assign", line, TARGET, EXPR]        ["augment", line, "+", TARGET, EXPR]      ["expr", line, EXPR]
     ["if", line, EXPR, BODY, BODY]        ["while", line, EXPR, BODY]               ["for", line, TARGET, EXPR, BODY]
     ["return", line, EXPR]                ["break", line]                           ["continue", line]
-    ["assert", line, EXPR, EXPR]          ["raise", line, "ValueError", EXPR]       ["with", line, "no_grad", BODY]
+    ["assert", line, EXPR, EXPR]          ["raise", line, "ValueError", EXPR]       ["with", line, CONTEXT, BODY]
     ["delete", line, TARGET]
 
 and an expression a list that begins with its kind:
@@ -15,15 +15,16 @@ and an expression a list that begins with its kind:
     ["local", name]                      ["attr", EXPR, name]                       ["index", EXPR, EXPR]
     ["call", target, ARGS, KWARGS]       ["method", EXPR, name, ARGS, KWARGS]       ["module", EXPR, ARGS, KWARGS]
     ["function", name, ARGS, KWARGS]     ["python", name, ARGS, KWARGS]             ["slice", EXPR, EXPR, EXPR]
+    ["named", class name, [field, ...], EXPRS]
     ["tuple", EXPRS]   ["list", EXPRS]   ["dict", [[EXPR, EXPR], ...]]              ["star", EXPR]
     ["unary", "-", EXPR]                 ["binary", "+", EXPR, EXPR]                ["compare", [op, ...], EXPRS]
     ["and", EXPRS]     ["or", EXPRS]     ["ifexp", EXPR, EXPR, EXPR]
     ["text", [[EXPR, conversion, spec], ...]]               ["isinstance", EXPR, [type name, ...]]
     ["listcomp", TARGET, EXPR, CONDITION, EXPR]             ["dictcomp", TARGET, EXPR, CONDITION, EXPR, EXPR]
 
-A TARGET is a "local", "attr", "index", "tuple" or "star". ``call`` names an operation (``table.py``), ``function``
-another function of the same program. What is read from a file is held against this list (``checking.py``) before
-anything of it runs.
+A CONTEXT is a word, or ["autocast", device type, name of a dtype or None, enabled]. A TARGET is a "local", "attr",
+"index", "tuple" or "star". ``call`` names an operation (``table.py``), ``function`` another function of the same
+program. What is read from a file is held against this list (``checking.py``) before anything of it runs.
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ EXPRESSIONS = {
     "memory_format": "format",
     "method": "expr attribute exprs kwargs",
     "module": "expr exprs kwargs",
+    "named": "name fields exprs",
     "or": "exprs",
     "slice": "maybe maybe maybe",
     "star": "expr",

@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
+import types
 from typing import Any
 
 from distrt.core import dtype as dt
 from distrt.core import formats
 from distrt.core.device import device
 from distrt.core.size import Size
+from distrt.jit.interpreter import Runner
+from distrt.jit.merging import merged
 from distrt.jit.program import IR, Function, Parameter, Program
-from distrt.tracing import Graph, Value
+from distrt.nn.modules.module import Module
+from distrt.tracing import Graph, Node, Value
+
+
+class Calls:
+    """The calls of programs that a trace keeps, control flow included: see ``tracing.recorder.Programs``.
+
+    Those of scripted functions, and of scripted modules below the one that is traced. What else has a program is not
+    part of the trace, which therefore has the operations that it ran.
+    """
+
+    code = Runner.call.__code__
+
+    def __init__(self, module: Module | None) -> None:
+        self._paths = {} if module is None else {id(each): path for path, each in module.named_modules()}
+
+    def found(self, frame: types.FrameType) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
+        """The program's function, with the path of its module, and the arguments."""
+        given = frame.f_locals
+        owner = given["owner"]
+        if owner is not None and not self._paths.get(id(owner)):
+            return None
+        path = None if owner is None else self._paths[id(owner)]
+        return (given["self"].program, given["function"], path), given["args"], given["kwargs"]
 
 
 def function_of(
@@ -30,6 +57,7 @@ def function_of(
 class _Writer:
     def __init__(self, graph: Graph, program: Program) -> None:
         self._graph, self._program = graph, program
+        self._merged: dict[int, str] = {}  # by the id of a function of another program: its name in this one
         self._places = {}
         for value in graph.constants.values():
             self._places[value] = len(program.constants)
@@ -42,22 +70,37 @@ class _Writer:
         for own, given in [*zip(names, args, strict=True), *kwargs.items()]:
             parameters.append(Parameter(own, _type_of(given)))
             body += self._unpacked(["local", own], given)
-        for node in self._graph.nodes:
-            file, _, number = node.where.rpartition(":")
-            line = int(number) if file == where[0] else 0
-            value: IR = [
-                "call",
-                node.target,
-                [self.expression(each) for each in node.args],
-                {key: self.expression(each) for key, each in node.kwargs.items()},
-            ]
-            outputs = node.outputs
-            if not outputs:
-                body.append(["expr", line, value])
-            else:
-                body.append(["assign", line, self._target(node.result), value])
+        for narrow, nodes in itertools.groupby(self._graph.nodes, lambda node: node.autocast):
+            made = [self._statement(node, where) for node in nodes]
+            body += made if narrow is None else [["with", 0, ["autocast", "cpu", narrow, True], made]]
         body.append(["return", 0, self.expression(self._graph.result)])
         return Function(name, parameters, _type_of(self._graph.result), body, where)
+
+    def _statement(self, node: Node, where: tuple[str, int]) -> IR:
+        file, _, number = node.where.rpartition(":")
+        line = int(number) if file == where[0] else 0
+        value = self._call(node)
+        if not node.outputs:
+            return ["expr", line, value]
+        return ["assign", line, self._target(node.result), value]
+
+    def _call(self, node: Node) -> IR:
+        args = [self.expression(each) for each in node.args]
+        kwargs = {key: self.expression(each) for key, each in node.kwargs.items()}
+        if node.program is None:
+            return ["call", node.target, args, kwargs]
+        program, function, path = node.program
+        if path is not None:  # not as a call of the module: its hooks are Python's, and have been recorded
+            return ["method", self._module(path), function.name, args, kwargs]
+        if id(function) not in self._merged:
+            self._merged[id(function)] = merged(self._program, program, function)
+        return ["function", self._merged[id(function)], args, kwargs]
+
+    def _module(self, path: str) -> IR:
+        owner: IR = ["local", "self"]
+        for part in path.split("."):
+            owner = ["attr", owner, part]
+        return owner
 
     def _unpacked(self, source: IR, given: Any) -> list[IR]:
         """The statements that give the recorded inputs in an argument their names."""
@@ -96,10 +139,7 @@ class _Writer:
         if value.kind == "constant":
             return ["tensor", self._places[value]]
         if value.kind in ("parameter", "buffer"):
-            owner: IR = ["local", "self"]
-            for part in value.path.split("."):
-                owner = ["attr", owner, part]
-            return owner
+            return self._module(value.path)
         return ["local", value.name]
 
 

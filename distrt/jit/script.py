@@ -12,8 +12,11 @@ from typing import Any
 
 from distrt.core.errors import UnsupportedError
 from distrt.jit.compiler.unit import Unit
+from distrt.jit.decorators import export
 from distrt.jit.frontend import NotSupportedError
-from distrt.jit.script_module import LayerModule, RecursiveScriptModule, ScriptFunction, ScriptModule
+from distrt.jit.layer_module import around
+from distrt.jit.script_function import ScriptFunction
+from distrt.jit.script_module import RecursiveScriptModule, ScriptModule
 from distrt.nn.modules.module import Module
 from distrt.tracing import is_tracing
 
@@ -36,6 +39,7 @@ def script(
     Raises:
         RuntimeError: for what programs do not have; it shows the line. ``frontend.NotSupportedError`` for syntax.
         OSError: for a function whose source cannot be found.
+        TypeError: for what is none of these.
     """
     if optimize is not None:
         warnings.warn(
@@ -43,7 +47,9 @@ def script(
             FutureWarning,
             stacklevel=2,
         )
-    if isinstance(obj, ScriptModule | ScriptFunction | list | dict) or getattr(obj, _INTERFACE, False):
+    if isinstance(obj, RecursiveScriptModule | ScriptFunction | list | dict) or getattr(
+        obj, _INTERFACE, False
+    ):
         return obj
     if isinstance(obj, Module):
         return _scripted_module(obj)
@@ -53,7 +59,7 @@ def script(
         return _scripted_function(obj)
     if isinstance(obj, types.MethodType):
         raise NotSupportedError(f"script takes a function or a module, not the bound method {obj.__name__}")
-    raise RuntimeError(
+    raise TypeError(
         f"script: expected a function, a module or a class, got {type(obj).__name__}: {obj!r:.80}"
     )
 
@@ -73,7 +79,7 @@ def _scripted_module(module: Module) -> Any:
     made = unit.module(module)
     if isinstance(made, RecursiveScriptModule):
         return made
-    return LayerModule.around(made)
+    return around(made)
 
 
 def _scripted_class(cls: type) -> Any:
@@ -87,8 +93,8 @@ def _scripted_class(cls: type) -> Any:
 
 
 def script_method(fn: Any) -> Any:
-    """The method itself: ``jit.script`` compiles what ``forward`` reaches."""
-    return fn
+    """Has a method of a ``ScriptModule``'s class compiled, where the module is; until then it runs as it is."""
+    return export(fn)
 
 
 def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +138,9 @@ def freeze(
     """
     from distrt.jit.freezing import frozen
 
-    return frozen(mod, preserved_attrs or [], preserve_parameters)
+    return frozen(
+        script(mod) if isinstance(mod, ScriptModule) else mod, preserved_attrs or [], preserve_parameters
+    )
 
 
 def optimize_for_inference(mod: Any, other_methods: list[str] | None = None) -> Any:

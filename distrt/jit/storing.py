@@ -13,10 +13,12 @@ from distrt.core.size import Size
 from distrt.core.tensor import Tensor
 from distrt.files.faults import quoted
 from distrt.jit.checking import Budget, checked_function
+from distrt.jit.layer_module import LayerModule, around
 from distrt.jit.program import Program, described
-from distrt.jit.script_module import FORMS, LayerModule, RecursiveScriptModule, ScriptFunction
+from distrt.jit.script_function import ScriptFunction
+from distrt.jit.script_module import FORMS, RecursiveScriptModule
 from distrt.jit.table import DTYPES
-from distrt.jit.tree import layer_class, layer_classes
+from distrt.jit.tree import HOOKS, layer_class, layer_classes
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
 from distrt.tracing.targets import lookup, names_of_targets
@@ -56,7 +58,7 @@ def restored(said: Any) -> Any:
     made = _Reader(found, budget).module(said.get("tree"), 0)
     if made is None:
         raise CheckpointError("the archive has no module at its root")
-    return made if isinstance(made, RecursiveScriptModule) else LayerModule.around(made)
+    return made if isinstance(made, RecursiveScriptModule) else around(made)
 
 
 def _program(program: Program) -> dict[str, Any]:
@@ -102,6 +104,11 @@ class _Writer:
         if id(module) in self._seen:
             return {"again": self._seen[id(module)]}
         self._seen[id(module)] = len(self._seen)
+        if any(module.__dict__[name] for name in HOOKS):
+            raise RuntimeError(
+                f"{path or 'the module'}: a {type(module).__name__} with forward hooks, which are Python and cannot be "
+                "saved: remove them, or trace the model, which keeps what they do"
+            )
         said: dict[str, Any] = {
             "training": module.training,
             "parameters": {

@@ -16,6 +16,7 @@ from typing import Any
 from distrt.core import creation, formats, questions
 from distrt.core import dtype as dt
 from distrt.core.device import device
+from distrt.core.errors import ScriptError
 from distrt.core.modes import is_grad_enabled
 from distrt.core.random import manual_seed
 from distrt.core.tensor import Tensor
@@ -54,7 +55,7 @@ def _is_tensor(obj: Any) -> bool:
 
 def _unused(message: str) -> Any:
     """What a program does in the place of a call that ``@jit.unused`` has taken out of it."""
-    raise RuntimeError(message)
+    raise ScriptError(message)
 
 
 def _as_int(value: Any) -> int:

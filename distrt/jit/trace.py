@@ -11,8 +11,9 @@ from distrt.core.errors import AutogradError
 from distrt.core.random import get_rng_state, set_rng_state
 from distrt.core.tensor import Tensor
 from distrt.jit.program import Program
-from distrt.jit.recording import function_of
-from distrt.jit.script_module import ScriptFunction, ScriptModule, TopLevelTracedModule, form_of
+from distrt.jit.recording import Calls, function_of
+from distrt.jit.script_function import ScriptFunction
+from distrt.jit.script_module import RecursiveScriptModule, TopLevelTracedModule, form_of
 from distrt.jit.tree import Converter
 from distrt.nn.modules.module import Module
 from distrt.testing import assert_close
@@ -50,7 +51,7 @@ def trace(
         check_trace: run trace and Python once more, and warn where they differ.
         check_inputs: tuples of arguments for that; ``example_inputs`` without.
         check_tolerance: how far values may be apart.
-        strict: refuse lists and dicts as results, whose structure a trace cannot follow.
+        strict: refuse dicts as results, and warn of lists, whose structure a trace cannot follow.
         example_kwarg_inputs: keyword arguments, in the place of ``example_inputs``.
 
     Raises:
@@ -63,14 +64,14 @@ def trace(
             FutureWarning,
             stacklevel=2,
         )
-    if isinstance(func, ScriptModule | ScriptFunction):
+    if isinstance(func, RecursiveScriptModule | ScriptFunction):
         warnings.warn(
             "The input to trace is already a ScriptModule, tracing it is a no-op. Returning the object as is.",
             stacklevel=2,
         )
         return func
     options = _Options(check_trace, check_inputs, check_tolerance, strict)
-    example = _example(example_inputs, example_kwarg_inputs)
+    example = _example(func, example_inputs, example_kwarg_inputs)
     if isinstance(func, Module):
         return _traced_module(func, {"forward": example}, options)
     owner = getattr(func, "__self__", None)
@@ -104,7 +105,7 @@ def trace_module(
     if not isinstance(inputs, dict):
         raise AttributeError("expected a dictionary of (method_name, input) pairs")
     examples = {
-        name: _example(None, given) if example_inputs_is_kwarg else _example(given, None)
+        name: _example(getattr(mod, name), *((None, given) if example_inputs_is_kwarg else (given, None)))
         for name, given in inputs.items()
     }
     return _traced_module(mod, examples, _Options(check_trace, check_inputs, check_tolerance, strict))
@@ -126,7 +127,9 @@ class _Options:
         if not self._checks:
             return
         random = _random_nodes(graph)
-        for given in [example] if self._inputs is None else [_example(each, None) for each in self._inputs]:
+        for given in (
+            [example] if self._inputs is None else [_example(function, each, None) for each in self._inputs]
+        ):
             with _Kept(module):
                 again = _recorded(function, given, module, strict=False)
             if [node.target for node in again.graph.nodes] != [node.target for node in graph.nodes]:
@@ -189,32 +192,53 @@ def _module(module: Module, program: Program, functions: dict[str, Any]) -> Any:
         converter.adopt(made, part)
         return made  # type: ignore[no-any-return]
 
-    return hold(module, Converter(hold))
+    return hold(module, Converter(hold, keeps_hooks=False))  # what they did is in the trace
 
 
 def _recorded(
     function: Callable[..., Any], example: Example, module: Module | None, strict: bool
 ) -> Recorder:
-    recorder = Recorder(module, _SEEN_THROUGH)
+    recorder = Recorder(module, _SEEN_THROUGH, Calls(module))
     recorder.run(function, _copied(example[0]), _copied(example[1]))
-    _require_tensors(recorder.result, "output")
-    if strict and isinstance(recorder.result, list | dict):
-        kind = type(recorder.result).__name__
+    if recorder.result is None:
         raise RuntimeError(
-            f"Encountering a {kind} at the output of the tracer might cause the trace to be incorrect, this is only "
-            "valid if the container structure does not change based on the module's inputs. Consider using a constant "
-            "container instead (e.g. for `list`, use a `tuple` instead. for `dict`, use a `NamedTuple` instead). If "
-            "you absolutely need this and know the side effects, pass strict=False to trace() to allow this behavior."
+            "The traced function didn't return any values! Side-effects are not captured in traces, so it would be a "
+            "no-op."
         )
+    _require_tensors(recorder.result, "output")
+    if strict:
+        _look_at_containers(recorder.result)
     return recorder
 
 
-def _example(given: Any, named: dict[str, Any] | None) -> Example:
+def _look_at_containers(result: Any) -> None:
+    """Warns of lists in a result, and refuses dicts, whose structure a trace cannot follow."""
+    if isinstance(result, list | dict):
+        said = (
+            f"Encountering a {type(result).__name__} at the output of the tracer might cause the trace to be "
+            "incorrect, this is only valid if the container structure does not change based on the module's inputs. "
+            "Consider using a constant container instead (e.g. for `list`, use a `tuple` instead. for `dict`, use a "
+            "`NamedTuple` instead). If you absolutely need this and know the side effects, pass strict=False to "
+            "trace() to allow this behavior."
+        )
+        if isinstance(result, dict):
+            raise RuntimeError(said)
+        warnings.warn(said, TracerWarning, stacklevel=5)
+    elif isinstance(result, tuple):
+        for each in result:
+            _look_at_containers(each)
+
+
+def _example(function: Any, given: Any, named: dict[str, Any] | None) -> Example:
+    """The arguments; keyword arguments in the order of the function's parameters, which the trace has them in."""
     if (given is None) == (named is None):
         raise RuntimeError("either example_inputs or example_kwarg_inputs must be given, and not both")
     args = () if given is None else (given,) if isinstance(given, Tensor | dict) else tuple(given)
     _require_tensors((args, named or {}), "input")
-    return args, named or {}
+    order = _names(function.forward if isinstance(function, Module) else function, 0, keywords=True)
+    return args, dict(
+        sorted((named or {}).items(), key=lambda item: order.index(item[0]) if item[0] in order else -1)
+    )
 
 
 def _require_tensors(nest: Any, role: str) -> None:
@@ -251,12 +275,15 @@ def _copied(nest: Any) -> Any:
     return map_nest(nest, copy)
 
 
-def _names(function: Any, count: int) -> list[str]:
-    """Names of the positional parameters; those of ``*args`` have numbers."""
+def _names(function: Any, count: int, keywords: bool = False) -> list[str]:
+    """Names of the first positional parameters; those of ``*args`` have numbers. With ``keywords``, of all that may
+    be given by name."""
     try:
         found = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         found = []
+    if keywords:
+        return [each.name for each in found]
     plain = [each.name for each in found if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     rest = next((each.name for each in found if each.kind is each.VAR_POSITIONAL), "input")
     return (plain + [f"{rest}_{number}" for number in range(count)])[:count]

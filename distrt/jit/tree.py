@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections import OrderedDict
 from collections.abc import Callable
 
-from distrt.jit.script_module import ScriptModule
+from distrt.jit.script_module import RecursiveScriptModule
 from distrt.nn import modules as layers
 from distrt.nn.modules.module import Module
 
@@ -48,22 +49,33 @@ _HARMLESS = frozenset(
 )
 
 
+#: The registries of what runs around a module's ``forward``.
+HOOKS = (
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
+
+
 class Converter:
     """Makes the modules of a program of those of a model; a module that is there twice stays one.
 
     Args:
         convert: makes a script module of one whose class is the user's; it calls ``children`` for what lies below.
+        keeps_hooks: whether the program's modules have the hooks of the model's, which stay Python.
     """
 
-    def __init__(self, convert: Callable[[Module, Converter], Module]) -> None:
-        self._convert = convert
+    def __init__(self, convert: Callable[[Module, Converter], Module], keeps_hooks: bool = True) -> None:
+        self._convert, self._keeps_hooks = convert, keeps_hooks
         self._made: dict[int, Module] = {}
 
     def module(self, module: Module) -> Module:
         """The module in the program."""
         if id(module) in self._made:
             return self._made[id(module)]
-        if isinstance(module, ScriptModule):  # it was made before, and has a program of its own
+        if isinstance(module, RecursiveScriptModule):  # it was made before, and has a program of its own
             made: Module = module
         elif layer_class(module) is not None:
             made = self._layer(module)
@@ -82,13 +94,19 @@ class Converter:
         for name, each in module.__dict__.items():
             if isinstance(each, dict | set):
                 made.__dict__[name] = copy.copy(each)
+        self._give_hooks(made, module)
         made.__dict__["_modules"] = {
             name: None if each is None else self.module(each) for name, each in module._modules.items()
         }
         return made
 
+    def _give_hooks(self, made: Module, module: Module) -> None:
+        for name in HOOKS:
+            made.__dict__[name] = copy.copy(module.__dict__[name]) if self._keeps_hooks else OrderedDict()
+
     def adopt(self, made: Module, module: Module) -> None:
         """Gives a script module the parameters, buffers and children of the module that it is made of."""
+        self._give_hooks(made, module)
         made.__dict__["training"] = module.training
         made.__dict__["_parameters"] = dict(module._parameters)
         made.__dict__["_buffers"] = dict(module._buffers)
@@ -98,4 +116,4 @@ class Converter:
         }
 
 
-__all__ = ["Converter", "layer_class", "layer_classes"]
+__all__ = ["HOOKS", "Converter", "layer_class", "layer_classes"]

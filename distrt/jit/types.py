@@ -10,6 +10,7 @@ import types
 import typing
 from typing import Any
 
+from distrt.comm.futures import Future
 from distrt.core import dtype as dt
 from distrt.core.device import device
 from distrt.core.tensor import Tensor
@@ -59,6 +60,8 @@ def of_annotation(annotation: Any) -> Any:
         inner = [of_annotation(each) for each in arguments if each is not type(None)]
         whole = inner[0] if len(inner) == 1 else ["Union", *inner]
         return ["Optional", whole] if len(inner) < len(arguments) else whole
+    if origin is Future and arguments:  # what ``jit.fork`` gives is there at once
+        return of_annotation(arguments[0])
     if origin is typing.Final or str(origin).endswith("Final"):
         return of_annotation(arguments[0])
     if isinstance(annotation, type) and issubclass(annotation, Tensor):

@@ -60,6 +60,8 @@ class Node:
         scope: the dotted path of the module that made the call; "" for the outermost.
         module_type: the name of that module's class.
         where: ``file:line`` of the call.
+        program: what is called, where that is a program and no operation: see ``recorder.Programs``.
+        autocast: the dtype's name that autocast had then; None outside of it.
     """
 
     target: str
@@ -70,6 +72,8 @@ class Node:
     scope: str = ""
     module_type: str = ""
     where: str = ""
+    program: Any = None
+    autocast: str | None = None
 
     @property
     def outputs(self) -> list[Value]:

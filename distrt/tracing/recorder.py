@@ -14,8 +14,9 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Protocol
 
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.core.users_code import users_frame
 from distrt.nn.modules.module import Module
@@ -65,6 +66,19 @@ def record(
     return recorder.run(function, args, kwargs or {})
 
 
+class Programs(Protocol):
+    """Which calls of programs are written down as one node each, in the place of the operations that they run.
+
+    Attributes:
+        code: the code of the frame that runs a program.
+    """
+
+    code: types.CodeType
+
+    def found(self, frame: types.FrameType) -> tuple[Any, tuple[Any, ...], dict[str, Any]] | None:
+        """What is called, for ``Node.program``, and its arguments; None where the operations are wanted."""
+
+
 class Recorder:
     """One recording.
 
@@ -73,8 +87,11 @@ class Recorder:
         result: what the function has returned, itself.
     """
 
-    def __init__(self, module: Module | None, see_through: Collection[str] = ()) -> None:
+    def __init__(
+        self, module: Module | None, see_through: Collection[str] = (), programs: Programs | None = None
+    ) -> None:
         self.graph = Graph()
+        self._programs = programs
         self.result: Any = None
         self._see_through = frozenset(see_through)
         self._scopes: list[tuple[types.FrameType | None, str, str]] = [(None, "", "")]
@@ -137,6 +154,9 @@ class Recorder:
             if kind:
                 self._scopes.append((frame, path, kind))
             return
+        if self._programs is not None and frame.f_code is self._programs.code:
+            self._begin_program(frame, self._programs)
+            return
         target = targets.name_of(frame)
         if target is None or target in self._see_through:
             return
@@ -144,9 +164,29 @@ class Recorder:
         self._frame = frame  # from here on sizes are plain
         named = {name: (map_nest(value, self._reference), kind) for name, (value, kind) in given.items()}
         args, kwargs = targets.as_call(target, named)
+        self._open(target, args, kwargs, {name: value for name, (value, _) in named.items()}, frame)
+
+    def _begin_program(self, frame: types.FrameType, programs: Programs) -> None:
+        found = programs.found(frame)
+        if found is None:
+            return
+        self._frame = frame
+        program, args, kwargs = found
+        args, kwargs = map_nest((args, kwargs), self._reference)
+        self._open("jit.program", args, kwargs, {}, frame).program = program
+
+    def _open(
+        self,
+        target: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        arguments: dict[str, Any],
+        frame: types.FrameType,
+    ) -> Node:
         _, path, kind = self._scopes[-1]
-        arguments = {name: value for name, (value, _) in named.items()}
         self._node = Node(target, args, kwargs, arguments, None, path, kind, _line_of(frame.f_back))
+        self._node.autocast = None if modes.autocast is None else str(modes.autocast)
+        return self._node
 
     def _end(self, frame: types.FrameType, result: Any) -> None:
         node = self._node

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 import sys
+import types
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -33,10 +34,15 @@ _CONSTANT = (
 
 def _leaves(what: str, advice: str = _CONSTANT) -> None:
     """Warns, at the user's line, that a value leaves the recording; the library's own checks of sizes go unsaid."""
-    frame = sys._getframe(2)
-    if frame.f_globals.get("__name__", "").startswith("distrt."):
+    if _is_ours(sys._getframe(2)):
         return
     warnings.warn(f"{what} {advice}", TracerWarning, stacklevel=3)
+
+
+def _is_ours(frame: types.FrameType) -> bool:
+    """True for the library's own code, but for the interpreter of programs, whose control flow is the user's."""
+    name = frame.f_globals.get("__name__", "")
+    return name.startswith("distrt.") and not name.startswith("distrt.jit.")
 
 
 class TracedInt(int):
@@ -130,8 +136,7 @@ class TracedInt(int):
 
 
 def _leaves_by_comparison() -> None:
-    frame = sys._getframe(3)
-    if not frame.f_globals.get("__name__", "").startswith("distrt."):
+    if not _is_ours(sys._getframe(3)):
         warnings.warn(f"Converting a tensor to a Python boolean {_CONSTANT}", TracerWarning, stacklevel=4)
 
 

@@ -12,6 +12,7 @@ import pytest
 import distrt
 from distrt import files, nn
 from distrt.core.errors import CheckpointError
+from distrt.files.loading import read
 from distrt.jit import ScriptFunction
 from tests.files import hostile
 
@@ -71,7 +72,7 @@ def test_extra_files_and_places(tmp_path: Any) -> None:
     extra: dict[str, Any] = {"notes.txt": "", "raw": "", "not there": "x"}
     loaded = distrt.jit.load(str(path), map_location="cpu", _extra_files=extra)
     assert isinstance(loaded, ScriptFunction) and loaded(distrt.ones(3)) == 3
-    assert extra == {"notes.txt": "said", "raw": b"\x00\xff", "not there": ""}
+    assert extra == {"notes.txt": b"said", "raw": b"\x00\xff", "not there": b""}
     with pytest.raises(ValueError, match="does not exist"):
         distrt.jit.load(tmp_path / "missing.pt")
 
@@ -123,7 +124,7 @@ def test_a_program_that_calls_python_is_not_saved() -> None:
 
 
 def _said(archive: bytes) -> dict[str, Any]:
-    return files.load(io.BytesIO(archive))  # type: ignore[no-any-return]
+    return read(io.BytesIO(archive))  # type: ignore[no-any-return]
 
 
 def _refused(said: Any) -> str:

@@ -27,7 +27,7 @@ from distrt.jit.decorators import (
 )
 from distrt.jit.frontend import NotSupportedError
 from distrt.jit.program import IR, Function
-from distrt.jit.script_module import ScriptFunction
+from distrt.jit.script_function import ScriptFunction
 from distrt.nn.modules.module import Module
 
 _OF_BUILTINS: dict[str, Any] = {
@@ -169,6 +169,8 @@ class Calls(Operators):
             self.source.refuse(node, "a bound method cannot be called here", NotSupportedError)
         if isinstance(function, types.FunctionType):
             return self._function(node, function)
+        if isinstance(function, type) and issubclass(function, tuple) and hasattr(function, "_fields"):
+            return self._named_tuple(node, function)
         if isinstance(function, type):
             self.source.refuse(
                 node, f"Class '{function.__name__}' cannot be instantiated in a program", NotSupportedError

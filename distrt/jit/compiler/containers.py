@@ -6,10 +6,11 @@ import ast
 from typing import Any
 
 from distrt.jit import types as kinds
-from distrt.jit.compiler.meaning import UNKNOWN, Meaning, Modules, is_optional, plain
+from distrt.jit.compiler.meaning import UNKNOWN, Meaning, Modules, as_wanted, is_optional, plain
 from distrt.jit.compiler.naming import Naming
 from distrt.jit.frontend import NotSupportedError
 from distrt.jit.program import IR
+from distrt.jit.recording import constant
 
 
 class Containers(Naming):
@@ -24,6 +25,33 @@ class Containers(Naming):
         )
         known = tuple(each.value for each in items) if all(each.is_known for each in items) else UNKNOWN
         return Meaning(["tuple", [each.ir for each in items]], kind, known)
+
+    def _named_tuple(self, node: ast.Call, cls: Any) -> Meaning:
+        """An instance of a ``NamedTuple``, with the defaults of fields that the source does not give."""
+        kind = kinds.of_annotation(cls)
+        given = dict(zip(cls._fields, node.args, strict=False)) | {
+            each.arg: each.value for each in node.keywords
+        }
+        if len(node.args) > len(cls._fields) or given.keys() - set(cls._fields):
+            self.source.refuse(
+                node, f"{cls.__name__} has the fields {', '.join(cls._fields)}; other ones are given"
+            )
+        items = []
+        for field, wanted in zip(cls._fields, kind[1:], strict=True):
+            if field in given:
+                value = as_wanted(self.value(given[field]), wanted)
+            elif field in cls._field_defaults:
+                value = Meaning(constant(cls._field_defaults[field]), wanted)
+            else:
+                self.source.refuse(node, f"Argument {field} not provided")
+            if not kinds.fits(wanted, plain(value.type)):
+                self.source.refuse(
+                    node,
+                    f"{cls.__name__}() Expected a value of type '{kinds.text_of(wanted)}' for argument '{field}' but "
+                    f"instead found type '{kinds.text_of(value.type)}'",
+                )
+            items.append(value.ir)
+        return Meaning(["named", cls.__name__, list(cls._fields), items], kind)
 
     def _on_list(self, node: ast.List) -> Meaning:
         items = [self._item(each) for each in node.elts]

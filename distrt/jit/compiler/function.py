@@ -97,6 +97,13 @@ def _parameter(
     if not default:
         return Parameter(node.arg, kind, None, keyword_only)
     value = default[0]
+    if isinstance(value, list | dict | set):
+        source.refuse(
+            source.tree,
+            "Mutable default parameters are not supported because Python binds them to the function and they persist "
+            "across function calls.\n As a workaround, make the default None and instantiate the default parameter "
+            f"within the body of the function. Found {type(value)} on parameter {node.arg}",
+        )
     if not kinds.holds(kind, value) and value is not None:
         stated = kinds.text_of(kind) if node.annotation is not None else "Tensor (inferred)"
         why = (

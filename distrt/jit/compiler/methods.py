@@ -13,7 +13,7 @@ from distrt.jit.compiler.calls import Calls, result_of, returns_of
 from distrt.jit.compiler.meaning import Meaning, Modules
 from distrt.jit.decorators import IGNORE, UNUSED, modifier_of
 from distrt.jit.program import IR
-from distrt.jit.script_module import ScriptModule
+from distrt.jit.script_module import RecursiveScriptModule
 from distrt.nn.modules.module import Module
 
 _OF_METHODS: dict[str, Any] = {
@@ -136,7 +136,7 @@ class Methods(Calls):
         returns = None
         if isinstance(kind, Modules):
             for each in kind.modules:
-                if isinstance(each, ScriptModule):
+                if isinstance(each, RecursiveScriptModule):
                     continue
                 made = self.unit.method(each, "forward")
                 if made is not None:

@@ -12,6 +12,7 @@ from distrt.jit import table
 from distrt.jit import types as kinds
 from distrt.jit.compiler.meaning import Meaning, Modules
 from distrt.jit.compiler.names import MISSING
+from distrt.jit.decorators import Attribute, attribute_of
 from distrt.jit.frontend import NotSupportedError, Source, UnsupportedNodeError
 from distrt.jit.program import IR
 from distrt.jit.recording import constant
@@ -150,7 +151,7 @@ class Naming:
     def _plain_attribute(self, node: ast.Attribute, owner: Meaning, module: Module, name: str) -> Meaning:
         from distrt.jit.compiler.unit import constants_of, is_layer, is_plain
 
-        value = getattr(module, name)
+        value = attribute_of(module, name)
         ir: IR = ["attr", owner.ir, name]
         if value is None and not _declared_optional(module, name):
             return Meaning(["const", None], "None", None)
@@ -185,7 +186,10 @@ class Naming:
 
 
 def _declared_type(module: Module, name: str, annotations: Any) -> Any:
-    """The type that a class states for an attribute; None where it states none that can be read."""
+    """The type that a class, or ``jit.Attribute``, states for an attribute; None where none can be read."""
+    given = module.__dict__.get(name)
+    if isinstance(given, Attribute):
+        return kinds.of_annotation(given.type)
     for cls in type(module).__mro__:
         stated = vars(cls).get("__annotations__", {}).get(name)
         if stated is None or isinstance(stated, str):
@@ -198,6 +202,7 @@ def _declared_type(module: Module, name: str, annotations: Any) -> Any:
 
 
 def _declared_optional(module: Module, name: str) -> bool:
-    return any(
+    given = module.__dict__.get(name)
+    return (isinstance(given, Attribute) and "Optional" in str(given.type)) or any(
         "Optional" in str(vars(cls).get("__annotations__", {}).get(name)) for cls in type(module).__mro__
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import types
 from typing import Any
 
 from distrt.core.errors import ScriptError
 from distrt.core.tensor import Tensor
-from distrt.jit import table
-from distrt.jit import types as kinds
 from distrt.jit.compiler.function import compiled
-from distrt.jit.compiler.meaning import Modules
-from distrt.jit.decorators import EXPORT, IGNORE, UNUSED, modifier_of
+from distrt.jit.decorators import EXPORT, IGNORE, UNUSED, attribute_of, modifier_of
+from distrt.jit.merging import fresh_name, merged
 from distrt.jit.program import Function, Program
 from distrt.jit.recording import constant
-from distrt.jit.script_module import RecursiveScriptModule, ScriptFunction, form_of
+from distrt.jit.script_function import ScriptFunction
+from distrt.jit.script_module import RecursiveScriptModule, form_of
 from distrt.jit.tree import Converter, layer_class
 from distrt.nn.modules.module import Module
 
@@ -57,19 +57,7 @@ class Unit:
         """The name in this program of a function that is scripted or traced already, with all that it calls."""
         if id(function) in self._names:
             return self._names[id(function)][1]
-        renamed = {name: self._fresh(name) for name in function._program.functions}
-        shift = len(self.program.constants)
-        self.program.constants += function._program.constants
-        self.program.python |= function._program.python
-        for old, new in renamed.items():
-            self.program.functions[new] = _moved(function._program.functions[old], renamed, shift)
-        own = next(
-            (new for old, new in renamed.items() if function._program.functions[old] is function._function),
-            None,
-        )
-        if own is None:
-            own = self._fresh(function.name)
-            self.program.functions[own] = _moved(function._function, renamed, shift)
+        own = merged(self.program, function._program, function._function, self._fresh)
         self._names[id(function)] = (function, own)
         return own
 
@@ -80,12 +68,7 @@ class Unit:
         return name
 
     def _fresh(self, wanted: str) -> str:
-        taken = {*self.program.functions, *self.program.python, *(name for _, name in self._running)}
-        stem = wanted if wanted.isidentifier() else "function"
-        name, number = stem, 1
-        while name in taken:
-            name, number = f"{stem}_{number}", number + 1
-        return name
+        return fresh_name(self.program, wanted, [name for _, name in self._running])
 
     # -- modules
 
@@ -130,20 +113,17 @@ class Unit:
             found = inspect.getattr_static(cls, name)
             if isinstance(found, types.FunctionType) and modifier_of(found) == EXPORT:
                 self.method(module, name)
+            elif isinstance(found, types.FunctionType) and modifier_of(found) in (IGNORE, UNUSED):
+                made.__dict__[name] = types.MethodType(found, made)  # for Python that calls it
         return made  # type: ignore[no-any-return]
 
     def _attributes(self, module: Module) -> dict[str, Any]:
         """Plain values that a module has as attributes; a program that names another one is refused."""
         found = {}
-        for name, value in module.__dict__.items():
+        for name in module.__dict__:
+            value = attribute_of(module, name)
             if name not in _OWN and is_plain(value):
-                found[name] = (
-                    list(value)
-                    if isinstance(value, list)
-                    else dict(value)
-                    if isinstance(value, dict)
-                    else value
-                )
+                found[name] = copy.copy(value) if isinstance(value, list | dict) else value
         for name in constants_of(module):
             value = getattr(module, name, None)
             if name not in module.__dict__ and name not in module._modules and is_plain(value):
@@ -174,36 +154,6 @@ def is_plain(value: Any) -> bool:
     return True
 
 
-def type_of_attribute(module: Module, name: str) -> Any:
-    """The type of a module's attribute, of its value; None where that does not say."""
-    value = getattr(module, name)
-    return Modules((value,)) if isinstance(value, Module) else kinds.of_value(value)
-
-
 def is_layer(module: Module) -> bool:
     """True for a layer of distrt, which is called as it is."""
     return layer_class(module) is not None
-
-
-def has_method(module: Module, name: str) -> bool:
-    """True where a program may call that method of the module."""
-    return name in table.names_of_methods() or callable(getattr(type(module), name, None))
-
-
-def _moved(function: Function, renamed: dict[str, str], shift: int) -> Function:
-    """A function of another program, for this one."""
-
-    def moved(part: Any) -> Any:
-        if isinstance(part, dict):
-            return {key: moved(each) for key, each in part.items()}
-        if not isinstance(part, list):
-            return part
-        if len(part) == 2 and part[0] == "tensor" and isinstance(part[1], int):
-            return ["tensor", part[1] + shift]
-        if len(part) == 4 and part[0] == "function" and part[1] in renamed:
-            return ["function", renamed[part[1]], moved(part[2]), moved(part[3])]
-        return part if part[:1] == ["const"] else [moved(each) for each in part]
-
-    return Function(
-        function.name, function.parameters, function.returns, moved(function.body), function.source
-    )
