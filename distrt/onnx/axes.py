@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.arrays import Array
 from distrt.core.tensor import Tensor, wrap
 from distrt.onnx.errors import OnnxExporterError
 from distrt.onnx.sizes import Sizes
@@ -48,6 +49,17 @@ class Axes:
                 (args, kwargs), {id(leaf): self._resized(value, leaf, grown) for value, leaf in pairs}
             )
 
+    def other_values(
+        self, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+        """The arguments with other values of the same sizes, for operations that count values."""
+        pairs: list[tuple[Value, Any]] = []
+        _pair(graph.arguments, (args, kwargs), pairs)
+        for change in _CHANGES:
+            yield _replaced(
+                (args, kwargs), {id(leaf): wrap(change(leaf.detach()._array)) for _, leaf in pairs}
+            )
+
     def _resized(self, value: Value, tensor: Tensor, grown: Callable[[int, str], int]) -> Tensor:
         """A tensor with other sizes in its dynamic axes, along which its elements come again."""
         array = tensor.detach()._array
@@ -71,6 +83,20 @@ class Axes:
         for dim, (mine, other) in enumerate(zip(value.shape, sizes.in_other_run(value), strict=True)):
             found.append(named.get(dim, mine if mine == other else known.get((mine, other))))
         return found
+
+
+def _first_everywhere(array: Array) -> Array:
+    return np.full_like(array, array.flat[0]) if array.size else array
+
+
+#: Ways to change values so that other ones are chosen, or another number of them: all of one sign, none, one only.
+_CHANGES: tuple[Callable[[Array], Array], ...] = (
+    lambda array: ~array if array.dtype == np.bool_ else np.flip(array).copy() * array.dtype.type(-1),
+    lambda array: np.ones_like(array) if array.dtype == np.bool_ else abs(array),
+    np.zeros_like,
+    _first_everywhere,
+    lambda array: np.arange(array.size).reshape(array.shape).astype(array.dtype),
+)
 
 
 def asked(graph: Graph, names: dict[Value, str], axes: Mapping[str, Any] | None, shapes: Any) -> Axes:

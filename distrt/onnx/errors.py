@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from distrt.core.errors import DistrtError
 
-__all__ = ["OnnxExporterError", "UnsupportedOperatorError"]
+__all__ = ["OnnxExporterError", "OnnxExporterWarning", "UnsupportedOperatorError"]
 
 
 class OnnxExporterError(DistrtError, RuntimeError):
     """A model that cannot be exported."""
+
+
+class OnnxExporterWarning(UserWarning):
+    """A model that was exported, but may not be what it was meant to be."""
 
 
 class UnsupportedOperatorError(OnnxExporterError):

@@ -17,11 +17,12 @@ from distrt.onnx.drawing import Drawing
 from distrt.onnx.errors import OnnxExporterError
 from distrt.onnx.model import NEWEST, OLDEST, ONNXProgram, Port, built, library
 from distrt.onnx.options import OperatorExportTypes, TrainingMode
-from distrt.onnx.sizes import Sizes, compared, outputs_of
+from distrt.onnx.sizes import Sizes, compared, counting, have_other_counts, outputs_of
 from distrt.onnx.translation import draw, rule_of
-from distrt.tracing import Graph, Value, record
+from distrt.onnx.verification import require_same_outputs
+from distrt.tracing import Graph, TracerWarning, Value, record
 
-__all__ = ["export", "is_in_onnx_export"]
+__all__ = ["export", "in_mode", "is_in_onnx_export"]
 
 _DEFAULT_OPSET = 18
 _running = False
@@ -83,6 +84,8 @@ def export(
         training: the mode that the model is exported in.
         operator_export_type: operations that ONNX does not have are an error, whatever is asked for here.
         do_constant_folding: computes what depends on weights alone.
+        verify: runs the exported model in onnxruntime with the same arguments: an error where that fails, an
+            ``OnnxExporterWarning`` where its numbers are others.
         custom_opsets: must be empty, as must ``custom_translation_table`` and ``export_modules_as_functions``.
 
     The other arguments are PyTorch's, and change nothing here.
@@ -94,11 +97,12 @@ def export(
     global _running
     _refuse(custom_translation_table, custom_opsets, export_modules_as_functions, operator_export_type)
     opset = _checked_opset(opset_version)
+    _require_model(model)
     library()
     positional, keywords = _arguments(args, kwargs)
     before, _running = _running, True
     try:
-        with _mode(model, TrainingMode(int(training))), no_grad():
+        with in_mode(model, TrainingMode(int(training))), no_grad():
             graph = _recorded(model, positional, keywords)
             names = _input_names(graph, input_names)
             axes = asked(graph, names, dynamic_axes, dynamic_shapes)
@@ -108,12 +112,16 @@ def export(
             ports = _inputs(graph, drawing, names, axes, export_params)
             draw(graph, drawing, folds)
             outputs = _outputs(graph, drawing, output_names, axes, sizes)
+            _warn_of_unknown(axes, [port.name for port in outputs])
     finally:
         _running = before
     proto = built(drawing, _name_of(model), ports, outputs, keep_initializers_as_inputs and export_params)
     program = ONNXProgram(proto)
     if verbose:
         print(library().printer.to_text(proto))
+    if verify:
+        with in_mode(model, TrainingMode(int(training))):
+            require_same_outputs(program, model, positional, keywords)
     if f is not None:
         program.save(f)
     return program
@@ -133,8 +141,18 @@ def _refuse(table: Any, opsets: Any, functions: Any, kind: Any) -> None:
         )
 
 
+def _require_model(model: Any) -> None:
+    if not callable(model):
+        said = ", which has weights and no forward pass" if isinstance(model, Mapping) else ""
+        raise TypeError(
+            f"onnx.export: model must be a torch.nn.Module or a function, got {type(model).__name__}{said}"
+        )
+
+
 def _checked_opset(version: int | None) -> int:
     version = _DEFAULT_OPSET if version is None else version
+    if not isinstance(version, int):
+        raise TypeError(f"opset_version must be an int, got {type(version).__name__}: {version!r}")
     if not OLDEST <= version <= NEWEST:
         raise OnnxExporterError(f"opset_version {version}: {OLDEST} to {NEWEST} are there")
     return version
@@ -148,7 +166,7 @@ def _arguments(args: Any, kwargs: dict[str, Any] | None) -> tuple[tuple[Any, ...
 
 
 @contextlib.contextmanager
-def _mode(model: Any, mode: TrainingMode) -> Iterator[None]:
+def in_mode(model: Any, mode: TrainingMode) -> Iterator[None]:
     """The model in this mode; afterwards every module in its own, with the buffers that it had."""
     if not isinstance(model, Module):
         yield
@@ -198,21 +216,54 @@ def _sizes(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], graph: Gra
     Raises:
         OnnxExporterError: where the model runs with none of the sizes that are tried.
     """
+    counted = counting(graph)
     if not axes.of_inputs:
-        return Sizes()
+        return _sizes_of_counts(model, args, kwargs, graph, axes) if counted else Sizes()
     fault: Exception | None = None
     for other_args, other_kwargs in axes.other_arguments(graph, args, kwargs):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                second = _recorded(model, other_args, other_kwargs)
+            second = _recorded_again(model, other_args, other_kwargs)
         except Exception as caught:  # whatever the model raises for such sizes
             fault = caught
             continue
+        if counted and not have_other_counts(graph, second):
+            _warn_of_counts(graph)
         return compared(graph, second)
     raise OnnxExporterError(
         f"dynamic axes {axes.described()}: the model does not run with other sizes than those given: {fault}"
     ) from fault
+
+
+def _sizes_of_counts(
+    model: Any, args: tuple[Any, ...], kwargs: dict[str, Any], graph: Graph, axes: Axes
+) -> Sizes:
+    """What is the same for other values, where operations have results of as many elements as their values say."""
+    for other_args, other_kwargs in axes.other_values(graph, args, kwargs):
+        try:
+            second = _recorded_again(model, other_args, other_kwargs)
+        except Exception:
+            continue
+        if have_other_counts(graph, second):
+            return compared(graph, second)
+    _warn_of_counts(graph)
+    return Sizes()
+
+
+def _warn_of_counts(graph: Graph) -> None:
+    node = counting(graph)[0]
+    warnings.warn(
+        f"the model may be wrong for other values than those given: {node.target} in "
+        f"{node.scope or 'the model itself'} ({node.where}) gives as many elements as its values say, and no "
+        "values were found for which it gives another number",
+        TracerWarning,
+        stacklevel=4,
+    )
+
+
+def _recorded_again(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _recorded(model, args, kwargs)
 
 
 def _input_names(graph: Graph, given: Sequence[str] | None) -> dict[Value, str]:
@@ -245,6 +296,17 @@ def _inputs(
             drawing.names[value] = drawing.unique(value.path)
             ports.append(Port(drawing.names[value], value.dtype, value.shape))
     return ports
+
+
+def _warn_of_unknown(axes: Axes, outputs: Sequence[str]) -> None:
+    """Says which of ``dynamic_axes`` are the names of nothing: these axes keep their sizes."""
+    for name in axes.of_outputs:
+        if name not in outputs:
+            warnings.warn(
+                f"Provided key {name} for dynamic axes is not a valid input/output name: it has no effect",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _outputs(

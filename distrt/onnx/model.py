@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from distrt.core import dtype as dt
+from distrt.core.tensor import Tensor
 from distrt.onnx.drawing import Drawing, DrawnNode
 from distrt.onnx.errors import OnnxExporterError
 from distrt.version import __version__
@@ -128,6 +129,19 @@ class ONNXProgram:
 
     def __init__(self, model_proto: Any) -> None:
         self.model_proto = model_proto
+
+    def __call__(self, *args: Any, **kwargs: Any) -> list[Tensor]:
+        """The outputs that onnxruntime gives for these arguments.
+
+        Raises:
+            ModuleNotFoundError: without the ``onnxruntime`` package.
+        """
+        from distrt.onnx.verification import run
+
+        return run(self, args, kwargs)
+
+    def optimize(self) -> None:
+        """Nothing: what depends on constants alone was computed when the model was exported."""
 
     def save(self, destination: Any) -> None:
         """Writes the model to a path, where it is replaced as a whole or not at all, or to a file that is open."""

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import dtype as dt
 from distrt.core.tensor import Tensor
-from distrt.tracing import Graph, TracerWarning, Value, values_in
+from distrt.tracing import Graph, Node, TracerWarning, Value, values_in
 
-__all__ = ["Sizes", "compared"]
+__all__ = ["Sizes", "changes_input", "compared", "counting", "have_other_counts", "outputs_of"]
 
 
 class Sizes:
@@ -49,13 +50,14 @@ def compared(first: Graph, second: Graph) -> Sizes:
             "its operations are others for other sizes: the exported ones are those for the sizes that were given"
         )
         return Sizes(others)
+    needed = _needed(first)
     for node, other in zip(first.nodes, second.nodes, strict=True):
         for mine, theirs in zip(node.outputs, other.outputs, strict=True):
             same_rank = len(mine.shape) == len(theirs.shape)
             others[mine] = (
                 (theirs.example if mine.type == "int" else theirs.shape) if same_rank else mine.shape
             )
-        if _plain((node.args, node.kwargs)) != _plain((other.args, other.kwargs)):
+        if node in needed and _plain((node.args, node.kwargs)) != _plain((other.args, other.kwargs)):
             _warn(
                 f"{node.target} in {node.scope or 'the model itself'} ({node.where}) has sizes as plain numbers, which "
                 "are those of the inputs that were given"
@@ -66,6 +68,47 @@ def compared(first: Graph, second: Graph) -> Sizes:
                 f"%{mine.name} of sizes {list(mine.shape)} is computed outside of what is recorded, and kept as it is"
             )
     return Sizes(others)
+
+
+def counting(graph: Graph) -> list[Node]:
+    """The operations whose results have as many elements as the values of their inputs say."""
+    return [node for node in graph.nodes if node.target in _COUNTING or _is_picked_by_mask(node)]
+
+
+def have_other_counts(first: Graph, second: Graph) -> bool:
+    """Whether all these operations gave other sizes in the second of two recordings."""
+    mine = [value.shape for node in counting(first) for value in node.outputs]
+    theirs = [value.shape for node in counting(second) for value in node.outputs]
+    return len(mine) == len(theirs) and all(one != other for one, other in zip(mine, theirs, strict=True))
+
+
+_COUNTING = frozenset("nonzero argwhere masked_select unique unique_consecutive".split())
+
+
+def _is_picked_by_mask(node: Node) -> bool:
+    keys = values_in(node.args[1:])
+    return node.target == "index" and any(key.dtype in (dt.bool_, dt.uint8) for key in keys)
+
+
+def _needed(graph: Graph) -> set[Node]:
+    """The operations that the result depends on."""
+    used, found = set(values_in(graph.result)), set()
+    for node in reversed(graph.nodes):
+        changed = node.args[0] if node.args and changes_input(node) else None
+        if used.intersection(node.outputs) or changed in used:
+            found.add(node)
+            used.update(node.inputs)
+    return found
+
+
+def changes_input(node: Node) -> bool:
+    """True for an operation that changes its first argument in place."""
+    name = node.target
+    return (
+        (name.endswith("_") and not name.endswith("__"))
+        or name == "Tensor.__setitem__"
+        or bool(node.arguments.get("inplace"))
+    )
 
 
 def _are_same(mine: Tensor | None, theirs: Tensor | None) -> bool:

@@ -10,6 +10,7 @@ from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules import RULES, Call
+from distrt.onnx.sizes import changes_input
 from distrt.tracing import Graph, Node, Value, lookup, map_nest, values_in
 
 __all__ = ["draw", "rule_of"]
@@ -90,7 +91,7 @@ class _Translation:
             each for each in node.inputs if not (each.type == "int" and not self._g.sizes.is_dynamic(each))
         ]
         name = node.target.rpartition(".")[2]
-        if not all(each in self._known for each in given) or name in _RANDOM or _changes_input(node):
+        if not all(each in self._known for each in given) or name in _RANDOM or changes_input(node):
             return False
         args, kwargs = map_nest((node.args, node.kwargs), self._plain)
         results = list(_tensors_in(lookup(node.target)(*args, **kwargs)))
@@ -134,7 +135,7 @@ class _Translation:
             node.arguments.get("training") or node.arguments.get("use_input_stats")
         ):
             self._require_unused(node, number)
-        if not _changes_input(node) or not isinstance(node.args[0], Value):
+        if not changes_input(node) or not isinstance(node.args[0], Value):
             return
         changed = node.args[0]
         owner = self._owner(changed)
@@ -159,15 +160,6 @@ class _Translation:
 
     def _owner(self, value: Value) -> Value:
         return self._memory.get(value, value)
-
-
-def _changes_input(node: Node) -> bool:
-    name = node.target
-    return (
-        (name.endswith("_") and not name.endswith("__"))
-        or name == "Tensor.__setitem__"
-        or bool(node.arguments.get("inplace"))
-    )
 
 
 def _arguments(node: Node, name: str) -> dict[str, Any]:
