@@ -54,7 +54,7 @@ def rnn_layer(
     state, matrix = wide(hidden).copy(), wide(weight_hh).T
     for rows, count in steps(sizes, reverse):
         now = output[rows]
-        now += state[:count] @ matrix
+        now += multiplied(state[:count], matrix)
         if nonlinearity == "tanh":
             np.tanh(now, out=now)
         else:
@@ -92,7 +92,7 @@ def _rnn_gradients(
             g_state += g_out[rows]
         slope = slopes[rows]
         slope *= g_state
-        np.matmul(slope, matrix, out=g_state)
+        multiplied(slope, matrix, out=g_state)
     earlier = states_before(out, hidden, sizes, reverse) if needs[3] else None
     g_input, g_ih, g_hh, g_bias_ih, g_bias_hh = weight_gradients(
         slopes, slopes, input, earlier, weight_ih, needs

@@ -14,6 +14,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.op import op
 from distrt.core.ops.half import wide
+from distrt.core.ops.matrix import multiplied
 from distrt.core.ops.recurrent import (
     Sizes,
     carried_from,
@@ -52,7 +53,7 @@ def gru_layer(
     output = np.empty_like(recurrent_new)
     for rows, count in steps(sizes, reverse):
         current = state[:count]
-        recurrent = current @ matrix
+        recurrent = multiplied(current, matrix)
         if shift is not None:
             recurrent += shift
         sigmoids, new = gates[rows, : 2 * size], gates[rows, 2 * size :]
@@ -106,7 +107,7 @@ def _gru_gradients(
         by_gate *= g_state[:, None]
         slope_new[rows] *= g_state
         g_state *= update[rows]
-        g_state += g_recurrent[rows] @ matrix
+        g_state += multiplied(g_recurrent[rows], matrix)
     g_projected = np.concatenate([g_recurrent[:, : 2 * size], slope_new], axis=1)
     g_input, *g_weights = weight_gradients(
         g_projected, g_recurrent, input, earlier if needs[3] else None, weight_ih, needs

@@ -15,6 +15,7 @@ from distrt.core.arrays import Array
 from distrt.core.kernels import lstm as kernel
 from distrt.core.op import op
 from distrt.core.ops.half import readable, wide
+from distrt.core.ops.matrix import multiplied
 from distrt.core.ops.recurrent import (
     Sizes,
     by_sequence,
@@ -98,7 +99,7 @@ def _walk(
     for rows, count in steps(sizes, reverse):
         now = gates[rows]
         earlier[rows] = state[:count]
-        now += state[:count] @ matrix
+        now += multiplied(state[:count], matrix)
         np.tanh(now, out=now)
         now *= scale
         now += shift
@@ -111,7 +112,7 @@ def _walk(
         if projection is None:
             np.multiply(let_out, bounded, out=output[rows])
         else:
-            np.matmul(let_out * bounded, projection, out=output[rows])
+            multiplied(let_out * bounded, projection, out=output[rows])
         state[:count] = output[rows]
     return output, earlier, earlier_cells, squashed
 
@@ -178,7 +179,9 @@ def _lstm_gradients(
     if batch_first and g_input is not None:
         g_input = by_sequence(g_input, sizes)
     let_out = gates[:, 3 * cell.shape[1] :]
-    g_projection = g_projected.T @ (let_out * squashed) if needs[7] and g_projected is not None else None
+    g_projection = (
+        multiplied(g_projected.T, let_out * squashed) if needs[7] and g_projected is not None else None
+    )
     return g_input, carried, carried_cell, *g_weights, g_projection
 
 
@@ -206,13 +209,13 @@ def _walk_back(
         g_hidden = g_state
         if projection is not None and g_projected is not None:
             g_projected[rows] = g_state
-            g_hidden = g_state @ projection
+            g_hidden = multiplied(g_state, projection)
         g_cell += g_hidden * through_output[rows]
         slope = slopes[rows].reshape(count, 4, size)
         slope[:, :3] *= g_cell[:, None]
         slope[:, 3] *= g_hidden
         g_cell *= forget[rows]
-        np.matmul(slopes[rows], weight, out=g_state)
+        multiplied(slopes[rows], weight, out=g_state)
     return slopes, g_projected
 
 
