@@ -95,7 +95,9 @@ def _plain_layer(
     sizes: tuple[int, ...],
     reverse: bool,
 ) -> Any:
-    return _run(ops.rnn_layer, rows, states[0], *_filled(weights, 4), sizes, reverse, nonlinearity)
+    known = rows, states[0], *_filled(weights, 4)
+    run = ops.rnn_layer if _is_narrow(known, sizes) else _run(ops.rnn_layer)
+    return run(*known, sizes, reverse, nonlinearity)
 
 
 _tanh_layer: Layer = functools.partial(_plain_layer, "tanh")
@@ -105,7 +107,11 @@ _relu_layer: Layer = functools.partial(_plain_layer, "relu")
 def _gru_layer(
     rows: Any, states: Sequence[Any], weights: Sequence[Any], sizes: tuple[int, ...], reverse: bool
 ) -> Any:
-    return _run(ops.gru_layer, rows, states[0], *_filled(weights, 4), sizes, reverse)
+    known = rows, states[0], *_filled(weights, 4)
+    if not _is_narrow(known, sizes):
+        return _run(ops.gru_layer)(*known, sizes, reverse)
+    dtype = states[0]._array.dtype  # which the single operations would have kept
+    return [ops.to_dtype(each, dtype) for each in ops.gru_layer(*known, sizes, reverse)]
 
 
 def _lstm_layer(
@@ -118,12 +124,22 @@ def _lstm_layer(
 ) -> Any:
     is_projected = states[0].shape[-1] != states[1].shape[-1]
     known = (*_filled(weights[:-1], 4), weights[-1]) if is_projected else _filled(weights, 5)
-    return _run(ops.lstm_layer, rows, *states, *known, sizes, reverse, batch_first)
+    return _run(ops.lstm_layer)(rows, *states, *known, sizes, reverse, batch_first)
 
 
-def _run(layer: Any, *args: Any) -> Any:
+def _run(layer: Any) -> Any:
     """One operation; in a mixed-precision block the single ones, each of which has a class there, as in PyTorch."""
-    return layer(*args) if modes.autocast is None else layer.composite.__wrapped__(*args)
+    return layer if modes.autocast is None else layer.composite.__wrapped__
+
+
+def _is_narrow(tensors: Sequence[Any], sizes: tuple[int, ...]) -> bool:
+    """Whether to take one narrow operation in a mixed-precision block: over many steps of one size.
+
+    Its gates and its state are float32 inside, where those of single operations would be rounded at each step.
+    """
+    if modes.autocast is None or len(sizes) == 1 or sizes[0] != sizes[-1]:
+        return False
+    return all(each is None or each._array.dtype != np.float64 for each in tensors)
 
 
 def _filled(weights: Sequence[Any], count: int) -> tuple[Any, ...]:
