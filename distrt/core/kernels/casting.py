@@ -8,14 +8,13 @@ at each step.
 from __future__ import annotations
 
 import functools
-from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, is_dense
-from distrt.core.kernels.loops import address, can_compile, load, vector_floats
+from distrt.core.kernels.loops import address, can_compile, function_of, vector_floats
 
 __all__ = ["cast", "cast_into"]
 
@@ -71,4 +70,4 @@ def _convert(source: Array, target: Array) -> None:
 def _code(is_narrowing: bool, half: str) -> Any:
     from distrt.core.kernels.casting_code import cast_code
 
-    return CFUNCTYPE(None, c_void_p, c_void_p, c_int64)(load(cast_code(vector_floats(), is_narrowing, half)))
+    return function_of(cast_code(vector_floats(), is_narrowing, half), 2, 1)

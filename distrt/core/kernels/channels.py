@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import functools
 import math
-from ctypes import CFUNCTYPE, c_int64, c_void_p
-from typing import Any
 
 import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.layouts import is_channels_last
 
 __all__ = ["affine", "keep_nonzero", "moments", "products", "suits", "suits_elements"]
@@ -112,12 +110,9 @@ class _Functions:
     def __init__(self, lanes: int, is_half: bool) -> None:
         from distrt.core.kernels import channels_code as code
 
-        def compiled(text: str, pointers: int, integers: int) -> Any:
-            return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
-
-        self.sums = [compiled(code.sums_code(lanes, each, is_half), 5, 2) for each in (False, True)]
-        self.affine = [compiled(code.affine_code(lanes, each, is_half), 7, 2) for each in (False, True)]
-        self.nonzero = compiled(code.nonzero_code(lanes, is_half), 3, 1)
+        self.sums = [function_of(code.sums_code(lanes, each, is_half), 5, 2) for each in (False, True)]
+        self.affine = [function_of(code.affine_code(lanes, each, is_half), 7, 2) for each in (False, True)]
+        self.nonzero = function_of(code.nonzero_code(lanes, is_half), 3, 1)
 
 
 @functools.cache

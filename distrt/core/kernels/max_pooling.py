@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.casting import cast
-from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.kernels.onednn.convolution import channels_last, empty_channels_last
 from distrt.core.layouts import is_channels_last
 
@@ -81,15 +80,11 @@ def _sizes(image: Sizes, out: Sizes, kernel: Sizes, stride: Sizes, padding: Size
 def _largest(is_half: bool) -> Any:
     from distrt.core.kernels.max_pooling_code import largest_code
 
-    return _compiled(largest_code(vector_floats(), is_half))
+    return function_of(largest_code(vector_floats(), is_half), 3, 12)
 
 
 @functools.cache
 def _route(is_half: bool, overlaps: bool) -> Any:
     from distrt.core.kernels.max_pooling_code import route_code
 
-    return _compiled(route_code(vector_floats(), is_half, overlaps))
-
-
-def _compiled(text: str) -> Any:
-    return CFUNCTYPE(None, *[c_void_p] * 3, *[c_int64] * 12)(load(text))
+    return function_of(route_code(vector_floats(), is_half, overlaps), 3, 12)

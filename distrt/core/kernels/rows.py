@@ -7,14 +7,13 @@ the first-level cache.
 from __future__ import annotations
 
 import functools
-from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.kernels.threads import in_parts
 
 __all__ = ["normalise", "slopes", "suits"]
@@ -100,15 +99,11 @@ def _number(value: float) -> Array:
 def _normalise(is_centred: bool, is_half: bool) -> Any:
     from distrt.core.kernels.rows_code import normalise_code
 
-    return _compiled(normalise_code(vector_floats(), is_centred, is_half), 7)
+    return function_of(normalise_code(vector_floats(), is_centred, is_half), 7, 3)
 
 
 @functools.cache
 def _slopes(is_centred: bool, is_half: bool) -> Any:
     from distrt.core.kernels.rows_code import slopes_code
 
-    return _compiled(slopes_code(vector_floats(), is_centred, is_half), 9)
-
-
-def _compiled(text: str, pointers: int) -> Any:
-    return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * 3)(load(text))
+    return function_of(slopes_code(vector_floats(), is_centred, is_half), 9, 3)

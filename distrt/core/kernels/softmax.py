@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import functools
 import math
-from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.kernels.threads import in_parts
 
 __all__ = ["slopes", "spread", "suits", "sums"]
@@ -70,15 +69,11 @@ def _run(code: Any, arrays: list[Array]) -> None:
 def _spread(is_written: bool) -> Any:
     from distrt.core.kernels.softmax_code import spread_code
 
-    return _compiled(spread_code(vector_floats(), is_written), 4)
+    return function_of(spread_code(vector_floats(), is_written), 4, 3)
 
 
 @functools.cache
 def _slopes(is_of_log: bool) -> Any:
     from distrt.core.kernels.softmax_code import slopes_code
 
-    return _compiled(slopes_code(vector_floats(), is_of_log), 3)
-
-
-def _compiled(text: str, pointers: int) -> Any:
-    return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * 3)(load(text))
+    return function_of(slopes_code(vector_floats(), is_of_log), 3, 3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like
 from distrt.core.kernels.casting import cast, cast_into
-from distrt.core.kernels.loops import address, load, vector_floats
+from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.kernels.rooms import Rooms
 from distrt.core.kernels.threads import in_parts
 
@@ -162,11 +161,11 @@ def _run(
 def _forward(has_mask: bool) -> Any:
     from distrt.core.kernels.attention.forward_code import forward_code
 
-    return CFUNCTYPE(None, *[c_void_p] * 9, *[c_int64] * 12)(load(forward_code(vector_floats(), has_mask)))
+    return function_of(forward_code(vector_floats(), has_mask), 9, 12)
 
 
 @functools.cache
 def _backward(has_mask: bool) -> Any:
     from distrt.core.kernels.attention.backward_code import backward_code
 
-    return CFUNCTYPE(None, *[c_void_p] * 12, *[c_int64] * 16)(load(backward_code(vector_floats(), has_mask)))
+    return function_of(backward_code(vector_floats(), has_mask), 12, 16)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from ctypes import CFUNCTYPE, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, can_compile, load, multiplies_bfloat16, vector_floats
+from distrt.core.kernels.loops import address, can_compile, function_of, multiplies_bfloat16, vector_floats
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES
 from distrt.core.kernels.rooms import Rooms
@@ -197,42 +196,38 @@ class _Functions:
         from distrt.core.kernels.winograd import weight_code
 
         name = "paired_weight_code" if self._is_half else "weight_code"
-        return _loaded(getattr(weight_code, name)(self._lanes), 3, 2)
+        return function_of(getattr(weight_code, name)(self._lanes), 3, 2)
 
     @functools.cached_property
     def turned_weight(self) -> Any:
         from distrt.core.kernels.winograd import weight_code
 
         name = "paired_turned_weight_code" if self._is_half else "turned_weight_code"
-        return _loaded(getattr(weight_code, name)(self._lanes), 3, 2)
+        return function_of(getattr(weight_code, name)(self._lanes), 3, 2)
 
     @functools.cached_property
     def forward(self) -> Any:
         from distrt.core.kernels.winograd import forward_code
 
-        return _loaded(forward_code.forward_code(self._lanes, self._is_half), 7, 13)
+        return function_of(forward_code.forward_code(self._lanes, self._is_half), 7, 13)
 
     @functools.cached_property
     def weight_gradient(self) -> Any:
         from distrt.core.kernels.winograd import gradient_code
 
-        return _loaded(gradient_code.weight_gradient_code(self._lanes, self._is_half), 6, 13)
+        return function_of(gradient_code.weight_gradient_code(self._lanes, self._is_half), 6, 13)
 
     @functools.cached_property
     def weight_gradient_end(self) -> Any:
         from distrt.core.kernels.winograd import gradient_code
 
-        return _loaded(gradient_code.weight_gradient_end_code(self._lanes, self._is_half), 2, 2)
+        return function_of(gradient_code.weight_gradient_end_code(self._lanes, self._is_half), 2, 2)
 
     @functools.cached_property
     def weight_gradient_at_once(self) -> Any:
         from distrt.core.kernels.winograd import gradient_code
 
-        return _loaded(gradient_code.weight_gradient_at_once_code(self._lanes), 7, 11)
-
-
-def _loaded(text: str, pointers: int, integers: int) -> Any:
-    return CFUNCTYPE(None, *[c_void_p] * pointers, *[c_int64] * integers)(load(text))
+        return function_of(gradient_code.weight_gradient_at_once_code(self._lanes), 7, 11)
 
 
 @functools.cache
