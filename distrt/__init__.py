@@ -62,6 +62,11 @@ _list(
     "formats", "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format"
 )
 _list("formats", "sparse_bsc sparse_bsr sparse_coo sparse_csc sparse_csr strided")
+_list(
+    "determinism",
+    "are_deterministic_algorithms_enabled get_deterministic_debug_mode is_deterministic_algorithms_warn_only_enabled "
+    "set_deterministic_debug_mode use_deterministic_algorithms",
+)
 _list("interchange", "from_dlpack to_dlpack")
 _list("printing", "set_printoptions")
 _list(
@@ -71,10 +76,8 @@ _list(
 )
 _list(
     "settings",
-    "are_deterministic_algorithms_enabled get_deterministic_debug_mode get_float32_matmul_precision "
-    "get_num_interop_threads get_num_threads is_deterministic_algorithms_warn_only_enabled is_warn_always_enabled "
-    "set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal set_num_interop_threads "
-    "set_num_threads set_warn_always use_deterministic_algorithms",
+    "get_float32_matmul_precision get_num_interop_threads get_num_threads is_warn_always_enabled "
+    "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_num_threads set_warn_always",
 )
 _list("storage", "TypedStorage UntypedStorage")
 _list("unsupported", " ".join([*unsupported.FUNCTIONS, *unsupported.MODULES]))

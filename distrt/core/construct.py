@@ -12,6 +12,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.determinism import fill_uninitialized
 from distrt.core.device import require_available
 from distrt.core.errors import ShapeError
 
@@ -49,7 +50,7 @@ def _uninitialised(wanted: dt.dtype, sizes: Any) -> Array:
         raise TypeError(f"new(): expected sizes as integers, got {sizes!r:.60}") from None
     if min(shape, default=0) < 0:
         raise ShapeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
-    return np.empty(shape, wanted.numpy)
+    return fill_uninitialized(np.empty(shape, wanted.numpy))
 
 
 def _from_one(wanted: dt.dtype, data: Any) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import row_of
+from distrt.core.determinism import fill_uninitialized
 from distrt.core.errors import AutogradError, ShapeError
 from distrt.core.history import require_no_leaf
 from distrt.core.modes import modes
@@ -126,7 +127,7 @@ def _resize(self: Tensor, sizes: tuple[int, ...]) -> Tensor:
     if array.shape == sizes:
         return self
     if start + count > row.size or not array.size:
-        larger = np.zeros(count, array.dtype)
+        larger = fill_uninitialized(np.zeros(count, array.dtype))
         kept = row[start : start + count] if array.size else row[:0]
         larger[: kept.size] = kept
         self._array = larger.reshape(sizes)

@@ -1,7 +1,6 @@
-"""Settings of the process that PyTorch scripts make: threads, precision, determinism.
+"""Settings of the process that PyTorch scripts make: threads, precision.
 
-What cannot matter here is remembered and given back: distrt computes float32 in float32, and gives the same bits for
-the same input whether or not it is asked to.
+What cannot matter here is remembered and given back: distrt computes float32 in float32.
 """
 
 from __future__ import annotations
@@ -17,31 +16,24 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "are_deterministic_algorithms_enabled",
-    "get_deterministic_debug_mode",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
     "get_num_threads",
-    "is_deterministic_algorithms_warn_only_enabled",
     "is_warn_always_enabled",
-    "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
     "set_flush_denormal",
     "set_num_interop_threads",
     "set_num_threads",
     "set_warn_always",
-    "use_deterministic_algorithms",
 ]
 
 _PRECISIONS = ("highest", "high", "medium")
-_DEBUG_MODES = ("default", "warn", "error")
 
 
 class _Settings:
     """What has been set."""
 
     def __init__(self) -> None:
-        self.deterministic = "default"
         self.followers: list[Callable[[int], None]] = []
         self.interop_threads = os.cpu_count() or 1
         self.matmul_precision = "highest"
@@ -148,45 +140,7 @@ def set_flush_denormal(mode: bool) -> bool:
     return False
 
 
-# Determinism
-
-
-def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Remembers the wish; every operation here gives the same bits for the same input anyway."""
-    if not isinstance(mode, bool):
-        raise TypeError(
-            f"use_deterministic_algorithms(): argument 'mode' (position 1) must be bool, not {type(mode).__name__}"
-        )
-    _settings.deterministic = ("warn" if warn_only else "error") if mode else "default"
-
-
-def are_deterministic_algorithms_enabled() -> bool:
-    """True after ``use_deterministic_algorithms(True)``."""
-    return _settings.deterministic != "default"
-
-
-def is_deterministic_algorithms_warn_only_enabled() -> bool:
-    """True after ``use_deterministic_algorithms(True, warn_only=True)``."""
-    return _settings.deterministic == "warn"
-
-
-def set_deterministic_debug_mode(debug_mode: int | str) -> None:
-    """The same wish by name or number: "default" or 0, "warn" or 1, "error" or 2."""
-    if not isinstance(debug_mode, int | str):
-        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
-    if isinstance(debug_mode, str) and debug_mode in _DEBUG_MODES:
-        _settings.deterministic = debug_mode
-    elif isinstance(debug_mode, int) and debug_mode in (0, 1, 2):
-        _settings.deterministic = _DEBUG_MODES[debug_mode]
-    else:
-        raise RuntimeError(
-            f"invalid value of debug_mode, expected one of `default`, `warn`, `error`, or 0, 1, 2, but got {debug_mode}"
-        )
-
-
-def get_deterministic_debug_mode() -> int:
-    """0, 1 or 2, as above."""
-    return _DEBUG_MODES.index(_settings.deterministic)
+# Warnings
 
 
 def set_warn_always(b: bool, /) -> None:

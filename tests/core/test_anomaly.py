@@ -138,3 +138,12 @@ def test_a_changed_value_is_found_with_a_better_hint() -> None:
             ),
         ):
             y.sum().backward()
+
+
+def test_a_mode_that_is_no_truth_value_is_refused() -> None:
+    said = r"set_anomaly_enabled\(\): argument 'enabled' \(position 1\) must be bool, not int"
+    with pytest.raises(TypeError, match=said):
+        torch.autograd.set_detect_anomaly(1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"'check_nan' \(position 2\) must be bool, not str"):
+        torch.autograd.set_detect_anomaly(True, "no")  # type: ignore[arg-type]
+    assert not torch.is_anomaly_enabled()

@@ -31,6 +31,10 @@ def is_anomaly_check_nan_enabled() -> bool:
 
 
 def _switch(is_on: bool, check_nan: bool) -> None:
+    for position, (name, value) in enumerate((("enabled", is_on), ("check_nan", check_nan)), 1):
+        if not isinstance(value, bool):
+            place, kind = f"'{name}' (position {position})", type(value).__name__
+            raise TypeError(f"set_anomaly_enabled(): argument {place} must be bool, not {kind}")
     modes.backward_watcher = _Watcher(check_nan) if is_on else None
     modes.watch_with("anomaly", _remember if is_on else None)
 

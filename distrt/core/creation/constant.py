@@ -9,6 +9,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like
 from distrt.core.creation.factory import factory, sequence_of, shape_of
+from distrt.core.determinism import fill_uninitialized
 from distrt.core.errors import ShapeError
 from distrt.core.ops.masking import as_element
 from distrt.core.tensor import Tensor
@@ -43,7 +44,7 @@ def ones(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
 @factory
 def empty(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
     """Memory as it comes, of the default dtype."""
-    return np.empty(shape_of("empty", sizes, size), dt.to_numpy(dtype))
+    return fill_uninitialized(np.empty(shape_of("empty", sizes, size), dt.to_numpy(dtype)))
 
 
 def _dtype_of(value: Any) -> Any:
@@ -80,7 +81,7 @@ def _like(input: Tensor, dtype: Any) -> Array:
 @factory
 def empty_like(input: Tensor, *, dtype: Any = None) -> Array:
     """Memory as it comes, of the same shape, dtype and order of dims."""
-    return _like(input, dtype)
+    return fill_uninitialized(_like(input, dtype))
 
 
 @factory
@@ -125,7 +126,7 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None) -> Array:
         )
     kind = dt.to_numpy(dtype)
     span = sum((length - 1) * step for length, step in zip(shape, steps, strict=True)) + 1
-    memory = np.empty(0 if 0 in shape else span, kind)
+    memory = fill_uninitialized(np.empty(0 if 0 in shape else span, kind))
     if 0 in shape:
         return np.empty(shape, kind)
     return np.ndarray(shape, kind, memory, 0, tuple(step * kind.itemsize for step in steps))
