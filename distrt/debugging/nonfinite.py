@@ -5,6 +5,7 @@ Python itself tells of each call (``sys.setprofile``, for this thread and time o
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.tensor import Tensor
 from distrt.core.users_code import users_frame
+from distrt.debugging.optimizer_steps import StepWatch
 from distrt.nn.modules.module import Module
 from distrt.tracing import targets
 
@@ -44,13 +46,16 @@ class NonFiniteError(FloatingPointError):
 class find_nonfinite:  # noqa: N801 - used like the other blocks of its kind, ``detect_anomaly`` for one
     """A block in which every operation of this thread is looked at, which takes several times as long.
 
+    Operations, forward and backward, and the steps of optimizers. Who asks for an infinity (``full``, ``masked_fill``
+    with ``-inf``) gets it.
+
         with distrt.debugging.find_nonfinite(model):
             loss = criterion(model(inputs), targets)
             loss.backward()
 
     Args:
         model: gives modules their names.
-        infinities: False to look for NaN alone: masks of attention are full of infinities.
+        infinities: False to look for NaN alone.
 
     Raises:
         NonFiniteError: at the first operation that makes what is not finite.
@@ -60,7 +65,11 @@ class find_nonfinite:  # noqa: N801 - used like the other blocks of its kind, ``
     def __init__(self, model: Module | None = None, infinities: bool = True) -> None:
         self._paths = {} if model is None else {id(each): path for path, each in model.named_modules()}
         self._kinds = {} if model is None else {id(each): type(each).__name__ for each in model.modules()}
+        self._parameters = (
+            {} if model is None else {id(each): path for path, each in model.named_parameters()}
+        )
         self._fault = _not_finite if infinities else np.isnan
+        self._steps = StepWatch(lambda tensor: not self._count(tensor._array), self._blame_step)
         self._scopes: list[tuple[types.FrameType | None, str]] = []
         self._frame: types.FrameType | None = None
         self._name = ""
@@ -72,11 +81,13 @@ class find_nonfinite:  # noqa: N801 - used like the other blocks of its kind, ``
     def __enter__(self) -> find_nonfinite:
         if sys.getprofile() is not None:
             raise RuntimeError("find_nonfinite: something looks at the calls of this thread already")
+        self._steps.open()
         sys.setprofile(self._hear)
         return self
 
     def __exit__(self, *exception: object) -> None:
         sys.setprofile(None)
+        self._steps.close()
         self._origins.clear()
 
     def _hear(self, frame: types.FrameType, event: str, value: Any) -> None:
@@ -112,6 +123,7 @@ class find_nonfinite:  # noqa: N801 - used like the other blocks of its kind, ``
         given = list(_arrays_in(tuple(frame.f_locals.values())))
         # Who makes a tensor of nothing asks for what is in it.
         self._is_sound = bool(given) and not any(self._count(array) for array in given)
+        self._is_sound &= all(math.isfinite(each) for each in frame.f_locals.values() if type(each) is float)
 
     def _end(self, frame: types.FrameType, result: Any) -> None:
         is_backward = frame.f_code.co_name == "backward"
@@ -127,9 +139,20 @@ class find_nonfinite:  # noqa: N801 - used like the other blocks of its kind, ``
             count = self._count(array)
             if count:
                 sys.setprofile(None)
-                first = tuple(int(index[0]) for index in np.nonzero(self._fault(array)))
-                said = f"{array[first]} at {list(first)}, {count} of {array.size} values that are not finite"
+                said = f"{self._first_of(array)}, {count} of {array.size} values that are not finite"
                 raise NonFiniteError(self._name, module, line, _rank(), said)
+
+    def _blame_step(self, optimizer: Any, parameter: Tensor, kept: str, tensor: Tensor) -> None:
+        sys.setprofile(None)
+        path, array = self._parameters.get(id(parameter), "a parameter"), tensor._array
+        what = f"{path}'s {kept}" if kept else path
+        said = f"{self._first_of(array)} of {what}, {self._count(array)} of {array.size} values that are not finite"
+        name = f"{type(optimizer).__name__}.step"
+        raise NonFiniteError(name, path.rpartition(".")[0], _users_line(sys._getframe()), _rank(), said)
+
+    def _first_of(self, array: Any) -> str:
+        place = tuple(np.argwhere(self._fault(array))[0].tolist())
+        return f"{array[place]} at {list(place)}"
 
     def _count(self, array: Any) -> int:
         return int(np.count_nonzero(self._fault(array))) if array.dtype.kind in "fcV" else 0

@@ -6,7 +6,7 @@ import pytest
 
 import distrt as torch
 from distrt import nn
-from distrt.debugging import NonFiniteError, find_nonfinite, summary
+from distrt.debugging import NonFiniteError, check_gradients, find_nonfinite, summary, trace_shapes
 
 
 class Model(nn.Module):
@@ -125,3 +125,111 @@ def test_only_one_can_look():
     ):
         pass
     assert sys.getprofile() is None
+
+
+def test_a_number_without_dims_is_named():
+    with pytest.raises(NonFiniteError, match=r"mean .* gave nan at \[\], 1 of 1"), find_nonfinite():
+        torch.zeros(0).mean()
+
+
+def test_who_asks_for_an_infinity_gets_it():
+    with find_nonfinite():
+        scores = torch.zeros(3, 3).masked_fill(torch.ones(3, 3).triu(1) == 1, -torch.inf).softmax(-1)
+        torch.full((2,), torch.inf)
+    assert scores.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "said"),
+    [
+        (
+            lambda p: torch.optim.SGD(p, lr=1e38),
+            1e10,
+            r"SGD\.step in inner\.0 .* gave -?inf at \[.*\] of inner\.0\.weight",
+        ),
+        (
+            torch.optim.Adam,
+            1e30,
+            r"Adam\.step in inner\.0 .* gave inf at \[.*\] of inner\.0\.weight's exp_avg_sq",
+        ),
+    ],
+)
+def test_a_step_that_makes_infinities_is_named(make, size, said):
+    model = Wrong(nn.ReLU())
+    nn.init.constant_(model.inner[0].weight, 0.5)
+    optimizer = make(model.parameters())
+    with pytest.raises(NonFiniteError, match=said) as caught, find_nonfinite(model):
+        (model(torch.ones(2, 3)) * size).sum().backward()
+        optimizer.step()
+    assert caught.value.line.startswith(__file__)
+    optimizer.step()  # nobody looks any more
+
+
+def test_an_operation_in_a_checkpointed_block_is_named():
+    from distrt.utils.checkpoint import checkpoint
+
+    class Again(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inside = nn.Sequential(nn.Linear(3, 3), Root())
+
+        def forward(self, x):
+            return checkpoint(self.inside, x, use_reentrant=False)
+
+    model = Wrong(Again())
+    with (
+        pytest.raises(NonFiniteError, match=r"SqrtBackward0 in inner\.1\.inside\.1 \(Root\)"),
+        find_nonfinite(model),
+    ):
+        model(torch.ones(2, 3)).sum().backward()
+
+
+def test_an_overflow_under_autocast_is_named():
+    model = Wrong(nn.Linear(3, 3))
+    for layer in model.inner:
+        nn.init.constant_(layer.weight, 3e3)
+    with (
+        pytest.raises(NonFiniteError, match=r"linear in inner\.1 \(Linear\) .* gave inf"),
+        find_nonfinite(model),
+        torch.autocast("cpu", dtype=torch.float16),
+    ):
+        model(torch.ones(2, 3))
+
+
+def test_gradients_that_are_missing_zero_large_or_not_finite_are_named():
+    model = nn.ModuleDict({name: nn.Linear(2, 2, bias=False) for name in ("a", "b", "c", "d", "e", "f")})
+    for name, scale in (("b", 0.0), ("c", 1e6), ("d", torch.nan), ("e", 1.0)):
+        (model[name](torch.ones(1, 2)).sum() * scale).backward()
+    model["f"].weight.requires_grad_(False)
+    found = {each.name: each.verdict for each in check_gradients(model)}
+    assert found == {
+        "a.weight": "missing",
+        "b.weight": "zero",
+        "c.weight": "exploding",
+        "d.weight": "not finite",
+        "e.weight": "ok",
+    }
+    assert [each.verdict for each in check_gradients([("x", model["c"].weight)], largest_norm=1e9)] == ["ok"]
+    assert str(check_gradients(model)[4]) == "e.weight: ok, norm 2"
+
+
+def test_shapes_are_told_module_by_module_also_where_one_fails():
+    model = nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(4, 2), nn.Linear(3, 1)))
+    lines = []
+    with pytest.raises(RuntimeError), trace_shapes(model, lines.append):
+        model(torch.ones(5, 2, 2))
+    assert lines == [
+        "0 (Flatten): [5, 2, 2] -> [5, 4]",
+        "1.0 (Linear): [5, 4] -> [5, 2]",
+        "1.1 (Linear): [5, 2] -> nothing",
+        "1 (Sequential): [5, 4] -> nothing",
+        "the model (Sequential): [5, 2, 2] -> nothing",
+    ]
+    assert not model._forward_hooks
+
+    lines.clear()
+    attention = nn.MultiheadAttention(4, 2)
+    with trace_shapes(attention, lines.append):
+        attention(*[torch.ones(3, 1, 4)] * 3, need_weights=False)
+    last = "the model (MultiheadAttention): [3, 1, 4], [3, 1, 4], [3, 1, 4], need_weights=False -> ([3, 1, 4], None)"
+    assert lines[-1] == last
