@@ -3,7 +3,16 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["benchmark", "checkpoint", "collect_env", "data", "deterministic", "dlpack", "hooks", "tensorboard"]
+__all__ = [
+    "benchmark",
+    "checkpoint",
+    "collect_env",
+    "data",
+    "deterministic",
+    "dlpack",
+    "hooks",
+    "tensorboard",
+]
 
 
 def __getattr__(name: str) -> Any:

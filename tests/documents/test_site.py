@@ -6,9 +6,11 @@ import importlib
 import inspect
 import re
 import runpy
+from typing import Any
 
 import distrt
 from distrt.core.names import FUNCTIONS
+from distrt.core.unsupported import UnsupportedModule
 from tests.documents.pages import ROOT
 
 REFERENCE = "\n".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
@@ -43,3 +45,28 @@ def test_every_module_of_the_package_is_in_the_reference() -> None:
 def test_every_family_of_operations_is_in_the_reference() -> None:
     families = " ".join(re.findall(r":families: (.*)", REFERENCE)).split()
     assert sorted(families) == sorted(FUNCTIONS)
+
+
+def test_what_the_page_for_pytorchs_users_calls_missing_is_missing() -> None:
+    page = (ROOT / "docs" / "pytorch.md").read_text()
+    section = page.partition("## What is missing")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(torch\.[\w.]+)`", section)) - {
+        "torch.special",
+        "torch.linalg",
+    }  # parts of these are
+    assert len(named) > 10
+    assert not sorted(name for name in named if _is_there(name))
+
+
+def _is_there(name: str) -> bool:
+    found: Any = distrt
+    for part in name.split(".")[1:]:
+        try:
+            found = (
+                getattr(found, part)
+                if hasattr(found, part)
+                else importlib.import_module(f"{found.__name__}.{part}")
+            )
+        except (ModuleNotFoundError, AttributeError):
+            return False
+    return not isinstance(found, UnsupportedModule)
