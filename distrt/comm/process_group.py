@@ -217,11 +217,21 @@ class ProcessGroup:
         return self._caller.run(call, operation, async_op, finish)
 
     def reduce_scatter(
-        self, output: Array, array: Array, op: AnyOp = ReduceOp.SUM, async_op: bool = False
+        self,
+        output: Array,
+        array: Array,
+        op: AnyOp = ReduceOp.SUM,
+        async_op: bool = False,
+        meets_after: bool = True,
     ) -> Work:
         """Combine all ranks' ``array``, and put row r of the result into rank r's ``output``.
 
         Shape: array is (size, *output.shape).
+
+        Args:
+            output, array, op, async_op: as ever.
+            meets_after: False where the caller has the ranks meet before it writes to ``array``, an `allocate`d buffer,
+                again: other ranks may still read it when this is over.
         """
         self._caller.require_open("reduce_scatter")
         op, array = premultiplied(op, array)
@@ -231,7 +241,8 @@ class ProcessGroup:
         call = self._caller.call("reduce_scatter", op.name, array.dtype, output.size)
         source = np.ascontiguousarray(array).reshape(self._size, -1)
         (flat,), finish = self._checks.outputs("reduce_scatter", [output])
-        operation = self.transport.reduce_scatter(flat, source, reduction, call.fingerprint)
+        reduce = self.transport.reduce_scatter if meets_after else self.transport.reduce_rows
+        operation = reduce(flat, source, reduction, call.fingerprint)
         return self._caller.run(call, operation, async_op, finish)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], async_op: bool = False) -> Work:

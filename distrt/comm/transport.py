@@ -109,6 +109,10 @@ class Transport(ABC):
     def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """``flat`` becomes row ``rank`` of the reduction of all ranks' ``rows`` (size, n)."""
 
+    def reduce_rows(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
+        """As `reduce_scatter`; may be over while other ranks still read ``rows``, if these are a buffer."""
+        return self.reduce_scatter(flat, rows, reduction, fingerprint)
+
     @abstractmethod
     def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """``flat`` becomes rank ``src``'s."""

@@ -119,13 +119,20 @@ class Buffers:
         yield self.come_to(region, fingerprint)
 
     def reduce_scatter(
-        self, region: Region, offset: int, flat: Array, reduction: Reduction, fingerprint: int
+        self,
+        region: Region,
+        offset: int,
+        flat: Array,
+        reduction: Reduction,
+        fingerprint: int,
+        meets_after: bool,
     ) -> Steps:
         """Each rank reduces its row of all copies into ``flat``."""
         rows = region.rows(offset, flat.size * self.size, flat.dtype)
         yield self.come_to(region, fingerprint)
         reduction.reduce(rows, flat)
-        yield self.come_to(region, fingerprint)  # only now may a rank write to its copy again
+        if meets_after:
+            yield self.come_to(region, fingerprint)  # only now may a rank write to its copy again
 
     def show(self, region: Region, offset: int, mine: Array, receive: Receiver, fingerprint: int) -> Steps:
         """Let every rank see all ranks' copies of the same elements: ``mine`` is this rank's, (rows, columns)."""

@@ -152,8 +152,11 @@ class Meeting(Wait):
         self._after = ((word >> FINGERPRINT_BITS) + 1) << FINGERPRINT_BITS
 
     def is_over(self) -> bool:  # noqa: D102
-        words = self._words.tolist()
-        return words.count(self._word) == len(words) or all(map(self._is_here, words))
+        words, own = self._words.tolist(), self._word
+        if words.count(own) == len(words):
+            return True
+        after = self._after
+        return all(word == own or word >= after for word in words)
 
     def _is_here(self, word: int) -> bool:
         return word == self._word or word >= self._after

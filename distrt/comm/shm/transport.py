@@ -195,12 +195,21 @@ class ShmTransport(Transport):
 
     def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """Everyone sees the others' rows, and reduces its own."""
+        return self._reduce_scatter(flat, rows, reduction, fingerprint, meets_after=True)
+
+    def reduce_rows(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
+        """Without the second meeting."""
+        return self._reduce_scatter(flat, rows, reduction, fingerprint, meets_after=False)
+
+    def _reduce_scatter(
+        self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int, meets_after: bool
+    ) -> Operation:
         place = self._buffers.locate(rows)
         if place is not None:
             region, offset = place
             where = region.place(offset)
             fingerprint = place_fingerprint(fingerprint, where)
-            steps = self._buffers.reduce_scatter(region, offset, flat, reduction, fingerprint)
+            steps = self._buffers.reduce_scatter(region, offset, flat, reduction, fingerprint, meets_after)
             return Operation(region.in_turn(steps), region, rows.nbytes >= _LONG_BYTES, where)
 
         def reduce(sources: list[Array], low: int, high: int) -> None:

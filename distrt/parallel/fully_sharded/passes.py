@@ -59,6 +59,7 @@ class Passes:
 
     Attributes:
         root: the state of the module whose forward the running pass began with.
+        hooked: the edge of the output that was last given a hook in this forward pass.
         depth: how many further units are on their way while one computes.
         reductions_in_flight: how many reductions may be under way at a time, each with whole gradients.
     """
@@ -68,6 +69,7 @@ class Passes:
         self.group = group
         self.lanes = Lanes(group)
         self.root: Any = None
+        self.hooked: Any = None
         self.depth = 1
         self.reductions_in_flight = 2
         for number, unit in enumerate(self.units):
@@ -211,6 +213,7 @@ class Passes:
                 unit.finish(self._wait_for_gather)  # on all ranks, or on none
         self._meet()
         self._is_forward = False
+        self.hooked = None
 
     def _meet(self) -> None:
         """Outside of passes a script may change this rank's parts: not while others compute with that very memory."""
@@ -395,6 +398,7 @@ class Passes:
     def abandon(self) -> None:
         """Give up the pass that was broken off: its gradients are lost, and every unit is in parts again."""
         self._is_forward = self._is_backward = False
+        self.hooked = None
         self._in_flight, self._schedule, self._position = [], [], 0
         for unit in self.units:
             unit.abandon()

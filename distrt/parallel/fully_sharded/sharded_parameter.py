@@ -63,7 +63,9 @@ class ShardedParameter:
             )
         self.largest = max(self.sizes)
         self.become(whole._array.dtype, used)
-        self.known: Any = None  # the part, and its version, that the whole one was last made of
+        # The part, and its version, that the whole one was last made of.
+        self.known_part: DTensor | None = None
+        self.known_version = 0
         self.is_given_back = False  # whether the whole one's memory is
         self.part: DTensor = distributed(np.empty(0, self.own), self.layout)
 
@@ -126,7 +128,7 @@ class ShardedParameter:
             or local.strides != place.strides
         ):
             place[...] = local
-            self.known = None
+            self.known_part = None
         self.part._array = self._home = place
 
     def _adopt(self, found: Tensor) -> None:
@@ -138,7 +140,7 @@ class ShardedParameter:
             local = found._array[self.slices[self.rank]] if found.shape == self.layout.shape else found._array
             self.part = self._as_parameter(np.array(local))
             self.part.requires_grad_(requires_grad)
-        self.known = None
+        self.known_part = None
         self.show(self.part)
 
     def show(self, tensor: Tensor) -> None:
@@ -159,24 +161,28 @@ class ShardedParameter:
         """Have the modules hold the whole one, which has these values now."""
         tensor, part = self.whole, self.part
         tensor._array = whole
-        version = (id(part), part._counter[0])
-        if self.is_given_back and version == self.known:
+        version = part._counter[0]
+        if self.is_given_back and part is self.known_part and version == self.known_version:
             tensor._counter[0] -= 1  # the same values at the same place: what was kept is right again
-        self.is_given_back, self.known = False, version
+        self.is_given_back, self.known_part, self.known_version = False, part, version
         if (tensor._edge is None) is not (part._edge is None):
             tensor.requires_grad_(part.requires_grad)
-        self.show(tensor)
+        for module, attribute in self.places:
+            module._parameters[attribute] = tensor
 
     def give_back(self) -> None:
         """The memory of the whole one goes: what the graph has kept of it counts as changed until it is back."""
-        self.show(self.part)
+        part = self.part
+        for module, attribute in self.places:
+            module._parameters[attribute] = part
         self.whole._counter[0] += 1
         self.is_given_back = True
 
     @property
     def is_stale(self) -> bool:
         """Whether the part was changed since the whole one was put together."""
-        return bool((id(self.part), self.part._counter[0]) != self.known)
+        part = self.part
+        return part is not self.known_part or part._counter[0] != self.known_version
 
     # -- its gradient
 

@@ -162,8 +162,11 @@ class ModuleState:
             self.find_root().after_inputs(self.unit)
 
     def _hook(self, tensor: Tensor) -> None:
-        if tensor._edge is not None:
-            tensor.register_hook(self._before_backward)
+        passes, edge = self.find_root(), tensor._edge
+        if edge is None or (edge is passes.hooked and self.unit is None and not self.prefetched_in_backward):
+            return  # an inner module, whose output it is too, says when backward comes
+        passes.hooked = edge
+        tensor.register_hook(self._before_backward)
 
     def _before_backward(self, gradient: Tensor) -> None:
         passes = self.find_root()

@@ -45,6 +45,7 @@ class Unit:
         reduces_over_replicas: whether over replicas, too; else they add up on each.
         divisor: what sums of gradients are divided by; the number of ranks where None.
         after_reduce: called with the reduced row.
+        slot_bytes: how much room its gradients need in memory that ranks have together; 0 where they lie elsewhere.
         missing: how many gradients the running pass has not delivered.
         awaited_inputs: of how many inputs backward has yet to compute the gradients.
     """
@@ -90,6 +91,8 @@ class Unit:
         self._used = laid_out([each.largest * each.used.itemsize for each in self.parameters])
         self._whole = laid_out([_elements(each) * each.used.itemsize for each in self.parameters])
         self._together, self.is_together = together, together is not None
+        is_in_slot = together is not None and self.policy.reduce_dtype is None
+        self.slot_bytes = self._whole[-1] + aligned(len(self.parameters)) if is_in_slot else 0
         self._row = np.zeros(0 if self.is_together else self._own[-1] + _SLACK_BYTES, np.uint8)
         self._arena = Arena(self._whole[-1])
         # Sealed: a module that changes its whole parameter gets a copy, and the other ranks see nothing of it. It is
@@ -281,12 +284,6 @@ class Unit:
             self.missing -= 1
         if self.missing <= 0:
             self.when_complete(self)
-
-    @property
-    def slot_bytes(self) -> int:
-        """How much room its gradients need in memory that ranks have together; 0 where they are not to lie there."""
-        is_fit = self._together is not None and self.policy.reduce_dtype is None
-        return self._whole[-1] + aligned(len(self.parameters)) if is_fit else 0
 
     def lend(self, slot: SlotPlace) -> None:
         """Have backward put gradients into a slot."""

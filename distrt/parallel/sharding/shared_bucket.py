@@ -74,7 +74,8 @@ class SharedBucket(Bucket):
         self._let_go()
         mine = self.average[self.group.rank()]
         rows = self.buffer.reshape(self.average.shape)
-        self.work = self.group.reduce_scatter(mine, rows, op, async_op=True)
+        # `settle` has the ranks meet, once for all buckets.
+        self.work = self.group.reduce_scatter(mine, rows, op, async_op=True, meets_after=False)
 
     def wait(self, divisor: float | None = None) -> None:
         """Wait until the average is there, and show it; `settle` divides."""
@@ -90,7 +91,7 @@ class SharedBucket(Bucket):
 
     @staticmethod
     def settle(buckets: Sequence[Bucket], divisor: float | None) -> None:
-        """All shares are there when this is over; a collective where that is not known yet.
+        """All shares are there when this is over, and all slots free; a collective.
 
         A rank that has run out of input learns here what the others divide by.
         """
@@ -102,8 +103,7 @@ class SharedBucket(Bucket):
                 assert isinstance(bucket, SharedBucket)
                 mine = bucket.average[group.rank()]
                 np.divide(mine, float(counted[0]), out=mine)
-        if divisor is not None or not group.transport.ends_together:
-            group.barrier()
+        group.barrier()
         for bucket in buckets:
             assert isinstance(bucket, SharedBucket)
             if bucket._read is not bucket.average:

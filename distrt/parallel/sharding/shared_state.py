@@ -29,14 +29,15 @@ class _Entry:
     Attributes:
         pieces: this rank's, as the optimizer's rule gets it; what is no array is the whole state's.
         rows: by name, the one copy as a row that can be written to.
-        whole: what the optimizer has; shown: by name, the arrays that its tensors had when they were put there.
+        whole: what the optimizer has.
+        known: the names and values in that, as they were put there, and the arrays of those that are cut.
     """
 
     def __init__(self, pieces: State) -> None:
         self.pieces = pieces
         self.rows: dict[str, Array] = {}
         self.whole: State = {}
-        self.shown: dict[str, Array] = {}
+        self.known: list[tuple[str, Any, Array | None]] = []
 
     def is_whole(self, state: State | None) -> bool:
         """Whether this still is what the optimizer has."""
@@ -44,14 +45,22 @@ class _Entry:
             return not state and not self.pieces
         if len(state) != len(self.pieces):
             return False
-        for name, value in self.pieces.items():
-            now = state.get(name)
-            if name in self.rows:
-                if not isinstance(now, Tensor) or now._array is not self.shown[name]:
-                    return False
-            elif now is not value:
+        for name, value, array in self.known:
+            found: Any = state.get(name)
+            if found is not value or (array is not None and found._array is not array):
                 return False
         return True
+
+    def show(self, shape: tuple[int, ...]) -> State:
+        """The whole state, as the optimizer has it: tensors of this shape of what is cut."""
+        self.whole, self.known = {}, []
+        for name, value in self.pieces.items():
+            if name in self.rows:
+                value = wrap(self.rows[name].reshape(shape))
+                value._array = seal(value._array, ReleaseToCopy(value))
+            self.whole[name] = value
+            self.known.append((name, value, value._array if name in self.rows else None))
+        return self.whole
 
 
 class SharedState:
@@ -108,7 +117,7 @@ class SharedState:
         if changed:
             self._move(changed, names)
             for part, entry in changed:
-                state[part.parameter] = _shown(part, entry)
+                state[part.parameter] = entry.show(part.shown.shape)
 
     def _move(self, changed: Sequence[tuple[Part, _Entry]], names: Sequence[str]) -> None:
         new = [(part, entry, name) for part, entry in changed for name in entry.pieces if name in names]
@@ -151,16 +160,3 @@ def _sliced(part: Part, state: State, names: Sequence[str]) -> State:
         else:
             found[name] = value
     return found
-
-
-def _shown(part: Part, entry: _Entry) -> State:
-    """The whole state, as the optimizer has it."""
-    entry.whole, entry.shown = {}, {}
-    for name, value in entry.pieces.items():
-        if name in entry.rows:
-            tensor = wrap(entry.rows[name].reshape(part.shown.shape))
-            tensor._array = entry.shown[name] = seal(tensor._array, ReleaseToCopy(tensor))
-            entry.whole[name] = tensor
-        else:
-            entry.whole[name] = value
-    return entry.whole
