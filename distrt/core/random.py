@@ -75,6 +75,7 @@ class Generator:
         Raises:
             TypeError: for what is no uint8 tensor.
             ShapeError: for one of another size.
+            DataError: for one that no generator can be in.
         """
         if not isinstance(new_state, Tensor):
             raise TypeError(
@@ -87,6 +88,8 @@ class Generator:
                 f"RNG state is wrong size: {_STATE_WORDS * 8} bytes were expected, got {new_state._array.size}"
             )
         words = np.ascontiguousarray(new_state._array).view(np.uint64)
+        if words[11] > 4 or words[12] > 1:  # NumPy would read beyond its buffer
+            raise DataError("RNG state is damaged: it is no state that get_state gave")
         generator = np.random.Philox(key=0)
         generator.state = {
             "bit_generator": "Philox",

@@ -31,12 +31,17 @@ class Source(Protocol):
 
 
 class ObjectBuilder:
-    """What an ``Unpickler`` asks: see its ``Builder``."""
+    """What an ``Unpickler`` asks: see its ``Builder``.
+
+    Attributes:
+        has_copied: whether a tensor was computed from its storage, which must have been filled before.
+    """
 
     def __init__(self, rule: Rule, source: Source, file_size: int) -> None:
         self._rule = rule
         self._source = source
         self._budget = Budget(file_size)
+        self.has_copied = False
 
     def find(self, module: str, name: str) -> Any:
         """The object of a name, where the rule allows it."""
@@ -54,6 +59,7 @@ class ObjectBuilder:
             raise UnpicklingError(f"Trying to call reduce for unrecognized function {quoted(function)}")
         if function in rebuilding.CALLABLE:
             if len(arguments) > 6:  # a conjugated or negated view is copied
+                self.has_copied = True
                 self._budget.spend(getattr(arguments[0], "nbytes", int)())
             return function(*arguments)
         if function in standard.CALLS:

@@ -61,9 +61,13 @@ def read(file: Any, rule: Rule, restore: Callable[[UntypedStorage, str], Any], e
     size = file.seek(0, 2) - start
     file.seek(start)
     source = _Storages(size, restore)
-    reader = Unpickler(file, ObjectBuilder(rule, source, size), size, encoding)
+    builder = ObjectBuilder(rule, source, size)
+    reader = Unpickler(file, builder, size, encoding)
     if reader.load() != _MAGIC:
-        raise CheckpointError("Invalid magic number; corrupt file?")
+        raise CheckpointError(
+            "Invalid magic number; corrupt file? It begins with a pickle that torch.save did not write: pickle.load "
+            "reads such a file, and runs what it says"
+        )
     version = reader.load()
     if version != _VERSION:
         raise CheckpointError(f"Invalid protocol version: {quoted(version)}")
@@ -72,8 +76,14 @@ def read(file: Any, rule: Rule, restore: Callable[[UntypedStorage, str], Any], e
         raise CheckpointError(
             "the file was written by a big-endian machine; only newer formats can be converted"
         )
+    begin = file.tell()
     found = reader.load()
     source.fill(file, reader.load())
+    if builder.has_copied:  # from storages that were not filled yet: once more
+        end = file.tell()
+        file.seek(begin)
+        found = Unpickler(file, ObjectBuilder(rule, source, size), size, encoding).load()
+        file.seek(end)
     return found
 
 

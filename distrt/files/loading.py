@@ -15,7 +15,7 @@ from distrt.core.activity import CHECKPOINT, doing
 from distrt.core.arrays import Array
 from distrt.core.errors import CheckpointError, UnsupportedError
 from distrt.core.storage import TypedStorage, UntypedStorage
-from distrt.files import legacy
+from distrt.files import legacy, strangers
 from distrt.files.allowed import Rule
 from distrt.files.building import ObjectBuilder
 from distrt.files.faults import CallersFault, UnpicklingError, quoted
@@ -118,7 +118,12 @@ def _load(file: Any, f: Any, map_location: Any, weights_only: bool | None, mmap:
         return legacy.read(file, rule, restore, encoding)
     except CallersFault as carrier:
         raise carrier.fault from None
-    except UnpicklingError as fault:
+    except CheckpointError as fault:
+        stranger = strangers.described(file, start)
+        if stranger is not None:
+            raise type(fault)(f"{stranger}. ({fault})") from fault.__cause__
+        if not isinstance(fault, UnpicklingError):
+            raise
         raise UnpicklingError(_explained(str(fault), weights_only)) from fault.__cause__
 
 
@@ -126,16 +131,19 @@ class _Archive:
     """An archive that is being loaded; gives the builder its storages."""
 
     def __init__(self, file: Any, f: Any, restore: Any, mmap: bool, weights_only: bool | None) -> None:
-        self._zip = ZipReader(file)
-        if self._zip.has("constants.pkl"):
+        start = file.tell()
+        if strangers.is_torchscript(file, start):
             if weights_only:
                 raise RuntimeError(
                     "Cannot use ``weights_only=True`` with TorchScript archives passed to ``torch.load``. "
                     + _UNSAFE
                 )
             raise UnsupportedError(
-                "the file is a TorchScript archive, which holds a program: distrt.load reads data"
+                "the file is a TorchScript archive of PyTorch, which holds a program: distrt.load reads data. Load the "
+                "model with PyTorch, and save its state_dict"
             )
+        file.seek(start)
+        self._zip = ZipReader(file)
         if mmap and not isinstance(f, str | os.PathLike):
             raise ValueError("f must be a file path in order to use the mmap argument")
         self._restore: Callable[[UntypedStorage, str], Any] = restore

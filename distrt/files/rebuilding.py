@@ -17,6 +17,7 @@ from distrt.core.arrays import Place, place_in
 from distrt.core.copying import OWN
 from distrt.core.errors import CheckpointError
 from distrt.core.formats import layout
+from distrt.core.random import Generator
 from distrt.core.storage import TypedStorage
 from distrt.core.tensor import Tensor, wrap
 from distrt.files.faults import quoted
@@ -77,6 +78,12 @@ def tensor_v3(
     if not isinstance(dtype, dt.dtype):
         raise CheckpointError(f"the file has a tensor of dtype {quoted(dtype)}, which distrt does not have")
     return _tensor(storage, storage_offset, size, stride, requires_grad, dtype, metadata)
+
+
+@name_as("distrt.core.random", "_restored")
+def generator(state: Any) -> Generator:
+    """A generator of random numbers where it stood; PyTorch's have other streams, and are not read."""
+    return Generator().set_state(state)
 
 
 @name_as("torch._utils", "_rebuild_parameter")
@@ -147,7 +154,7 @@ def part(local: Any, ranks: Any, names: Any, placed: Any, shape: Any, is_paramet
 _OF_TENSORS = frozenset((tensor_v1, tensor_v2, tensor_v3, parameter, parameter_with_state, device_tensor))
 
 #: What a file may call with arguments of its own choice.
-CALLABLE = frozenset((*_OF_TENSORS, from_type, layout_named, part))
+CALLABLE = frozenset((*_OF_TENSORS, from_type, generator, layout_named, part))
 
 _LEFT_OUT = {
     "_rebuild_sparse_tensor": "sparse tensors",

@@ -34,7 +34,7 @@ def save(
         obj: tensors, numbers, strings and containers of them, ``state_dict()``, modules.
         f: a path, or an object that can ``write``.
         pickle_module: whose ``Pickler`` is used.
-        pickle_protocol: 2 is what ``weights_only`` loading of PyTorch reads.
+        pickle_protocol: 2 is what ``weights_only`` loading of PyTorch reads; -1 is Python's newest.
 
     Raises:
         CheckpointError: (a RuntimeError) where the file cannot be written, or two tensors of different dtypes share
@@ -48,6 +48,8 @@ def save(
         )
     if not _use_new_zipfile_serialization and of_thread.skips_data:
         raise RuntimeError("Cannot use skip_data=True with _use_new_zipfile_serialization=False")
+    if pickle_protocol < 0:  # as pickle takes it: the newest
+        pickle_protocol = pickle.HIGHEST_PROTOCOL
     pickled = Pickled(obj, pickle_module, pickle_protocol, legacy=not _use_new_zipfile_serialization)
 
     def fill(file: Any) -> None:

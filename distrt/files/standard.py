@@ -11,6 +11,7 @@ import collections
 import copyreg
 import datetime
 import decimal
+import fractions
 import functools
 import math
 import pathlib
@@ -45,6 +46,7 @@ _STANDARD = (
     collections.defaultdict,
     collections.deque,
     decimal.Decimal,
+    fractions.Fraction,
     functools.partial,
     types.SimpleNamespace,
     uuid.UUID,
@@ -63,6 +65,7 @@ RECONSTRUCTOR: Any = copyreg._reconstructor  # type: ignore[attr-defined]
 
 _ON_REQUEST: dict[str, Any] = {
     **{f"{each.__module__}.{each.__qualname__}": each for each in _STANDARD},
+    "builtins.Ellipsis": ...,
     "copyreg._reconstructor": RECONSTRUCTOR,
     "numpy.core.multiarray._reconstruct": _reconstruct,
     "numpy._core.multiarray._reconstruct": _reconstruct,
@@ -186,6 +189,20 @@ def _plain_to(kind: Any) -> Any:
     return make
 
 
+def _fraction(budget: Budget, numerator: Any, denominator: Any = 1) -> Any:
+    if isinstance(numerator, str) and re.fullmatch(
+        r"-?\d{1,4000}(/\d{1,4000})?", numerator
+    ):  # as Python 3.11 writes it
+        return fractions.Fraction(numerator)
+    if type(numerator) is not int or type(denominator) is not int:
+        raise UnpicklingError(f"expected a fraction, got {quoted((numerator, denominator))}")
+    return fractions.Fraction(numerator, denominator)
+
+
+def _empty_namespace(budget: Budget) -> Any:
+    return types.SimpleNamespace()
+
+
 def _partial(budget: Budget, function: Any, *rest: Any) -> Any:
     if rest or not callable(function):
         raise UnpicklingError(f"a partial function needs a function, got {quoted(function)}")
@@ -226,7 +243,9 @@ CALLS: dict[Any, Any] = {
     range: _integers_to(range),
     slice: _integers_to(slice),
     decimal.Decimal: _plain_to(decimal.Decimal),
+    fractions.Fraction: _fraction,
     functools.partial: _partial,
+    types.SimpleNamespace: _empty_namespace,
     np.dtype: _numpy_dtype,
     _scalar: _numpy_scalar,
     _reconstruct: _numpy_array,

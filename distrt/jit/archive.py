@@ -8,7 +8,7 @@ there is.
 from __future__ import annotations
 
 import os
-from typing import Any, NoReturn
+from typing import Any
 
 from distrt import files
 from distrt.core.errors import CheckpointError, UnsupportedError
@@ -99,18 +99,10 @@ def _read(f: Any, map_location: Any) -> Any:
     try:
         return read(f, map_location)
     except UnsupportedError as fault:
-        _refuse_pytorch(fault)
-    except CheckpointError as fault:
-        if "it is compressed" in str(fault):  # as PyTorch's programs are
-            _refuse_pytorch(fault)
-        raise
-
-
-def _refuse_pytorch(fault: Exception) -> NoReturn:
-    raise CheckpointError(
-        "the file seems to be a TorchScript archive of PyTorch, whose program distrt does not read: load the model "
-        "there, save its state_dict, and script or trace the model here"
-    ) from fault
+        raise CheckpointError(
+            "the file is a TorchScript archive of PyTorch, whose program distrt does not read: load the model there, "
+            "save its state_dict, and script or trace the model here"
+        ) from fault
 
 
 def _give_extra(wanted: dict[str, Any] | None, there: Any) -> None:

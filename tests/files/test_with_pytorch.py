@@ -380,3 +380,14 @@ def test_two_dtypes_of_one_memory_are_refused_as_in_pytorch() -> None:
         base = lib.arange(4.0)
         with pytest.raises(RuntimeError, match="view the same data as different types"):
             lib.save([base, base.view(lib.int32)], io.BytesIO())
+
+
+def test_views_of_older_files_have_their_values_though_storages_are_filled_last() -> None:
+    plain, part = torch.tensor([1 + 2j, 3 - 4j]), torch.tensor([1 + 2j]).conj().imag
+    target = io.BytesIO()
+    torch.save([plain.conj(), plain, part], target, _use_new_zipfile_serialization=False)
+    torch.save("behind", target, _use_new_zipfile_serialization=False)
+    target.seek(0)
+    conjugated, same, negated = distrt.load(target)
+    assert (conjugated.tolist(), same.tolist(), negated.tolist()) == ([1 - 2j, 3 + 4j], plain.tolist(), [-2])
+    assert distrt.load(target) == "behind"

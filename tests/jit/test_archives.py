@@ -93,7 +93,7 @@ def test_a_torchscript_archive_of_pytorch_is_told(torch: Any) -> None:
     target = io.BytesIO()
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), target)
     target.seek(0)
-    with pytest.raises(CheckpointError, match="seems to be a TorchScript archive of PyTorch"):
+    with pytest.raises(CheckpointError, match="the file is a TorchScript archive of PyTorch"):
         distrt.jit.load(target)
 
 
