@@ -10,8 +10,6 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numpy as np
-
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, is_dense
 from distrt.core.kernels.loops import address, can_compile, function_of, vector_floats
@@ -20,6 +18,9 @@ __all__ = ["cast", "cast_into"]
 
 # Elements. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 14
+
+# The same once there is code: the bits are the same either way.
+_LEAST_COMPILED = 1 << 10
 
 _HALVES, _WIDE = (dt.bfloat16.numpy, dt.float16.numpy), dt.float32.numpy
 
@@ -53,10 +54,13 @@ def _lie_alike(array: Array, other: Array) -> bool:
 
 
 def _is_ours(given: Any, wanted: Any, size: int) -> bool:
-    if size < _LEAST:
+    if size < _LEAST and (size < _LEAST_COMPILED or not _code.cache_info().currsize):
         return False
     half = wanted if given == _WIDE else given if wanted == _WIDE else None
-    return half in _HALVES and can_compile(np.dtype(half).name) and bool(vector_floats())
+    if half not in _HALVES:
+        return False
+    name = "bfloat16" if half == _HALVES[0] else "float16"
+    return can_compile(name) and bool(vector_floats())
 
 
 def _convert(source: Array, target: Array) -> None:

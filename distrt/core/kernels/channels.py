@@ -17,10 +17,14 @@ from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.layouts import is_channels_last
 
-__all__ = ["affine", "keep_nonzero", "moments", "products", "suits", "suits_elements"]
+__all__ = ["affine", "keep_nonzero", "moments", "products", "suits", "suits_elements", "sums"]
 
 # Elements. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 16
+
+# How many times a variance the squared distance between a pixel and the mean may be: by so much is the variance's
+# error larger than float32's, which is still far below bfloat16's.
+_AWAY = 16
 
 _HALF = dt.bfloat16.numpy
 _DTYPES = (dt.float32.numpy, _HALF)
@@ -37,11 +41,29 @@ def suits(input: Array) -> bool:
 def moments(input: Array) -> tuple[Array, Array]:
     """Each channel's mean and (biased) variance."""
     pixels = input.size // input.shape[1]
+    if input.dtype == _HALF:
+        # Squares are of distances from some pixel, so that one pass gives both, unless that pixel is no usual one.
+        near = input[(0, slice(None), *[0] * (input.ndim - 2))].astype(np.float32)
+        away, variance = _around(input, near, pixels)
+        if (np.square(away) <= _AWAY * variance).all():
+            return (near + away).astype(np.float32), variance.astype(np.float32)
     zeros = np.zeros(input.shape[1], np.float32)
     mean = (_sums(input, input, zeros, False)[0] / pixels).astype(np.float32)
     # The mean is rounded: what is left of the sum corrects the squares.
-    rest, squares = _sums(input, input, mean, False)
-    return mean, np.maximum(squares / pixels - np.square(rest / pixels), 0).astype(np.float32)
+    _, variance = _around(input, mean, pixels)
+    return mean, np.maximum(variance, 0).astype(np.float32)
+
+
+def _around(input: Array, near: Array, pixels: int) -> tuple[Array, Array]:
+    """How far the mean of each channel is from ``near``, and its variance."""
+    rest, squares = _sums(input, input, near, False)
+    away = rest / pixels
+    return away, squares / pixels - np.square(away)
+
+
+def sums(input: Array) -> Array:
+    """For each channel the sum over all pixels, in float64."""
+    return _sums(input, input, np.zeros(input.shape[1], np.float32), False)[0]
 
 
 def products(values: Array, others: Array, mean: Array) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ the same bits every time, on every rank. The tests compare each kernel with its 
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -146,13 +147,20 @@ def convolution_kernel(
     dtype: Any,
 ) -> OneDNNConvolution | Winograd | None:
     """The kernel for a convolution of these sizes; None for NumPy."""
-    if dtype.itemsize > 4 or dtype.kind not in "fV" or len(input) > 5:
-        return None
-    count = math.prod(output) * math.prod(weight[1:])
-    if count < _LEAST_PRODUCTS:
-        return None
     geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
-    is_large = count >= _LEAST_FOR_WINOGRAD
+    return _kernel_of(geometry, dtype, _LEAST_PRODUCTS, _LEAST_FOR_WINOGRAD)
+
+
+@functools.lru_cache(maxsize=512)
+def _kernel_of(
+    geometry: Geometry, dtype: Any, least: int, least_for_winograd: int
+) -> OneDNNConvolution | Winograd | None:
+    if dtype.itemsize > 4 or dtype.kind not in "fV" or len(geometry.input) > 5:
+        return None
+    count = math.prod(geometry.output) * math.prod(geometry.weight[1:])
+    if count < least:
+        return None
+    is_large = count >= least_for_winograd
     if dtype == dt.bfloat16.numpy:
         # Who takes its instructions for bfloat16 away from oneDNN wants float32's products everywhere.
         quick = winograd_of(geometry, "bfloat16") if is_large and multiplies_bfloat16() else None

@@ -17,6 +17,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels import channels as by_channel
 from distrt.core.kernels.onednn.convolution import OneDNNConvolution
 from distrt.core.kernels.table import convolution_kernel
 from distrt.core.layouts import is_channels_last
@@ -249,6 +250,8 @@ def _cropped(value: Any, shape: Sizes) -> Any:
 
 def _sum_of_channels(g: Any) -> Any:
     dims = (0, *range(2, g.ndim))
+    if g.__class__ is np.ndarray and by_channel.suits(g):
+        return by_channel.sums(g).astype(g.dtype)
     if g.__class__ is np.ndarray and is_channels_last(g):  # NumPy would add up one pixel after another
         return g.sum(axis=dims, dtype=np.float64).astype(g.dtype)
     return ops.sum(g, dims)

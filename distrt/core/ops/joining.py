@@ -13,6 +13,7 @@ from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
 from distrt.core.out import takes_out
+from distrt.core.pixels import cut_channels, join_channels
 
 __all__ = [
     "block_diag",
@@ -49,7 +50,8 @@ def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
                     f"Sizes of tensors must match except in dimension {axis}. Expected size {want} but got size {have} "
                     f"for tensor number {number} in the list."
                 )
-    return array_module(full[0]).concatenate(full, axis=axis)
+    joined = join_channels(full) if axis == 1 else None
+    return array_module(full[0]).concatenate(full, axis=axis) if joined is None else joined
 
 
 cat.gradient(tensors=lambda g, tensors_meta, dim: _cut(g, [meta.shape for meta in tensors_meta], dim))
@@ -57,6 +59,9 @@ cat.gradient(tensors=lambda g, tensors_meta, dim: _cut(g, [meta.shape for meta i
 
 def _cut(g: Any, shapes: list[tuple[int, ...]], dim: int) -> list[Any]:
     axis, start, pieces = dim % g.ndim, 0, []
+    cut = cut_channels(g, [shape[1] for shape in shapes]) if axis == 1 and g.ndim > 3 else None
+    if cut is not None:
+        return cut
     for shape in shapes:
         size = 0 if shape == (0,) and g.ndim != 1 else shape[axis]
         piece = ops.index(g, (*[slice(None)] * axis, slice(start, start + size)))

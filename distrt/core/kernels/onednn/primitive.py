@@ -17,7 +17,7 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address
-from distrt.core.kernels.onednn.library import OneDNN
+from distrt.core.kernels.onednn.library import OneDNN, OneDNNError
 
 __all__ = ["DATA_TYPES", "NUMPY_TYPES", "Primitive", "description_of", "dims"]
 
@@ -67,6 +67,7 @@ class Primitive:
             self._parts.append((_SCRATCH_ARGUMENT, scratch))
         self.implementation = onednn.implementation(description)
         self._places = threading.local()
+        self._put, self._execute = onednn.dnnl_memory_set_data_handle, onednn.dnnl_primitive_execute
 
     def layout(self, position: int) -> int:
         """The memory descriptor of one of the call's arrays."""
@@ -82,14 +83,13 @@ class Primitive:
             memories, packed = self._places.value
         except AttributeError:
             memories, packed = self._places.value = self._new_places()
-        put = self._onednn.dnnl_memory_set_data_handle
+        put = self._put
         for memory, array in zip(memories, arrays, strict=False):
             put(memory, address(array))
         if self.scratch_bytes:
             put(memories[-1], _scratch.at_least(self.scratch_bytes))
-        self._onednn.call(
-            "dnnl_primitive_execute", self._primitive, self._onednn.stream, len(memories), packed
-        )
+        if self._execute(self._primitive, self._onednn.stream, len(memories), packed):
+            raise OneDNNError(f"{self.implementation}: oneDNN could not run it")
 
     def _new_places(self) -> tuple[list[int], Any]:
         onednn = self._onednn
