@@ -1,7 +1,7 @@
 """Probability distributions under the names of ``torch.distributions``: densities, draws, divergences.
 
 A family is a file, at PyTorch's path; what all share is in ``distribution``. Draws come from the default generator
-(docs/random.md). ContinuousBernoulli, GeneralizedPareto, LKJCholesky and Wishart are not there yet.
+(docs/random.md).
 
 Source: https://docs.pytorch.org/docs/stable/distributions.html
 """
@@ -15,12 +15,14 @@ from distrt.distributions.categorical import Categorical
 from distrt.distributions.cauchy import Cauchy
 from distrt.distributions.chi2 import Chi2
 from distrt.distributions.constraint_registry import biject_to, transform_to
+from distrt.distributions.continuous_bernoulli import ContinuousBernoulli
 from distrt.distributions.dirichlet import Dirichlet
 from distrt.distributions.distribution import Distribution
 from distrt.distributions.exp_family import ExponentialFamily
 from distrt.distributions.exponential import Exponential
 from distrt.distributions.fishersnedecor import FisherSnedecor
 from distrt.distributions.gamma import Gamma
+from distrt.distributions.generalized_pareto import GeneralizedPareto
 from distrt.distributions.geometric import Geometric
 from distrt.distributions.gumbel import Gumbel
 from distrt.distributions.half_cauchy import HalfCauchy
@@ -30,6 +32,7 @@ from distrt.distributions.inverse_gamma import InverseGamma
 from distrt.distributions.kl import kl_divergence, register_kl
 from distrt.distributions.kumaraswamy import Kumaraswamy
 from distrt.distributions.laplace import Laplace
+from distrt.distributions.lkj_cholesky import LKJCholesky
 from distrt.distributions.log_normal import LogNormal
 from distrt.distributions.logistic_normal import LogisticNormal
 from distrt.distributions.lowrank_multivariate_normal import LowRankMultivariateNormal
@@ -70,6 +73,7 @@ from distrt.distributions.transforms import (
 from distrt.distributions.uniform import Uniform
 from distrt.distributions.von_mises import VonMises
 from distrt.distributions.weibull import Weibull
+from distrt.distributions.wishart import Wishart
 
 __all__ = [
     "AbsTransform",
@@ -82,6 +86,7 @@ __all__ = [
     "Cauchy",
     "Chi2",
     "ComposeTransform",
+    "ContinuousBernoulli",
     "CorrCholeskyTransform",
     "CumulativeDistributionTransform",
     "Dirichlet",
@@ -91,6 +96,7 @@ __all__ = [
     "ExponentialFamily",
     "FisherSnedecor",
     "Gamma",
+    "GeneralizedPareto",
     "Geometric",
     "Gumbel",
     "HalfCauchy",
@@ -99,6 +105,7 @@ __all__ = [
     "IndependentTransform",
     "InverseGamma",
     "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "LogisticNormal",
@@ -130,6 +137,7 @@ __all__ = [
     "Uniform",
     "VonMises",
     "Weibull",
+    "Wishart",
     "biject_to",
     "constraints",
     "identity_transform",

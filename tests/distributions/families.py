@@ -79,6 +79,25 @@ FAMILIES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...]]] = {
         lambda D, t, a, b: D.RelaxedOneHotCategorical(a, b),
         (np.array(0.7), WEIGHTS),
     ),
+    "ContinuousBernoulli": (lambda D, t, a: D.ContinuousBernoulli(a), (np.array([0.15, 0.4995, 0.8]),)),
+    "ContinuousBernoulli of logits": (lambda D, t, a: D.ContinuousBernoulli(logits=a), (ODDS,)),
+    "GeneralizedPareto": (
+        lambda D, t, a, b, c: D.GeneralizedPareto(a, b, c),
+        (REAL, ALSO_POSITIVE, np.array([-0.7, 0.0, 0.3])),
+    ),
+    "LKJCholesky": (lambda D, t, a: D.LKJCholesky(3, a), (ALSO_POSITIVE,)),
+    "Wishart": (
+        lambda D, t, a, b: D.Wishart(a, covariance_matrix=(b + b.mT) / 2),
+        (np.array([3.5, 6.0]), COVARIANCE),
+    ),
+    "Wishart of a factor": (
+        lambda D, t, a, b: D.Wishart(a, scale_tril=t.tril(b)),
+        (np.array(4.5), FACTOR),
+    ),
+    "Wishart of a precision": (
+        lambda D, t, a, b: D.Wishart(a, precision_matrix=(b + b.mT) / 2),
+        (np.array([3.5, 6.0]), COVARIANCE),
+    ),
     "VonMises": (lambda D, t, a, b: D.VonMises(a, b), (REAL, ALSO_POSITIVE)),
     "TransformedDistribution": (
         lambda D, t, a, b: D.TransformedDistribution(

@@ -16,11 +16,12 @@ FARTHEST = 2.23 / 4000**0.5
 WITH_CDF = (
     "Normal Uniform Laplace Cauchy Exponential Gamma Chi2 LogNormal HalfNormal HalfCauchy InverseGamma Gumbel"
 )
+WITH_CDF += " ContinuousBernoulli GeneralizedPareto"
 WITH_CDF += " Pareto Weibull Kumaraswamy MixtureSameFamily TransformedDistribution"
 WITH_MOMENTS = (
     "Beta Poisson Bernoulli Geometric Binomial NegativeBinomial OneHotCategorical Multinomial Dirichlet"
 )
-WITH_MOMENTS += " MultivariateNormal LowRankMultivariateNormal"
+WITH_MOMENTS += " Wishart MultivariateNormal LowRankMultivariateNormal"
 
 
 def _made(name: str) -> tuple[Any, list[Any]]:
@@ -147,3 +148,31 @@ def test_small_concentrations_stay_inside() -> None:
     drawn = D.Dirichlet(distrt.full((1000, 3), 1e-3)).sample().numpy()
     assert (drawn > 0).all() and np.allclose(drawn.sum(-1), 1, atol=1e-6)
     assert (D.Gamma(1e-3, 1.0).sample((1000,)).numpy() > 0).all()
+
+
+@pytest.mark.ci
+def test_correlations_are_drawn_as_their_concentration_says() -> None:
+    """Of LKJ's matrices, (1 + an entry) / 2 is Beta of concentration - 1 + dim / 2, twice."""
+    distrt.manual_seed(15)
+    for concentration, dim in ((1.0, 2), (2.5, 4)):
+        factors = D.LKJCholesky(dim, concentration).sample((4000,))
+        entries = (factors @ factors.mT)[:, 1, 0]
+        alpha = concentration - 1 + dim / 2
+        ranks = np.sort(D.Beta(alpha, alpha).sample((4000,)).numpy() * 2 - 1)
+        spread = np.abs(np.sort(entries.numpy()) - ranks).max()
+        assert spread < 0.15
+        assert abs(float(entries.var()) - 1 / (2 * alpha + 1)) < 0.02
+
+
+def test_singular_wishart_draws_are_drawn_again() -> None:
+    dist = D.Wishart(distrt.tensor(5.0), covariance_matrix=distrt.eye(3))
+    drawn = dist.rsample((50,))
+    assert bool(distrt.linalg.eigvalsh(drawn).gt(0).all())
+    with pytest.warns(UserWarning, match="Low df values"):
+        D.Wishart(distrt.tensor(2.5), covariance_matrix=distrt.eye(3))
+    with pytest.raises(ValueError, match="expected to be greater than ndim - 1 = 2"):
+        D.Wishart(2.0, covariance_matrix=distrt.eye(3))
+    with pytest.raises(AssertionError, match="Exactly one of"):
+        D.Wishart(4.0)
+    with pytest.raises(ValueError, match="Found dim=1"):
+        D.LKJCholesky(1)
