@@ -17,6 +17,7 @@ from distrt.core.autocast import as_it_comes, lowered
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.ops.type_names import scalar_type
+from distrt.core.promotion import promote_types
 
 __all__ = [
     "gru",
@@ -95,9 +96,8 @@ def _plain_layer(
     sizes: tuple[int, ...],
     reverse: bool,
 ) -> Any:
-    known = rows, states[0], *_filled(weights, 4)
-    run = ops.rnn_layer if _is_narrow(known, sizes) else _run(ops.rnn_layer)
-    return run(*known, sizes, reverse, nonlinearity)
+    options = sizes, reverse, nonlinearity
+    return _run(ops.rnn_layer, (rows, states[0], *_filled(weights, 4)), options, (None, None))
 
 
 _tanh_layer: Layer = functools.partial(_plain_layer, "tanh")
@@ -108,10 +108,7 @@ def _gru_layer(
     rows: Any, states: Sequence[Any], weights: Sequence[Any], sizes: tuple[int, ...], reverse: bool
 ) -> Any:
     known = rows, states[0], *_filled(weights, 4)
-    if not _is_narrow(known, sizes):
-        return _run(ops.gru_layer)(*known, sizes, reverse)
-    dtype = states[0]._array.dtype  # which the single operations would have kept
-    return [ops.to_dtype(each, dtype) for each in ops.gru_layer(*known, sizes, reverse)]
+    return _run(ops.gru_layer, known, (sizes, reverse), (states[0], states[0]))
 
 
 def _lstm_layer(
@@ -124,22 +121,27 @@ def _lstm_layer(
 ) -> Any:
     is_projected = states[0].shape[-1] != states[1].shape[-1]
     known = (*_filled(weights[:-1], 4), weights[-1]) if is_projected else _filled(weights, 5)
-    return _run(ops.lstm_layer)(rows, *states, *known, sizes, reverse, batch_first)
+    hidden = None if is_projected else states[1]
+    return _run(
+        ops.lstm_layer, (rows, *states, *known), (sizes, reverse, batch_first), (hidden, hidden, states[1])
+    )
 
 
-def _run(layer: Any) -> Any:
-    """One operation; in a mixed-precision block the single ones, each of which has a class there, as in PyTorch."""
-    return layer if modes.autocast is None else layer.composite.__wrapped__
+def _run(layer: Any, tensors: Sequence[Any], options: tuple[Any, ...], kept: Sequence[Any]) -> Any:
+    """One operation.
 
-
-def _is_narrow(tensors: Sequence[Any], sizes: tuple[int, ...]) -> bool:
-    """Whether to take one narrow operation in a mixed-precision block: over many steps of one size.
-
-    Its gates and its state are float32 inside, where those of single operations would be rounded at each step.
+    In a mixed-precision block it is narrow: its gates and states are float32 inside, where those of single operations
+    would be rounded at each step. Results are in the dtype that those would give: ``kept`` has the state whose dtype
+    goes into each, None where it is a product's. A single step, whose state would be rounded, is made of them.
     """
-    if modes.autocast is None or len(sizes) == 1 or sizes[0] != sizes[-1]:
-        return False
-    return all(each is None or each._array.dtype != np.float64 for each in tensors)
+    if modes.autocast is None:
+        return layer(*tensors, *options)
+    if len(options[0]) == 1 or any(each is not None and each._array.dtype == np.float64 for each in tensors):
+        return layer.composite.__wrapped__(*tensors, *options)
+    return [
+        each if state is None else ops.to_dtype(each, promote_types(each._array.dtype, state._array.dtype))
+        for each, state in zip(layer(*tensors, *options), kept, strict=True)
+    ]
 
 
 def _filled(weights: Sequence[Any], count: int) -> tuple[Any, ...]:
