@@ -51,10 +51,13 @@ __all__ = [
     "memory_allocated",
     "memory_cached",
     "memory_reserved",
+    "memory_snapshot",
     "memory_stats",
+    "memory_stats_as_nested_dict",
     "memory_summary",
     "nccl",
     "nvtx",
+    "reset_accumulated_memory_stats",
     "reset_max_memory_allocated",
     "reset_max_memory_cached",
     "reset_peak_memory_stats",
@@ -193,11 +196,22 @@ def reset_peak_memory_stats(device: Any = None) -> None:
 
 
 reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+reset_accumulated_memory_stats = reset_peak_memory_stats
 
 
 def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
     """No figures."""
     return OrderedDict()
+
+
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """No figures."""
+    return {}
+
+
+def memory_snapshot(*args: Any, **options: Any) -> list[Any]:
+    """No blocks."""
+    return []
 
 
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:

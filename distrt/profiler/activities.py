@@ -41,9 +41,10 @@ def checked(activities: Iterable[ProfilerActivity] | None) -> set[ProfilerActivi
     """The activities that are asked for and can be had; all that can be had where None.
 
     Raises:
-        AssertionError: nothing is asked for.
+        AssertionError: nothing is asked for that is an activity.
     """
     asked = supported_activities() if activities is None else set(activities)
+    asked = {each for each in asked if isinstance(each, ProfilerActivity)}
     assert asked, "No valid profiler activities found"
     for each in sorted(asked - supported_activities(), key=lambda activity: activity.value):
         warnings.warn(f"{each.name} is not available, disabling {each.name} profiling", stacklevel=4)

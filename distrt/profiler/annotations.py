@@ -20,9 +20,14 @@ class record_function:  # noqa: N801 - PyTorch's own spelling
     Args:
         name: what the event is called.
         args: a note that the trace shows with it.
+
+    Raises:
+        TypeError: a name that is no text.
     """
 
     def __init__(self, name: str, args: str | None = None) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"record_function: expected a name that is a str, got {type(name).__name__}")
         self.name, self.args = name, args
         self._open: list[Any] = []
 

@@ -124,6 +124,11 @@ class Recorder:
         while self._thread.open:
             self._end(self._thread.open[-1], None)
 
+    def see_operations(self, sees: bool) -> None:
+        """Leaves out this thread's operations from now on, or goes on with them."""
+        if self._sees_operations:
+            sys.setprofile(self._hear if sees else self._before)
+
     def events(self) -> EventList:
         """What has been recorded, in the order in which it began."""
         return EventList(sorted(self._events, key=lambda each: each.id), self._memory, self._flops)

@@ -52,7 +52,7 @@ def schedule(
         warnings.warn("Profiler won't be using warmup, this can skew profiler results", stacklevel=2)
 
     def action(step: int) -> ProfilerAction:
-        assert step >= 0, f"a step is not negative, got {step}"
+        assert step >= 0, f"Step must be non-negative. Got {step}."
         if step < skip_first:
             return ProfilerAction.NONE
         step -= skip_first

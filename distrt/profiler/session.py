@@ -170,6 +170,18 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         if not self._recorder.ended_ns:
             self._recorder.stop()
 
+    def toggle_collection_dynamic(
+        self, enable: bool, activities: Iterable[available.ProfilerActivity]
+    ) -> None:
+        """Leaves out operations from here on, or goes on with them; blocks with names are recorded all the same.
+
+        Args:
+            enable: False to leave them out.
+            activities: of which only ``ProfilerActivity.CPU`` counts.
+        """
+        if self._recorder is not None and available.ProfilerActivity.CPU in set(activities):
+            self._recorder.see_operations(enable)
+
     def _tell_of_cycles(self) -> None:
         if not self._has_told:
             self._has_told = True

@@ -361,3 +361,33 @@ def test_the_table_has_pytorchs_layout(torch):
             (titles.split(), text.splitlines()[1], text.splitlines()[3], "Self CPU time total" in text)
         )
     assert tables[0] == tables[1]
+
+
+def test_operations_are_left_out_for_a_while():
+    with profile(activities=[ProfilerActivity.CPU]) as prof:
+        prof.toggle_collection_dynamic(False, [ProfilerActivity.CPU])
+        with record_function("named"):
+            distrt.ones(2) * 3
+        prof.toggle_collection_dynamic(True, [ProfilerActivity.CPU])
+        distrt.ones(2) + 3
+    assert {"named", "aten::add"} <= {each.key for each in prof.key_averages()}
+    assert "aten::mul" not in {each.key for each in prof.key_averages()}
+    assert sys.getprofile() is None
+
+
+@pytest.mark.parametrize("activities", [["cpu"], []])
+def test_activities_are_activities(torch, activities):
+    with pytest.raises(AssertionError) as expected:
+        torch.profiler.profile(activities=activities)
+    with pytest.raises(AssertionError, match=f"^{expected.value}$"):
+        profile(activities=activities)
+
+
+def test_a_steps_number_and_a_blocks_name_are_looked_at(torch):
+    with pytest.raises(AssertionError) as expected:
+        torch.profiler.schedule(wait=1, warmup=1, active=2)(-1)
+    with pytest.raises(AssertionError) as found:
+        distrt.profiler.schedule(wait=1, warmup=1, active=2)(-1)
+    assert str(found.value) == str(expected.value)
+    with pytest.raises(TypeError, match="a name that is a str, got int"):
+        record_function(3)
