@@ -82,6 +82,10 @@ def _other_command(argv: list[str]) -> int | None:
         from launch.command.report import report
 
         return report(argv[1:])
+    if argv[:1] == ["trace"] and not os.path.exists("trace"):
+        from launch.command.trace import trace
+
+        return trace(argv[1:])
     if argv[:1] == ["submit"] and not os.path.exists("submit"):
         from launch.submission.command import submit
 

@@ -86,6 +86,9 @@ def draw_step(lanes: Sequence[Lane], title: str, name: str = "step", is_alone: b
     parts: list[str] = [describe(title, _described(lanes), name)]
     if is_alone:
         parts.append(tag("style", STYLE))
+        parts.append(
+            tag("rect", x=-16, y=-8, width=_WIDTH + 32, height=height + 16, style="fill:var(--paper)")
+        )
     parts.append(_patterns(name))
     parts += _headline(lanes, title, len(shown))
     parts += _grid(end - begin, x, begin, _TOP - 4, _TOP + row * len(shown) - _BETWEEN + 6)
@@ -96,7 +99,9 @@ def draw_step(lanes: Sequence[Lane], title: str, name: str = "step", is_alone: b
         "svg",
         *map(Markup, parts),
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
+        viewBox=f"-16 -8 {_WIDTH + 32:.0f} {height + 16:.0f}"
+        if is_alone
+        else f"0 0 {_WIDTH:.0f} {height:.0f}",
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
         class_="picture",

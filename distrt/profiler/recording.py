@@ -15,9 +15,12 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from distrt.core import activity
+from distrt.core.activity import CHECKPOINT
 from distrt.core.tensor import Tensor
 from distrt.core.users_code import users_frame
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
+from distrt.profiler.timeline import Timeline
 from distrt.tracing.flops import flops_of
 
 __all__ = ["Recorder", "running"]
@@ -94,6 +97,7 @@ class Recorder:
         self._thread = _Thread()
         self._count = 0
         self._before: Any = None
+        self.timeline = Timeline()
         self.began_ns = self.ended_ns = 0
 
     def start(self) -> None:
@@ -108,6 +112,10 @@ class Recorder:
         _running = self
         self._before = sys.getprofile()
         self._number_of_thread()
+        self.timeline = Timeline()
+        self._phases = _Phases(self, CHECKPOINT if self._sees_operations else None)
+        activity.listen(self.timeline)
+        activity.listen(self._phases)
         self.began_ns = time.perf_counter_ns()
         if self._sees_operations:
             threading.setprofile(self._hear)
@@ -120,6 +128,8 @@ class Recorder:
             sys.setprofile(self._before)
             threading.setprofile(None)
         self.ended_ns = time.perf_counter_ns()
+        activity.leave(self._phases)
+        activity.leave(self.timeline)
         _running = None
         while self._thread.open:
             self._end(self._thread.open[-1], None)
@@ -216,6 +226,27 @@ class Recorder:
         with self._lock:
             self._thread.number = self._threads.setdefault(native, len(self._threads) + 1)
         return self._thread.number
+
+
+class _Phases(activity.Listener):
+    """Shows phases among the calls: all of them, or ``only`` those of a kind that no call's name tells."""
+
+    def __init__(self, recorder: Recorder, only: str | None) -> None:
+        self._recorder, self._only = recorder, only
+        self._open: list[Open | None] = []
+        self._thread = threading.get_ident()
+
+    def begin(self, kind: str) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        opened = self._recorder._thread.open
+        is_told = opened and opened[-1].name in ("distrt::save", "distrt::load")
+        is_shown = (self._only is None or kind == self._only) and not is_told
+        self._open.append(self._recorder.begin(f"distrt::{kind}") if is_shown else None)
+
+    def end(self, kind: str) -> None:
+        if threading.get_ident() == self._thread and self._open and (event := self._open.pop()) is not None:
+            self._recorder.end(event)
 
 
 def _shapes_of(frame: types.FrameType) -> list[Any]:

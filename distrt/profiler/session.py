@@ -13,9 +13,10 @@ from typing import Any
 from distrt.profiler import activities as available
 from distrt.profiler.annotations import record_function
 from distrt.profiler.events import EventList
+from distrt.profiler.merging import merged_trace, write_step_picture
 from distrt.profiler.recording import Recorder
 from distrt.profiler.schedules import ProfilerAction, Schedule, always
-from distrt.profiler.trace_file import write_stacks, write_trace
+from distrt.profiler.trace_file import trace_of, write_stacks, write_trace
 
 __all__ = ["profile", "tensorboard_trace_handler"]
 
@@ -212,9 +213,34 @@ class profile:  # noqa: N801 - PyTorch's own spelling
 
     def export_chrome_trace(self, path: str | os.PathLike[str]) -> None:
         """Writes a trace that Perfetto and ``chrome://tracing`` open; compressed where the path ends in ``.gz``."""
+        write_trace(path, self._trace(os.fspath(path)))
+
+    def export_merged_trace(self, path: str | os.PathLike[str]) -> None:
+        """Writes one trace of all ranks, with one clock and arrows between their collectives; a collective.
+
+        distrt's own. Rank 0 writes; the others return when it has. ``distrt-launch trace`` makes the same of files.
+        """
+        merged_trace(self._trace(os.fspath(path)), lambda merged: write_trace(path, merged))
+
+    def export_step_picture(self, path: str | os.PathLike[str], step: int | None = None) -> None:
+        """Draws one step of all ranks, as SVG: what each did, what it exchanged, what of that was hidden; a collective.
+
+        distrt's own.
+
+        Args:
+            path: where rank 0 writes.
+            step: which of the steps that were recorded, from 0; the last whole one where None.
+
+        Raises:
+            TraceError: (a ValueError) on all ranks: there is no such step.
+        """
+        merged_trace(self._trace(os.fspath(path)), lambda merged: write_step_picture(path, merged, step))
+
+    def _trace(self, name: str) -> dict[str, Any]:
         recorder = self._asked_for("exporting chrome trace")
         span_us = recorder.began_ns / 1e3, recorder.ended_ns / 1e3
-        write_trace(path, recorder.events(), recorder.threads, span_us, self._metadata)
+        timeline = recorder.timeline
+        return trace_of(name, recorder.events(), recorder.threads, span_us, self._metadata, timeline)
 
     def export_stacks(self, path: str | os.PathLike[str], metric: str = "self_cpu_time_total") -> None:
         """Writes where time was spent, a line for each place, as flame graphs are made from; needs ``with_stack``."""

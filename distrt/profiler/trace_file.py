@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import socket
 import sys
@@ -11,33 +9,47 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from distrt.comm.clocks import machine_clock
 from distrt.comm.world import default_group, is_initialized
 from distrt.files.atomic import write_atomically
+from distrt.pictures.traces import trace_bytes
 from distrt.profiler.events import FunctionEvent
+from distrt.profiler.timeline import Timeline
 
-__all__ = ["write_stacks", "write_trace"]
+__all__ = ["trace_of", "write_stacks", "write_trace"]
 
 Path = str | os.PathLike[str]
 
+#: Rows of a trace that are no threads; the system's numbers of threads are below.
+_PHASES, _EXCHANGES = 1 << 23, (1 << 23) + 1
 
-def write_trace(
-    path: Path,
+
+def trace_of(
+    name: str,
     events: Iterable[FunctionEvent],
     threads: Mapping[int, int],
     span_us: tuple[float, float],
     metadata: Mapping[str, Any],
-) -> None:
-    """Writes events in the Trace Event Format; compressed where the path ends in ``.gz``.
+    timeline: Timeline,
+) -> dict[str, Any]:
+    """A recording in the Trace Event Format.
 
     Args:
-        path: a file that appears as a whole.
+        name: the trace's.
         events: of this process.
         threads: the system's number of each thread of the events.
         span_us: when the recording began and ended.
         metadata: what users have added.
+        timeline: phases and exchanges, which have rows of their own.
     """
-    rows = [*_named(threads), *_rows(events, threads), _span(span_us)]
-    whole = {
+    rows = [
+        *_named(threads),
+        *_rows(events, threads),
+        *_phases(timeline),
+        *_exchanges(timeline),
+        _span(span_us),
+    ]
+    return {
         "schemaVersion": 1,
         "deviceProperties": [],
         **_distributed(),
@@ -46,12 +58,15 @@ def write_trace(
         "displayTimeUnit": "ms",
         # What is added to a time of the trace, which is the machine's, to get the time since 1970.
         "baseTimeNanoseconds": time.time_ns() - time.perf_counter_ns(),
+        "clock": machine_clock()._asdict(),
         "traceEvents": rows,
-        "traceName": os.fspath(path),
+        "traceName": name,
     }
-    data = json.dumps(whole, allow_nan=False).encode()
-    if os.fspath(path).endswith(".gz"):
-        data = gzip.compress(data)
+
+
+def write_trace(path: Path, trace: Mapping[str, Any]) -> None:
+    """Writes a trace as a file that appears as a whole; compressed where the path ends in ``.gz``."""
+    data = trace_bytes(trace, path)
     write_atomically(os.fspath(path), lambda file: file.write(data))
 
 
@@ -101,6 +116,36 @@ def _rows(events: Iterable[FunctionEvent], threads: Mapping[int, int]) -> Iterat
             "dur": round(each.time_range.elapsed_us(), 3),
             "args": args,
         }
+
+
+def _phases(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    yield _row_name(_PHASES, "phases")
+    for each in timeline.phases:
+        yield _bar("phase", each.kind, _PHASES, each.began_ns, each.ended_ns, {})
+
+
+def _exchanges(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    """Each in the first row that is free: those of several groups may go on at once."""
+    free_ns: list[int] = []
+    for each in sorted(timeline.exchanges, key=lambda exchange: exchange.began_ns):
+        row = next((number for number, ended in enumerate(free_ns) if ended <= each.began_ns), len(free_ns))
+        if row == len(free_ns):
+            free_ns.append(0)
+            yield _row_name(_EXCHANGES + row, "communication" if not row else f"communication {row + 1}")
+        free_ns[row] = each.ended_ns
+        args = {"group": each.group, "number": each.number, "bytes": each.nbytes, "async": each.is_async}
+        yield _bar("communication", each.name, _EXCHANGES + row, each.began_ns, each.ended_ns, args)
+
+
+def _row_name(row: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "name": "thread_name", "ts": 0, "pid": os.getpid(), "tid": row, "args": {"name": name}}
+
+
+def _bar(
+    category: str, name: str, row: int, began_ns: int, ended_ns: int, args: dict[str, Any]
+) -> dict[str, Any]:
+    times = {"ts": began_ns / 1e3, "dur": (ended_ns - began_ns) / 1e3}
+    return {"ph": "X", "cat": category, "name": name, "pid": os.getpid(), "tid": row, **times, "args": args}
 
 
 def _span(span_us: tuple[float, float]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ _SCRIPT = """\
 {cases}
     esac
     if [[ -z $words && $current == -* ]]; then words="{options}"; fi
-    if [[ -z $words && $COMP_CWORD == 1 ]]; then words="doctor top submit"; fi
+    if [[ -z $words && $COMP_CWORD == 1 ]]; then words="doctor report submit top trace"; fi
     COMPREPLY=($(compgen -W "$words" -- "$current"))
 }}
 complete -o default -F _distrt_launch distrt-launch

@@ -224,6 +224,7 @@ def make_parser(
         "Every option of torchrun's is known, and so are its PET_* variables.\n"
         "`distrt-launch doctor` tells what is here for a job to use, and whether two ranks can work together;\n"
         "`distrt-launch top [run directory]` shows what a job's ranks are doing;\n"
+        "`distrt-launch report [run directory]` makes a page of a job, `distrt-launch trace` one trace of the ranks';\n"
         "`distrt-launch submit --scheduler slurm|pbs|lsf|k8s ...` hands a job to a batch system;\n"
         "`distrt-launch --print-completion bash` (or zsh) prints what the shell needs to complete options.",
         epilog=EXPLANATION,

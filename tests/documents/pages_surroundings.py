@@ -101,6 +101,7 @@ FILES: dict[str, dict[str, str]] = {
     "docs/hangs.md": {"train.py": _MEETING},
     "docs/clusters.md": {"train.py": ""},
     "docs/compat.md": {"train.py": "import torch\nassert torch.__version__.startswith('2.13.0+distrt')\n"},
+    "docs/report.md": {"train.py": _MEETING},
     "docs/launching.md": {
         "train.py": _MEETING,
         "package/train.py": "",

@@ -19,6 +19,7 @@ LAUNCH_MAY_IMPORT = {
     "distrt.core.errors",
     "distrt.pictures.step",
     "distrt.pictures.svg",
+    "distrt.pictures.traces",
 }
 HEAVY = ("numpy", "ml_dtypes", "cupy", "mpi4py", "llvmlite", "torch")
 

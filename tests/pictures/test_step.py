@@ -44,12 +44,12 @@ def test_the_picture_says_how_much_is_hidden_and_names_ranks_and_colours() -> No
 def test_everything_lies_within_the_picture() -> None:
     lanes = [Lane(rank, 0.0, 0.02, BACKWARD.spans, BACKWARD.travels) for rank in range(40)]
     root = ElementTree.fromstring(draw_step(lanes, "x < y & z"))
-    _, _, width, height = map(float, root.get("viewBox", "").split())
+    left, top, width, height = map(float, root.get("viewBox", "").split())
     for each in root.iter():
         if each.tag.endswith("}rect") and each.get("x"):
-            assert -0.1 <= float(each.get("x", 0)) <= width
-            assert float(each.get("x", 0)) + float(each.get("width", 0)) <= width + 0.1
-            assert float(each.get("y", 0)) + float(each.get("height", 0)) <= height
+            at, width_of = float(each.get("x", 0)), float(each.get("width", 0))
+            assert left <= at and at + width_of <= left + width + 0.1
+            assert float(each.get("y", 0)) + float(each.get("height", 0)) <= top + height
     told = "".join(root.itertext())
     assert re.search("[78] of 40 ranks", told) and "x < y & z" in told
 
