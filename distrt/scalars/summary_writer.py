@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import activity
 from distrt.core.tensor import Tensor
 from distrt.scalars import messages
 from distrt.scalars.messages import number
@@ -118,9 +119,9 @@ class SummaryWriter(PictureWriter):
         Raises:
             AssertionError: several elements.
         """
-        self._add(
-            messages.scalar(tag, number(scalar_value), new_style, double_precision), global_step, walltime
-        )
+        value = number(scalar_value)
+        self._add(messages.scalar(tag, value, new_style, double_precision), global_step, walltime)
+        activity.noted(tag, float(value), global_step)
 
     def add_scalars(
         self,
@@ -139,9 +140,9 @@ class SummaryWriter(PictureWriter):
             writers = self._writer.all_writers
             if place not in writers:
                 writers[place] = FileWriter(place, self.max_queue, self.flush_secs, self._suffix())
-            writers[place].add_summary(
-                messages.scalar(main_tag, number(value), False, False), global_step, moment
-            )
+            told = number(value)
+            writers[place].add_summary(messages.scalar(main_tag, told, False, False), global_step, moment)
+            activity.noted(f"{main_tag}/{tag}", float(told), global_step)
 
     def add_text(
         self, tag: str, text_string: str, global_step: int | None = None, walltime: float | None = None
