@@ -38,7 +38,7 @@ def _across(begin: float, end: float) -> Callable[[float], float]:
 
 
 def _svg(name: str, height: float, *parts: str) -> Markup:
-    return tag(
+    drawn = tag(
         "svg",
         *map(Markup, parts),
         viewBox=f"0 0 {WIDTH:.0f} {height:.0f}",
@@ -46,6 +46,7 @@ def _svg(name: str, height: float, *parts: str) -> Markup:
         aria_labelledby=f"{name}-title {name}-desc",
         class_="chart",
     )
+    return tag("figure", drawn)  # which a small screen can push sideways
 
 
 def curves(

@@ -147,9 +147,10 @@ def _share_of_windows(attempt: Attempt, rank: int) -> float:
     for each in zip(*windows.values(), strict=True):
         row = dict(zip(windows, each, strict=True))
         known = {number: waited for number, waited in row.items() if waited is not None}
-        if rank in known and len(known) > 1:
+        others = [waited for number, waited in known.items() if number != rank]
+        if rank in known and others:
             counted += 1
-            won += known[rank] == min(known.values())
+            won += statistics.median(others) - known[rank] > _WORTH_TELLING
     return won / counted if counted else 0.0
 
 
@@ -226,12 +227,14 @@ def _about_slowness(attempt: Attempt) -> list[Finding]:
         return []
     what = KIND_TITLES.get(slow.kind, slow.kind)
     where = f", {slow.place}" if slow.place else ""
-    busy = "it was computing" if slow.busy > 0.6 else "it slept, or waited for something other than a rank"
+    busy = "it was computing"
+    if slow.busy < 0.8:
+        busy = "in the rest it slept, or waited for something other than a rank"
     text = (
         f"The others wait for it: its own part of a step takes {duration(slow.lag_s)} longer than theirs, "
         f"{percent(slow.lag_s / slow.step_s)} of the whole step of {duration(slow.step_s)}. "
-        f"A processor worked for it in {percent(slow.busy)} of that part: {busy}. "
-        f"It was the slowest in {percent(slow.windows)} of the run."
+        f"A processor worked for it in {percent(slow.busy)} of that part; {busy}. "
+        f"It kept the others waiting in {percent(slow.windows)} of the run."
     )
     return [Finding("bad", f"Rank {slow.rank} is slow: {what}{where}", text)]
 

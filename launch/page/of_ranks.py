@@ -61,14 +61,14 @@ def ranks(run: Run) -> Markup | None:
             tag(
                 "p",
                 f"{len(chosen)} of {len(attempt.ranks)} ranks: those that waited least and most.",
-                class_="note",
+                class_="aside",
             )
         )
     missing = [str(each.rank) for each in attempt.ranks.values() if not each.stretches]
     absent = [str(rank) for rank in range(run.size) if rank not in attempt.ranks]
     if missing or absent:
         words = ", ".join((missing + absent)[:20])
-        notes.append(tag("p", f"Without a record of steps: rank {words}.", class_="note"))
+        notes.append(tag("p", f"Without a record of steps: rank {words}.", class_="aside"))
     content = [
         charts.shares("shares", rows, "Where a step's time went", mark),
         legend(used),
@@ -151,11 +151,11 @@ def _step_section(number: int, lanes: Sequence[Lane], attempt: Attempt) -> Marku
     notes = []
     if offsets:
         words = f"Clocks of the machines are aligned to within {duration(max(offsets) / 1e9)}."
-        notes.append(tag("p", words, class_="note"))
+        notes.append(tag("p", words, class_="aside"))
     return section(
         "One step",
         lead,
-        draw_step(lanes, f"Step {number}", "onestep", is_alone=False),
+        tag("figure", draw_step(lanes, f"Step {number}", "onestep", is_alone=False)),
         figures(table(heading, rows)),
         *notes,
         name="step",

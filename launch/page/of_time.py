@@ -115,7 +115,7 @@ def own_numbers(run: Run) -> Markup | None:
             )
             drawn += [tag("h3", name), chart]
     if len(names) > _MOST_NUMBERS:
-        drawn.append(tag("p", f"{len(names) - _MOST_NUMBERS} more are not shown.", class_="note"))
+        drawn.append(tag("p", f"{len(names) - _MOST_NUMBERS} more are not shown.", class_="aside"))
     return section("Numbers of the script", "", *drawn, name="numbers") if drawn else None
 
 

@@ -118,7 +118,7 @@ def test_a_run_whose_processes_were_killed_broke_off(tmp_path: Path) -> None:
 
 def test_ranks_without_a_record_are_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "run", {0: [start(0, size=4), *steps_of(0, 9)], 2: [start(2, size=4)]})
-    assert "Without a record of steps: rank 2, 1, 3." in page_of(folder).texts("note")
+    assert "Without a record of steps: rank 2, 1, 3." in page_of(folder).texts("aside")
 
 
 def test_failures_and_restarts_stand_on_the_time_axis(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_of_a_large_file_pieces_are_read(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_million_records_make_a_small_page_soon(tmp_path: Path) -> None:
     one = json.dumps(steps_of(0, 1)[0])
-    head, tail = one.split('"at": 1.04')
+    head, tail = one.split('"at": 1.012')
     folder = write(tmp_path / "run", {0: [start(0)]})
     with (folder / "attempt_0/0/record.jsonl").open("a") as file:
         file.writelines(f'{head}"at": {1 + 0.04 * number:.3f}{tail}\n' for number in range(1_000_000))

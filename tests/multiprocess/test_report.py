@@ -1,5 +1,6 @@
 """``distrt-launch report`` on real jobs: what a new user finds on the page of a run that went slowly, or failed."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -105,6 +106,22 @@ def test_a_job_that_runs_has_a_page_and_one_whose_launcher_is_killed(
     assert broken.texts("pill") == ["broken off"] and broken.texts("finding")[0].startswith(
         "The run broke off"
     )
+
+
+@pytest.mark.ci
+def test_ranks_on_several_machines_note_how_far_their_clocks_are_apart(
+    run_ranks: Callable[..., RankRun],
+) -> None:
+    pytest.importorskip("mpi4py", reason="needs MPI: pip install 'distrt[mpi]'")
+    apart = 'import os\nos.environ["DISTRT_MACHINE"] = os.environ["RANK"]\n'
+    run = run_ranks(apart + TRAIN, 2, args=["-1", "well"])
+    assert run.exit_code == 0 and run.run_dir is not None, run
+    for rank in range(2):
+        record = (run.run_dir / f"attempt_0/{rank}/record.jsonl").read_text().splitlines()
+        (clock,) = [line for line in map(json.loads, record) if line["kind"] == "clock"]
+        # In truth it is one clock, so the offset is the error.
+        assert abs(clock["offset_ns"]) <= clock["uncertainty_ns"] < 50_000_000
+    assert "Clocks of the machines are aligned to within" in page_of(run.run_dir).text()
 
 
 @pytest.mark.ci
