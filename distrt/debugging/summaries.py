@@ -48,7 +48,7 @@ class ModelSummary:
     Attributes:
         rows: a row for each module, in the order of the model's text.
         parameters, trained, flops: of all of them; a shared parameter counts once.
-        parameter_bytes, output_bytes: memory of the parameters, and of what the modules without modules gave.
+        parameter_bytes, output_bytes: memory of the parameters, and of what modules gave that had no other run.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -59,14 +59,14 @@ class ModelSummary:
     output_bytes: int = 0
 
     def __str__(self) -> str:
-        cells = [("Module", "Output", "Parameters", "MFLOPs")]
+        cells = [("Module", "Output", "Parameters", "FLOPs")]
         for row in self.rows:
             name = (
                 f"{'  ' * row.depth}{row.path.rpartition('.')[2]} ({row.kind})".strip()
                 if row.path
                 else row.kind
             )
-            flops = f"{row.flops / 1e6:.2f}" if row.flops else "-"
+            flops = _short(row.flops) if row.flops else "-"
             cells.append((f"{'  ' * row.depth}{name}", row.output or "-", f"{row.parameters:,}", flops))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
@@ -87,8 +87,8 @@ class ModelSummary:
                 rule,
                 *(line.rstrip() for line in lines[1:]),
                 rule,
-                f"{self.parameters:,} parameters ({self.trained:,} trained), {_size(self.parameter_bytes)}; "
-                f"{self.flops / 1e6:,.2f} MFLOPs and {_size(self.output_bytes)} of outputs a forward pass",
+                f"{self.parameters:,} parameters ({self.trained:,} trained), {_short(self.parameter_bytes)}B; "
+                f"{_short(self.flops)}FLOPs and {_short(self.output_bytes)}B of outputs a forward pass",
             ]
         )
 
@@ -97,10 +97,10 @@ class ModelSummary:
 
 def summary(
     model: Module,
-    input_size: Sequence[Any] | None = None,
+    input_size: Sequence[Any] | int | None = None,
     input_data: Any = None,
     depth: int | None = None,
-    dtypes: Sequence[Any] | None = None,
+    dtypes: Any = None,
 ) -> ModelSummary:
     """A model's modules, with shapes, parameters, operations and memory of one forward pass.
 
@@ -109,13 +109,18 @@ def summary(
     Args:
         model: any module.
         input_size: the shape of its argument, or a list of shapes; the arguments are zeros.
-        input_data: a tensor, or a tuple of arguments, in place of it.
+        input_data: a tensor, a tuple of arguments, or a dictionary of them, in place of it.
         depth: how deep the table goes; all the way where None.
-        dtypes: of the arguments that ``input_size`` names; float32 where None.
+        dtypes: of the arguments that ``input_size`` names, one or a list; the model's own where None.
 
     Raises:
+        TypeError: what is given is no module.
         ValueError: neither or both of ``input_size`` and ``input_data`` are given.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"summary: expected a module, got {type(model).__name__}")
+    if dtypes is None:
+        dtypes = next((each.dtype for each in model.parameters() if each.is_floating_point()), None)
     arguments = _arguments(input_size, input_data, dtypes)
     rows = {path: _row(path, module) for path, module in model.named_modules(remove_duplicate=False)}
     handles = [module.register_forward_hook(_noting(rows[path])) for path, module in model.named_modules()]
@@ -123,7 +128,7 @@ def summary(
     try:
         model.eval()
         with no_grad():
-            graph = record(model, arguments)
+            graph = record(model, *arguments)
     finally:
         for handle in handles:
             handle.remove()
@@ -141,8 +146,13 @@ def summary(
         sum(each.numel() for each in parameters if each.requires_grad),
         flops,
         sum(each.nbytes for each in parameters),
-        sum(rows[path].bytes for path, module in model.named_modules() if not any(module.children())),
+        sum(rows[path].bytes for path, module in model.named_modules() if not _delegates(path, module, rows)),
     )
+
+
+def _delegates(path: str, module: Module, rows: dict[str, Row]) -> bool:
+    """Whether a module has had others run, so that what it gave is mostly theirs."""
+    return any(rows[f"{path}.{name}".lstrip(".")].output for name, _ in module.named_children())
 
 
 def _cut(rows: Iterable[Row], depth: int) -> list[Row]:
@@ -159,15 +169,20 @@ def _cut(rows: Iterable[Row], depth: int) -> list[Row]:
 
 
 def _arguments(
-    input_size: Sequence[Any] | None, input_data: Any, dtypes: Sequence[Any] | None
-) -> tuple[Any, ...]:
+    input_size: Sequence[Any] | int | None, input_data: Any, dtypes: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Those without names, and those with."""
     if (input_size is None) == (input_data is None):
         raise ValueError("summary: expected either input_size or input_data")
     if input_size is None:
-        return tuple(input_data) if isinstance(input_data, tuple | list) else (input_data,)
+        if isinstance(input_data, dict):
+            return (), input_data
+        return (tuple(input_data) if isinstance(input_data, tuple | list) else (input_data,)), {}
+    if isinstance(input_size, int):
+        input_size = (input_size,)
     shapes = input_size if input_size and not isinstance(input_size[0], int) else [input_size]
-    kinds = dtypes or [None] * len(shapes)
-    return tuple(zeros(*shape, dtype=kind) for shape, kind in zip(shapes, kinds, strict=True))
+    kinds = dtypes if isinstance(dtypes, tuple | list) else [dtypes] * len(shapes)
+    return tuple(zeros(*shape, dtype=kind) for shape, kind in zip(shapes, kinds, strict=True)), {}
 
 
 def _row(path: str, module: Module) -> Row:
@@ -200,5 +215,10 @@ def _tensors_in(nest: Any) -> Iterator[Tensor]:
         yield from _tensors_in(list(nest.values()))
 
 
-def _size(count: int) -> str:
-    return f"{count / 1e6:.2f} MB"
+def _short(count: int) -> str:
+    """With three digits and the letter of a thousand, a million, and so on."""
+    for letter in ("", "k", "M", "G"):
+        if count < 999.5:
+            return f"{count:.3g} {letter}"
+        count = count / 1000  # type: ignore[assignment]
+    return f"{count:.3g} T"

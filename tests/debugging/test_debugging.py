@@ -48,7 +48,7 @@ def test_a_table_that_is_cut_adds_up_what_is_below():
     assert rows["body"].parameters == 20 + 4
     assert (cut.parameters, cut.flops) == (whole.parameters, whole.flops)
     lines = str(cut).splitlines()
-    assert lines[0].split() == ["Module", "Output", "Parameters", "MFLOPs"]
+    assert lines[0].split() == ["Module", "Output", "Parameters", "FLOPs"]
     assert lines[3].startswith("  body (Sequential)")
     assert "191 parameters (190 trained)" in lines[-1]
 
@@ -233,3 +233,58 @@ def test_shapes_are_told_module_by_module_also_where_one_fails():
         attention(*[torch.ones(3, 1, 4)] * 3, need_weights=False)
     last = "the model (MultiheadAttention): [3, 1, 4], [3, 1, 4], [3, 1, 4], need_weights=False -> ([3, 1, 4], None)"
     assert lines[-1] == last
+
+
+SCORES = 4 * 3 * 5 * 7 * 8  # of the two attentions
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "flops"),
+    [
+        (
+            nn.LSTM(4, 6, 2, batch_first=True, bidirectional=True),
+            (2, 5, 4),
+            2 * 10 * (2 * 24 * 10 + 2 * 24 * 18),
+        ),
+        (nn.LSTM(4, 6, proj_size=2), (5, 2, 4), 2 * 10 * (24 * 4 + 24 * 2 + 2 * 6)),
+        (nn.GRU(4, 6), (5, 4), 2 * 5 * 18 * 10),
+        (nn.RNNCell(4, 6), (3, 4), 2 * 3 * 6 * 10),
+        (nn.Bilinear(3, 4, 5), [(2, 3), (2, 4)], 2 * 2 * 5 * 12),
+        (
+            nn.MultiheadAttention(8, 2),
+            [(5, 3, 8), (7, 3, 8), (7, 3, 8)],
+            128 * (15 + 21 + 21) + SCORES + 128 * 15,
+        ),
+        (
+            nn.MultiheadAttention(8, 2, kdim=6, vdim=4),
+            [(5, 3, 8), (7, 3, 6), (7, 3, 4)],
+            2 * (15 * 64 + 21 * 48 + 21 * 32) + SCORES + 128 * 15,
+        ),
+    ],
+)
+def test_operations_of_composed_layers_are_counted(layer, size, flops):
+    assert summary(layer, size).flops == flops
+
+
+def test_attention_is_counted_scores_and_values():
+    class Attention(nn.Module):
+        def forward(self, query, key, value):
+            return nn.functional.scaled_dot_product_attention(query, key, value)
+
+    assert summary(Attention(), [(2, 3, 5, 8), (2, 3, 7, 8), (2, 3, 7, 4)]).flops == 2 * 6 * 5 * 7 * (8 + 4)
+
+
+def test_arguments_fit_the_model():
+    assert summary(nn.Linear(3, 2).double(), 3).rows[0].output == "[2]"
+    assert summary(nn.Embedding(5, 2), (4,), dtypes=torch.int64).rows[0].output == "[4, 2]"
+    assert summary(nn.Linear(3, 2), input_data={"input": torch.ones(1, 3)}).rows[0].output == "[1, 2]"
+    with pytest.raises(TypeError, match="expected a module, got function"):
+        summary(lambda x: x, (1, 3))
+
+
+def test_figures_are_short():
+    last = str(summary(nn.Linear(1000, 2000, bias=False), (8, 1000))).splitlines()[-1]
+    assert (
+        last
+        == "2,000,000 parameters (2,000,000 trained), 8 MB; 32 MFLOPs and 64 kB of outputs a forward pass"
+    )
