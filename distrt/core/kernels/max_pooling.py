@@ -64,7 +64,7 @@ def route(g: Array, winner: Array, shape: Sizes, kernel: Sizes, stride: Sizes, p
     # Sums are not to be rounded between their terms.
     given = channels_last(cast(g, np.float32) if overlaps and g.dtype == _HALF else g)
     found = empty_channels_last(shape, given.dtype)
-    found[...] = 0
+    found.view(f"u{found.itemsize}")[...] = 0  # NumPy fills bfloat16 number by number
     _route(given.dtype == _HALF, overlaps)(
         *map(address, (given, winner, found)), *_sizes(shape, g.shape[2:], kernel, stride, padding)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,6 +75,9 @@ def cross_entropy_slope(
     safe = target if not scale.ndim else np.where(target == ignore_index, 0, target)
     if slope.ndim == 2:
         slope[_rows(safe.size), safe] -= factor
+        return slope
+    if slope.flags.c_contiguous:
+        slope.reshape(-1)[_flat_places(safe, slope.shape[1])] -= factor
         return slope
     place = np.expand_dims(safe, 1)
     at_target = np.take_along_axis(slope, place, 1) - (factor if is_one_factor else np.expand_dims(factor, 1))
@@ -226,7 +230,14 @@ def _picked(values: Array, safe: Array) -> Array:
         return np.zeros(safe.shape, values.dtype)
     if values.ndim == 2:
         return values[_rows(safe.size), safe]
-    return np.take_along_axis(values, np.expand_dims(safe, 1), 1).squeeze(1)
+    return values.reshape(-1).take(_flat_places(safe, values.shape[1]))
+
+
+def _flat_places(safe: Array, classes: int) -> Array:
+    """Where each target's element is among all of an array in row-major order. Shape: (N, d, …) of (N, C, d, …)."""
+    inner = math.prod(safe.shape[1:])
+    starts = np.arange(0, safe.size * classes, max(1, inner * classes))[:, None] + np.arange(inner)
+    return safe * np.int64(inner) + starts.reshape(safe.shape)
 
 
 def _reduced(losses: Array, places: _Places, reduction: str, dtype: np.dtype[Any]) -> tuple[Array, Array]:

@@ -116,8 +116,16 @@ def transposed_convolution(
         out = _lying(kernel.unrounded_input_gradient(input, rounded(weight, input.dtype)))
     else:
         out = wide(_spread(wide(input), wide(weight), shape, *options))
-    out += wide(bias).reshape(-1, *[1] * len(size))
+    _add_to_channels(out, wide(bias))
     return rounded(out, input.dtype)
+
+
+def _add_to_channels(out: Array, bias: Array) -> None:
+    if is_channels_last(out):  # NumPy would add to one pixel after another
+        lines = np.moveaxis(out, 1, -1).reshape(-1, out.shape[-1] * len(bias))
+        lines += np.tile(bias, out.shape[-1])
+    else:
+        out += bias.reshape(-1, *[1] * (out.ndim - 2))
 
 
 @op(dtype="keep", node="ConvolutionBackward", layouts="follows")
