@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from distrt.core.errors import DistrtError, DtypeError, ShapeError
 
 Array = Any  # a numpy.ndarray, or a cupy.ndarray of the same interface
 Scalar = bool | int | float | complex
+
+#: What a processor keeps and hands to another one as a whole: two ranks never write to one line.
+CACHE_LINE_BYTES = 64
 
 
 class Place(NamedTuple):
@@ -180,3 +184,12 @@ def is_dense(array: Array) -> bool:
                 return False
             reach *= size
     return True
+
+
+def line_bounds(sizes: Sequence[int], itemsize: int = 1) -> list[int]:
+    """Where rows of these sizes begin, each in a cache line of its own, and where the last one ends; in elements."""
+    line = max(1, CACHE_LINE_BYTES // itemsize)
+    bounds = [0]
+    for size in sizes:
+        bounds.append(bounds[-1] + -(-size // line) * line)
+    return bounds

@@ -50,12 +50,6 @@ def test_methods_of_sharded_modules_have_pytorchs_names(torch):
     theirs, mine = (
         importlib.import_module(f"{library}.distributed.fsdp").FSDPModule for library in ("torch", "distrt")
     )
-    left_out = {  # of accelerators, or of collectives that users bring
-        "set_allocate_memory_from_process_group_for_comm",
-        "set_custom_all_gather",
-        "set_custom_reduce_scatter",
-        "set_post_optim_event",
-        "set_symm_mem_for_comm",
-    }
+    left_out = {"set_symm_mem_for_comm"}  # of accelerators
     names = {name for name in vars(theirs) if not name.startswith("_")}
     assert {name for name in names if not hasattr(mine, name)} == left_out

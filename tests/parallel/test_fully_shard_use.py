@@ -6,6 +6,7 @@ import pytest
 import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
+from distrt.core.errors import UnsupportedError
 from distrt.distributed.fsdp import (
     MixedPrecisionPolicy,
     fully_shard,
@@ -198,6 +199,99 @@ def test_numbers_about_parameters_are_those_of_the_whole_ones():
     assert run_local(run, 4) == [[True] * 7] * 4  # the last rank has no row
 
 
+def test_what_is_computed_of_norms_and_sums_is_that_of_the_whole_ones():
+    def run(group):
+        join(group)
+        model, plain = sharded("mlp"), data_parallel("mlp", group)
+        for each in (model, plain):
+            loss_of(each, batches("mlp", 1)[0], group).backward()
+        found = []
+        for parameters in (list(model.parameters()), list(plain.parameters())):
+            grads = [p.grad for p in parameters]
+            by_hand = sum(g.norm() ** 2 for g in grads) ** 0.5
+            stacked = torch.stack([g.detach().norm(1) for g in grads]).max()
+            decay = 1 - 0.1 * grads[0].abs().max() / grads[0].abs().mean()
+            found.append([float(each) for each in (by_hand, stacked, decay, by_hand * 2 + grads[1].sum())])
+        norm = model.get_parameter(next(iter(dict(model.named_parameters())))).grad.norm()
+        before = str(norm) if group.rank() == 0 else ""  # shows this rank's; no rank waits
+        return found, before, norm.shape, float(norm), str(norm.placements), float(norm.full_tensor())
+
+    for (ours, plain), before, shape, number, placed, whole in run_local(run, 3):
+        np.testing.assert_allclose(ours, plain, rtol=1e-12)
+        assert not before or "Partial(norm2.0)" in before
+        assert (shape, placed, number) == ((), "(Replicate(),)", whole)
+
+
+def test_a_hook_on_a_part_is_called_when_its_gradient_is_there():
+    def run(group):
+        join(group)
+        seen, found = [], []
+        for steps_in_backward in (True, False):
+            model = sharded("deep")
+            optimizers = {p: torch.optim.SGD([p], lr=0.1, momentum=0.9) for p in model.parameters()}
+
+            def step(part, optimizers=optimizers):
+                seen.append((type(part).__name__, tuple(part.grad.shape) == tuple(part.shape)))
+                optimizers[part].step()
+                part.grad = None
+
+            if steps_in_backward:
+                for part in model.parameters():
+                    part.register_post_accumulate_grad_hook(step)
+            for batch in batches("deep", 3):
+                loss_of(model, batch, group).backward()
+                if not steps_in_backward:
+                    for part in model.parameters():
+                        optimizers[part].step()
+                        part.grad = None
+            found.append(values(model))
+        return seen, found, len(optimizers)
+
+    for seen, (in_backward, after), count in run_local(run, 2):
+        assert seen == [("DTensor", True)] * 3 * count
+        assert equal(in_backward, after)
+
+
+def test_hooks_of_a_module_are_called_in_the_order_of_pytorch():
+    def run(group):
+        join(group)
+        model = make("mlp")
+        seen = []
+
+        def note(when):
+            return lambda module, *_: seen.append((when, type(module.weight).__name__))
+
+        model[0].register_forward_hook(note("registered before"))
+        fully_shard(model[0])
+        fully_shard(model)
+        plain = loss_of(model, batches("mlp", 1)[0], group).item()
+        model[0].register_forward_hook(note("registered after"))
+        model[0].register_forward_pre_hook(note("pre"))
+        assert loss_of(model, batches("mlp", 1)[0], group).item() == plain
+        return seen
+
+    for seen in run_local(run, 2):
+        assert seen == [
+            ("registered before", "Parameter"),
+            ("pre", "Parameter"),
+            ("registered before", "Parameter"),
+            ("registered after", "DTensor"),
+        ]
+
+
+def test_settings_of_other_devices_are_accepted_and_other_collectives_refused():
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        model.set_allocate_memory_from_process_group_for_comm(True)
+        model.set_post_optim_event(None)
+        for refused in (model.set_custom_all_gather, model.set_custom_reduce_scatter):
+            with pytest.raises(UnsupportedError, match=refused.__name__):
+                refused(None)
+
+    run_local(run, 2)
+
+
 def test_distribute_tensor_takes_over_rank_0s_values():
     def run(group):
         join(group)
@@ -237,7 +331,7 @@ def test_a_parameter_of_two_units_is_refused():
         fully_shard(model.first)
         fully_shard(model)
         with pytest.raises(
-            ValueError, match=r"shared with a parameter already managed by another FSDP group"
+            ValueError, match=r"'first.weight' is shared with a parameter already managed by another"
         ):
             model(part_of(batches("tied", 1)[0], group))
 

@@ -21,12 +21,12 @@ from distrt.comm.progress import Wait
 from distrt.comm.shm import futex
 from distrt.comm.shm.peers import Peer
 from distrt.comm.shm.segment import round_up
+from distrt.core.arrays import CACHE_LINE_BYTES
 
 __all__ = ["MAX_RANKS", "Control", "Meeting", "MeetingRoom", "meeting_word"]
 
 MAX_RANKS = 254  # a sleeper says on whom it waits in one byte
 
-_LINE = 64
 
 _LEFT = 1  # values of a rank's state; 0 while it takes part
 _GAVE_UP = 2  # + the rank because of which
@@ -37,7 +37,7 @@ class Control:
 
     def __init__(self, mapping: mmap.mmap, size: int) -> None:
         memory = memoryview(mapping)
-        row = round_up(8 * size, _LINE)
+        row = round_up(8 * size, CACHE_LINE_BYTES)
         self.words = memory[0 : 8 * size].cast("q")  # meetings of the staging areas
         self.states = memory[row : row + 8 * size].cast("q")
         self.verdict = memory[2 * row : 2 * row + 8].cast("q")  # rank 0's word on an allocation
@@ -52,7 +52,7 @@ class Control:
     @staticmethod
     def length(size: int) -> int:
         """How many bytes the words of ``size`` ranks take."""
-        return 5 * round_up(8 * size, _LINE)
+        return 5 * round_up(8 * size, CACHE_LINE_BYTES)
 
     def bell_address(self, rank: int) -> int:
         """Where rank's bell lies in this process."""

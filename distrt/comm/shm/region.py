@@ -13,11 +13,11 @@ from distrt.comm.reduction import Array
 from distrt.comm.shm import segment
 from distrt.comm.shm.segment import PAGE, round_up
 from distrt.comm.transport import block_bounds
+from distrt.core.arrays import CACHE_LINE_BYTES
 from distrt.core.errors import DistributedError
 
 __all__ = ["Region", "Staging", "slice_bounds"]
 
-_LINE = 64
 _CACHED_SHAPES = 512  # views are remembered per dtype and size; a script that makes more starts over
 
 
@@ -215,4 +215,4 @@ class Staging:
 
 def slice_bounds(length: int, ranks: int, itemsize: int) -> list[int]:
     """Which slice of an array each rank reduces: bounds at cache lines."""
-    return block_bounds(length, ranks, _LINE // itemsize)
+    return block_bounds(length, ranks, CACHE_LINE_BYTES // itemsize)

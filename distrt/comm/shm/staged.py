@@ -14,12 +14,12 @@ from distrt.comm.shm.meeting import Meeting, MeetingRoom, meeting_word
 from distrt.comm.shm.quick import WAKING, QuickReduction
 from distrt.comm.shm.region import Staging, slice_bounds
 from distrt.comm.transport import require_fitting_lengths
+from distrt.core.arrays import CACHE_LINE_BYTES
 from distrt.core.errors import ShapeError
 
 __all__ = ["CHUNK_BYTES", "Receiver", "Staged"]
 
 CHUNK_BYTES = 1024 * 1024  # of one array, per round through the staging areas
-_LINE = 64
 _GLANCES_IN_ONE = 4  # a look at one word, in looks at a meeting
 _LOOKS_IN_ONE = 8  # a look by compiled code, in the same: of 30 ns, most of it the processor's pause
 _COMPILE_AFTER_CALLS = 5000  # some 20 ms that Python has taken
@@ -171,7 +171,7 @@ class Staged:
         np.fill_diagonal(table[:, : self.size], 0)
         outgoing, incoming = ([each.view(np.uint8) for each in arrays] for arrays in (inputs, outputs))
         copy(incoming[self.rank], outgoing[self.rank])
-        lane = CHUNK_BYTES // self.size // _LINE * _LINE
+        lane = CHUNK_BYTES // self.size // CACHE_LINE_BYTES * CACHE_LINE_BYTES
         count = max(1, -(-int(table[:, : self.size].max()) // lane))
         first, me = self._chunks, self.rank
         self._chunks += count

@@ -6,12 +6,10 @@ import threading
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import CACHE_LINE_BYTES, Array
 from distrt.core.kernels.loops import address
 
 __all__ = ["Rooms"]
-
-_LINE = 64  # bytes
 
 
 class Rooms(threading.local):
@@ -23,6 +21,6 @@ class Rooms(threading.local):
     def at(self, name: str, count: int) -> int:
         """The address of so many floats, at the beginning of a cache line. They hold zeros, or what was left there."""
         held = self._held.get(name)
-        if held is None or held.size < count + _LINE // 4:
-            held = self._held[name] = np.zeros(count + _LINE // 4, np.float32)
-        return -(-address(held) // _LINE) * _LINE
+        if held is None or held.size < count + CACHE_LINE_BYTES // 4:
+            held = self._held[name] = np.zeros(count + CACHE_LINE_BYTES // 4, np.float32)
+        return -(-address(held) // CACHE_LINE_BYTES) * CACHE_LINE_BYTES

@@ -146,11 +146,16 @@ def _choose_backward_kind(module: Any, is_full: bool) -> None:
 
 def has_hooks(module: Any) -> bool:
     """True where something must be called besides ``forward``."""
+    return has_hooks_besides(module, before=0, after=0)
+
+
+def has_hooks_besides(module: Any, before: int, after: int) -> bool:
+    """True where something must be called besides ``forward`` and so many hooks before and after it."""
     return bool(
-        module._backward_hooks
+        len(module._forward_pre_hooks) != before
+        or len(module._forward_hooks) != after
+        or module._backward_hooks
         or module._backward_pre_hooks
-        or module._forward_hooks
-        or module._forward_pre_hooks
         or global_hooks._global_backward_pre_hooks
         or global_hooks._global_backward_hooks
         or global_hooks._global_forward_hooks

@@ -1,8 +1,8 @@
 """Operations on `DTensor` s that keep their meaning: element by element, and reductions to one number.
 
 An operation sees this rank's part. What it does element by element is this rank's part of the result; what it reduces
-to one number is a summand (a maximum, a norm) that ``full_tensor()`` reduces over the ranks. All others give plain
-tensors of the part.
+to one number is a summand (a maximum, a norm), which is reduced over the ranks when somebody computes with it. All
+others give plain tensors of the part.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _element_by_element(name: str) -> Callable[..., Any]:
     def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = plain(self, *args, **kwargs)
         is_like = isinstance(result, Tensor) and result._array.shape == self._array.shape
-        return self._like(result) if is_like and not self._layout.is_partial else result
+        return self._like(result) if is_like else result
 
     operation.__name__ = name
     operation.__doc__ = f"``Tensor.{name}`` of this rank's part."
@@ -72,7 +72,7 @@ def _to_one_number(name: str) -> Callable[..., Any]:
 
     plain_sum = Tensor.sum
     operation.__name__ = name
-    operation.__doc__ = f"``Tensor.{name}``, to be reduced over the ranks by ``full_tensor()``."
+    operation.__doc__ = f"``Tensor.{name}``, to be reduced over the ranks."
     return operation
 
 

@@ -20,6 +20,7 @@ from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.layouts import PlainArray
 from distrt.core.size import Size, one_of
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
@@ -72,10 +73,26 @@ class Layout:
         return whole if group is None else whole[self.places()[group.rank()]]
 
 
+class _OnceReduced(PlainArray):
+    """``DTensor._array`` of summands: as soon as somebody computes with it, it is reduced, and every rank has all."""
+
+    def __get__(self, tensor: Any, owner: Any = None) -> Any:
+        if tensor is not None and (summand := tensor._summand) is not None:
+            tensor._array, tensor._summand = _reduced(summand, tensor._layout), None
+            mesh = tensor._layout.device_mesh
+            tensor._layout = Layout(mesh, (Replicate(),) * mesh.ndim, tensor._layout.shape)
+        return super().__get__(tensor, owner)
+
+
 class DTensor(Tensor):
-    """This rank's part of a tensor; ``shape`` is that of the whole one."""
+    """This rank's part of a tensor; ``shape`` is that of the whole one.
+
+    What is to be reduced over the ranks yet (`Partial`) is, when somebody computes with it; then all ranks do.
+    """
 
     _layout: Layout
+    _summand: Array | None = None  # what a rank has of what is to be reduced
+    _array: Array = _OnceReduced()
 
     # -- the whole one
 
@@ -106,15 +123,14 @@ class DTensor(Tensor):
 
     def to_local(self, *, grad_placements: Any = None) -> Tensor:
         """This rank's part, as a plain tensor over the same memory."""
-        local = wrap(self._array)
+        local = wrap(self._array if self._summand is None else self._summand)
         local._counter = self._counter
         return local
 
     def full_tensor(self, *, grad_placements: Any = None) -> Tensor:
         """The whole tensor, on every rank; all ranks call."""
-        for dim, placement in enumerate(self.placements):
-            if isinstance(placement, Partial):
-                return wrap(reduced(self._array, placement.reduce_op, self.device_mesh.get_group(dim)))
+        if self._summand is not None:
+            return wrap(self._array)
         group = self._layout.group
         if group is None:
             return self.to_local()
@@ -147,17 +163,14 @@ class DTensor(Tensor):
         made: DTensor = distributed(local_tensor._array, Layout(device_mesh, placed, tuple(sizes)))
         return made
 
-    def item(self) -> Any:
-        """The number; all ranks call where it is still to be reduced."""
-        return self.full_tensor().item() if self._layout.is_partial else super().item()
-
     # -- what keeps its class
 
     def _partial(self, local: Tensor, op: str) -> DTensor:
         """A number to be reduced over the ranks."""
         placed = tuple(Partial(op) if isinstance(each, Shard) else each for each in self.placements)
-        made = self._like(local)
-        made._layout = Layout(self.device_mesh, placed, ())
+        made: DTensor = distributed(local._array, Layout(self.device_mesh, placed, ()))
+        if local._edge is not None:
+            made._edge = local._edge
         return made
 
     def _like(self, local: Tensor) -> DTensor:
@@ -258,8 +271,20 @@ bind(DTensor)
 def distributed(local: Array, layout: Layout) -> Any:
     """The tensor with this part."""
     made: DTensor = object.__new__(DTensor)
-    made._array, made._counter, made._layout = local, [0], layout
+    made._counter, made._layout = [0], layout
+    if layout.is_partial:
+        made._summand = local
+    else:
+        made._array = local
     return made
+
+
+def _reduced(summand: Array, layout: Layout) -> Array:
+    found = summand
+    for dim, placement in enumerate(layout.placements):
+        if isinstance(placement, Partial):
+            found = reduced(found, placement.reduce_op, layout.device_mesh.get_group(dim))
+    return found
 
 
 def from_description(

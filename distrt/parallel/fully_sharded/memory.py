@@ -11,29 +11,13 @@ slots for the gradients of a few units at a time, of every rank, each adds up it
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
 
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
 
-__all__ = ["ALIGNMENT", "Arena", "aligned", "laid_out", "one_copy"]
-
-ALIGNMENT = 64  # a cache line: no two parameters share one
-
-
-def aligned(count_bytes: int) -> int:
-    """The next multiple of the alignment."""
-    return -(-count_bytes // ALIGNMENT) * ALIGNMENT
-
-
-def laid_out(sizes_bytes: Sequence[int]) -> list[int]:
-    """Where each begins, and where the last one ends."""
-    starts = [0]
-    for size in sizes_bytes:
-        starts.append(starts[-1] + aligned(size))
-    return starts
+__all__ = ["Arena", "one_copy"]
 
 
 class Arena:

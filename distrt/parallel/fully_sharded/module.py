@@ -11,8 +11,10 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
+from distrt.core.errors import UnsupportedError
+from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of
 from distrt.parallel.fully_sharded.unit import Unit
@@ -58,8 +60,17 @@ class FSDPModule:
         return made
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the module with whole parameters."""
-        return self._get_fsdp_state().call(self, super().__call__, args, kwargs)  # type: ignore[arg-type, misc]
+        """Runs the module with whole parameters; where it raises, they are parts again."""
+        state, module = self._get_fsdp_state(), cast("Module", self)
+        if not has_hooks_besides(
+            module, before=1, after=1
+        ):  # to go through the registries costs as much again
+            return state.call(module, module.forward, args, kwargs)
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        except Exception:
+            state.fail()
+            raise
 
     # -- by hand
 
@@ -169,6 +180,22 @@ class FSDPModule:
 
     def set_separate_reduce_scatter_group(self, enable: bool = True, *, recurse: bool = True) -> None:
         """Without effect: reductions always have a group of their own."""
+
+    def set_allocate_memory_from_process_group_for_comm(self, enable: bool) -> None:
+        """Without effect: ranks of a machine have memory together anyway."""
+
+    def set_post_optim_event(self, event: Any) -> None:
+        """Without effect: an optimizer's step on the CPU is over when it returns."""
+
+    def set_custom_all_gather(self, comm: Any) -> NoReturn:
+        """Not there: among the ranks of a machine nothing is gathered."""
+        raise UnsupportedError("set_custom_all_gather: parameters are gathered by distrt alone")
+
+    def set_custom_reduce_scatter(self, comm: Any) -> NoReturn:
+        """Not there: ranks of a machine reduce where the gradients lie."""
+        raise UnsupportedError(
+            "set_custom_reduce_scatter: gradients are reduced by distrt alone; see set_all_reduce_hook"
+        )
 
     # -- inside
 

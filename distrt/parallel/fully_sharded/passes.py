@@ -392,6 +392,8 @@ class Passes:
         if not self._reductions:
             self._meet()  # else all have come to the last reduction, when they had computed all
         self._is_backward = False
+        for unit in self.units:  # only now: hooks may change parameters, as optimizers in backward do
+            unit.run_hooks()
 
     # -- what goes wrong
 

@@ -196,6 +196,12 @@ class ShardedParameter:
             part._grad._array += found
             part._grad._counter[0] += 1
 
+    @property
+    def hooks(self) -> list[Any]:
+        """What users have the part call when its gradient is there."""
+        edge: Any = self.part._edge
+        return [] if edge is None else list(edge[0].post_hooks.values())
+
     def gradient(self) -> Tensor | None:
         """What this rank's passes have added up."""
         return self.whole._grad

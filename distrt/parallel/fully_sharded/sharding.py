@@ -71,6 +71,7 @@ def fully_shard(
     state.is_automatic = reshard_after_forward is None
     for each in modules:
         make_sharded(each)
+        state.hook(each)
     return module
 
 

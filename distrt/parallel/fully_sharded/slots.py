@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from distrt.comm.process_group import ProcessGroup
-from distrt.core.arrays import Array
-from distrt.parallel.fully_sharded.memory import aligned, one_copy
+from distrt.core.arrays import Array, line_bounds
+from distrt.parallel.fully_sharded.memory import one_copy
 
 if TYPE_CHECKING:
     from distrt.parallel.fully_sharded.unit import Unit
@@ -64,7 +64,7 @@ class Slots:
         sizes = [unit.slot_bytes for unit in units if unit.slot_bytes]
         self._capacity = max([*sizes, min(sum(sizes), _TOGETHER_BYTES)], default=0)
         count = min(sum(unit.slot_bytes > 0 for unit in _firsts(self._together(units))), most)
-        shape = count, group.size(), aligned(self._capacity)
+        shape = count, group.size(), line_bounds([self._capacity])[1]
         self._memory = one_copy(group, *shape) if count else None
         self.count = 0 if self._memory is None else count
 

@@ -85,7 +85,7 @@ class ModuleState:
                     "through the root module first"
                 )
         units = [state.unit for _, state in states if state.unit is not None]
-        _require_apart(units)
+        _require_apart((name, state.unit) for name, state in states if state.unit is not None)
         if self.is_automatic and self.unit is not None:
             self.unit.reshards_after_forward = False  # backward needs it first
         passes = Passes(units, self.mesh.get_group(self.mesh.ndim - 1))
@@ -96,18 +96,20 @@ class ModuleState:
     # -- forward
 
     def call(self, module: Module, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Call a module, or a method of it, with whole parameters; where it raises, they are parts again.
-
-        Not by hooks of the module: its own hooks see whole parameters, too.
-        """
+        """Call ``run``, a module or a method of it, with whole parameters; where it raises, they are parts again."""
         try:
-            args, kwargs = self._before_forward(args, kwargs)
-            return self._after_forward(module, run(*args, **kwargs))
+            args, kwargs = self._before_forward(module, args, kwargs)
+            return self._after_forward(module, args, run(*args, **kwargs))
         except Exception:
             self.fail()
             raise
 
-    def _before_forward(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    def hook(self, module: Module) -> None:
+        """Have calls of a module do that, in PyTorch's order among its hooks: see `FSDPModule.__call__`."""
+        module.register_forward_pre_hook(self._before_forward, prepend=True, with_kwargs=True)
+        module.register_forward_hook(self._after_forward)
+
+    def _before_forward(self, module: Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
         """Gather the parameters that the module needs."""
         passes = self.find_root()
         if is_running():
@@ -130,7 +132,7 @@ class ModuleState:
             kwargs = map_tensors(_caster(self.policy.param_dtype), kwargs)
         return args, kwargs
 
-    def _after_forward(self, module: Module, output: Any) -> Any:
+    def _after_forward(self, module: Module, args: Any, output: Any) -> Any:
         """Give back what is not needed before backward, which is told when it comes."""
         passes = self.find_root()
         self._to_run.discard(id(module))
@@ -226,13 +228,14 @@ def _states_below(module: Module) -> list[tuple[str, ModuleState]]:
     return [(name, state) for state, name in found.items()]
 
 
-def _require_apart(units: Iterable[Unit]) -> None:
+def _require_apart(units: Iterable[tuple[str, Unit]]) -> None:
     seen: set[int] = set()
-    for unit in units:
+    for prefix, unit in units:
         for each in unit.parameters:
             if id(each.whole) in seen:
+                name = f"{prefix}.{each.name}" if prefix else each.name
                 raise ValueError(
-                    f"Parameter '{each.name}' is shared with a parameter already managed by another FSDP group. For "
+                    f"Parameter '{name}' is shared with a parameter already managed by another FSDP group. For "
                     "shared/tied parameters, use fully_shard([module_a, module_b]) to place them in the same FSDP "
                     "group."
                 )

@@ -17,10 +17,10 @@ import numpy as np
 from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
 from distrt.comm.reduction import Reduction
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, line_bounds
 from distrt.core.errors import DtypeError
 from distrt.core.sealed import ReleaseToCopy, seal
-from distrt.parallel.fully_sharded.memory import Arena, aligned, laid_out, one_copy
+from distrt.parallel.fully_sharded.memory import Arena, one_copy
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.reductions import ReducedRow, RowReduction, SlotReduction, SlotViews
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
@@ -76,6 +76,7 @@ class Unit:
         self.missing = self.awaited_inputs = 0
         self._arrived: set[int] = set()
         self._training: list[ShardedParameter] = []  # in the running pass
+        self._hooked: list[ShardedParameter] = []  # they have gradients, and hooks that wait for these
         for position, each in enumerate(self.parameters):
             each.cut(group.rank(), self._home(position))
             if each.whole.is_floating_point() or each.whole.is_complex():
@@ -83,16 +84,16 @@ class Unit:
         self._place_whole()
 
     def _whole_bytes(self) -> int:
-        return max(1, laid_out([_elements(each) * each.used.itemsize for each in self.parameters])[-1])
+        return max(1, line_bounds([_elements(each) * each.used.itemsize for each in self.parameters])[-1])
 
     def _lay_out(self, together: Array | None = None) -> None:
         """Take memory for parameters of the present dtypes."""
-        self._own = laid_out([each.largest * each.own.itemsize for each in self.parameters])
-        self._used = laid_out([each.largest * each.used.itemsize for each in self.parameters])
-        self._whole = laid_out([_elements(each) * each.used.itemsize for each in self.parameters])
+        self._own = line_bounds([each.largest * each.own.itemsize for each in self.parameters])
+        self._used = line_bounds([each.largest * each.used.itemsize for each in self.parameters])
+        self._whole = line_bounds([_elements(each) * each.used.itemsize for each in self.parameters])
         self._together, self.is_together = together, together is not None
         is_in_slot = together is not None and self.policy.reduce_dtype is None
-        self.slot_bytes = self._whole[-1] + aligned(len(self.parameters)) if is_in_slot else 0
+        self.slot_bytes = self._whole[-1] + line_bounds([len(self.parameters)])[1] if is_in_slot else 0
         self._row = np.zeros(0 if self.is_together else self._own[-1] + _SLACK_BYTES, np.uint8)
         self._arena = Arena(self._whole[-1])
         # Sealed: a module that changes its whole parameter gets a copy, and the other ranks see nothing of it. It is
@@ -356,6 +357,15 @@ class Unit:
         for each, part, mark in zip(self._training, row.parts, row.marks.tolist(), strict=True):
             if mark:
                 each.add_gradient(part)
+                if each.hooks:
+                    self._hooked.append(each)
+
+    def run_hooks(self) -> None:
+        """Call what users have registered on parts, to be called when these have their gradients."""
+        hooked, self._hooked = self._hooked, []
+        for each in hooked:
+            for hook in each.hooks:
+                hook(each.part)
 
     def abandon(self) -> None:
         """Forget about a pass that was broken off; what was launched may fail, too."""
@@ -366,6 +376,7 @@ class Unit:
                 with suppress(Exception):
                     pending.wait()
         self._gathering = self._reducing = self._partial = None
+        self._hooked = []
         self.missing = self.awaited_inputs = 0
         for each in self.parameters:
             each.forget()

@@ -14,10 +14,11 @@ import threading
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
+from distrt.core.arrays import CACHE_LINE_BYTES
 
 __all__ = ["Ledger"]
 
-_LINE = 8  # words of a cache line
+_WORDS = CACHE_LINE_BYTES // 8  # of which one is used: no two ranks write to one line
 _COMMITTED, _WITHDRAWN = 0, 1
 _STAYS = 2  # and 3: in turns, since the first rank to leave a meeting may begin a step while the last one still reads
 
@@ -31,7 +32,7 @@ class Ledger:
 
     def __init__(self, group: ProcessGroup) -> None:
         self._rank = group.rank()
-        self._memory = group.allocate((4, group.size(), _LINE), np.int64, copies=1)
+        self._memory = group.allocate((4, group.size(), _WORDS), np.int64, copies=1)
         self._words = [memoryview(row[:, 0]) for row in self._memory]
         self._fence = threading.Lock()
         self._step = 0

@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ReduceOp
-from distrt.core.arrays import Array, address_of, memory_of
+from distrt.core.arrays import CACHE_LINE_BYTES, Array, address_of, memory_of
 from distrt.core.sealed import place_at, seal
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import Bucket, CommHook
 
 __all__ = ["SharedBucket", "share_of"]
 
-_LINE = 64  # bytes; two ranks never write to one cache line
-
 
 def share_of(count: int, ranks: int, itemsize: int) -> int:
-    """How many of ``count`` elements each of ``ranks`` updates; the last ones may have fewer, or none."""
-    line = max(1, _LINE // itemsize)
+    """How many of ``count`` elements each of ``ranks`` updates: cache lines. The last ones may have fewer, or none."""
+    line = max(1, CACHE_LINE_BYTES // itemsize)
     return -(-count // (ranks * line)) * line
 
 

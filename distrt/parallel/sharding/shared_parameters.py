@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
-from distrt.core.arrays import Array, address_of
+from distrt.core.arrays import Array, address_of, line_bounds
 from distrt.core.errors import UnsupportedError
 from distrt.core.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import Tensor, wrap
@@ -18,9 +18,7 @@ from distrt.core.versions import note_change
 from distrt.parallel.bucket import Bucket
 from distrt.parallel.sharding.shared_bucket import SharedBucket
 
-__all__ = ["Part", "SharedParameters", "aligned_bounds"]
-
-_LINE = 64
+__all__ = ["Part", "SharedParameters"]
 
 
 class Part:
@@ -144,7 +142,7 @@ class SharedParameters:
             kinds.setdefault((parameter._array.dtype, parameter.requires_grad), []).append(parameter)
         found: list[tuple[Tensor, list[Array], int]] = []
         for (dtype, is_trained), parameters in kinds.items():
-            bounds = aligned_bounds([parameter.numel() for parameter in parameters], dtype.itemsize)
+            bounds = line_bounds([parameter.numel() for parameter in parameters], dtype.itemsize)
             halves = [group.allocate((bounds[-1],), dtype, copies=1) for _ in range(1 + is_trained)]
             self.nbytes += sum(half.nbytes for half in halves)
             for parameter, start in zip(parameters, bounds, strict=False):
@@ -159,15 +157,6 @@ class SharedParameters:
             else:
                 live = halves[0][start : start + parameter.numel()].reshape(parameter._array.shape)
                 parameter._array = seal(live, ReleaseToCopy(parameter))
-
-
-def aligned_bounds(sizes: Sequence[int], itemsize: int) -> list[int]:
-    """Where rows of these sizes begin, each at a cache line, and where the last one ends."""
-    line = max(1, _LINE // itemsize)
-    bounds = [0]
-    for size in sizes:
-        bounds.append(bounds[-1] + -(-size // line) * line)
-    return bounds
 
 
 def _require_apart(named: Sequence[tuple[str, Tensor]]) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, line_bounds
 from distrt.core.errors import ShapeError
 from distrt.core.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import Tensor, wrap
-from distrt.parallel.sharding.shared_parameters import Part, aligned_bounds
+from distrt.parallel.sharding.shared_parameters import Part
 
 __all__ = ["SharedState"]
 
@@ -125,7 +125,7 @@ class SharedState:
         for part, entry, name in new:
             kinds.setdefault(entry.pieces[name]._array.dtype, []).append((part, entry, name))
         for dtype, same in kinds.items():
-            bounds = aligned_bounds([part.live.size for part, _, _ in same], dtype.itemsize)
+            bounds = line_bounds([part.live.size for part, _, _ in same], dtype.itemsize)
             memory = self._group.allocate((bounds[-1],), dtype, copies=1)
             self.nbytes += memory.nbytes
             for (part, entry, name), start in zip(same, bounds, strict=False):
