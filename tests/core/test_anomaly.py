@@ -147,3 +147,29 @@ def test_a_mode_that_is_no_truth_value_is_refused() -> None:
     with pytest.raises(TypeError, match=r"'check_nan' \(position 2\) must be bool, not str"):
         torch.autograd.set_detect_anomaly(True, "no")  # type: ignore[arg-type]
     assert not torch.is_anomaly_enabled()
+
+
+def test_a_nan_that_is_a_single_number_is_found_where_it_arises() -> None:
+    x = torch.ones(3, requires_grad=True)
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(RuntimeError, match="Function 'MulBackward0' returned nan values in its 0th output"),
+    ):
+        warnings.simplefilter("ignore")
+        with torch.autograd.detect_anomaly():
+            (x.sum() * float("nan")).backward()
+
+
+def test_a_hook_that_fails_is_told_with_the_line_of_its_tensor() -> None:
+    def fail(gradient: Any) -> None:
+        raise ValueError("no")
+
+    x = torch.ones(3, requires_grad=True)
+    with warnings.catch_warnings(record=True) as told, pytest.raises(ValueError, match="no"):
+        warnings.simplefilter("always")
+        with torch.autograd.detect_anomaly():
+            doubled = x * 2
+            doubled.register_hook(fail)
+            doubled.sum().backward()
+    assert "Error detected in MulBackward0." in str(told[-1].message)
+    assert "doubled = x * 2" in str(told[-1].message)

@@ -115,11 +115,23 @@ class _Watcher:
             self.running = outer
         return results
 
+    def gradients(self, current: Any, node: Node, needed: Any) -> Any:
+        """What has come to the node, past the hooks on it."""
+        try:
+            return current.gradients_of(node, needed)
+        except Exception as error:
+            _blame(node, error)
+            raise
+
 
 def _require_numbers(node: Node, results: Any) -> None:
     for index, result in enumerate(results):
         array = getattr(result, "_array", result)
-        if isinstance(array, np.ndarray) and array.dtype.kind not in "biu" and np.isnan(array).any():
+        if (
+            isinstance(array, np.ndarray | np.generic)
+            and array.dtype.kind not in "biu"
+            and np.isnan(array).any()
+        ):
             raise AutogradError(f"Function '{node.name()}' returned nan values in its {index}th output.")
 
 

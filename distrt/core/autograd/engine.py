@@ -176,7 +176,10 @@ class _Pass:
         for node in order:
             edges, definition, hooks = node.edges, node.definition, node.hooks
             if definition.output_names or hooks is not None or not all_plain:
-                gradients = self._gradients(node, needed)
+                if watcher is None:
+                    gradients = self.gradients_of(node, needed)
+                else:
+                    gradients = watcher.gradients(self, node, needed)
             else:
                 gradient = arrived.pop(node, None)
                 gradients = None if gradient is None else (gradient,)
@@ -268,7 +271,7 @@ class _Pass:
         if total.__class__ is np.ndarray:
             self.summed.add(place)
 
-    def _gradients(self, node: Node, needed: set[Node] | None) -> Any:
+    def gradients_of(self, node: Node, needed: set[Node] | None) -> Any:
         """What has arrived for each output, after hooks and capture; None where the node need not run."""
         count = len(node.definition.output_names) or 1
         gradients = [self.arrived.pop((node, number) if number else node, None) for number in range(count)]
