@@ -98,7 +98,8 @@ def walk_back(
     earlier_cells: Array,
     squashed: Array,
     order: Order,
-) -> tuple[Array, Array, Array | None]:
+    weight_ih: Array | None = None,
+) -> tuple[Array, Array, Array | None, Array | None]:
     """The gradient of the projected input; moves ``g_hidden`` and ``g_cell`` from the last state to the first.
 
     Args:
@@ -109,10 +110,12 @@ def walk_back(
         g_cell: the gradient of the last cell, float32.
         g_output: the gradient of the output, float32.
         order: of the rows in the walk forward.
+        weight_ih: the input's weight, where its gradient is wanted; in the other weight's dtype.
 
     Returns:
         (rows, 4 * size), in bfloat16 where products of the weight's dtype are; the sum of the rows: (4 * size,); the
-        sum of the rows of each number: (numbers, 4 * size).
+        sum of the rows of each number: (numbers, 4 * size); the gradient of the input: (rows, in), in float32. The
+        latter two are None where they are not made.
     """
     batch, size = g_cell.shape
     is_half, is_paired = weight.dtype == _HALF, _is_paired(weight)
@@ -124,11 +127,29 @@ def walk_back(
     if places is not None:
         where, summed = places[0], np.zeros((places[1], 4 * size), np.float32)
     panels, g_output = _panels(weight, is_paired), np.ascontiguousarray(g_output)
-    arrays = (gates, panels, g_hidden, g_cell, g_output, earlier_cells, squashed)
-    made = (slopes, fresh, sums, where, sums if summed is None else summed)
+    input_panels, g_input = panels, None  # which are not looked at
+    if weight_ih is not None and _makes_inputs(weight_ih):
+        input_panels = _panels(weight_ih, False)
+        g_input = np.empty((len(gates), weight_ih.shape[1]), np.float32)
+    arrays = (gates, panels, input_panels, g_hidden, g_cell, g_output, earlier_cells, squashed)
+    made = (
+        *(slopes, fresh, sums, where),
+        *(sums if each is None else each for each in (summed, g_input)),
+    )
     code = _backward(_rows_of(batch), is_half, is_paired, summed is not None)
-    code(*map(address, (*arrays, *made)), *_integers(order._replace(reverse=not order.reverse), size))
-    return slopes, sums, summed
+    width = 0 if g_input is None else g_input.shape[1]
+    walked = _integers(order._replace(reverse=not order.reverse), size)
+    code(*map(address, (*arrays, *made)), width, *walked)
+    return slopes, sums, summed, g_input
+
+
+def _makes_inputs(weight_ih: Array) -> bool:
+    """Whether the input's gradient is made step by step, while the slopes are in the caches.
+
+    Measured where vectors have 16 numbers: in float32. In bfloat16 a matrix library is faster.
+    """
+    lanes = vector_floats()
+    return lanes == 16 and weight_ih.dtype == np.float32 and weight_ih.shape[1] % (2 * lanes) == 0
 
 
 def _rows_of(batch: int) -> int:
@@ -183,4 +204,4 @@ def _forward(rows: int, is_half: bool, is_paired: bool) -> Any:
 def _backward(rows: int, is_half: bool, is_paired: bool, sums_up: bool) -> Any:
     from distrt.core.kernels.lstm_code import backward_code
 
-    return function_of(backward_code(vector_floats(), rows, is_half, is_paired, sums_up), 12, 7)
+    return function_of(backward_code(vector_floats(), rows, is_half, is_paired, sums_up), 14, 8)

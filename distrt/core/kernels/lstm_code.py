@@ -6,6 +6,7 @@ memory of their own, so that products find them in the caches; everything else m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -51,9 +52,9 @@ class _Walk:
         own = self.emit.mul(row, self.width)
         return [self.emit.at(array, own, self.emit.mul(self.size, gate)) for gate in _GATES]
 
-    def part(self, array: Value, row: Value) -> Value:
-        """Where a row begins that is as wide as the state."""
-        return self.emit.at(array, self.emit.mul(row, self.size))
+    def part(self, array: Value, row: Value, width: Value | None = None) -> Value:
+        """Where a row begins that is as wide as the state, or so wide."""
+        return self.emit.at(array, self.emit.mul(row, self.size if width is None else width))
 
 
 def forward_code(lanes: int, rows: int, is_half: bool, is_paired: bool) -> str:
@@ -77,7 +78,8 @@ def forward_code(lanes: int, rows: int, is_half: bool, is_paired: bool) -> str:
 
     def step(number: Value) -> None:
         start = walk.start(number)
-        _multiply(emit, rows, state, panels, fresh, walk.batch, walk.size, walk.width)
+        gates_of = partial(walk.part, fresh, width=walk.width)
+        _multiply(emit, rows, state, panels, gates_of, walk.batch, walk.size, walk.width)
 
         def line(at_line: Value) -> None:
             row = walk.row(start, at_line)
@@ -118,17 +120,21 @@ def forward_code(lanes: int, rows: int, is_half: bool, is_paired: bool) -> str:
 def backward_code(lanes: int, rows: int, is_half: bool, is_paired: bool, sums_up: bool) -> str:
     """The gradients' walk, from the last state to the first.
 
-    ``run(gates, panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places, summed, …)``:
+    ``run(gates, panels, input_panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places,
+    summed, g_input, inputs, …)``:
     ``g_state`` and ``g_cell`` hold the gradients of the last state, and then those of the first; ``slopes`` becomes
     the gradient of the projected input, whose rows are added to ``sums`` and, where the code ``sums_up``, to the row
     of ``summed`` that is at ``places``; ``panels`` is the recurrent weight; ``fresh`` is room for the slopes of a step.
+    ``g_input`` becomes the product of the slopes and ``input_panels``, as wide as ``inputs`` says: 0 for none.
     The panels may be in half precision; where the product ``is_paired``, so are ``slopes`` and ``fresh``.
     """
-    halves = [number for number, is_one in ((1, is_half), (7, is_paired), (8, is_paired)) if is_one]
-    emit = Emitter(12, _Walk.INTEGERS, lanes, halves=halves)
-    gates, panels, g_state, g_cell, g_output, earlier_cells, squashed, slopes, fresh, sums, places, summed = (
-        emit.arguments[:12]
-    )
+    kinds = ((1, is_half), (2, is_half), (8, is_paired), (9, is_paired))
+    emit = Emitter(14, 1 + _Walk.INTEGERS, lanes, halves=[number for number, is_one in kinds if is_one])
+    gates, panels, input_panels, *g_states, g_output, earlier_cells, squashed, slopes, fresh = emit.arguments[
+        :10
+    ]
+    sums, places, summed, g_input, inputs = emit.arguments[10:15]
+    g_state, g_cell = g_states
     walk, one, multiply = _Walk(emit), emit.constant(1.0), emit.builder.fmul
 
     def rest(value: Value) -> Value:
@@ -173,7 +179,13 @@ def backward_code(lanes: int, rows: int, is_half: bool, is_paired: bool, sums_up
             emit.each(0, walk.size, lanes, unit)
 
         emit.each(0, walk.batch, 1, line)
-        _multiply(emit, rows, fresh, panels, g_state, walk.batch, walk.width, walk.size)
+        states_of = partial(walk.part, g_state)
+        _multiply(emit, rows, fresh, panels, states_of, walk.batch, walk.width, walk.size)
+
+        def inputs_of(at_line: Value) -> Value:
+            return walk.part(g_input, walk.row(start, at_line), inputs)
+
+        _multiply(emit, rows, fresh, input_panels, inputs_of, walk.batch, walk.width, inputs)
 
     emit.each(0, walk.steps, 1, step)
     return emit.text()
@@ -184,13 +196,14 @@ def _multiply(
     at_once: int,
     left: Value,
     right: Value,
-    product: Value,
+    product: Callable[[Value], Value],
     rows: Value,
     inner: Value,
     columns: Value,
 ) -> None:
     """``product = left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors.
 
+    ``product`` tells where each row of it begins.
     A left factor in half precision is multiplied by pairs, as which the panels must lie.
     """
     wide = 2 * emit.lanes
@@ -204,7 +217,7 @@ def _multiply(
             lines = [emit.add(row, n) for n in range(at_once)]
             factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
             sums = multiply(emit, inner, factors, own, zeros)
-            store_tile(emit, sums, [emit.at(product, emit.mul(each, columns), column) for each in lines])
+            store_tile(emit, sums, [emit.at(product(each), column) for each in lines])
 
         emit.each(0, rows, at_once, some)
 

@@ -145,7 +145,7 @@ def _lstm_gradients(
     before = earlier if needs[4] else None
     slots = (None, None) if into is None else into[3:5]
     if weight_hr is None and kernel.suits(carried, sizes):
-        slopes, sums, summed = kernel.walk_back(
+        slopes, sums, summed, g_input = kernel.walk_back(
             gates,
             (repeats.places, len(repeats.rows)) if repeats is not None and needs[3] else None,
             readable(weight_hh),
@@ -155,10 +155,14 @@ def _lstm_gradients(
             earlier_cells,
             squashed,
             kernel.Order(len(sizes), len(carried), batch_first, reverse),
+            readable(weight_ih) if needs[0] else None,
         )
         repeated = None if repeats is None or summed is None else (repeats.rows, summed)
-        found = weight_gradients(slopes, slopes, input, before, weight_ih, needs[:7], sums, repeated, slots)
-        return found[0], carried, carried_cell, *found[1:], None
+        left = (needs[0] and g_input is None, *needs[1:7])
+        found, *g_weights = weight_gradients(
+            slopes, slopes, input, before, weight_ih, left, sums, repeated, slots
+        )
+        return found if g_input is None else g_input, carried, carried_cell, *g_weights, None
     g_out = None if g_output is None else wide(g_output)
     if batch_first:
         input = by_step(input, sizes)

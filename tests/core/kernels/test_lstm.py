@@ -13,15 +13,15 @@ pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, 
 STEPS, WIDTH, SIZE = 5, 12, 32
 
 
-def results(batch, layers=1, bidirectional=False, batch_first=False, has_repeats=False):
+def results(batch, layers=1, bidirectional=False, batch_first=False, has_repeats=False, width=WIDTH):
     """Output, last states and every gradient."""
     torch.manual_seed(0)
-    model = torch.nn.LSTM(WIDTH, SIZE, layers, bidirectional=bidirectional, batch_first=batch_first)
+    model = torch.nn.LSTM(width, SIZE, layers, bidirectional=bidirectional, batch_first=batch_first)
     count = layers * (2 if bidirectional else 1)
     first = (batch, STEPS) if batch_first else (STEPS, batch)
     leaves = [
         torch.randn(*shape, requires_grad=True)
-        for shape in ((*first, WIDTH), (count, batch, SIZE), (count, batch, SIZE))
+        for shape in ((*first, width), (count, batch, SIZE), (count, batch, SIZE))
     ]
     if has_repeats:
         with torch.no_grad():
@@ -38,6 +38,7 @@ OPTIONS = (
     {"bidirectional": True},
     {"layers": 2, "batch_first": True},
     {"has_repeats": True},
+    {"width": 64, "batch_first": True},
     {"has_repeats": True, "batch_first": True, "bidirectional": True},
 )
 
@@ -77,7 +78,14 @@ def both_ways(rng, batch, weights):
         gates, output, earlier, *kept = lstm.walk(projected, None, each, hidden, cell, order)
         carried = np.zeros_like(hidden), np.zeros_like(cell)
         back = lstm.walk_back(gates, (places, 7), each, *carried, g, *kept, order)
-        yield [hidden, cell, gates, *kept, *carried, *(array.astype(np.float32) for array in back)]
+        yield [
+            hidden,
+            cell,
+            gates,
+            *kept,
+            *carried,
+            *(array.astype(np.float32) for array in back if array is not None),
+        ]
         assert np.array_equal(earlier[batch:], output[:-batch]), "a step begins with what the last one gave"
 
 
