@@ -21,7 +21,7 @@ from launch.ranks.guard import Guard, remove_shared_memory
 from launch.ranks.processes import StartError, must_be_startable
 from launch.ranks.signals import SignalInbox, hang_up_with, read_signals
 from launch.reports.events import EventLog
-from launch.reports.output import Sink, open_missing_files, open_sinks
+from launch.reports.output import Sink, open_missing_files, open_sinks, say
 from launch.reports.run_directory import RunDirectoryError, create_run_directory, new_run_id, write_json
 from launch.summary import Report
 
@@ -114,7 +114,7 @@ def _live_with_stdin() -> None:
 def _run_on_hosts(arguments: Arguments) -> int:
     from launch.chief import run_on_hosts  # most jobs are on one machine
 
-    return run_on_hosts(arguments, open_sinks(), _say)
+    return run_on_hosts(arguments, open_sinks(), say)
 
 
 @dataclass(frozen=True)
@@ -155,18 +155,18 @@ def _meeting(arguments: Arguments, tools: _Tools) -> Meeting:
 
         place = agree_on_place(place)
     says_verdict = not arguments.ends_with_stdin or place.node_rank == 0  # several would be shown together
-    return SeveralMachines(place, arguments.local_size, tools.inbox.wait, _say, says_verdict)
+    return SeveralMachines(place, arguments.local_size, tools.inbox.wait, say, says_verdict)
 
 
 def _run_with(meeting: Meeting, arguments: Arguments, run_id: str, tools: _Tools) -> Report:
     run_id, name = meeting.agree(run_id)
     run_dir, note = create_run_directory(arguments.run_dir_base, name)
     if note is not None:
-        _say(note)
+        say(note)
     job = _job(arguments, run_id, run_dir)
     events = EventLog(run_dir, arguments.shows_events)
     events.record("job_began", command=sys.orig_argv, folder=os.getcwd(), host=socket.gethostname())
-    hands = Hands(tools.sinks, tools.inbox, tools.guard, events, _say)
+    hands = Hands(tools.sinks, tools.inbox, tools.guard, events, say)
     attempts = Attempts(job, meeting, hands, arguments.output, arguments.limits)
     verdict = attempts.run()
     result = {**verdict.result, "restarts": max(0, len(attempts.results) - 1), "attempts": attempts.results}
@@ -213,10 +213,5 @@ def _show(arguments: Arguments, run_id: str) -> int:
 
 
 def _complain(problem: str, exit_code: int) -> int:
-    _say(problem)
+    say(problem)
     return exit_code
-
-
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, f"distrt-launch: {text}\n".encode(errors="backslashreplace"))

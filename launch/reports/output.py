@@ -10,7 +10,7 @@ import os
 import select
 import stat
 
-__all__ = ["Sink", "open_missing_files", "open_sinks"]
+__all__ = ["Sink", "open_missing_files", "open_sinks", "say"]
 
 _FULL_BYTES = 4 << 20
 _SLICE_BYTES = select.PIPE_BUF  # what a pipe that reports itself writable takes without blocking
@@ -92,3 +92,9 @@ def open_missing_files() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
+
+
+def say(text: str) -> None:
+    """Tell the user something of the launcher's own, at once; where nobody reads it, the job goes on."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"distrt-launch: {text}\n".encode(errors="backslashreplace"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from launch.command.options import split_options
 from launch.exit_codes import CANNOT_WRITE, OK, UNREACHABLE
+from launch.reports.output import say
 from launch.submission.asking import BatchError, ask, ask_for_state, is_taken
 from launch.submission.batch import BatchSystem
 from launch.submission.following import FileTail, StreamTail, follow
@@ -44,7 +45,7 @@ def submit(argv: Sequence[str]) -> int:
     except BatchError as error:
         return _complain(str(error), UNREACHABLE)
     for note in notes(plan, system.name, others):
-        _say(note)
+        say(note)
     text = _marked(system.script(plan))
     if given.dry_run:
         sys.stdout.buffer.write(text.encode(errors="surrogateescape"))
@@ -85,11 +86,11 @@ def _hand_in(system: BatchSystem, plan: Plan, text: str, is_followed: bool, agai
     job = system.read_job(said)
     if not job:
         raise BatchError(f"{system.submit(path)[0]} names no job: {said.strip()}")
-    _say(f"submitted job {job}" + (f", {path}" if path else ""))
+    say(f"submitted job {job}" + (f", {path}" if path else ""))
     again += f" --job {job}"
     if is_followed:
         return _follow(system, job, again)
-    _say(f"its state: {again}; with --follow also its output, with --cancel its end")
+    say(f"its state: {again}; with --follow also its output, with --cancel its end")
     return OK
 
 
@@ -111,9 +112,9 @@ def _follow(system: BatchSystem, job: str, again: str) -> int:
     show_output = system.follow
     show = FileTail() if show_output is None else StreamTail(lambda since_s: show_output(job, since_s))
     try:
-        return follow(lambda: ask_for_state(system, job), show, _say)
+        return follow(lambda: ask_for_state(system, job), show, say)
     except KeyboardInterrupt:
-        _say(f"job {job} goes on; {again} --follow shows it again, --cancel ends it")
+        say(f"job {job} goes on; {again} --follow shows it again, --cancel ends it")
         return _INTERRUPTED
     except BrokenPipeError:
         return _complain(f"job {job} goes on; nobody reads its output here any more", _NOBODY_READS)
@@ -140,11 +141,6 @@ def _marked(text: str) -> str:
     return f"{first}{newline}{_MARK}\n{rest}" if first.startswith("#!") else f"{_MARK}\n{text}"
 
 
-def _say(text: str) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, f"distrt-launch: {text}\n".encode(errors="backslashreplace"))
-
-
 def _complain(text: str, exit_code: int) -> int:
-    _say(text)
+    say(text)
     return exit_code

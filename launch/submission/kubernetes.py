@@ -221,8 +221,13 @@ def kubernetes(namespace: str = "") -> BatchSystem:
     conditions = 'jsonpath={.status.conditions[?(@.status=="True")].type} ready={.status.ready}'
 
     def show_output(job: str, since_s: int | None) -> tuple[str, ...]:
-        since = "--tail=-1" if since_s is None else f"--since={since_s}s"
-        return *kubectl, "logs", "--follow", "--prefix", f"--max-log-requests={_MANY}", since, _selector(job)
+        since = () if since_s is None else (f"--since={since_s}s",)
+        every = (
+            "--prefix",
+            "--tail=-1",
+            f"--max-log-requests={_MANY}",
+        )  # a selector would mean ten lines of five pods
+        return *kubectl, "logs", "--follow", *every, *since, _selector(job)
 
     return BatchSystem(
         name="k8s",

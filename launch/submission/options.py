@@ -68,6 +68,9 @@ def notes(plan: Plan, scheduler: str, words: Sequence[str]) -> Iterator[str]:
     """What is odd about a plan as seen from here; the machines that it runs on may see something else."""
     if scheduler == "k8s":
         return
+    if 0 < plan.limit_s <= plan.warning_s:
+        time = f"the job's time, {plan.limit_s} s,"
+        yield f"{time} is no longer than --warning {plan.warning_s}: its ranks are not told before"
     launched = parse_options(words, {})
     is_script = not (launched.module or launched.no_python)
     if is_script and not (plan.folder / launched.script).exists():

@@ -267,6 +267,13 @@ def test_a_job_of_kubernetes_is_looked_after_where_it_is(
     assert asked[-1] == f"--namespace=lab delete job.batch,service,secret {mine}"
 
 
+def test_the_output_of_all_pods_of_a_job_is_asked_for() -> None:
+    assert KUBERNETES.follow is not None
+    first, later = KUBERNETES.follow("job.batch/train", None), KUBERNETES.follow("job.batch/train", 7)
+    assert {"--follow", "--prefix", "--tail=-1", "--max-log-requests=1000"} < set(first)
+    assert first[-1].startswith("--selector=") and set(later) - set(first) == {"--since=7s"}
+
+
 def test_a_job_of_kubernetes_that_is_there_keeps_its_secret(
     on_path: OnPath, capfd: pytest.CaptureFixture[str]
 ) -> None:

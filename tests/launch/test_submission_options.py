@@ -125,7 +125,9 @@ def test_what_the_job_will_miss_is_noted(
     assert f"no such script: trian.py (looked in {tmp_path}); the job looks again when it begins" in said
     assert "--log /no/such/log: there is no folder /no/such; the job fails unless it is made before" in said
     (tmp_path / "train.py").touch()
-    assert submit("--scheduler=slurm", "--dry-run", "--log=a.log", "train.py") == 0
+    assert submit("--scheduler=slurm", "--dry-run", "--time=1:00", "train.py") == 0
+    assert "the job's time, 60 s, is no longer than --warning 120" in capfd.readouterr().err
+    assert submit("--scheduler=slurm", "--dry-run", "--log=a.log", "--time=3:00", "train.py") == 0
     assert not capfd.readouterr().err
 
 
