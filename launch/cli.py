@@ -32,7 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a job and return its exit code (``distrt-launch --help`` lists them)."""
     open_missing_files()
     argv = sys.argv[1:] if argv is None else list(argv)
-    if (exit_code := _other_command(argv)) is not None:
+    try:
+        exit_code = _other_command(argv)
+        if sys.stdout is not None:  # which nobody has given us
+            sys.stdout.flush()
+    except BrokenPipeError:  # who reads it, as in `| head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    if exit_code is not None:
         return exit_code
     arguments = parse_arguments(argv)
     if arguments.hosts:

@@ -24,7 +24,7 @@ from launch.submission.slurm import SLURM
 __all__ = ["submit"]
 
 _MARK = "# Written by distrt-launch submit."
-_INTERRUPTED, _NOBODY_READS = 130, 141
+_INTERRUPTED, _NOBODY_READS = 130, 141  # as of a program that SIGINT or SIGPIPE ends
 
 
 def submit(argv: Sequence[str]) -> int:

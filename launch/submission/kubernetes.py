@@ -185,7 +185,7 @@ def _pod(plan: Plan, command: tuple[str, ...], name: str = "launcher") -> _OBJEC
         "name": name,
         "image": plan.image,
         "command": [word.replace("$", "$$") for word in command],  # or Kubernetes fills in variables
-        "workingDir": str(plan.folder),
+        **({"workingDir": str(plan.folder)} if plan.folder.is_absolute() else {}),
         "envFrom": [{"secretRef": {"name": plan.name}}],
         "volumeMounts": [{"name": "shared-memory", "mountPath": "/dev/shm"}],
     }

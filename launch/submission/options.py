@@ -32,8 +32,15 @@ def read_plan(given: argparse.Namespace, words: Sequence[str]) -> Plan:
     _refuse_what_changes_nothing(given, launched)
     name = given.name or _default_name(launched, is_container)
     _refuse_name(name, is_container)
+    if is_container and given.folder and not given.folder.startswith("/"):
+        raise ValueError(f"--folder {given.folder}: expected a folder of the container's, from / on")
     if is_container and not given.image:
         raise ValueError("--scheduler k8s needs --image, with distrt and the script in it")
+    nodes = read_nodes(given.nodes)
+    if nodes[0] < nodes[1] and given.scheduler != "slurm":
+        raise ValueError(
+            f"--nodes {given.nodes}: only Slurm is asked for as many machines as there are; give a number"
+        )
     array = read_array(given.array) if given.array else None
     if array and given.scheduler == "lsf" and array[0] < 1:
         raise ValueError(f"--array {given.array}: LSF counts from 1")
@@ -41,9 +48,9 @@ def read_plan(given: argparse.Namespace, words: Sequence[str]) -> Plan:
     ranks = launched.nproc_per_node
     plan = Plan(
         command=(python, "-m", "launch", *words),
-        folder=Path(given.folder or "/") if is_container else Path(given.folder).absolute(),
+        folder=Path(given.folder) if is_container else Path(given.folder).absolute(),
         name=name,
-        nodes=read_nodes(given.nodes),
+        nodes=nodes,
         ranks=ranks,
         cpus=given.cpus or (int(ranks) if ranks.isdecimal() and not is_container else 0),
         gpus=given.gpus,
@@ -170,7 +177,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="several jobs, told apart by the array's variable",
     )
     add("--log", default="", metavar="FILE", help="where its output goes")
-    add("--folder", default="", help="where it runs (default: here)")
+    add("--folder", default="", help="where it runs (default: here; of Kubernetes, where the image says)")
     add("--python", default="", help="the interpreter of launchers and ranks (default: this one)")
     add(
         "--extra",

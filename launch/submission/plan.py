@@ -21,7 +21,7 @@ class Plan:
 
     Attributes:
         command: what is run once on each machine: an interpreter, the launcher's options, the script, its arguments.
-        folder: where it runs.
+        folder: where it runs; for Kubernetes relative where the image says it.
         nodes: the least and the greatest number of machines.
         ranks: how many ranks each has, as ``--nproc-per-node`` takes it.
         cpus, gpus: of each machine; 0 for what the batch system gives by itself.
@@ -106,7 +106,7 @@ def read_nodes(text: str) -> tuple[int, int]:
     """
     match = re.fullmatch(r"([1-9]\d*)(?::([1-9]\d*))?", text)
     if match is None or int(match[1]) > int(match[2] or match[1]):
-        raise ValueError(f"--nnodes {text}: expected a number of machines, or MIN:MAX")
+        raise ValueError(f"--nodes {text}: expected a number of machines, or MIN:MAX")
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -1,7 +1,9 @@
 """What bash completes."""
 
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -35,3 +37,12 @@ def test_another_shell_is_a_usage_error(capfd: pytest.CaptureFixture[str]) -> No
     assert "expected one of bash, zsh" in capfd.readouterr().err
     assert main(["--print-completion", "bash"]) == 0
     assert "complete -o default" in capfd.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "launch", "--print-completion", "bash"]
+    with os.fdopen(write, "wb") as output:
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, timeout=20, check=False)
+    assert (ended.returncode, ended.stderr) == (141, b"")

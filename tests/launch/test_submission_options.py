@@ -18,8 +18,8 @@ def submit(*words: str) -> int:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--nodes=0"], "--nnodes 0: expected a number of machines, or MIN:MAX"),
-        (["--nodes=3:2"], "--nnodes 3:2: expected"),
+        (["--nodes=0"], "--nodes 0: expected a number of machines, or MIN:MAX"),
+        (["--nodes=3:2"], "--nodes 3:2: expected"),
         (["--time=soon"], "--time soon: expected minutes"),
         (["--array=5-1"], "--array 5-1: expected FIRST-LAST"),
         (["--time=1-02:00:00:00"], "--time 1-02:00:00:00: expected minutes"),
@@ -35,6 +35,14 @@ def submit(*words: str) -> int:
         (
             ["--scheduler=k8s", "--image=x", f"--name={'a' * 41}"],
             "Kubernetes leaves room for 40 letters, not 41",
+        ),
+        (
+            ["--scheduler=k8s", "--image=x", "--folder=app"],
+            "--folder app: expected a folder of the container's",
+        ),
+        (
+            ["--scheduler=pbs", "--nodes=2:4"],
+            "--nodes 2:4: only Slurm is asked for as many machines as there are",
         ),
         (
             ["--job=7"],
@@ -103,6 +111,14 @@ def test_a_folder_is_where_it_is_from_here_and_its_signs_are_its_own(
     text = capsys.readouterr().out
     assert f"#SBATCH --chdir={tmp_path}/100%\n" in text
     assert f"#SBATCH --output={tmp_path}/100%%/slurm-%j.log\n" in text
+
+
+def test_a_container_runs_where_its_image_says(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--scheduler=k8s", "--image=x", "--dry-run"]
+    assert submit(*words, "train.py") == 0
+    assert "workingDir" not in capsys.readouterr().out
+    assert submit(*words, "--folder=/app", "train.py") == 0
+    assert "workingDir: /app\n" in capsys.readouterr().out
 
 
 def test_every_rank_has_a_core_unless_more_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
