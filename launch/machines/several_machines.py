@@ -358,7 +358,7 @@ class SeveralMachines:
                 break
             if self._control.follow(host, port):
                 break
-            self._seats.pop(ticket)
+            self._seats.pop(ticket, None)  # it may be gone since the last plan
         else:
             self._meet_again_without_all(error)
         return f"the machine at {gone} is lost: {error}; {self._control.address} serves the store from now on"
