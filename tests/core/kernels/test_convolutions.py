@@ -170,6 +170,14 @@ def test_winograd_agrees_with_numpy(name):
     require_agreement(kernel, WINOGRAD[name])
 
 
+@needs_vectors
+@pytest.mark.ci
+@pytest.mark.parametrize("name", ["odd", "more tiles than a block"])
+def test_winograd_in_vectors_of_eight_agrees_with_numpy(name):
+    """As processors without AVX-512 have them; others can do them, too."""
+    require_agreement(winograd.Winograd(WINOGRAD[name], 8, "float32"), WINOGRAD[name])
+
+
 needs_pairs = pytest.mark.skipif(
     not loops.multiplies_bfloat16(), reason="no compiler, or a processor that does not multiply bfloat16"
 )
