@@ -20,11 +20,12 @@ _GROWS = 1.3
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know: ``weight`` is "bad", "note" or "good"."""
+    """Something to know: ``weight`` is "bad", "note" or "good"; ``detail`` is long, and has lines."""
 
     weight: str
     title: str
     text: str
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Slow:
         kind: in what it takes longer; ``excess_s`` by how much a step.
         place: where that is in the script.
         busy: how much of its own time it had a processor.
-        windows: in how much of the run it was the slowest.
+        windows: in how much of the run it kept the others waiting.
+        is_steady: whether most of its steps are longer, and not a few.
+        longest_s: its longest step.
     """
 
     rank: int
@@ -48,6 +51,8 @@ class Slow:
     place: str
     busy: float
     windows: float
+    is_steady: bool
+    longest_s: float
 
 
 def findings(run: Run) -> list[Finding]:
@@ -113,6 +118,9 @@ def slow_rank(attempt: Attempt) -> Slow | None:
         _place(attempt.ranks[slow], whole, kind),
         min(1.0, whole.cpu / max(_own(whole), 1e-9)),
         _share_of_windows(attempt, slow),
+        _usual(attempt.ranks[slow]) - statistics.median(_usual(attempt.ranks[rank]) for rank in others)
+        > lag_s * _WORTH_TELLING,
+        whole.longest,
     )
 
 
@@ -156,6 +164,11 @@ def _share_of_windows(attempt: Attempt, rank: int) -> float:
 
 def _own(total: Stretch) -> float:
     return total.seconds - _waiting(total)
+
+
+def _usual(record: RankRecord) -> float:
+    """The own part of a step, as most are."""
+    return statistics.median(_own(each) / each.steps for each in record.stretches if each.steps)
 
 
 def _waiting(total: Stretch) -> float:
@@ -207,7 +220,11 @@ def _failures(run: Run, attempt: Attempt) -> list[Finding]:
     if not is_last:
         text += f" The launcher started all ranks again (attempt {attempt.number + 1})."
     number = f" in attempt {attempt.number}" if len(run.attempts) > 1 else ""
-    return [Finding("bad" if is_last else "note", f"Rank {culprit} failed{number}", text.strip())]
+    return [
+        Finding(
+            "bad" if is_last else "note", f"Rank {culprit} failed{number}", text.strip(), record.traceback
+        )
+    ]
 
 
 def _last_words(record: RankRecord) -> str:
@@ -236,7 +253,10 @@ def _about_slowness(attempt: Attempt) -> list[Finding]:
         f"A processor worked for it in {percent(slow.busy)} of that part; {busy}. "
         f"It kept the others waiting in {percent(slow.windows)} of the run."
     )
-    return [Finding("bad", f"Rank {slow.rank} is slow: {what}{where}", text)]
+    if not slow.is_steady:
+        text += f" Most of its steps are like theirs; the longest took {duration(slow.longest_s)}."
+    when = "" if slow.is_steady else " at times"
+    return [Finding("bad", f"Rank {slow.rank} is slow{when}: {what}{where}", text)]
 
 
 def _about_numbers(attempt: Attempt) -> list[Finding]:

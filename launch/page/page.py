@@ -6,7 +6,7 @@ import statistics
 
 from distrt.pictures.svg import Markup, tag
 from launch.page import of_ranks, of_time
-from launch.page.findings import findings, judged
+from launch.page.findings import Finding, findings, judged
 from launch.page.formats import clock, duration, percent, plural, rate, significant, size
 from launch.page.parts import section, table
 from launch.page.reading import Run
@@ -57,7 +57,10 @@ def _header(run: Run) -> Markup:
         word += f", exit code {code}"
     command = " ".join(run.command[1:]) or "unknown program"
     starts = [
-        r.startup.end - a.began for a in run.attempts[-1:] for r in a.ranks.values() if r.startup and a.began
+        record.startup.end - attempt.began
+        for attempt in run.attempts[-1:]
+        for record in attempt.ranks.values()
+        if record.startup is not None and record.startup.steps and attempt.began is not None
     ]
     facts = [
         ("Started", clock(run.began)),
@@ -93,10 +96,22 @@ def _findings(run: Run) -> Markup:
             words = "No rank has recorded a step."
         return tag("section", tag("p", words, class_="finding good"), aria_label="What stands out")
     entries = [
-        tag("li", tag("strong", each.title), tag("p", each.text), class_=f"finding {each.weight}")
+        tag(
+            "li",
+            tag("strong", each.title),
+            tag("p", each.text),
+            *_detail(each),
+            class_=f"finding {each.weight}",
+        )
         for each in found
     ]
     return section("What stands out", "", tag("ul", *entries, class_="findings"), name="findings")
+
+
+def _detail(finding: Finding) -> list[Markup]:
+    if not finding.detail:
+        return []
+    return [tag("details", tag("summary", "Traceback"), tag("pre", finding.detail))]
 
 
 def _numbers(run: Run) -> Markup | None:

@@ -13,7 +13,7 @@ from launch.page.page import page
 from launch.page.reading import NotARunError, read_run
 from launch.page.stretches import Curve, Stretch, Stretches
 from launch.ranks.processes import process_start_time
-from tests.launch.runs import EPOCH, Page, report, start, step, steps_of, write
+from tests.launch.runs import EPOCH, SHARES, Page, report, start, step, steps_of, text_of, write
 
 
 def page_of(folder: Path) -> Page:
@@ -38,6 +38,36 @@ def test_a_slow_rank_is_named_with_what_it_does(tmp_path: Path) -> None:
     assert "takes 30 ms longer" in finding and "75 % of the whole step of 40 ms" in finding
     marked = shown.texts("mark")
     assert len(marked) == 1 and marked[0].startswith("1node0")
+
+
+def test_a_single_pause_is_told_from_a_slow_rank(tmp_path: Path) -> None:
+    """Rank 0 evaluates once, for two seconds, while rank 1 waits."""
+    ranks = {}
+    for rank in (0, 1):
+        steps = steps_of(rank, 100)
+        pause = {**SHARES, ("waiting", "script")[rank == 0]: 2.0}
+        steps[50] = step(
+            51, steps[50]["at"] + 2.0, pause, gap=[2.0, "train.py:40 in main", "train.py:41 in main"]
+        )
+        ranks[rank] = [start(rank), *steps]
+    (finding,) = page_of(write(tmp_path / "run", ranks, result={"exit_code": 0})).texts("finding")
+    assert finding.startswith(
+        "Rank 0 is slow at times: the script itself, between train.py:40 in main and train.py:41"
+    )
+    assert "Most of its steps are like theirs; the longest took 2.01 s." in finding
+
+
+def test_a_traceback_is_on_the_page(tmp_path: Path) -> None:
+    folder = write(tmp_path / "run", {0: [start(0), *steps_of(0, 9)]}, result={"exit_code": 1})
+    record = {"summary": "ValueError: <b>", "traceback": "Traceback\n  line 1\nValueError: <b>\n"}
+    (folder / "attempt_0/0/error.json").write_text(json.dumps(record))
+    failed = [{"event": "rank_ended", "time": EPOCH + 5.0, "rank": 0, "how": "exit code 1"}]
+    (folder / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in [began(0, 0), *failed]))
+    shown = page_of(folder)
+    assert (
+        "Rank 0 failedIt ended 5 s after the start: exit code 1, ValueError: <b>" in shown.texts("finding")[0]
+    )
+    assert [text_of(each) for each in shown.root.iter("pre")] == [record["traceback"]]
 
 
 def test_ranks_that_are_alike_are_not_called_slow(tmp_path: Path) -> None:
@@ -70,6 +100,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path, kind: str) -> None:
         read_run(folder)
 
 
+@pytest.mark.ci
 def test_the_command_writes_the_page_and_says_what_is_wrong(tmp_path: Path) -> None:
     write(tmp_path / "runs" / "one", {0: [start(0), *steps_of(0, 5)]}, result={"exit_code": 0})
     done = report(folder=tmp_path)

@@ -54,6 +54,7 @@ def test_other_ranks_show_nothing_unless_asked(monkeypatch: pytest.MonkeyPatch) 
     assert list(progress.trange(3)) == [0, 1, 2]
 
 
+@pytest.mark.ci
 def test_who_lacks_the_library_is_told_what_to_install(tmp_path: Path) -> None:
     program = "import sys; sys.modules['tqdm'] = None; import distrt.progress"
     done = subprocess.run(

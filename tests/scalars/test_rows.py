@@ -63,6 +63,7 @@ def test_a_run_that_goes_on_adds_to_whole_rows(tmp_path: Path, kind: str) -> Non
     assert rows_of(path) == [(str(step), "loss", value) for step, value in enumerate(values)]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_killed_run_leaves_all_its_rows(tmp_path: Path, kind: str) -> None:
     program = f"""

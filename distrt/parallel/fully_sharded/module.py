@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn, Self, cast
 
+from distrt.core.activity import FORWARD, doing
 from distrt.core.errors import UnsupportedError
 from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
@@ -62,15 +63,16 @@ class FSDPModule:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the module with whole parameters; where it raises, they are parts again."""
         state, module = self._get_fsdp_state(), cast("Module", self)
-        if not has_hooks_besides(
-            module, before=1, after=1
-        ):  # to go through the registries costs as much again
-            return state.call(module, module.forward, args, kwargs)
-        try:
-            return super().__call__(*args, **kwargs)  # type: ignore[misc]
-        except Exception:
-            state.fail()
-            raise
+        with doing(FORWARD):
+            if not has_hooks_besides(
+                module, before=1, after=1
+            ):  # to go through the registries costs as much again
+                return state.call(module, module.forward, args, kwargs)
+            try:
+                return super().__call__(*args, **kwargs)  # type: ignore[misc]
+            except Exception:
+                state.fail()
+                raise
 
     # -- by hand
 
