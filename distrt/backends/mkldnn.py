@@ -1,4 +1,4 @@
-"""Intel's oneDNN: not used yet; NumPy computes."""
+"""Intel's oneDNN. distrt chooses when to call it; PyTorch's switches are kept, and change nothing."""
 
 from __future__ import annotations
 

@@ -47,6 +47,36 @@ def test_every_family_of_operations_is_in_the_reference() -> None:
     assert sorted(families) == sorted(FUNCTIONS)
 
 
+def test_every_page_is_in_a_list_of_pages() -> None:
+    for folder in (ROOT / "docs", ROOT / "docs" / "reference"):
+        index = (folder / "index.md").read_text()
+        listed = set("\n".join(re.findall(r"```\{toctree\}\n(.*?)```", index, re.S)).split())
+        assert not {page.stem for page in folder.glob("*.md")} - listed - {"index"}
+
+
+def test_links_between_pages_lead_to_pages_and_headings() -> None:
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "reference").glob("*.md"),
+    ):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, heading = target.partition("#")
+            if ":" in path:
+                continue
+            there = (page.parent / path).resolve() if path else page
+            assert there.exists(), f"{page.name}: {target}"
+            assert not heading or heading in _headings(there.read_text()), f"{page.name}: {target}"
+
+
+def _headings(text: str) -> set[str]:
+    """What GitHub and the site call the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {
+        re.sub(r"[^\w\- ]", "", re.sub(r"\]\(.*?\)", "", title)).lower().replace(" ", "-") for title in titles
+    }
+
+
 def test_what_the_page_for_pytorchs_users_calls_missing_is_missing() -> None:
     page = (ROOT / "docs" / "pytorch.md").read_text()
     section = page.partition("## What is missing")[2].partition("\n## ")[0]
