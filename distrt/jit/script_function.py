@@ -90,7 +90,10 @@ class ScriptMethod(_Printed):
 
     def __init__(self, module: RecursiveScriptModule, function: Function) -> None:
         self._module, self._function = module, function
-        self.__name__ = self.name
+
+    @property
+    def __name__(self) -> str:
+        return self.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the method."""

@@ -53,10 +53,10 @@ class RecursiveScriptModule(ScriptModule):
         return self._method("forward")
 
     def _method(self, name: str) -> ScriptMethod:
-        functions = self.__dict__["_functions"]
-        if name not in functions:
+        function = self.__dict__["_functions"].get(name)
+        if function is None:
             raise AttributeError(f"'{self._get_name()}' object has no attribute '{name}'")
-        return ScriptMethod(self, functions[name])
+        return ScriptMethod(self, function)
 
     def _get_name(self) -> str:
         return "RecursiveScriptModule"
