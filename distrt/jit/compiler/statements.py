@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from distrt.amp.autocast_mode import autocast
-from distrt.core.modes import enable_grad, inference_mode, no_grad
-from distrt.jit import table
 from distrt.jit import types as kinds
+from distrt.jit.compiler.contexts import Contexts
 from distrt.jit.compiler.meaning import Meaning, Modules, as_wanted, is_optional, plain
-from distrt.jit.compiler.methods import Methods
 from distrt.jit.compiler.operators import BINARY
 from distrt.jit.decorators import attribute_of
 from distrt.jit.frontend import NotSupportedError, Source, UnsupportedNodeError
@@ -21,10 +17,8 @@ if TYPE_CHECKING:
     from distrt.jit.compiler.names import Annotations, Names
     from distrt.jit.compiler.unit import Unit
 
-_CONTEXTS = {no_grad: "no_grad", enable_grad: "enable_grad", inference_mode: "inference_mode"}
 
-
-class Statements(Methods):
+class Statements(Contexts):
     """Compiles the statements of one function."""
 
     def __init__(
@@ -345,7 +339,7 @@ class Statements(Methods):
                 node, "a with statement must have one context, without a name", NotSupportedError
             )
         given = node.items[0].context_expr
-        context = self._context(node, given) if isinstance(given, ast.Call) else None
+        context = self.context(node, given) if isinstance(given, ast.Call) else None
         if context is None:
             self.source.refuse(
                 node,
@@ -355,36 +349,6 @@ class Statements(Methods):
             )
         body, ends = self._block(node.body)
         return [["with", self.source.line(node), context, body]], ends
-
-    def _context(self, node: ast.With, given: ast.Call) -> Any:
-        """The block's context as ``program.py`` has it; None where it is none of those."""
-        found = self.expression(given.func).value
-        if found in _CONTEXTS:
-            return _CONTEXTS[found]
-        if isinstance(found, type) and issubclass(found, autocast):
-            return self._autocast(node, given, found)
-        is_label = getattr(found, "__name__", "") == "record_function"
-        return "nothing" if is_label and found.__module__.startswith("distrt.profiler") else None
-
-    def _autocast(self, node: ast.With, given: ast.Call, kind: type) -> IR:
-        arguments = inspect.signature(kind).bind(
-            *(self._written(node, each) for each in given.args),
-            **{each.arg or "": self._written(node, each.value) for each in given.keywords},
-        )
-        arguments.apply_defaults()
-        device_type = arguments.arguments.get("device_type", kind.__module__.split(".")[1])
-        dtype = arguments.arguments["dtype"]
-        narrow = None if dtype is None else str(dtype).removeprefix("torch.")
-        return ["autocast", device_type, narrow, bool(arguments.arguments["enabled"])]
-
-    def _written(self, node: ast.With, given: ast.expr) -> Any:
-        """The value of an argument that must be known when compiling."""
-        value = self.value(given)
-        if value.ir is not None and value.ir[0] == "dtype":
-            return table.DTYPES[value.ir[1]]
-        if not value.is_known and (value.ir is None or value.ir[0] != "const"):
-            self.source.refuse(node, "autocast's arguments must be constants in a program", NotSupportedError)
-        return value.value if value.is_known else value.ir[1]
 
 
 def _agree(one: Any, other: Any) -> bool:
