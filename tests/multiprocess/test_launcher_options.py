@@ -102,8 +102,14 @@ def test_events_are_recorded_and_shown_if_asked_for(run_ranks: RunRanks) -> None
     run = run_ranks("import sys; sys.exit(3)", 1, launcher_args=["--event-log-handler", "console"])
     assert run.exit_code == 3 and run.run_dir is not None
     shown = [json.loads(line) for line in run.stderr.splitlines() if line.startswith("{")]
-    assert [event["event"] for event in shown] == ["attempt_began", "rank_ended", "attempt_ended"]
-    assert shown[1]["how"] == "exit code 3" and shown[2]["exit_code"] == 3
+    assert [event["event"] for event in shown] == [
+        "job_began",
+        "attempt_began",
+        "rank_ended",
+        "attempt_ended",
+    ]
+    assert shown[2]["how"] == "exit code 3" and shown[3]["exit_code"] == 3
+    assert shown[0]["command"][-1].endswith("script.py") and Path(shown[0]["folder"]).is_dir()
     assert [json.loads(line) for line in lines(run.run_dir / "events.jsonl")] == shown
 
 
