@@ -9,45 +9,19 @@ come late while the next gather is needed at once.
 
 from __future__ import annotations
 
-import time
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from distrt.comm.functions.subgroups import connect
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.autograd.engine import is_running, queue_callback
-from distrt.core.errors import AutogradError, CollectiveTimeout
+from distrt.core.errors import AutogradError
+from distrt.parallel.fully_sharded.lanes import Lanes, wait_on
 from distrt.parallel.fully_sharded.slots import Batch, Slots
 from distrt.parallel.fully_sharded.unit import Unit
 
-__all__ = ["Lanes", "Passes"]
-
-_PATIENCE_S = 0.005  # until a rank that waits on one lane looks after the other one
-
-
-class Lanes:
-    """The groups of a model: gathers go over its own one, reductions over another one of the same ranks."""
-
-    def __init__(self, group: ProcessGroup) -> None:
-        self.gathers = group
-        self.reductions = _second(group)
-
-
-_seconds: weakref.WeakKeyDictionary[ProcessGroup, ProcessGroup] = weakref.WeakKeyDictionary()
-
-
-def _second(group: ProcessGroup) -> ProcessGroup:
-    """Another group of the same ranks, one for all models on a group; all ranks call."""
-    found = _seconds.get(group)
-    if found is None or found.is_closed:
-        # `new_group` is for all ranks of the job to call, and these may be some of them.
-        name = f"{group.group_name}/reductions"
-        found = _seconds[group] = connect(group, list(range(group.size())), name, group.timeout_s)
-        found.backend = found.backend_asked = group.backend
-    return found
+__all__ = ["Passes"]
 
 
 class Passes:
@@ -352,7 +326,7 @@ class Passes:
 
     def _wait_for_gather(self, work: Work) -> None:
         if self._in_flight:
-            _wait(work, self.group.timeout_s, self.lanes.reductions.progress)
+            wait_on(work, self.group.timeout_s, self.lanes.reductions.progress)
         else:
             work.wait()
 
@@ -367,7 +341,7 @@ class Passes:
                 self._launch_next()
             self.lanes.gathers.progress()
 
-        _wait(work, self.group.timeout_s, go_on)
+        wait_on(work, self.group.timeout_s, go_on)
 
     def _end_backward(self) -> None:
         """The pass is over: launch what others may need, and wait for all."""
@@ -404,14 +378,3 @@ class Passes:
         self._in_flight, self._schedule, self._position = [], [], 0
         for unit in self.units:
             unit.abandon()
-
-
-def _wait(work: Work, timeout_s: float, meanwhile: Callable[[], object]) -> None:
-    """Wait for an operation on one lane, and look after the other one, which other ranks may wait for."""
-    deadline = time.monotonic() + timeout_s
-    while not work.is_completed() and time.monotonic() < deadline:
-        try:
-            work.wait(_PATIENCE_S)
-        except CollectiveTimeout:
-            meanwhile()
-    work.wait()
