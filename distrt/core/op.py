@@ -61,6 +61,7 @@ class OpFunction(Protocol):
     gradient: Callable[..., None]
     gradients: Callable[[Callable[..., Any]], Callable[..., Any]]
     outputs: Callable[..., None]
+    node: Callable[[Callable[[Any], str]], None]
     composite: Callable[..., Any] | None
     needs_of_gradients: dict[str, tuple[str, ...]] | None
     __name__: str
@@ -91,7 +92,7 @@ def op(
         autocast: what a mixed-precision region does to the inputs: "lower", "full", "widest" or "none".
         aux: names of extra results of forward, kept for the rules and not returned.
         view: the result shares memory with the first input.
-        node: PyTorch's name of the node, where it is not the op's own name.
+        node: PyTorch's name of the node, where it is not the op's own name; with a number at its end where it is not 0.
         holomorphic: the rules are written as for real numbers, and the engine conjugates around them where the
             numbers are complex; False for ops such as ``abs``, whose rules say themselves what happens there.
         layouts: "follows" where the forward function takes images and volumes in any order of dims in memory, and gives
@@ -129,7 +130,8 @@ class Definition:
         self.view = view
         self.holomorphic = holomorphic
         self.layouts = layouts
-        self.node_name = _node_name(node, self.name)
+        self.node_name = node_name(node, self.name)
+        self.name_of: Callable[[Any], str] | None = None
         self.node_class: type[Node] = Node  # one of its own, for its name, when the operation is compiled
         self.output_names: tuple[str, ...] = ()
         self.rules: dict[str, Callable[..., Any]] = {}
@@ -168,6 +170,10 @@ class Definition:
         """Names several outputs, which are returned as a named tuple."""
         self.output_names = names
 
+    def node(self, name_of: Callable[[Any], str]) -> None:
+        """Says what PyTorch calls a node, where that depends on what the operation was given."""
+        self.name_of = name_of
+
     # -- the function that users call
 
     def _make_function(self) -> Any:
@@ -178,7 +184,7 @@ class Definition:
         function.__qualname__ = self.name
         function.__annotations__ = self.forward.__annotations__
         function.__signature__ = self.signature  # type: ignore[attr-defined]
-        for verb in ("gradient", "gradients", "outputs"):
+        for verb in ("gradient", "gradients", "outputs", "node"):
             setattr(function, verb, getattr(self, verb))
         function.definition = self  # type: ignore[attr-defined]
         function.composite = None  # type: ignore[attr-defined]
@@ -238,10 +244,12 @@ class Definition:
         return Writer(self).call() + "\n\n\n" + backward_source(self) + "\n"
 
 
-def _node_name(given: str, operation: str) -> str:
-    """``MulBackward0``; a name that is given as a whole (``CopySlices``) stays as it is."""
+def node_name(given: str, operation: str) -> str:
+    """``MulBackward0``; ``Sum1`` becomes ``SumBackward1``; a name that is given as a whole (``CopySlices``) stays."""
     if given.endswith(("Backwards", "Slices")):
         return given
+    if given[-1:].isdigit():
+        return f"{given[:-1]}Backward{given[-1]}"
     return (given or "".join(part.title() for part in operation.strip("_").split("_"))) + "Backward0"
 
 

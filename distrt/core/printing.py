@@ -121,6 +121,8 @@ def _notes(tensor: Tensor) -> list[str]:
     try:
         grad_fn = tensor.grad_fn
         name = None if grad_fn is None else grad_fn.name().rpartition("::")[2]
+        if name is not None and tensor._one_of_several is not None:
+            name = tensor._one_of_several[0]
     except AutogradError:
         name = "Invalid"  # a view made without grad mode and changed since
     if name is not None:

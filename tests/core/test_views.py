@@ -191,3 +191,9 @@ def test_integers_copied_from_a_recorded_tensor_require_no_grad(dtype: Any) -> N
     part[:1] = x[:1]
     assert not whole.requires_grad and not part.requires_grad
     assert whole.tolist() == [1, 1] and part.tolist() == [1, 0]
+
+
+def test_a_leaf_that_is_a_view_has_strided_views_with_gradients() -> None:
+    leaf = torch.arange(6.0).view(2, 3)[:, 1:].requires_grad_()
+    leaf.as_strided((2,), (3,)).sum().backward()
+    assert leaf.grad.tolist() == [[1, 0], [1, 0]]

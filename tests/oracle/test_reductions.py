@@ -236,3 +236,13 @@ def test_a_message_names_what_came() -> None:
         distrt.ones(2, 3).sum(1.5)
     with pytest.raises(IndexError, match=re.escape("expected to be in range of [-2, 1], but got 2")):
         distrt.ones(2, 3).cumsum(2)
+
+
+def test_a_mean_of_integers_says_which_they_are(torch: Any) -> None:
+    said = []
+    for library in (distrt, torch):
+        for kind, options in (("int64", {}), ("bool", {}), ("float32", {"dtype": library.int32})):
+            with pytest.raises(RuntimeError, match="could not infer output dtype") as caught:
+                library.ones(2, dtype=getattr(library, kind)).mean(**options)
+            said.append(str(caught.value))
+    assert said[:3] == said[3:]

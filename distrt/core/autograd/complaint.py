@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from distrt.core.errors import AutogradError
@@ -50,7 +51,8 @@ def describe(array: Any, edge: Edge | None) -> str:
     shown = f"[{type_name(array)} {list(array.shape)}]"
     if edge is None or not isinstance(edge[0], Node):
         return shown
-    return f"{shown}, which is output {edge[1]} of {edge[0].name().removesuffix('Backward0')},"
+    operation = re.sub(r"Backward\d$", "", edge[0].name())
+    return f"{shown}, which is output {edge[1]} of {operation},"
 
 
 def type_name(array: Any) -> str:

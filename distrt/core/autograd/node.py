@@ -137,7 +137,24 @@ class Node(GraphNode):
 
     def name(self) -> str:
         """The operation's name as PyTorch prints it: ``MulBackward0``."""
-        return self.definition.node_name
+        from distrt.core.op import node_name
+
+        definition = self.definition
+        if definition.name_of is None:
+            return definition.node_name
+        return node_name(definition.name_of(self), definition.name)
+
+    def ndim_of(self, name: str) -> int | None:
+        """How many dims a tensor had that the operation was given; None where nothing was kept of it."""
+        meta = self.metas[self.definition.tensors.index(name)]
+        if meta is not None:
+            return len(meta[0])
+        return getattr(self.given(name), "ndim", None) if name in self.definition.kept else None
+
+    def given(self, name: str) -> Any:
+        """What was kept of an argument; None where it was let go."""
+        saved: Any = self.saved
+        return None if saved is FREED else saved[self.definition.kept.index(name)]
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:

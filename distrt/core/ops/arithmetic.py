@@ -143,6 +143,7 @@ def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> A
     return binary(np.subtract, input, other if alpha is _ONE else _scaled(other, alpha))
 
 
+sub.node(lambda node: "Rsub1" if node.metas[0] is None else "Sub")
 sub.gradient(input=lambda g: g, other=lambda g, alpha: neg(g) if alpha == 1 else mul(g, -alpha))
 subtract = sub
 

@@ -149,7 +149,7 @@ def clamp_max(input: Any, max: Any, *, out: Any = None) -> Any:
 clip = clamp
 
 
-@op(node="Clamp")
+@op(node="Clamp1")
 def _clamp(input: Array, min: Scalar | None, max: Scalar | None) -> Array:
     """Each element, moved into [min, max]; the bounds are numbers."""
     for name, bound in (("min", min), ("max", max)):

@@ -109,13 +109,13 @@ def _of_both(g_min: Any, g_max: Any, input: Any, low: Any, high: Any, dim: int |
     return of_low if g_max is None else ops.add(of_low, _shared_among_equals(g_max, input, high, dim))
 
 
-@op(node="Max")
+@op(node="Max1")
 def _max_all(input: Array) -> Array:
     """The largest of all elements."""
     return largest(_some(input, "max"), axis=None)
 
 
-@op(node="Min")
+@op(node="Min1")
 def _min_all(input: Array) -> Array:
     """The smallest of all elements."""
     return smallest(_some(input, "min"), axis=None)

@@ -46,6 +46,10 @@ def _product(input: Array, other: Array) -> Array:
     return multiplied(input, other)
 
 
+_PRODUCTS: dict[Any, str] = {(2, 2): "Mm", (3, 3): "Bmm"}
+_product.node(lambda node: _PRODUCTS.get((node.ndim_of("input"), node.ndim_of("other")), "UnsafeView"))
+
+
 def multiplied(
     left: Array, right: Array, bias: Array | None = None, dtype: Any = None, out: Array | None = None
 ) -> Array:
@@ -280,6 +284,15 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
     if input.dtype.kind == "b":
         require_product("addmm_impl_cpu_", input)
     return _in_rows(input, weight.T, bias)
+
+
+@linear.node
+def _name_of_linear(node: Any) -> str:
+    """PyTorch makes rows of leading dims, and gives the result its shape back."""
+    has_bias = node.metas[2] is not None
+    if node.ndim_of("input") == 2:
+        return "Addmm" if has_bias else "Mm"
+    return "View" if has_bias else "UnsafeView"
 
 
 def _in_rows(input: Array, matrix: Array, bias: Array | None = None) -> Array:

@@ -57,7 +57,7 @@ def _median_all(input: Array, ignore_nan: bool) -> Array:
 _median_all.gradient(input=lambda g, input, out: shared_among_all_equals(g, input, out))
 
 
-@op()
+@op(node="Median1")
 def _median(input: Array, dim: int, keepdim: bool) -> Any:
     """The medians along ``dim`` and where they are."""
     return _median_along(input, dim, keepdim, False)

@@ -174,6 +174,7 @@ def _integer_power(input: Any, exponent: Array) -> Array:
     return np.power(input, exponent)
 
 
+pow.node(lambda node: "Pow2" if node.metas[0] is None else "Pow" if node.metas[1] is None else "Pow1")
 pow.gradient(
     input=lambda g, input, exponent: mul(g, _power_slope(input, exponent)),
     exponent=lambda g, input, exponent, out: mul(g, _exponent_slope(input, exponent, out)),

@@ -15,6 +15,7 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import Dims, all_dims, count_over, kept_shape, one_dim, varargs
 from distrt.core.ops.doubling import products_after, products_before
 from distrt.core.ops.half import wide
+from distrt.core.ops.type_names import scalar_type
 from distrt.core.out import takes_out
 
 __all__ = [
@@ -59,6 +60,7 @@ def sum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any = N
     return total.astype(kind, copy=False) if dtype is not None or kind in dt.FLOATING_NUMPY else total
 
 
+sum.node(lambda node: "Sum" if node.given("dim") is None else "Sum1")
 sum.gradient(input=lambda g, input_meta, dim: spread(g, input_meta.shape, dim))
 
 
@@ -135,11 +137,12 @@ def _floating(dtype: Any, what: str) -> np.dtype[Any]:
     if found not in dt.FLOATING_NUMPY:
         raise DtypeError(
             f"mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. "
-            f"Got: {dtype}"
+            f"Got: {scalar_type(np.empty(0, found))}"
         )
     return found
 
 
+mean.node(lambda node: "Mean" if node.given("dim") is None else "Mean1")
 mean.gradient(
     input=lambda g, input_meta, dim: ops.mul(
         spread(g, input_meta.shape, dim), 1 / (count_over(input_meta.shape, dim) or 1)
@@ -175,6 +178,7 @@ def prod(input: Array, dim: int | None = None, keepdim: bool = False, *, dtype: 
     return product.astype(kind, copy=False) if dtype is not None or kind in dt.FLOATING_NUMPY else product
 
 
+prod.node(lambda node: "Prod" if node.given("dim") is None else "Prod1")
 prod.gradient(input=lambda g, input, out, dim: _prod_slope(g, input, out, dim))
 
 

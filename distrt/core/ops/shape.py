@@ -222,7 +222,16 @@ def t(input: Any) -> Any:
     """
     if input.ndim > 2:
         raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return transpose(input, 0, 0 if input.ndim < 2 else 1)
+    return _t(input)
+
+
+@op(view=True, node="T")
+def _t(input: Array) -> Array:
+    """The transpose of a matrix, or the vector itself."""
+    return input.T
+
+
+_t.gradient(input=lambda g: _t(g))
 
 
 def adjoint(input: Any) -> Any:
@@ -291,7 +300,9 @@ def squeeze(input: Array, dim: Any = None) -> Array:
     return input.squeeze(gone) if gone else input[...]
 
 
-squeeze.gradient(input=lambda g, input_meta: ops.reshape(g, input_meta.shape))
+_SQUEEZES: dict[Any, str] = {type(None): "Squeeze", int: "Squeeze1"}
+squeeze.node(lambda node: _SQUEEZES.get(type(node.given("dim")), "Squeeze2"))
+squeeze.gradient(input=lambda g, input_meta, dim: ops.reshape(g, input_meta.shape))
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:

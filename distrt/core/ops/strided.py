@@ -162,6 +162,8 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
             f"storage of size {held * input.element_size()}"
         )
     base = input if input._base is None else input._base
+    if input.requires_grad and not base.requires_grad and offset >= start:
+        base = input  # a leaf that is itself a view: the gradient is its own
     whole = geometry_of(input._array, base._array)
     geometry = whole._replace(shape=size, strides=stride, offset=offset - base.storage_offset())
     return strided_view(base, geometry)  # type: ignore[no-any-return]

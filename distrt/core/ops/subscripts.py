@@ -46,6 +46,15 @@ def _index_view(input: Array, key: Any) -> Array:
     return _viewed(input, key)
 
 
+_index_view.node(lambda node: "Unsqueeze" if _adds_one_last(as_tuple(node.given("key"))) else "Slice")
+
+
+def _adds_one_last(parts: tuple[Any, ...]) -> bool:
+    """Whether the last step of a key, but for whole dims, is a new dim."""
+    steps = [part for part in parts if part is not Ellipsis and part != slice(None)]
+    return bool(steps) and steps[-1] is None
+
+
 @op(view=True, node="Select")
 def _select_view(input: Array, key: Any) -> Array:
     """``input[key]`` as a view, by a key whose last step takes one position: PyTorch names the node after it."""
