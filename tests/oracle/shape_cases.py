@@ -16,7 +16,7 @@ row("view", lambda t, a: a.view(6, 4), [In((2, 3, 4))], dtypes=ALL, covers="_vie
 row("view_as", lambda t, a, b: a.view_as(b) * b, [(In((2, 6)), In((3, 4)))], covers="_view view")
 row("permute", lambda t, a: t.permute(a, (2, 0, -2)), THREE[:1], dtypes=ALL)
 row("transpose", lambda t, a: t.transpose(a, 0, -1), MOVES, dtypes=ALL)
-row("t", lambda t, a: a.t(), [In((3, 4)), In((3,)), In(())], covers="")
+row("t", lambda t, a: a.t(), [In((3, 4)), In((3,)), In(())], covers="_t")
 row("T", lambda t, a: a.T * 1, [In((3, 4))], covers="permute")
 row("expand", lambda t, a: a.expand(2, -1, 4), [In((3, 1)), In((3, 4)), In((1, 3, 1))], dtypes=ALL)
 row("expand_as", lambda t, a, b: a.expand_as(b) * b, [(In((3, 1)), In((2, 3, 4)))], covers="expand")
