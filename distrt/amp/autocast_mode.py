@@ -17,6 +17,7 @@ from distrt.core import autocast as casting
 from distrt.core import dtype as dt
 from distrt.core.autocast import is_autocast_available
 from distrt.core.errors import DeviceError
+from distrt.core.gpu import library
 from distrt.core.tensor import Tensor
 
 __all__ = ["autocast", "autocast_decorator", "custom_bwd", "custom_fwd", "is_autocast_available"]
@@ -60,7 +61,7 @@ class autocast:  # noqa: N801 - PyTorch's own spelling
     def _is_possible(self, stacklevel: int) -> bool:
         """False, with a warning, for a device that is not there and for a dtype that it has no autocast for."""
         complaint = None
-        if self.device == "cuda":
+        if self.device == "cuda" and not library.device_count():
             complaint = "CUDA is not available or torch_xla is imported. Disabling autocast."
         elif self.fast_dtype not in _SUPPORTED:
             name = self.device.upper()

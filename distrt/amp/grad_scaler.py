@@ -19,6 +19,7 @@ import numpy as np
 
 from distrt.amp.overflow import Overflow, located
 from distrt.amp.unscaling import unscale
+from distrt.core.gpu import library
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["GradScaler", "OptState", "Overflow"]
@@ -69,7 +70,7 @@ class GradScaler:
         self._device = device
         self._enabled = enabled
         self._overflow: Overflow | None = None
-        if device == "cuda" and enabled:
+        if device == "cuda" and enabled and not library.device_count():
             warnings.warn(
                 "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
                 stacklevel=2 + (type(self) is not GradScaler),

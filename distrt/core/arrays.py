@@ -40,16 +40,65 @@ FAULTS = (AttributeError, ValueError, IndexError, TypeError)
 
 
 def array_module(array: Array) -> Any:
-    """NumPy for a NumPy array, CuPy for a CuPy one: op definitions are written once, as ``xp.name(...)``."""
-    if type(array).__module__.partition(".")[0] == "cupy":
+    """NumPy for a NumPy array, CuPy for a CuPy one: for the few functions that do not ask an array whose they are."""
+    if array.__class__ is not np.ndarray and hasattr(array, "__cuda_array_interface__"):
         import cupy
 
         return cupy
     return np
 
 
+def is_array(value: Any) -> bool:
+    """True for an array of NumPy's or CuPy's."""
+    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+
+
+def as_array(value: Any) -> Array:
+    """What a function of NumPy's or CuPy's returned, as an array: NumPy gives numbers where CuPy gives 0-d arrays."""
+    return value if value.__class__ is np.ndarray or hasattr(value, "get") else np.asarray(value)
+
+
+def packed(array: Array) -> Array:
+    """The elements in row-major order: this very array where they stand so, else a copy."""
+    return np.ascontiguousarray(array, like=array)
+
+
+def accumulated(function: np.ufunc, array: Array, axis: int) -> Array:
+    """``function.accumulate``, which CuPy has for sums and products only: there, by doubling the reach each time."""
+    if isinstance(array, np.ndarray):
+        return function.accumulate(array, axis=axis)
+    running, reach = np.moveaxis(array, axis, 0).copy(), 1
+    while reach < len(running):
+        running[reach:] = function(running[:-reach], running[reach:])
+        reach *= 2
+    return np.moveaxis(running, 0, axis)
+
+
+def filled(shape: Any, value: Any, dtype: Any, like: Array) -> Array:
+    """A new array of one value, where another one is."""
+    made: Array = np.empty(shape, dtype, like=like)
+    made.fill(value)
+    return made
+
+
+def largest(array: Array, axis: int) -> Array:
+    """The largest element along ``axis``, which is kept with size 1; minus infinity where there is none."""
+    if not array.shape[axis]:
+        shape = list(array.shape)
+        shape[axis] = 1
+        return filled(shape, -np.inf, array.dtype, array)
+    return np.maximum.reduce(array, axis=axis, keepdims=True)
+
+
+def identity_matrix(rows: int, columns: int | None, dtype: Any, like: Array) -> Array:
+    """Ones on the diagonal, zeros elsewhere, where another array is."""
+    return array_module(like).eye(rows, columns, dtype=dtype)
+
+
 def memory_of(array: Array) -> Array:
     """The array whose memory this one lies in: itself, or what it is a view of in the end."""
+    if not isinstance(array, np.ndarray):
+        return array if array.base is None else array.base
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
@@ -57,7 +106,32 @@ def memory_of(array: Array) -> Array:
 
 def address_of(array: Array) -> int:
     """The address of the first element."""
-    return int(array.__array_interface__["data"][0])
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0])
+    return int(array.data.ptr)
+
+
+def on_host(array: Array) -> Array:
+    """The array itself, or what a GPU has in it, copied: for the few things that only the CPU does."""
+    return array if isinstance(array, np.ndarray | np.generic) else array.get()
+
+
+def is_writeable(array: Array) -> bool:
+    """True where elements can be written one by one; NumPy marks arrays whose elements share memory."""
+    if isinstance(array, np.ndarray):
+        return bool(array.flags.writeable)
+    return not array.size or all(
+        step != 0 or size == 1 for step, size in zip(array.strides, array.shape, strict=True)
+    )
+
+
+def beside(value: Any) -> Array:
+    """The array of a tensor or of an array, to make another one where it is: ``np.zeros(3, like=beside(g))``."""
+    array = getattr(value, "_array", value)
+    return array if hasattr(array, "__array_function__") else _NONE  # what NumPy made of a 0-d array
+
+
+_NONE = np.empty(0)
 
 
 def row_of(array: Array) -> Array:
@@ -68,7 +142,7 @@ def row_of(array: Array) -> Array:
     if not packed.flags.c_contiguous:  # an array that came from elsewhere, with gaps
         span = sum((size - 1) * step for size, step in zip(packed.shape, packed.strides, strict=True))
         count = span // memory.itemsize + 1 if memory.size else 0
-        row = np.lib.stride_tricks.as_strided(memory, (count,), (memory.itemsize,))
+        row = _as_strided(memory, (count,), (memory.itemsize,))
     else:
         row = packed.reshape(-1)
     return row if row.dtype == array.dtype else row.view(array.dtype)
@@ -77,8 +151,15 @@ def row_of(array: Array) -> Array:
 def place_in(row: Array, place: Place) -> Array:
     """The elements that lie at ``place`` in a row of memory, to be written through."""
     if 0 in place.shape:
-        return np.empty(place.shape, place.dtype)
-    return np.ndarray(place.shape, place.dtype, row.view(np.uint8), place.offset, place.strides)
+        return np.empty(place.shape, place.dtype, like=row)
+    if isinstance(row, np.ndarray):
+        return np.ndarray(place.shape, place.dtype, row.view(np.uint8), place.offset, place.strides)
+    start: Array = row.view(np.uint8)[place.offset :][: place.dtype.itemsize].view(place.dtype)
+    return _as_strided(start, place.shape, place.strides)
+
+
+def _as_strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    return array_module(array).lib.stride_tricks.as_strided(array, shape, strides)
 
 
 def place_of(array: Array) -> Place:
@@ -171,7 +252,7 @@ def dense_like(array: Array, dtype: np.dtype[Any]) -> Array:
     Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch.memory_format (preserve_format).
     """
     if array.flags.c_contiguous or not is_dense(array):
-        return np.empty(array.shape, dtype)
+        return np.empty(array.shape, dtype, like=array)
     return np.empty_like(array, dtype, order="K")
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DtypeError
+from distrt.core.errors import DeviceError, DtypeError
+from distrt.core.gpu.places import device_of
 from distrt.core.history import adopt, require_no_leaf, require_writeable
 from distrt.core.modes import modes
-from distrt.core.ops.keys import own_key, read_key
+from distrt.core.ops.keys import key_beside, own_key, read_key
 from distrt.core.ops.masking import as_element
 from distrt.core.ops.subscripts import put_at, require_values_of
 from distrt.core.tensor import Tensor, wrap
@@ -37,11 +38,31 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
     array = self._array
     target = array if basic is None else ops.index(array, basic)
     given = _fitting(value, target, advanced)
+    if hasattr(given, "ndim"):
+        given = _where_it_goes(given, target)
     if advanced is not None:
-        put_at(target, advanced, given)
+        put_at(target, key_beside(advanced, target), given)
     else:
         _write_view(target, given)
     note_change(self._counter)
+
+
+def _where_it_goes(given: Array, target: Array) -> Any:
+    """What is assigned, to an array on a GPU: one number comes from anywhere, all else has to be there.
+
+    Raises:
+        DeviceError: for values on another device.
+    """
+    if isinstance(target, np.ndarray) and isinstance(given, np.ndarray):
+        return given
+    here, there = device_of(given), device_of(target)
+    if here == there:
+        return given
+    if not given.ndim:
+        return given.item()
+    raise DeviceError(
+        f"Expected all tensors to be on the same device, but found at least two devices, {there} and {here}!"
+    )
 
 
 def _require_value(self: Tensor, value: Any) -> None:
@@ -101,5 +122,7 @@ def _set_recorded(self: Tensor, basic: Any, advanced: Any, value: Any) -> None:
         return
     else:
         value = as_element(value, target._array.dtype)
-    changed = ops.subscripts._index_put(wrap(target._array, target._edge), value, own_key(advanced), False)
+    changed = ops.subscripts._index_put(
+        wrap(target._array, target._edge), value, own_key(key_beside(advanced, target._array)), False
+    )
     adopt(target, changed, "index_put_")

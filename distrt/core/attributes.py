@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from distrt.core import dtype as dt
 from distrt.core import formats
 from distrt.core.arrays import Array, address_of, memory_of
 from distrt.core.device import CPU, device
 from distrt.core.errors import AutogradError
+from distrt.core.gpu.places import device_of
 from distrt.core.layouts import seen
 from distrt.core.size import Size, one_of
 from distrt.core.versions import INFERENCE, Counter
@@ -160,11 +163,22 @@ class Attributes:
     @property
     def device(self) -> device:
         """Where the memory is."""
-        return CPU
+        array = self._array if self._inner is None else self._inner
+        return CPU if array.__class__ is np.ndarray else device_of(array)
 
     def get_device(self) -> int:
         """The number of the GPU that the tensor is on; -1 for the CPU."""
-        return -1
+        return -1 if self.is_cpu else self.device.index  # type: ignore[return-value]
+
+    @property
+    def is_cpu(self) -> bool:
+        """True for a tensor in the memory of the CPU."""
+        return self.device is CPU
+
+    @property
+    def is_cuda(self) -> bool:
+        """True for a tensor in the memory of a GPU."""
+        return self.device is not CPU
 
     @property
     def layout(self) -> formats.layout:
@@ -173,7 +187,8 @@ class Attributes:
 
     def is_pinned(self, device: Any = None) -> bool:
         """True where the memory is page-locked for copies to a GPU."""
-        return False
+        owner = memory_of(self._array).base
+        return type(getattr(owner, "obj", owner)).__name__ == "PinnedMemoryPointer"
 
     def is_distributed(self) -> bool:
         """False, as in PyTorch."""
@@ -199,8 +214,6 @@ class Attributes:
 
     # -- what it is not
 
-    is_cpu = True
-    is_cuda = False
     is_ipu = False
     is_maia = False
     is_meta = False

@@ -27,6 +27,7 @@ from typing import Any, Literal, TypeVar
 from distrt.core import dtype as dt
 from distrt.core.device import device
 from distrt.core.errors import DtypeError
+from distrt.core.gpu import library
 from distrt.core.layouts import seen
 from distrt.core.modes import modes, used
 from distrt.core.tensor import Tensor
@@ -61,7 +62,7 @@ __all__ = [
 Class = Literal["lower", "full", "widest", "none"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-#: The device types that PyTorch knows autocast for, each with its own narrow dtype. Here, tensors are on the CPU.
+#: The device types that PyTorch knows autocast for, each with its own narrow dtype.
 _NARROW = {
     "cpu": dt.bfloat16,
     "xla": dt.bfloat16,
@@ -79,6 +80,7 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.enabled: set[str] = set()
+        self.narrow: dict[str, Any] = {}  # NumPy's dtype for each kind of device whose block is on
         self.dtypes = dict(_NARROW)
         self.nesting = 0
         self.cache_enabled = True
@@ -93,12 +95,20 @@ _state = _State()
 
 def lowered(value: Any) -> Any:
     """A tensor in the narrow dtype; anything else as it is."""
-    return _cast(value, modes.autocast)
+    target = modes.autocast if not used.gpu else _narrow_of(value)
+    return value if target is None else _cast(value, target)
 
 
 def raised(value: Any) -> Any:
     """A tensor in float32; anything else as it is."""
-    return _cast(value, _F32)
+    return value if used.gpu and _narrow_of(value) is None else _cast(value, _F32)
+
+
+def _narrow_of(value: Any) -> Any:
+    """The narrow dtype of the device that a tensor is on; None where its block is off for that device."""
+    if not isinstance(value, Tensor):
+        return None
+    return _state.narrow.get(value.device.type)
 
 
 def widened(*values: Any) -> tuple[Any, ...]:
@@ -108,6 +118,10 @@ def widened(*values: Any) -> tuple[Any, ...]:
         DtypeError: where the other half-precision dtype is among them, which is neither.
     """
     narrow = modes.autocast
+    if used.gpu:
+        narrow = next((_narrow_of(each) for each in values if isinstance(each, Tensor)), None)
+        if narrow is None:
+            return values
     widest = narrow
     for value in values:
         if not isinstance(value, Tensor):
@@ -142,7 +156,7 @@ def _to(tensor: Tensor, target: Any) -> Tensor:
 def _is_cached(tensor: Tensor, target: Any) -> bool:
     """PyTorch's rule for a weight: a float32 leaf that requires grad, cast to the narrow dtype."""
     return (
-        target == modes.autocast
+        target == (_narrow_of(tensor) if used.gpu else modes.autocast)
         and tensor._array.dtype == _F32
         and tensor._edge is not None
         and tensor.is_leaf
@@ -309,7 +323,10 @@ class restored:  # noqa: N801 - a context manager
 
 def _settle() -> None:
     """What operations look at follows what has been set."""
-    modes.autocast = _state.dtypes["cpu"].numpy if "cpu" in _state.enabled else None
+    _state.narrow = {each: _state.dtypes[each].numpy for each in ("cpu", "cuda") if each in _state.enabled}
+    if "cuda" in _state.narrow and not library.device_count():
+        del _state.narrow["cuda"]
+    modes.autocast = next(iter(_state.narrow.values()), None)
     used.autocast = used.autocast or modes.autocast is not None
 
 

@@ -13,7 +13,8 @@ from distrt.core import formats, ops
 from distrt.core.construct import TYPE_NAMES, TensorType, constructed
 from distrt.core.device import device as device_type
 from distrt.core.device import missing, require_available
-from distrt.core.errors import AutogradError
+from distrt.core.errors import AutogradError, DeviceError
+from distrt.core.gpu import library
 from distrt.core.history import write
 from distrt.core.sharing import is_shared, share_memory_
 from distrt.core.tensor import Tensor, wrap
@@ -34,7 +35,18 @@ def to(
     by keyword.
     """
     device, dtype, copy = _target(target, device, dtype, copy)
-    require_available(device)
+    if device is not None:
+        place, origin = require_available(device), self.device
+        if place != origin:
+            if (
+                dtype is not None
+                and dt.to_numpy(dtype).itemsize < self._array.itemsize
+                and place.type != "cpu"
+            ):
+                return to(
+                    cast(self, dt.to_numpy(dtype)), place, memory_format=memory_format
+                )  # fewer bytes cross
+            self, copy = ops.to_device(self, place, origin, non_blocking), False
     wanted = self._array.dtype if dtype is None else dt.to_numpy(dtype)
     if not isinstance(memory_format, formats.memory_format):
         raise TypeError(
@@ -158,12 +170,15 @@ def cuda(
     non_blocking: bool = False,
     memory_format: formats.memory_format = formats.preserve_format,
 ) -> Tensor:
-    """This tensor on a GPU.
+    """This tensor on a GPU: the current one, or the one given; itself where it is there already.
 
     Raises:
         DeviceMissing: on a machine without one.
     """
-    return to(self, device="cuda" if device is None else device)
+    place = device_type("cuda") if device is None else device_type(device)
+    if place.type != "cuda":
+        raise DeviceError(f"Invalid device, must be cuda device, but got {place}")
+    return to(self, device=place, non_blocking=non_blocking, memory_format=memory_format)
 
 
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
@@ -172,7 +187,13 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     Raises:
         DeviceMissing: on a machine without a GPU.
     """
-    raise missing("cuda")
+    cupy = library.find()
+    if cupy is None:
+        raise missing("cuda")
+    room = np.frombuffer(cupy.cuda.alloc_pinned_memory(max(1, self.nbytes)), self._array.dtype, self.numel())
+    room = room.reshape(self._array.shape)
+    room[...] = self._array
+    return wrap(room)
 
 
 def new(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:

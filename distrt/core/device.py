@@ -121,8 +121,27 @@ def require_available(wanted: Any) -> device:
         DeviceMissing: for a device that this machine does not have.
     """
     chosen = get_default_device() if wanted is None else device(wanted)
-    if chosen.type != "cpu":
+    if chosen.type == "cpu":
+        return chosen
+    if chosen.type != "cuda":
         raise missing(str(chosen))
+    return _gpu(chosen)
+
+
+def _gpu(chosen: device) -> device:
+    """The same with the number of a GPU that is there; the current one's where none was named."""
+    from distrt.core.gpu import library
+
+    count = library.device_count()
+    if not count:
+        raise missing(str(chosen))
+    if chosen.index is None:
+        return _device("cuda", library.current())
+    if chosen.index >= count:
+        raise DeviceMissing(
+            f"CUDA error: invalid device ordinal: {chosen} was asked for, and there "
+            f"{'is one GPU' if count == 1 else f'are {count} GPUs'} here"
+        )
     return chosen
 
 

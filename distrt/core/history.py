@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from distrt.core.arrays import is_array, is_writeable, memory_of
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, next_sequence
 from distrt.core.dtype import FLOATING_NUMPY
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
@@ -115,7 +116,7 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
     """
     require_writeable(tensor, is_one_value, is_overwritten=True)
     try:
-        tensor._array[...] = values
+        tensor._array[...] = values if not isinstance(values, np.ndarray) or values.ndim else values[()]
     except OverflowError:
         raise DtypeError(
             f"value cannot be converted to type {tensor.dtype} without overflow: {values}"
@@ -130,7 +131,7 @@ def require_writeable(tensor: Tensor, may_repeat: bool = False, is_overwritten: 
     """
     require_changeable(tensor._counter)
     array = tensor._array
-    if array.flags.writeable:
+    if is_writeable(array):
         return
     steps = zip(array.shape, array.strides, strict=True)
     if not may_repeat and any(step == 0 and size > 1 for size, step in steps):
@@ -140,16 +141,15 @@ def require_writeable(tensor: Tensor, may_repeat: bool = False, is_overwritten: 
         )
     if unseal(tensor, is_overwritten):
         return
-    from distrt.core.arrays import address_of, memory_of
+    from distrt.core.arrays import place_in, place_of, row_of
 
     memory = memory_of(array)
-    if not memory.flags.writeable:
+    if isinstance(memory, np.ndarray) and not memory.flags.writeable:
         raise ShapeError(
             "this tensor's memory is read-only (that of a NumPy array or file): clone() it first"
         )
     # NumPy marks what was ever broadcast as read-only, and its parts too.
-    offset = address_of(array) - address_of(memory)
-    tensor._array = np.ndarray(array.shape, array.dtype, memory, offset, array.strides)
+    tensor._array = place_in(row_of(memory), place_of(array))
 
 
 def adopt(tensor: Tensor, result: Tensor, name: str, is_one_value: bool = False) -> Tensor:
@@ -273,7 +273,7 @@ def _release(tensor: Tensor, result: Tensor) -> None:
 
 
 def _is_in(value: Any, array: Array) -> bool:
-    return isinstance(value, np.ndarray) and np.may_share_memory(value, array)
+    return is_array(value) and np.may_share_memory(value, array)
 
 
 def move(tensor: Tensor, edge: Edge | None) -> None:

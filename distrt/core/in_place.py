@@ -110,7 +110,9 @@ _copied.gradient(input=lambda g: zero_unless(g, False), src=lambda g: g)
 @op()
 def _fill(input: Array, value: Array | Scalar) -> Array:
     """``value`` everywhere."""
-    return np.full(input.shape, value, input.dtype)
+    made = np.empty(input.shape, input.dtype, like=input)
+    made[...] = value if hasattr(value, "get") else np.asarray(value)[()]
+    return made
 
 
 _fill.gradient(input=lambda g: zero_unless(g, False), value=lambda g: ops.sum(g))
@@ -126,6 +128,8 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     if not isinstance(src, Tensor):
         raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
     require_no_leaf(self)
+    if src.device != self.device:
+        src = ops.to_device(src, self.device, src.device, non_blocking)
     if modes.grad and (self._edge is not None or src._edge is not None) and self.dtype.category > 1:
         return adopt(self, _copied(_stand_in(self), src), "copy_")
     if src._array.shape == self._array.shape:
@@ -152,7 +156,9 @@ def fill_(self: Tensor, value: Any) -> Tensor:
         raise TypeError(f"fill_(): argument 'value' (position 1) must be Number, not {type(value).__name__}")
     if modes.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None)):
         return adopt(self, _fill(_stand_in(self), value), "fill_", is_one_value=True)
-    write(self, value._array if isinstance(value, Tensor) else value, is_one_value=True)
+    if isinstance(value, Tensor):
+        value = value._array if value.device == self.device else value.item()
+    write(self, value, is_one_value=True)
     return self
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, address_of, memory_of, place_in, place_of, row_of
+from distrt.core.arrays import Array, address_of, memory_of, on_host, place_in, place_of, row_of
 from distrt.core.errors import AutogradError, DeviceError, DtypeError
 
 _KDL_CPU = 1
@@ -33,7 +33,12 @@ class Interchange:
             raise AutogradError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        return _writeable(self._array)
+        if self.is_cuda and not force:
+            raise TypeError(
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
+                "memory first."
+            )
+        return _writeable(on_host(self._array))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.numpy(), dtype, copy=copy)

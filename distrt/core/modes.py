@@ -69,15 +69,18 @@ class _Used:
 
     Attributes:
         autocast: True from the first mixed-precision block on.
+        gpu: True from the first tensor on a GPU on.
     """
 
-    __slots__ = ("autocast",)
+    __slots__ = ("autocast", "gpu")
 
     autocast: bool
+    gpu: bool
 
 
 used = _Used()
 used.autocast = False
+used.gpu = False
 
 
 def is_grad_enabled() -> bool:

@@ -32,8 +32,17 @@ import numpy as np
 
 from distrt.core import autocast as casting
 from distrt.core import dtype as dt
-from distrt.core.arrays import FAULTS, explain, no_argument, no_tensor, require_array, require_sequence
+from distrt.core.arrays import (
+    FAULTS,
+    as_array,
+    explain,
+    no_argument,
+    no_tensor,
+    require_array,
+    require_sequence,
+)
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
+from distrt.core.gpu import calls
 from distrt.core.layouts import are_inside, is_seen, settle
 from distrt.core.modes import modes, used
 from distrt.core.op_backward import backward_source, kept_names
@@ -275,7 +284,6 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "Node": definition.node_class,
         "Tensor": Tensor,
         "are_inside": are_inside,
-        "asarray": np.asarray,
         "convert_dtypes": RULES[definition.dtype_rule],
         "definition": definition,
         "explain": explain,
@@ -295,6 +303,8 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "next_sequence": next_sequence,
         "ref": weakref.ref,
         "require_array": require_array,
+        "run_where_they_are": calls.run,
+        "as_array": as_array,
         "require_sequence": require_sequence,
         "used": used,
         "require_tensor_beside_out": require_tensor_beside_out,

@@ -92,6 +92,18 @@ class Writer:
             parts.append(f"{name}={value}" if parameter.kind is parameter.KEYWORD_ONLY else value)
         return ", ".join(parts)
 
+    def _as_tuple_and_dict(self, prefix: str) -> str:
+        """The same as the tuple and the dict that ``core/gpu/calls.py`` takes."""
+        arrays = {*self.op.tensors, *self.op.steering, self.op.sequence}
+        positional, named = [], []
+        for name, parameter in self.op.parameters.items():
+            value = f"{prefix}{name}" if name in arrays else name
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                named.append(f"{name!r}: {value}")
+            else:
+                positional.append(value)
+        return f"({''.join(f'{each}, ' for each in positional)}), {{{', '.join(named)}}}"
+
     def _unwrap(self, strict: bool) -> None:
         op = self.op
         for name in op.tensors + op.steering:
@@ -110,6 +122,9 @@ class Writer:
             self._put(3, f"require_array({op.name!r}, {first!r}, {first})")
         plain = f"forward({self._arguments('')})"
         if not strict or op.sequence:
+            self._put(2, "if used.gpu:")
+            given = f"run_where_they_are({op.name!r}, forward, {self._as_tuple_and_dict('')})"
+            self._put(3, f"return {given + '[0]' if op.aux and not op.output_names else given}")
             if op.takes_out:
                 self._put(2, "if out is not None:")
                 self._put(3, f"raise require_tensor_beside_out({op.name!r})")
@@ -224,7 +239,10 @@ class Writer:
         op = self.op
         targets = ", ".join(self._outs() + [f"aux_{name}" for name in op.aux])
         self._put(1, "try:")
-        self._put(2, f"{targets} = forward({self._arguments('a_')})")
+        self._put(2, "if used.gpu:")
+        self._put(3, f"{targets} = run_where_they_are({op.name!r}, forward, {self._as_tuple_and_dict('a_')})")
+        self._put(2, "else:")
+        self._put(3, f"{targets} = forward({self._arguments('a_')})")
         self._put(1, "except FAULTS as fault:")
         shown = ", ".join(
             f"a_{n}" if n in (*op.tensors, *op.steering, op.sequence) else n for n in op.parameters
@@ -232,7 +250,7 @@ class Writer:
         self._put(2, f"raise explain(fault, {op.name!r}, ({shown},)) from fault")
         for out in self._outs():
             self._put(1, f"if {out}.__class__ is not ndarray:")
-            self._put(2, f"{out} = asarray({out})  # NumPy returns scalars for 0-d results")
+            self._put(2, f"{out} = as_array({out})  # NumPy returns scalars for 0-d results")
 
     def _wrap(self) -> None:
         op = self.op

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distrt.core import dtype as dt
+from distrt.core.arrays import on_host
 from distrt.core.errors import AutogradError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def text_of(tensor: Tensor, contents: str | None = None) -> str:
 
 def _notes(tensor: Tensor) -> list[str]:
     """What follows the elements: the size where it cannot be seen, a dtype that is not the usual one, the graph."""
-    notes = []
+    notes = [f"device='{tensor.device}'"] if tensor.is_cuda else []
     default = dt.default.floating
     usual: tuple[Any, ...] = (
         default,
@@ -147,6 +148,7 @@ def _with_notes(text: str, notes: list[str], indent: int) -> str:
 def _body(array: Any, indent: int) -> str:
     if not array.size:
         return "[]"
+    array = on_host(array)
     if array.dtype.kind == "V":  # bfloat16, which Python cannot format
         array = array.astype(np.float32)
     is_summarised = array.size > _options.threshold

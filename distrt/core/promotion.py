@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_array
 from distrt.core.errors import DtypeError
 
 _FLOATING = dt.FLOATING_NUMPY
@@ -23,7 +23,7 @@ _UNSIGNED = frozenset(each.numpy for each in dt.UNSIGNED)
 def result_dtype(*values: Any) -> np.dtype[Any]:
     """The NumPy dtype that an operation on arrays and Python numbers computes in."""
     ranks: list[np.dtype[Any] | None] = [None, None, None]  # with dims, 0-d, Python numbers
-    has_array = any(isinstance(value, np.ndarray) for value in values)
+    has_array = any(is_array(value) for value in values)
     for value in values:
         rank, found = _rank(value, has_array)
         known = ranks[rank]

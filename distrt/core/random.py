@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_array, on_host
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DataError, DtypeError, NoKernelError, ShapeError
@@ -250,7 +250,7 @@ def draw_bernoulli(
     Raises:
         ShapeError: for a probability outside 0 to 1.
     """
-    plain = np.asarray(chances)
+    plain = on_host(chances) if is_array(chances) else np.asarray(chances)
     if not ((plain >= 0) & (plain <= 1)).all():
         raise ShapeError(f"bernoulli_ expects p to be in [0, 1], but got p={plain.reshape(-1)[:3].tolist()}")
     return np.asarray(numpy_generator(generator).random(shape) < plain).astype(kind)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, on_host
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.random import Generator, draw_bernoulli, draw_normal, draw_uniform, numpy_generator
 from distrt.core.tensor import Tensor, wrap
@@ -108,7 +108,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     if isinstance(p, Tensor):
         if not p.dtype.is_floating_point:
             raise DtypeError(f"expected probabilities tensor to have floating type, got {p.dtype}")
-        p = np.broadcast_to(ops.half.wide(p._array), self._array.shape)
+        p = np.broadcast_to(ops.half.wide(on_host(p._array)), self._array.shape)
     return _overwritten(self, draw_bernoulli(p, self._array.shape, self._array.dtype, generator))
 
 

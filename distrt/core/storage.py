@@ -14,8 +14,9 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of, row_of
 from distrt.core.construct import TYPE_NAMES
-from distrt.core.device import CPU, device
+from distrt.core.device import CPU, device, require_available
 from distrt.core.errors import DimensionError
+from distrt.core.gpu.places import device_of, moved
 from distrt.core.sharing import is_shared
 
 
@@ -23,7 +24,6 @@ class _Storage:
     """What both kinds of storage have: a row of elements."""
 
     _row: Array
-    is_cuda = False
     is_sparse = False
 
     @classmethod
@@ -55,11 +55,11 @@ class _Storage:
     @property
     def device(self) -> device:
         """Where the memory is."""
-        return CPU
+        return device_of(self._row)
 
     def get_device(self) -> int:
-        """-1: the CPU."""
-        return -1
+        """The number of the GPU that the memory is on; -1 for the CPU."""
+        return -1 if self.device.index is None else self.device.index
 
     def tolist(self) -> list[Any]:
         """The elements as a list of Python numbers."""
@@ -73,9 +73,19 @@ class _Storage:
         """False: page-locked memory is for GPUs."""
         return False
 
+    @property
+    def is_cuda(self) -> bool:
+        """True for the memory of a GPU."""
+        return self.device.type == "cuda"
+
     def cpu(self) -> Any:
-        """The storage itself."""
-        return self
+        """The storage in the memory of the CPU; itself where it is there."""
+        return self._of(moved(self._row, CPU)) if self.is_cuda else self
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> Any:
+        """The storage in the memory of a GPU; itself where it is there."""
+        place = require_available("cuda" if device is None else device)
+        return self if place == self.device else self._of(moved(self._row, place))
 
     def clone(self) -> Any:
         """A copy of the memory."""

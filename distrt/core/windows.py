@@ -11,6 +11,7 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.gpu.places import moved
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window"]
@@ -63,9 +64,9 @@ def _made(
     pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
-    require_available(device)
+    place = require_available(device)
     kind = dt.default.numpy if dtype is None else dt.to_numpy(dtype)
     if kind not in dt.FLOATING_NUMPY or kind.kind == "c":
         raise DtypeError("a window expects floating point dtypes, got: " + str(dtype))
-    made = wrap((values if length != 1 else np.ones(1)).astype(kind))
+    made = wrap(moved((values if length != 1 else np.ones(1)).astype(kind), place))
     return made.requires_grad_() if requires_grad else made

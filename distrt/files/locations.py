@@ -8,6 +8,7 @@ from typing import Any
 
 from distrt.core.device import device
 from distrt.core.errors import CheckpointError, UnsupportedError
+from distrt.core.gpu import library
 from distrt.core.storage import TypedStorage, UntypedStorage
 from distrt.files.faults import callers_code
 
@@ -128,7 +129,16 @@ def _to_missing(name: str) -> _Deserializer:
     return refuse
 
 
+def _to_gpu(storage: Any, location: str) -> Any:
+    if not re.match(r"cuda(:|[0-9]+|$)", location):
+        return None
+    if not library.device_count():
+        return _to_missing("cuda")(storage, location)
+    return storage.cuda(device(location))
+
+
 register_package(10, _is_on("cpu"), _to_cpu)
-for _priority, _name in ((20, "cuda"), (21, "mps"), (24, "hpu"), (25, "xpu"), (26, "mtia")):
+register_package(20, _is_on("cuda"), _to_gpu)
+for _priority, _name in ((21, "mps"), (24, "hpu"), (25, "xpu"), (26, "mtia")):
     register_package(_priority, _is_on(_name), _to_missing(_name))
 register_package(22, _is_on("meta"), _to_meta)

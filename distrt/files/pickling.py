@@ -28,6 +28,7 @@ from distrt.core.copying import attributes_of
 from distrt.core.device import device
 from distrt.core.errors import CheckpointError
 from distrt.core.formats import layout, memory_format
+from distrt.core.gpu.places import device_of
 from distrt.core.size import Size
 from distrt.core.storage import TypedStorage, UntypedStorage
 from distrt.core.tensor import Tensor
@@ -136,7 +137,7 @@ class Pickled:
         return rebuilding.tensor_v2, place
 
     def _storage(self, row: Array, kind: StorageType) -> Any:
-        memory = row.view(np.uint8)
+        memory, place_of_it = row.view(np.uint8), str(device_of(row))
         count = len(memory) // kind.dtype.itemsize
         # Every empty storage is one of its own, as in PyTorch.
         place: tuple[int, int] = (address_of(memory), count) if count else (0, -1 - len(self._keys))
@@ -149,7 +150,7 @@ class Pickled:
             raise CheckpointError(
                 "Cannot save multiple tensors or storages that view the same data as different types"
             )
-        return ("storage", kind, key, "cpu", count, *([None] if self._legacy else []))
+        return ("storage", kind, key, place_of_it, count, *([None] if self._legacy else []))
 
     def itemsize(self, key: str) -> int:
         """Bytes per element of a storage."""

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from distrt.core.activity import CHECKPOINT, doing
+from distrt.core.arrays import on_host
 from distrt.files import legacy
 from distrt.files.atomic import write_atomically
 from distrt.files.pickling import Pickled
@@ -78,7 +79,7 @@ def _write_zip(pickled: Pickled, file: Any, name: str, says_byte_order: bool) ->
         archive.record("byteorder", sys.byteorder.encode())
     skip = (lambda size: file.seek(size, os.SEEK_CUR)) if of_thread.skips_data else None
     for key, row in pickled.rows.items():
-        archive.record(f"data/{key}", row, skip)
+        archive.record(f"data/{key}", on_host(row), skip)
     archive.finish()
 
 

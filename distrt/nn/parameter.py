@@ -149,6 +149,11 @@ class UninitializedTensorMixin:
         """The element type that it will have."""
         return self._room().dtype
 
+    @property
+    def device(self) -> Any:
+        """Where it will be."""
+        return self._room().device
+
     def _room(self) -> Tensor:
         """The empty tensor that holds its dtype."""
         room = object.__new__(Tensor)

@@ -30,18 +30,22 @@ class Scratch:
     Args:
         dtype: of the computation.
         storage: float16 or bfloat16, to which every result is rounded, as PyTorch's operations one by one do.
+        like: an array where the memory shall be.
     """
 
-    def __init__(self, dtype: Any, storage: Any = None) -> None:
+    def __init__(self, dtype: Any, storage: Any = None, like: Array = None) -> None:
         self.dtype = dtype
         self.storage = storage
+        self._like = like
         self._buffers: list[Array] = []
         self.taken = 0
 
     def take(self, size: int) -> Array:
         """Memory for ``size`` elements, until ``taken`` is set back."""
+        if size > BLOCK:  # a GPU takes all at once
+            return np.empty(size, self.dtype, like=self._like)
         if self.taken == len(self._buffers):
-            self._buffers.append(np.empty(BLOCK, self.dtype))
+            self._buffers.append(np.empty(BLOCK, self.dtype, like=self._like))
         buffer = self._buffers[self.taken]
         self.taken += 1
         return buffer[:size]

@@ -15,7 +15,9 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.arrays import packed as row_major
 from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.gpu.places import device_of
 from distrt.core.history import require_writeable
 from distrt.core.kernels.loops import Loop, address, compiled, is_worth_compiling, note_effort
 from distrt.core.tensor import Tensor
@@ -169,7 +171,7 @@ def _in_rows(arrays: list[Array]) -> list[Array] | None:
     dtype = arrays[0].dtype
     arrays = _in_memory_order(arrays)
     for array in arrays:
-        if array.dtype != dtype or not array.flags.c_contiguous:
+        if array.__class__ is not np.ndarray or array.dtype != dtype or not array.flags.c_contiguous:
             return None
     return arrays
 
@@ -210,14 +212,15 @@ def _run_in_blocks(
     arrays = _in_memory_order(arrays)
     flat = [_flat(array) for array in arrays]
     note_effort(flat[0].size + _PARAMETER_COST)
-    dtype = flat[0].dtype
+    dtype, place = flat[0].dtype, device_of(flat[0])
     is_half = dtype.itemsize == 2
-    scratch = scratches.get(dtype)
+    scratch = scratches.get((dtype, place))
     if scratch is None:
-        scratch = Scratch(np.float32, dtype) if is_half else Scratch(dtype)
-        scratches[dtype] = scratch
-    for start in range(0, flat[0].size, BLOCK):
-        pieces = [array[start : start + BLOCK] for array in flat]
+        scratch = Scratch(np.float32, dtype, flat[0]) if is_half else Scratch(dtype, like=flat[0])
+        scratches[dtype, place] = scratch
+    block = BLOCK if place.type == "cpu" else max(1, flat[0].size)
+    for start in range(0, flat[0].size, block):
+        pieces = [array[start : start + block] for array in flat]
         blocks = [Block(piece.astype(np.float32) if is_half else piece, scratch) for piece in pieces]
         scratch.taken = 0
         update.rule(*blocks, **numbers)
@@ -241,5 +244,5 @@ def _in_memory_order(arrays: list[Array]) -> list[Array]:
 
 def _flat(array: Array) -> Array:
     """The elements in a row, complex ones as pairs; a copy where they do not lie in a row."""
-    flat = np.ascontiguousarray(array).reshape(-1)
+    flat = row_major(array).reshape(-1)
     return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat

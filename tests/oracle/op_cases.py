@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+import distrt
+from distrt.core.ops import to_device
+
 FLOATS = ("float32", "float64")
 HALVES = (*FLOATS, "float16", "bfloat16")
 COMPLEX = ("complex64", "complex128")
@@ -212,6 +215,12 @@ row("square", lambda t, a: t.square(a), ones(), dtypes=ALL)
 row("clone", lambda t, a: t.clone(a), ones(), dtypes=EVERY)
 row("contiguous", lambda t, a: a.contiguous() * 1, ones(), dtypes=ALL, covers="clone")
 row("to_dtype", lambda t, a: a.to(t.float64), ones(), dtypes=("float32", "float16", "bfloat16"), smooth=False)
+row(
+    "to_device",
+    lambda t, a: to_device(a, a.device, a.device) if isinstance(a, distrt.Tensor) else a.to("cpu", copy=True),
+    ones(),
+    dtypes=EVERY,
+)
 row("to_dtype.narrow", lambda t, a: a.half().float(), ones(), smooth=False, covers="to_dtype")
 row(
     "mixed dtypes",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, dense_like, is_dense
+from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.errors import AutogradError
 from distrt.core.sealed import unseal
@@ -44,7 +44,7 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         accumulate_tensor(leaf, gradient)
     elif leaf._grad is not None:
         held = leaf._grad._array
-        if not held.flags.writeable and unseal(leaf._grad, False):
+        if not is_writeable(held) and unseal(leaf._grad, False):
             held = leaf._grad._array
         held += gradient
         leaf._grad._counter[0] += 1

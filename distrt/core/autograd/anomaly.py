@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.arrays import is_array
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
@@ -127,11 +128,8 @@ class _Watcher:
 def _require_numbers(node: Node, results: Any) -> None:
     for index, result in enumerate(results):
         array = getattr(result, "_array", result)
-        if (
-            isinstance(array, np.ndarray | np.generic)
-            and array.dtype.kind not in "biu"
-            and np.isnan(array).any()
-        ):
+        is_found = is_array(array) or isinstance(array, np.generic)
+        if is_found and array.dtype.kind not in "biu" and np.isnan(array).any():
             raise AutogradError(f"Function '{node.name()}' returned nan values in its {index}th output.")
 
 

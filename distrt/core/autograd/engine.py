@@ -194,7 +194,7 @@ class _Pass:
                 into = self._slots(node) if definition.takes_into else None
                 backward: Any = definition.backward or definition.compile()
                 first = gradients[0]
-                if first.__class__ is np.ndarray and first.dtype is not F32 and first.dtype.kind == "c":
+                if first is not None and first.dtype is not F32 and first.dtype.kind == "c":
                     backward = conjugating(definition, backward)
                 first = None
                 results = backward(edges, node.take_saved(self.keep_graph), *gradients, into)

@@ -22,16 +22,14 @@ def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
     Raises:
         AutogradError: for a gradient whose shape its input cannot have been broadcast to.
     """
-    shape, dtype = meta
     if type(gradient) is np.ndarray:
-        if gradient.shape != shape:
-            gradient = _sum_to(gradient, shape, node, index)
-        if gradient.dtype.kind == "c" and dtype.kind != "c":
-            gradient = gradient.real
-        return gradient if gradient.dtype is dtype or gradient.dtype == dtype else cast(gradient, dtype)
+        return _fit_array(gradient, meta, node, index)
+    shape, dtype = meta
     from distrt.core import ops
 
     if not hasattr(gradient, "_array"):
+        if hasattr(gradient, "get"):  # an array on a GPU
+            return _fit_array(gradient, meta, node, index)
         return fit(np.asarray(gradient), meta, node, index)
     if gradient._array.shape != shape:
         _require_broadcast(gradient._array, shape, node, index)
@@ -39,6 +37,15 @@ def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
     if gradient._array.dtype.kind == "c" and dtype.kind != "c":
         gradient = ops.real(gradient)
     return gradient if gradient._array.dtype == dtype else ops.to_dtype(gradient, dtype)
+
+
+def _fit_array(gradient: Array, meta: tuple[Any, Any], node: Node, index: int) -> Array:
+    shape, dtype = meta
+    if gradient.shape != shape:
+        gradient = _sum_to(gradient, shape, node, index)
+    if gradient.dtype.kind == "c" and dtype.kind != "c":
+        gradient = gradient.real
+    return gradient if gradient.dtype is dtype or gradient.dtype == dtype else cast(gradient, dtype)
 
 
 def _require_broadcast(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.arrays import is_array
 from distrt.core.autograd.node import FREED, SECOND_TIME, Node
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes, no_grad
@@ -149,6 +150,4 @@ def _pack_node(node: Node) -> None:
 
 
 def _holds_arrays(values: Any) -> bool:
-    return any(
-        isinstance(value, np.ndarray) or (type(value) is list and _holds_arrays(value)) for value in values
-    )
+    return any(is_array(value) or (type(value) is list and _holds_arrays(value)) for value in values)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from distrt.core.arrays import filled
 from distrt.core.autograd import hooks
 from distrt.core.autograd.accumulation import accumulate, accumulate_tensor
 from distrt.core.autograd.engine import run_backward
@@ -219,7 +220,7 @@ def _one(root: Tensor) -> Any:
         raise AutogradError(
             f"grad can be implicitly created only for real scalar outputs but got {root.dtype}"
         )
-    return np.ones(root._array.shape, root._array.dtype)
+    return filled(root._array.shape, 1, root._array.dtype, root._array)
 
 
 def _require_fit(number: int, root: Tensor, gradient: Tensor) -> None:
@@ -244,4 +245,8 @@ def _as_tensor(gradient: Any) -> Tensor:
 def _zeros_like(place: Any) -> Any:
     from distrt.core.tensor import wrap
 
-    return None if isinstance(place, GradientEdge) else wrap(np.zeros(place._array.shape, place._array.dtype))
+    return (
+        None
+        if isinstance(place, GradientEdge)
+        else wrap(np.zeros(place._array.shape, place._array.dtype, like=place._array))
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, dense_like
+from distrt.core.arrays import Array, dense_like, filled, identity_matrix
 from distrt.core.creation.factory import factory, sequence_of, shape_of
 from distrt.core.determinism import fill_uninitialized
 from distrt.core.errors import ShapeError
@@ -30,21 +30,21 @@ __all__ = [
 
 
 @factory
-def zeros(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, beside: Array = None) -> Array:
     """Zeros, of the default dtype."""
-    return np.zeros(shape_of("zeros", sizes, size), dt.to_numpy(dtype))
+    return np.zeros(shape_of("zeros", sizes, size), dt.to_numpy(dtype), like=beside)
 
 
 @factory
-def ones(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, beside: Array = None) -> Array:
     """Ones, of the default dtype."""
-    return np.ones(shape_of("ones", sizes, size), dt.to_numpy(dtype))
+    return filled(shape_of("ones", sizes, size), 1, dt.to_numpy(dtype), beside)
 
 
 @factory
-def empty(*sizes: Any, size: Any = None, dtype: Any = None) -> Array:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, beside: Array = None) -> Array:
     """Memory as it comes, of the default dtype."""
-    return fill_uninitialized(np.empty(shape_of("empty", sizes, size), dt.to_numpy(dtype)))
+    return fill_uninitialized(np.empty(shape_of("empty", sizes, size), dt.to_numpy(dtype), like=beside))
 
 
 def _dtype_of(value: Any) -> Any:
@@ -62,14 +62,16 @@ def _plain(value: Any) -> Any:
 
 
 @factory
-def full(size: Any, fill_value: Any, *, dtype: Any = None) -> Array:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, beside: Array = None) -> Array:
     """``fill_value`` everywhere; its kind chooses the dtype when none is given."""
     shape = sequence_of("full", size)
     value = _plain(fill_value)
     chosen = dt.to_numpy(dtype) if dtype is not None else _dtype_of(value)
     if dtype is None and isinstance(fill_value, Tensor):
         chosen = fill_value._array.dtype
-    return np.full(shape, as_element(value, chosen))
+    made = np.empty(shape, chosen, like=beside)
+    made.fill(as_element(value, chosen)[()])
+    return made
 
 
 def _like(input: Tensor, dtype: Any) -> Array:
@@ -104,7 +106,7 @@ def ones_like(input: Tensor, *, dtype: Any = None) -> Array:
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None) -> Array:
     """``fill_value`` everywhere, of the same shape, dtype and order of dims."""
     made = _like(input, dtype)
-    made.fill(as_element(_plain(fill_value), made.dtype))
+    made.fill(as_element(_plain(fill_value), made.dtype)[()])
     return made
 
 
@@ -133,7 +135,7 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None) -> Array:
 
 
 @factory
-def eye(n: int, m: int | None = None, *, dtype: Any = None) -> Array:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, beside: Array = None) -> Array:
     """Ones on the diagonal, zeros elsewhere.
 
     Raises:
@@ -144,7 +146,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None) -> Array:
             raise TypeError(f"eye(): argument '{name}' must be int, not {type(count).__name__}")
         if count < 0:
             raise ShapeError(f"{name} must be greater or equal to 0, got {count}")
-    return np.eye(int(n), None if m is None else int(m), dtype=dt.to_numpy(dtype))
+    return identity_matrix(int(n), None if m is None else int(m), dt.to_numpy(dtype), beside)
 
 
 @factory
@@ -153,32 +155,36 @@ def scalar_tensor(s: Any, *, dtype: Any = None) -> Array:
     return as_element(s, dt.to_numpy(dtype))
 
 
-# Methods: of another shape, in the dtype of this tensor
+# Methods: of another shape, in the dtype and on the device of this tensor
+
+
+def _beside(self: Tensor, options: dict[str, Any]) -> dict[str, Any]:
+    return options if options.get("device") is not None else {**options, "device": self.device}
 
 
 def new_zeros(self: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, **options: Any) -> Tensor:
     """Zeros of a shape, in this tensor's dtype."""
-    return zeros(shape_of("new_zeros", sizes, size), dtype=dtype or self.dtype, **options)
+    return zeros(shape_of("new_zeros", sizes, size), dtype=dtype or self.dtype, **_beside(self, options))
 
 
 def new_ones(self: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, **options: Any) -> Tensor:
     """Ones of a shape, in this tensor's dtype."""
-    return ones(shape_of("new_ones", sizes, size), dtype=dtype or self.dtype, **options)
+    return ones(shape_of("new_ones", sizes, size), dtype=dtype or self.dtype, **_beside(self, options))
 
 
 def new_empty(self: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, **options: Any) -> Tensor:
     """Memory as it comes, of a shape, in this tensor's dtype."""
-    return empty(shape_of("new_empty", sizes, size), dtype=dtype or self.dtype, **options)
+    return empty(shape_of("new_empty", sizes, size), dtype=dtype or self.dtype, **_beside(self, options))
 
 
 def new_empty_strided(self: Tensor, size: Any, stride: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """Memory as it comes, laid out with the steps given, in this tensor's dtype."""
-    return empty_strided(size, stride, dtype=dtype or self.dtype, **options)
+    return empty_strided(size, stride, dtype=dtype or self.dtype, **_beside(self, options))
 
 
 def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """``fill_value`` everywhere, in this tensor's dtype."""
-    return full(size, fill_value, dtype=dtype or self.dtype, **options)
+    return full(size, fill_value, dtype=dtype or self.dtype, **_beside(self, options))
 
 
 METHODS: dict[str, Any] = {

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_array
 from distrt.core.creation.factory import Device, finish
+from distrt.core.device import CPU
 from distrt.core.errors import DataError, DtypeError
 from distrt.core.promotion import promote_types
 from distrt.core.tensor import Tensor
@@ -56,6 +57,8 @@ def tensor(
 
 def copied(data: Any, wanted: np.dtype[Any] | None) -> Array:
     """``data`` as a fresh array, of the dtype wanted or of the one that PyTorch infers for it."""
+    if not isinstance(data, np.ndarray) and is_array(data):
+        return data.astype(data.dtype if wanted is None else wanted)
     if isinstance(data, np.ndarray):
         _require_fit(data)
         return np.array(data, wanted, order="K") if wanted is None else data.astype(wanted, order="K")
@@ -240,7 +243,7 @@ def from_numpy(ndarray: Any) -> Tensor:
     _require_fit(ndarray)
     if not ndarray.flags.writeable:
         _warn_read_only("NumPy array")
-    return finish(ndarray, None, False)
+    return finish(ndarray, CPU, False)
 
 
 def _warn_read_only(what: str) -> None:
@@ -361,7 +364,8 @@ def new_tensor(
     **options: Any,
 ) -> Tensor:
     """A copy of ``data`` in this tensor's dtype."""
-    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    place = self.device if device is None else device
+    return tensor(data, dtype=dtype or self.dtype, device=place, requires_grad=requires_grad)
 
 
 METHODS: dict[str, Any] = {"new_tensor": new_tensor}

@@ -14,6 +14,7 @@ from distrt.core.arrays import Array
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.gpu.places import moved, prototype
 from distrt.core.modes import modes
 from distrt.core.ops.dims import sizes_of
 from distrt.core.out import write_out
@@ -25,8 +26,11 @@ Device = str | int | device_type | None
 
 def finish(array: Any, device: Device, requires_grad: bool, like: Tensor | None = None) -> Tensor:
     """A tensor of a fresh array, made after another one if there is one."""
-    require_available(device)
-    made = wrap(array) if like is None else like._alike(array)
+    if device is None and like is not None:
+        made = like._alike(array)
+    else:
+        array = moved(array, require_available(device))
+        made = wrap(array) if like is None else like._alike(array)
     if modes.inference:
         made._counter = INFERENCE
     if not requires_grad:
@@ -56,6 +60,8 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
             raise UnsupportedError(f"{name}: tensors are strided; layout {layout} is not there")
         if out is not None and kwargs.get("dtype") is None and "dtype" in _names(function):
             kwargs["dtype"] = out.dtype
+        if "beside" in _names(function):
+            kwargs["beside"] = prototype(require_available(device))
         array = function(*args, **kwargs)
         if memory_format is not None and memory_format is not formats.preserve_format:
             array = formats.arranged(array, memory_format)
@@ -73,8 +79,9 @@ def _names(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    """The function's own parameters, then what is common to all."""
+    """The function's own parameters but ``beside``, which says where to make the array; then what is common to all."""
     own = inspect.signature(function)
+    own = own.replace(parameters=[each for each in own.parameters.values() if each.name != "beside"])
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
         for name, default in (

@@ -43,7 +43,7 @@ def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, dty
 def _arranged(input: Tensor, drawn: Array) -> Array:
     """The numbers in the order of dims that the other tensor has."""
     made = dense_like(input._array, drawn.dtype)
-    made[...] = drawn
+    made[...] = np.asarray(drawn, like=made)
     return made
 
 

@@ -60,11 +60,11 @@ def _are_alike(first: Array, second: Array) -> bool:
 
 def relu(input: Array) -> Array:
     """``max(input, 0)``."""
-    if input.dtype == _HALF and input.size >= _LEAST and is_dense(input):
+    if input.dtype == _HALF and input.size >= _LEAST and isinstance(input, np.ndarray) and is_dense(input):
         made = dense_like(input, _HALF)
         if _ran("max", (input, made), 0.0):
             return made
-    return np.maximum(input, np.zeros((), input.dtype))
+    return np.maximum(input, input.dtype.type(0))
 
 
 def _ran(verb: str, arrays: tuple[Array, ...], *constants: float) -> bool:

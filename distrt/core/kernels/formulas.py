@@ -57,6 +57,8 @@ class Formula:
             *arrays: float32, or bfloat16, which is computed in that.
             dtype: one of the two, for the first result; the others are float32.
         """
+        if not isinstance(arrays[0], np.ndarray):
+            return self._on_gpu(arrays, dtype)
         rows = [each if each.flags.c_contiguous else each.copy() for each in arrays]
         shape, size = rows[0].shape, rows[0].size
         if any(row.dtype not in _DTYPES or row.shape != shape for row in rows):
@@ -75,6 +77,12 @@ class Formula:
             note_effort(size * len(loop.steps))
             self._run_in_blocks([row.reshape(-1) for row in rows], [each.reshape(-1) for each in made])
         return made[0] if results == 1 else tuple(made)
+
+    def _on_gpu(self, arrays: tuple[Array, ...], dtype: Any) -> Any:
+        found = self._function(*[each.astype(np.float32, copy=False) for each in arrays])
+        if isinstance(found, tuple):
+            return found[0].astype(dtype, copy=False), *found[1:]
+        return found.astype(dtype, copy=False)
 
     def _run_in_blocks(self, rows: list[Array], made: list[Array]) -> None:
         with np.errstate(all="ignore"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array
 from distrt.core.numerics.chebyshev import chebyshev, in_blocks
 
 # exp(-x) I0(x) on [0, 8], in x / 4 - 1
@@ -172,4 +172,4 @@ def i1(x: Array) -> Array:
 
 def _unscaled(scaled: Array, x: Array) -> Array:
     half = np.exp(np.abs(x) / 2)  # twice, so that it overflows no earlier than the result
-    return np.asarray(scaled * half * half)
+    return as_array(scaled * half * half)

@@ -37,7 +37,12 @@ def in_blocks(function: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.wraps(function)
     def over_blocks(*arrays: Array) -> Array:
+        place = next((array for array in arrays if not isinstance(array, np.ndarray | np.generic)), None)
+        if place is not None:
+            arrays = tuple(np.asarray(array, like=place) for array in arrays)
         arrays = tuple(np.broadcast_arrays(*arrays)) if len(arrays) > 1 else arrays
+        if place is not None:  # a GPU takes all at once
+            return function(*[array.reshape(-1) for array in arrays]).reshape(arrays[0].shape)
         rows = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
         made = np.empty(rows[0].shape, rows[0].dtype)
         for start in range(0, made.size, _BLOCK):

@@ -114,7 +114,7 @@ def zeta(s: Array, q: Array) -> Array:
     Infinite at s = 1 and at the poles in q; nan for s < 1, and for a negative q and a fractional s.
     """
     finite = np.where(np.isfinite(q), q, 1.0)
-    terms = 12 + int(min(max(0.0, -np.min(finite, initial=0.0)), 1e4))
+    terms = 12 + int(min(max(0.0, -float(finite.min()) if finite.size else 0.0), 1e4))
     total = np.zeros_like(q)
     for k in range(terms):
         total = total + np.power(q + k, -s)

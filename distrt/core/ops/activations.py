@@ -172,8 +172,8 @@ silu.gradient(input=lambda g, input: _silu_slope(g, input))
 def softplus(input: Array, beta: float = 1, threshold: float = 20) -> Array:
     """``log(1 + exp(beta * input)) / beta``, and ``input`` where ``beta * input`` is above ``threshold``."""
     work = floating("softplus_cpu", input)
-    scaled = work * np.asarray(beta, work.dtype)
-    curved = np.true_divide(np.log1p(np.exp(scaled)), np.asarray(beta, work.dtype))
+    scaled = work * work.dtype.type(beta)
+    curved = np.true_divide(np.log1p(np.exp(scaled)), work.dtype.type(beta))
     return np.where(scaled > threshold, work, curved).astype(input.dtype, copy=False)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, array_module
+from distrt.core.arrays import Array, array_module, packed
 from distrt.core.ops.half import wide
+from distrt.core.ops.keys import as_tuple, key_beside
 
 #: Fewer values than this are added by ``np.add.at``, whose start is the quickest.
 _MANY = 1024
@@ -31,8 +32,10 @@ def add_at(target: Array, key: Any, values: Any) -> None:
         IndexError: for an index out of range.
         ValueError: for values of a shape that does not fit.
     """
-    if not _is_quick(target, key, values):
-        array_module(target).add.at(target, key, values)
+    if not isinstance(target, np.ndarray):
+        array_module(target).add.at(target, key_beside(as_tuple(key), target), values)  # by atomic additions
+    elif not _is_quick(target, key, values):
+        np.add.at(target, key, values)
 
 
 def _is_quick(target: Array, key: Any, values: Any) -> bool:
@@ -104,7 +107,7 @@ def _add_slices(target: Array, dim: int, index: Array, values: Array) -> None:
     rows = values.reshape(*values.shape[:dim], index.size, *values.shape[at_end:])
     rows = wide(np.moveaxis(rows, dim, 0).reshape(index.size, -1))
     numbers, places = np.unique(index, return_inverse=True)
-    sums = np.zeros((numbers.size, rows.shape[1]), rows.dtype)
+    sums = np.zeros((numbers.size, rows.shape[1]), rows.dtype, like=rows)
     add_rows(sums, places, rows, False)
     front[numbers] = wide(front[numbers]) + sums.reshape(numbers.size, *front.shape[1:])
 
@@ -114,7 +117,12 @@ def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
 
     Shape: (numbers, features), (n), (n, features).
     """
-    rows = np.ascontiguousarray(rows)  # or each ``take`` below would copy them all
+    if not isinstance(rows, np.ndarray):
+        array_module(rows).add.at(sums, places, rows)
+        if mean:
+            sums /= np.maximum(np.bincount(places, minlength=len(sums)), 1)[:, None].astype(sums.real.dtype)
+        return
+    rows = packed(rows)  # or each ``take`` below would copy them all
     order = np.argsort(places, kind="stable")
     ordered = places[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

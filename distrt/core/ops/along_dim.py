@@ -27,7 +27,7 @@ def along_dim_scatter(input: Array, indices: IndexArray, shape: tuple[int, ...],
     """Zeros of ``shape`` with ``input`` put along ``dim`` at ``indices``, which are distinct."""
     if not shape:
         return input.reshape(())
-    scattered = np.zeros(shape, input.dtype)
+    scattered = np.zeros(shape, input.dtype, like=input)
     np.put_along_axis(scattered, indices, input, one_dim(dim, len(shape)))
     return scattered
 
@@ -37,7 +37,7 @@ def along_dim_add(input: Array, indices: IndexArray, shape: tuple[int, ...], dim
     """Zeros of ``shape`` with ``input`` added along ``dim`` at ``indices``, which may repeat."""
     if not shape:
         return input.sum(dtype=input.dtype)
-    summed = np.zeros(shape, input.dtype)
+    summed = np.zeros(shape, input.dtype, like=input)
     axis = one_dim(dim, len(shape))
     places: list[Any] = list(np.ogrid[tuple(map(slice, indices.shape))])
     places[axis] = indices

@@ -8,8 +8,9 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import formats
-from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.arrays import Array, Scalar, as_array, require_array
 from distrt.core.errors import DtypeError
+from distrt.core.gpu.places import moved
 from distrt.core.kernels.casting import cast, cast_into
 from distrt.core.kernels.elements import binary
 from distrt.core.op import op
@@ -32,6 +33,7 @@ __all__ = [
     "rsub",
     "sub",
     "subtract",
+    "to_device",
     "to_dtype",
     "true_divide",
 ]
@@ -60,6 +62,15 @@ def _to_dtype_gradients(g: Any, into: Any) -> tuple[Any]:
         return (g,)
     cast_into(slot, g)
     return (slot,)
+
+
+@op(node="ToCopy")
+def to_device(input: Array, device: Any, origin: Any, non_blocking: bool = False) -> Array:
+    """The same elements in the memory of another device; ``origin`` is where they come from, and gradients go back."""
+    return moved(input, device, non_blocking)
+
+
+to_device.gradient(input=lambda g, origin, device: to_device(g, origin, device))
 
 
 @op()
@@ -119,14 +130,14 @@ _ONE = 1
 
 
 def _scaled(other: Any, alpha: Scalar) -> Array:
-    other = np.asarray(other)
+    other = as_array(other)
     if isinstance(alpha, bool) and other.dtype != np.bool_:
         raise DtypeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and other.dtype not in dt.FLOATING_NUMPY:
         raise DtypeError("For integral input tensors, argument alpha must not be a floating point number.")
     if isinstance(alpha, complex) and other.dtype.kind != "c":
         raise DtypeError("For non-complex input tensors, argument alpha must not be a complex number.")
-    return np.multiply(other, fitted(alpha, other.dtype))
+    return np.multiply(other, fitted(alpha, other.dtype)[()])
 
 
 add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
@@ -173,7 +184,7 @@ def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar = 1) 
     wider = wide(tensor1)
     product = np.multiply(wider, tensor2, dtype=wider.dtype)
     if value != 1:
-        product = np.multiply(product, np.asarray(value).astype(wider.dtype))
+        product = np.multiply(product, np.asarray(value).astype(wider.dtype)[()])
     return np.add(input, product, dtype=wider.dtype).astype(input.dtype, copy=False)
 
 
@@ -200,7 +211,7 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar = 1) 
             "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating dtype"
         )
     wider = wide(tensor1)
-    scaled = wider if value == 1 else np.multiply(wider, np.asarray(value).astype(wider.dtype))
+    scaled = wider if value == 1 else np.multiply(wider, np.asarray(value).astype(wider.dtype)[()])
     quotient = np.true_divide(scaled, tensor2, dtype=wider.dtype)
     return np.add(input, quotient, dtype=wider.dtype).astype(input.dtype, copy=False)
 
@@ -229,7 +240,11 @@ def lerp(input: Array, end: Array, weight: Array | Scalar) -> Array:
         if hasattr(given, "dtype") and given.dtype != input.dtype and (given.ndim or name == "end"):
             raise DtypeError(f"expected dtype {input.dtype} for `{name}` but got dtype {given.dtype}")
     start, stop = wide(input), wide(end)
-    share = np.asarray(weight).astype(start.dtype)
+    share: Any = (
+        start.dtype.type(weight)
+        if isinstance(weight, bool | int | float | complex)
+        else weight.astype(start.dtype)
+    )
     span = np.subtract(stop, start)
     if share.ndim:
         near = np.add(start, np.multiply(share, span))
@@ -239,7 +254,7 @@ def lerp(input: Array, end: Array, weight: Array | Scalar) -> Array:
         moved = np.add(start, np.multiply(share, span))
     else:
         moved = np.subtract(stop, np.multiply(span, np.subtract(1, share, dtype=share.dtype)))
-    return np.asarray(moved).astype(input.dtype, copy=False)
+    return as_array(moved).astype(input.dtype, copy=False)
 
 
 lerp.gradient(

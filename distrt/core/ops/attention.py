@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, largest
 from distrt.core.kernels.attention import call as kernel
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -53,7 +53,7 @@ def attention(
         found = kernel.attend(query, key, value, plan.mask, is_causal, scale, out)
         return out, found.reshape(*plan.batch, plan.length, 1)
     work = np.result_type(wide(query[..., :0]), np.float32)
-    log_total = np.empty((*plan.batch, plan.length, 1), work)
+    log_total = np.empty((*plan.batch, plan.length, 1), work, like=query)
     rows_of_out = out[None] if plan.added else out
     for group in plan.groups():
         queries = group.take(query) * work.type(scale)
@@ -61,7 +61,7 @@ def attention(
         for tile in plan.tiles(group):
             weights = np.matmul(queries[:, tile.rows], keys[:, : tile.columns].swapaxes(-1, -2))
             tile.hide(weights)
-            peak = np.maximum.reduce(weights, axis=-1, keepdims=True, initial=-np.inf)
+            peak = largest(weights, -1)
             # A query without keys: its weights shall be 0, not NaN.
             np.copyto(peak, 0, where=np.isneginf(peak))
             weights -= peak
@@ -84,7 +84,7 @@ def _result_like(query: Array, value: Array, plan: _Plan) -> Array:
     shape = (*plan.batch[plan.added :], plan.length, value.shape[-1])
     if query.ndim == 4 and query.shape == shape and not plan.dropout_p:
         return np.empty_like(query)
-    return np.empty(shape, query.dtype)
+    return np.empty(shape, query.dtype, like=query)
 
 
 @attention.gradients
@@ -173,12 +173,12 @@ class _Tile(NamedTuple):
             scores += self.mask
         if self.is_causal:
             corner = scores[..., self.rows.start :]  # every row sees what is left of it
-            np.copyto(corner, -np.inf, where=_later(*corner.shape[-2:]))
+            np.copyto(corner, -np.inf, where=_later(corner.shape[-2], corner.shape[-1], corner))
 
 
-def _later(queries: int, keys: int) -> Array:
+def _later(queries: int, keys: int, like: Array) -> Array:
     """True where a key comes after a query."""
-    return np.arange(keys) > np.arange(queries)[:, None]
+    return np.arange(keys, like=like) > np.arange(queries, like=like)[:, None]
 
 
 class _Plan:
@@ -202,6 +202,7 @@ class _Plan:
         self.mask = mask
         if mask is not None and mask.dtype == np.bool_:
             self.mask = np.where(mask, np.float32(0), np.float32(-np.inf))
+        self._like = query
         self.dtype = np.float64 if query.dtype == np.float64 else np.float32
         self._draws = np.random.default_rng(seed) if dropout_p else None
 
@@ -243,14 +244,14 @@ class _Plan:
             return None
         factor = 0.0 if self.dropout_p == 1 else 1 / (1 - self.dropout_p)
         drawn = self._draws.random(shape, np.float32) >= self.dropout_p
-        return np.multiply(drawn, self.dtype(factor), dtype=self.dtype)
+        return np.asarray(np.multiply(drawn, self.dtype(factor), dtype=self.dtype), like=self._like)
 
 
 class _Total:
     """The gradient of an input, summed over the places to which the input was broadcast."""
 
     def __init__(self, input: Array, batch: tuple[int, ...], dtype: Any) -> None:
-        self.array = np.zeros(input.shape, dtype)
+        self.array = np.zeros(input.shape, dtype, like=input)
         own = input.shape[:-2]
         self._matrices = self.array.reshape(math.prod(own), *input.shape[-2:])
         numbers = np.arange(math.prod(own)).reshape(own)
@@ -301,7 +302,7 @@ def _plain_attention(
     elif attn_mask is not None:
         scores = ops.add(scores, ops.to_dtype(attn_mask, scores._array.dtype))
     if is_causal:
-        scores = ops.masked_fill(scores, _later(plan.length, plan.source), -math.inf)
+        scores = ops.masked_fill(scores, _later(plan.length, plan.source, scores._array), -math.inf)
     unseeing = np.isneginf(scores._array).all(axis=-1, keepdims=True)
     weights = ops.softmax(ops.masked_fill(scores, unseeing, 0.0), -1)
     weights = ops.masked_fill(weights, unseeing, 0.0)
@@ -312,7 +313,7 @@ def _plain_attention(
 
 def _all_kept(plan: _Plan, weights: Array) -> Array:
     """What dropout multiplies each weight with, drawn in the fused operation's order."""
-    kept = np.zeros((math.prod(plan.batch), plan.length, plan.source), weights.dtype)
+    kept = np.zeros((math.prod(plan.batch), plan.length, plan.source), weights.dtype, like=weights)
     for group in plan.groups():
         for tile in plan.tiles(group):
             kept[group.numbers, tile.rows, : tile.columns] = tile.kept

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_writeable, packed
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -94,7 +94,7 @@ def _shares(array: Array, axis: int, size: int, kernel: int, stride: int) -> Arr
         return array
     shape = list(array.shape)
     shape[axis] = size
-    total = np.zeros(shape, array.dtype)
+    total = np.zeros(shape, array.dtype, like=array)
     for position in range(kernel):
         total[_step(total, axis, position, out, stride)] += array
     return total
@@ -126,12 +126,20 @@ def _divisor(
     return int(counts.flat[0]) if counts.size and (counts == counts.flat[0]).all() else counts
 
 
+def _factor(divisor: Any, total: Array) -> Any:
+    """What the sums are divided by, where they are: one number, or one for each window."""
+    if isinstance(divisor, np.ndarray):
+        return np.asarray(divisor, total.dtype, like=total)
+    return total.dtype.type(divisor)
+
+
 def _divided(total: Array, divisor: Any, like: Array) -> Array:
     """The sums divided, in the dtype of ``like``; integers towards zero, as in C."""
     if total.dtype.kind in "iu":
+        divisor = np.asarray(divisor, like=total) if isinstance(divisor, np.ndarray) else divisor
         return (np.sign(total) * np.sign(divisor) * (np.abs(total) // np.abs(divisor))).astype(like.dtype)
-    factor = np.asarray(divisor, total.dtype)
-    if total is like or not total.flags.writeable or not total.flags.owndata:
+    factor = _factor(divisor, total)
+    if total is like or not is_writeable(total) or not total.flags.owndata:
         return (total / factor).astype(like.dtype, copy=False)
     total /= factor
     return total.astype(like.dtype, copy=False)
@@ -153,12 +161,12 @@ def avg_pool_spread(
     spatial, out = shape[-dims:], input.shape[-dims:]
     divisor = _divisor(spatial, out, kernel, stride, padding, count_include_pad, divisor_override)
     total = wide(input)
-    total = total / np.asarray(divisor, total.dtype)
+    total = total / _factor(divisor, total)
     after = _after(spatial, out, kernel, stride, padding)
     for axis in range(-dims, 0):
         size = spatial[axis] + padding[axis] + max(after[axis], padding[axis])
         total = _shares(total, axis, size, kernel[axis], stride[axis])
-    return np.ascontiguousarray(total[inner(spatial, padding)]).astype(input.dtype, copy=False)
+    return packed(total[inner(spatial, padding)]).astype(input.dtype, copy=False)
 
 
 for _pool in (avg_pool2d, avg_pool3d):
@@ -223,11 +231,11 @@ def _bin_means(array: Array, axis: int, out: int) -> Array:
         return array
     if out and size % out == 0:
         total = _sums(array, axis, out, size // out, size // out)
-        total /= np.asarray(size // out, total.dtype)
+        total /= total.dtype.type(size // out)
         return total
     shape = list(array.shape)
     shape[axis] = out
-    means = np.empty(shape, array.dtype)
+    means = np.empty(shape, array.dtype, like=array)
     for number, (start, end) in enumerate(zip(*bins(size, out), strict=True)):
         key = (*[slice(None)] * (array.ndim + axis), slice(start, end))
         means[_step(means, axis, number, 1, 1)] = array[key].mean(axis=axis, keepdims=True)
@@ -241,13 +249,13 @@ def _bin_shares(array: Array, axis: int, size: int) -> Array:
         return array
     if out and size % out == 0:
         width = size // out
-        return _shares(array / np.asarray(width, array.dtype), axis, size, width, width)
+        return _shares(array / array.dtype.type(width), axis, size, width, width)
     shape = list(array.shape)
     shape[axis] = size
-    total = np.zeros(shape, array.dtype)
+    total = np.zeros(shape, array.dtype, like=array)
     for number, (start, end) in enumerate(zip(*bins(size, out), strict=True)):
         key = (*[slice(None)] * (array.ndim + axis), slice(start, end))
-        total[key] += array[_step(array, axis, number, 1, 1)] / np.asarray(end - start, array.dtype)
+        total[key] += array[_step(array, axis, number, 1, 1)] / array.dtype.type(end - start)
     return total
 
 

@@ -214,7 +214,7 @@ def _batch_norm_by_running(
 
 def _scale(variance: Any, eps: float) -> Array:
     known = wide(getattr(variance, "_array", variance)).reshape(-1)
-    return np.true_divide(1, np.sqrt(known + np.asarray(eps, known.dtype)), dtype=known.dtype)
+    return np.true_divide(1, np.sqrt(known + known.dtype.type(eps)), dtype=known.dtype)
 
 
 def _input_slope(g: Any, weight: Any, variance: Any, eps: float) -> Any:

@@ -161,8 +161,8 @@ def _clamp(input: Array, min: Scalar | None, max: Scalar | None) -> Array:
     bounded = input.astype(dtype, copy=False)
     refuse("clamp", bounded, "b")
     if min is not None:
-        bounded = np.maximum(bounded, fitted(min, dtype))
-    return bounded if max is None else np.minimum(bounded, fitted(max, dtype))
+        bounded = np.maximum(bounded, fitted(min, dtype)[()])
+    return bounded if max is None else np.minimum(bounded, fitted(max, dtype)[()])
 
 
 _clamp.gradient(input=lambda g, input, min, max: zero_unless(g, _within(input, min, max)))
@@ -170,8 +170,10 @@ _clamp.gradient(input=lambda g, input, min, max: zero_unless(g, _within(input, m
 
 def _within(input: Any, low: Any, high: Any) -> Any:
     """Where the input lies within the bounds, which arrays meet in their own dtype, as in the forward pass."""
-    if isinstance(input, np.ndarray):
-        low, high = (bound if bound is None else np.asarray(bound, input.dtype) for bound in (low, high))
+    if not hasattr(input, "_array"):
+        low, high = (
+            bound if bound is None else np.asarray(bound, input.dtype, like=input) for bound in (low, high)
+        )
     if low is None:
         return le(input, high)
     return ge(input, low) if high is None else logical_and(ge(input, low), le(input, high))

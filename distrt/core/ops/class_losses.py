@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, largest, packed
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.kernels import softmax as kernel
 from distrt.core.op import IndexArray, op
@@ -53,7 +53,7 @@ def softmax_losses(
         probabilities, peaks, totals = kernel.spread(values)
         losses = peaks.squeeze(1) - _picked(values, places.safe)
     else:
-        probabilities = values - np.maximum.reduce(values, axis=1, keepdims=True, initial=-np.inf)
+        probabilities = values - largest(values, 1)
         losses = np.negative(_picked(probabilities, places.safe))
         np.exp(probabilities, out=probabilities)
         totals = np.add.reduce(probabilities, axis=1, keepdims=True)
@@ -201,15 +201,13 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
     classes = input.shape[1]
     if weight is None and target.size and not 0 <= ignore_index < classes:
         # A negative number is a large one without its sign.
-        highest = (
-            target.max() if target.dtype.kind == "u" else np.ascontiguousarray(target).view(np.uint64).max()
-        )
+        highest = target.max() if target.dtype.kind == "u" else packed(target).view(np.uint64).max()
         if highest < classes:
             return _Places(target, None, None)
     counted = target != ignore_index
     wrong = counted & ((target < 0) | (target >= classes))
     if wrong.any():
-        raise DimensionError(f"Target {int(target[wrong].flat[0])} is out of bounds.")
+        raise DimensionError(f"Target {int(target[wrong][0])} is out of bounds.")
     safe = np.where(counted, target, 0)
     work = np.float32 if input.dtype.itemsize == 2 else input.dtype
     if weight is None or not safe.size:
@@ -227,16 +225,18 @@ def _rows(count: int) -> Array:
 def _picked(values: Array, safe: Array) -> Array:
     """The elements at each target."""
     if not safe.size:
-        return np.zeros(safe.shape, values.dtype)
+        return np.zeros(safe.shape, values.dtype, like=values)
     if values.ndim == 2:
-        return values[_rows(safe.size), safe]
+        rows = _rows(safe.size) if isinstance(values, np.ndarray) else np.arange(safe.size, like=values)
+        return values[rows, safe]
     return values.reshape(-1).take(_flat_places(safe, values.shape[1]))
 
 
 def _flat_places(safe: Array, classes: int) -> Array:
     """Where each target's element is among all of an array in row-major order. Shape: (N, d, …) of (N, C, d, …)."""
     inner = math.prod(safe.shape[1:])
-    starts = np.arange(0, safe.size * classes, max(1, inner * classes))[:, None] + np.arange(inner)
+    firsts = np.arange(0, safe.size * classes, max(1, inner * classes), like=safe)
+    starts = firsts[:, None] + np.arange(inner, like=safe)
     return safe * np.int64(inner) + starts.reshape(safe.shape)
 
 
@@ -248,19 +248,19 @@ def _reduced(losses: Array, places: _Places, reduction: str, dtype: np.dtype[Any
     counted, weights = places.counted, places.weights
     if counted is None or weights is None:
         count = losses.dtype.type(losses.size)
-        scale = np.asarray(1 / count if reduction == "mean" else 1, losses.dtype)
+        scale = losses.dtype.type(1 / count if reduction == "mean" else 1)
         if reduction == "none":
             return losses.astype(dtype, copy=False), scale
         result = np.add.reduce(losses, axis=None)
-        return np.asarray(result / count if reduction == "mean" else result, dtype), scale
-    losses = np.where(counted, losses * weights, np.zeros((), losses.dtype))
+        return as_array(result / count if reduction == "mean" else result).astype(dtype, copy=False), scale
+    losses = np.where(counted, losses * weights, losses.dtype.type(0))
     if reduction == "none":
         return losses.astype(dtype, copy=False), weights
     result = np.add.reduce(losses, axis=None)
     if reduction == "mean":
         total = np.add.reduce(weights, axis=None)
-        result, weights = result / total, np.where(counted, weights / total, np.zeros((), weights.dtype))
-    return np.asarray(result).astype(dtype, copy=False), weights
+        result, weights = result / total, np.where(counted, weights / total, weights.dtype.type(0))
+    return as_array(result).astype(dtype, copy=False), weights
 
 
 @op()
@@ -268,7 +268,7 @@ def nll_loss_route(
     input: Array, target: IndexArray, scale: IndexArray, shape: tuple[int, ...], ignore_index: int
 ) -> Array:
     """Zeros of ``shape`` with ``-input * scale`` at each target."""
-    routed = np.zeros(shape, input.dtype)
+    routed = np.zeros(shape, input.dtype, like=input)
     if not routed.size:
         return routed
     safe = np.expand_dims(np.where(target == ignore_index, 0, target), 1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.arrays import Array, Scalar, as_array, filled, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import refuse, wide
@@ -152,13 +152,13 @@ def isneginf(input: IndexArray) -> Array:
 def _is_infinite(operation: str, input: Array, side: Any) -> Array:
     if input.dtype.kind == "c":
         raise DtypeError(f"{operation} does not support complex inputs.")
-    return np.logical_and(np.isinf(input), side(input, np.zeros((), input.dtype)))
+    return np.logical_and(np.isinf(input), side(input, input.dtype.type(0)))
 
 
 @op()
 def isreal(input: IndexArray) -> Array:
     """True where the element has no imaginary part."""
-    return np.equal(input.imag, 0) if input.dtype.kind == "c" else np.ones(input.shape, np.bool_)
+    return np.equal(input.imag, 0) if input.dtype.kind == "c" else filled(input.shape, True, np.bool_, input)
 
 
 @op()
@@ -222,9 +222,11 @@ def zero_unless(input: Array, condition: IndexArray) -> Array:
     times as long, 135 against 26 us for 32,768 floats; a multiplication would turn inf into nan.
     """
     if input.dtype.itemsize > 8:
-        return np.where(condition, input, np.zeros((), input.dtype))
+        return np.where(condition, input, input.dtype.type(0))
     bits = np.dtype(f"u{input.dtype.itemsize}")
-    mask = np.asarray(condition).astype(np.bool_, copy=False).astype(bits)
+    if not isinstance(input, np.ndarray | np.generic):
+        return np.where(condition, input, input.dtype.type(0))
+    mask = as_array(condition).astype(np.bool_, copy=False).astype(bits)
     mask = np.negative(mask, out=mask)  # 1 becomes all ones
     return np.bitwise_and(input.view(bits), mask).view(input.dtype)
 
@@ -235,7 +237,7 @@ zero_unless.gradient(input=lambda g, condition: zero_unless(g, condition))
 @op()
 def zeros_of(input: IndexArray) -> Array:
     """Zeros, as a constant: the gradient of what is flat nearly everywhere. Shape: any -> same."""
-    return np.zeros(input.shape, input.dtype)
+    return np.zeros(input.shape, input.dtype, like=input)
 
 
 @op(dtype="promote")
@@ -253,7 +255,8 @@ _where.gradient(
 @takes_out
 def _choose(condition: Any, input: Any, other: Any) -> Any:
     if isinstance(condition, bool) and (hasattr(input, "dtype") or hasattr(other, "dtype")):
-        condition = np.asarray(condition)
+        array = getattr(input, "_array", None) if hasattr(input, "_array") else getattr(other, "_array", None)
+        condition = np.asarray(condition) if array is None else np.asarray(condition, like=array)
     if not hasattr(condition, "dtype"):
         raise TypeError(
             f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}"

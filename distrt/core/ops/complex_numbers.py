@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, array_module, beside, packed
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
@@ -114,7 +114,11 @@ def complex(real: Array, imag: Array) -> Array:
         raise DtypeError(
             f"complex(): expected both inputs to be Float or Double tensors but got {real.dtype}"
         )
-    made = np.empty(np.broadcast_shapes(real.shape, imag.shape), np.result_type(real.dtype, np.complex64))
+    made = np.empty(
+        np.broadcast_shapes(real.shape, imag.shape),
+        np.result_type(real.dtype, np.complex64),
+        like=beside(real),
+    )
     made.real, made.imag = real, imag
     return made
 
@@ -130,7 +134,7 @@ def angle(input: Array) -> Array:
     if input.dtype.kind == "c":
         return np.angle(input)
     wider = wide(input)
-    turned = np.where(np.less(wider, 0), np.asarray(np.pi, wider.dtype), np.zeros((), wider.dtype))
+    turned = np.where(np.less(wider, 0), wider.dtype.type(np.pi), wider.dtype.type(0))
     return np.where(np.isnan(wider), wider, turned).astype(input.dtype, copy=False)
 
 
@@ -161,7 +165,9 @@ def polar(abs: Array, angle: Array) -> Array:
             f"Expected both inputs to be Half, Float or Double tensors but got {abs.dtype} and {angle.dtype}"
         )
     refuse("polar", None if abs.dtype.itemsize > 2 else abs, "f")
-    made = np.empty(np.broadcast_shapes(abs.shape, angle.shape), np.result_type(abs.dtype, np.complex64))
+    made = np.empty(
+        np.broadcast_shapes(abs.shape, angle.shape), np.result_type(abs.dtype, np.complex64), like=beside(abs)
+    )
     made.real, made.imag = np.multiply(abs, np.cos(angle)), np.multiply(abs, np.sin(angle))
     return made
 
@@ -177,12 +183,14 @@ def view_as_real(input: Array) -> Array:
     """The parts along a new last dim of size 2, in the same memory."""
     if input.dtype.kind != "c":
         raise DtypeError("view_as_real is only supported for complex tensors")
-    pairs = np.ascontiguousarray(input) if not input.size else input
+    pairs = packed(input) if not input.size else input
     halves = pairs.view(pairs.real.dtype) if pairs.ndim and pairs.strides[-1] == pairs.itemsize else None
     if halves is not None:
         return halves.reshape((*input.shape, 2))
     step = input.itemsize // 2
-    return np.lib.stride_tricks.as_strided(input.real, (*input.shape, 2), (*input.strides, step))
+    return array_module(input).lib.stride_tricks.as_strided(
+        input.real, (*input.shape, 2), (*input.strides, step)
+    )
 
 
 @op(view=True, holomorphic=False, autocast="full")
@@ -195,7 +203,7 @@ def view_as_complex(input: Array) -> Array:
             f"view_as_complex is only supported for floating point tensors, but got {input.dtype}"
         )
     if not input.size:
-        return np.empty(input.shape[:-1], np.result_type(input.dtype, np.complex64))
+        return np.empty(input.shape[:-1], np.result_type(input.dtype, np.complex64), like=input)
     if input.strides[-1] != input.itemsize:
         raise ShapeError("Tensor must have a last dimension with stride 1")
     return input.view(np.result_type(input.dtype, np.complex64))[..., 0]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, packed
 from distrt.core.kernels import channels as by_channel
 from distrt.core.kernels.onednn.convolution import OneDNNConvolution
 from distrt.core.kernels.table import convolution_kernel
@@ -58,7 +58,7 @@ def convolution(
 
 def _lying(made: Array) -> Array:
     """What a kernel made; of lines, which have no order of their own that users know, in row-major order."""
-    return made if made.ndim > 3 else np.ascontiguousarray(made)
+    return made if made.ndim > 3 else packed(made)
 
 
 def _plain_convolution(
@@ -73,7 +73,7 @@ def _plain_convolution(
 ) -> Array:
     """In NumPy: the oracle of the kernels. ``out`` is the output's spatial dims."""
     samples, matrix = len(input), _as_matrices(weight, groups)
-    product = np.empty((samples, groups, matrix.shape[1], math.prod(out)), matrix.dtype)
+    product = np.empty((samples, groups, matrix.shape[1], math.prod(out)), matrix.dtype, like=matrix)
     for block, _, positions, columns in _columns(
         wide(input), weight.shape[2:], out, stride, padding, dilation, groups
     ):
@@ -147,7 +147,7 @@ def _plain_weight_gradient(
     """In NumPy: the oracle of the kernels."""
     out, kernel = g_out.shape[2:], shape[2:]
     g = wide(g_out).reshape(len(input), groups, shape[0] // groups, math.prod(out))
-    total = np.zeros((groups, shape[0] // groups, math.prod(shape[1:])), g.dtype)
+    total = np.zeros((groups, shape[0] // groups, math.prod(shape[1:])), g.dtype, like=g)
     for block, _, positions, columns in _columns(wide(input), kernel, out, stride, padding, dilation, groups):
         part = g[block, :, :, positions]
         if total.shape[2] <= part.shape[3]:
@@ -176,7 +176,7 @@ def _columns(
     samples, channels = padded.shape[:2]
     volume = math.prod(kernel)
     rows = channels // groups * volume
-    buffer = np.empty(0, input.dtype)
+    buffer = np.empty(0, input.dtype, like=input)
     direct = volume == 1 and set(stride) == {1} and padded.shape[2:] == out and padded.flags.c_contiguous
     for block, lines, positions in _blocks(samples, out, 0 if direct else channels * volume * input.itemsize):
         part = padded[block, :, lines.start * stride[0] :]
@@ -206,7 +206,7 @@ def _blocks(samples: int, out: Sizes, position_bytes: int) -> Iterator[tuple[sli
 
 def _room(buffer: Array, count: int) -> Array:
     """The buffer, or a new one where it is too small; the first block is the largest."""
-    return buffer if buffer.size >= count else np.empty(count, buffer.dtype)
+    return buffer if buffer.size >= count else np.empty(count, buffer.dtype, like=buffer)
 
 
 def _spread(
@@ -232,8 +232,8 @@ def _plain_spread(
     if volume == 1 and set(stride) == {1} and not any(padding) and size == shape[2:]:
         return rounded(np.matmul(turned, flat).reshape(shape), input.dtype)
     spatial = [n + 2 * p for n, p in zip(shape[2:], padding, strict=True)]
-    padded = np.zeros((*shape[:2], *spatial), turned.dtype)
-    buffer = np.empty(0, padded.dtype)
+    padded = np.zeros((*shape[:2], *spatial), turned.dtype, like=turned)
+    buffer = np.empty(0, padded.dtype, like=padded)
     for block, lines, positions in _blocks(len(g), size, channels * volume * padded.itemsize):
         part = flat[block, :, :, positions]
         count = len(part) * channels * volume * part.shape[3]
@@ -245,7 +245,7 @@ def _plain_spread(
         target = padded[block, :, lines.start * stride[0] :]
         for number, window in enumerate(window_slices(rows, kernel, stride, dilation)):
             target[window] += taps[:, :, number]
-    return rounded(np.ascontiguousarray(padded[inner(shape[2:], padding)]), input.dtype)
+    return rounded(packed(padded[inner(shape[2:], padding)]), input.dtype)
 
 
 def _cropped(value: Any, shape: Sizes) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, as_array, beside, filled, identity_matrix, require_array
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -67,7 +67,9 @@ def _det_slope(g: Any, a: Any, out: Any) -> Any:
 def _products_of_others(values: Any) -> Any:
     """For each value, the product of all the others."""
     size = values.shape[-1]
-    repeated = ops.where(np.eye(size, dtype=bool), 1.0, ops.unsqueeze(values, -2))
+    repeated = ops.where(
+        identity_matrix(size, None, np.bool_, beside(values)), 1.0, ops.unsqueeze(values, -2)
+    )
     result = ops.index(repeated, (..., 0))
     for number in range(1, size):
         result = ops.mul(result, ops.index(repeated, (..., number)))
@@ -93,7 +95,7 @@ def det(input: Any) -> Any:
 def _slogdet(A: Array) -> Any:
     """The determinant's sign (or phase) and the logarithm of its size."""
     sign, size = np.linalg.slogdet(A)
-    return np.asarray(sign, A.dtype), np.asarray(size, A.real.dtype)
+    return as_array(sign).astype(A.dtype, copy=False), as_array(size).astype(A.real.dtype, copy=False)
 
 
 def _slogdet_slope(g_sign: Any, g_size: Any, a: Any, sign: Any) -> Any:
@@ -220,7 +222,7 @@ _PADE = (
 def _pade(a: Array) -> Array:
     """The Padé approximant of degree 13 of the exponential, for matrices of 1-norm below 5.37."""
     weight = [c / _PADE[0] for c in _PADE]  # so that float32 can hold them
-    one = np.eye(a.shape[-1], dtype=a.dtype)
+    one = identity_matrix(a.shape[-1], None, a.dtype, a)
     a2 = a @ a
     a4 = a2 @ a2
     a6 = a4 @ a2
@@ -259,7 +261,10 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:
     if count <= 1:
         raise ShapeError(f"N must be greater than 1, got {count}")
     kind = np.result_type(x._array.dtype, np.int64) if x._array.dtype.kind in "iu" else x._array.dtype
-    powers = [wrap(np.ones(tuple(x.shape), kind)), ops.to_dtype(x, kind) if kind != x._array.dtype else x]
+    powers = [
+        wrap(filled(tuple(x.shape), 1, kind, x._array)),
+        ops.to_dtype(x, kind) if kind != x._array.dtype else x,
+    ]
     for _ in range(2, count):
         powers.append(ops.mul(powers[-1], powers[1]))
     return ops.stack(powers, -1)
@@ -274,10 +279,10 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     if count < 0:
         raise ShapeError("N must be non-negative.")
     kind = x._array.dtype if x._array.dtype in dt.FLOATING_NUMPY else np.dtype(np.int64)
-    powers = [wrap(np.ones(tuple(x.shape), kind))]
+    powers = [wrap(filled(tuple(x.shape), 1, kind, x._array))]
     base = x if kind == x._array.dtype else ops.to_dtype(x, kind)
     for _ in range(1, count):
         powers.append(ops.mul(powers[-1], base))
     if not count:
-        return wrap(np.empty((x.shape[0], 0), kind))
+        return wrap(np.empty((x.shape[0], 0), kind, like=x._array))
     return ops.stack(powers if increasing else powers[::-1], -1)

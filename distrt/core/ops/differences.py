@@ -68,7 +68,7 @@ def trapezoid(y: Any, x: Any = None, *, dx: Any = None, dim: int = -1) -> Any:
     """
     if y.ndim and not y.shape[one_dim(dim, y.ndim)]:
         axis = one_dim(dim, y.ndim)
-        return wrap(np.zeros((*y.shape[:axis], *y.shape[axis + 1 :]), y._array.dtype))
+        return wrap(np.zeros((*y.shape[:axis], *y.shape[axis + 1 :]), y._array.dtype, like=y._array))
     axis = _sampled("trapezoid", y, x, dx, dim)
     if x is not None:
         return ops.true_divide(ops.sum(_areas(y, x, axis), axis), 2.0)

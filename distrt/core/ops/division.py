@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, as_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import mul, neg, true_divide
@@ -58,7 +58,7 @@ def truncate_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     if getattr(input, "dtype", np.dtype(float)).kind not in "iu":
         return np.trunc(np.true_divide(input, other))
     quotient = np.floor_divide(input, other)
-    below = (np.remainder(input, other) != 0) & ((np.asarray(input) < 0) != (np.asarray(other) < 0))
+    below = (np.remainder(input, other) != 0) & ((as_array(input) < 0) != (as_array(other) < 0))
     return np.add(quotient, below.astype(quotient.dtype))
 
 

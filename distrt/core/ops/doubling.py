@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from distrt.core import ops
+from distrt.core.arrays import filled
 
 
 def products_before(input: Any, dim: int) -> Any:
@@ -62,4 +61,4 @@ def _earlier(input: Any, step: int, dim: int, fill: float) -> Any:
 
 def _filled(like: Any, size: int, dim: int, fill: float) -> Any:
     array = getattr(like, "_array", like)
-    return np.full((*array.shape[:dim], size, *array.shape[dim + 1 :]), fill, array.dtype)
+    return filled((*array.shape[:dim], size, *array.shape[dim + 1 :]), fill, array.dtype, array)

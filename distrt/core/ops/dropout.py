@@ -12,7 +12,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, filled
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.type_names import scalar_type
@@ -65,7 +65,7 @@ def feature_alpha_dropout(input: Tensor, p: float, train: bool) -> Any:
 def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Any, Tensor]:
     """The result of ``dropout``, and True where an element was kept."""
     if train is False or p == 0 or not input.numel():
-        return ops.clone(input), wrap(np.ones(input.shape, np.bool_))
+        return ops.clone(input), wrap(filled(input.shape, True, np.bool_, input._array))
     _changes_nothing(input, p, True)
     mask = _kept(input, p, input.shape)
     return _scaled(input, mask), wrap(np.broadcast_to(mask != 0, input.shape).copy())
@@ -87,9 +87,9 @@ def _kept(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
     """0 with probability ``p``, else what keeps the mean."""
     kind = input._array.dtype
     if p == 1:
-        return np.zeros((), kind)
+        return kind.type(0)
     kept = _drawn(input, p, tuple(shape))
-    return np.multiply(kept, np.asarray(1 / (1 - p), kind), dtype=kind)
+    return np.multiply(kept, kind.type(1 / (1 - p)), dtype=kind)
 
 
 def _drawn(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
@@ -100,7 +100,7 @@ def _drawn(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
     if kind.kind == "c":
         raise NoKernelError(f"\"bernoulli_scalar_cpu_\" not implemented for '{scalar_type(input)}'")
     precision = np.float64 if kind == np.float64 else np.float32
-    return numpy_generator(None).random(shape, precision) >= p
+    return np.asarray(numpy_generator(None).random(shape, precision) >= p, like=input._array)
 
 
 @op(node="Mul")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, beside, filled
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
@@ -32,7 +32,7 @@ def _reduced(losses: Array, reduction: str, dtype: np.dtype[Any]) -> Array:
         losses = np.add.reduce(losses, axis=None)
     elif reduction == "mean":
         losses = np.true_divide(np.add.reduce(losses, axis=None), losses.size)
-    return np.asarray(losses).astype(dtype, copy=False)
+    return as_array(losses).astype(dtype, copy=False)
 
 
 def _share(g: Any, meta: Any, reduction: str) -> Any:
@@ -267,7 +267,7 @@ def _truth_slope(g: Any, input: Any, weight: Any, pos_weight: Any, reduction: st
     logits = widened(input)
     slope = ops.neg(logits)
     if pos_weight is not None:
-        certain = np.ones(tuple(logits.shape), getattr(logits, "_array", logits).dtype)
+        certain = filled(tuple(logits.shape), 1, beside(logits).dtype, beside(logits))
         log_sigmoid = ops.neg(binary_cross_entropy_with_logits(logits, certain, None, None, "none"))
         slope = ops.add(slope, ops.mul(log_sigmoid, ops.sub(1, pos_weight)))
     return _times(ops.mul(slope, _share(g, input, reduction)), weight)

@@ -35,7 +35,7 @@ def logit(input: Array, eps: float | None = None) -> Array:
     refuse("logit", input, "c")
     wider = wide(input)
     if eps is not None:
-        wider = np.clip(wider, np.asarray(eps, wider.dtype), np.asarray(1 - eps, wider.dtype))
+        wider = np.clip(wider, wider.dtype.type(eps), wider.dtype.type(1 - eps))
     odds = np.true_divide(wider, np.subtract(1, wider, dtype=wider.dtype))
     return np.log(odds).astype(input.dtype, copy=False)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, filled
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.adding_at import add_rows
@@ -75,7 +75,7 @@ def embedding_dense_backward(
         padding_idx: the number whose rows do not count; -1 for none.
         scale_grad_by_freq: divide each sum by how many rows it has.
     """
-    sums = np.zeros((num_weights, grad_output.shape[-1]), wide(grad_output[:0]).dtype)
+    sums = np.zeros((num_weights, grad_output.shape[-1]), wide(grad_output[:0]).dtype, like=grad_output)
     _add_up(sums, grad_output, indices, padding_idx, scale_grad_by_freq)
     return sums.astype(grad_output.dtype, copy=False)
 
@@ -97,7 +97,7 @@ def _picked(g: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) ->
     if padding_idx < 0 and not scale_grad_by_freq:
         return found
     places = getattr(indices, "_array", indices)
-    shares = np.ones(places.shape)
+    shares = filled(places.shape, 1.0, np.float64, places)
     if scale_grad_by_freq and places.size:
         shares = 1 / np.bincount(places.reshape(-1))[places]
     shares = np.where(places == padding_idx, 0, shares)[..., None]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, filled
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.adding_at import add_rows
 from distrt.core.ops.embedding import embedding, embedding_dense_backward
@@ -32,7 +32,7 @@ def bag_sum(
 
 
 def _added_up(rows: Array, bags: Array, count: int, mean: bool) -> Array:
-    sums = np.zeros((count, rows.shape[1]), rows.dtype)
+    sums = np.zeros((count, rows.shape[1]), rows.dtype, like=rows)
     if rows.shape[0]:
         add_rows(sums, bags, rows, mean)
     return sums
@@ -55,6 +55,16 @@ def weighted_bag_sum(
     return _added_up(rows, bags, count, False).astype(weight.dtype, copy=False)
 
 
+def _reduced(choose: np.ufunc, rows: Array, starts: Array, bags: Array, count: int) -> Array:
+    """``choose.reduceat(rows, starts)``: of each bag that is not empty. CuPy has it for sums only."""
+    if isinstance(rows, np.ndarray):
+        return choose.reduceat(rows, starts, 0)
+    chosen = np.zeros((count, rows.shape[1]), rows.dtype, like=rows)
+    chosen[bags[starts]] = rows[starts]
+    choose.at(chosen, bags, rows)
+    return chosen[bags[starts]]
+
+
 @op(node="EmbeddingBag", aux=("winner",))
 def bag_max(weight: Array, places: IndexArray, bags: IndexArray, count: int) -> Any:
     """The largest element of each bag and feature; 0 of none.
@@ -63,16 +73,22 @@ def bag_max(weight: Array, places: IndexArray, bags: IndexArray, count: int) -> 
 
     The first of several gets the gradient; ``winner`` is its row, -1 in empty bags.
     """
-    winner = np.full((count, weight.shape[1]), -1)
+    winner = filled((count, weight.shape[1]), -1, np.int64, weight)
     if places.size:
         rows = weight.take(places, 0)
         starts = np.flatnonzero(np.diff(bags, prepend=-1))
-        best = np.repeat(np.maximum.reduceat(rows, starts, 0), np.diff(starts, append=places.size), 0)
+        best = np.repeat(
+            _reduced(np.maximum, rows, starts, bags, count), np.diff(starts, append=places.size), 0
+        )
         reached = (rows == best) | (rows != rows)
-        positions = np.where(reached, np.arange(places.size)[:, None], places.size)
-        winner[bags[starts]] = places[np.minimum.reduceat(positions, starts, 0)]
-    found = np.take_along_axis(weight, np.maximum(winner, 0), 0) if weight.size else np.zeros(winner.shape)
-    return np.where(winner < 0, np.zeros((), weight.dtype), found.astype(weight.dtype, copy=False)), winner
+        positions = np.where(reached, np.arange(places.size, like=places)[:, None], places.size)
+        winner[bags[starts]] = places[_reduced(np.minimum, positions, starts, bags, count)]
+    found = (
+        np.take_along_axis(weight, np.maximum(winner, 0), 0)
+        if weight.size
+        else np.zeros(winner.shape, like=winner)
+    )
+    return np.where(winner < 0, weight.dtype.type(0), found.astype(weight.dtype, copy=False)), winner
 
 
 def _spread(g: Any, bags: Array, mean: bool) -> Any:
@@ -104,6 +120,6 @@ weighted_bag_sum.gradient(
 )
 bag_max.gradient(
     weight=lambda g, weight_meta, winner: ops.scatter_add(
-        zeros_of(weight_meta), 0, np.maximum(winner, 0), ops.zero_unless(g, winner >= 0)
+        zeros_of(weight_meta, g), 0, np.maximum(winner, 0), ops.zero_unless(g, winner >= 0)
     )
 )

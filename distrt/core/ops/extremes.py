@@ -158,7 +158,7 @@ def _pick(input: Array, find: Any, dim: int, keepdim: bool, name: str) -> tuple[
     axis = one_dim(dim, input.ndim)
     require_ordered(input, name, DtypeError)
     if input.ndim == 0:
-        return input.copy(), np.zeros((), np.int64)
+        return input.copy(), np.zeros((), np.int64, like=input)
     with_elements(input, axis, name)
     return picked(input, find(wide(input), axis=axis, keepdims=True), axis, keepdim)
 

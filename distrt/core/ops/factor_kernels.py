@@ -25,7 +25,7 @@ def solve_triangle(a: Array, b: Array, upper: bool, unit: bool) -> Array:
         unit: take the diagonal as ones.
     """
     batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    x = np.array(np.broadcast_to(b, batch + b.shape[-2:]), order="C")
+    x = np.array(np.broadcast_to(b, batch + b.shape[-2:]), order="C", like=b)
     _substitute(a, x, upper, unit)
     return x
 
@@ -55,10 +55,10 @@ def lu_factors(a: Array) -> tuple[Array, Array]:
     """
     m, n = a.shape[-2:]
     if not a.size:
-        pivots = np.broadcast_to(np.arange(min(m, n)), (*a.shape[:-2], min(m, n)))
+        pivots = np.broadcast_to(np.arange(min(m, n), like=a), (*a.shape[:-2], min(m, n)))
         return a.copy(), pivots.copy()
     count = int(np.prod(a.shape[:-2]))
-    work = np.array(a, order="C").reshape(count, m, n)
+    work = np.array(a, order="C", like=a).reshape(count, m, n)
     pivots = _factor(work)
     return work.reshape(a.shape), pivots.reshape(*a.shape[:-2], min(m, n))
 
@@ -82,8 +82,8 @@ def _factor(a: Array) -> Array:
 
 def _factor_columns(a: Array) -> Array:
     batch, m, n = a.shape
-    everyone = np.arange(batch)
-    pivots = np.zeros((batch, min(m, n)), np.int64)
+    everyone = np.arange(batch, like=a)
+    pivots = np.zeros((batch, min(m, n)), np.int64, like=a)
     for column in range(min(m, n)):
         below = a[:, column:, column]
         size = np.abs(below.real) + np.abs(below.imag) if a.dtype.kind == "c" else np.abs(below)
@@ -107,8 +107,8 @@ def _exchange(rows: Array, pivots: Array) -> None:
 def permutation(pivots: Array, count: int) -> Array:
     """The order in which the pivots leave ``count`` rows. Shape: (…, k) -> (…, count)."""
     flat = pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1])
-    order = np.tile(np.arange(count), (flat.shape[0], 1))
-    everyone = np.arange(flat.shape[0])
+    order = np.tile(np.arange(count, like=flat), (flat.shape[0], 1))
+    everyone = np.arange(flat.shape[0], like=flat)
     for row in range(flat.shape[1]):
         other = flat[:, row]
         kept = order[everyone, other]
@@ -121,7 +121,7 @@ def first_zero_pivot(factors: Array) -> Array:
     """For each LU factorisation the position (from 1) of the first zero on U's diagonal, or 0."""
     zero = np.diagonal(factors, axis1=-2, axis2=-1) == 0
     if not zero.shape[-1]:
-        return np.zeros(zero.shape[:-1], np.int32)
+        return np.zeros(zero.shape[:-1], np.int32, like=zero)
     return np.where(zero.any(axis=-1), zero.argmax(axis=-1) + 1, 0).astype(np.int32)
 
 
@@ -136,9 +136,9 @@ def partial_cholesky(a: Array) -> tuple[Array, Array]:
         pivot = a[column, column].real - (np.abs(done[column]) ** 2).sum()
         if not pivot > 0:
             factor[column, column] = pivot
-            return factor, np.asarray(column + 1, np.int32)
+            return factor, np.asarray(column + 1, np.int32, like=a)
         root = np.sqrt(pivot)
         factor[column, column] = root
         below = slice(column + 1, None)
         factor[below, column] = (a[below, column] - done[below] @ done[column].conj()) / root
-    return factor, np.zeros((), np.int32)
+    return factor, np.zeros((), np.int32, like=a)

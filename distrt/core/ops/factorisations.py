@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, identity_matrix
 from distrt.core.autocast import autocasts
 from distrt.core.errors import AutogradError, UnsupportedError
 from distrt.core.op import op
@@ -53,10 +53,10 @@ def _cholesky(input: Array) -> Any:
     try:
         found = np.linalg.cholesky(input)
         if not np.isnan(np.diagonal(found, axis1=-2, axis2=-1)).any():
-            return found, np.zeros(batch, np.int32)
+            return found, np.zeros(batch, np.int32, like=input)
     except np.linalg.LinAlgError:
         pass
-    factors, infos = np.empty(input.shape, input.dtype), np.zeros(batch, np.int32)
+    factors, infos = np.empty(input.shape, input.dtype, like=input), np.zeros(batch, np.int32, like=input)
     for place in np.ndindex(batch):
         factors[place], infos[place] = partial_cholesky(input[place])
     return factors, infos
@@ -135,7 +135,7 @@ def linalg_qr(A: Array, mode: str = "reduced") -> Any:
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
         )
     if mode == "r":
-        return np.empty(0, A.dtype), np.linalg.qr(A, "r")
+        return np.empty(0, A.dtype, like=A), np.linalg.qr(A, "r")
     return tuple(np.linalg.qr(A, kinds[mode]))
 
 
@@ -232,9 +232,9 @@ def _lu_rule(g: Any, factors: Any, pivots: Array) -> Any:
 
 def _permutation_matrix(pivots: Array, rows: int, like: Any) -> Array:
     """P with ``A = P L U``, as an array."""
-    order = permutation(np.asarray(pivots) - 1, rows)
+    order = permutation(as_array(pivots) - 1, rows)
     kind = getattr(like, "_array", like).dtype
-    return np.swapaxes(np.eye(rows, dtype=kind)[order], -1, -2)
+    return np.swapaxes(identity_matrix(rows, None, kind, order)[order], -1, -2)
 
 
 _lu_factor.outputs("LU", "pivots", "info")
@@ -293,7 +293,7 @@ def _unpacked(factors: Any, pivots: Any) -> tuple[Any, Any, Any]:
     rows, columns = factors.shape[-2:]
     size = min(rows, columns)
     left = ops.index(factors, (..., slice(size)))
-    left = ops.add(ops.tril(left, -1), np.eye(rows, size, dtype=factors._array.dtype))
+    left = ops.add(ops.tril(left, -1), identity_matrix(rows, size, factors._array.dtype, factors._array))
     right = ops.triu(ops.index(factors, (..., slice(size), slice(None))))
     return wrap(_permutation_matrix(pivots._array, rows, factors)), left, right
 
@@ -312,7 +312,7 @@ def lu_unpack(
             "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype."
         )
     permuted, left, right = _unpacked(LU_data, LU_pivots)
-    nothing = wrap(np.empty(0, LU_data._array.dtype))
+    nothing = wrap(np.empty(0, LU_data._array.dtype, like=LU_data._array))
     if not unpack_data:
         left = right = nothing
     return return_type("lu_unpack", ("P", "L", "U"))((permuted if unpack_pivots else nothing, left, right))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, packed
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -28,7 +28,7 @@ def unfold_columns(input: Array, kernel: Sizes, dilation: Sizes, padding: Sizes,
         )
     padded = surrounded(input, padding, padding)
     samples, channels = input.shape[:2]
-    columns = np.empty((samples, channels, kernel[0] * kernel[1], *out), input.dtype)
+    columns = np.empty((samples, channels, kernel[0] * kernel[1], *out), input.dtype, like=input)
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         columns[:, :, number] = padded[window]
     return columns.reshape(samples, channels * kernel[0] * kernel[1], out[0] * out[1])
@@ -57,11 +57,13 @@ def fold_columns(
     volume = kernel[0] * kernel[1]
     columns = wide(input).reshape(samples, rows // volume, volume, *out)
     folded = np.zeros(
-        (*columns.shape[:2], *[n + 2 * p for n, p in zip(size, padding, strict=True)]), columns.dtype
+        (*columns.shape[:2], *[n + 2 * p for n, p in zip(size, padding, strict=True)]),
+        columns.dtype,
+        like=columns,
     )
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         folded[window] += columns[:, :, number]
-    return np.ascontiguousarray(folded[inner(size, padding)]).astype(input.dtype, copy=False)
+    return packed(folded[inner(size, padding)]).astype(input.dtype, copy=False)
 
 
 def _require_sizes(kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> None:

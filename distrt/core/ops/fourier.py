@@ -14,7 +14,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, beside, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
@@ -94,7 +94,8 @@ def _c2r_slope(g: Any, dims: Dims, scale: float, size: int) -> Any:
     shape = [1] * slope.ndim
     shape[last] = weights.size
     real = getattr(g, "_array", g).dtype
-    return ops.mul(slope, weights.astype(real).reshape(shape))
+    factors = np.asarray(weights.astype(real).reshape(shape), like=beside(g))
+    return ops.mul(slope, factors)
 
 
 _fft_c2c.gradient(input=lambda g, dims, scale, positive: _fft_c2c(g, dims, scale, not positive))

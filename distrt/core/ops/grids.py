@@ -77,9 +77,9 @@ def combinations(input: Any, r: int = 2, with_replacement: bool = False) -> Any:
     if r < 0:
         raise ShapeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
-        return wrap(np.empty(0, input._array.dtype))
+        return wrap(np.empty(0, input._array.dtype, like=input._array))
     choose: Any = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    chosen = np.array(list(choose(range(input.shape[0]), r)), np.int64).reshape(-1, r)
+    chosen = np.array(list(choose(range(input.shape[0]), r)), np.int64, like=input._array).reshape(-1, r)
     return ops.index(input, (wrap(chosen),))
 
 
@@ -104,7 +104,7 @@ def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     if 0 in sizes and indices._array.size:
         raise ShapeError(f"unravel_index: a grid of shape {list(sizes)} has no element")
     left = indices._array.astype(np.int64)
-    coordinates = np.empty((*left.shape, len(sizes)), np.int64)
+    coordinates = np.empty((*left.shape, len(sizes)), np.int64, like=left)
     for dim, size in reversed(list(enumerate(sizes))):
         coordinates[..., dim] = left % max(size, 1)
         left = left // max(size, 1)
@@ -126,7 +126,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
     if not classes.size:
         if num_classes <= 0:
             raise ShapeError("Can not infer total number of classes from empty tensor.")
-        return wrap(np.zeros((*classes.shape, num_classes), np.int64))
+        return wrap(np.zeros((*classes.shape, num_classes), np.int64, like=classes))
     if classes.min() < 0:
         raise ShapeError("Class values must be non-negative.")
     if num_classes == -1:
@@ -137,4 +137,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
         raise ShapeError(
             f"Class values must be smaller than num_classes ({num_classes}), got {classes.max()}."
         )
-    return wrap((classes[..., None] == np.arange(num_classes)).astype(np.int64))
+    return wrap((classes[..., None] == np.arange(num_classes, like=classes)).astype(np.int64))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_array
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
@@ -67,7 +67,7 @@ def histogram(
         )
     if weight is not None and weight.dtype != input.dtype:
         raise DtypeError("torch.histogram(): weight tensor should have the same dtype as the input")
-    edges = _edges(input, bins, range)
+    edges = np.asarray(_edges(input, bins, range), like=input)
     inside = (input >= edges[0]) & (input <= edges[-1])
     counts, _ = np.histogram(input[inside], edges, weights=None if weight is None else weight[inside])
     hist = counts.astype(input.dtype)
@@ -79,7 +79,7 @@ def histogram(
 def _edges(input: Array, bins: Any, range: Any) -> Array:
     if isinstance(bins, Tensor):
         bins = bins._array
-    if isinstance(bins, np.ndarray):
+    if is_array(bins):
         if bins.ndim != 1 or not bins.size:
             raise ShapeError("torch.histogram(): bins tensor should have one dimension with elements")
         if bins.dtype != input.dtype:

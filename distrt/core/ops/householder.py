@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import require_array
+from distrt.core.arrays import identity_matrix, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.errors import ShapeError
 from distrt.core.ops.matrices import adjoint, product_of, require_matrix
@@ -55,8 +55,10 @@ def linalg_householder_product(input: Any, tau: Any) -> Any:
             f"input.shape[:-2], but got {list(tau.shape[:-1])}"
         )
     kind = input._array.dtype
-    reflections = ops.add(ops.tril(input, -1), np.eye(rows, columns, dtype=kind))
-    product: Any = wrap(np.broadcast_to(np.eye(rows, columns, dtype=kind), tuple(input.shape)).copy())
+    reflections = ops.add(ops.tril(input, -1), identity_matrix(rows, columns, kind, input._array))
+    product: Any = wrap(
+        np.broadcast_to(identity_matrix(rows, columns, kind, input._array), tuple(input.shape)).copy()
+    )
     for number in reversed(range(tau.shape[-1])):
         column = ops.index(reflections, (..., slice(number, number + 1)))
         weight = ops.unsqueeze(ops.index(tau, (..., slice(number, number + 1))), -1)
@@ -86,7 +88,9 @@ def ormqr(input: Any, tau: Any, other: Any, left: bool = True, transpose: bool =
         )
     if tau.ndim < 1 or tau.shape[-1] != min(rows, input.shape[-1]):
         raise ShapeError("torch.ormqr: tau.shape[-1] must be equal to min(other.shape[-2], input.shape[-1])")
-    vectors = ops.add(ops.tril(input, -1), np.eye(rows, input.shape[-1], dtype=input._array.dtype))
+    vectors = ops.add(
+        ops.tril(input, -1), identity_matrix(rows, input.shape[-1], input._array.dtype, input._array)
+    )
     if not left:  # other @ Q = (Q^H @ other^H)^H
         return adjoint(_reflected(vectors, tau, adjoint(other), not transpose))
     return _reflected(vectors, tau, other, transpose)

@@ -13,7 +13,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, beside
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.dims import one_dim
@@ -34,7 +34,7 @@ def gather(input: Array, dim: int, index: IndexArray, *, sparse_grad: bool = Fal
     """
     axis = one_dim(dim, input.ndim)
     if not index.size:
-        return np.empty(index.shape, input.dtype)
+        return np.empty(index.shape, input.dtype, like=input)
     whole, places = _rows(input), _rows(index)
     _require_index("gather", whole, axis, places)
     part = whole[tuple(slice(None) if n == axis else slice(size) for n, size in enumerate(places.shape))]
@@ -42,13 +42,13 @@ def gather(input: Array, dim: int, index: IndexArray, *, sparse_grad: bool = Fal
 
 
 gather.gradient(
-    input=lambda g, input_meta, dim, index: scatter_add(zeros_of(input_meta), dim, index, g),
+    input=lambda g, input_meta, dim, index: scatter_add(zeros_of(input_meta, g), dim, index, g),
 )
 
 
-def zeros_of(meta: Meta) -> Array:
-    """Zeros of an input's shape and dtype: what a derivative that places values starts from."""
-    return np.zeros(meta.shape, meta.dtype)
+def zeros_of(meta: Meta, g: Any) -> Array:
+    """Zeros of an input's shape and dtype, where the gradient is: what a derivative that places values starts from."""
+    return np.zeros(meta.shape, meta.dtype, like=beside(g))
 
 
 def _rows(array: Array) -> Array:
@@ -119,10 +119,10 @@ def _out(out: Any) -> dict[str, Any]:
 
 def _flat_places(index: Array, shape: tuple[int, ...], axis: int) -> Array:
     """For each element of the index, where it lies in the row of all elements of ``shape``."""
-    places = np.zeros((1,) * len(shape), np.int64)
+    places = np.zeros((1,) * len(shape), np.int64, like=index)
     step = 1
     for dim in reversed(range(len(shape))):
-        along = index if dim == axis else np.arange(index.shape[dim])
+        along = index if dim == axis else np.arange(index.shape[dim], like=index)
         if dim != axis:
             along = along.reshape((-1,) + (1,) * (len(shape) - 1 - dim))
         places = places + along * step
@@ -133,13 +133,13 @@ def _flat_places(index: Array, shape: tuple[int, ...], axis: int) -> Array:
 def prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple[Array, Any]:
     """Where to write in the row of all elements of ``input``, and what: checked."""
     axis = one_dim(dim, input.ndim)
-    is_array = isinstance(src, np.ndarray) and (src.ndim > 0 or index.ndim == 0)
+    is_array = hasattr(src, "ndim") and (src.ndim > 0 or index.ndim == 0)
     if is_array and src.dtype != input.dtype:
         raise DtypeError(
             f"{name}(): Expected self.dtype to be equal to src.dtype: {dt.of(input)} and {dt.of(src)}"
         )
     if not index.size:
-        return np.empty(0, np.int64), np.empty(0, input.dtype)
+        return np.empty(0, np.int64, like=input), np.empty(0, input.dtype, like=input)
     whole, places = _rows(input), _rows(index)
     _require_index(name, whole, axis, places)
     if is_array:
@@ -159,7 +159,7 @@ def prepared(name: str, input: Array, dim: int, index: Array, src: Any) -> tuple
 def _scatter(input: Array, src: Array | Scalar, dim: int, index: IndexArray) -> Array:
     """``out[index[i][j]][j] = src[i][j]`` for ``dim=0``; the last of several values for one place stays."""
     places, values = prepared("scatter", input, dim, index, src)
-    changed = np.array(input, order="C")
+    changed = np.array(input, order="C", like=beside(input))
     changed.reshape(-1)[places] = values
     return changed
 
@@ -248,12 +248,26 @@ def _no_rule() -> Any:
 REDUCTIONS = {"sum": np.add, "mean": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 
 
+def _multiplied_at(target: Array, places: Array, values: Any) -> Array:
+    """``np.multiply.at``, which CuPy lacks: one turn for each time that a place is named."""
+    row, places = target.reshape(-1), places.reshape(-1)
+    values = np.broadcast_to(np.asarray(values, like=target), places.shape).reshape(-1)
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    first = np.searchsorted(ordered, ordered)  # where the run of each place begins
+    turn = np.arange(ordered.size, like=ordered) - first
+    for number in range(int(turn.max()) + 1 if turn.size else 0):
+        now = turn == number
+        row[ordered[now]] *= values[order[now]]
+    return target
+
+
 def reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
     """A copy of ``input`` with the values added to (multiplied with, ...) what is at their places, in order."""
-    changed = np.array(wide(input), order="C")
-    REDUCTIONS[reduce].at(
-        changed.reshape(-1), places, wide(values) if isinstance(values, np.ndarray) else values
-    )
+    changed = np.array(wide(input), order="C", like=beside(input))
+    if reduce == "prod" and not isinstance(changed, np.ndarray):
+        return _multiplied_at(changed, places, values).astype(input.dtype, copy=False)
+    REDUCTIONS[reduce].at(changed.reshape(-1), places, wide(values) if hasattr(values, "ndim") else values)
     return changed.astype(input.dtype, copy=False)
 
 

@@ -151,7 +151,7 @@ def column_stack(tensors: Any) -> Any:
 def _block_diagonal(tensors: Sequence[Array]) -> Array:
     """Matrices along the diagonal, zeros elsewhere."""
     rows, columns = (sum(each.shape[n] for each in tensors) for n in (0, 1))
-    whole = np.zeros((rows, columns), tensors[0].dtype)
+    whole = np.zeros((rows, columns), tensors[0].dtype, like=tensors[0])
     for each, part in zip(tensors, _blocks([each.shape for each in tensors]), strict=True):
         whole[part] = each
     return whole

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_array
 from distrt.core.errors import DimensionError
 from distrt.core.tensor import Tensor
 
@@ -39,7 +39,7 @@ def read_key(key: Any, ndim: int) -> tuple[Key | None, Key | None]:
         ValueError: for a slice that goes backwards.
     """
     parts = [_part(each) for each in _parts_of(key)]
-    if not any(isinstance(part, np.ndarray | bool) for part in parts):
+    if not any(isinstance(part, bool) or is_array(part) for part in parts):
         return tuple(parts), None
     used = sum(_dims_taken(part) for part in parts)
     if used > ndim:
@@ -47,7 +47,7 @@ def read_key(key: Any, ndim: int) -> tuple[Key | None, Key | None]:
     basic: list[Any] = []
     advanced: list[Any] = []
     for part in parts:
-        if isinstance(part, np.ndarray):
+        if is_array(part):
             basic += [_WHOLE] * _dims_taken(part)
             advanced.append(part)
         elif isinstance(part, bool):
@@ -90,7 +90,7 @@ def _part(part: Any) -> Any:
         return part
     if kind is slice:
         return _slice(part)
-    if isinstance(part, Tensor | np.ndarray | list | tuple | range):
+    if isinstance(part, Tensor | list | tuple | range) or is_array(part):
         return array_part(part)
     if isinstance(part, str | bytes):
         raise TypeError(f"an index cannot be text: {part!r}")
@@ -150,9 +150,7 @@ _INDEX_DTYPES = frozenset((np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.b
 
 
 def _index_array(part: Any) -> Array:
-    values = (
-        part if isinstance(part, np.ndarray) else np.asarray(_plain(part), None if len(part) else np.int64)
-    )
+    values = part if is_array(part) else np.asarray(_plain(part), None if len(part) else np.int64)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"an index holds integers or bools, not {values.dtype}: {part!r:.60}")
     return values if values.dtype == np.bool_ else values.astype(np.int64)
@@ -175,16 +173,23 @@ def own_key(key: Any) -> Any:
     """The key with copies of its arrays: backward uses it again, and its owner may change it until then."""
     if isinstance(key, tuple):
         return tuple(own_key(each) for each in key)
-    return key.copy() if isinstance(key, np.ndarray) else key
+    return key.copy() if is_array(key) else key
+
+
+def key_beside(key: Any, array: Array) -> Any:
+    """The key with its arrays where ``array`` is: lists and tensors on the CPU index a tensor on a GPU, too."""
+    if isinstance(array, np.ndarray):
+        return key
+    return tuple(np.asarray(part, like=array) if isinstance(part, np.ndarray) else part for part in key)
 
 
 def is_view_key(key: Any) -> bool:
     """True where a key that was read selects by steps only, so that the result is a view."""
-    return not any(isinstance(each, np.ndarray) for each in as_tuple(key))
+    return not any(is_array(each) for each in as_tuple(key))
 
 
 def _is_mask(part: Any) -> bool:
-    return isinstance(part, np.ndarray) and part.dtype == np.bool_
+    return is_array(part) and part.dtype == np.bool_
 
 
 def _dims_taken(part: Any) -> int:
@@ -225,7 +230,7 @@ def explain_advanced(parts: Any, shape: tuple[int, ...]) -> Exception:
         if wrong is not None:
             return wrong
         dim += _dims_taken(part)
-    listed = [list(part.shape) for part in as_tuple(parts) if isinstance(part, np.ndarray)]
+    listed = [list(part.shape) for part in as_tuple(parts) if is_array(part)]
     return DimensionError(
         "shape mismatch: indexing tensors could not be combined: their shapes are "
         + ", ".join(map(str, listed))
@@ -241,7 +246,7 @@ def _misfit(part: Any, dim: int, shape: tuple[int, ...]) -> DimensionError | Non
                 f"The shape of the mask {list(part.shape)} at index {wrong} does not match the shape of the indexed "
                 f"tensor {list(shape)} at index {dim + wrong}"
             )
-    elif isinstance(part, np.ndarray) and part.size:
+    elif is_array(part) and part.size:
         if dim >= len(shape):
             return DimensionError(f"too many indices for tensor of dimension {len(shape)}")
         outside = (part < -shape[dim]) | (part >= shape[dim])

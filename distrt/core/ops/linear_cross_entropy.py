@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, filled
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.class_losses import cross_entropy_slope, softmax_losses
 from distrt.core.ops.half import wide
@@ -38,7 +38,7 @@ def linear_cross_entropy(
     """
     ops.linear(input[:0], linear_weight, linear_bias)  # its checks of shapes and dtypes
     work = np.float32 if input.dtype.itemsize == 2 else input.dtype
-    losses, scale = np.zeros(input.shape[0], work), np.zeros(input.shape[0], work)
+    losses, scale = np.zeros(input.shape[0], work, like=input), np.zeros(input.shape[0], work, like=input)
     class_weight = None if weight is None else wide(weight)
     for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
         found = softmax_losses(logits, target[rows], class_weight, ignore_index, "none")
@@ -51,7 +51,7 @@ def linear_cross_entropy(
         result = result / total
         # A mean over nothing is nan.
         scale = np.where((target == ignore_index) & (total != 0), 0, scale / total)
-    return np.asarray(result).astype(input.dtype, copy=False), scale
+    return as_array(result).astype(input.dtype, copy=False), scale
 
 
 def _parts(
@@ -79,11 +79,11 @@ def _linear_cross_entropy_gradients(
 ) -> tuple[Any, ...]:
     """Each part's logits come to life once more, and turn into their gradient."""
     factor = np.multiply(wide(g), scale)
-    one_each = np.ones(1, factor.dtype)
+    one_each = filled(1, 1, factor.dtype, factor)
     matrix = wide(linear_weight)
-    g_input = np.empty(input.shape, matrix.dtype) if needs[0] else None
-    g_weight = np.zeros(matrix.shape, matrix.dtype) if needs[1] else None
-    g_bias = np.zeros(matrix.shape[:1], matrix.dtype) if needs[2] else None
+    g_input = np.empty(input.shape, matrix.dtype, like=matrix) if needs[0] else None
+    g_weight = np.zeros(matrix.shape, matrix.dtype, like=matrix) if needs[1] else None
+    g_bias = np.zeros(matrix.shape[:1], matrix.dtype, like=matrix) if needs[2] else None
     for rows, logits in _parts(input, linear_weight, linear_bias, rows_at_a_time):
         places = target[rows]
         _, probabilities, _ = softmax_losses(logits, places, None, ignore_index, "none")

@@ -27,7 +27,7 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     axis = one_dim(dim, input.ndim)
     work = _in_floats(input, dtype, "softmax")
     if not work.size or not work.ndim:
-        return np.where(np.isfinite(work), np.ones((), work.dtype), np.full((), np.nan, work.dtype))
+        return np.where(np.isfinite(work), work.dtype.type(1), work.dtype.type(np.nan))
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         return kernel.spread(values)[0].astype(work.dtype, copy=False)
@@ -62,7 +62,7 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     axis = one_dim(dim, input.ndim)
     work = _in_floats(input, dtype, "log_softmax")
     if not work.size or not work.ndim:
-        return np.where(np.isfinite(work), np.zeros((), work.dtype), np.full((), np.nan, work.dtype))
+        return np.where(np.isfinite(work), work.dtype.type(0), work.dtype.type(np.nan))
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         peaks, totals = kernel.sums(values)

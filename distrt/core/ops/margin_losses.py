@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, accumulated, as_array, beside
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.type_names import scalar_type
@@ -30,7 +30,9 @@ def multi_margin_loss(
         raise DtypeError(f"expected scalar type {scalar_type(input)} but found {scalar_type(weight)}")
     if ((target < 0) | (target >= input.shape[1])).any():
         raise ShapeError("target out of range")
-    return np.asarray(_plain_multi_margin(input, target, p, margin, weight, reduction), input.dtype)
+    return as_array(_plain_multi_margin(input, target, p, margin, weight, reduction)).astype(
+        input.dtype, copy=False
+    )
 
 
 def _require_dtypes(kernel: str, input: Array, target: Array) -> None:
@@ -48,7 +50,7 @@ def _plain_multi_margin(
     misses = misses if p == 1 else ops.square(misses)
     if weight is not None:
         misses = ops.mul(misses, weight.reshape(-1)[place])
-    others = np.arange(input.shape[1]) != place
+    others = np.arange(input.shape[1], like=beside(place)) != place
     return _averaged(ops.sum(ops.zero_unless(misses, others), 1), input.shape[1], reduction)
 
 
@@ -64,7 +66,7 @@ def _multi_margin_gradients(
     g: Any, input: Any, target: Any, p: int, margin: float, weight: Any, reduction: str
 ) -> tuple[Any, ...]:
     count, classes = input.shape
-    rows = np.arange(count)
+    rows = np.arange(count, like=target)
     misses = np.maximum(input - input[rows, target][:, None] + input.dtype.type(margin), 0)
     slope = (misses > 0).astype(input.dtype) if p == 1 else 2 * misses
     slope[rows, target] = 0
@@ -86,7 +88,7 @@ def multilabel_margin_loss(input: Array, target: IndexArray, reduction: str) -> 
     _require_dtypes("multilabel_margin_loss_forward_out_frame", input, target)
     if target.size and (target.min() < -1 or target.max() >= input.shape[1]):
         raise ShapeError("argument #2 'target' is out of range")
-    return np.asarray(_plain_multilabel_margin(input, target, reduction), input.dtype)
+    return as_array(_plain_multilabel_margin(input, target, reduction)).astype(input.dtype, copy=False)
 
 
 def _plain_multilabel_margin(input: Any, target: Any, reduction: str = "mean") -> Any:
@@ -98,10 +100,10 @@ def _plain_multilabel_margin(input: Any, target: Any, reduction: str = "mean") -
 
 def _pairs(target: Array) -> tuple[Array, Array]:
     """The classes meant, and for each (row, class meant, class) whether it counts. Shape: (N, C), (N, C, C)."""
-    listed = np.logical_and.accumulate(target >= 0, axis=1)
+    listed = accumulated(np.logical_and, target >= 0, 1)
     meant = np.where(listed, target, 0)
-    is_meant = np.zeros(target.shape, bool)
-    rows = np.broadcast_to(np.arange(target.shape[0])[:, None], target.shape)
+    is_meant = np.zeros(target.shape, bool, like=target)
+    rows = np.broadcast_to(np.arange(target.shape[0], like=target)[:, None], target.shape)
     is_meant[rows[listed], meant[listed]] = True
     return meant, listed[:, :, None] & ~is_meant[:, None, :]
 
@@ -113,7 +115,7 @@ def _multilabel_margin_gradients(g: Any, input: Any, target: Any, reduction: str
     scores = np.take_along_axis(input, meant, 1)[:, :, None]
     missed = ((1 - scores + input[:, None, :] > 0) & pairs).astype(input.dtype)
     slope = missed.sum(axis=1)
-    np.subtract.at(slope, (np.arange(count)[:, None], meant), missed.sum(axis=2))
+    np.subtract.at(slope, (np.arange(count, like=target)[:, None], meant), missed.sum(axis=2))
     share = g / (classes * (count if reduction == "mean" else 1))
     return (slope * share[..., None],)
 

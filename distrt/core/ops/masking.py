@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, as_array, beside, is_array, packed
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.type_names import c_type
@@ -34,7 +34,7 @@ def assigned_element(value: Any, input: Any, name: str = "masked_fill_") -> Any:
         DtypeError: for a number that has no place in that dtype.
         TypeError: for anything else.
     """
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor) or is_array(value):
         if value.ndim:
             raise ShapeError(
                 f"{name} only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
@@ -91,7 +91,8 @@ def _require_mask(name: str, mask: Array) -> None:
 def _masked_fill(input: Array, value: Array | Scalar, mask: IndexArray) -> Array:
     """``value`` where ``mask``, else ``input``. Shape: broadcasts."""
     _require_mask("masked_fill_", mask)
-    return np.asarray(np.where(mask, value, input), order="C")
+    chosen = np.where(mask, value, input)
+    return np.asarray(chosen, order="C", like=chosen) if chosen.ndim else as_array(chosen)
 
 
 _masked_fill.gradient(
@@ -131,7 +132,7 @@ def masked_select(input: Array, mask: IndexArray) -> Array:
 def _unselected(input: Array, shape: tuple[int, ...], mask: IndexArray) -> Array:
     """The row back in its places among zeros. Shape: as ``shape`` and the mask broadcast."""
     full = np.broadcast_shapes(shape, mask.shape)
-    placed = np.zeros(full, input.dtype)
+    placed = np.zeros(full, input.dtype, like=input)
     placed[np.broadcast_to(mask, full)] = input
     return placed
 
@@ -224,7 +225,7 @@ def _put(input: Array, source: Array, index: IndexArray, accumulate: bool) -> Ar
             f"put_(): self and source expected to have the same dtype, but got self.dtype = {dt.of(input)} and "
             f"source.dtype = {dt.of(source)}"
         )
-    changed = np.array(input, order="C")
+    changed = np.array(input, order="C", like=input)
     row, places = changed.reshape(-1), index.reshape(-1)
     if accumulate:
         np.add.at(row, places, source.reshape(-1))
@@ -240,7 +241,7 @@ _put.gradient(
 
 
 def _no_values(index: Any, g: Any) -> Array:
-    return np.zeros(tuple(index.shape), getattr(g, "_array", g).dtype)
+    return np.zeros(tuple(index.shape), beside(g).dtype, like=beside(g))
 
 
 def put(input: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
@@ -263,7 +264,7 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     if not as_tuple:
         return argwhere(input, out=out) if out is not None else argwhere(input)
     array = input._array
-    return tuple(wrap(np.ascontiguousarray(found)) for found in np.atleast_1d(array).nonzero())
+    return tuple(wrap(packed(found)) for found in np.atleast_1d(array).nonzero())
 
 
 @takes_out
@@ -271,4 +272,4 @@ def argwhere(input: Any) -> Any:
     """The places of the elements that are not zero, one row each. Shape: any -> (count, ndim)."""
     array = input._array
     found = np.stack(np.atleast_1d(array).nonzero(), 0)
-    return wrap(found.T if array.ndim else np.empty((found.shape[1], 0), np.int64))
+    return wrap(found.T if array.ndim else np.empty((found.shape[1], 0), np.int64, like=found))

@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, beside, identity_matrix, require_array
 from distrt.core.errors import DtypeError, LinAlgError, ShapeError, UnsupportedError
 from distrt.core.ops.type_names import scalar_type
 
@@ -155,4 +155,4 @@ def matrix_diagonal(matrix: Any) -> Any:
 
 def identity_like(matrix: Any) -> Array:
     """The identity matrix (an array) of a square matrix's size and dtype."""
-    return np.eye(matrix.shape[-1], dtype=getattr(matrix, "_array", matrix).dtype)
+    return identity_matrix(matrix.shape[-1], None, beside(matrix).dtype, beside(matrix))

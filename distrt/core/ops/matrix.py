@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, as_array, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.kernels.onednn.product import LEAST, LEAST_OF_HALF, product
@@ -139,7 +139,7 @@ def _dot(input: Array, tensor: Array) -> Array:
             f"same number of elements, but got {input.shape[0]} and {tensor.shape[0]} elements respectively"
         )
     require_product("dot", input)
-    return np.asarray(np.dot(wide(input), wide(tensor))).astype(input.dtype, copy=False)
+    return as_array(np.dot(wide(input), wide(tensor))).astype(input.dtype, copy=False)
 
 
 _dot.gradient(

@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, as_array, require_array
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
@@ -41,7 +41,7 @@ def _vector_norm(input: Array, ord: float, dim: tuple[int, ...], keepdim: bool) 
         found = np.sqrt(np.square(size).sum(axis=dim, keepdims=keepdim))
     else:
         found = (size**ord).sum(axis=dim, keepdims=keepdim) ** (1 / ord)
-    return np.asarray(found).astype(input.real.dtype, copy=False)
+    return as_array(found).astype(input.real.dtype, copy=False)
 
 
 def _norm_slope(g: Any, x: Any, out: Any, order: float, dim: tuple[int, ...]) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, accumulated, filled
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
@@ -49,7 +49,7 @@ def _median_all(input: Array, ignore_nan: bool) -> Array:
     """The median of all elements."""
     _require_numbers(input, "median")
     if not input.size:
-        return np.asarray(np.nan).astype(input.dtype)
+        return filled((), np.nan, input.dtype, input)
     flat = input.reshape(-1)
     return flat[_middle(flat, 0, ignore_nan)[0]]
 
@@ -74,7 +74,7 @@ def _median_along(input: Array, dim: int, keepdim: bool, ignore_nan: bool) -> An
     with_elements(input, axis, "median")
     _require_numbers(input, "median")
     if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
+        return input.copy(), np.zeros((), np.int64, like=input)
     return picked(input, _middle(input, axis, ignore_nan), axis, keepdim)
 
 
@@ -110,7 +110,7 @@ def kthvalue(input: Array, k: int, dim: int = -1, keepdim: bool = False) -> Any:
     if not 1 <= k <= (input.shape[axis] if input.ndim else 1):
         raise ShapeError(f"kthvalue(): selected number k out of range for dimension {axis}, got {k}")
     if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
+        return input.copy(), np.zeros((), np.int64, like=input)
     place = (slice(None),) * axis + (slice(k - 1, k),)
     return picked(input, sorted_order(input, axis)[place], axis, keepdim)
 
@@ -121,17 +121,17 @@ def mode(input: Array, dim: int = -1, keepdim: bool = False) -> Any:
     axis = one_dim(dim, input.ndim)
     require_ordered(input, "mode")
     if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
+        return input.copy(), np.zeros((), np.int64, like=input)
     with_elements(input, axis, "mode")
     order = np.moveaxis(sorted_order(input, axis), axis, -1)
     ranked = np.take_along_axis(np.moveaxis(wide(input), axis, -1), order, -1)
-    last = np.ones(ranked.shape, np.bool_)  # of its run of equal elements
+    last = filled(ranked.shape, True, np.bool_, ranked)  # of its run of equal elements
     last[..., :-1] = ranked[..., 1:] != ranked[..., :-1]
-    places = np.arange(ranked.shape[-1])
-    starts = np.zeros(ranked.shape, np.int64)
-    starts[..., 1:] = np.maximum.accumulate(np.where(last, places + 1, 0), axis=-1)[..., :-1]
+    places = np.arange(ranked.shape[-1], like=ranked)
+    starts = np.zeros(ranked.shape, np.int64, like=ranked)
+    starts[..., 1:] = accumulated(np.maximum, np.where(last, places + 1, 0), -1)[..., :-1]
     length = np.where(last, places - starts + 1, 0)
-    where = np.take_along_axis(order, length.argmax(axis=-1, keepdims=True), -1)
+    where = np.take_along_axis(order, np.expand_dims(length.argmax(axis=-1), -1), -1)
     return picked(input, np.moveaxis(where, -1, axis), axis, keepdim)
 
 
@@ -206,7 +206,7 @@ def _fractions(name: str, input: Any, q: Any) -> Any:
     if not isinstance(q, Tensor):
         if not 0 <= q <= 1:
             raise ShapeError(f"{name}() q must be in the range [0, 1] but got {q}")
-        return wrap(np.asarray([q], input._array.dtype))
+        return wrap(np.asarray([q], input._array.dtype, like=input._array))
     if q.ndim > 1:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor")
     if q.dtype != input.dtype:

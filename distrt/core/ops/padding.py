@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, filled, packed
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -28,8 +28,10 @@ def constant_pad(input: Array, pad: Pads, value: Scalar) -> Array:
     sizes = zip(input.shape[input.ndim - len(pad) :], pad, strict=True)
     if min(shape) < 0 or any(n + min(b, 0) + min(a, 0) < 0 for n, (b, a) in sizes):
         raise ShapeError("narrow(): length must be non-negative.")
-    filler = np.asarray(value).astype(input.dtype)
-    padded: Array = np.zeros(shape, input.dtype) if not value else np.full(shape, filler, input.dtype)
+    filler = np.asarray(value).astype(input.dtype)[()]
+    padded: Array = (
+        np.zeros(shape, input.dtype, like=input) if not value else filled(shape, filler, input.dtype, input)
+    )
     inside = tuple(slice(max(b, 0), n - max(a, 0)) for (b, a), n in zip(pad, shape[-len(pad) :], strict=True))
     kept = tuple(
         slice(max(-b, 0), n - max(-a, 0)) for (b, a), n in zip(pad, input.shape[-len(pad) :], strict=True)
@@ -114,7 +116,7 @@ def _filled(input: Array, pad: Pads, sources: Any) -> Array:
     more, fewer = _split(pad)
     if sources is _wrapped:  # what is cut off is not there to be wrapped, but to be mirrored it is
         input = _cut(input, fewer)
-    padded: Array = np.empty(_padded_shape(input.shape, more), input.dtype)
+    padded: Array = np.empty(_padded_shape(input.shape, more), input.dtype, like=input)
     spatial = input.shape[input.ndim - len(pad) :]
     padded[(..., *[slice(b, b + n) for n, (b, _) in zip(spatial, more, strict=True)])] = input
     for axis, size, (before, after) in _dims(spatial, more, input.ndim):
@@ -143,7 +145,7 @@ def _folded(input: Array, pad: Pads, sources: Any) -> Array:
             total[_key(axis, source)] += outside
     inside = total[(..., *[slice(b, b + n) for n, (b, _) in zip(spatial, more, strict=True)])]
     inside = _uncut(inside, fewer) if sources is _wrapped else inside
-    return np.ascontiguousarray(inside).astype(input.dtype, copy=False)
+    return packed(inside).astype(input.dtype, copy=False)
 
 
 def _split(pad: Pads) -> tuple[Pads, Pads]:
@@ -168,7 +170,7 @@ def _cut(array: Array, fewer: Pads) -> Array:
         return array
     sizes = array.shape[array.ndim - len(fewer) :]
     kept = tuple(slice(b, n - a) for n, (b, a) in zip(sizes, fewer, strict=True))
-    return np.ascontiguousarray(array[(..., *kept)])
+    return packed(array[(..., *kept)])
 
 
 def _uncut(array: Array, fewer: Pads) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, on_host
 from distrt.core.numerics.pathwise import beta_path, gamma_path
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.arithmetic import mul, sub
@@ -66,17 +66,19 @@ dirichlet_slope.gradient(concentration=lambda g: no_derivative("_dirichlet_grad"
 def standard_gamma(concentration: Any, generator: Generator | None = None) -> Any:
     """A draw of each element's gamma distribution with rate 1, at least the dtype's smallest normal number."""
     kind = concentration._array.dtype
-    drawn = numpy_generator(generator).standard_gamma(concentration._array.astype(np.float64))
-    return gamma_drawn(concentration, np.maximum(drawn, _tiny(kind)).astype(kind))
+    drawn = numpy_generator(generator).standard_gamma(on_host(concentration._array).astype(np.float64))
+    return gamma_drawn(concentration, _beside(concentration, np.maximum(drawn, _tiny(kind)).astype(kind)))
 
 
 def sample_dirichlet(concentration: Any, generator: Generator | None = None) -> Any:
     """A draw of the Dirichlet distribution of each row. Shape: (…, parts)."""
     kind = concentration._array.dtype
-    drawn = _log_gamma(concentration._array.astype(np.float64), generator)
+    drawn = _log_gamma(on_host(concentration._array).astype(np.float64), generator)
     shares = np.exp(drawn - drawn.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
-    return dirichlet_drawn(concentration, np.maximum(shares, _tiny(kind)).astype(kind))
+    return dirichlet_drawn(
+        concentration, _beside(concentration, np.maximum(shares, _tiny(kind)).astype(kind))
+    )
 
 
 def _log_gamma(shapes: Array, generator: Generator | None) -> Array:
@@ -84,6 +86,10 @@ def _log_gamma(shapes: Array, generator: Generator | None) -> Array:
     source = numpy_generator(generator)
     raised = source.standard_gamma(shapes + 1)
     return np.asarray(np.log(raised) + np.log1p(-source.random(shapes.shape)) / shapes)
+
+
+def _beside(tensor: Any, drawn: Array) -> Array:
+    return np.asarray(drawn, like=tensor._array)
 
 
 def _tiny(kind: np.dtype[Any]) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, filled
 from distrt.core.errors import ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.average_pooling import bins
@@ -65,11 +65,11 @@ def _lines(input: Array, size: Sizes, kernel: Sizes) -> list[tuple[int, int, int
 
 def _random_starts(sample: Array, size: int, out: int, kernel: int) -> Array:
     """Where the windows of one dim start, for each plane. Source: Graham 2014, Fractional Max-Pooling."""
-    last = np.full((*sample.shape, 1), size - kernel)
+    last = filled((*sample.shape, 1), size - kernel, np.int64, sample)
     if out <= 1:
         return last[..., :out]
     step = sample.dtype.type(size - kernel) / sample.dtype.type(out - 1)
-    number = np.arange(out - 1).astype(sample.dtype)
+    number = np.arange(out - 1, like=sample).astype(sample.dtype)
     before = ((number + sample[..., None]) * step).astype(np.int64) - (sample * step).astype(np.int64)[
         ..., None
     ]
@@ -88,15 +88,16 @@ def _largest_from(input: Array, starts: list[Array], lengths: list[Array]) -> tu
 
     ``starts`` has one entry for each spatial dim, (..., count), ``lengths`` (count) or (1).
     """
+    starts = [np.asarray(each, like=input) for each in starts]
     dims = len(starts)
     lead, spatial = input.shape[:-dims], input.shape[-dims:]
     out = tuple(each.shape[-1] for each in starts)
     planes = wide(input).reshape(*lead, math.prod(spatial))
-    best = np.full((*lead, *out), -np.inf, planes.dtype)
+    best = filled((*lead, *out), -np.inf, planes.dtype, planes)
     places = np.broadcast_to(_place(starts, spatial), best.shape).copy()
     for steps in itertools.product(*[range(int(length.max(initial=0))) for length in lengths]):
         at = [
-            start + np.minimum(step, length - 1)
+            start + np.asarray(np.minimum(step, length - 1), like=input)
             for start, step, length in zip(starts, steps, lengths, strict=True)
         ]
         place = _place(at, spatial)
@@ -114,7 +115,7 @@ def _largest_from(input: Array, starts: list[Array], lengths: list[Array]) -> tu
 def _place(at: list[Array], spatial: Sizes) -> Array:
     """The places of all combinations of positions. Shape: (..., a), (..., b) -> (..., a, b)."""
     dims = len(at)
-    place = np.zeros((), np.int64)
+    place: Any = 0
     for axis, (positions, size) in enumerate(zip(at, spatial, strict=True)):
         after = dims - 1 - axis
         shaped = positions.reshape(*positions.shape[:-1], *[1] * axis, positions.shape[-1], *[1] * after)
@@ -142,7 +143,7 @@ def _put(name: str, input: Array, indices: Array, size: Sizes) -> Array:
         sizes = "x".join(map(str, size))
         raise ShapeError(f"Found an invalid max index: {wrong[0]} (output volumes are of size {sizes})")
     lead, count = input.shape[: -len(size)], math.prod(input.shape[-len(size) :])
-    out = np.zeros((*lead, volume), input.dtype)
+    out = np.zeros((*lead, volume), input.dtype, like=input)
     np.put_along_axis(out, indices.reshape(*lead, count), input.reshape(*lead, count), -1)
     return out.reshape(*lead, *size)
 
@@ -160,7 +161,7 @@ def plane_pick(input: Array, indices: IndexArray, dims: int) -> Array:
 def plane_add(input: Array, indices: IndexArray, shape: Sizes, dims: int) -> Array:
     """Zeros of ``shape`` with each element added at its place."""
     volume, planes = math.prod(shape[-dims:]), math.prod(shape[:-dims])
-    first = np.arange(planes).reshape(*shape[:-dims], *[1] * dims) * volume
+    first = np.arange(planes, like=input).reshape(*shape[:-dims], *[1] * dims) * volume
     summed = np.bincount((indices + first).reshape(-1), wide(input).reshape(-1), planes * volume)
     return summed.reshape(shape).astype(input.dtype)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, packed
 from distrt.core.kernels import max_pooling
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
@@ -73,7 +73,7 @@ def _largest(
     shape = (*input.shape[: -len(out)], *out)
     best, winner = _room(shape, work, work.dtype), _room(shape, work, number_type)
     best[...] = lowest
-    winner[...] = _first_inside(out, kernel, stride, padding, dilation)
+    winner[...] = np.asarray(_first_inside(out, kernel, stride, padding, dilation), like=winner)
     slices = window_slices(out, kernel, stride, dilation)
     for number, window in enumerate(slices):
         candidate = padded[window]
@@ -89,8 +89,8 @@ def _largest(
 def _room(shape: Sizes, like: Array, dtype: Any) -> Array:
     """Room for an array of this shape, with its channels last where another's are."""
     if not is_channels_last(like):
-        return np.empty(shape, dtype)
-    return np.empty((shape[0], *shape[2:], shape[1]), dtype).transpose(
+        return np.empty(shape, dtype, like=like)
+    return np.empty((shape[0], *shape[2:], shape[1]), dtype, like=like).transpose(
         0, len(shape) - 1, *range(1, len(shape) - 1)
     )
 
@@ -119,7 +119,8 @@ def _places(
         (np.arange(o) * s - p).reshape(-1, *[1] * (dims - 1 - axis))
         for axis, (o, s, p) in enumerate(zip(out, stride, padding, strict=True))
     ]
-    return offsets[winner] + _ravelled(starts, spatial)
+    starts_of_windows = np.asarray(_ravelled(starts, spatial), like=winner)
+    return np.asarray(offsets, like=winner)[winner] + starts_of_windows
 
 
 def _ravelled(position: list[Any], shape: Sizes) -> Any:
@@ -158,7 +159,7 @@ def max_pool_route(
     covered = [max(n + p, r) for n, p, r in zip(spatial, padding, far, strict=True)]
     routed = _room((*shape[:-dims], *covered), winner, g.dtype)
     routed[...] = 0
-    zero, several = np.zeros((), g.dtype), overlap(kernel, stride, dilation)
+    zero, several = g.dtype.type(0), overlap(kernel, stride, dilation)
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         won = winner == number
         if several:
@@ -166,7 +167,7 @@ def max_pool_route(
         else:
             np.copyto(routed[window], g, where=won)
     found = routed[inner(spatial, padding)]
-    found = channels_last(found) if is_channels_last(routed) else np.ascontiguousarray(found)
+    found = channels_last(found) if is_channels_last(routed) else packed(found)
     return rounded(found, input.dtype)
 
 
@@ -177,7 +178,7 @@ def max_pool_pick(
     """The elements of ``input`` at each window's winner."""
     out = winner.shape[-len(kernel) :]
     padded = _covered(input, out, kernel, stride, padding, dilation, 0)
-    picked = np.zeros(winner.shape, input.dtype)
+    picked = np.zeros(winner.shape, input.dtype, like=input)
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         np.copyto(picked, padded[window], where=winner == number)
     return picked

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.arrays import Array, Scalar, as_array, require_array
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import add, mul, neg, sub, to_dtype, true_divide
 from distrt.core.ops.comparison import eq, ge, logical_and, where
@@ -170,7 +170,7 @@ def _integer_power(input: Any, exponent: Array) -> Array:
         negative = np.less(exponent, 0)
         unit = np.where(np.equal(np.abs(input), 1), np.power(input, np.bitwise_and(exponent, 1)), 0)
         found = np.where(negative, unit, np.power(input, np.where(negative, 0, exponent)))
-        return np.asarray(found).astype(exponent.dtype, copy=False)
+        return as_array(found).astype(exponent.dtype, copy=False)
     return np.power(input, exponent)
 
 
@@ -273,7 +273,7 @@ def frexp(input: Array) -> Any:
     """Mantissas in (-1, -0.5], 0 or [0.5, 1), and integer exponents: ``mantissa * 2 ** exponent`` is the input."""
     refuse("frexp", input, "biuc")
     mantissa, exponent = np.frexp(wide(input))
-    return np.asarray(mantissa).astype(input.dtype, copy=False), np.asarray(exponent, np.int32)
+    return as_array(mantissa).astype(input.dtype, copy=False), as_array(exponent).astype(np.int32, copy=False)
 
 
 frexp.outputs("mantissa", "exponent")

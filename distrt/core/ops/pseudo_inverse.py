@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, as_array, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.modes import modes
@@ -37,16 +37,18 @@ def _tolerance(matrix: Array, atol: Any, rtol: Any) -> tuple[Array, Array]:
     real = matrix.real.dtype
     if rtol is None:
         default = np.finfo(real).eps * max(matrix.shape[-2:])
-        rtol = default if atol is None else np.where(np.asarray(_array_of(atol)) > 0, 0.0, default)
+        rtol = default if atol is None else np.where(as_array(_array_of(atol)) > 0, 0.0, default)
     return (
-        np.asarray(0.0 if atol is None else _array_of(atol), real),
-        np.asarray(_array_of(rtol), real),
+        np.asarray(0.0 if atol is None else _array_of(atol), real, like=matrix),
+        np.asarray(_array_of(rtol), real, like=matrix),
     )
 
 
 def _cut(values: Array, atol: Array, rtol: Array) -> Array:
     """The bound for each matrix, from its singular values. Shape: (…, k) -> (…, 1)."""
-    largest = values.max(axis=-1, initial=0.0)
+    largest = (
+        values.max(axis=-1) if values.shape[-1] else np.zeros(values.shape[:-1], values.dtype, like=values)
+    )
     return np.maximum(atol, rtol * largest)[..., None]
 
 
@@ -58,7 +60,7 @@ def _pinv(input: Array, atol: Any, rtol: Any, hermitian: bool) -> Array:
     """The inverse of what singular values above the tolerance make up."""
     *batch, rows, columns = input.shape
     if not input.size:
-        return np.empty((*batch, columns, rows), input.dtype)
+        return np.empty((*batch, columns, rows), input.dtype, like=input)
     tolerances = _tolerance(input, atol, rtol)
     if hermitian:
         values, vectors = np.linalg.eigh(input)
@@ -168,12 +170,12 @@ def _least_squares(a: Any, b: Any, is_vector: bool, rcond: float | None, driver:
     rtol = float(np.finfo(kind).eps) * max(rows, columns) if rcond is None else rcond
     solution = product_of(linalg_pinv(a, rtol=0.0 if driver == "gels" else rtol), b)
     values = singular_values_of("linalg.svd", a._array)
-    rank = (values > _cut(values, np.asarray(0.0, kind), np.asarray(rtol, kind))).sum(axis=-1)
+    rank = (values > _cut(values, kind.type(0), kind.type(rtol))).sum(axis=-1)
     miss = ops.abs(ops.sub(product_of(a, solution), b))
     residuals = ops.sum(ops.mul(miss, miss), -2)
     if rows <= columns or driver == "gelsy" or not (driver == "gels" or (rank == columns).all()):
         residuals = ops.index(ops.reshape(residuals, (-1,)), (slice(0),))
-    nothing = np.empty(0, np.int64)
+    nothing = np.empty(0, np.int64, like=values)
     with_values = driver in ("gelsd", "gelss")
     fields = ("solution", "residuals", "rank", "singular_values")
     return return_type("linalg_lstsq", fields)(
@@ -181,7 +183,7 @@ def _least_squares(a: Any, b: Any, is_vector: bool, rcond: float | None, driver:
             ops.squeeze(solution, -1) if is_vector else solution,
             residuals,
             wrap(nothing if driver == "gels" else rank.astype(np.int64)),
-            wrap(values if with_values else np.empty(0, kind)),
+            wrap(values if with_values else np.empty(0, kind, like=values)),
         )
     )
 
@@ -212,10 +214,10 @@ def linalg_matrix_rank(
     matrix = input._array
     atol, rtol = _tolerance(matrix, atol, rtol) if tol is None else _tolerance(matrix, tol, 0.0)
     if not matrix.size:
-        return wrap(np.zeros(matrix.shape[:-2], np.int64))
+        return wrap(np.zeros(matrix.shape[:-2], np.int64, like=matrix))
     values = np.abs(np.linalg.eigvalsh(matrix)) if hermitian else singular_values_of("linalg.svd", matrix)
     bound = np.maximum(atol, rtol * values.max(axis=-1))
-    return wrap(np.asarray((values > bound[..., None]).sum(axis=-1), np.int64))
+    return wrap(as_array((values > bound[..., None]).sum(axis=-1)).astype(np.int64, copy=False))
 
 
 @autocasts("full")
@@ -226,7 +228,7 @@ def linalg_cond(input: Any, p: Any = None) -> Any:
     if input.ndim < 2:
         raise ShapeError("linalg.cond: The input tensor input must have at least 2 dimensions.")
     if not input.numel():  # PyTorch's answer for matrices without elements
-        return wrap(np.zeros(tuple(input.shape[:-2]), input._array.real.dtype))
+        return wrap(np.zeros(tuple(input.shape[:-2]), input._array.real.dtype, like=input._array))
     if p is None or p in (2, -2):
         values = ops.linalg_svdvals(input)
         largest, smallest = ops.index(values, (..., 0)), ops.index(values, (..., -1))
@@ -239,5 +241,5 @@ def linalg_cond(input: Any, p: Any = None) -> Any:
         return ops.mul(ops.sum(values, -1), ops.sum(ops.reciprocal(values), -1))
     inverse, info = ops.linalg_inv_ex(input)
     found = ops.mul(ops.linalg_matrix_norm(input, p), ops.linalg_matrix_norm(inverse, p))
-    singular = np.asarray(info._array != 0)
+    singular = as_array(info._array != 0)
     return ops.where(singular, math.inf, found) if singular.any() else found

@@ -38,7 +38,7 @@ def leaky_relu(input: Array, negative_slope: float = 0.01) -> Any:
     """``input`` where it is positive, else ``negative_slope`` times it."""
     work = floating("leaky_relu_cpu", input)
     positive = work > 0
-    out = np.where(positive, work, work * np.asarray(negative_slope, work.dtype))
+    out = np.where(positive, work, work * work.dtype.type(negative_slope))
     return out.astype(input.dtype, copy=False), positive
 
 
@@ -63,11 +63,11 @@ def rrelu(
         raise ShapeError("Lower bound should be less than or equal to the upper bound")
     array = getattr(input, "_array", input)
     work = floating("leaky_relu_cpu", array)
-    slopes: Any = np.asarray((lower + upper) / 2, work.dtype)
+    slopes: Any = work.dtype.type((lower + upper) / 2)
     if training:
         drawn = draw_uniform(array.shape, work.dtype, generator)
-        slopes = drawn * np.asarray(upper - lower, work.dtype) + np.asarray(lower, work.dtype)
-    return _rrelu(input, np.where(work > 0, np.ones((), work.dtype), slopes))
+        slopes = np.asarray(drawn, like=work) * work.dtype.type(upper - lower) + work.dtype.type(lower)
+    return _rrelu(input, np.where(work > 0, work.dtype.type(1), slopes))
 
 
 @op(node="RreluWithNoise")
@@ -128,7 +128,7 @@ def threshold(input: Array, threshold: float, value: float) -> Array:
     """``input`` where it is above ``threshold``, else ``value``."""
     if input.dtype.kind in "bc":
         raise NoKernelError(f"\"threshold_cpu\" not implemented for '{scalar_type(input)}'")
-    limit, filling = (np.asarray(each).astype(input.dtype) for each in (threshold, value))
+    limit, filling = (np.asarray(each).astype(input.dtype)[()] for each in (threshold, value))
     return np.where(input <= limit, filling, input)
 
 
@@ -144,7 +144,7 @@ def hardtanh(input: Array, min_val: float = -1, max_val: float = 1) -> Array:
         raise DtypeError("Bool inputs not supported for hardtanh")
     if input.dtype.kind == "c":
         raise NoKernelError("clamp is not supported for complex types")
-    low, high = (np.asarray(bound).astype(input.dtype) for bound in (min_val, max_val))
+    low, high = (np.asarray(bound).astype(input.dtype)[()] for bound in (min_val, max_val))
     return np.minimum(np.maximum(input, low), high)
 
 
@@ -204,7 +204,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
         raise ShapeError(
             f"lambda must be in range [0, {largest:g}] for input dtype {scalar_type(input)}, but found {lambd:g}"
         )
-    step = np.asarray(lambd, work.dtype)
+    step = work.dtype.type(lambd)
     moved = np.where(work > step, work - step, np.where(work < -step, work + step, work * 0))
     return moved.astype(input.dtype, copy=False)
 
@@ -213,7 +213,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
 def hardshrink(input: Array, lambd: float = 0.5) -> Array:
     """``input``, and 0 where it is within ``lambd`` of that."""
     floating("hardshrink_cpu", input)
-    return np.where(_within(input, lambd), np.zeros((), input.dtype), input)
+    return np.where(_within(input, lambd), input.dtype.type(0), input)
 
 
 def _within(input: Any, size: float) -> Any:

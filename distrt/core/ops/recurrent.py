@@ -128,7 +128,9 @@ def by_sequence(rows: Array, sizes: Sizes) -> Array:
 
 def carried_from(g_last: Array | None, state: Array) -> Array:
     """The buffer in which a state's gradient travels back through time, as it starts."""
-    return np.zeros(state.shape, wide(state[:0]).dtype) if g_last is None else np.array(wide(g_last))
+    if g_last is None:
+        return np.zeros(state.shape, wide(state[:0]).dtype, like=state)
+    return np.array(wide(g_last), like=state)
 
 
 def states_before(states: Array, initial: Array, sizes: Sizes, reverse: bool) -> Array:

@@ -49,7 +49,7 @@ def gru_layer(
     gates, state = project(input, weight_ih, bias_ih), wide(hidden).copy()
     matrix = wide(weight_hh).T
     shift = None if bias_hh is None else wide(bias_hh)
-    recurrent_new = np.empty((len(gates), size), gates.dtype)
+    recurrent_new = np.empty((len(gates), size), gates.dtype, like=gates)
     output = np.empty_like(recurrent_new)
     for rows, count in steps(sizes, reverse):
         current = state[:count]

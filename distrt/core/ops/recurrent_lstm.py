@@ -89,13 +89,13 @@ def _walk(
     Returns, per row, the output, the state and the cell before the step, and the tanh of the cell after it.
     """
     size = memory.shape[1]
-    scale = np.repeat(np.array([0.5, 0.5, 1, 0.5], gates.dtype), size)
+    scale = np.repeat(np.array([0.5, 0.5, 1, 0.5], gates.dtype, like=gates), size)
     shift = 1 - scale
     shift[2 * size : 3 * size] = 0
     gates *= scale
     matrix = (weight * scale[:, None]).T
-    output, earlier = (np.empty((len(gates), state.shape[1]), gates.dtype) for _ in range(2))
-    earlier_cells, squashed = (np.empty((len(gates), size), gates.dtype) for _ in range(2))
+    output, earlier = (np.empty((len(gates), state.shape[1]), gates.dtype, like=gates) for _ in range(2))
+    earlier_cells, squashed = (np.empty((len(gates), size), gates.dtype, like=gates) for _ in range(2))
     for rows, count in steps(sizes, reverse):
         now = gates[rows]
         earlier[rows] = state[:count]
@@ -151,7 +151,7 @@ def _lstm_gradients(
             readable(weight_hh),
             carried,
             carried_cell,
-            np.zeros(earlier.shape, np.float32) if g_output is None else wide(g_output),
+            np.zeros(earlier.shape, np.float32, like=earlier) if g_output is None else wide(g_output),
             earlier_cells,
             squashed,
             kernel.Order(len(sizes), len(carried), batch_first, reverse),
@@ -205,7 +205,9 @@ def _walk_back(
     size = squashed.shape[1]
     slopes, through_output = _slopes(gates, earlier_cells, squashed)
     forget = gates[:, size : 2 * size]
-    g_projected = None if projection is None else np.empty((len(gates), carried.shape[1]), weight.dtype)
+    g_projected = (
+        None if projection is None else np.empty((len(gates), carried.shape[1]), weight.dtype, like=weight)
+    )
     for rows, count in steps(sizes, not reverse):
         g_state, g_cell = carried[:count], carried_cell[:count]
         if g_output is not None:

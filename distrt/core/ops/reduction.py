@@ -104,7 +104,7 @@ def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any 
     if input.dtype.kind == "c":
         raise DtypeError("nansum does not support complex inputs")
     if input.dtype in dt.FLOATING_NUMPY:
-        input = np.where(np.isnan(input), np.zeros((), input.dtype), input)
+        input = np.where(np.isnan(input), input.dtype.type(0), input)
     all_dims(dim, input.ndim)  # named in another order than sum names its faults
     return sum(input, dim, keepdim, dtype=dtype)
 
@@ -228,7 +228,7 @@ def logsumexp(input: Array, dim: Dims, keepdim: bool = False) -> Array:
     if not input.size:
         return np.log(np.exp(work).sum(axis=axes, keepdims=keepdim)).astype(input.dtype, copy=False)
     top = shown.max(axis=axes, keepdims=True)
-    top = np.where(np.isfinite(top), top, np.zeros((), top.dtype))
+    top = np.where(np.isfinite(top), top, top.dtype.type(0))
     total = np.log(np.exp(work - top).sum(axis=axes, keepdims=True)) + top
     return (total if keepdim else total.squeeze(axes)).astype(input.dtype, copy=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, on_host
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim, varargs
@@ -77,7 +77,7 @@ def repeat_interleave(
         DtypeError: for counts that are not integers.
     """
     if repeats is None:
-        return wrap(_positions(input, len(input._array)))
+        return wrap(np.asarray(_positions(input, len(input._array)), like=input._array))
     if not isinstance(repeats, int | Tensor):
         raise TypeError(f"repeat_interleave(): repeats must be int or Tensor, not {type(repeats).__name__}")
     if dim is None:
@@ -88,11 +88,11 @@ def repeat_interleave(
         raise ShapeError(f"repeat_interleave: allocated size does not match required size: {output_size}")
     if input.ndim == 0:
         input = ops.reshape(input, (1,))
-    return ops.index_select(input, axis, places)
+    return ops.index_select(input, axis, np.asarray(places, like=input._array))
 
 
 def _positions(repeats: Any, size: int) -> Array:
-    counts = np.asarray(repeats._array if isinstance(repeats, Tensor) else repeats)
+    counts = on_host(repeats._array) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.dtype not in (np.int64, np.int32):
         raise DtypeError("repeats has to be Long or Int tensor")
     if counts.ndim > 1:

@@ -48,7 +48,7 @@ class Taps(NamedTuple):
         # Where there are fewer taps than elsewhere, the first one with weight 0: what is not a number stays local.
         padding = new[np.minimum(firsts, len(new) - 1)]
         index = np.tile(padding, (counts.max(), 1))
-        weights = np.zeros(index.shape, weight.dtype)
+        weights = np.zeros(index.shape, weight.dtype, like=weight)
         index[place, old] = new
         weights[place, old] = weight.ravel()[order]
         return Taps(index, weights, new_size)
@@ -75,10 +75,11 @@ def resample(input: Array, taps: tuple[Taps, ...]) -> Array:
 
 def _along(values: Array, taps: Taps, axis: int) -> Array:
     if taps.weight is None:
-        return values.take(taps.index[0], axis)
+        return values.take(np.asarray(taps.index[0], like=values), axis)
     weights = taps.weight.astype(values.dtype).reshape(*taps.weight.shape, *[1] * (-1 - axis))
+    weights, places = np.asarray(weights, like=values), np.asarray(taps.index, like=values)
     total = None
-    for index, weight in zip(taps.index, weights, strict=True):
+    for index, weight in zip(places, weights, strict=True):
         part = values.take(index, axis)
         part *= weight
         total = part if total is None else np.add(total, part, out=total)
@@ -99,6 +100,6 @@ def _resample_bytes(input: Array, taps: tuple[Taps, ...]) -> Array:
         bits = next((n for n in range(22) if int(0.5 + matrix.max() * 2 ** (n + 1)) >= 2**15), 22)
         scaled = matrix * 2.0**bits
         whole = np.trunc(scaled + np.where(scaled < 0, -0.5, 0.5))
-        summed = np.moveaxis(np.moveaxis(result, axis, -1) @ whole.T, -1, axis)
+        summed = np.moveaxis(np.moveaxis(result, axis, -1) @ np.asarray(whole.T, like=result), -1, axis)
         result = np.clip(np.floor((summed + 2.0 ** (bits - 1)) / 2.0**bits), 0, 255)
     return result.astype(np.uint8, order="C")

@@ -138,7 +138,7 @@ def signbit(input: Array) -> Array:
 
 
 def _signbit(input: Array) -> Array:
-    return np.zeros(input.shape, np.bool_) if input.dtype == np.bool_ else np.signbit(input)
+    return np.zeros(input.shape, np.bool_, like=input) if input.dtype == np.bool_ else np.signbit(input)
 
 
 @op(dtype="float")
@@ -171,8 +171,8 @@ def heaviside(input: Array, values: Array) -> Array:
         raise DtypeError(
             f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype} and {values.dtype}"
         )
-    above = np.greater(input, np.zeros((), input.dtype)).astype(input.dtype)
-    return np.where(np.equal(input, np.zeros((), input.dtype)), values, above)
+    above = np.greater(input, input.dtype.type(0)).astype(input.dtype)
+    return np.where(np.equal(input, input.dtype.type(0)), values, above)
 
 
 heaviside.gradient(input=lambda g: no_derivative("heaviside"), values=lambda g: no_derivative("heaviside"))
@@ -196,7 +196,7 @@ def nan_to_num(
     if input.dtype not in dt.FLOATING_NUMPY:
         return input.copy()
     if input.dtype.kind == "c":
-        made = np.empty(input.shape, input.dtype)
+        made = np.empty(input.shape, input.dtype, like=input)
         made.real = _replaced(input.real, nan, posinf, neginf)
         made.imag = _replaced(input.imag, nan, posinf, neginf)
         return made
@@ -207,10 +207,10 @@ def _replaced(input: Array, nan: float | None, posinf: float | None, neginf: flo
     bounds = ml_dtypes.finfo(input.dtype)  # type: ignore[no-untyped-call]
     high = bounds.max if posinf is None else posinf
     low = bounds.min if neginf is None else neginf
-    made = np.where(np.isnan(input), np.asarray(0.0 if nan is None else nan).astype(input.dtype), input)
+    made = np.where(np.isnan(input), np.asarray(0.0 if nan is None else nan).astype(input.dtype)[()], input)
     infinite = np.isinf(input)
-    made = np.where(infinite & (input > 0), np.asarray(high).astype(input.dtype), made)
-    return np.where(infinite & (input < 0), np.asarray(low).astype(input.dtype), made)
+    made = np.where(infinite & (input > 0), np.asarray(high).astype(input.dtype)[()], made)
+    return np.where(infinite & (input < 0), np.asarray(low).astype(input.dtype)[()], made)
 
 
 nan_to_num.gradient(input=lambda g, input: zero_unless(g, isfinite(input)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, on_host
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.comparison import zero_unless
@@ -25,6 +25,11 @@ def sampled(input: Array, values: IndexArray) -> Array:
 
 
 sampled.gradient(input=lambda g: zero_unless(g, False))
+
+
+def _beside(drawn: Any, input: Tensor) -> Array:
+    """What the CPU has drawn, where the tensor is that it was drawn for."""
+    return np.asarray(drawn, like=input._array)
 
 
 def _returned(name: str, result: Any, out: Any) -> Any:
@@ -48,11 +53,11 @@ def bernoulli(
         ShapeError: for a probability outside 0 to 1.
     """
     if p is not None:
-        drawn = wrap(draw_bernoulli(p, input._array.shape, input._array.dtype, generator))
+        drawn = wrap(_beside(draw_bernoulli(p, input._array.shape, input._array.dtype, generator), input))
         return _returned("bernoulli", drawn, out)
     chances = _require_floating("bernoulli", input)
     drawn = draw_bernoulli(wide(chances), chances.shape, chances.dtype, generator)
-    return _returned("bernoulli", sampled(input, drawn), out)
+    return _returned("bernoulli", sampled(input, _beside(drawn, input)), out)
 
 
 def poisson(input: Tensor, generator: Generator | None = None) -> Any:
@@ -62,17 +67,19 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Any:
         ShapeError: for a negative rate.
     """
     rates = _require_floating("poisson", input)
-    if not (wide(rates) >= 0).all():
+    if not bool((wide(rates) >= 0).all()):
         raise ShapeError("invalid Poisson rate, expected rate to be non-negative")
-    drawn = numpy_generator(generator).poisson(rates.astype(np.float64))
-    return sampled(input, np.asarray(drawn).astype(rates.dtype))
+    drawn = numpy_generator(generator).poisson(on_host(rates).astype(np.float64))
+    return sampled(input, _beside(np.asarray(drawn).astype(rates.dtype), input))
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Any:
     """How many of ``count`` tries succeed, each with probability ``prob``. Shape: the two broadcast."""
     tries, chances = _require_floating("binomial", count), _require_floating("binomial", prob)
-    drawn = numpy_generator(generator).binomial(tries.astype(np.int64), chances.astype(np.float64))
-    return wrap(np.asarray(drawn).astype(tries.dtype))
+    drawn = numpy_generator(generator).binomial(
+        on_host(tries).astype(np.int64), on_host(chances).astype(np.float64)
+    )
+    return wrap(_beside(np.asarray(drawn).astype(tries.dtype), count))
 
 
 def multinomial(
@@ -99,7 +106,7 @@ def multinomial(
         raise ShapeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > weights.shape[-1]:
         raise ShapeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    rows = np.atleast_2d(weights.astype(np.float64))
+    rows = np.atleast_2d(on_host(weights).astype(np.float64))
     if not np.isfinite(rows).all() or (rows < 0).any():
         raise ShapeError("probability tensor contains either `inf`, `nan` or element < 0")
     totals = rows.sum(1, keepdims=True)
@@ -107,7 +114,9 @@ def multinomial(
         raise ShapeError("invalid multinomial distribution (sum of probabilities <= 0)")
     pick = _with_replacement if replacement else _distinct
     picked = pick(rows / totals, num_samples, generator)
-    return _returned("multinomial", wrap(picked.reshape(*weights.shape[:-1], num_samples)), out)
+    return _returned(
+        "multinomial", wrap(_beside(picked.reshape(*weights.shape[:-1], num_samples), input)), out
+    )
 
 
 def _with_replacement(rows: Array, count: int, generator: Generator | None) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, accumulated
 from distrt.core.errors import UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.along_dim import along_dim_add
@@ -93,7 +93,7 @@ def logcumsumexp(input: Array, dim: int) -> Array:
         return input.copy()
     work = wide(input)
     if work.dtype.kind != "c":
-        return np.logaddexp.accumulate(work, axis=axis).astype(input.dtype, copy=False)
+        return accumulated(np.logaddexp, work, axis).astype(input.dtype, copy=False)
     rows = np.moveaxis(work, axis, 0)
     out = np.empty_like(rows)
     out[0] = rows[0]
@@ -143,11 +143,11 @@ def _running_extreme(choose: np.ufunc, input: Array, dim: int, name: str) -> tup
     require_ordered(input, name)
     axis = one_dim(dim, input.ndim)
     if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
-    values = choose.accumulate(input, axis=axis)
-    places = np.arange(input.shape[axis]).reshape((-1,) + (1,) * (input.ndim - 1 - axis))
+        return input.copy(), np.zeros((), np.int64, like=input)
+    values = accumulated(choose, input, axis)
+    places = np.arange(input.shape[axis], like=input).reshape((-1,) + (1,) * (input.ndim - 1 - axis))
     reached = (input == values) | (input != input)  # a nan is reached anew each time
-    return values, np.maximum.accumulate(np.where(reached, places, 0), axis=axis)
+    return values, accumulated(np.maximum, np.where(reached, places, 0), axis)
 
 
 for _extreme in (cummax, cummin):

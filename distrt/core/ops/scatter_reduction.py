@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, beside, filled
 from distrt.core.errors import ShapeError
 from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.half import wide
@@ -46,13 +46,13 @@ def _scatter_reduce(
 ) -> Array:
     """What :func:`scatter_reduce` computes."""
     places, values = prepared("scatter", input, dim, index, src)
-    start = np.array(wide(input), order="C")
+    start = np.array(wide(input), order="C", like=input)
     row = start.reshape(-1)
     if not include_self and places.size:
         row[places] = _neutral(reduce, start.dtype)
     result = reduced_at(start, places, values, reduce)
     if reduce == "mean":
-        count = np.full(row.size, int(include_self), np.int64)
+        count = filled(row.size, int(include_self), np.int64, row)
         np.add.at(count, places, 1)
         share = np.maximum(count, 1).reshape(result.shape)
         result = result // share if result.dtype.kind in "iu" else result / share
@@ -120,9 +120,9 @@ def _plain(value: Any) -> Array:
 def _shares(g: Any, src: Any, dim: int, index: Any, include_self: bool) -> Array:
     """How many elements each mean was taken of."""
     dtype = _numpy_dtype(g)
-    start = np.full(tuple(g.shape), int(include_self), dtype)
-    count = _plain(_scatter_add(start, np.ones(tuple(src.shape), dtype), dim, _plain(index)))
-    return np.where(count == 0, np.ones((), dtype), count)
+    start = filled(tuple(g.shape), int(include_self), dtype, beside(g))
+    count = _plain(_scatter_add(start, filled(tuple(src.shape), 1, dtype, beside(src)), dim, _plain(index)))
+    return np.where(count == 0, dtype.type(1), count)
 
 
 def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any) -> Any:
@@ -131,7 +131,7 @@ def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any
     values, best = _plain(src), _plain(out)
     hit = (values == _plain(_gathered_for(best, values, dim, _plain(index)))).astype(dtype)
     among = _plain(_scatter_add((_plain(input) == best).astype(dtype), hit, dim, _plain(index)))
-    return ops.div(g, np.where(among == 0, np.ones((), dtype), among))
+    return ops.div(g, np.where(among == 0, dtype.type(1), among))
 
 
 def _gradient_of_factors(
@@ -141,7 +141,7 @@ def _gradient_of_factors(
     values = _plain(src)
     zero = values == 0
     count = _scatter_add(
-        np.zeros(tuple(g.shape), values.dtype), zero.astype(values.dtype), dim, _plain(index)
+        np.zeros(tuple(g.shape), values.dtype, like=values), zero.astype(values.dtype), dim, _plain(index)
     )
     alone = zero & (_plain(_gathered_for(count, values, dim, _plain(index))) == 1)
     one = ops.add(ops.mul(src, 0), 1)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, beside, filled, is_array
 from distrt.core.errors import DimensionError, DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.dims import one_dim
@@ -41,7 +41,7 @@ def unique(
     rows = _compared(input._array, dim, "unique")
     order = _lexical_order(rows)
     starts = _run_starts(rows[order])
-    numbers = np.empty(len(rows), np.int64)
+    numbers = np.empty(len(rows), np.int64, like=rows)
     numbers[order] = np.cumsum(starts) - 1
     return _answers(input, rows, order[starts], numbers, starts, (return_inverse, return_counts), dim)
 
@@ -79,12 +79,14 @@ def _lexical_order(rows: Array) -> Array:
     work = wide(rows)
     if work.shape[1] == 1:
         return np.argsort(work[:, 0], kind="stable")
-    return np.lexsort(work.T[::-1]) if work.shape[1] else np.arange(len(work))
+    if not work.shape[1]:
+        return np.arange(len(work), like=work)
+    return np.lexsort(np.array(work.T[::-1], like=work))
 
 
 def _run_starts(rows: Array) -> Array:
     """True where a row differs from the one before it."""
-    starts = np.ones(len(rows), np.bool_)
+    starts = filled(len(rows), True, np.bool_, rows)
     starts[1:] = (rows[1:] != rows[:-1]).any(axis=1)
     return starts
 
@@ -101,7 +103,9 @@ def _answers(
     if with_inverse:
         found.append(numbers)
     if with_counts:
-        found.append(np.diff(np.append(np.flatnonzero(starts), len(rows))).astype(np.int64))
+        found.append(
+            np.diff(np.append(np.flatnonzero(starts), np.asarray([len(rows)], like=rows))).astype(np.int64)
+        )
     tensors = tuple([wrap(each) for each in found])
     return tensors if len(tensors) > 1 else tensors[0]
 
@@ -125,6 +129,10 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
 def _is_in(input: IndexArray, others: IndexArray, invert: bool) -> Array:
     """Membership, element by element."""
     values, wanted = promote(input, others)
+    values, wanted = (
+        np.asarray(each, like=beside(input) if is_array(input) else beside(others))
+        for each in (values, wanted)
+    )
     return np.isin(wide(values), wide(wanted), invert=invert)
 
 
@@ -151,6 +159,6 @@ def bincount(input: IndexArray, weights: IndexArray = None, minlength: int = 0) 
             f"got {list(weights.shape)} and {list(input.shape)}"
         )
     if not input.size:
-        return np.zeros(minlength, np.int64)
+        return np.zeros(minlength, np.int64, like=input)
     kind = weights.dtype if weights.dtype == np.float32 else np.dtype(np.float64)
     return np.bincount(input, weights.astype(np.float64), minlength).astype(kind, copy=False)

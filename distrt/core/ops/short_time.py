@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, beside, filled, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.fourier import fft_fft, fft_ifft, fft_irfft, fft_rfft
@@ -77,7 +77,7 @@ def stft(
         signal = _continued(signal, n_fft // 2, pad_mode)
     frames = _frames(signal, n_fft, hop)
     if window is None and length < n_fft:
-        window = wrap(np.ones(length, input._array.real.dtype))
+        window = wrap(filled(length, 1, input._array.real.dtype, input._array))
     if window is not None:
         frames = ops.mul(frames, _filled(window, n_fft))
     half = not is_complex if onesided is None else onesided
@@ -192,7 +192,7 @@ def istft(
     spectra = ops.transpose(ops.unsqueeze(input, 0) if input.ndim == 2 else input, 1, 2)
     frames = _samples(spectra, n_fft, "ortho" if normalized else None, half, return_complex)
     if window is None:
-        window = wrap(np.ones(size, input._array.real.dtype))
+        window = wrap(filled(size, 1, input._array.real.dtype, input._array))
     window = _filled(window, n_fft)
     signal = _overlapped(frames, ops.mul(window, window), ops.mul(frames, window), hop)
     signal = _cut(*signal, n_fft, center, length)
@@ -237,7 +237,10 @@ def _samples(spectra: Any, n_fft: int, norm: str | None, half: bool, as_complex:
 def _overlapped(frames: Any, weight: Any, windowed: Any, hop: int) -> tuple[Any, Any]:
     """The sum of the windows where they lie, and the sum of their weights there."""
     batch, count, n_fft = frames.shape
-    places, total = wrap(_places(count, n_fft, hop)), n_fft + hop * (count - 1)
+    places, total = (
+        wrap(np.asarray(_places(count, n_fft, hop), like=beside(windowed))),
+        n_fft + hop * (count - 1),
+    )
     signal = ops.index_scatter(windowed, (batch, total), (slice(None), places._array))
     weights = ops.index_scatter(
         ops.expand(ops.unsqueeze(weight, 0), (count, n_fft)), (total,), (places._array,)
@@ -251,7 +254,7 @@ def _cut(signal: Any, weights: Any, n_fft: int, center: bool, length: int | None
     end = start + length if length is not None else total - start
     kept = slice(start, min(end, total))
     signal, weights = ops.index(signal, (slice(None), kept)), ops.index(weights, (kept,))
-    smallest = np.abs(weights._array).min(initial=np.inf)
+    smallest = float(np.abs(weights._array).min()) if weights._array.size else np.inf
     if not smallest > 1e-11:
         raise ShapeError(
             f"istft: window overlap add min: {smallest}: the windows leave gaps, in which the signal is unknown"

@@ -84,7 +84,7 @@ def _index_add(input: Array, source: Array, dim: int, index: IndexArray, alpha: 
         )
     require_in_range(index, axis, input.shape[axis] if input.ndim else 1)
     changed = wide(input).copy()
-    added = wide(source) if alpha == 1 else wide(source) * np.asarray(alpha).astype(changed.dtype)
+    added = wide(source) if alpha == 1 else wide(source) * np.asarray(alpha).astype(changed.dtype)[()]
     if input.ndim == 0:
         return (changed + added).astype(input.dtype)
     add_at(changed, _key(axis, index), added)
@@ -93,7 +93,7 @@ def _index_add(input: Array, source: Array, dim: int, index: IndexArray, alpha: 
 
 index_select.gradient(
     input=lambda g, input_meta, dim, index: (
-        _index_add(zeros_of(input_meta), g, dim, index, 1) if input_meta.shape else g
+        _index_add(zeros_of(input_meta, g), g, dim, index, 1) if input_meta.shape else g
     )
 )
 _index_add.gradient(
@@ -122,7 +122,7 @@ def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> A
     _require_source("index_copy_", input, axis, index, source, DimensionError)
     size = input.shape[axis] if input.ndim else 1
     _require_in_range("index_copy_(): ", index, axis, size, negative=False)
-    changed = np.array(input)
+    changed = np.array(input, like=input)
     if input.ndim == 0:
         changed[...] = source.reshape(())
         return changed
@@ -163,7 +163,7 @@ def _index_fill(input: Array, value: Array | Scalar, dim: int, index: IndexArray
     if index.ndim > 1:
         raise DimensionError("index_fill_(): Index is supposed to be a vector")
     _require_in_range("", index, axis, input.shape[axis] if input.ndim else 1, negative=True)
-    changed = np.array(input)
+    changed = np.array(input, like=input)
     if input.ndim:
         changed[_key(axis, index)] = value
     elif index.size:

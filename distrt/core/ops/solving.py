@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, identity_matrix, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
@@ -54,13 +54,13 @@ __all__ = [
 @op(node="LinalgInvEx")
 def _inverse(A: Array) -> Any:
     """The inverse of each matrix (nan where there is none), and the position of the first zero pivot, or 0."""
-    infos = np.zeros(A.shape[:-2], np.int32)
+    infos = np.zeros(A.shape[:-2], np.int32, like=A)
     try:
         return np.linalg.inv(A), infos
     except np.linalg.LinAlgError:
         infos = first_zero_pivot(lu_factors(A)[0])
-    healthy = np.where((infos != 0)[..., None, None], np.eye(A.shape[-1], dtype=A.dtype), A)
-    return np.where((infos != 0)[..., None, None], np.asarray(np.nan, A.dtype), np.linalg.inv(healthy)), infos
+    healthy = np.where((infos != 0)[..., None, None], identity_matrix(A.shape[-1], None, A.dtype, A), A)
+    return np.where((infos != 0)[..., None, None], A.dtype.type(np.nan), np.linalg.inv(healthy)), infos
 
 
 _inverse.outputs("inverse", "info")
@@ -117,12 +117,12 @@ def linalg_inv_ex(A: Any, *, check_errors: bool = False) -> Any:
 def _solution(A: Array, B: Array) -> Any:
     """X with ``A X = B`` for matrices (nan where there is none), and the position of the first zero pivot, or 0."""
     try:
-        return np.linalg.solve(A, B), np.zeros(A.shape[:-2], np.int32)
+        return np.linalg.solve(A, B), np.zeros(A.shape[:-2], np.int32, like=A)
     except np.linalg.LinAlgError:
         infos = first_zero_pivot(lu_factors(A)[0])
     singular = (infos != 0)[..., None, None]
-    found = np.linalg.solve(np.where(singular, np.eye(A.shape[-1], dtype=A.dtype), A), B)
-    return np.where(singular, np.asarray(np.nan, A.dtype), found), infos
+    found = np.linalg.solve(np.where(singular, identity_matrix(A.shape[-1], None, A.dtype, A), A), B)
+    return np.where(singular, A.dtype.type(np.nan), found), infos
 
 
 _solution.outputs("result", "info")
@@ -294,7 +294,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:
     """The inverse of A, from its Cholesky factor. Shape: (…, n, n) -> (…, n, n)."""
     require_matrix("cholesky_inverse", L, square=True)
-    identity = np.broadcast_to(np.eye(L.shape[-1], dtype=L._array.dtype), tuple(L.shape))
+    identity = np.broadcast_to(identity_matrix(L.shape[-1], None, L._array.dtype, L._array), tuple(L.shape))
     return cholesky_solve(wrap(identity.copy()), L, upper)
 
 
@@ -316,7 +316,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
         turned = linalg_lu_solve(LU, pivots, _adjoint(B), adjoint=not adjoint)
         return _adjoint(turned)
     order = permutation(pivots._array - 1, LU.shape[-1])
-    swap = wrap(np.eye(LU.shape[-1], dtype=LU._array.dtype)[order])  # P^T
+    swap = wrap(identity_matrix(LU.shape[-1], None, LU._array.dtype, LU._array)[order])  # P^T
     if adjoint:
         half = linalg_solve_triangular(_adjoint(LU), B, upper=False)
         half = linalg_solve_triangular(_adjoint(LU), half, upper=True, unitriangular=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, as_array
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.along_dim import along_dim_scatter
@@ -35,7 +35,7 @@ def sort(input: Array, dim: int = -1, descending: bool = False, *, stable: bool 
         raise DtypeError("sort(): complex numbers have no order")
     axis = one_dim(dim, input.ndim)
     if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
+        return input.copy(), np.zeros((), np.int64, like=input)
     order = sorted_order(input, axis, descending)
     return np.take_along_axis(input, order, axis), order
 
@@ -54,7 +54,7 @@ def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool
     if not 0 <= k <= (input.shape[axis] if input.ndim else 1):
         raise ShapeError(f"selected index k out of range: {k} of {list(input.shape)} along dim {dim}")
     if not input.ndim:
-        return input.copy(), np.zeros((), np.int64)
+        return input.copy(), np.zeros((), np.int64, like=input)
     order = _first_ranks(input, k, axis, largest)
     return np.take_along_axis(input, order, axis), order
 
@@ -92,7 +92,7 @@ def argsort(input: IndexArray, dim: int = -1, descending: bool = False, *, stabl
     if input.dtype.kind == "c":
         raise DtypeError("argsort(): complex numbers have no order")
     axis = one_dim(dim, input.ndim)
-    return sorted_order(input, axis, descending) if input.ndim else np.zeros((), np.int64)
+    return sorted_order(input, axis, descending) if input.ndim else np.zeros((), np.int64, like=input)
 
 
 @takes_out
@@ -147,7 +147,7 @@ def searchsorted(
 def _as_values(name: str, sequence: Any, input: Any) -> Any:
     if not isinstance(input, Tensor):
         kind = np.result_type(sequence._array.dtype, input)
-        values = wrap(np.asarray(input, kind))
+        values = wrap(np.asarray(input, kind, like=sequence._array))
     else:
         values = input
     if not values.ndim and sequence.ndim != 1:
@@ -171,7 +171,7 @@ def _check_sorter(name: str, sequence: Any, sorter: Any) -> None:
         )
     if sorter._array.dtype != np.int64:
         raise DtypeError(f"{name}: sorter must be a tensor of long dtype but got dtype {sorter.dtype}")
-    if sorter.numel() and not 0 <= sorter._array.min() <= sorter._array.max() < sequence.shape[-1]:
+    if sorter.numel() and not 0 <= int(sorter._array.min()) <= int(sorter._array.max()) < sequence.shape[-1]:
         raise ShapeError(f"{name}: sorter index out of range")
 
 
@@ -188,9 +188,9 @@ def _searched(sequence: IndexArray, values: IndexArray, sorter: Any, right: bool
         count = math.prod(rows.shape[:-1])
         flat = rows.reshape(count, rows.shape[-1]), wide(values).reshape(count, values.shape[-1])
         found = [np.searchsorted(row, wanted, side) for row, wanted in zip(*flat, strict=True)]
-        places = np.asarray(found, np.int64).reshape(values.shape)
+        places = np.stack(found).reshape(values.shape)
     places = np.where(np.isnan(values), rows.shape[-1], places)  # nothing is as large as nan
-    return np.asarray(places).astype(np.int32 if out_int32 else np.int64, copy=False)
+    return as_array(places).astype(np.int32 if out_int32 else np.int64, copy=False)
 
 
 @takes_out

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, as_array
 from distrt.core.errors import ShapeError
 from distrt.core.numerics import bessel, error_functions, gamma, single
 from distrt.core.op import op
@@ -165,7 +165,7 @@ def mvlgamma(input: Any, p: int) -> Any:
 @op(dtype="float", node="SpecialZeta")
 def zeta(input: Array | Scalar, other: Array | Scalar) -> Array:
     """Hurwitz' zeta function: the sum of ``(other + k) ** -input`` over k >= 0. Shape: broadcasts."""
-    return _rounded("zeta", gamma.zeta, np.asarray(input), np.asarray(other))
+    return _rounded("zeta", gamma.zeta, as_array(input), as_array(other))
 
 
 zeta.gradient(
@@ -258,12 +258,12 @@ def xlog1py(input: Array | Scalar, other: Array | Scalar) -> Array:
 
 def _product(name: str, factor: Any, argument: Any, logarithm: Any) -> Array:
     refuse(name, factor, "c")
-    argument = np.asarray(argument)
+    argument = as_array(argument)
     if argument.dtype.kind not in "fV":
         argument = argument.astype(factor.dtype)
     plain = np.multiply(factor, logarithm(argument).astype(getattr(factor, "dtype", argument.dtype)))
     empty = np.logical_and(np.equal(factor, 0), ~np.isnan(argument))
-    return np.where(empty, np.zeros((), plain.dtype), plain)
+    return np.where(empty, plain.dtype.type(0), plain)
 
 
 def _logarithm_or_zero(logarithm: Any, input: Any, other: Any, lowest: float) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, beside, identity_matrix
 from distrt.core.autocast import autocasts
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
@@ -55,7 +55,7 @@ def _differences(values: Any) -> Any:
     """``values[j] - values[i]`` for each i, j, with ones on the diagonal, to divide by."""
     return ops.add(
         ops.sub(ops.unsqueeze(values, -2), ops.unsqueeze(values, -1)),
-        np.eye(values.shape[-1], dtype=getattr(values, "_array", values).dtype),
+        identity_matrix(values.shape[-1], None, beside(values).dtype, beside(values)),
     )
 
 
@@ -163,7 +163,7 @@ def svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
     s = linalg_svdvals(input)
     *batch, rows, columns = input.shape
     kind = input._array.dtype
-    empty = [wrap(np.zeros((*batch, size, size), kind)) for size in (rows, columns)]
+    empty = [wrap(np.zeros((*batch, size, size), kind, like=input._array)) for size in (rows, columns)]
     return returned((empty[0], s, empty[1]))
 
 
@@ -205,7 +205,10 @@ def _eigh_rule(g_values: Any, g_vectors: Any, values: Any, vectors: Any) -> Any:
     turn = product_of(adjoint(vectors), g_vectors)
     if is_complex(vectors):
         _require_no_phase("linalg_eigh_backward", matrix_diagonal(turn))
-    inner = ops.mul(ops.true_divide(turn, _differences(values)), 1 - np.eye(values.shape[-1], dtype=np.int8))
+    inner = ops.mul(
+        ops.true_divide(turn, _differences(values)),
+        1 - identity_matrix(values.shape[-1], None, np.int8, beside(values)),
+    )
     if g_values is not None:
         inner = ops.add(inner, ops.diag_embed(g_values))
     return product_of(vectors, inner, adjoint(vectors))
@@ -269,7 +272,7 @@ def _eig_rule(g_values: Any, g_vectors: Any, values: Any, vectors: Any) -> Any:
     sizes = ops.real(along)  # the vectors' length is fixed
     inner = ops.sub(turn, product_of(to_left, columns_scaled(vectors, sizes)))
     inner = ops.true_divide(inner, ops.conj(_differences(values)))
-    inner = ops.mul(inner, 1 - np.eye(values.shape[-1], dtype=np.int8))
+    inner = ops.mul(inner, 1 - identity_matrix(values.shape[-1], None, np.int8, beside(values)))
     if g_values is not None:
         inner = ops.add(inner, ops.diag_embed(g_values))
     return ops.linalg_solve(to_left, product_of(inner, to_left))

@@ -44,7 +44,7 @@ def standardise(
     work = readable(input).reshape(view.shape)
     if not work.size:
         statistics = [1 if n in view.dims else size for n, size in enumerate(view.shape)]
-        none = np.zeros(statistics, wide(work).dtype)
+        none = np.zeros(statistics, wide(work).dtype, like=work)
         return input.copy(), none, none
     if _are_rows(view) and rows.suits(work):
         made, average, variance = rows.normalise(work, weight, bias, eps, is_centred)
@@ -54,7 +54,7 @@ def standardise(
         average = _mean(work, view.dims)
         work = work - average
     else:
-        average = np.zeros((), work.dtype)
+        average = work.dtype.type(0)
     variance = _mean(np.square(work), view.dims)
     scale = _scale(weight, variance, eps, view)
     out = np.multiply(work, scale, out=work if is_centred else None)
@@ -106,7 +106,7 @@ def _total(values: Array, dims: tuple[int, ...]) -> Array:
 
 def _inverse(variance: Array, eps: float) -> Array:
     """One over the standard deviation."""
-    return np.true_divide(1, np.sqrt(variance + np.asarray(eps, variance.dtype)), dtype=variance.dtype)
+    return np.true_divide(1, np.sqrt(variance + variance.dtype.type(eps)), dtype=variance.dtype)
 
 
 def slopes(

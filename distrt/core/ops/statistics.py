@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, beside
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import Dims, all_dims, count_over
@@ -220,7 +220,7 @@ def corrcoef(input: Any) -> Any:
     covariances = cov(input)
     if covariances.ndim == 0:
         return ops.true_divide(covariances, covariances)
-    places = np.arange(covariances.shape[0])
+    places = np.arange(covariances.shape[0], like=beside(covariances))
     deviations = ops.sqrt(ops.real(ops.index(covariances, (places, places))))
     scaled = ops.true_divide(covariances, ops.reshape(deviations, (-1, 1)))
     scaled = ops.true_divide(scaled, ops.reshape(deviations, (1, -1)))

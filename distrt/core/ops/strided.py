@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided as _strided
 
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
@@ -47,14 +46,14 @@ def _as_base(array: Array, geometry: Geometry) -> Array:
     itemsize = array.itemsize
     if array.strides == tuple(step * itemsize for step in geometry.base_strides):
         return array
-    base = _zeros(geometry, array.dtype)
+    base = _zeros(geometry, array.dtype, array)
     base[...] = array
     return base
 
 
-def _zeros(geometry: Geometry, dtype: np.dtype[Any]) -> Array:
+def _zeros(geometry: Geometry, dtype: np.dtype[Any], like: Array) -> Array:
     """Zeros that lie in memory as the base does."""
-    return _part(np.zeros(_extent(geometry), dtype), geometry.base_shape, geometry.base_strides, 0)
+    return _part(np.zeros(_extent(geometry), dtype, like=like), geometry.base_shape, geometry.base_strides, 0)
 
 
 def _extent(geometry: Geometry) -> int:
@@ -73,9 +72,13 @@ def _part(memory: Array, shape: tuple[int, ...], strides: tuple[int, ...], offse
     itemsize = memory.itemsize
     steps = tuple(step * itemsize for step in strides)
     if 0 in shape:
-        return np.zeros(shape, memory.dtype)
+        return np.zeros(shape, memory.dtype, like=memory)
     start = _strided(memory, (1,), (itemsize,)) if not offset else _beyond(memory, offset)
     return _strided(start, shape, steps)
+
+
+def _strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    return array_module(array).lib.stride_tricks.as_strided(array, shape, strides)
 
 
 def _beyond(memory: Array, offset: int) -> Array:
@@ -108,13 +111,13 @@ def strided_pick(input: Array, geometry: Geometry) -> Array:
 @op()
 def strided_add(input: Array, geometry: Geometry) -> Array:
     """Zeros of the base's shape, with ``input`` added where the geometry says."""
-    total = _zeros(geometry, input.dtype)
+    total = _zeros(geometry, input.dtype, input)
     if not _overlaps(geometry):
         _part(total, geometry.shape, geometry.strides, geometry.offset)[...] = input
         return total
     extent = _extent(geometry)
-    places = _part(np.arange(extent), geometry.shape, geometry.strides, geometry.offset)
-    flat = np.zeros(extent, input.dtype)
+    places = _part(np.arange(extent, like=input), geometry.shape, geometry.strides, geometry.offset)
+    flat = np.zeros(extent, input.dtype, like=input)
     np.add.at(flat, places.reshape(-1), input.reshape(-1))
     total[...] = _part(flat, geometry.base_shape, geometry.base_strides, 0)
     return total
@@ -123,7 +126,7 @@ def strided_add(input: Array, geometry: Geometry) -> Array:
 @op(node="CopySlices")
 def strided_put(input: Array, values: Array | Scalar, geometry: Geometry) -> Array:
     """A copy of ``input`` (of the base's shape) with ``values`` where the geometry says."""
-    changed = _zeros(geometry, input.dtype)
+    changed = _zeros(geometry, input.dtype, input)
     changed[...] = input
     _part(changed, geometry.shape, geometry.strides, geometry.offset)[...] = values
     return changed

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, array_module
+from distrt.core.arrays import Array, Scalar, array_module, beside
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.adding_at import add_at
@@ -23,6 +23,7 @@ from distrt.core.ops.keys import (
     explain_advanced,
     explain_basic,
     is_view_key,
+    key_beside,
     own_key,
     read_key,
 )
@@ -108,6 +109,7 @@ def index(input: Any, key: Any) -> Any:
         input = (_select_view if _takes_one_last(basic) else _index_view)(input, basic)
     if advanced is None:
         return input
+    advanced = key_beside(advanced, beside(input))
     return _index_copy(input, own_key(advanced) if getattr(input, "requires_grad", False) else advanced)
 
 
@@ -122,7 +124,7 @@ def _takes_one_last(basic: Any) -> bool:
 @op(node="IndexPut")
 def _index_put(input: Array, values: Array | Scalar, key: Any, accumulate: bool) -> Array:
     """A copy of ``input`` with ``values`` written at (or added to what is at) ``key``."""
-    changed = np.array(input)
+    changed = np.array(input, like=input)
     put_at(changed, key, values, accumulate)
     return changed
 
@@ -246,7 +248,7 @@ def _scattered(input: Array, src: Array, key: Any) -> Array:
 
 
 _scattered.gradient(
-    input=lambda g, key, src_meta: _scattered(g, np.zeros(src_meta.shape, g_dtype(g)), key),
+    input=lambda g, key, src_meta: _scattered(g, np.zeros(src_meta.shape, g_dtype(g), like=beside(g)), key),
     src=lambda g, key: index(g, key),
 )
 

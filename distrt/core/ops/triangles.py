@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, beside
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
@@ -59,9 +59,9 @@ def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Arr
     length = max(min(height, width - offset) if offset >= 0 else min(height + offset, width), 0)
     if not length:
         rest = [size for dim, size in enumerate(input.shape) if dim not in (first, second)]
-        return np.empty((*rest, 0), input.dtype)
+        return np.empty((*rest, 0), input.dtype, like=input)
     found = input.diagonal(offset, first, second)
-    if input.flags.writeable:
+    if isinstance(input, np.ndarray) and input.flags.writeable:
         found.flags.writeable = True  # NumPy gives a view that refuses to be written to
     return found
 
@@ -69,7 +69,7 @@ def diagonal(input: Array, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Arr
 @op()
 def _on_diagonal(input: Array, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Array:
     """Zeros of ``shape`` with ``input`` on a diagonal."""
-    whole = np.zeros(shape, input.dtype)
+    whole = np.zeros(shape, input.dtype, like=input)
     diagonal(whole, offset, dim1, dim2)[...] = input
     return whole
 
@@ -131,7 +131,7 @@ def _diagonal_put(input: Array, src: Array, offset: int, dim1: int, dim2: int) -
 
 _diagonal_put.gradient(
     input=lambda g, src_meta, offset, dim1, dim2: _diagonal_put(
-        g, np.zeros(src_meta.shape, src_meta.dtype), offset, dim1, dim2
+        g, np.zeros(src_meta.shape, src_meta.dtype, like=beside(g)), offset, dim1, dim2
     ),
     src=lambda g, offset, dim1, dim2: diagonal(g, offset, dim1, dim2),
 )

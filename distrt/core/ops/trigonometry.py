@@ -192,8 +192,8 @@ def sinc(input: Array) -> Array:
     """``sin(pi * input) / (pi * input)``, and 1 at 0."""
     angle = np.multiply(wide(input), math.pi)
     zero = np.equal(angle, 0)
-    found = np.true_divide(np.sin(angle), np.where(zero, np.ones((), angle.dtype), angle))
-    return np.where(zero, np.ones((), angle.dtype), found).astype(input.dtype, copy=False)
+    found = np.true_divide(np.sin(angle), np.where(zero, angle.dtype.type(1), angle))
+    return np.where(zero, angle.dtype.type(1), found).astype(input.dtype, copy=False)
 
 
 def _sinc_slope(input: Array) -> Array:

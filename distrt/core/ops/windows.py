@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, filled
 
 Sizes = tuple[int, ...]
 
@@ -53,7 +53,9 @@ def surrounded(array: Array, before: Sequence[int], after: Sequence[int], value:
     shape = [n + b + a for n, b, a in zip(spatial, before, after, strict=True)]
     lead = array.shape[: -len(before)]
     padded = (
-        np.zeros((*lead, *shape), array.dtype) if value == 0 else np.full((*lead, *shape), value, array.dtype)
+        np.zeros((*lead, *shape), array.dtype, like=array)
+        if value == 0
+        else filled((*lead, *shape), value, array.dtype, array)
     )
     padded[inner(spatial, before)] = array
     return padded

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.arrays import on_host
 from distrt.core.autocast import autocasts
 from distrt.core.creation import tensor
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
@@ -47,11 +48,11 @@ def ctc_loss(
     ]
     _check(logs, blank, *lengths)
     labels = _padded(targets, lengths[1], logs.shape[1], logs.shape[2])
-    losses = ops.ctc_loss(logs, labels, *lengths, blank, zero_infinity)
+    losses = ops.ctc_loss(logs.cpu(), labels, *lengths, blank, zero_infinity).to(logs.device)  # the CPU walks
     if zero_infinity:
         losses = ops.where(ops.isposinf(losses), 0.0, losses)
     if reduction == "mean":
-        counts = tensor(np.maximum(lengths[1], 1), dtype=losses.dtype)
+        counts = tensor(np.maximum(lengths[1], 1), dtype=losses.dtype, device=losses.device)
         return ops.mean(ops.true_divide(losses, counts))  # type: ignore[no-any-return]
     return reduced(losses if is_batched or reduction == "sum" else ops.squeeze(losses, 0), reduction)
 
@@ -61,7 +62,7 @@ def _integers(name: str, lengths: Lengths) -> np.ndarray[Any, Any]:
     if isinstance(lengths, Tensor):
         if lengths._array.dtype.kind not in "iu":
             raise DtypeError(f"{name} must be integral")
-        return np.asarray(lengths._array.reshape(-1), np.int64)
+        return np.asarray(on_host(lengths._array).reshape(-1), np.int64)
     return np.asarray([int(each) for each in lengths], np.int64)
 
 
@@ -105,7 +106,7 @@ def _padded(targets: Tensor, lengths: np.ndarray[Any, Any], count: int, classes:
     Raises:
         DimensionError: for a label that is no class.
     """
-    labels = targets.detach()._array.astype(np.int64)
+    labels = on_host(targets.detach()._array).astype(np.int64)
     inside = np.arange(lengths.max()) < lengths[:, None]
     if labels.ndim == 1:
         if labels.size != lengths.sum():

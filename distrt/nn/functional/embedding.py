@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, filled
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.modes import no_grad
 from distrt.core.ops.embedding import require_rows
@@ -127,7 +127,7 @@ def embedding_bag(
     _require_dtypes(input, weight, per_sample_weights)
     used = _used(places[:stop], weight, padding_idx)
     count = len(starts)
-    number = np.repeat(np.arange(count), np.diff(starts, append=stop))[used]
+    number = np.asarray(np.repeat(np.arange(count), np.diff(starts, append=stop)), like=places)[used]
     places = places[:stop][used]
     if mode == "max":
         return ops.bag_max(weight, wrap(places), wrap(number), count)  # type: ignore[no-any-return]
@@ -228,9 +228,9 @@ def _used(places: Array, weight: Tensor, padding_idx: int | None) -> Array:
             f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {wrong[0]}"
         )
     if padding_idx is None:
-        return np.ones(places.shape, bool)
+        return filled(places.shape, True, np.bool_, places)
     if not -rows <= padding_idx < rows:
         raise ShapeError(
             f"padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, but got {padding_idx}"
         )
-    return np.asarray(places != padding_idx % rows)
+    return as_array(places != padding_idx % rows)

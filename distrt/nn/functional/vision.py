@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.arrays import filled
 from distrt.core.autocast import autocasts
 from distrt.core.creation import from_numpy
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.half import refuse, wide
 from distrt.core.ops.resampling_taps import cubic_weights
 from distrt.core.ops.type_names import scalar_type
-from distrt.core.tensor import Tensor
+from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["affine_grid", "grid_sample"]
 
@@ -59,7 +60,9 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             f"Expected size for first two dimensions of batch2 tensor to be: [{size[0]}, {dims + 1}] but got: "
             f"[{theta.shape[0]}, {dims + 1}]."
         )
-    base = from_numpy(_pixels(tuple(size[2:]), align_corners)).to(theta.dtype)  # (pixels, dims + 1)
+    base = from_numpy(_pixels(tuple(size[2:]), align_corners)).to(
+        theta.device, theta.dtype
+    )  # (pixels, dims + 1)
     positions = ops.matmul(base, ops.transpose(theta, 1, 2))
     return ops.reshape(positions, (size[0], *size[2:], dims))  # type: ignore[no-any-return]
 
@@ -181,7 +184,7 @@ def _padded(position: Any, size: int, padding: str, align_corners: bool) -> Any:
     if padding == "reflection":
         position = _reflected(position, size, align_corners)
     inside = (position._array > 0) & (position._array < size - 1)
-    return ops.where(from_numpy(inside), position, from_numpy(_clipped(position._array, size)))
+    return ops.where(wrap(inside), position, wrap(_clipped(position._array, size)))
 
 
 def _reflected(position: Any, size: int, align_corners: bool) -> Any:
@@ -198,7 +201,7 @@ def _reflected(position: Any, size: int, align_corners: bool) -> Any:
         sign = np.where(distance < 0, -1, 1)
         scale = np.where(odd, -sign, sign).astype(values.dtype)
         offset = np.where(odd, (flips + 1) * span, -flips * span) + low - scale * low
-    return ops.add(ops.mul(position, from_numpy(scale)), from_numpy(offset.astype(values.dtype)))
+    return ops.add(ops.mul(position, wrap(scale)), wrap(offset.astype(values.dtype)))
 
 
 def _clipped(values: Any, size: int) -> Any:
@@ -217,7 +220,7 @@ def _whole(values: Any) -> Any:
 
 def _linear(input: Any, positions: list[Any], padding: str, align_corners: bool) -> Any:
     floors = [np.floor(wide(each._array)) for each in positions]
-    parts = [ops.sub(each, from_numpy(floor)) for each, floor in zip(positions, floors, strict=True)]
+    parts = [ops.sub(each, wrap(floor)) for each, floor in zip(positions, floors, strict=True)]
     lefts = [_whole(floor) for floor in floors]
     total = None
     for corner in itertools.product((0, 1), repeat=len(positions)):
@@ -234,7 +237,7 @@ def _nearest(input: Any, positions: list[Any], padding: str, align_corners: bool
     values = _values(input, [_whole(np.rint(each._array)) for each in positions])
     # A position has the gradient zero, which rounding has; nothing else ties it to the values.
     for each in positions:
-        rounded = ops.where(from_numpy(np.isfinite(each._array)), ops.round(each), 0.0)
+        rounded = ops.where(wrap(np.isfinite(each._array)), ops.round(each), 0.0)
         values = ops.add(values, ops.unsqueeze(ops.mul(rounded, 0), 1))
     return values
 
@@ -242,14 +245,14 @@ def _nearest(input: Any, positions: list[Any], padding: str, align_corners: bool
 def _cubic(input: Any, positions: list[Any], padding: str, align_corners: bool) -> Any:
     floors = [np.floor(each._array) for each in positions]
     weights = [
-        cubic_weights(ops.sub(each, from_numpy(floor))) for each, floor in zip(positions, floors, strict=True)
+        cubic_weights(ops.sub(each, wrap(floor))) for each, floor in zip(positions, floors, strict=True)
     ]
     sizes = input.shape[2:]
     total = None
     for taps in itertools.product(range(4), repeat=len(positions)):
         places = []
         for floor, tap, size in zip(floors, taps, sizes, strict=True):
-            tapped = from_numpy(floor + floor.dtype.type(tap - 1))
+            tapped = wrap(floor + floor.dtype.type(tap - 1))
             places.append(_whole(_padded(tapped, size, padding, align_corners)._array))
         weight = _product(each[tap] for each, tap in zip(weights, taps, strict=True))
         term = ops.mul(_values(input, places), ops.unsqueeze(weight, 1))
@@ -267,8 +270,8 @@ def _product(factors: Any) -> Any:
 def _values(input: Any, places: list[Any]) -> Any:
     """The pixels at whole positions, zeros where there are none. Shape: -> (N, C, *new sizes)."""
     sizes, (batch, channels) = input.shape[2:], input.shape[:2]
-    inside = np.ones(places[0].shape, bool)
-    flat = np.zeros(places[0].shape, np.int64)
+    inside = filled(places[0].shape, True, np.bool_, places[0])
+    flat = np.zeros(places[0].shape, np.int64, like=places[0])
     for place, size in zip(places, sizes, strict=True):
         inside &= (place >= 0) & (place < size)
         flat = flat * size + np.clip(place, 0, size - 1)
@@ -276,5 +279,5 @@ def _values(input: Any, places: list[Any]) -> Any:
     count = math.prod(new_sizes)
     index = np.broadcast_to(flat.reshape(batch, 1, count), (batch, channels, count))
     pixels = ops.reshape(input, (batch, channels, math.prod(sizes)))
-    picked = ops.reshape(ops.gather(pixels, 2, from_numpy(index.copy())), (batch, channels, *new_sizes))
-    return picked if inside.all() else ops.zero_unless(picked, from_numpy(inside[:, None]))
+    picked = ops.reshape(ops.gather(pixels, 2, wrap(index.copy())), (batch, channels, *new_sizes))
+    return picked if bool(inside.all()) else ops.zero_unless(picked, wrap(inside[:, None]))

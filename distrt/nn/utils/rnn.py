@@ -9,6 +9,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
+from distrt.core.arrays import on_host
 from distrt.core.creation import arange, as_tensor, empty_like, from_numpy, full
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
@@ -162,7 +163,7 @@ def pack_padded_sequence(
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-input.ndim}, {input.ndim - 1}], but got 1)"
         )
-    counts = lengths._array
+    counts = on_host(lengths._array)
     order = None
     if not enforce_sorted:
         order = np.argsort(-counts, kind="stable")
@@ -175,9 +176,14 @@ def pack_padded_sequence(
     if order is not None:
         sequence = order[sequence]
     index = sequence * steps + step if batch_first else step * batch + sequence
-    data = ops.index_select(ops.reshape(input, (steps * batch, *input.shape[2:])), 0, from_numpy(index))
+    data = ops.index_select(ops.reshape(input, (steps * batch, *input.shape[2:])), 0, _beside(input, index))
     sizes = np.bincount(step, minlength=counts.max()).astype(np.int64)
-    return PackedSequence(data, from_numpy(sizes), None if order is None else from_numpy(order), None)
+    return PackedSequence(data, from_numpy(sizes), None if order is None else _beside(input, order), None)
+
+
+def _beside(input: Any, index: Any) -> Tensor:
+    """Positions, computed on the host, where the tensor that they index is."""
+    return from_numpy(index).to(input.device)
 
 
 def _check_lengths(counts: Any, steps: int, batch: int) -> None:
@@ -232,11 +238,12 @@ def pad_packed_sequence(
         index[step, :size] = starts[step] + np.arange(size)
     if sequence.unsorted_indices is not None:
         back = sequence.unsorted_indices._array
+        back = on_host(back)
         index, counts = index[:, back], counts[back]
     index = index.T if batch_first else index
     rest = data.shape[1:]
     padding = full((1, *rest), padding_value, dtype=data.dtype, device=data.device)
-    chosen = ops.index_select(ops.cat([data, padding], 0), 0, from_numpy(index.reshape(-1)))
+    chosen = ops.index_select(ops.cat([data, padding], 0), 0, _beside(data, index.reshape(-1)))
     return ops.reshape(chosen, (*index.shape, *rest)), from_numpy(counts)
 
 

@@ -1,0 +1,32 @@
+"""CuPy itself, and the GPUs that it finds."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from typing import Any
+
+
+@functools.cache
+def find() -> Any:
+    """CuPy, or None where it is not installed or finds no GPU."""
+    if importlib.util.find_spec("cupy") is None:
+        return None
+    try:
+        import cupy
+
+        return cupy if cupy.cuda.runtime.getDeviceCount() > 0 else None
+    except (ImportError, OSError, RuntimeError):  # no driver, or one that is too old for this CuPy
+        return None
+
+
+@functools.cache
+def device_count() -> int:
+    """The number of GPUs that tensors can be on."""
+    cupy = find()
+    return 0 if cupy is None else int(cupy.cuda.runtime.getDeviceCount())
+
+
+def current() -> int:
+    """The number of the GPU that is meant where none is named; there must be one."""
+    return int(find().cuda.runtime.getDevice())

@@ -1,0 +1,162 @@
+"""How much of a GPU's memory is in use. Without a GPU: nothing."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from distrt.core.gpu import library, memory
+from distrt.cuda.devices import cupy, number_of
+
+__all__ = [
+    "empty_cache",
+    "ipc_collect",
+    "max_memory_allocated",
+    "max_memory_cached",
+    "max_memory_reserved",
+    "mem_get_info",
+    "memory_allocated",
+    "memory_cached",
+    "memory_reserved",
+    "memory_snapshot",
+    "memory_stats",
+    "memory_stats_as_nested_dict",
+    "memory_summary",
+    "reset_accumulated_memory_stats",
+    "reset_max_memory_allocated",
+    "reset_max_memory_cached",
+    "reset_peak_memory_stats",
+    "set_per_process_memory_fraction",
+]
+
+
+def _on(device: Any) -> Any:
+    return cupy().cuda.Device(number_of(device))
+
+
+def empty_cache() -> None:
+    """Gives what no tensor uses back to the GPU."""
+    found = library.find()
+    if found is not None:
+        found.get_default_memory_pool().free_all_blocks()
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes in tensors."""
+    return memory.counts[number_of(device)].used if library.device_count() else 0
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that tensors have had at a time since the start, or since the last ``reset_peak_memory_stats``."""
+    return memory.counts[number_of(device)].most_used if library.device_count() else 0
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes in tensors and bytes that are kept for the next ones."""
+    if not library.device_count():
+        return 0
+    with _on(device):
+        return memory.reserved()
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """The most that ``memory_reserved`` has been."""
+    if not library.device_count():
+        return 0
+    return max(memory.counts[number_of(device)].most_reserved, memory_reserved(device))
+
+
+memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """The most from now on is what is there now."""
+    if library.device_count():
+        count = memory.counts[number_of(device)]
+        count.most_used, count.most_reserved = count.used, memory_reserved(device)
+
+
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
+def reset_accumulated_memory_stats(device: Any = None) -> None:
+    """The numbers of allocations and of what was freed start anew."""
+    if library.device_count():
+        count = memory.counts[number_of(device)]
+        count.allocations, count.freed = count.allocations - count.freed, 0
+
+
+def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
+    """The figures by PyTorch's names, as far as they are counted."""
+    if not library.device_count():
+        return OrderedDict()
+    count = memory.counts[number_of(device)]
+    return OrderedDict(
+        {
+            "active_bytes.all.current": count.used,
+            "active_bytes.all.peak": count.most_used,
+            "allocated_bytes.all.current": count.used,
+            "allocated_bytes.all.peak": count.most_used,
+            "allocation.all.allocated": count.allocations,
+            "allocation.all.current": count.allocations - count.freed,
+            "allocation.all.freed": count.freed,
+            "reserved_bytes.all.current": memory_reserved(device),
+            "reserved_bytes.all.peak": max_memory_reserved(device),
+        }
+    )
+
+
+def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
+    """The figures, a dict for each part of their names."""
+    nested: dict[str, Any] = {}
+    for name, value in memory_stats(device).items():
+        *path, last = name.split(".")
+        room = nested
+        for part in path:
+            room = room.setdefault(part, {})
+        room[last] = value
+    return nested
+
+
+def memory_snapshot(mempool_id: Any = None) -> list[dict[str, Any]]:
+    """The blocks that are held: CuPy's pool does not tell them, so none."""
+    return []
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """The figures as a table."""
+    if not library.device_count():
+        return "No GPU: 0 bytes allocated, 0 bytes reserved"
+    rows = [
+        ("Allocated memory", memory_allocated(device), max_memory_allocated(device)),
+        ("Reserved memory", memory_reserved(device), max_memory_reserved(device)),
+    ]
+    lines = [f"CUDA memory of device {number_of(device)}", f"{'':18}{'now':>14}{'most':>14}"]
+    lines += [f"{name:18}{now / 2**20:>10.1f} MiB{most / 2**20:>10.1f} MiB" for name, now, most in rows]
+    return "\n".join(lines)
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Free and total bytes of a GPU, whoever uses them."""
+    with _on(device):
+        free, total = cupy().cuda.runtime.memGetInfo()
+    return int(free), int(total)
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Lets tensors take this part of a GPU's memory at most.
+
+    Raises:
+        ValueError: for what is no fraction.
+    """
+    with _on(device):
+        if not isinstance(fraction, float):
+            raise TypeError("Invalid type for fraction argument, must be `float`")
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
+        cupy().get_default_memory_pool().set_limit(fraction=fraction)
+
+
+def ipc_collect() -> None:
+    """Nothing: no memory of a GPU is shared between processes."""
+    cupy()

@@ -1,0 +1,181 @@
+"""What users do with tensors and modules on GPUs: devices, printing, copies, files, streams, memory, errors."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import sys
+import traceback
+from typing import Any
+
+import distrt as torch
+from distrt import nn
+
+CUDA = torch.device("cuda:0")
+
+
+def _refused(kind: type[Exception], words: str, function: Any) -> None:
+    try:
+        function()
+    except kind as fault:
+        assert words in str(fault), fault
+    else:
+        raise AssertionError(f"{kind.__name__} was expected: {words}")
+
+
+def _reloaded(value: Any, **options: Any) -> Any:
+    file = io.BytesIO()
+    torch.save(value, file)
+    file.seek(0)
+    return torch.load(file, **options)
+
+
+def check_questions() -> None:
+    """What there is, and which one is meant."""
+    assert torch.cuda.is_available() and torch.cuda.device_count() >= 1
+    assert torch.cuda.current_device() == 0 and torch.cuda.get_device_name()
+    assert torch.cuda.get_device_properties(0).total_memory > 0
+    assert torch.cuda.mem_get_info()[1] > 0
+    _refused(RuntimeError, "invalid device ordinal", lambda: torch.zeros(1, device="cuda:99"))
+
+
+def check_where_tensors_are_made() -> None:
+    """By ``device=``, beside another one, by default."""
+    x = torch.arange(6.0, device=CUDA).reshape(2, 3)
+    made = [
+        torch.zeros(2, device="cuda"),
+        torch.randn(2, device="cuda"),
+        torch.randint(0, 5, (3,), device=CUDA),
+        torch.randperm(4, device=CUDA),
+        torch.eye(2, device=CUDA),
+        torch.linspace(0, 1, 3, device=CUDA),
+        torch.full((2,), 3.0, device=CUDA),
+        torch.tensor([1, 2], device=CUDA),
+        torch.as_tensor([1.0], device=CUDA),
+        torch.zeros_like(x),
+        torch.rand_like(x),
+        x.new_ones(2),
+        x.new_tensor([1]),
+    ]
+    assert {each.device for each in made} == {CUDA}
+    with CUDA:
+        assert torch.zeros(2).device == CUDA and nn.Linear(2, 2).weight.device == CUDA
+    assert torch.zeros(2).device.type == "cpu"
+
+
+def check_text() -> None:
+    """As PyTorch writes it."""
+    assert str(torch.tensor([1, 2]).cuda()) == "tensor([1, 2], device='cuda:0')"
+    assert torch.ones(2).cuda().is_cuda and torch.ones(2).cuda().get_device() == 0
+
+
+def check_devices_do_not_mix() -> None:
+    """One error, PyTorch's words; numbers go with any."""
+    x = torch.ones(3, device=CUDA)
+    _refused(RuntimeError, "Expected all tensors to be on the same device", lambda: x + torch.ones(3))
+    _refused(TypeError, "Use Tensor.cpu() to copy the tensor to host memory first", x.numpy)
+    assert (x * torch.tensor(2.0)).tolist() == [2.0, 2.0, 2.0]
+    assert x[torch.tensor([0, 1])].device == CUDA  # indices may come from the CPU
+    if torch.cuda.device_count() > 1:
+        other = torch.ones(3, device="cuda:1")
+        assert (other * 2).sum().device == other.device
+        _refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
+
+
+def check_copies() -> None:
+    """Between devices, by name; gradients go back where the leaf is."""
+    x = torch.arange(6.0).reshape(2, 3)
+    y = x.t().cuda()
+    assert y.stride() == x.t().stride() and y.cpu().tolist() == x.t().tolist()
+    assert torch.zeros(2, 3).copy_(x.cuda()).tolist() == x.tolist()
+    assert x.cuda().copy_(torch.ones(2, 3)).cpu().sum() == 6
+    assert x.to(CUDA, torch.float16).dtype is torch.float16 and y.cuda() is y
+    leaf = torch.ones(2, requires_grad=True)
+    (leaf.cuda() * 3).sum().backward()
+    assert leaf.grad is not None and leaf.grad.device.type == "cpu" and leaf.grad.tolist() == [3.0, 3.0]
+    assert x.pin_memory().is_pinned() and not x.is_pinned()
+    assert copy.deepcopy(y).device == CUDA and pickle.loads(pickle.dumps(y)).tolist() == y.tolist()
+
+
+def check_files() -> None:
+    """Tensors come back where they were, or where ``map_location`` says."""
+    model = nn.Linear(3, 2).cuda()
+    assert _reloaded(model.state_dict())["weight"].device == CUDA
+    assert _reloaded(model.state_dict(), map_location="cpu")["weight"].device.type == "cpu"
+    model.load_state_dict({name: value.cpu() for name, value in model.state_dict().items()})
+    assert model.weight.device == CUDA and model.cpu().weight.device.type == "cpu"
+
+
+def check_indexing() -> None:
+    """Masks, lists, assignment."""
+    x = torch.arange(6.0, device=CUDA).reshape(2, 3)
+    assert x[x > 2].tolist() == [3.0, 4.0, 5.0] and x[[1, 0]].tolist() == [[3.0, 4.0, 5.0], [0.0, 1.0, 2.0]]
+    x[0, 0] = 9.0
+    x[1] = torch.tensor(7.0)
+    assert x.tolist() == [[9.0, 1.0, 2.0], [7.0, 7.0, 7.0]]
+
+
+def check_memory() -> None:
+    """It is counted, and given back."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    x = torch.zeros(1 << 20, device=CUDA)
+    assert torch.cuda.memory_allocated() - before >= 4 << 20
+    del x
+    assert torch.cuda.memory_allocated() == before
+    assert torch.cuda.max_memory_allocated() - before >= 4 << 20
+    assert torch.cuda.memory_reserved() >= torch.cuda.memory_allocated()
+    torch.cuda.empty_cache()
+    assert "Allocated memory" in torch.cuda.memory_summary()
+
+
+def check_streams() -> None:
+    """Work in a stream of one's own, and times."""
+    stream = torch.cuda.Stream()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    x = torch.ones(1000, device=CUDA)
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        assert torch.cuda.current_stream() == stream
+        start.record()
+        y = x * 2
+        end.record()
+    torch.cuda.current_stream().wait_stream(stream)
+    torch.cuda.synchronize()
+    assert start.elapsed_time(end) >= 0 and y.sum().item() == 2000
+
+
+def check_layers() -> None:
+    """Dropout, packed sequences, attention, CTC: what draws or walks on the host gives results on the GPU."""
+    x = torch.randn(4, 6, 8, device=CUDA, requires_grad=True)
+    layers = [nn.Dropout(0.5), nn.AlphaDropout(0.2), nn.GRU(8, 8).cuda(), nn.MultiheadAttention(8, 2).cuda()]
+    for layer in layers:
+        out = layer(x, x, x)[0] if isinstance(layer, nn.MultiheadAttention) else layer(x)
+        out = out[0] if isinstance(out, tuple) else out
+        assert out.device == CUDA
+        out.sum().backward()
+    packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([4, 3, 2, 2, 1, 1]))
+    assert packed.data.device == CUDA and packed.batch_sizes.device.type == "cpu"
+    assert nn.utils.rnn.pad_packed_sequence(packed)[0].device == CUDA
+    loss = nn.CTCLoss()(x.log_softmax(2), torch.ones(6, 2, dtype=torch.long), [4] * 6, [2] * 6)
+    assert loss.device == CUDA
+
+
+def main() -> int:
+    """Runs every check; returns how many failed."""
+    failed = 0
+    checks = [value for name, value in globals().items() if name.startswith("check_")]
+    for check in checks:
+        try:
+            check()
+        except Exception:
+            failed += 1
+            print(f"FAILED {check.__name__}")
+            traceback.print_exc(limit=-3, file=sys.stdout)
+    print(f"{len(checks)} checks, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)

@@ -1,0 +1,93 @@
+"""The op table on a GPU beside the CPU: values, dtypes, first gradients; and that results stay on the GPU.
+
+``python -m tests.gpu.checks.operations PART PARTS [DTYPES]`` runs every PARTS-th case, in its first DTYPES dtypes.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+import numpy as np
+
+import distrt
+from tests.oracle.compare import is_floating, outputs_of, to_distrt
+from tests.oracle.table import CASES, Case
+
+#: What PyTorch keeps on the CPU as well.
+_ON_CPU = ("pack_padded_sequence", "pack_sequence", "pad_packed_sequence")
+
+
+def main(part: int, parts: int, dtypes: int) -> int:
+    """Runs a part of the table; returns how many cases failed."""
+    place = distrt.device("cuda:0")
+    failed = 0
+    chosen = CASES[part::parts]
+    for case in chosen:
+        for dtype in case.dtypes[:dtypes]:
+            try:
+                _compare(case, dtype, place)
+            except Exception as fault:
+                failed += 1
+                print(f"FAILED {case} {dtype}: {_said(fault)}")
+    print(f"{len(chosen)} cases, {failed} failed")
+    return failed
+
+
+def _said(fault: Exception) -> str:
+    cause = fault.__cause__ or fault
+    where = [each for each in traceback.extract_tb(cause.__traceback__) if "/distrt/" in each.filename]
+    line = f" ({where[-1].filename.rpartition('/distrt/')[2]}:{where[-1].lineno})" if where else ""
+    return f"{type(cause).__name__}: {str(cause)[:200]}{line}".replace("\n", " ")
+
+
+def _compare(case: Case, dtype: str, place: Any) -> None:
+    arrays = case.arrays(0, dtype)
+    wanted = [spec.grad and is_floating(array) for spec, array in zip(case.inputs, arrays, strict=True)]
+    here = [to_distrt(array, grad) for array, grad in zip(arrays, wanted, strict=True)]
+    there = [_copied(each, place) if isinstance(each, distrt.Tensor) else each for each in here]
+    expected = outputs_of(case.run(distrt, *here))
+    with place:
+        found = outputs_of(case.run(distrt, *there))
+    pairs = []
+    for out, reference in zip(found, expected, strict=True):
+        if isinstance(out, distrt.Tensor):
+            assert out.device == place or case.row.startswith(_ON_CPU), f"the result is on {out.device}"
+            _assert_close(out, reference)
+            assert out.requires_grad == reference.requires_grad
+            if out.requires_grad:
+                pairs.append((out, reference))
+    if not pairs:
+        return
+    seeds = [distrt.ones_like(reference) for _, reference in pairs]
+    leaves = [
+        [each for each in inputs if isinstance(each, distrt.Tensor) and each.requires_grad]
+        for inputs in (there, here)
+    ]
+    on_gpu = distrt.autograd.grad(
+        [out for out, _ in pairs], leaves[0], [_copied(each, place) for each in seeds], allow_unused=True
+    )
+    on_cpu = distrt.autograd.grad([out for _, out in pairs], leaves[1], seeds, allow_unused=True)
+    for mine, reference in zip(on_gpu, on_cpu, strict=True):
+        assert (mine is None) == (reference is None)
+        if mine is not None:
+            assert mine.device == place, f"the gradient is on {mine.device}"
+            _assert_close(mine, reference)
+
+
+def _copied(tensor: Any, place: Any) -> Any:
+    return tensor.detach().to(place).requires_grad_(tensor.requires_grad)
+
+
+def _assert_close(mine: Any, reference: Any) -> None:
+    one, other = mine.detach().cpu()._array, reference.detach()._array
+    assert (one.dtype, one.shape) == (other.dtype, other.shape)
+    kind = np.complex128 if one.dtype.kind == "c" else np.float64
+    tolerance = 3e-3 if one.dtype.itemsize < 4 and one.dtype.kind in "fV" else 1e-4
+    np.testing.assert_allclose(one.astype(kind), other.astype(kind), rtol=tolerance, atol=tolerance / 10)
+
+
+if __name__ == "__main__":
+    part, parts, dtypes = [*map(int, sys.argv[1:]), *(0, 1, 99)[len(sys.argv) - 1 :]]
+    sys.exit(1 if main(part, parts, dtypes) else 0)

@@ -1,0 +1,128 @@
+"""Memory: what each device holds, counted."""
+
+from __future__ import annotations
+
+import weakref
+from collections import defaultdict
+from typing import Any
+
+_used: dict[int, int] = defaultdict(int)
+_freed: dict[int, int] = defaultdict(int)  # kept by the pool for the next allocation
+
+
+class MemoryHook:
+    """What is told of each allocation, from ``__enter__`` on."""
+
+    def __enter__(self) -> MemoryHook:
+        _hooks.append(self)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _hooks.remove(self)
+
+    def alloc_postprocess(self, **what: Any) -> None:
+        """The pool has taken memory."""
+
+    def malloc_postprocess(self, **what: Any) -> None:
+        """An array has got memory."""
+
+    def free_postprocess(self, **what: Any) -> None:
+        """An array has given it back."""
+
+
+_hooks: list[MemoryHook] = []
+
+
+def count(array: Any) -> None:
+    """Counts an array's memory until it is gone."""
+    import cupy
+
+    device, size = cupy.cuda._current.number, -(-array._host.nbytes // 512) * 512
+    fresh = size > _freed[device]
+    _used[device] += size
+    _freed[device] = max(0, _freed[device] - size)
+    for hook in _hooks:
+        if fresh:
+            hook.alloc_postprocess(device_id=device, mem_size=size, mem_ptr=id(array))
+        hook.malloc_postprocess(
+            device_id=device, size=array._host.nbytes, mem_size=size, mem_ptr=id(array), pmem_id=0
+        )
+    weakref.finalize(array, _free, device, size)
+
+
+def _free(device: int, size: int) -> None:
+    _used[device] -= size
+    _freed[device] += size
+    for hook in _hooks:
+        hook.free_postprocess(device_id=device, mem_size=size, mem_ptr=0, pmem_id=0)
+
+
+class MemoryPool:
+    """The pool of the current device."""
+
+    def used_bytes(self) -> int:
+        """Bytes in arrays."""
+        import cupy
+
+        return _used[cupy.cuda._current.number]
+
+    def free_bytes(self) -> int:
+        """Bytes kept for later."""
+        import cupy
+
+        return _freed[cupy.cuda._current.number]
+
+    def total_bytes(self) -> int:
+        """Both."""
+        return self.used_bytes() + self.free_bytes()
+
+    def free_all_blocks(self, stream: Any = None) -> None:
+        """Gives back what no array uses."""
+        import cupy
+
+        _freed[cupy.cuda._current.number] = 0
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        """Sets how much may be taken."""
+        from . import runtime
+
+        self.limit = int(fraction * runtime.TOTAL) if fraction is not None else size
+
+    def get_limit(self) -> int:
+        """How much may be taken."""
+        return getattr(self, "limit", 0) or 0
+
+
+_pool = MemoryPool()
+
+
+def pool() -> MemoryPool:
+    """The pool that everybody uses."""
+    return _pool
+
+
+class MemoryPointer:
+    """Where an array begins."""
+
+    def __init__(self, owner: Any, offset: int = 0) -> None:
+        self.owner, self.offset = owner, offset
+
+    @property
+    def ptr(self) -> int:
+        return int(self.owner._host.__array_interface__["data"][0]) + self.offset
+
+    @property
+    def buffer(self) -> Any:
+        return self.owner._host.reshape(-1).view("u1")
+
+    def __add__(self, offset: int) -> MemoryPointer:
+        return MemoryPointer(self.owner, self.offset + offset)
+
+
+class PinnedMemoryPointer(bytearray):
+    """Page-locked memory of the host."""
+
+
+def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:
+    """Memory of the host."""
+    return PinnedMemoryPointer(size)

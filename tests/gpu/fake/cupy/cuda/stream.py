@@ -1,0 +1,104 @@
+"""Streams and events: the fake computes at once, so they only remember what they were asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+
+class Stream:
+    """A queue of work."""
+
+    _numbers = iter(range(1, 1 << 30))
+
+    def __init__(
+        self, null: bool = False, non_blocking: bool = False, ptds: bool = False, priority: int = 0
+    ) -> None:
+        self.ptr = 0 if null else next(self._numbers) * 16
+        self.priority, self.is_non_blocking = priority, non_blocking
+        self.asked: list[str] = []
+
+    @property
+    def done(self) -> bool:
+        return True
+
+    def use(self) -> Stream:
+        _current.stream = self
+        return self
+
+    def is_capturing(self) -> bool:
+        return False
+
+    def synchronize(self) -> None:
+        self.asked.append("synchronize")
+
+    def wait_event(self, event: Event) -> None:
+        self.asked.append("wait_event")
+
+    def record(self, event: Event | None = None) -> Event:
+        event = Event() if event is None else event
+        event.record(self)
+        return event
+
+    def __enter__(self) -> Stream:
+        self._before = get_current_stream()
+        return self.use()
+
+    def __exit__(self, *exception: Any) -> None:
+        self._before.use()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stream) and other.ptr == self.ptr
+
+    def __hash__(self) -> int:
+        return self.ptr
+
+
+class ExternalStream(Stream):
+    """A stream of another library's."""
+
+    def __init__(self, ptr: int, device_id: int = -1) -> None:
+        super().__init__()
+        self.ptr = ptr
+
+
+Stream.null = Stream(null=True)  # type: ignore[attr-defined]
+
+
+class _Current(threading.local):
+    stream: Stream = Stream.null  # type: ignore[attr-defined]
+
+
+_current = _Current()
+
+
+class Event:
+    """A mark in a stream."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.when: float | None = None
+        self.disable_timing = disable_timing
+        self.ptr = id(self)
+
+    @property
+    def done(self) -> bool:
+        return True
+
+    def record(self, stream: Stream | None = None) -> None:
+        self.when = time.perf_counter()
+
+    def synchronize(self) -> None:
+        """Waits for nothing."""
+
+
+def get_current_stream(device_id: int = -1) -> Stream:
+    """The stream that work goes to."""
+    return _current.stream
+
+
+def get_elapsed_time(start: Event, end: Event) -> float:
+    """Milliseconds between two marks."""
+    if start.when is None or end.when is None:
+        raise RuntimeError("cudaErrorInvalidResourceHandle: invalid resource handle")
+    return (end.when - start.when) * 1000

@@ -1,0 +1,9 @@
+"""The functions of random that were recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._functions import module_functions
+
+globals().update(module_functions("random", np.random))

@@ -1,0 +1,61 @@
+"""The GPU's code on a fake of CuPy: it asks for nothing that CuPy lacks, and takes nothing to the host unasked.
+
+A fake shows no more than that. What has run on a GPU is told by ``scripts/gpu-check``, and by docs/gpu.md.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gpu.fixtures import run_check
+
+PARTS = 24
+
+
+def _assert_passed(name: str, *arguments: str, seconds: float = 110) -> None:
+    ended = run_check(name, *arguments, seconds=seconds)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert " 0 failed" in ended.stdout or ended.stdout.startswith("0 failed")
+
+
+@pytest.mark.ci
+def test_tensors_and_modules_behave_as_users_expect() -> None:
+    _assert_passed("behaviour")
+
+
+@pytest.mark.ci
+def test_training_gives_the_losses_of_the_cpu() -> None:
+    _assert_passed("training")
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("part", range(0, PARTS, 8))
+def test_a_part_of_the_op_table_agrees_with_the_cpu(part: int) -> None:
+    _assert_passed("operations", str(part), str(PARTS), "1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_op_table_agrees_with_the_cpu(part: int) -> None:
+    _assert_passed("operations", str(part), str(PARTS))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("numpy.asarray(cupy.ones(3))", "Implicit conversion to a NumPy array is not allowed"),
+        ("cupy.ones(3) + numpy.ones(3)", "Unsupported type <class 'numpy.ndarray'>"),
+        ("numpy.insert(cupy.ones(3), 0, 1)", "no implementation found for 'numpy.insert'"),
+        ("numpy.bitwise_and(cupy.ones(3), cupy.ones(3))", "Wrong type ((float64, float64))"),
+        ("numpy.maximum.accumulate(cupy.ones(3))", "not supported yet"),
+        ("cupy.ones(3).flags.writeable", "has no attribute 'writeable'"),
+    ],
+)
+def test_the_fake_refuses_what_cupy_refuses(code: str, words: str) -> None:
+    assert words in run_code(code)
+
+
+def run_code(code: str) -> str:
+    """What a line raises where the fake stands for CuPy."""
+    ended = run_check("line", code)
+    return ended.stdout
