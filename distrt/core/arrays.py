@@ -118,11 +118,12 @@ def on_host(array: Array) -> Array:
 
 def is_writeable(array: Array) -> bool:
     """True where elements can be written one by one; NumPy marks arrays whose elements share memory."""
-    if isinstance(array, np.ndarray):
-        return bool(array.flags.writeable)
-    return not array.size or all(
-        step != 0 or size == 1 for step, size in zip(array.strides, array.shape, strict=True)
-    )
+    try:
+        return array.flags.writeable  # type: ignore[no-any-return]
+    except AttributeError:  # CuPy's have no such flag
+        return not array.size or all(
+            step != 0 or size == 1 for step, size in zip(array.strides, array.shape, strict=True)
+        )
 
 
 def beside(value: Any) -> Array:
