@@ -122,7 +122,7 @@ def require_available(wanted: Any) -> device:
     """
     chosen = get_default_device() if wanted is None else device(wanted)
     if chosen.type == "cpu":
-        return chosen
+        return CPU  # there is one, whatever its number
     if chosen.type != "cuda":
         raise missing(str(chosen))
     return _gpu(chosen)

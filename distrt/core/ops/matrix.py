@@ -290,7 +290,7 @@ def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
 def _name_of_linear(node: Any) -> str:
     """PyTorch makes rows of leading dims, and gives the result its shape back."""
     has_bias = node.metas[2] is not None
-    if node.ndim_of("input") == 2:
+    if node.ndim_of("input") in (2, None):  # a bias alone tells no dims
         return "Addmm" if has_bias else "Mm"
     return "View" if has_bias else "UnsafeView"
 
