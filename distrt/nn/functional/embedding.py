@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, filled
+from distrt.core.arrays import Array, as_array, filled, on_host
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.modes import no_grad
 from distrt.core.ops.embedding import require_rows
@@ -200,7 +200,7 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
             raise ShapeError("step must be nonzero")
         return places, np.arange(bags) * width, places.size
     require_rows("embedding_bag", offsets._array)
-    starts = offsets._array.astype(np.int64)
+    starts = on_host(offsets._array).astype(np.int64)
     if include_last_offset and not starts.size:
         raise ShapeError("include_last_offset: number of offset should be at least 1")
     if starts.size and starts[0] != 0:
