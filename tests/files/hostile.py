@@ -32,6 +32,7 @@ def _hook(event: str, arguments: Any) -> None:
 
 
 sys.addaudithook(_hook)
+distrt.cuda.is_available()  # looks for CuPy in the module path, once in a process
 
 
 def archive(pickled: bytes, storages: dict[str, bytes] | None = None, **records: bytes) -> bytes:
