@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from distrt.comm.functions.arguments import require_on_cpu
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
 from distrt.core.tensor import Tensor
@@ -79,7 +80,10 @@ def require_cpu(parameters: Sequence[Tensor], device_ids: Any, output_device: An
 
     Raises:
         ValueError: some are named.
+        DeviceError: for a model on a GPU.
     """
+    for parameter in parameters:
+        require_on_cpu(parameter)
     if device_ids is not None and len(device_ids) > 1:
         raise ValueError("device_ids can only be None or contain a single element.")
     if device_ids or output_device:

@@ -12,6 +12,7 @@ import numpy as np
 
 from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
+from distrt.core.errors import DeviceError
 from distrt.core.history import require_writeable
 from distrt.core.tensor import Tensor
 from distrt.core.versions import INFERENCE
@@ -22,6 +23,7 @@ __all__ = [
     "note_change",
     "note_changes",
     "require_complex_op",
+    "require_on_cpu",
     "require_one_dtype",
     "require_op",
     "require_tensor",
@@ -46,6 +48,20 @@ def require_tensor(value: Any, name: str) -> None:
             f"Invalid function argument. Expected parameter `{name}` of type torch.Tensor\n"
             f"             but got {type(value)} instead."
         )
+    require_on_cpu(value)
+
+
+def require_on_cpu(tensor: Tensor) -> None:
+    """Refuse a tensor in the memory of a GPU: no transport reads from there.
+
+    Raises:
+        DeviceError: in PyTorch's words.
+    """
+    if tensor.is_cuda:
+        raise DeviceError(
+            "No backend type associated with device type cuda: ranks exchange what is in the memory of the CPU; send "
+            "tensor.cpu()"
+        )
 
 
 def require_tensors(value: Any, name: str) -> None:
@@ -64,6 +80,8 @@ def require_tensors(value: Any, name: str) -> None:
             f"Invalid function argument. Expected parameter `{name}` of type List[torch.Tensor]\n"
             f"             but got {type(value)} with elements of type {[type(each) for each in value]}."
         )
+    for each in value:
+        require_on_cpu(each)
 
 
 def require_one_dtype(tensors: Sequence[Tensor]) -> None:

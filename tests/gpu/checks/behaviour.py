@@ -83,6 +83,31 @@ def check_devices_do_not_mix() -> None:
         _refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
 
 
+def check_ranks_exchange_nothing_of_gpus() -> None:
+    """Collectives and DDP say so, instead of reading where the CPU cannot."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        x = torch.ones(3, device=CUDA)
+        for call in (torch.distributed.all_reduce, lambda tensor: torch.distributed.broadcast(tensor, 0)):
+            _refused(
+                RuntimeError, "No backend type associated with device type cuda", lambda call=call: call(x)
+            )
+        model = nn.Linear(2, 2).cuda()
+        wrap = nn.parallel.DistributedDataParallel
+        _refused(RuntimeError, "No backend type associated with device type cuda", lambda: wrap(model))
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def check_devices_that_are_asked_for() -> None:
+    """What takes ``device=`` goes there."""
+    assert (
+        torch.fft.fftfreq(4, device=CUDA).device == CUDA and torch.hann_window(4, device=CUDA).device == CUDA
+    )
+    assert nn.Linear(2, 2).to_empty(device="cuda").weight.device == CUDA
+    assert torch.Tensor([1.0]).new([2.0], device="cuda").device == CUDA
+
+
 def check_copies() -> None:
     """Between devices, by name; gradients go back where the leaf is."""
     x = torch.arange(6.0).reshape(2, 3)

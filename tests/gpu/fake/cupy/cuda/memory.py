@@ -101,6 +101,9 @@ def pool() -> MemoryPool:
     return _pool
 
 
+_DEVICE_MEMORY = 1 << 60
+
+
 class MemoryPointer:
     """Where an array begins."""
 
@@ -109,7 +112,8 @@ class MemoryPointer:
 
     @property
     def ptr(self) -> int:
-        return int(self.owner._host.__array_interface__["data"][0]) + self.offset
+        # Of a device: who reads there from the host ends at once, as on hardware.
+        return _DEVICE_MEMORY + int(self.owner._host.__array_interface__["data"][0]) + self.offset
 
     @property
     def buffer(self) -> Any:
