@@ -10,6 +10,7 @@ from distrt.core import dtype as dt
 from distrt.core import methods as _methods  # noqa: F401
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError
+from distrt.core.gpu.places import moved
 from distrt.core.ops.fourier import fft_fft as fft
 from distrt.core.ops.fourier import fft_fft2 as fft2
 from distrt.core.ops.fourier import fft_fftn as fftn
@@ -94,11 +95,11 @@ def _counted(name: str, n: Any) -> int:
 
 
 def _made(name: str, values: Any, out: Any, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
-    require_available(device)
+    place = require_available(device)
     kind = dt.default.numpy if dtype is None else dt.to_numpy(dtype)
     if kind not in dt.FLOATING_NUMPY:
         raise DtypeError(f"{name} requires a floating point or complex dtype")
-    made = wrap(values.astype(kind))
+    made = wrap(moved(values.astype(kind), place))
     if out is not None:
         return write_out(name, made, out)  # type: ignore[no-any-return]
     return made.requires_grad_() if requires_grad else made

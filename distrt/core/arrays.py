@@ -41,24 +41,29 @@ FAULTS = (AttributeError, ValueError, IndexError, TypeError)
 
 def array_module(array: Array) -> Any:
     """NumPy for a NumPy array, CuPy for a CuPy one: for the few functions that do not ask an array whose they are."""
-    if array.__class__ is not np.ndarray and hasattr(array, "__cuda_array_interface__"):
+    if is_on_gpu(array):
         import cupy
 
         return cupy
     return np
 
 
+def is_on_gpu(value: Any) -> bool:
+    """True for an array of CuPy's."""
+    return value.__class__ is not np.ndarray and hasattr(value, "__cuda_array_interface__")
+
+
 def is_array(value: Any) -> bool:
     """True for an array of NumPy's or CuPy's."""
-    return isinstance(value, np.ndarray) or hasattr(value, "__cuda_array_interface__")
+    return isinstance(value, np.ndarray) or is_on_gpu(value)
 
 
 def as_array(value: Any) -> Array:
     """What a function of NumPy's or CuPy's returned, as an array: NumPy gives numbers where CuPy gives 0-d arrays."""
-    return value if value.__class__ is np.ndarray or hasattr(value, "get") else np.asarray(value)
+    return value if is_array(value) else np.asarray(value)
 
 
-def packed(array: Array) -> Array:
+def row_major(array: Array) -> Array:
     """The elements in row-major order: this very array where they stand so, else a copy."""
     return np.ascontiguousarray(array, like=array)
 
@@ -97,7 +102,7 @@ def identity_matrix(rows: int, columns: int | None, dtype: Any, like: Array) -> 
 
 def memory_of(array: Array) -> Array:
     """The array whose memory this one lies in: itself, or what it is a view of in the end."""
-    if not isinstance(array, np.ndarray):
+    if is_on_gpu(array):
         return array if array.base is None else array.base
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -106,14 +111,12 @@ def memory_of(array: Array) -> Array:
 
 def address_of(array: Array) -> int:
     """The address of the first element."""
-    if isinstance(array, np.ndarray):
-        return int(array.__array_interface__["data"][0])
-    return int(array.data.ptr)
+    return int(array.data.ptr if is_on_gpu(array) else array.__array_interface__["data"][0])
 
 
 def on_host(array: Array) -> Array:
     """The array itself, or what a GPU has in it, copied: for the few things that only the CPU does."""
-    return array if isinstance(array, np.ndarray | np.generic) else array.get()
+    return array.get() if is_on_gpu(array) else array
 
 
 def is_writeable(array: Array) -> bool:
@@ -135,11 +138,15 @@ def beside(value: Any) -> Array:
 _NONE = np.empty(0)
 
 
+def dim_order(array: Array) -> list[int]:
+    """The dims from the outermost in memory to the innermost."""
+    return sorted(range(array.ndim), key=lambda dim: -abs(array.strides[dim]))
+
+
 def row_of(array: Array) -> Array:
     """All elements of the memory that an array lies in, as one row of the array's own dtype, to be written through."""
     memory = memory_of(array)
-    order = sorted(range(memory.ndim), key=lambda dim: -memory.strides[dim])
-    packed = memory.transpose(order)
+    packed = memory.transpose(dim_order(memory))
     if not packed.flags.c_contiguous:  # an array that came from elsewhere, with gaps
         span = sum((size - 1) * step for size, step in zip(packed.shape, packed.strides, strict=True))
         count = span // memory.itemsize + 1 if memory.size else 0

@@ -8,8 +8,8 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import DeviceError, DtypeError
-from distrt.core.gpu.places import device_of
+from distrt.core.errors import DtypeError
+from distrt.core.gpu.places import apart, device_of
 from distrt.core.history import adopt, require_no_leaf, require_writeable
 from distrt.core.modes import modes
 from distrt.core.ops.keys import key_beside, own_key, read_key
@@ -60,9 +60,7 @@ def _where_it_goes(given: Array, target: Array) -> Any:
         return given
     if not given.ndim:
         return given.item()
-    raise DeviceError(
-        f"Expected all tensors to be on the same device, but found at least two devices, {there} and {here}!"
-    )
+    raise apart("index_put_", there, here)
 
 
 def _require_value(self: Tensor, value: Any) -> None:

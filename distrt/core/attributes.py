@@ -8,10 +8,10 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import formats
-from distrt.core.arrays import Array, address_of, memory_of
+from distrt.core.arrays import Array, address_of, dim_order, memory_of
 from distrt.core.device import CPU, device
 from distrt.core.errors import AutogradError
-from distrt.core.gpu.places import device_of
+from distrt.core.gpu.places import device_of, is_pinned
 from distrt.core.layouts import seen
 from distrt.core.size import Size, one_of
 from distrt.core.versions import INFERENCE, Counter
@@ -123,8 +123,7 @@ class Attributes:
 
     def dim_order(self) -> tuple[int, ...]:
         """The dims from the outermost in memory to the innermost."""
-        steps = self._array.strides
-        return tuple(sorted(range(len(steps)), key=lambda dim: -steps[dim]))
+        return tuple(dim_order(self._array))
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 where there is none."""
@@ -187,8 +186,7 @@ class Attributes:
 
     def is_pinned(self, device: Any = None) -> bool:
         """True where the memory is page-locked for copies to a GPU."""
-        owner = memory_of(self._array).base
-        return type(getattr(owner, "obj", owner)).__name__ == "PinnedMemoryPointer"
+        return is_pinned(self._array)
 
     def is_distributed(self) -> bool:
         """False, as in PyTorch."""

@@ -15,6 +15,7 @@ from distrt.core.arrays import Array
 from distrt.core.determinism import fill_uninitialized
 from distrt.core.device import require_available
 from distrt.core.errors import ShapeError
+from distrt.core.gpu.places import moved
 
 
 def constructed(wanted: dt.dtype, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Array:
@@ -24,8 +25,11 @@ def constructed(wanted: dt.dtype, args: tuple[Any, ...], kwargs: dict[str, Any])
         TypeError: for what is neither sizes nor a sequence nor a tensor.
         ShapeError: for a negative size.
     """
-    device = kwargs.pop("device", None)
-    require_available(device)
+    place = require_available(kwargs.pop("device", None))
+    return moved(_constructed(wanted, args, kwargs), place)
+
+
+def _constructed(wanted: dt.dtype, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Array:
     if "data" in kwargs and not args:
         args = (kwargs.pop("data"),)
     if "size" in kwargs and not args:

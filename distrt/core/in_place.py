@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, is_on_gpu
 from distrt.core.assignment import set_item
 from distrt.core.autocast import as_it_comes
 from distrt.core.errors import DtypeError, ShapeError
@@ -111,7 +111,7 @@ _copied.gradient(input=lambda g: zero_unless(g, False), src=lambda g: g)
 def _fill(input: Array, value: Array | Scalar) -> Array:
     """``value`` everywhere."""
     made = np.empty(input.shape, input.dtype, like=input)
-    made[...] = value if hasattr(value, "get") else np.asarray(value)[()]
+    made[...] = value if is_on_gpu(value) else np.asarray(value)[()]
     return made
 
 

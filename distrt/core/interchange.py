@@ -102,8 +102,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         DtypeError: for an element type that tensors do not have.
     """
     from distrt.core.device import require_available
+    from distrt.core.gpu.places import moved
 
-    require_available(device)
+    place = require_available(device)
     if hasattr(ext_tensor, "__dlpack_device__"):
         kind, number = ext_tensor.__dlpack_device__()
         if kind != _KDL_CPU:
@@ -115,7 +116,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         raise RuntimeError(
             f"from_dlpack: expected an object with __dlpack__ or a DLPack capsule, got {type(ext_tensor).__name__}"
         )
-    return from_array(_array_of(ext_tensor, copy))
+    return from_array(moved(_array_of(ext_tensor, copy), place))
 
 
 def to_dlpack(tensor: Any) -> Any:

@@ -92,18 +92,6 @@ class Writer:
             parts.append(f"{name}={value}" if parameter.kind is parameter.KEYWORD_ONLY else value)
         return ", ".join(parts)
 
-    def _as_tuple_and_dict(self, prefix: str) -> str:
-        """The same as the tuple and the dict that ``core/gpu/calls.py`` takes."""
-        arrays = {*self.op.tensors, *self.op.steering, self.op.sequence}
-        positional, named = [], []
-        for name, parameter in self.op.parameters.items():
-            value = f"{prefix}{name}" if name in arrays else name
-            if parameter.kind is parameter.KEYWORD_ONLY:
-                named.append(f"{name!r}: {value}")
-            else:
-                positional.append(value)
-        return f"({''.join(f'{each}, ' for each in positional)}), {{{', '.join(named)}}}"
-
     def _unwrap(self, strict: bool) -> None:
         op = self.op
         for name in op.tensors + op.steering:
@@ -123,7 +111,7 @@ class Writer:
         plain = f"forward({self._arguments('')})"
         if not strict or op.sequence:
             self._put(2, "if used.gpu:")
-            given = f"run_where_they_are({op.name!r}, forward, {self._as_tuple_and_dict('')})"
+            given = f"run_where_they_are({op.name!r}, forward, {self._arguments('')})"
             self._put(3, f"return {given + '[0]' if op.aux and not op.output_names else given}")
             if op.takes_out:
                 self._put(2, "if out is not None:")
@@ -240,7 +228,7 @@ class Writer:
         targets = ", ".join(self._outs() + [f"aux_{name}" for name in op.aux])
         self._put(1, "try:")
         self._put(2, "if used.gpu:")
-        self._put(3, f"{targets} = run_where_they_are({op.name!r}, forward, {self._as_tuple_and_dict('a_')})")
+        self._put(3, f"{targets} = run_where_they_are({op.name!r}, forward, {self._arguments('a_')})")
         self._put(2, "else:")
         self._put(3, f"{targets} = forward({self._arguments('a_')})")
         self._put(1, "except FAULTS as fault:")

@@ -16,7 +16,7 @@ from distrt.core.arrays import Array, address_of, row_of
 from distrt.core.construct import TYPE_NAMES
 from distrt.core.device import CPU, device, require_available
 from distrt.core.errors import DimensionError
-from distrt.core.gpu.places import device_of, moved
+from distrt.core.gpu.places import device_of, is_pinned, moved
 from distrt.core.sharing import is_shared
 
 
@@ -70,8 +70,8 @@ class _Storage:
         return is_shared(self._row)
 
     def is_pinned(self, device: Any = None) -> bool:
-        """False: page-locked memory is for GPUs."""
-        return False
+        """True where the memory is page-locked for copies to a GPU."""
+        return is_pinned(self._row)
 
     @property
     def is_cuda(self) -> bool:

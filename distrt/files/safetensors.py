@@ -150,7 +150,7 @@ class safe_open:  # noqa: N801 - the library's own spelling
     def __init__(self, filename: Any, framework: str = "pt", device: Any = "cpu") -> None:
         if framework not in ("pt", "torch", "pytorch", "np", "numpy"):
             raise CheckpointError(f"framework {quoted(framework)} is not there: use 'pt', or 'np' for arrays")
-        require_available(device)
+        self._place = require_available(device)
         self._as_arrays = framework in ("np", "numpy")
         path = os.fspath(filename)
         if os.path.getsize(path) < _LENGTH.size:
@@ -187,7 +187,7 @@ class safe_open:  # noqa: N801 - the library's own spelling
         if name not in self._entries:
             raise CheckpointError(f"File does not contain tensor {name}")
         found = _tensor(self._memory, self._start, self._entries[name])
-        return found.numpy() if self._as_arrays else found
+        return found.numpy() if self._as_arrays else found.to(self._place)
 
     def get_slice(self, name: str) -> Slice:
         """A tensor of which only parts are taken: ``file.get_slice("w")[:10]``."""

@@ -14,8 +14,7 @@ import ml_dtypes
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
-from distrt.core.arrays import packed as row_major
+from distrt.core.arrays import Array, dim_order, row_major
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.gpu.places import device_of
 from distrt.core.history import require_writeable
@@ -238,7 +237,7 @@ def _in_memory_order(arrays: list[Array]) -> list[Array]:
     first = arrays[0]
     if first.flags.c_contiguous:
         return arrays
-    order = sorted(range(first.ndim), key=lambda dim: -abs(first.strides[dim]))
+    order = dim_order(first)
     return [array.transpose(order) for array in arrays]
 
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.errors import DeviceError
+from distrt.core.arrays import is_array, is_on_gpu
 from distrt.core.gpu import library
-from distrt.core.gpu.places import device_of
+from distrt.core.gpu.places import apart, device_of, of_number
 
 
-def run(name: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Calls a forward function with the GPU of its arrays as the current one.
 
     Raises:
         DeviceError: where one array is on another device. A number on the CPU (a 0-d array) goes with any.
     """
-    place = next((each.device for each in _arrays((*args, *kwargs.values())) if _is_on_gpu(each)), None)
+    place = next((each.device for each in _arrays((*args, *kwargs.values())) if is_on_gpu(each)), None)
     if place is None:
         return forward(*args, **kwargs)
     args = tuple(_beside(name, each, place) for each in args)
@@ -27,10 +27,6 @@ def run(name: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: d
         return forward(*args, **kwargs)
     with place:
         return forward(*args, **kwargs)
-
-
-def _is_on_gpu(value: Any) -> bool:
-    return value.__class__ is not np.ndarray and hasattr(value, "__cuda_array_interface__")
 
 
 def _arrays(values: tuple[Any, ...]) -> Iterator[Any]:
@@ -49,21 +45,9 @@ def _beside(name: str, value: Any, place: Any) -> Any:
             if type(value) in (list, tuple)
             else value
         )
-    if value.__class__ is np.ndarray:
-        if value.ndim:
-            raise _apart(name, value, place)
-        with place:
-            return library.find().asarray(value)
-    if _is_on_gpu(value) and value.device != place:
-        if value.ndim:
-            raise _apart(name, value, place)
-        with place:
-            return library.find().array(value)
-    return value
-
-
-def _apart(name: str, value: Any, place: Any) -> DeviceError:
-    return DeviceError(
-        f"Expected all tensors to be on the same device, but found at least two devices, cuda:{place.id} and "
-        f"{device_of(value)}! (when checking arguments for {name.strip('_')})"
-    )
+    if not is_array(value) or device_of(value) == of_number(place.id):
+        return value
+    if value.ndim:
+        raise apart(name, of_number(place.id), device_of(value))
+    with place:
+        return library.find().asarray(value) if isinstance(value, np.ndarray) else library.find().array(value)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, dim_order, is_on_gpu, memory_of
 from distrt.core.device import CPU, device
+from distrt.core.errors import DeviceError
 from distrt.core.gpu import library, memory
 from distrt.core.modes import used
 
@@ -21,19 +22,19 @@ def of_number(number: int) -> device:
 
 def device_of(array: Array) -> device:
     """Where an array's memory is."""
-    return CPU if isinstance(array, np.ndarray | np.generic) else of_number(array.device.id)
+    return of_number(array.device.id) if is_on_gpu(array) else CPU
 
 
-def moved(array: Array, target: device, non_blocking: bool = False, copy: bool = False) -> Array:
+def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
     """The elements of ``array`` in the memory of another device; the array itself where it is there already.
 
     The steps stay, as far as the elements fill their memory. A copy to the CPU is complete when this returns, also
     where ``non_blocking`` is asked for: NumPy has no way to wait for it later.
     """
     if device_of(array) == target:
-        return array.copy(order="K") if copy else array
+        return array
     if target.type == "cpu":
-        return _on_host(array)
+        return _downloaded(array)
     cupy = library.find()
     if not used.gpu:
         memory.watch()
@@ -44,25 +45,34 @@ def moved(array: Array, target: device, non_blocking: bool = False, copy: bool =
         return cupy.array(array, copy=True, order="K")  # from another GPU
 
 
-def _order(array: Array) -> list[int]:
-    """The dims from the outermost in memory to the innermost."""
-    return sorted(range(array.ndim), key=lambda dim: -abs(array.strides[dim]))
-
-
 def _uploaded(cupy: Any, array: Array) -> Array:
-    order = _order(array)
+    order = dim_order(array)
     packed = cupy.asarray(np.ascontiguousarray(array.transpose(order)))
     return packed.transpose(np.argsort(order).tolist()) if array.ndim > 1 else packed.reshape(array.shape)
 
 
-def _on_host(array: Array) -> Array:
+def _downloaded(array: Array) -> Array:
     with array.device:
-        order = _order(array)
+        order = dim_order(array)
         packed = array.transpose(order) if array.ndim > 1 else array
         if not packed.flags.c_contiguous:
             packed = packed.copy()
         host = packed.get()
     return host.transpose(np.argsort(order)) if array.ndim > 1 else host.reshape(array.shape)
+
+
+def is_pinned(array: Array) -> bool:
+    """True for memory of the host that is page-locked."""
+    owner = memory_of(array).base
+    return type(getattr(owner, "obj", owner)).__name__ == "PinnedMemoryPointer"
+
+
+def apart(name: str, one: device, other: device) -> DeviceError:
+    """The error for arrays in two places."""
+    return DeviceError(
+        f"Expected all tensors to be on the same device, but found at least two devices, {one} and {other}! (when "
+        f"checking arguments for {name.strip('_')})"
+    )
 
 
 @functools.cache

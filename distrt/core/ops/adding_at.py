@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, array_module, packed
+from distrt.core.arrays import Array, array_module, row_major
 from distrt.core.ops.half import wide
 from distrt.core.ops.keys import as_tuple, key_beside
 
@@ -122,7 +122,7 @@ def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
         if mean:
             sums /= np.maximum(np.bincount(places, minlength=len(sums)), 1)[:, None].astype(sums.real.dtype)
         return
-    rows = packed(rows)  # or each ``take`` below would copy them all
+    rows = row_major(rows)  # or each ``take`` below would copy them all
     order = np.argsort(places, kind="stable")
     ordered = places[order]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))

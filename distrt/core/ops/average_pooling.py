@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_writeable, packed
+from distrt.core.arrays import Array, is_writeable, row_major
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -166,7 +166,7 @@ def avg_pool_spread(
     for axis in range(-dims, 0):
         size = spatial[axis] + padding[axis] + max(after[axis], padding[axis])
         total = _shares(total, axis, size, kernel[axis], stride[axis])
-    return packed(total[inner(spatial, padding)]).astype(input.dtype, copy=False)
+    return row_major(total[inner(spatial, padding)]).astype(input.dtype, copy=False)
 
 
 for _pool in (avg_pool2d, avg_pool3d):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, largest, packed
+from distrt.core.arrays import Array, as_array, largest, row_major
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.kernels import softmax as kernel
 from distrt.core.op import IndexArray, op
@@ -201,7 +201,7 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
     classes = input.shape[1]
     if weight is None and target.size and not 0 <= ignore_index < classes:
         # A negative number is a large one without its sign.
-        highest = target.max() if target.dtype.kind == "u" else packed(target).view(np.uint64).max()
+        highest = target.max() if target.dtype.kind == "u" else row_major(target).view(np.uint64).max()
         if highest < classes:
             return _Places(target, None, None)
     counted = target != ignore_index

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar, as_array, filled, require_array
+from distrt.core.arrays import Array, Scalar, as_array, beside, filled, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import refuse, wide
@@ -255,8 +255,7 @@ _where.gradient(
 @takes_out
 def _choose(condition: Any, input: Any, other: Any) -> Any:
     if isinstance(condition, bool) and (hasattr(input, "dtype") or hasattr(other, "dtype")):
-        array = getattr(input, "_array", None) if hasattr(input, "_array") else getattr(other, "_array", None)
-        condition = np.asarray(condition) if array is None else np.asarray(condition, like=array)
+        condition = np.asarray(condition, like=beside(input if hasattr(input, "dtype") else other))
     if not hasattr(condition, "dtype"):
         raise TypeError(
             f"where(): argument 'condition' (position 1) must be Tensor, not {type(condition).__name__}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, array_module, beside, packed
+from distrt.core.arrays import Array, array_module, beside, row_major
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
@@ -183,7 +183,7 @@ def view_as_real(input: Array) -> Array:
     """The parts along a new last dim of size 2, in the same memory."""
     if input.dtype.kind != "c":
         raise DtypeError("view_as_real is only supported for complex tensors")
-    pairs = packed(input) if not input.size else input
+    pairs = row_major(input) if not input.size else input
     halves = pairs.view(pairs.real.dtype) if pairs.ndim and pairs.strides[-1] == pairs.itemsize else None
     if halves is not None:
         return halves.reshape((*input.shape, 2))

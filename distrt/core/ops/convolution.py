@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, packed
+from distrt.core.arrays import Array, row_major
 from distrt.core.kernels import channels as by_channel
 from distrt.core.kernels.onednn.convolution import OneDNNConvolution
 from distrt.core.kernels.table import convolution_kernel
@@ -58,7 +58,7 @@ def convolution(
 
 def _lying(made: Array) -> Array:
     """What a kernel made; of lines, which have no order of their own that users know, in row-major order."""
-    return made if made.ndim > 3 else packed(made)
+    return made if made.ndim > 3 else row_major(made)
 
 
 def _plain_convolution(
@@ -245,7 +245,7 @@ def _plain_spread(
         target = padded[block, :, lines.start * stride[0] :]
         for number, window in enumerate(window_slices(rows, kernel, stride, dilation)):
             target[window] += taps[:, :, number]
-    return rounded(packed(padded[inner(shape[2:], padding)]), input.dtype)
+    return rounded(row_major(padded[inner(shape[2:], padding)]), input.dtype)
 
 
 def _cropped(value: Any, shape: Sizes) -> Any:

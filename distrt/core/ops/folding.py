@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from distrt.core.arrays import Array, packed
+from distrt.core.arrays import Array, row_major
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -63,7 +63,7 @@ def fold_columns(
     )
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         folded[window] += columns[:, :, number]
-    return packed(folded[inner(size, padding)]).astype(input.dtype, copy=False)
+    return row_major(folded[inner(size, padding)]).astype(input.dtype, copy=False)
 
 
 def _require_sizes(kernel: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, as_array, beside, is_array, packed
+from distrt.core.arrays import Array, Scalar, as_array, beside, is_array, row_major
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.type_names import c_type
@@ -264,7 +264,7 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
     if not as_tuple:
         return argwhere(input, out=out) if out is not None else argwhere(input)
     array = input._array
-    return tuple(wrap(packed(found)) for found in np.atleast_1d(array).nonzero())
+    return tuple(wrap(row_major(found)) for found in np.atleast_1d(array).nonzero())
 
 
 @takes_out

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, filled, packed
+from distrt.core.arrays import Array, Scalar, filled, row_major
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
@@ -145,7 +145,7 @@ def _folded(input: Array, pad: Pads, sources: Any) -> Array:
             total[_key(axis, source)] += outside
     inside = total[(..., *[slice(b, b + n) for n, (b, _) in zip(spatial, more, strict=True)])]
     inside = _uncut(inside, fewer) if sources is _wrapped else inside
-    return packed(inside).astype(input.dtype, copy=False)
+    return row_major(inside).astype(input.dtype, copy=False)
 
 
 def _split(pad: Pads) -> tuple[Pads, Pads]:
@@ -170,7 +170,7 @@ def _cut(array: Array, fewer: Pads) -> Array:
         return array
     sizes = array.shape[array.ndim - len(fewer) :]
     kept = tuple(slice(b, n - a) for n, (b, a) in zip(sizes, fewer, strict=True))
-    return packed(array[(..., *kept)])
+    return row_major(array[(..., *kept)])
 
 
 def _uncut(array: Array, fewer: Pads) -> Array:

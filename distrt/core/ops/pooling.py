@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, packed
+from distrt.core.arrays import Array, row_major
 from distrt.core.kernels import max_pooling
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
@@ -167,7 +167,7 @@ def max_pool_route(
         else:
             np.copyto(routed[window], g, where=won)
     found = routed[inner(spatial, padding)]
-    found = channels_last(found) if is_channels_last(routed) else packed(found)
+    found = channels_last(found) if is_channels_last(routed) else row_major(found)
     return rounded(found, input.dtype)
 
 

@@ -79,8 +79,8 @@ class Conversion(Walking):
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
         """Gives parameters and buffers new memory, not initialised, on a device; returns self."""
-        require_available(device)
-        return self._apply(empty_like, recurse=recurse)
+        place = require_available(device)
+        return self._apply(lambda tensor: empty_like(tensor, device=device and place), recurse=recurse)
 
     def cpu(self) -> Self:
         """Moves everything to the CPU; returns self."""
@@ -88,8 +88,8 @@ class Conversion(Walking):
 
     def cuda(self, device: Any = None) -> Self:
         """Moves everything to a GPU; returns self."""
-        require_available("cuda" if device is None else device)
-        return self._apply(lambda tensor: tensor.cuda(device))
+        place = require_available("cuda" if device is None else device)
+        return self._apply(lambda tensor: tensor.cuda(place))
 
     def ipu(self, device: Any = None) -> Self:
         """Moves everything to an IPU, which is never there.
