@@ -76,6 +76,8 @@ class RunRecord:
         if os.getpid() != self._pid or self._fd < 0:
             return
         activity.leave(self.ledger)
+        steps.leave("run record", self.ledger.took_step)
+        atexit.unregister(self.close)
         self.ledger.flush()
         self.write({"kind": "end", "at": time.perf_counter()})
         os.close(self._fd)

@@ -150,7 +150,7 @@ def row_of(array: Array) -> Array:
     if not packed.flags.c_contiguous:  # an array that came from elsewhere, with gaps
         span = sum((size - 1) * step for size, step in zip(packed.shape, packed.strides, strict=True))
         count = span // memory.itemsize + 1 if memory.size else 0
-        row = _as_strided(memory, (count,), (memory.itemsize,))
+        row = as_strided_view(memory, (count,), (memory.itemsize,))
     else:
         row = packed.reshape(-1)
     return row if row.dtype == array.dtype else row.view(array.dtype)
@@ -163,10 +163,11 @@ def place_in(row: Array, place: Place) -> Array:
     if isinstance(row, np.ndarray):
         return np.ndarray(place.shape, place.dtype, row.view(np.uint8), place.offset, place.strides)
     start: Array = row.view(np.uint8)[place.offset :][: place.dtype.itemsize].view(place.dtype)
-    return _as_strided(start, place.shape, place.strides)
+    return as_strided_view(start, place.shape, place.strides)
 
 
-def _as_strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+def as_strided_view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """The same memory from the array's first element on, with other sizes and steps (in bytes)."""
     return array_module(array).lib.stride_tricks.as_strided(array, shape, strides)
 
 

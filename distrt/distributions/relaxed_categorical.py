@@ -8,7 +8,7 @@ from typing import Any
 from distrt.core import ops
 from distrt.distributions import constraints
 from distrt.distributions.categorical import Categorical
-from distrt.distributions.distribution import Distribution
+from distrt.distributions.over_categorical import OverCategorical
 from distrt.distributions.transformed_distribution import TransformedDistribution
 from distrt.distributions.transforms import ExpTransform
 from distrt.distributions.utils import broadcast_all, clamp_probs
@@ -16,7 +16,7 @@ from distrt.distributions.utils import broadcast_all, clamp_probs
 __all__ = ["ExpRelaxedCategorical", "RelaxedOneHotCategorical"]
 
 
-class ExpRelaxedCategorical(Distribution):
+class ExpRelaxedCategorical(OverCategorical):
     """The logarithms of a relaxed one-hot vector.
 
     Source: Maddison, Mnih, Teh, *The Concrete Distribution*, 2017; Jang, Gu, Poole, 2017.
@@ -33,26 +33,6 @@ class ExpRelaxedCategorical(Distribution):
         self.temperature = temperature
         shape = self._categorical.param_shape
         super().__init__(shape[:-1], shape[-1:], validate_args=validate_args)
-
-    @property
-    def probs(self) -> Any:
-        """The probabilities."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """The logarithms of the probabilities."""
-        return self._categorical.logits
-
-    @property
-    def param_shape(self) -> Any:
-        """The shape of the parameter."""
-        return self._categorical.param_shape
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        new = super().expand(batch_shape, _instance)
-        new._categorical = self._categorical.expand(batch_shape)
-        return new
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)

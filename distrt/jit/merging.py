@@ -29,10 +29,10 @@ def merged(
         program.functions[renamed[name]] = function  # takes the name; the function itself follows
     shift = len(program.constants)
     program.constants += other.constants
-    kept_in_python = {name: fresh(name) for name in other.python}
-    for old, new in kept_in_python.items():
-        program.python[new] = other.python[old]
-    renamed_all = {**renamed, **kept_in_python}
+    renamed_all = dict(renamed)
+    for name, kept in other.python.items():
+        renamed_all[name] = fresh(name)
+        program.python[renamed_all[name]] = kept  # at once, so that no other takes the name
     for old, new in renamed.items():
         program.functions[new] = _moved(other.functions[old], renamed_all, shift)
     own = next((new for old, new in renamed.items() if other.functions[old] is function), None)

@@ -29,6 +29,11 @@ _DTYPES = {
 }
 
 
+def array_of(values: Any) -> Any:
+    """A tensor's array; what is none stays."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
 def number(value: Any) -> float:
     """One number, out of a tensor or array of one element, too.
 
@@ -36,7 +41,7 @@ def number(value: Any) -> float:
         AssertionError: there are several.
         ValueError: it is none.
     """
-    array = np.squeeze(value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value))
+    array = np.squeeze(np.asarray(array_of(value)))
     if array.ndim:
         raise AssertionError(
             f"Tensor should contain one element (0 dimensions). Was given size: {array.size} and "

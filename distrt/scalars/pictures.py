@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core.tensor import Tensor
-from distrt.scalars.messages import sound
+from distrt.scalars.messages import array_of, sound
 
-__all__ = ["PictureWriter", "array_of"]
+__all__ = ["PictureWriter"]
 
 
 class PictureWriter:
@@ -120,8 +119,3 @@ class PictureWriter:
             raise ValueError(f"Tensor shape should be of shape BxNx3, but got {vertices.shape}.")
         arrays = [None if each is None else array_of(each) for each in (vertices, colors, faces)]
         self._open().add_mesh(tag, *arrays, config_dict, global_step, walltime)
-
-
-def array_of(values: Any) -> Any:
-    """A tensor's array; what is none stays."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values

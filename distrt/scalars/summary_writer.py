@@ -16,9 +16,9 @@ import numpy as np
 from distrt.core import activity
 from distrt.core.tensor import Tensor
 from distrt.scalars import messages
-from distrt.scalars.messages import number
+from distrt.scalars.messages import array_of, number
 from distrt.scalars.model_graph import drawn
-from distrt.scalars.pictures import PictureWriter, array_of
+from distrt.scalars.pictures import PictureWriter
 from distrt.scalars.settings import settings_of_a_run
 from distrt.tracing import record
 

@@ -1,7 +1,6 @@
 """``distrt-launch report [RUN_DIRECTORY]``: a run as one page of HTML, from what its folder holds."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from launch.exit_codes import CANNOT_WRITE, NO_SCRIPT, OK
 from launch.page.page import page
 from launch.page.reading import NotARunError, read_run
-from launch.reports.run_directory import newest
+from launch.reports.run_directory import newest, write_whole
 
 __all__ = ["report"]
 
@@ -35,12 +34,9 @@ def report(argv: Sequence[str]) -> int:
         print(f"distrt-launch: {error}", file=sys.stderr)
         return NO_SCRIPT
     target = Path(given.output) if given.output else run_dir / "report.html"
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        draft.write_text(content, encoding="utf-8", errors="replace")
-        os.replace(draft, target)
+        write_whole(target, content.encode(errors="replace"))
     except OSError as error:
-        draft.unlink(missing_ok=True)
         print(f"distrt-launch: {target} cannot be written ({error.strerror})", file=sys.stderr)
         return CANNOT_WRITE
     print(target)

@@ -1,8 +1,6 @@
 """``distrt-launch trace``: traces of several ranks as one for Perfetto, or a step of it as a picture."""
 
 import argparse
-import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 from distrt.pictures.step import draw_step
 from distrt.pictures.traces import TraceError, lanes_of, merge, read_trace, trace_bytes
 from launch.exit_codes import CANNOT_WRITE, NO_SCRIPT, OK
+from launch.reports.run_directory import write_whole
 
 __all__ = ["trace"]
 
@@ -41,13 +40,9 @@ def trace(argv: Sequence[str]) -> int:
     except TraceError as error:
         print(f"distrt-launch: {error}", file=sys.stderr)
         return NO_SCRIPT
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        draft.write_bytes(data)
-        os.replace(draft, target)
+        write_whole(target, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         print(f"distrt-launch: {target} cannot be written ({error.strerror})", file=sys.stderr)
         return CANNOT_WRITE
     print(target)

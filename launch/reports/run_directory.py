@@ -1,5 +1,6 @@
 """The run directory: one new, private folder for each job, and files in it that are whole or absent."""
 
+import contextlib
 import json
 import os
 import time
@@ -72,9 +73,19 @@ def newest(base: Path) -> Path | None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` so that readers see the old file or the new one, never a part."""
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write ``data`` so that readers see the old file or the new one, never a part; an OSError leaves no draft."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(draft, path)
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def _create(base: Path, run_id: str) -> Path:

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from launch.command.options import split_options
 from launch.exit_codes import CANNOT_WRITE, OK, UNREACHABLE
 from launch.reports.output import say
+from launch.reports.run_directory import write_whole
 from launch.submission.asking import BatchError, ask, ask_for_state, is_taken
 from launch.submission.batch import BatchSystem
 from launch.submission.following import FileTail, StreamTail, follow
@@ -125,13 +125,7 @@ def _keep(path: Path, text: str) -> str:
     with contextlib.suppress(FileNotFoundError):
         if _MARK not in path.read_text(errors="replace"):
             raise BatchError(f"{path} is there, and not written by this command: give another --name")
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(text.encode(errors="surrogateescape"))
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode(errors="surrogateescape"))
     return str(path)
 
 

@@ -111,6 +111,8 @@ def test_the_command_writes_the_page_and_says_what_is_wrong(tmp_path: Path) -> N
     assert nothing.returncode == 66 and "nowhere is not a folder" in nothing.stderr
     nowhere = report("runs/one", "-o", "absent/page.html", folder=tmp_path)
     assert nowhere.returncode == 73 and "absent/page.html cannot be written" in nowhere.stderr
+    below_a_file = report("runs/one", "-o", "runs/one/report.html/page.html", folder=tmp_path)
+    assert below_a_file.returncode == 73 and "cannot be written" in below_a_file.stderr
 
 
 def test_lines_that_broke_off_or_are_no_records_are_counted_and_left_out(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array, Scalar, as_array, beside, filled, require_array
+from distrt.core.arrays import Array, Scalar, as_array, beside, filled, is_on_gpu, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import refuse, wide
@@ -221,11 +221,9 @@ def zero_unless(input: Array, condition: IndexArray) -> Array:
     The bits are masked. Where the condition follows no pattern, choosing element by element (``np.where``) takes six
     times as long, 135 against 26 us for 32,768 floats; a multiplication would turn inf into nan.
     """
-    if input.dtype.itemsize > 8:
+    if input.dtype.itemsize > 8 or is_on_gpu(input):
         return np.where(condition, input, input.dtype.type(0))
     bits = np.dtype(f"u{input.dtype.itemsize}")
-    if not isinstance(input, np.ndarray | np.generic):
-        return np.where(condition, input, input.dtype.type(0))
     mask = as_array(condition).astype(np.bool_, copy=False).astype(bits)
     mask = np.negative(mask, out=mask)  # 1 becomes all ones
     return np.bitwise_and(input.view(bits), mask).view(input.dtype)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, array_module, beside, row_major
+from distrt.core.arrays import Array, as_strided_view, beside, row_major
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
@@ -188,9 +188,7 @@ def view_as_real(input: Array) -> Array:
     if halves is not None:
         return halves.reshape((*input.shape, 2))
     step = input.itemsize // 2
-    return array_module(input).lib.stride_tricks.as_strided(
-        input.real, (*input.shape, 2), (*input.strides, step)
-    )
+    return as_strided_view(input.real, (*input.shape, 2), (*input.strides, step))
 
 
 @op(view=True, holomorphic=False, autocast="full")

@@ -222,7 +222,7 @@ _PADE = (
 def _pade(a: Array) -> Array:
     """The Padé approximant of degree 13 of the exponential, for matrices of 1-norm below 5.37."""
     weight = [c / _PADE[0] for c in _PADE]  # so that float32 can hold them
-    one = identity_matrix(a.shape[-1], None, a.dtype, a)
+    one = identity_like(a)
     a2 = a @ a
     a4 = a2 @ a2
     a6 = a4 @ a2

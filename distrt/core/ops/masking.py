@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, as_array, beside, is_array, row_major
+from distrt.core.arrays import Array, Scalar, beside, is_array, row_major
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.type_names import c_type
@@ -92,7 +92,7 @@ def _masked_fill(input: Array, value: Array | Scalar, mask: IndexArray) -> Array
     """``value`` where ``mask``, else ``input``. Shape: broadcasts."""
     _require_mask("masked_fill_", mask)
     chosen = np.where(mask, value, input)
-    return np.asarray(chosen, order="C", like=chosen) if chosen.ndim else as_array(chosen)
+    return np.asarray(chosen, order="C", like=chosen)
 
 
 _masked_fill.gradient(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, identity_matrix, require_array
+from distrt.core.arrays import Array, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
@@ -20,6 +20,7 @@ from distrt.core.ops.factor_kernels import first_zero_pivot, lu_factors, permuta
 from distrt.core.ops.matrices import (
     adjoint,
     fail_where,
+    identity_like,
     product_of,
     require_float,
     require_matrix,
@@ -59,7 +60,7 @@ def _inverse(A: Array) -> Any:
         return np.linalg.inv(A), infos
     except np.linalg.LinAlgError:
         infos = first_zero_pivot(lu_factors(A)[0])
-    healthy = np.where((infos != 0)[..., None, None], identity_matrix(A.shape[-1], None, A.dtype, A), A)
+    healthy = np.where((infos != 0)[..., None, None], identity_like(A), A)
     return np.where((infos != 0)[..., None, None], A.dtype.type(np.nan), np.linalg.inv(healthy)), infos
 
 
@@ -121,7 +122,7 @@ def _solution(A: Array, B: Array) -> Any:
     except np.linalg.LinAlgError:
         infos = first_zero_pivot(lu_factors(A)[0])
     singular = (infos != 0)[..., None, None]
-    found = np.linalg.solve(np.where(singular, identity_matrix(A.shape[-1], None, A.dtype, A), A), B)
+    found = np.linalg.solve(np.where(singular, identity_like(A), A), B)
     return np.where(singular, A.dtype.type(np.nan), found), infos
 
 
@@ -294,7 +295,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Any:
 def cholesky_inverse(L: Any, upper: bool = False) -> Any:
     """The inverse of A, from its Cholesky factor. Shape: (…, n, n) -> (…, n, n)."""
     require_matrix("cholesky_inverse", L, square=True)
-    identity = np.broadcast_to(identity_matrix(L.shape[-1], None, L._array.dtype, L._array), tuple(L.shape))
+    identity = np.broadcast_to(identity_like(L), tuple(L.shape))
     return cholesky_solve(wrap(identity.copy()), L, upper)
 
 
@@ -316,7 +317,7 @@ def linalg_lu_solve(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint:
         turned = linalg_lu_solve(LU, pivots, _adjoint(B), adjoint=not adjoint)
         return _adjoint(turned)
     order = permutation(pivots._array - 1, LU.shape[-1])
-    swap = wrap(identity_matrix(LU.shape[-1], None, LU._array.dtype, LU._array)[order])  # P^T
+    swap = wrap(identity_like(LU)[order])  # P^T
     if adjoint:
         half = linalg_solve_triangular(_adjoint(LU), B, upper=False)
         half = linalg_solve_triangular(_adjoint(LU), half, upper=True, unitriangular=True)

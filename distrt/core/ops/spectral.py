@@ -22,6 +22,7 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.matrices import (
     adjoint,
     columns_scaled,
+    identity_like,
     is_complex,
     matrix_diagonal,
     not_converged,
@@ -55,7 +56,7 @@ def _differences(values: Any) -> Any:
     """``values[j] - values[i]`` for each i, j, with ones on the diagonal, to divide by."""
     return ops.add(
         ops.sub(ops.unsqueeze(values, -2), ops.unsqueeze(values, -1)),
-        identity_matrix(values.shape[-1], None, beside(values).dtype, beside(values)),
+        identity_like(values),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, array_module
+from distrt.core.arrays import Array, Scalar, as_strided_view
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
@@ -73,16 +73,12 @@ def _part(memory: Array, shape: tuple[int, ...], strides: tuple[int, ...], offse
     steps = tuple(step * itemsize for step in strides)
     if 0 in shape:
         return np.zeros(shape, memory.dtype, like=memory)
-    start = _strided(memory, (1,), (itemsize,)) if not offset else _beyond(memory, offset)
-    return _strided(start, shape, steps)
-
-
-def _strided(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
-    return array_module(array).lib.stride_tricks.as_strided(array, shape, strides)
+    start = as_strided_view(memory, (1,), (itemsize,)) if not offset else _beyond(memory, offset)
+    return as_strided_view(start, shape, steps)
 
 
 def _beyond(memory: Array, offset: int) -> Array:
-    return _strided(memory, (offset + 1,), (memory.itemsize,))[offset:]
+    return as_strided_view(memory, (offset + 1,), (memory.itemsize,))[offset:]
 
 
 def _overlaps(geometry: Geometry) -> bool:
