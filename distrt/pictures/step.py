@@ -152,13 +152,11 @@ def own_times(lane: Lane) -> dict[str, float]:
 
 
 def _headline(lanes: Sequence[Lane], title: str, shown: int) -> list[str]:
-    hidden = hidden_percent(lanes)
-    total = sum(exposed_and_total(lane)[1] for lane in lanes) / len(lanes)
-    exposed = sum(exposed_and_total(lane)[0] for lane in lanes) / len(lanes)
-    if hidden is None:
+    exposed, total = (sum(each) / len(lanes) for each in zip(*map(exposed_and_total, lanes), strict=True))
+    if total <= 0:
         big, small = "no communication", "nothing was exchanged between ranks in this step"
     else:
-        big = f"{hidden:.0f} % of communication hidden"
+        big = f"{100 * (1 - exposed / total):.0f} % of communication hidden"
         small = f"{_ms(total)} of communication a rank, of which {_ms(exposed)} held it up"
     extra = "" if shown == len(lanes) else f", {shown} of {len(lanes)} ranks"
     return [
@@ -369,11 +367,16 @@ def _union(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]
 
 
 def _common(first: list[tuple[float, float]], second: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    both = []
-    for begin, end in first:
-        for since, until in second:
-            if (low := max(begin, since)) < (high := min(end, until)):
-                both.append((low, high))
+    """Where both are: each is in order, and none of its stretches overlap."""
+    both, one, other = [], 0, 0
+    while one < len(first) and other < len(second):
+        (begin, end), (since, until) = first[one], second[other]
+        if (low := max(begin, since)) < (high := min(end, until)):
+            both.append((low, high))
+        if end <= until:
+            one += 1
+        else:
+            other += 1
     return both
 
 
