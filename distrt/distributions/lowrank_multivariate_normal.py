@@ -10,8 +10,8 @@ from distrt.core.creation import eye
 from distrt.core.ops.factorisations import linalg_cholesky
 from distrt.core.ops.solving import linalg_solve_triangular
 from distrt.distributions import constraints
+from distrt.distributions.covariance import half_log_det, squared_distance
 from distrt.distributions.distribution import Distribution
-from distrt.distributions.multivariate_normal import half_log_det, squared_distance
 from distrt.distributions.utils import lazy_property
 
 __all__ = ["LowRankMultivariateNormal"]

@@ -6,17 +6,15 @@ import math
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.creation import eye
-from distrt.core.ops.factorisations import linalg_cholesky
-from distrt.core.ops.solving import linalg_solve_triangular
 from distrt.distributions import constraints
+from distrt.distributions.covariance import CovarianceMatrices, factor_of, half_log_det, squared_distance
 from distrt.distributions.distribution import Distribution
-from distrt.distributions.utils import given_one, lazy_property
+from distrt.distributions.utils import given_one
 
 __all__ = ["MultivariateNormal"]
 
 
-class MultivariateNormal(Distribution):
+class MultivariateNormal(CovarianceMatrices, Distribution):
     """The normal distribution of vectors, of mean ``loc`` and a covariance that is given in one of three ways.
 
     ``scale_tril`` is the lower triangular factor of the covariance, which all else is computed with.
@@ -56,22 +54,6 @@ class MultivariateNormal(Distribution):
         self.loc = loc.expand(*batch_shape, -1)
         super().__init__(batch_shape, self.loc.shape[-1:], validate_args=validate_args)
         self._unbroadcasted_scale_tril = factor_of(name, given[name])
-
-    @lazy_property
-    def scale_tril(self) -> Any:
-        """The lower triangular factor of the covariance."""
-        return self._unbroadcasted_scale_tril.expand(self._matrix_shape)
-
-    @lazy_property
-    def covariance_matrix(self) -> Any:
-        """The covariance."""
-        factor = self._unbroadcasted_scale_tril
-        return ops.matmul(factor, factor.mT).expand(self._matrix_shape)
-
-    @lazy_property
-    def precision_matrix(self) -> Any:
-        """The inverse of the covariance."""
-        return ops.cholesky_inverse(self._unbroadcasted_scale_tril).expand(self._matrix_shape)
 
     @property
     def _matrix_shape(self) -> Any:
@@ -113,31 +95,3 @@ def batched_matrix(name: str, matrix: Any, rows: Any) -> tuple[Any, Any]:
         raise ValueError(f"{name} must be at least two-dimensional, with optional leading batch dimensions")
     shape = ops.broadcast_shapes(matrix.shape[:-2], rows)
     return shape, matrix.expand(*shape, -1, -1)
-
-
-def factor_of(name: str, matrix: Any) -> Any:
-    """The lower triangular factor of the covariance that is given in one of three ways."""
-    if name == "scale_tril":
-        return matrix
-    return linalg_cholesky(matrix) if name == "covariance_matrix" else factor_of_inverse(matrix)
-
-
-def factor_of_inverse(precision: Any) -> Any:
-    """The lower triangular factor of a matrix's inverse: the factor of the matrix, turned around and inverted."""
-    turned = linalg_cholesky(ops.flip(precision, (-2, -1)))
-    upper = ops.transpose(ops.flip(turned, (-2, -1)), -2, -1)
-    return linalg_solve_triangular(upper, eye(precision.shape[-1], dtype=precision.dtype), upper=False)
-
-
-def squared_distance(factor: Any, away: Any) -> Any:
-    """Mahalanobis' distance, squared. Shape: (…, n, n), (…, n) -> (…); the batch dims broadcast."""
-    # A factor without batch dims serves all vectors in one call.
-    if factor.ndim == 2:
-        columns = away.reshape(-1, away.shape[-1]).t()
-        return (linalg_solve_triangular(factor, columns, upper=False) ** 2).sum(0).reshape(away.shape[:-1])
-    return (linalg_solve_triangular(factor, away.unsqueeze(-1), upper=False) ** 2).sum((-2, -1))
-
-
-def half_log_det(factor: Any) -> Any:
-    """Half of the logarithm of the covariance's determinant."""
-    return ops.log(factor.diagonal(dim1=-2, dim2=-1)).sum(-1)

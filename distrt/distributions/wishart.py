@@ -12,16 +12,15 @@ from distrt.core.limits import finfo
 from distrt.core.tensor import Tensor
 from distrt.distributions import constraints
 from distrt.distributions.chi2 import Chi2
+from distrt.distributions.covariance import CovarianceMatrices, factor_of, half_log_det
 from distrt.distributions.exp_family import ExponentialFamily
-from distrt.distributions.multivariate_normal import factor_of, half_log_det
-from distrt.distributions.utils import lazy_property
 
 __all__ = ["Wishart"]
 
 _TRIES = 10  # draws again, for a matrix that rounding has made singular
 
 
-class Wishart(ExponentialFamily):
+class Wishart(CovarianceMatrices, ExponentialFamily):
     """Of the sum of ``df`` products of normal vectors with themselves, whose covariance is given in one of three ways.
 
     Shape: (…) and (…, n, n); a draw is (…, n, n).
@@ -84,22 +83,9 @@ class Wishart(ExponentialFamily):
         super().__init__(batch_shape, matrix.shape[-2:], validate_args=validate_args)
         self._unbroadcasted_scale_tril = factor_of(name, matrix)
 
-    @lazy_property
-    def scale_tril(self) -> Any:
-        """The lower triangular factor of the covariance."""
-        return self._unbroadcasted_scale_tril.expand(self._batch_shape + self._event_shape)
-
-    @lazy_property
-    def covariance_matrix(self) -> Any:
-        """The covariance of one of the normal vectors."""
-        factor = self._unbroadcasted_scale_tril
-        return ops.matmul(factor, factor.mT).expand(self._batch_shape + self._event_shape)
-
-    @lazy_property
-    def precision_matrix(self) -> Any:
-        """The inverse of the covariance."""
-        inverse = ops.cholesky_inverse(self._unbroadcasted_scale_tril)
-        return inverse.expand(self._batch_shape + self._event_shape)
+    @property
+    def _matrix_shape(self) -> Any:
+        return self._batch_shape + self._event_shape
 
     @property
     def mean(self) -> Any:

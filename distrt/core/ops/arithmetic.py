@@ -15,7 +15,7 @@ from distrt.core.kernels.casting import cast, cast_into
 from distrt.core.kernels.elements import binary
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
-from distrt.core.promotion import fitted
+from distrt.core.promotion import convert, fitted
 
 __all__ = [
     "add",
@@ -184,7 +184,7 @@ def addcmul(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar = 1) 
     wider = wide(tensor1)
     product = np.multiply(wider, tensor2, dtype=wider.dtype)
     if value != 1:
-        product = np.multiply(product, np.asarray(value).astype(wider.dtype)[()])
+        product = np.multiply(product, convert(value, wider.dtype)[()])
     return np.add(input, product, dtype=wider.dtype).astype(input.dtype, copy=False)
 
 
@@ -211,7 +211,7 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar = 1) 
             "Integer division with addcdiv is no longer supported: convert tensor1 or tensor2 to a floating dtype"
         )
     wider = wide(tensor1)
-    scaled = wider if value == 1 else np.multiply(wider, np.asarray(value).astype(wider.dtype)[()])
+    scaled = wider if value == 1 else np.multiply(wider, convert(value, wider.dtype)[()])
     quotient = np.true_divide(scaled, tensor2, dtype=wider.dtype)
     return np.add(input, quotient, dtype=wider.dtype).astype(input.dtype, copy=False)
 

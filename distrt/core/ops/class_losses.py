@@ -74,7 +74,7 @@ def cross_entropy_slope(
     # One scale for all says that no place is ignored.
     safe = target if not scale.ndim else np.where(target == ignore_index, 0, target)
     if slope.ndim == 2:
-        slope[_rows(safe.size), safe] -= factor
+        slope[_rows(safe), safe] -= factor
         return slope
     if slope.flags.c_contiguous:
         slope.reshape(-1)[_flat_places(safe, slope.shape[1])] -= factor
@@ -215,8 +215,13 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
     return _Places(safe, counted, np.where(counted, weight.reshape(-1)[safe], 0).astype(work))
 
 
+def _rows(safe: Array) -> Array:
+    """The number of each target's row."""
+    return _counted(safe.size) if isinstance(safe, np.ndarray) else np.arange(safe.size, like=safe)
+
+
 @functools.lru_cache(maxsize=64)
-def _rows(count: int) -> Array:
+def _counted(count: int) -> Array:
     rows = np.arange(count)
     rows.flags.writeable = False
     return rows
@@ -227,8 +232,7 @@ def _picked(values: Array, safe: Array) -> Array:
     if not safe.size:
         return np.zeros(safe.shape, values.dtype, like=values)
     if values.ndim == 2:
-        rows = _rows(safe.size) if isinstance(values, np.ndarray) else np.arange(safe.size, like=values)
-        return values[rows, safe]
+        return values[_rows(safe), safe]
     return values.reshape(-1).take(_flat_places(safe, values.shape[1]))
 
 

@@ -15,6 +15,7 @@ from distrt.core.arrays import Array, Scalar, filled, row_major
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import wide
+from distrt.core.promotion import convert
 
 __all__ = ["circular_pad", "constant_pad", "reflection_pad", "replication_pad"]
 
@@ -28,7 +29,7 @@ def constant_pad(input: Array, pad: Pads, value: Scalar) -> Array:
     sizes = zip(input.shape[input.ndim - len(pad) :], pad, strict=True)
     if min(shape) < 0 or any(n + min(b, 0) + min(a, 0) < 0 for n, (b, a) in sizes):
         raise ShapeError("narrow(): length must be non-negative.")
-    filler = np.asarray(value).astype(input.dtype)[()]
+    filler = convert(value, input.dtype)[()]
     padded: Array = (
         np.zeros(shape, input.dtype, like=input) if not value else filled(shape, filler, input.dtype, input)
     )

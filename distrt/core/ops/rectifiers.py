@@ -17,6 +17,7 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import floating, wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
+from distrt.core.promotion import convert
 from distrt.core.random import Generator, draw_uniform
 from distrt.core.tensor import Tensor
 
@@ -128,7 +129,7 @@ def threshold(input: Array, threshold: float, value: float) -> Array:
     """``input`` where it is above ``threshold``, else ``value``."""
     if input.dtype.kind in "bc":
         raise NoKernelError(f"\"threshold_cpu\" not implemented for '{scalar_type(input)}'")
-    limit, filling = (np.asarray(each).astype(input.dtype)[()] for each in (threshold, value))
+    limit, filling = (convert(each, input.dtype)[()] for each in (threshold, value))
     return np.where(input <= limit, filling, input)
 
 
@@ -144,7 +145,7 @@ def hardtanh(input: Array, min_val: float = -1, max_val: float = 1) -> Array:
         raise DtypeError("Bool inputs not supported for hardtanh")
     if input.dtype.kind == "c":
         raise NoKernelError("clamp is not supported for complex types")
-    low, high = (np.asarray(bound).astype(input.dtype)[()] for bound in (min_val, max_val))
+    low, high = (convert(bound, input.dtype)[()] for bound in (min_val, max_val))
     return np.minimum(np.maximum(input, low), high)
 
 

@@ -13,6 +13,7 @@ from distrt.core.ops.arithmetic import mul, sub, true_divide
 from distrt.core.ops.comparison import eq, isfinite, where, zero_unless, zeros_of
 from distrt.core.ops.complex_numbers import conj, is_complex_array, real
 from distrt.core.ops.half import no_derivative, refuse, wide
+from distrt.core.promotion import convert
 
 __all__ = [
     "abs",
@@ -207,10 +208,10 @@ def _replaced(input: Array, nan: float | None, posinf: float | None, neginf: flo
     bounds = ml_dtypes.finfo(input.dtype)  # type: ignore[no-untyped-call]
     high = bounds.max if posinf is None else posinf
     low = bounds.min if neginf is None else neginf
-    made = np.where(np.isnan(input), np.asarray(0.0 if nan is None else nan).astype(input.dtype)[()], input)
+    made = np.where(np.isnan(input), convert(0.0 if nan is None else nan, input.dtype)[()], input)
     infinite = np.isinf(input)
-    made = np.where(infinite & (input > 0), np.asarray(high).astype(input.dtype)[()], made)
-    return np.where(infinite & (input < 0), np.asarray(low).astype(input.dtype)[()], made)
+    made = np.where(infinite & (input > 0), convert(high, input.dtype)[()], made)
+    return np.where(infinite & (input < 0), convert(low, input.dtype)[()], made)
 
 
 nan_to_num.gradient(input=lambda g, input: zero_unless(g, isfinite(input)))

@@ -17,6 +17,7 @@ from distrt.core.ops.half import wide
 from distrt.core.ops.indexing import require_in_range, zeros_of
 from distrt.core.ops.masking import assigned_element
 from distrt.core.out import takes_out
+from distrt.core.promotion import convert
 
 __all__ = ["index_add", "index_copy", "index_fill", "index_select"]
 
@@ -84,7 +85,7 @@ def _index_add(input: Array, source: Array, dim: int, index: IndexArray, alpha: 
         )
     require_in_range(index, axis, input.shape[axis] if input.ndim else 1)
     changed = wide(input).copy()
-    added = wide(source) if alpha == 1 else wide(source) * np.asarray(alpha).astype(changed.dtype)[()]
+    added = wide(source) if alpha == 1 else wide(source) * convert(alpha, changed.dtype)[()]
     if input.ndim == 0:
         return (changed + added).astype(input.dtype)
     add_at(changed, _key(axis, index), added)

@@ -6,6 +6,7 @@ A key of integers, slices, None and Ellipsis selects by steps and gives a view. 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -47,13 +48,13 @@ def _index_view(input: Array, key: Any) -> Array:
     return _viewed(input, key)
 
 
-_index_view.node(lambda node: "Unsqueeze" if _adds_one_last(as_tuple(node.given("key"))) else "Slice")
+_index_view.node(lambda node: "Unsqueeze" if _last_step(as_tuple(node.given("key"))) is None else "Slice")
 
 
-def _adds_one_last(parts: tuple[Any, ...]) -> bool:
-    """Whether the last step of a key, but for whole dims, is a new dim."""
+def _last_step(parts: Iterable[Any]) -> Any:
+    """The last part of a key that does more than keep whole dims; Ellipsis where none does."""
     steps = [part for part in parts if part is not Ellipsis and part != slice(None)]
-    return bool(steps) and steps[-1] is None
+    return steps[-1] if steps else Ellipsis
 
 
 @op(view=True, node="Select")
@@ -106,16 +107,11 @@ def index(input: Any, key: Any) -> Any:
         return _index_view(input, key)
     basic, advanced = read_key(key, input.ndim)
     if basic is not None:
-        input = (_select_view if _takes_one_last(basic) else _index_view)(input, basic)
+        input = (_select_view if isinstance(_last_step(basic), int) else _index_view)(input, basic)
     if advanced is None:
         return input
     advanced = key_beside(advanced, beside(input))
     return _index_copy(input, own_key(advanced) if getattr(input, "requires_grad", False) else advanced)
-
-
-def _takes_one_last(basic: Any) -> bool:
-    steps = [part for part in basic if part is not Ellipsis and part != slice(None)]
-    return bool(steps) and isinstance(steps[-1], int)
 
 
 # Writing
