@@ -7,6 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from distrt.core.modes import no_grad
@@ -25,12 +26,12 @@ from distrt.tracing import Graph, TracerWarning, Value, record
 __all__ = ["export", "in_mode", "is_in_onnx_export"]
 
 _DEFAULT_OPSET = 18
-_running = False
+_running: ContextVar[bool] = ContextVar("exporting", default=False)
 
 
 def is_in_onnx_export() -> bool:
-    """Whether a model is being exported."""
-    return _running
+    """Whether a model is being exported, in this thread."""
+    return _running.get()
 
 
 def export(
@@ -94,33 +95,28 @@ def export(
         ModuleNotFoundError: without the ``onnx`` package.
         OnnxExporterError: for a model that cannot be exported; an operation that is not known is named with its module.
     """
-    global _running
     _refuse(custom_translation_table, custom_opsets, export_modules_as_functions, operator_export_type)
     opset = _checked_opset(opset_version)
     _require_model(model)
     library()
     positional, keywords = _arguments(args, kwargs)
-    before, _running = _running, True
-    try:
-        with in_mode(model, TrainingMode(int(training))), no_grad():
-            graph = _recorded(model, positional, keywords)
-            names = _input_names(graph, input_names)
-            axes = asked(graph, names, dynamic_axes, dynamic_shapes)
-            sizes = _sizes(model, positional, keywords, graph, axes)
-            folds = do_constant_folding and export_params and training != TrainingMode.TRAINING
-            drawing = Drawing(opset, sizes)
-            ports = _inputs(graph, drawing, names, axes, export_params)
-            draw(graph, drawing, folds)
-            outputs = _outputs(graph, drawing, output_names, axes, sizes)
-            _warn_of_unknown(axes, [port.name for port in outputs])
-    finally:
-        _running = before
+    mode = TrainingMode(int(training))
+    with _exporting(), in_mode(model, mode), no_grad():
+        graph = _recorded(model, positional, keywords)
+        names = _input_names(graph, input_names)
+        axes = asked(graph, names, dynamic_axes, dynamic_shapes)
+        sizes = _sizes(model, positional, keywords, graph, axes)
+        drawing = Drawing(opset, sizes)
+        ports = _inputs(graph, drawing, names, axes, export_params)
+        draw(graph, drawing, do_constant_folding and export_params and mode is not TrainingMode.TRAINING)
+        outputs = _outputs(graph, drawing, output_names, axes, sizes)
+        _warn_of_unknown(axes, [port.name for port in outputs])
     proto = built(drawing, _name_of(model), ports, outputs, keep_initializers_as_inputs and export_params)
     program = ONNXProgram(proto)
     if verbose:
         print(library().printer.to_text(proto))
     if verify:
-        with in_mode(model, TrainingMode(int(training))):
+        with in_mode(model, mode):
             require_same_outputs(program, model, positional, keywords)
     if f is not None:
         program.save(f)
@@ -163,6 +159,16 @@ def _arguments(args: Any, kwargs: dict[str, Any] | None) -> tuple[tuple[Any, ...
     if args and isinstance(args[-1], dict) and kwargs is None:
         return args[:-1], dict(args[-1])
     return args, dict(kwargs or {})
+
+
+@contextlib.contextmanager
+def _exporting() -> Iterator[None]:
+    """`is_in_onnx_export` says so meanwhile."""
+    token = _running.set(True)
+    try:
+        yield
+    finally:
+        _running.reset(token)
 
 
 @contextlib.contextmanager

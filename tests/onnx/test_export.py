@@ -3,6 +3,7 @@
 import inspect
 import io
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -281,6 +282,19 @@ def test_it_is_known_that_an_export_runs():
 
     torch.onnx.export(Asks(), torch.ones(1))
     assert seen == [True] and not torch.onnx.is_in_onnx_export()
+
+
+def test_another_thread_does_not_export():
+    seen = []
+
+    def asks(x):
+        other = threading.Thread(target=lambda: seen.append(torch.onnx.is_in_onnx_export()))
+        other.start()
+        other.join()
+        return x + 1
+
+    torch.onnx.export(asks, torch.ones(1))
+    assert seen == [False]
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
