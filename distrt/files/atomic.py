@@ -16,21 +16,35 @@ from typing import Any
 
 from distrt.core.errors import CheckpointError
 
-__all__ = ["sync_folder", "write_atomically"]
+__all__ = ["replace_whole", "sync_folder", "write_atomically"]
 
 
 def write_atomically(path: str, fill: Callable[[Any], None], sync: bool = False) -> None:
+    """``replace_whole``, for what was trained: its errors are PyTorch's when a file cannot be saved.
+
+    Raises:
+        CheckpointError: where the folder is missing, or the file cannot be written. What was there before is unchanged.
+    """
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        raise CheckpointError(f"Parent directory {os.path.dirname(path) or '.'} does not exist.")
+    try:
+        replace_whole(path, fill, sync)
+    except OSError as fault:
+        raise CheckpointError(
+            f"PytorchStreamWriter failed writing file {path}: {fault.strerror or fault}. Nothing of it is kept"
+        ) from fault
+
+
+def replace_whole(path: str, fill: Callable[[Any], None], sync: bool = False) -> None:
     """Calls ``fill`` with a file to write, and gives that file the name ``path`` when it returns.
 
     A link is followed; a device or a pipe is written to as it is. With ``sync``, the content is on the disk before the
     name is, and the name when this returns.
 
     Raises:
-        CheckpointError: where the folder is missing, or the file cannot be written. What was there before is unchanged.
+        OSError: with ``path`` in it; what was there before is unchanged.
     """
     target = os.path.realpath(path)
-    if not os.path.isdir(os.path.dirname(target)):
-        raise CheckpointError(f"Parent directory {os.path.dirname(path) or '.'} does not exist.")
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -41,10 +55,8 @@ def write_atomically(path: str, fill: Callable[[Any], None], sync: bool = False)
                 fill(file)
         else:
             _replace(target, mode, fill, sync)
-    except OSError as fault:
-        raise CheckpointError(
-            f"PytorchStreamWriter failed writing file {path}: {fault.strerror or fault}. Nothing of it is kept"
-        ) from fault
+    except OSError as fault:  # of the temporary file, whose name says nothing to anybody
+        raise OSError(fault.errno, fault.strerror or str(fault), path) from fault
 
 
 def _replace(target: str, mode: int | None, fill: Callable[[Any], None], sync: bool) -> None:

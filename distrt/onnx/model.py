@@ -145,11 +145,11 @@ class ONNXProgram:
 
     def save(self, destination: Any) -> None:
         """Writes the model to a path, where it is replaced as a whole or not at all, or to a file that is open."""
-        from distrt.files.atomic import write_atomically
+        from distrt.files.atomic import replace_whole
 
         data = self.model_proto.SerializeToString()
         if isinstance(destination, str | os.PathLike):
-            write_atomically(os.fspath(destination), lambda file: file.write(data))
+            replace_whole(os.fspath(destination), lambda file: file.write(data))
         else:
             destination.write(data)
 

@@ -7,6 +7,7 @@ know of it.
 Source: https://docs.pytorch.org/docs/stable/profiler.html
 """
 
+from distrt.profiler import itt as itt
 from distrt.profiler.activities import DeviceType, ProfilerActivity, kineto_available, supported_activities
 from distrt.profiler.annotations import record_function
 from distrt.profiler.schedules import ProfilerAction, schedule

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-__all__ = ["DeviceType", "ProfilerActivity", "checked", "kineto_available", "supported_activities"]
+__all__ = ["Asked", "DeviceType", "ProfilerActivity", "checked", "kineto_available", "supported_activities"]
 
 
 class ProfilerActivity(enum.Enum):
@@ -27,6 +28,10 @@ class DeviceType(enum.Enum):
     CUDA = 1
 
 
+#: A dictionary narrows an activity down, in PyTorch; here the activity is recorded whole.
+Asked = ProfilerActivity | dict[ProfilerActivity, list[str]]
+
+
 def supported_activities() -> set[ProfilerActivity]:
     """What can be looked at on this machine."""
     return {ProfilerActivity.CPU}
@@ -37,15 +42,27 @@ def kineto_available() -> bool:
     return True
 
 
-def checked(activities: Iterable[ProfilerActivity] | None) -> set[ProfilerActivity]:
+def checked(activities: Iterable[Asked] | None) -> set[ProfilerActivity]:
     """The activities that are asked for and can be had; all that can be had where None.
 
     Raises:
-        AssertionError: nothing is asked for that is an activity.
+        AssertionError: nothing is asked for that is an activity, or nothing that can be had.
+        TypeError, ValueError: something that is asked for is no activity, or is asked for twice.
     """
-    asked = supported_activities() if activities is None else set(activities)
-    asked = {each for each in asked if isinstance(each, ProfilerActivity)}
-    assert asked, "No valid profiler activities found"
-    for each in sorted(asked - supported_activities(), key=lambda activity: activity.value):
+    asked = list(_named(supported_activities() if activities is None else activities))
+    assert any(isinstance(each, ProfilerActivity) for each in asked), "No valid profiler activities found"
+    for number, each in enumerate(asked):
+        if not isinstance(each, ProfilerActivity):
+            raise TypeError(f"Expected ProfilerActivity or dict, got {type(each)}")
+        if each in asked[:number]:
+            raise ValueError(f"Activity {each} specified more than once")
+    found = set(asked) & supported_activities()
+    for each in sorted(set(asked) - found, key=lambda activity: activity.value):
         warnings.warn(f"{each.name} is not available, disabling {each.name} profiling", stacklevel=4)
-    return asked & supported_activities()
+    assert found, "No activities specified for the profiler"
+    return found
+
+
+def _named(activities: Iterable[Any]) -> Iterator[Any]:
+    for each in activities:
+        yield from each if isinstance(each, dict) else (each,)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 from distrt.profiler.activities import DeviceType
+from distrt.profiler.stacks import METRICS, write_stacks
 from distrt.profiler.table import seconds_text, table
 
 __all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "TimeRange"]
@@ -30,6 +32,9 @@ class _Times:
     device_time = device_time_total = self_device_time_total = 0.0
     device_memory_usage = self_device_memory_usage = 0
     cuda_time = cuda_time_total = self_cuda_time_total = 0.0
+    device_time_str = device_time_total_str = self_device_time_total_str = seconds_text(0.0)
+    use_device = None
+    overload_name = ""
     device_type = DeviceType.CPU
     node_id = -1
     is_async = is_remote = is_legacy = False
@@ -64,7 +69,7 @@ class FunctionEvent(_Times):
 
     Attributes:
         id: its number in the recording, in the order in which calls began.
-        name: such as ``aten::mm``.
+        trace_name: such as ``aten::mm``, or ``ProfilerStep#3``.
         thread: 1 for the thread that began to profile, then by first appearance.
         time_range: when.
         input_shapes: those of its arguments, where they were asked for.
@@ -77,7 +82,7 @@ class FunctionEvent(_Times):
     """
 
     id: int
-    name: str
+    trace_name: str
     thread: int
     time_range: TimeRange
     input_shapes: list[Any] = field(default_factory=list)
@@ -91,12 +96,12 @@ class FunctionEvent(_Times):
     count = 1
 
     @property
-    def key(self) -> str:
-        """The name."""
-        return self.name
+    def name(self) -> str:
+        """What events of its kind are called: steps have numbers, and are one kind."""
+        return "ProfilerStep*" if self.trace_name.startswith("ProfilerStep#") else self.trace_name
 
     @property
-    def trace_name(self) -> str:
+    def key(self) -> str:
         """The name."""
         return self.name
 
@@ -205,12 +210,9 @@ class EventList(list[Any]):
         for each in self:
             shapes = str(each.input_shapes) if group_by_input_shapes else ""
             stack = tuple(each.stack[:group_by_stack_n])
-            average = groups.setdefault((_key(each.key), shapes, stack), FunctionEventAvg())
+            average = groups.setdefault((each.key, shapes, stack), FunctionEventAvg())
             average.add(each)
-            average.key, average.input_shapes = (
-                _key(each.key),
-                each.input_shapes if group_by_input_shapes else "",
-            )
+            average.input_shapes = each.input_shapes if group_by_input_shapes else ""
             average.stack = list(stack)
         return EventList(groups.values(), self._profile_memory, self._with_flops)
 
@@ -220,6 +222,19 @@ class EventList(list[Any]):
         for each in self:
             total += each
         return total
+
+    def supported_export_stacks_metrics(self) -> list[str]:
+        """What ``export_stacks`` can add up."""
+        return list(METRICS)
+
+    def export_stacks(self, path: str | PathLike[str], metric: str) -> None:
+        """Writes where time was spent, a line for each place, as flame graphs are made from.
+
+        Raises:
+            ValueError: the metric is no supported one.
+            OSError: the file cannot be written.
+        """
+        write_stacks(path, self, metric)
 
     def table(
         self,
@@ -256,8 +271,3 @@ class EventList(list[Any]):
             with_flops=self._with_flops,
             time_unit=time_unit,
         )
-
-
-def _key(name: str) -> str:
-    """Steps have numbers, and are one kind of event."""
-    return "ProfilerStep*" if name.startswith("ProfilerStep#") else name

@@ -10,7 +10,7 @@ from typing import Any
 
 from distrt.comm.functions.objects import all_gather_object
 from distrt.comm.world import default_group, is_initialized
-from distrt.files.atomic import write_atomically
+from distrt.files.atomic import replace_whole
 from distrt.pictures.step import draw_step
 from distrt.pictures.traces import TraceError, lanes_of, merge
 
@@ -48,4 +48,4 @@ def write_step_picture(path: str | os.PathLike[str], trace: Mapping[str, Any], s
     """Draws a step of a merged trace into a file that appears as a whole."""
     lanes = lanes_of(trace, step)
     drawn = draw_step(lanes, "The last step" if step is None else f"Step {step} of those recorded")
-    write_atomically(os.fspath(path), lambda file: file.write(drawn.encode()))
+    replace_whole(os.fspath(path), lambda file: file.write(drawn.encode()))

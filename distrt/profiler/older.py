@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import warnings
+from typing import Any, ClassVar
 
 from distrt.profiler.events import EventList, FunctionEventAvg
 from distrt.profiler.session import profile as session
@@ -17,20 +18,40 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     Args:
         enabled: False to do nothing.
         record_shapes, with_flops, profile_memory, with_stack: as in ``distrt.profiler.profile``.
-        options: PyTorch's others, for GPUs and its tracing library; they change nothing.
+        use_cuda, use_device: a GPU, which is left out with a warning.
+        use_cpu: must be True.
+        with_modules, use_kineto, experimental_config, acc_events, custom_trace_id_callback, post_processing_timeout_s,
+            activity_filters: PyTorch's, for its tracing library; they change nothing.
+
+    Raises:
+        AssertionError: ``use_cpu`` is False.
     """
 
     def __init__(
         self,
         enabled: bool = True,
         *,
+        use_cuda: bool = False,
+        use_device: str | None = None,
         record_shapes: bool = False,
         with_flops: bool = False,
         profile_memory: bool = False,
         with_stack: bool = False,
-        **options: Any,
+        with_modules: bool = False,
+        use_kineto: bool = False,
+        use_cpu: bool = True,
+        experimental_config: Any = None,
+        acc_events: bool = False,
+        custom_trace_id_callback: Any = None,
+        post_processing_timeout_s: float | None = None,
+        activity_filters: Any = None,
     ) -> None:
         self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
+        if enabled and (device := "cuda" if use_cuda else use_device) is not None:
+            warnings.warn(
+                f"{device.upper()} is not available, disabling {device.upper()} profiling", stacklevel=2
+            )
+        assert use_cpu or not enabled, "Device-only events supported only with Kineto (use_kineto=True)"
         self._session = session(
             record_shapes=record_shapes,
             with_flops=with_flops,
@@ -52,15 +73,19 @@ class profile:  # noqa: N801 - PyTorch's own spelling
             self._is_over = True
 
     def __str__(self) -> str:
-        return str(self.function_events) if self._is_over else "<unfinished profiler_legacy.profile>"
+        return str(self.function_events) if self._is_over else "<unfinished torch.autograd.profile>"
+
+    __repr__ = __str__
 
     @property
     def function_events(self) -> EventList:
         """The events.
 
         Raises:
-            RuntimeError: the recording has not ended.
+            RuntimeError: the recording has not ended, or there is none.
         """
+        if not self.enabled:
+            raise RuntimeError("this profile was made with enabled=False: it has recorded nothing")
         if not self._is_over:
             raise RuntimeError("Profiler didn't finish running")
         return self._session.events()
@@ -69,9 +94,16 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         """See ``EventList.table``."""
         return self.function_events.table(*args, **options)
 
-    def key_averages(self, *args: Any, **options: Any) -> EventList:
+    def key_averages(
+        self,
+        group_by_input_shape: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
+    ) -> EventList:
         """See ``EventList.key_averages``."""
-        return self.function_events.key_averages(*args, **options)
+        return self.function_events.key_averages(
+            group_by_input_shape, group_by_stack_n, group_by_overload_name
+        )
 
     def total_average(self) -> FunctionEventAvg:
         """All events added up."""
@@ -94,10 +126,18 @@ class profile:  # noqa: N801 - PyTorch's own spelling
 class emit_nvtx:  # noqa: N801 - PyTorch's own spelling
     """Marks for NVIDIA's profilers; there is nobody to read them."""
 
+    _whose: ClassVar[str] = "NVTX"
+
     def __init__(self, enabled: bool = True, record_shapes: bool = False) -> None:
         self.enabled, self.record_shapes = enabled, record_shapes
+        self.entered = False
 
     def __enter__(self) -> Any:
+        if not self.enabled:
+            return None
+        if self.entered:
+            raise RuntimeError(f"{self._whose} annotation context manager is not reentrant")
+        self.entered = True
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -106,3 +146,5 @@ class emit_nvtx:  # noqa: N801 - PyTorch's own spelling
 
 class emit_itt(emit_nvtx):  # noqa: N801 - PyTorch's own spelling
     """The same for Intel's."""
+
+    _whose = "ITT"

@@ -7,16 +7,20 @@ a machine share (``time.perf_counter``), so traces of several ranks fit together
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+import numpy as np
 
 from distrt.core import activity
 from distrt.core.activity import CHECKPOINT
+from distrt.core.forking import lock_across_forks
 from distrt.core.tensor import Tensor
 from distrt.core.users_code import users_frame
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
@@ -27,6 +31,16 @@ __all__ = ["Recorder", "running"]
 
 
 _running: Recorder | None = None
+_starting = lock_across_forks()  # held to begin: two threads may want to at once
+
+
+def _forget() -> None:
+    """In a forked process nobody records: its threads hear so at their next call."""
+    global _running
+    _running = None
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def running() -> Recorder | None:
@@ -43,7 +57,7 @@ class Open:
         "children",
         "flops",
         "frame",
-        "given",
+        "known",
         "made_bytes",
         "name",
         "number",
@@ -54,7 +68,9 @@ class Open:
     def __init__(self, number: int, name: str, frame: types.FrameType | None, args: str | None) -> None:
         self.number, self.name, self.frame, self.args = number, name, frame, args
         self.children: list[FunctionEvent] = []
-        self.given: list[weakref.ref[Any]] = []  # arrays that the calls within have handed out
+        self.known: list[
+            weakref.ref[Any]
+        ] = []  # arrays that it was given, or that calls within have handed out
         self.made_bytes = 0
         self.shapes: list[Any] = []
         self.stack: list[str] = []
@@ -103,13 +119,14 @@ class Recorder:
     def start(self) -> None:
         """Watches this thread, and those that it starts from now on."""
         global _running
-        if _running is not None:
-            raise RuntimeError("Profiler is already enabled on this thread: a recording is running")
         if self._sees_operations:
             from distrt.profiler.labels import label_of  # it learns every operation first
 
             self._label_of = label_of
-        _running = self
+        with _starting:
+            if _running is not None:
+                raise RuntimeError("Profiler is already enabled on this thread: a recording is running")
+            _running = self
         self._before = sys.getprofile()
         self._number_of_thread()
         self.timeline = Timeline()
@@ -124,15 +141,21 @@ class Recorder:
     def stop(self) -> None:
         """Stops; what has not ended ends now."""
         global _running
-        if self._sees_operations:
-            sys.setprofile(self._before)
-            threading.setprofile(None)
         self.ended_ns = time.perf_counter_ns()
+        if _running is self:  # not in a process that was forked meanwhile
+            if self._sees_operations:
+                sys.setprofile(self._before)
+                threading.setprofile(None)
+            _running = None
         activity.leave(self._phases)
         activity.leave(self.timeline)
-        _running = None
         while self._thread.open:
             self._end(self._thread.open[-1], None)
+
+    def forget(self) -> None:
+        """Leaves nothing of what has been recorded."""
+        self._events.clear()
+        self.timeline = Timeline()
 
     def see_operations(self, sees: bool) -> None:
         """Leaves out this thread's operations from now on, or goes on with them."""
@@ -183,6 +206,8 @@ class Recorder:
         made = Open(number, name, frame, args)
         if frame is not None and self._shapes:
             made.shapes = _shapes_of(frame)
+        if frame is not None and self._memory:
+            made.known = [weakref.ref(owner) for owner, _ in _owners_in(frame.f_locals.values())]
         if self._stacks:
             made.stack = list(_users_lines(frame or sys._getframe(2)))
         self._thread.open.append(made)
@@ -194,14 +219,14 @@ class Recorder:
         opened = self._thread.open
         opened.pop()
         if self._memory:
-            arrays = list(_arrays_in(result))
-            known = {id(array) for array in (given() for given in event.given) if array is not None}
-            event.made_bytes += sum(array.nbytes for array in arrays if id(array) not in known)
+            owners = list(_owners_in((result,)))
+            known = {id(array) for array in (known() for known in event.known) if array is not None}
+            event.made_bytes += sum(nbytes for owner, nbytes in owners if id(owner) not in known)
         if self._flops and isinstance(result, Tensor):
             event.flops = flops_of(event.name.removeprefix("aten::"), event.shapes, tuple(result.shape))
         found = FunctionEvent(
             id=event.number,
-            name=event.name,
+            trace_name=event.name,
             thread=self._thread.number or self._number_of_thread(),
             time_range=TimeRange(event.began_ns / 1e3, ended_ns / 1e3),
             input_shapes=event.shapes if self._shows_shapes else [],
@@ -218,7 +243,7 @@ class Recorder:
             opened[-1].children.append(found)
             opened[-1].made_bytes += event.made_bytes
             if self._memory and opened[-1].frame is not None:  # a block of the user's hands out nothing
-                opened[-1].given += map(weakref.ref, arrays)
+                opened[-1].known += (weakref.ref(owner) for owner, _ in owners)
         self._events.append(found)
 
     def _number_of_thread(self) -> int:
@@ -266,15 +291,18 @@ def _shape(value: Any) -> list[Any]:
     return []
 
 
-def _arrays_in(result: Any) -> Iterator[Any]:
-    """The arrays of tensors in a result that are no views of others."""
-    if isinstance(result, Tensor):
-        array = result._array
-        if array.base is None:
-            yield array
-    elif isinstance(result, tuple | list):
-        for each in result:
-            yield from _arrays_in(each)
+def _owners_in(values: Iterable[Any]) -> Iterator[tuple[np.ndarray, int]]:
+    """Whose memory tensors and arrays lie in, and how much of it they take."""
+    for each in values:
+        if isinstance(each, tuple | list):
+            yield from _owners_in(each)
+            continue
+        array = each._array if isinstance(each, Tensor) else each
+        if isinstance(array, np.ndarray):
+            owner = array
+            while isinstance(owner.base, np.ndarray):
+                owner = owner.base
+            yield owner, min(array.nbytes, owner.nbytes)
 
 
 def _users_lines(frame: types.FrameType | None) -> Iterator[str]:

@@ -16,6 +16,7 @@ class ProfilerAction(enum.Enum):
     WARMUP = 1
     RECORD = 2
     RECORD_AND_SAVE = 3
+    DEVICE_STOPPED = 4  # PyTorch's, when a GPU's recording breaks off
 
     @property
     def is_recording(self) -> bool:

@@ -16,7 +16,7 @@ from distrt.profiler.events import EventList
 from distrt.profiler.merging import merged_trace, write_step_picture
 from distrt.profiler.recording import Recorder
 from distrt.profiler.schedules import ProfilerAction, Schedule, always
-from distrt.profiler.trace_file import trace_of, write_stacks, write_trace
+from distrt.profiler.trace_file import trace_of, write_trace
 
 __all__ = ["profile", "tensorboard_trace_handler"]
 
@@ -46,13 +46,14 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         sees_operations: False records what ``record_function`` names, and steps, alone, at next to no cost.
 
     Raises:
-        AssertionError: no activity is asked for.
+        AssertionError: no activity is asked for, or none that can be had.
+        TypeError, ValueError: what is asked for is no activity, or is asked for twice; a schedule that stops a device.
     """
 
     def __init__(
         self,
         *,
-        activities: Iterable[available.ProfilerActivity] | None = None,
+        activities: Iterable[available.Asked] | None = None,
         schedule: Schedule | None = None,
         on_trace_ready: Callable[[Any], Any] | None = None,
         record_shapes: bool = False,
@@ -68,6 +69,9 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         post_processing_timeout_s: float | None = None,
         sees_operations: bool = True,
     ) -> None:
+        if use_cuda is not None:
+            said = "`use_cuda` is deprecated, use `activities` argument instead"
+            warnings.warn(said, FutureWarning, stacklevel=2)
         self.activities = available.checked(activities)
         self._has_steps = schedule is not None
         self.schedule = schedule or always
@@ -77,6 +81,8 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         self.acc_events, self.sees_operations = acc_events, sees_operations
         self.step_num = 0
         self.current_action = self.schedule(0)
+        if self.current_action is ProfilerAction.DEVICE_STOPPED:
+            raise ValueError("ProfilerAction.DEVICE_STOPPED is PyTorch's own: no schedule may return it")
         self._recorder: Recorder | None = None
         self._past: list[Any] = []  # events of cycles before, where they are kept
         self._metadata: dict[str, Any] = {}
@@ -131,21 +137,18 @@ class profile:  # noqa: N801 - PyTorch's own spelling
 
         A warm-up is recorded, too, so that its first step is as slow as the others: it is thrown away.
         """
-        was_on, is_on = before is not ProfilerAction.NONE, after not in (ProfilerAction.NONE, None)
-        if before.is_recording and (before is ProfilerAction.RECORD_AND_SAVE or after is None):
+        goes_on = after is before or (before.is_recording and after is not None and after.is_recording)
+        if before is ProfilerAction.RECORD_AND_SAVE or (before.is_recording and after is None):
             self.stop_trace()
             if self.on_trace_ready is not None:
                 self.on_trace_ready(self)
-            was_on = False
-        elif before.is_recording and after in (ProfilerAction.NONE, ProfilerAction.WARMUP):
-            warnings.warn("Incorrect schedule: RECORD followed by NONE or WARMUP", stacklevel=3)
-            self.stop_trace()
-            was_on = False
-        elif before is ProfilerAction.WARMUP and after is not ProfilerAction.WARMUP:
-            self.stop_trace()
-            self._recorder = None
-            was_on = False
-        if is_on and not was_on:
+            goes_on = False
+        elif before is not ProfilerAction.NONE and not goes_on:
+            if after is ProfilerAction.NONE or before.is_recording:
+                said = f"Incorrect schedule: {before.name} followed by {after.name if after else None}"
+                warnings.warn(said, stacklevel=3)
+            self.stop_trace(keep=before.is_recording)
+        if after not in (ProfilerAction.NONE, None) and not goes_on:
             self.start_trace()
 
     # -- one recording
@@ -158,18 +161,20 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         if self._recorder is not None:
             if self.acc_events:
                 self._past += self._recorder.events()
-            elif self.on_trace_ready is None:  # nobody has had them
+            elif self.on_trace_ready is None and self._recorder.events():  # nobody has had them
                 self._tell_of_cycles()
         self._recorder = Recorder(
             self.record_shapes, self.profile_memory, self.with_stack, self.with_flops, self.sees_operations
         )
         self._recorder.start()
 
-    def stop_trace(self) -> None:
-        """Stops to record."""
+    def stop_trace(self, keep: bool = True) -> None:
+        """Stops to record; unless ``keep``, nothing of it is left."""
         assert self._recorder is not None, "Profiler must be initialized before stopping trace"
         if not self._recorder.ended_ns:
             self._recorder.stop()
+        if not keep:
+            self._recorder.forget()
 
     def toggle_collection_dynamic(
         self, enable: bool, activities: Iterable[available.ProfilerActivity]
@@ -245,7 +250,8 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     def export_stacks(self, path: str | os.PathLike[str], metric: str = "self_cpu_time_total") -> None:
         """Writes where time was spent, a line for each place, as flame graphs are made from; needs ``with_stack``."""
         self._asked_for("exporting stacks")
-        write_stacks(path, self.events(), metric)
+        assert self.with_stack, "export_stacks() requires with_stack=True"
+        self.events().export_stacks(path, metric)
 
     def add_metadata(self, key: str, value: str) -> None:
         """Notes a text in the trace."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,13 +12,15 @@ _WIDTH = 12  # of a column of numbers
 _MARGIN = 4  # beside the longest name
 _GAP = "  "
 _UNITS = {"s": 1e6, "ms": 1e3, "us": 1.0}
+_PREFIXES = ("", "K", "M", "G", "T", "P")
+_PLACES = "Source Location"
 
 Column = tuple[str, int, Callable[[Any], str]]
 
 
 def seconds_text(microseconds: float, unit: str | None = None) -> str:
-    """Microseconds with a unit that suits them, or with the given one."""
-    if unit is None:
+    """Microseconds with the given unit, or, where it is none, with one that suits them."""
+    if unit not in _UNITS:
         unit = next((name for name, size in _UNITS.items() if microseconds >= size), "us")
     return f"{microseconds / _UNITS[unit]:.3f}{unit}"
 
@@ -52,23 +55,25 @@ def table(
     line = _GAP.join("-" * width for _, width, _ in columns) + _GAP
     text = []
     if header is not None:
-        text += ["=" * len(line), header]
+        text += ["=" * (len(line) - len(_GAP)), header]
     if top_level_only:
-        text += ["=" * len(line), "This report only display top-level ops statistics"]
+        text += ["=" * (len(line) - len(_GAP)), "This report only display top-level ops statistics"]
     text += [line, _row([title for title, _, _ in columns], columns), line]
     shown = [each for each in rows if not (top_level_only and each.cpu_parent is not None)]
     for each in shown if row_limit < 0 else shown[:row_limit]:
         text.append(_row([cell(each) for _, _, cell in columns], columns))
-        if columns[-1][0] == "Source Location":
+        if columns[-1][0] == _PLACES:
             rest = [""] * (len(columns) - 1)
-            text += [_row([*rest, _cut(place, widths[2])], columns) for place in each.stack[1:]]
+            text += [
+                _row([*rest, _end_of(place, columns[-1][1])], columns) for place in [*each.stack[1:], ""]
+            ]
     text += [line, f"Self CPU time total: {seconds_text(total, time_unit)}", ""]
     return "\n".join(text)
 
 
 def _attribute(sort_by: str) -> str:
     """PyTorch's older names of a device's times stand for any device's."""
-    return sort_by.replace("cuda", "device").replace("xpu", "device")
+    return sort_by.replace("cuda", "device").replace("xpu", "device").replace("privateuse1", "device")
 
 
 def _columns(
@@ -85,7 +90,7 @@ def _columns(
     name_width, shapes_width, source_width = widths
     width = min(max(len(each.key) for each in rows) + _MARGIN, name_width)
     columns: list[Column] = [
-        ("Name", width, lambda each: _cut(each.key, width)),
+        ("Name", width, lambda each: _cut(each.key, name_width)),
         ("Self CPU %", _WIDTH, lambda each: share(each.self_cpu_time_total)),
         ("Self CPU", _WIDTH, lambda each: seconds_text(each.self_cpu_time_total, time_unit)),
         ("CPU total %", _WIDTH, lambda each: share(each.cpu_time_total)),
@@ -96,29 +101,39 @@ def _columns(
         columns.append(("CPU Mem", _WIDTH, lambda each: bytes_text(each.cpu_memory_usage)))
         columns.append(("Self CPU Mem", _WIDTH, lambda each: bytes_text(each.self_cpu_memory_usage)))
     columns.append(("# of Calls", _WIDTH, lambda each: str(each.count)))
-    shapes = max(len(str(each.input_shapes)) if each.input_shapes else 0 for each in rows)
-    if shapes:
-        columns.append(_text("Input Shapes", shapes, shapes_width, lambda each: str(each.input_shapes)))
-    if with_flops:
-        columns.append(
-            ("Total MFLOPs", _WIDTH, lambda each: f"{each.flops / 1e6:.3f}" if each.flops else "--")
-        )
-    places = max((len(place) for each in rows for place in each.stack), default=0)
-    if places:
-        columns.append(
-            _text("Source Location", places, source_width, lambda each: each.stack[0] if each.stack else "")
-        )
+    if any(each.input_shapes for each in rows):
+        longest = min(max(len(str(each.input_shapes)) for each in rows) + _MARGIN, shapes_width)
+        columns.append(("Input Shapes", longest, lambda each: str(each.input_shapes)[:longest]))
+    if with_flops and any(each.flops > 0 for each in rows):
+        columns.append(_flops(min(each.flops for each in rows if each.flops > 0)))
+    if places := [place for each in rows for place in each.stack]:
+        far = min(max(map(len, places)) + _MARGIN, source_width)
+        columns.append((_PLACES, far, lambda each: _end_of(each.stack[0] if each.stack else "", far)))
     return columns
 
 
-def _text(title: str, longest: int, limit: int, cell: Callable[[Any], str]) -> Column:
-    width = min(max(longest + _MARGIN, len(title)), limit)
-    return title, width, lambda each: _cut(cell(each), width)
+def _flops(least: int) -> Column:
+    """In the unit that suits the least of them, as in PyTorch."""
+    power = min(int(math.log10(least) / 3), len(_PREFIXES) - 1)
+    scale = 1000.0**-power
+    return (
+        f"Total {_PREFIXES[power]}FLOPs",
+        _WIDTH,
+        lambda each: f"{each.flops * scale:8.3f}" if each.flops > 0 else "--",
+    )
 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) < width - 3 else text[: width - 3] + "..."
 
 
+def _end_of(path: str, width: int) -> str:
+    """The last part of a path, which says more than the first."""
+    return path if len(path) <= width else "..." + path[len(path) - width + 3 :]
+
+
 def _row(cells: Sequence[str], columns: Sequence[Column]) -> str:
-    return "".join(f"{cell:>{width}}{_GAP}" for cell, (_, width, _) in zip(cells, columns, strict=True))
+    return "".join(
+        f"{cell:{'<' if title == _PLACES else '>'}{width}}{_GAP}"
+        for cell, (title, width, _) in zip(cells, columns, strict=True)
+    )

@@ -1,4 +1,4 @@
-"""A recording as a file: for Perfetto and ``chrome://tracing``, or as stacks for a flame graph."""
+"""A recording as a file for Perfetto and ``chrome://tracing``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from distrt.comm.clocks import machine_clock
 from distrt.comm.world import default_group, is_initialized
-from distrt.files.atomic import write_atomically
+from distrt.files.atomic import replace_whole
 from distrt.pictures.traces import trace_bytes
 from distrt.profiler.events import FunctionEvent
 from distrt.profiler.timeline import Timeline
 
-__all__ = ["trace_of", "write_stacks", "write_trace"]
+__all__ = ["trace_of", "write_trace"]
 
 Path = str | os.PathLike[str]
 
@@ -65,9 +65,13 @@ def trace_of(
 
 
 def write_trace(path: Path, trace: Mapping[str, Any]) -> None:
-    """Writes a trace as a file that appears as a whole; compressed where the path ends in ``.gz``."""
+    """Writes a trace as a file that appears as a whole; compressed where the path ends in ``.gz``.
+
+    Raises:
+        OSError: it cannot be written; what was there before is unchanged.
+    """
     data = trace_bytes(trace, path)
-    write_atomically(os.fspath(path), lambda file: file.write(data))
+    replace_whole(os.fspath(path), lambda file: file.write(data))
 
 
 def _distributed() -> dict[str, Any]:
@@ -109,7 +113,7 @@ def _rows(events: Iterable[FunctionEvent], threads: Mapping[int, int]) -> Iterat
         yield {
             "ph": "X",
             "cat": "user_annotation" if each.is_user_annotation else "cpu_op",
-            "name": each.name,
+            "name": each.trace_name,
             "pid": process,
             "tid": threads[each.thread],
             "ts": round(each.time_range.start, 3),
@@ -160,25 +164,3 @@ def _span(span_us: tuple[float, float]) -> dict[str, Any]:
         "dur": round(end - start, 3),
         "args": {"Op count": 0},
     }
-
-
-def write_stacks(path: Path, events: Iterable[FunctionEvent], metric: str) -> None:
-    """Writes a line for each place that has called something: frames from the outermost, and microseconds.
-
-    Raises:
-        ValueError: for another metric than ``self_cpu_time_total``.
-    """
-    if metric not in ("self_cpu_time_total", "self_cuda_time_total"):
-        raise ValueError(
-            f"metric should be one of: self_cpu_time_total, self_cuda_time_total, got {metric!r}"
-        )
-    totals: dict[str, int] = {}
-    for each in events:
-        if each.stack:
-            place = ";".join(part.translate(_REPLACED) for part in reversed(each.stack))
-            totals[place] = totals.get(place, 0) + int(getattr(each, metric))
-    text = "".join(f"{place} {total}\n" for place, total in totals.items() if total)
-    write_atomically(os.fspath(path), lambda file: file.write(text.encode()))
-
-
-_REPLACED = str.maketrans(" ;\t\n", "____")

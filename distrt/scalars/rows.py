@@ -17,7 +17,7 @@ from typing import Any
 
 from distrt.core.activity import noted
 from distrt.core.tensor import Tensor
-from distrt.files.atomic import write_atomically
+from distrt.files.atomic import replace_whole
 
 __all__ = ["CSVWriter", "JSONLWriter"]
 
@@ -148,7 +148,7 @@ class _RowWriter(ABC):
                 if step is None or step < purge_step
             )
         if text.encode() != content:
-            write_atomically(self.path, lambda file: file.write(text.encode()))
+            replace_whole(self.path, lambda file: file.write(text.encode()))
 
     @abstractmethod
     def _head(self) -> str:

@@ -136,7 +136,7 @@ def test_a_schedule_hands_over_each_cycle_alone():
     found = []
 
     def ready(prof):
-        steps = [each.name for each in prof.events() if each.name.startswith("ProfilerStep")]
+        steps = [each.trace_name for each in prof.events() if each.name == "ProfilerStep*"]
         (average,) = [each for each in prof.key_averages() if each.key == "ProfilerStep*"]
         found.append((prof.step_num, steps, average.count))
 
@@ -342,7 +342,7 @@ def test_the_older_profiler():
         distrt.ones(2, 3) + 1
         with pytest.raises(RuntimeError, match="didn't finish"):
             prof.table()
-    assert "aten::add" in prof.key_averages(group_by_input_shapes=True).table()
+    assert "aten::add" in prof.key_averages(group_by_input_shape=True).table()
     assert prof.total_average().count == len(prof.function_events)
     assert prof.self_cpu_time_total > 0
     with older.profile(enabled=False), older.emit_nvtx():
