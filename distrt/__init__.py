@@ -56,6 +56,7 @@ _list(
 )
 _NAMES["autocast"] = ("distrt.amp", "autocast")
 _NAMES.update({name: ("distrt.files", name) for name in ("load", "save")})
+_NAMES["vmap"] = ("distrt.autograd.mapping", "vmap")
 _NAMES["summary"] = ("distrt.debugging", "summary")
 _list("compiling", "compile")
 _list(

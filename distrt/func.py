@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from distrt.autograd.mapping import vmap
 from distrt.autograd.transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from distrt.core import ops
 from distrt.core.tensor import Tensor
-from distrt.core.unsupported import vmap
 from distrt.nn.modules.batchnorm import _BatchNorm
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import call_with

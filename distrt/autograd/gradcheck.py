@@ -78,7 +78,8 @@ def gradcheck(
     """
     if check_batched_grad or check_batched_forward_grad or check_forward_ad or not check_backward_ad:
         raise UnsupportedError(
-            "gradcheck: distrt has neither vmap nor forward-mode differentiation; leave check_batched_grad, "
+            "gradcheck: distrt has no forward-mode differentiation, and no operations on batches of gradients; leave "
+            "check_batched_grad, "
             "check_batched_forward_grad and check_forward_ad at False and check_backward_ad at True"
         )
     tolerances = _Tolerances(eps, atol, rtol, nondet_tol, check_grad_dtypes)

@@ -13,7 +13,6 @@ _SPARSE = "distrt has dense tensors only: use a dense tensor, with 0 for what is
 _QUANTISED = (
     "distrt has no quantised tensors: use float16 or bfloat16, or keep integers and scale them yourself"
 )
-_VMAP = "distrt maps no functions over dims: batched operations broadcast, or stack the results of a loop"
 _NAMED = "distrt tensors have no named dims: keep the names in your code, and dims by number"
 _GRAPH = "distrt does not trace programs into graphs: run the function itself"
 
@@ -34,7 +33,6 @@ FUNCTIONS: dict[str, str] = {
     "quantize_per_tensor": _QUANTISED,
     "quantize_per_tensor_dynamic": _QUANTISED,
     "cond": "distrt runs Python as it stands: use an if statement",
-    "vmap": _VMAP,
 }
 
 #: Methods of ``Tensor``.

@@ -17,7 +17,6 @@ FROM_SCRIPTS: dict[str, Callable[[], Any]] = {
     "spmm": lambda: torch.spmm(torch.ones(2, 2), torch.ones(2, 2)),
     "to_sparse": lambda: torch.ones(2).to_sparse(),
     "sparse_mask": lambda: torch.ones(2).sparse_mask(torch.ones(2)),
-    "vmap": lambda: torch.vmap(lambda x: x)(torch.ones(2)),
     "index": lambda: torch.ones(2).index([0]),
 }
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 import distrt
-from distrt.core.errors import UnsupportedError
 from tests.oracle.scripts import assert_same_outcomes
 
 START = """
@@ -165,8 +164,3 @@ def test_a_linearised_function_pushes_as_jvp_does(torch: Any) -> None:
             out, push = library.func.linearize(lambda a, b: (a.sin() * b, a * 2), x, x + 1)
             pushed.append([(out, push(each, x)) for each in (x, x * 0, x)])
     assert repr(pushed[0]) == repr(pushed[1])
-
-
-def test_vmap_says_what_to_use() -> None:
-    with pytest.raises(UnsupportedError, match="stack the results of a loop"):
-        distrt.func.vmap(distrt.sin)

@@ -165,9 +165,3 @@ def test_single_precision_is_warned_of() -> None:
 def test_what_needs_forward_mode_is_refused(option: Any) -> None:
     with pytest.raises(NotImplementedError, match="forward-mode"):
         distrt.autograd.gradcheck(lambda v: v * 2, distrt.ones(1, requires_grad=True), **option)
-
-
-def test_batched_gradients_are_refused() -> None:
-    x = distrt.ones(2, requires_grad=True)
-    with pytest.raises(NotImplementedError, match="is_grads_batched"):
-        distrt.autograd.grad(x * 2, x, distrt.ones(3, 2), is_grads_batched=True)

@@ -100,7 +100,8 @@ def grad(
         create_graph: make the results differentiable.
         only_inputs: must be True.
         allow_unused: None instead of an error for an input that the outputs do not depend on.
-        is_grads_batched: must be False.
+        is_grads_batched: each of ``grad_outputs`` is a row of gradients along dim 0, and so are the results; a
+            backward pass each.
         materialize_grads: zeros instead of None for such an input.
 
     Raises:
@@ -111,7 +112,10 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
-    _refuse(only_inputs, is_grads_batched)
+    _refuse(only_inputs)
+    if is_grads_batched:
+        keep = create_graph if retain_graph is None else retain_graph
+        return _batched(roots, leaves, grad_outputs, keep, (create_graph, allow_unused, materialize_grads))
     keep = create_graph if retain_graph is None else retain_graph
     started = _started(roots, grad_outputs, create_graph)
     edges = [edge_of(leaf) for leaf in leaves]
@@ -138,17 +142,35 @@ def grad(
     )
 
 
-def _refuse(only_inputs: bool, is_grads_batched: bool) -> None:
+def _refuse(only_inputs: bool) -> None:
     if not only_inputs:
         raise UnsupportedError(
             "grad: only_inputs=False was deprecated in PyTorch long ago; to add to every leaf's .grad, call "
             "autograd.backward"
         )
-    if is_grads_batched:
-        raise UnsupportedError(
-            "grad: is_grads_batched=True needs vmap, which distrt does not have: call grad once for each gradient, "
-            "with retain_graph=True"
+
+
+def _batched(
+    roots: list[Any], leaves: list[Any], rows: Any, keep: bool, options: tuple[bool, bool | None, bool]
+) -> tuple[Any, ...]:
+    """The results of one backward pass for each row of gradients, stacked."""
+    from distrt.core.ops import stack
+
+    create_graph, allow_unused, materialize_grads = options
+    slices = list(zip(*(each.unbind(0) for each in _listed(rows)), strict=True))
+    found = [
+        grad(
+            roots,
+            leaves,
+            list(each),
+            retain_graph=keep or number < len(slices) - 1,
+            create_graph=create_graph,
+            allow_unused=allow_unused,
+            materialize_grads=materialize_grads,
         )
+        for number, each in enumerate(slices)
+    ]
+    return tuple(None if column[0] is None else stack(column) for column in zip(*found, strict=True))
 
 
 def edge_of(place: Any) -> Edge | None:
