@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, row_major
 
 __all__ = ["PlainArray", "are_inside", "is_channels_last", "is_seen", "seen", "settle"]
 
@@ -31,7 +29,7 @@ class PlainArray:
         attributes = tensor.__dict__
         if inner is not None:
             # Two threads may both come here: the first one's array is the tensor's.
-            attributes.setdefault("_array", np.ascontiguousarray(inner))
+            attributes.setdefault("_array", row_major(inner))
             tensor._inner = None
         try:
             return attributes["_array"]
@@ -47,7 +45,7 @@ def settle(tensor: Any, made: Array) -> None:
     elif made.ndim > 3:
         tensor._inner = made
     else:
-        tensor._array = np.ascontiguousarray(made)
+        tensor._array = row_major(made)
 
 
 def seen(tensor: Any) -> Array:

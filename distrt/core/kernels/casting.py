@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
+
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, is_dense
 from distrt.core.kernels.loops import address, can_compile, function_of, vector_floats
@@ -27,7 +29,7 @@ _HALVES, _WIDE = (dt.bfloat16.numpy, dt.float16.numpy), dt.float32.numpy
 
 def cast(array: Array, dtype: Any) -> Array:
     """``array.astype(dtype)``: a copy in the same order of dims."""
-    if not _is_ours(array.dtype, dtype, array.size):
+    if not (array.__class__ is np.ndarray and _is_ours(array.dtype, dtype, array.size)):
         return array.astype(dtype)
     source = array if array.flags.c_contiguous or is_dense(array) else array.copy(order="K")
     made = dense_like(source, dtype)
@@ -37,7 +39,8 @@ def cast(array: Array, dtype: Any) -> Array:
 
 def cast_into(target: Array, array: Array) -> None:
     """``target[...] = array``."""
-    if _is_ours(array.dtype, target.dtype, array.size) and _lie_alike(array, target):
+    are_here = array.__class__ is target.__class__ is np.ndarray
+    if are_here and _is_ours(array.dtype, target.dtype, array.size) and _lie_alike(array, target):
         _convert(array, target)
     else:
         target[...] = array

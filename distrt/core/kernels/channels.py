@@ -32,7 +32,9 @@ _DTYPES = (dt.float32.numpy, _HALF)
 
 def suits(input: Array) -> bool:
     """Whether these kernels do an image: float32 or bfloat16, channels last, in whole vectors."""
-    if input.dtype not in _DTYPES or input.size < _LEAST or not is_channels_last(input):
+    if input.__class__ is not np.ndarray or input.dtype not in _DTYPES or input.size < _LEAST:
+        return False
+    if not is_channels_last(input):
         return False
     lanes = vector_floats()
     return bool(lanes) and input.shape[1] % lanes == 0

@@ -49,7 +49,9 @@ class Order(NamedTuple):
 def suits(hidden: Array, sizes: tuple[int, ...]) -> bool:
     """Whether these kernels do a layer: float32, all sequences equally long, a batch and a width in whole pieces."""
     batch, size = hidden.shape
-    if hidden.dtype != np.float32 or batch % _FEWEST or len(sizes) * batch * 4 * size * size < _LEAST:
+    if hidden.__class__ is not np.ndarray or hidden.dtype != np.float32:
+        return False
+    if batch % _FEWEST or len(sizes) * batch * 4 * size * size < _LEAST:
         return False
     lanes = vector_floats()
     return bool(lanes) and size % (2 * lanes) == 0 and all(each == batch for each in sizes)

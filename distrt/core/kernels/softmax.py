@@ -1,6 +1,7 @@
 """Softmax along rows, compiled: what cross entropy, softmax, its logarithm and their gradients consist of.
 
-NumPy goes over the rows five times; these kernels once, since a row stays in the first-level cache.
+NumPy goes over the rows five times; these kernels once, since a row stays in the first-level cache. Those of GPUs are
+in ``cuda/rows.py``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def suits(*arrays: Array) -> bool:
     shape = arrays[0].shape
     return (
         math.prod(shape) >= _LEAST
+        and all(each.__class__ is np.ndarray for each in arrays)
         and all(each.dtype == np.float32 and each.shape == shape for each in arrays)
         and bool(vector_floats())
     )

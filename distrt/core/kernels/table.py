@@ -10,7 +10,10 @@ import functools
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from distrt.core import dtype as dt
+from distrt.core.arrays import Array
 from distrt.core.kernels.onednn.columns import columns_of
 from distrt.core.kernels.onednn.convolution import Geometry, OneDNNConvolution, convolution_of
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
@@ -144,11 +147,13 @@ def convolution_kernel(
     padding: tuple[int, ...],
     dilation: tuple[int, ...],
     groups: int,
-    dtype: Any,
+    like: Array,
 ) -> OneDNNConvolution | Winograd | None:
-    """The kernel for a convolution of these sizes; None for NumPy."""
+    """The kernel for a convolution of these sizes, of arrays like one of them; None for NumPy."""
+    if like.__class__ is not np.ndarray:
+        return None
     geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
-    return _kernel_of(geometry, dtype, _LEAST_PRODUCTS, _LEAST_FOR_WINOGRAD)
+    return _kernel_of(geometry, like.dtype, _LEAST_PRODUCTS, _LEAST_FOR_WINOGRAD)
 
 
 @functools.lru_cache(maxsize=512)

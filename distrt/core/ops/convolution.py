@@ -46,7 +46,7 @@ def convolution(
     out = convolution_shape(input, weight, bias, stride, padding, dilation, groups)
     shape = (len(input), weight.shape[0], *out)
     options = (stride, padding, dilation, groups)
-    kernel = convolution_kernel(input.shape, weight.shape, shape, *options, input.dtype)
+    kernel = convolution_kernel(input.shape, weight.shape, shape, *options, input)
     if kernel is None:
         return _plain_convolution(input, weight, bias, out, *options)
     kind = kernel.dtype
@@ -111,7 +111,7 @@ def transposed_convolution(
     if bias is None:
         return _spread(input, weight, shape, stride, padding, dilation, groups)
     options = (stride, padding, dilation, groups)
-    kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input.dtype)
+    kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input)
     if isinstance(kernel, OneDNNConvolution) and kernel.dtype == input.dtype:
         out = _lying(kernel.unrounded_input_gradient(input, rounded(weight, input.dtype)))
     else:
@@ -134,7 +134,7 @@ def convolution_weight_gradient(
 ) -> Array:
     """What the output's gradient ``g_out`` gives for the convolution's weight of ``shape``."""
     options = (stride, padding, dilation, groups)
-    kernel = convolution_kernel(input.shape, shape, g_out.shape, *options, input.dtype)
+    kernel = convolution_kernel(input.shape, shape, g_out.shape, *options, input)
     if kernel is None:
         return _plain_weight_gradient(input, g_out, shape, *options)
     kind = kernel.dtype
@@ -214,7 +214,7 @@ def _spread(
 ) -> Array:
     """Each element times its kernel, added up in an array of ``shape``."""
     options = (stride, padding, dilation, groups)
-    kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input.dtype)
+    kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input)
     if kernel is None:
         return _plain_spread(input, weight, shape, *options)
     kind = kernel.dtype

@@ -31,6 +31,8 @@ _rooms = Rooms()
 
 def suits(query: Array, key: Array, value: Array) -> bool:
     """Whether these kernels do an attention: all in one precision below float64, a query for each key and value."""
+    if query.__class__ is not np.ndarray:
+        return False
     batch, (length, width), (source, out_width) = query.shape[:-2], query.shape[-2:], value.shape[-2:]
     products = math.prod(batch) * length * source * (width + out_width)
     if products < _LEAST or not batch == key.shape[:-2] == value.shape[:-2]:

@@ -58,7 +58,11 @@ def product(
         dtype: of the result, bfloat16 or float32; that of the factors if not given.
         out: where it is to be written.
     """
-    if left.dtype != right.dtype or not suits(left.shape, right.shape, left.dtype):
+    if (
+        left.__class__ is not np.ndarray
+        or left.dtype != right.dtype
+        or not suits(left.shape, right.shape, left.dtype)
+    ):
         return None
     if bias is not None and bias.shape != right.shape[-1:]:
         return None
