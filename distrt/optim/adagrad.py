@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from distrt.core.gpu.places import at
 from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import (
     ElementwiseOptimizer,
@@ -77,7 +78,8 @@ class Adagrad(ElementwiseOptimizer):
             self._step_supports_amp_scaling = True
         for group in self.param_groups:
             for param in group["params"]:
-                self.start(param, group, self.state[param])
+                with at(param._array):
+                    self.start(param, group, self.state[param])
 
     def start(self, param: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Counts from 0, with a sum of ``initial_accumulator_value``, in both parts of complex numbers."""

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.modes import enable_grad
+from distrt.core.gpu.places import at
+from distrt.core.modes import enable_grad, used
 from distrt.core.tensor import Tensor, wrap
 from distrt.optim.optimizer import Optimizer, _use_grad_for_differentiable
 from distrt.optim.passes import apply
@@ -56,9 +57,11 @@ class ElementwiseOptimizer(Optimizer):
             params = [param for param in group["params"] if param.grad is not None]
             if updaters:
                 params = [param for param in params if param._updater is None]
-            states = [self._prepare(param, group) for param in params]
-            if params and self._may_run(params, group):
-                apply(self.rule, params, states, group)
+            for own in _by_device(params):
+                with at(own[0]._array):
+                    states = [self._prepare(param, group) for param in own]
+                    if self._may_run(own, group):
+                        apply(self.rule, own, states, group)
         return loss
 
     def _prepare(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +103,16 @@ class ElementwiseOptimizer(Optimizer):
                 for name in self.number_names:
                     if name in own and not isinstance(own[name], Tensor):
                         own[name] = a_number(float(own[name]), group)
+
+
+def _by_device(params: list[Tensor]) -> list[list[Tensor]]:
+    """The parameters of each device, in their order; nothing where there are none."""
+    if not used.gpu:
+        return [params] if params else []
+    found: dict[Any, list[Tensor]] = {}
+    for param in params:
+        found.setdefault(param.device, []).append(param)
+    return list(found.values())
 
 
 def a_number(value: float, group: dict[str, Any] | None = None) -> Tensor:

@@ -1,6 +1,6 @@
 """Runs an update rule on parameters: as one compiled loop, in blocks of NumPy's, or on recorded tensors.
 
-The first two give the same bits.
+The first two give the same bits. On GPUs the loop is one kernel for all parameters that are alike.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import ml_dtypes
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, dim_order, row_major
+from distrt.core.arrays import Array, dim_order, is_on_gpu, row_major
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.gpu.places import device_of
 from distrt.core.history import require_writeable
+from distrt.core.kernels.cuda import loops as on_gpu
 from distrt.core.kernels.loops import Loop, address, compiled, is_worth_compiling, note_effort
 from distrt.core.tensor import Tensor
 from distrt.core.versions import note_change
@@ -138,21 +139,21 @@ def _run(update: _Update, changed: Sequence[tuple[list[Array], Numbers]]) -> Non
     In the given order where sets have elements in common, which only those of one dtype can.
     """
     is_worth_it = is_worth_compiling()
-    together: dict[tuple[Any, int], list[tuple[list[Array], Numbers]]] = {}
+    together: dict[tuple[Any, ...], list[tuple[list[Array], Numbers]]] = {}
     scratches: dict[Any, Scratch] = {}
     for arrays, numbers in changed:
-        rows = _in_rows(arrays) if is_worth_it else None
+        rows = _in_rows(arrays) if is_worth_it or is_on_gpu(arrays[0]) else None
         if rows is None:
             _run_compiled(update, together, scratches)
             _run_in_blocks(update, arrays, numbers, scratches)
         elif rows[0].size:
-            together.setdefault((rows[0].dtype, len(rows)), []).append((rows, numbers))
+            together.setdefault((rows[0].dtype, len(rows), device_of(rows[0])), []).append((rows, numbers))
     _run_compiled(update, together, scratches)
 
 
 def _run_compiled(
     update: _Update,
-    together: dict[tuple[Any, int], list[tuple[list[Array], Numbers]]],
+    together: dict[tuple[Any, ...], list[tuple[list[Array], Numbers]]],
     scratches: dict[Any, Scratch],
 ) -> None:
     """Runs the update on sets that have been put together, and forgets them."""
@@ -167,10 +168,12 @@ def _run_compiled(
 
 def _in_rows(arrays: list[Array]) -> list[Array] | None:
     """The arrays, each with its elements in a row, all in one order; None where they do not lie so."""
-    dtype = arrays[0].dtype
+    dtype, kind = arrays[0].dtype, arrays[0].__class__
+    if kind is not np.ndarray and not is_on_gpu(arrays[0]):
+        return None
     arrays = _in_memory_order(arrays)
     for array in arrays:
-        if array.__class__ is not np.ndarray or array.dtype != dtype or not array.flags.c_contiguous:
+        if array.__class__ is not kind or array.dtype != dtype or not array.flags.c_contiguous:
             return None
     return arrays
 
@@ -182,6 +185,9 @@ def _run_together(
     first, numbers = sets[0]
     dtype, constants_code, parts = _LOOPED[first[0].dtype]
     loop, constants = _traced(update, dtype, len(first), tuple(numbers.items()))
+    if is_on_gpu(first[0]):
+        on_gpu.run(loop, [arrays for arrays, _ in sets], constants, parts)
+        return
     run = compiled(loop)
     if run is None:
         for arrays, _ in sets:

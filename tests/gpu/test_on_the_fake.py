@@ -5,10 +5,15 @@ A fake shows no more than that. What has run on a GPU is told by ``scripts/gpu-c
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.gpu.fixtures import run_check
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("g++") is None, reason="the fake of CuPy runs kernels in CUDA by g++, which is not here"
+)
 PARTS = 24
 
 
@@ -21,6 +26,21 @@ def _assert_passed(name: str, *arguments: str, seconds: float = 110) -> None:
 @pytest.mark.ci
 def test_tensors_and_modules_behave_as_users_expect() -> None:
     _assert_passed("behaviour")
+
+
+@pytest.mark.slow
+def test_operations_of_large_arrays_leave_the_kernels_of_the_cpu_alone() -> None:
+    _assert_passed("sizes")
+
+
+@pytest.mark.ci
+def test_a_few_kernels_agree_with_what_they_replace() -> None:
+    _assert_passed("kernels", "few")
+
+
+@pytest.mark.slow
+def test_kernels_agree_with_what_they_replace() -> None:
+    _assert_passed("kernels")
 
 
 @pytest.mark.ci

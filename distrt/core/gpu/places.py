@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,11 @@ def _downloaded(array: Array) -> Array:
             packed = packed.copy()
         host = packed.get()
     return host.transpose(np.argsort(order)) if array.ndim > 1 else host.reshape(array.shape)
+
+
+def at(array: Array) -> AbstractContextManager[Any]:
+    """A block in which the GPU of an array is the current one, as CuPy wants it; nothing for an array on the CPU."""
+    return array.device if is_on_gpu(array) else nullcontext()
 
 
 def is_pinned(array: Array) -> bool:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu, row_major
+from distrt.core.kernels.cuda import loops as on_gpu
 from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
 
 __all__ = ["Formula", "choose", "formula", "from_exponent", "greatest", "least"]
@@ -57,8 +58,9 @@ class Formula:
             *arrays: float32, or bfloat16, which is computed in that.
             dtype: one of the two, for the first result; the others are float32.
         """
-        if not isinstance(arrays[0], np.ndarray):
+        if is_on_gpu(arrays[0]):
             return self._on_gpu(arrays, dtype)
+        arrays = tuple(map(np.asarray, arrays))
         rows = [each if each.flags.c_contiguous else each.copy() for each in arrays]
         shape, size = rows[0].shape, rows[0].size
         if any(row.dtype not in _DTYPES or row.shape != shape for row in rows):
@@ -79,10 +81,14 @@ class Formula:
         return made[0] if results == 1 else tuple(made)
 
     def _on_gpu(self, arrays: tuple[Array, ...], dtype: Any) -> Any:
-        found = self._function(*[each.astype(np.float32, copy=False) for each in arrays])
-        if isinstance(found, tuple):
-            return found[0].astype(dtype, copy=False), *found[1:]
-        return found.astype(dtype, copy=False)
+        rows = [row_major(each if each.dtype in _DTYPES else each.astype(np.float32)) for each in arrays]
+        halves = tuple(number for number, row in enumerate(rows) if row.dtype == _HALF)
+        loop, constants, results = self._traced(len(rows), halves, dtype == _HALF)
+        kinds = [dtype if dtype in _DTYPES else np.float32, *[np.float32] * (results - 1)]
+        made = [np.empty(arrays[0].shape, kind, like=rows[0]) for kind in kinds]
+        on_gpu.run(loop, [[*rows, *made]], constants)
+        made[0] = made[0].astype(dtype, copy=False)
+        return made[0] if results == 1 else tuple(made)
 
     def _run_in_blocks(self, rows: list[Array], made: list[Array]) -> None:
         with np.errstate(all="ignore"):

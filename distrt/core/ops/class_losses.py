@@ -12,6 +12,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, as_array, largest, row_major
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.kernels import softmax as kernel
+from distrt.core.kernels.cuda import rows as on_gpu
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
 from distrt.core.ops.half_rules import widened
@@ -48,6 +49,10 @@ def softmax_losses(
         raise NoKernelError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{scalar_type(input)}'")
     _check(input, target, weight)
     places = _places(input, target, weight, ignore_index)
+    if input.ndim == 2 and on_gpu.suits(input):
+        losses, probabilities = on_gpu.class_losses(input, places.safe)
+        result, scale = _reduced(losses, places, reduction, input.dtype)
+        return result, probabilities, scale
     values = wide(input)
     if values.ndim == 2 and kernel.suits(values):
         probabilities, peaks, totals = kernel.spread(values)
@@ -70,6 +75,8 @@ def cross_entropy_slope(
     """``outer * scale`` times the probabilities, less 1 at each target."""
     factor = np.multiply(wide(outer), scale)
     is_one_factor = not factor.ndim
+    if probabilities.ndim == 2 and on_gpu.suits(probabilities):
+        return on_gpu.class_slopes(probabilities, factor, target, outer.dtype)
     slope = np.multiply(probabilities, factor if is_one_factor else np.expand_dims(factor, 1))
     # One scale for all says that no place is ignored.
     safe = target if not scale.ndim else np.where(target == ignore_index, 0, target)

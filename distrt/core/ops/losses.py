@@ -8,9 +8,10 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_array
 from distrt.core.errors import UnsupportedError
 from distrt.core.kernels import softmax as kernel
+from distrt.core.kernels.cuda import rows as on_gpu
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
@@ -28,6 +29,8 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     work = _in_floats(input, dtype, "softmax")
     if not work.size or not work.ndim:
         return np.where(np.isfinite(work), work.dtype.type(1), work.dtype.type(np.nan))
+    if axis == work.ndim - 1 and on_gpu.suits(work):
+        return on_gpu.softmax(work, is_log=False)
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         return kernel.spread(values)[0].astype(work.dtype, copy=False)
@@ -41,16 +44,21 @@ softmax.gradient(input=lambda g, out, dim: _softmax_slope(g, out, dim))
 
 
 def _softmax_slope(g: Any, out: Any, dim: int) -> Any:
+    if (found := _by_kernel(g, out, dim, False)) is not None:
+        return found
     g, out = widened(g), widened(out)
-    if _suits_kernel(g, out, dim):
-        return kernel.slopes(g, out, False)
     return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
 
 
-def _suits_kernel(g: Any, out: Any, dim: int) -> bool:
-    if not (g.__class__ is out.__class__ is np.ndarray) or dim not in (-1, out.ndim - 1):
-        return False
-    return out.ndim > 0 and kernel.suits(g, out)
+def _by_kernel(g: Any, out: Any, dim: int, is_log: bool) -> Array | None:
+    """The slope by a kernel, where there is one for these."""
+    if not (is_array(g) and is_array(out)) or not out.ndim or dim not in (-1, out.ndim - 1):
+        return None
+    if on_gpu.suits(g, out):
+        return on_gpu.softmax_slopes(g, out, is_log)
+    if isinstance(out, np.ndarray) and kernel.suits(g := widened(g), out := widened(out)):
+        return kernel.slopes(g, out, is_log)
+    return None
 
 
 @op()
@@ -63,6 +71,8 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     work = _in_floats(input, dtype, "log_softmax")
     if not work.size or not work.ndim:
         return np.where(np.isfinite(work), work.dtype.type(0), work.dtype.type(np.nan))
+    if axis == work.ndim - 1 and on_gpu.suits(work):
+        return on_gpu.softmax(work, is_log=True)
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         peaks, totals = kernel.sums(values)
@@ -88,7 +98,7 @@ log_softmax.gradient(input=lambda g, out, dim: _log_softmax_slope(g, out, dim))
 
 
 def _log_softmax_slope(g: Any, out: Any, dim: int) -> Any:
+    if (found := _by_kernel(g, out, dim, True)) is not None:
+        return found
     g, out = widened(g), widened(out)
-    if _suits_kernel(g, out, dim):
-        return kernel.slopes(g, out, True)
     return ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True)))

@@ -15,6 +15,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, NoKernelError
 from distrt.core.kernels import rows
+from distrt.core.kernels.cuda import rows as on_gpu
 from distrt.core.ops.half import readable, rounded, wide
 from distrt.core.ops.half_rules import widened
 from distrt.core.ops.type_names import scalar_type
@@ -49,6 +50,9 @@ def standardise(
     if _are_rows(view) and rows.suits(work):
         made, average, variance = rows.normalise(work, weight, bias, eps, is_centred)
         return rounded(made.reshape(input.shape), input.dtype), average, variance
+    if _are_rows(view) and on_gpu.suits(seen := input.reshape(view.shape)):
+        made, average, variance = on_gpu.normalise(seen, weight, bias, eps, is_centred)
+        return made.reshape(input.shape), average, variance
     work = wide(work)
     if is_centred:
         average = _mean(work, view.dims)
@@ -127,6 +131,11 @@ def slopes(
     own, given = (readable(each).reshape(view.shape) for each in (g, input))
     if needs[0] and _are_rows(view) and own.dtype == given.dtype and rows.suits(own):
         found = rows.slopes(own, given, weight, average, variance, eps, is_centred)
+        g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
+        return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
+    if needs[0] and _are_rows(view) and on_gpu.suits(g.reshape(view.shape), input.reshape(view.shape)):
+        pair = (g.reshape(view.shape), input.reshape(view.shape))
+        found = on_gpu.normal_slopes(*pair, weight, average, variance, eps, is_centred)
         g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
         return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
     own = wide(own)

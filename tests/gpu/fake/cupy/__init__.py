@@ -15,11 +15,12 @@ from typing import Any
 from . import cuda, fft, lib, linalg, random
 from ._array import ndarray
 from ._functions import FUNCTIONS
+from ._kernels import RawModule
 from ._surface import SURFACE
 from ._ufuncs import UFUNCS, ufunc
 
 __version__ = SURFACE["version"]
-__all__ = ["cuda", "fft", "lib", "linalg", "ndarray", "random", "ufunc"]
+__all__ = ["RawModule", "cuda", "fft", "lib", "linalg", "ndarray", "random", "ufunc"]
 
 IS_FAKE = True
 

@@ -1,0 +1,54 @@
+// What all kernels begin with: numbers as they are stored, and sums over the threads of a block.
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+struct float16 { unsigned short bits; };
+struct bfloat16 { unsigned short bits; };
+
+// The dtype that a stored one is computed in.
+template <class T> struct Computed { typedef float type; };
+template <> struct Computed<double> { typedef double type; };
+
+__device__ inline float widened(float x) { return x; }
+__device__ inline double widened(double x) { return x; }
+__device__ inline float widened(float16 x) { return float_of_half(x.bits); }
+__device__ inline float widened(bfloat16 x) { return __uint_as_float((u32)x.bits << 16); }
+
+__device__ inline void put(float* to, float x) { *to = x; }
+__device__ inline void put(double* to, double x) { *to = x; }
+__device__ inline void put(float16* to, float x) { to->bits = half_of_float(x); }
+__device__ inline void put(bfloat16* to, float x) {  // to the nearest, to even where two are
+    u32 bits = __float_as_uint(x);
+    if (x != x) bits = (bits & 0x80000000u) | 0x7fc00000u;
+    else bits += 0x7fffu + ((bits >> 16) & 1u);
+    to->bits = (unsigned short)(bits >> 16);
+}
+
+__device__ inline float as_float16(float x) { float16 y; put(&y, x); return widened(y); }
+__device__ inline float as_bfloat16(float x) { bfloat16 y; put(&y, x); return widened(y); }
+
+template <class T> __device__ inline T larger(T a, T b) { return a >= b || a != a ? a : b; }   // NaN where one is
+template <class T> __device__ inline T smaller(T a, T b) { return a <= b || a != a ? a : b; }
+
+// Block-wide reductions: every thread gets the result. THREADS is a multiple of 32; all threads must call.
+
+struct Sum { template <class T> __device__ static T of(T a, T b) { return a + b; } };
+struct Max { template <class T> __device__ static T of(T a, T b) { return larger(a, b); } };
+
+template <class How, class T> __device__ inline T over_warp(T x) {
+    for (int far = 16; far; far >>= 1) x = How::of(x, __shfl_xor_sync(0xffffffffu, x, far));
+    return x;
+}
+
+template <class How, int THREADS, class T> __device__ inline T over_block(T x) {
+    __shared__ T of_warps[THREADS / 32];
+    x = over_warp<How>(x);
+    __syncthreads();  // the last reduction's results have been read
+    if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = x;
+    __syncthreads();
+    T total = of_warps[0];
+    for (int warp = 1; warp < THREADS / 32; warp++) total = How::of(total, of_warps[warp]);
+    return total;
+}

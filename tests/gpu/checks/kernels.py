@@ -1,0 +1,135 @@
+"""Our own kernels in CUDA, beside the same on the CPU.
+
+``python -m tests.gpu.checks.kernels [few]``: with "few" those whose compiling on the fake takes no long time.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import distrt as torch
+import distrt.nn.functional as F
+
+TOLERANCES = {torch.float32: 3e-6, torch.float64: 1e-12, torch.float16: 3e-3, torch.bfloat16: 2e-2}
+#: For a warp of threads to each row, for a block, for one as large as there are, and for rows that are read twice.
+WIDTHS = (1, 7, 33, 600, 5000, 17000)
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "SGD": {"momentum": 0.9, "weight_decay": 0.01, "nesterov": True},
+    "Adam": {"amsgrad": True},
+    "AdamW": {},
+    "RMSprop": {},
+    "Adagrad": {},
+    "NAdam": {},
+    "RAdam": {},
+    "Adadelta": {},
+    "Adamax": {},
+    "ASGD": {},
+    "Rprop": {},
+}
+
+
+def stepped(name: str, dtype: Any, place: str) -> list[Any]:
+    """Parameters after three steps; more of them than one launch takes."""
+    rng = np.random.default_rng(0)
+    shapes = [(3, 5), (1030,), (), (70, 70), (0,), (5000,), *[(7,)] * 120]
+    parameters = [
+        torch.tensor(rng.standard_normal(shape)).to(dtype).to(place).requires_grad_() for shape in shapes
+    ]
+    parameters.append(torch.ones(6, 5, dtype=dtype, device=place).t().detach().requires_grad_())
+    optimizer = getattr(torch.optim, name)(parameters, lr=0.1, **OPTIMIZERS[name])
+    for step in range(3):
+        for each in parameters:
+            each.grad = each.detach() * 0.3 + step
+        optimizer.step()
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    return [each.detach().cpu().to(wide).numpy() for each in parameters]
+
+
+def optimizers_have_the_bits_of_the_cpu(few: bool) -> Iterator[str]:
+    """Each optimizer, in all dtypes that parameters have, on the GPU that is not the current one if there are two."""
+    place = f"cuda:{torch.cuda.device_count() - 1}"
+    for name in list(OPTIMIZERS)[: 3 if few else None]:
+        for dtype in (torch.float32, torch.bfloat16, torch.float64, torch.float16, torch.complex64)[
+            : 2 if few else 5
+        ]:
+            pairs = zip(stepped(name, dtype, "cpu"), stepped(name, dtype, place), strict=True)
+            if not all(np.array_equal(here, there, equal_nan=True) for here, there in pairs):
+                yield f"{name} {dtype}"
+
+
+ROWS: dict[str, tuple[Callable[..., Any], int]] = {
+    "softmax": (lambda x: F.softmax(x, -1), 0),
+    "log_softmax": (lambda x: F.log_softmax(x, -1), 0),
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, w.shape, w, b), 2),
+    "layer_norm without parameters": (lambda x: F.layer_norm(x, x.shape[1:]), 0),
+    "rms_norm": (lambda x, w: F.rms_norm(x, w.shape, w), 1),
+    "cross_entropy": (lambda x: F.cross_entropy(x, targets(x)), 0),
+    "cross_entropy, summed": (lambda x: F.cross_entropy(x, targets(x), reduction="sum"), 0),
+    "cross_entropy of each": (lambda x: F.cross_entropy(x, targets(x), reduction="none"), 0),
+    "cross_entropy, weighted": (
+        lambda x: F.cross_entropy(x, targets(x), weight=(torch.arange(x.shape[1]) % 5 + 1).to(x)),
+        0,
+    ),
+}
+
+
+def targets(input: Any) -> Any:
+    """A class for each row, but for the second, which is ignored."""
+    numbers = [(7 * row) % input.shape[1] for row in range(len(input))]
+    numbers[1] = -100
+    return torch.tensor(numbers).to(input.device)
+
+
+def results(run: Callable[..., Any], shapes: list[tuple[int, ...]], dtype: Any, place: str) -> list[Any]:
+    """The result and the gradients."""
+    rng = np.random.default_rng(0)
+    inputs = [
+        torch.tensor(rng.standard_normal(shape)).to(dtype).to(place).requires_grad_() for shape in shapes
+    ]
+    out = run(*inputs)
+    slopes = torch.autograd.grad(
+        out, inputs, torch.tensor(rng.standard_normal(out.shape)).to(dtype).to(place)
+    )
+    assert all(each.dtype == dtype and each.device == torch.device(place) for each in (out, *slopes))
+    return [each.detach().cpu().double().numpy() for each in (out, *slopes)]
+
+
+def rows_agree_with_the_cpu(few: bool) -> Iterator[str]:
+    """Softmax, cross entropy and normalisation of rows of many widths, with their gradients."""
+    for dtype in list(TOLERANCES)[: 1 if few else None]:
+        for width in WIDTHS[1:4] if few else WIDTHS:
+            for name, (run, parameters) in ROWS.items():
+                if width == 1 and "norm" in name:
+                    continue
+                shapes = [(19 if width < 600 else 3, width), *[(width,)] * parameters]
+                pairs = zip(*(results(run, shapes, dtype, place) for place in ("cpu", "cuda:0")), strict=True)
+                far = max(np.abs(there - here).max() / (1 + np.abs(here).max()) for here, there in pairs)
+                if not far < TOLERANCES[dtype]:
+                    yield f"{name} {dtype}, {width} wide: {far:.2g} apart"
+
+
+CHECKS = (optimizers_have_the_bits_of_the_cpu, rows_agree_with_the_cpu)
+
+
+def main(few: bool) -> int:
+    """Runs all; returns how many failed."""
+    failed = 0
+    for check in CHECKS:
+        try:
+            found = list(check(few))
+        except Exception:
+            found = [traceback.format_exc()]
+        for what in found:
+            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
+        failed += len(found)
+    print(f"{len(CHECKS)} checks, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main("few" in sys.argv[1:]) else 0)

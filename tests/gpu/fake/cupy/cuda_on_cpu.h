@@ -1,0 +1,147 @@
+// CUDA's words in C++, for kernels that run on the CPU: each thread of a block is a fibre, and fibres take turns at
+// barriers. A barrier that not all threads reach is an error, as is a launch or an argument that CUDA would refuse.
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __restrict__
+#define __shared__ static
+#define __launch_bounds__(n)
+
+struct dim3 { unsigned x = 1, y = 1, z = 1; };
+static dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace fibres {
+enum State { READY, AT_BLOCK, AT_WARP, DONE };
+struct Fibre { ucontext_t context; State state; unsigned number; };
+static std::vector<Fibre> all;
+static std::vector<std::vector<char>> stacks;
+static ucontext_t home;
+static unsigned current;
+static void (*body)(void*);
+static void* given;
+static char slots[1024][16];
+
+static void wait(State at) {
+    all[current].state = at;
+    unsigned self = current;
+    swapcontext(&all[self].context, &home);
+}
+
+static void enter() {
+    body(given);
+    all[current].state = DONE;
+    swapcontext(&all[current].context, &home);
+}
+
+static void run_block(unsigned threads, bool backwards) {
+    if (all.size() < threads) { all.resize(threads); stacks.resize(threads); }
+    for (unsigned n = 0; n < threads; n++) {
+        if (stacks[n].empty()) stacks[n].resize(1 << 16);
+        getcontext(&all[n].context);
+        all[n].context.uc_stack.ss_sp = stacks[n].data();
+        all[n].context.uc_stack.ss_size = stacks[n].size();
+        all[n].context.uc_link = &home;
+        makecontext(&all[n].context, enter, 0);
+        all[n].state = READY;
+    }
+    for (;;) {
+        for (unsigned k = 0; k < threads; k++) {
+            unsigned n = backwards ? threads - 1 - k : k;
+            if (all[n].state != READY) continue;
+            current = n;
+            threadIdx.x = n % blockDim.x; threadIdx.y = n / blockDim.x % blockDim.y; threadIdx.z = n / blockDim.x / blockDim.y;
+            swapcontext(&home, &all[n].context);
+        }
+        unsigned done = 0, at_block = 0, moved = 0;
+        for (unsigned n = 0; n < threads; n++) { done += all[n].state == DONE; at_block += all[n].state == AT_BLOCK; }
+        if (done == threads) return;
+        if (at_block == threads) { for (unsigned n = 0; n < threads; n++) all[n].state = READY; continue; }
+        for (unsigned warp = 0; warp < threads; warp += 32) {
+            unsigned end = warp + 32 < threads ? warp + 32 : threads, there = 0;
+            for (unsigned n = warp; n < end; n++) there += all[n].state == AT_WARP;
+            if (there == end - warp) { for (unsigned n = warp; n < end; n++) all[n].state = READY; moved++; }
+        }
+        if (!moved) throw std::runtime_error("a barrier that not all threads reach");
+    }
+}
+
+template <class F, class... A, size_t... I>
+static void call(F f, void** args, std::index_sequence<I...>, void (*)(A...)) {
+    f(*(std::remove_cv_t<std::remove_reference_t<A>>*)args[I]...);
+}
+
+template <class... A> static std::string launch(void (*f)(A...), unsigned* shape, void** args, size_t* sizes, size_t count) {
+    size_t wanted[] = {sizeof(A)..., 0};
+    if (count != sizeof...(A)) return "expected " + std::to_string(sizeof...(A)) + " arguments, got " + std::to_string(count);
+    for (size_t n = 0; n < count; n++)
+        if (sizes[n] != wanted[n])
+            return "argument " + std::to_string(n) + " has " + std::to_string(sizes[n]) + " bytes, the kernel's has " + std::to_string(wanted[n]);
+    unsigned threads = shape[3] * shape[4] * shape[5];
+    if (!threads || threads > 1024 || !shape[0] || !shape[1] || !shape[2] || shape[0] > 0x7fffffffu || shape[1] > 65535 || shape[2] > 65535)
+        return "CUDA_ERROR_INVALID_VALUE: a grid or block of no such size";
+    gridDim = {shape[0], shape[1], shape[2]};
+    blockDim = {shape[3], shape[4], shape[5]};
+    struct Call { void (*f)(A...); void** args; } one{f, args};
+    given = &one;
+    body = [](void* it) {
+        auto* c = (Call*)it;
+        call(c->f, c->args, std::index_sequence_for<A...>{}, c->f);
+    };
+    try {
+        for (unsigned z = 0; z < shape[2]; z++) for (unsigned y = 0; y < shape[1]; y++) for (unsigned x = 0; x < shape[0]; x++) {
+            blockIdx = {x, y, z};
+            run_block(threads, x % 2);
+        }
+    } catch (std::exception& fault) { return fault.what(); }
+    return "";
+}
+}  // namespace fibres
+
+#define CUDA_ON_CPU_LAUNCH(name) \
+    extern "C" const char* launch_##name(unsigned* shape, void** args, size_t* sizes, size_t count) { \
+        static std::string said; said = fibres::launch(name, shape, args, sizes, count); \
+        return said.empty() ? nullptr : said.c_str(); }
+
+static inline void __syncthreads() { fibres::wait(fibres::AT_BLOCK); }
+static inline void __syncwarp(unsigned = ~0u) { fibres::wait(fibres::AT_WARP); }
+
+template <class T> static inline T from_lane(T value, unsigned lane) {
+    static_assert(sizeof(T) <= 16, "");
+    unsigned self = fibres::current, source = self / 32 * 32 + lane % 32;
+    memcpy(fibres::slots[self], &value, sizeof(T));
+    __syncwarp();
+    T found; memcpy(&found, fibres::slots[source], sizeof(T));
+    __syncwarp();
+    return found;
+}
+template <class T> static inline T __shfl_sync(unsigned, T value, int lane) { return from_lane(value, lane); }
+template <class T> static inline T __shfl_xor_sync(unsigned, T value, int far) { return from_lane(value, (fibres::current % 32) ^ far); }
+
+template <class T> static inline T atomicAdd(T* at, T more) { T old = *at; *at = old + more; return old; }
+static inline unsigned atomicMax(unsigned* at, unsigned x) { unsigned old = *at; if (x > old) *at = x; return old; }
+static inline int atomicCAS(int* at, int compare, int value) { int old = *at; if (old == compare) *at = value; return old; }
+static inline unsigned atomicCAS(unsigned* at, unsigned compare, unsigned value) { unsigned old = *at; if (old == compare) *at = value; return old; }
+
+static inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
+static inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
+static inline unsigned __umulhi(unsigned a, unsigned b) { return (uint64_t)a * b >> 32; }
+static inline float rsqrtf(float x) { return 1 / sqrtf(x); }
+static inline double rsqrt(double x) { return 1 / sqrt(x); }
+using std::isfinite;
+
+static inline float float_of_half(unsigned short bits) { _Float16 x; memcpy(&x, &bits, 2); return x; }
+static inline unsigned short half_of_float(float x) { _Float16 y = x; unsigned short bits; memcpy(&bits, &y, 2); return bits; }
+template <class T> static inline T* at_address(unsigned long long address) { return (T*)(address - (1ull << 60)); }
