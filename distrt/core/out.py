@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distrt.core.errors import AutogradError, DtypeError
-from distrt.core.history import write
+from distrt.core.history import require_writeable, write
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 
@@ -37,6 +37,7 @@ def write_out(operation: str, result: Any, out: Any) -> Any:
     if result.dtype.category > out.dtype.category:
         raise DtypeError(f"result type {result.dtype} can't be cast to the desired output type {out.dtype}")
     if result._array.shape != out._array.shape:
+        require_writeable(out, is_overwritten=True)
         if out._array.size:
             warnings.warn(
                 f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does "

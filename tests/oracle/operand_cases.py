@@ -150,7 +150,7 @@ row(
     smooth=False,
     covers="copysign",
 )
-row("nextafter", lambda t, a, b: t.nextafter(a.detach(), b.detach()), pairs(), dtypes=FLOATS, smooth=False)
+row("nextafter", lambda t, a, b: t.nextafter(a, b), pairs(), dtypes=FLOATS, smooth=False, order=1)
 row(
     "nextafter_",
     lambda t, a, b: (a * 1).detach().nextafter_(b.detach()),

@@ -44,7 +44,7 @@ for scales in ({}, {"beta": 2, "alpha": 3}, {"beta": 0}):
         f"addr.{scales}",
         lambda t, i, a, b, k=scales: t.addr(i, a, b, **k),
         [(In((2, 3)), In((2,)), In((3,))), (In((3,)), In((2,)), In((3,)))],
-        dtypes=(*NUMBERS, "int64"),
+        dtypes=(*NUMBERS, "int64", "bool"),
         covers="addr",
     )
     row(

@@ -423,10 +423,10 @@ TABLES = [(In((3, 2)), In((4, 2))), (In((5, 3, 2)), In((4, 2))), (In((0, 2)), In
 row("cdist", lambda t, a, b: t.cdist(a, b), TABLES, order=1)
 row(
     "cdist.p",
-    lambda t, a, b: tuple(t.cdist(a, b, p) for p in (1.0, 3.0, math.inf)),
+    lambda t, a, b: tuple(t.cdist(a, b, p) for p in (0.0, 1.0, 3.0, math.inf)),
     TABLES[:2],
     order=1,
-    covers="cdist",
+    covers="cdist _differing",
 )
 row(
     "cdist of ties",

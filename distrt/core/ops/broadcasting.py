@@ -41,7 +41,8 @@ def expand(input: Array, shape: tuple[int, ...]) -> Array:
                 f"dimension {dim + extra}.  Target sizes: {list(shape)}.  Tensor sizes: {list(input.shape)}"
             )
     if math.prod(sizes) == input.size:  # nothing is repeated, so the result may be written to
-        return input[(None,) * extra + (...,)] if sizes[extra:] == input.shape else input.reshape(sizes)
+        grows = sizes != (1,) * extra + input.shape  # from one size to another, where there are no elements
+        return input.reshape(sizes) if grows else input[(None,) * extra + (...,)]
     return array_module(input).broadcast_to(input, sizes)
 
 

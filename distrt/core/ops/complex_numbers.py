@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_strided_view, beside, row_major
+from distrt.core.arrays import Array, as_array, as_strided_view, beside, row_major
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.op import op
 from distrt.core.ops.half import refuse, wide
@@ -36,7 +36,7 @@ __all__ = [
 @op(node="Conj", holomorphic=False)
 def _conj(input: Array) -> Array:
     """The complex conjugate of complex numbers."""
-    return np.conjugate(input)
+    return as_array(np.conjugate(input))  # 0-d: NumPy gives scalars, and rules compute on arrays
 
 
 _conj.gradient(input=lambda g: conj(g))

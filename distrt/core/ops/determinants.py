@@ -257,7 +257,9 @@ def linalg_vander(x: Any, *, N: int | None = None) -> Any:
     require_array("linalg_vander", "x", x)
     if x._array.dtype == np.bool_:
         raise DtypeError("linalg.vander supports floating point, complex, and integer tensors, but got Bool")
-    count = (x.shape[-1] if x.ndim else 1) if N is None else N
+    if not x.ndim:
+        x = ops.reshape(x, (1,))
+    count = x.shape[-1] if N is None else N
     if count <= 1:
         raise ShapeError(f"N must be greater than 1, got {count}")
     kind = np.result_type(x._array.dtype, np.int64) if x._array.dtype.kind in "iu" else x._array.dtype

@@ -127,7 +127,7 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Dims = None, edge_order: int 
 
     Args:
         input: the values.
-        spacing: the distance between neighbours; or one for each dim; or the coordinates along each dim.
+        spacing: the distance between neighbours, 1 for None; or one for each dim; or the coordinates along each dim.
         dim: the dims; all of them for None.
         edge_order: 1 or 2.
 
@@ -135,6 +135,8 @@ def gradient(input: Any, *, spacing: Any = 1, dim: Dims = None, edge_order: int 
         ShapeError: for another order, too few elements, or a spacing for another number of dims.
     """
     axes = all_dims(dim, input.ndim)
+    if spacing is None:
+        spacing = 1
     if isinstance(spacing, Tensor):
         raise TypeError("gradient(): argument 'spacing' must be a number, or a list of numbers or Tensors")
     steps = list(spacing) if isinstance(spacing, list | tuple) else [spacing] * len(axes)

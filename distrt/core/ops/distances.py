@@ -114,7 +114,20 @@ def _between_rows(name: str, differences: Any, p: float) -> Any:
         raise ShapeError(f"{name} only supports non-negative p values, got {p}")
     if not differences.shape[-1]:
         return ops.sum(differences, -1)
-    return _largest_size(differences) if p == math.inf else linalg_vector_norm(differences, p, -1)
+    if p in (0, math.inf):
+        return _largest_size(differences) if p else _differing(differences)
+    return linalg_vector_norm(differences, p, -1)
+
+
+@op(node="Cdist")
+def _differing(input: Array) -> Array:
+    """How many numbers along the last dim are not 0; its gradient is 0, and is given, as in PyTorch."""
+    return np.count_nonzero(input, axis=-1).astype(input.dtype)
+
+
+_differing.gradient(
+    input=lambda g, input_meta: ops.expand(ops.unsqueeze(ops.mul(g, 0), -1), input_meta.shape)
+)
 
 
 @op(node="Cdist")

@@ -15,7 +15,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, as_array, identity_matrix
 from distrt.core.autocast import autocasts
-from distrt.core.errors import AutogradError, UnsupportedError
+from distrt.core.errors import AutogradError
 from distrt.core.op import op
 from distrt.core.ops.factor_kernels import first_zero_pivot, lu_factors, partial_cholesky, permutation
 from distrt.core.ops.matrices import (
@@ -25,7 +25,7 @@ from distrt.core.ops.matrices import (
     product_of,
     require_matrix,
 )
-from distrt.core.out import takes_out
+from distrt.core.out import takes_out, write_out
 from distrt.core.return_types import return_type
 from distrt.core.tensor import wrap
 
@@ -64,10 +64,9 @@ def _cholesky(input: Array) -> Any:
 
 def _cholesky_rule(g: Any, factor: Any) -> Any:
     inner = ops.tril(product_of(adjoint(factor), g))
-    inner = ops.mul(inner, 1 - identity_like(inner) / 2)
-    left = ops.linalg_solve_triangular(adjoint(factor), inner, upper=True)
-    both = ops.linalg_solve_triangular(factor, left, upper=False, left=False)
-    return ops.mul(ops.add(both, adjoint(both)), 0.5)
+    both = ops.mul(ops.add(inner, adjoint(ops.tril(inner, -1))), 0.5)
+    left = ops.linalg_solve_triangular(adjoint(factor), both, upper=True)
+    return ops.linalg_solve_triangular(factor, left, upper=False, left=False)
 
 
 _cholesky.outputs("L", "info")
@@ -321,7 +320,6 @@ def lu_unpack(
 @autocasts("full")
 def lu(A: Any, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """The LU factorisation in compact form, with ``get_infos`` also the positions of zero pivots."""
-    if out is not None:
-        raise UnsupportedError("lu: out= is not supported; use linalg.lu_factor(..., out=)")
     found = tuple(linalg_lu_factor_ex(A, pivot=pivot))
-    return return_type("_lu_with_info", ("LU", "pivots", "info"))(found) if get_infos else found[:2]
+    made = return_type("_lu_with_info", ("LU", "pivots", "info"))(found) if get_infos else found[:2]
+    return made if out is None else write_out("lu", made, out)

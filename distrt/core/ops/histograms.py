@@ -31,14 +31,15 @@ def histc(input: IndexArray, bins: int = 100, min: float = 0, max: float = 0) ->
     return counts.astype(input.dtype)
 
 
-def _bounds(name: str, values: Array, low: float, high: float) -> tuple[float, float]:
+def _bounds(name: str, values: Array, low: float, high: float, around: float = 1) -> tuple[float, float]:
+    """The outer edges; ``around`` a value that stands alone."""
     if low == high and values.size:
         low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ShapeError(f"{name}: range of [{low}, {high}] is not finite")
     if low > high:
         raise ShapeError(f"{name}: max must be larger than min, got [{low}, {high}]")
-    return (low - 1, high + 1) if low == high else (low, high)
+    return (low - around, high + around) if low == high else (low, high)
 
 
 def _inside(values: Array, low: float, high: float) -> Array:
@@ -87,7 +88,10 @@ def _edges(input: Array, bins: Any, range: Any) -> Array:
         return bins
     if bins <= 0:
         raise ShapeError(f"torch.histogram(): bins must be > 0, but got {bins}")
-    low, high = _bounds("torch.histogram()", input, *(map(float, range) if range is not None else (0.0, 0.0)))
+    if range is None and not input.size:
+        range = (0.0, 1.0)
+    first, last = map(float, range) if range is not None else (0.0, 0.0)
+    low, high = _bounds("torch.histogram()", input, first, last, around=0.5)
     return np.linspace(low, high, bins + 1, dtype=input.dtype)
 
 

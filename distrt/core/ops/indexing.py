@@ -85,6 +85,8 @@ def require_in_range(places: Array, axis: int, size: int) -> None:
 def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:
     """As ``gather``, after input and indices were broadcast in the other dims; without ``dim``, of all elements.
 
+    Negative indices count from the end.
+
     Raises:
         DtypeError: for indices that are not int64.
         ShapeError: for another number of dims.
@@ -92,7 +94,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
     if str(indices.dtype).rpartition(".")[2] != "int64":
         raise DtypeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype}")
     if dim is None:
-        return gather(ops.reshape(input, (-1,)), 0, ops.reshape(indices, (-1,)), **_out(out))
+        return take_along_dim(ops.reshape(input, (-1,)), ops.reshape(indices, (-1,)), 0, out=out)
     if input.ndim != indices.ndim:
         raise ShapeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -106,6 +108,9 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
         raise ShapeError(
             f"take_along_dim: {list(input.shape)} and {list(indices.shape)} do not broadcast apart from dim {axis}"
         ) from None
+    size = input.shape[axis] if input.ndim else 1
+    if indices.numel() and int(indices._array.min()) < 0:
+        indices = ops.where(ops.lt(indices, 0), ops.add(indices, size), indices)
     sizes = [(*common[:axis], each.shape[axis], *common[axis + 1 :]) for each in (input, indices)]
     return gather(ops.expand(input, sizes[0]), dim, ops.expand(indices, sizes[1]), **_out(out))
 

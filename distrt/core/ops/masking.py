@@ -41,6 +41,8 @@ def assigned_element(value: Any, input: Any, name: str = "masked_fill_") -> Any:
             )
         wanted = getattr(input, "_array", input).dtype
         given = getattr(value, "_array", value).dtype
+        if given.kind == "c" and wanted.kind != "c":
+            raise _no_place(wanted)
         return value if given == wanted else ops.to_dtype(value, wanted)
     if not isinstance(value, bool | int | float | complex | np.generic):
         raise TypeError(f"{name}(): argument 'value' must be Number, not {type(value).__name__}")

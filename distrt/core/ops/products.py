@@ -144,10 +144,13 @@ def addr(input: Any, vec1: Any, vec2: Any, *, beta: Scalar = 1, alpha: Scalar = 
                 raise DtypeError(
                     f"For integral input tensors, argument {label} must not be a floating point number."
                 )
+    if all(each._array.dtype == np.bool_ for each in (input, vec1, vec2)):
+        alpha, beta = bool(alpha), bool(beta)  # "and" and "or"
     product = _scaled(outer(vec1, vec2), alpha)
     expanded(input._array, tuple(product.shape))
     # For beta 0 what stands in `input` must not matter, not even nan.
-    return ops.add(product, _scaled(input, beta) if beta else ops.where(False, input, ops.mul(product, 0)))
+    nothing = ops.mul(product, False if isinstance(beta, bool) else 0)
+    return ops.add(product, _scaled(input, beta) if beta else ops.where(False, input, nothing))
 
 
 # Outer, inner and tensor products

@@ -73,6 +73,8 @@ def _adds_up_in(kind: np.dtype[Any]) -> np.dtype[Any]:
 @op()
 def sum_to_shape(input: Array, shape: tuple[int, ...]) -> Array:
     """Summed over what broadcasting would repeat, down to ``shape``."""
+    if not input.size:  # a reshape alone could not tell an empty dim from one that is summed over
+        return np.zeros(shape, input.dtype, like=input)
     extra = input.ndim - len(shape)
     stretched = tuple(extra + n for n, size in enumerate(shape) if size == 1 and input.shape[extra + n] != 1)
     return input.sum(axis=(*range(extra), *stretched), keepdims=True).reshape(shape)
@@ -91,7 +93,7 @@ def sum_to_size(input: Any, *size: Any) -> Any:
     fits = zip(reversed(wanted), reversed(shape), strict=False)
     if len(wanted) > len(shape) or builtins.any(want not in (1, have) for want, have in fits):
         raise ShapeError(f"size {list(wanted)} is not expandable to size {list(shape)}.")
-    return sum_to_shape(input, wanted)
+    return input if shape and wanted == shape else sum_to_shape(input, wanted)
 
 
 @op()

@@ -10,7 +10,7 @@ from distrt.core.arrays import Array, Scalar, require_array
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
 from distrt.core.ops.arithmetic import mul, sub, true_divide
-from distrt.core.ops.comparison import eq, isfinite, where, zero_unless, zeros_of
+from distrt.core.ops.comparison import eq, isfinite, ne, where, zero_unless, zeros_of
 from distrt.core.ops.complex_numbers import conj, is_complex_array, real
 from distrt.core.ops.half import no_derivative, refuse, wide
 from distrt.core.promotion import convert
@@ -186,7 +186,7 @@ def nextafter(input: Array, other: Array) -> Array:
     return np.nextafter(input, other)
 
 
-nextafter.gradient(input=lambda g: no_derivative("nextafter"), other=lambda g: no_derivative("nextafter"))
+nextafter.gradient(input=lambda g, input, other: zero_unless(g, ne(input, other)), other=lambda g: mul(g, 0))
 
 
 @op()

@@ -187,8 +187,10 @@ def _searched(sequence: IndexArray, values: IndexArray, sorter: Any, right: bool
     else:
         count = math.prod(rows.shape[:-1])
         flat = rows.reshape(count, rows.shape[-1]), wide(values).reshape(count, values.shape[-1])
-        found = [np.searchsorted(row, wanted, side) for row, wanted in zip(*flat, strict=True)]
-        places = np.stack(found).reshape(values.shape)
+        places = np.zeros(flat[1].shape, np.int64, like=rows)
+        for number, (row, wanted) in enumerate(zip(*flat, strict=True)):
+            places[number] = np.searchsorted(row, wanted, side)
+        places = places.reshape(values.shape)
     places = np.where(np.isnan(values), rows.shape[-1], places)  # nothing is as large as nan
     return as_array(places).astype(np.int32 if out_int32 else np.int64, copy=False)
 

@@ -29,6 +29,7 @@ from distrt.core.ops.keys import (
     read_key,
 )
 from distrt.core.out import takes_out
+from distrt.core.tensor import Tensor
 
 __all__ = [
     "index",
@@ -212,6 +213,8 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
         raise ShapeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise ShapeError("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor) and (start.ndim or start._array.dtype.kind not in "iu"):
+        raise ShapeError("start must be an 0-dim integral Tensor.")
     axis, begin, size = one_dim(dim, input.ndim), int(start), input.shape[dim]
     if not -size <= begin <= size:
         raise DimensionError(

@@ -143,7 +143,8 @@ def local_response_norm(
         for count in (size // 2, (size - 1) // 2)
     )
     padded = ops.cat([before, ops.mul(input, input), after], 1)
-    mean = ops.true_divide(ops.sum(padded.unfold(1, size, 1), -1), size)
+    rounding = None if input.is_floating_point() or input.is_complex() else "trunc"
+    mean = ops.div(ops.sum(padded.unfold(1, size, 1), -1), size, rounding_mode=rounding)
     return ops.true_divide(input, ops.pow(ops.add(ops.mul(mean, alpha), k), beta))  # type: ignore[no-any-return]
 
 

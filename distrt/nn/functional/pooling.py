@@ -10,6 +10,7 @@ from distrt.core.arrays import require_array
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, ShapeError
 from distrt.core.ops.pooling_shapes import pool_count, require_kernel
+from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.sizes import integers
 
@@ -152,6 +153,7 @@ def avg_pool1d(
     )
 
 
+@takes_out
 def avg_pool2d(
     input: Tensor,
     kernel_size: Any,
@@ -175,6 +177,7 @@ def avg_pool2d(
 
 
 @autocasts("full")
+@takes_out
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,
