@@ -6,6 +6,7 @@ moments belongs to the innermost thing that is going on, or to the script itself
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -55,6 +56,7 @@ class Ledger(Listener):
         self._step = 0
         self._told_step: int | None = None
         self._numbers: dict[str, tuple[float, Line | None]] = {}  # when it was written, and what was not
+        self._not_finite: set[str] = set()  # names of numbers
         self._spans: list[Any] | None = None
         self._opened: list[float] = []
         self._transfers: list[Any] = []
@@ -130,13 +132,19 @@ class Ledger(Listener):
                 )
 
     def note(self, name: str, value: float, step: int | None) -> None:
-        """See `Listener`. A number that is said more often than lines are written is thinned out."""
+        """See `Listener`. Numbers that are said more often than lines are written are thinned out.
+
+        The first that is not finite is written at once: that it was there is what its reader must hear of.
+        """
         now = self._clock()
         written, _ = self._numbers.get(name, (float("-inf"), None))
         if written == float("-inf") and len(self._numbers) >= _MOST_NAMES:
             return
         line = {"kind": "number", "name": name, "value": value, "step": step, "at": now}
-        if now - written < self._pause_s(now - self._began):
+        is_news = not math.isfinite(value) and name not in self._not_finite
+        if is_news:
+            self._not_finite.add(name)
+        elif now - written < self._pause_s(now - self._began):
             self._numbers[name] = (written, line)
             return
         self._numbers[name] = (now, None)
@@ -144,7 +152,9 @@ class Ledger(Listener):
 
     def report(self, loss: float | None, samples: int, step: int | None) -> None:
         """What the script says of the present step (`distrt.distributed.report`)."""
-        self._loss = self._loss if loss is None else loss
+        # A line may be of many steps: one whose loss was not finite is what its reader must hear of.
+        if loss is not None and (self._loss is None or math.isfinite(self._loss)):
+            self._loss = loss
         self._samples += samples
         self._told_step = self._told_step if step is None else step
 

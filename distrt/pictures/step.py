@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from distrt.pictures.svg import STYLE, Markup, describe, tag
+from distrt.pictures.svg import STYLE, Markup, describe, stripes, tag
 
-__all__ = ["KIND_TITLES", "Lane", "Span", "Travel", "draw_step", "exposed_and_total", "hidden_percent"]
+__all__ = [
+    "KIND_TITLES",
+    "Communication",
+    "Lane",
+    "Span",
+    "Travel",
+    "communication",
+    "draw_step",
+    "title_of",
+]
 
 #: Kinds of `distrt.core.activity`, and the rest, in the order of a step.
 KIND_TITLES = {
@@ -89,7 +99,7 @@ def draw_step(lanes: Sequence[Lane], title: str, name: str = "step", is_alone: b
         parts.append(
             tag("rect", x=-16, y=-8, width=_WIDTH + 32, height=height + 16, style="fill:var(--paper)")
         )
-    parts.append(_patterns(name))
+    parts.append(stripes(name))
     parts += _headline(lanes, title, len(shown))
     parts += _grid(end - begin, x, begin, _TOP - 4, _TOP + row * len(shown) - _BETWEEN + 6)
     for number, lane in enumerate(shown):
@@ -108,18 +118,31 @@ def draw_step(lanes: Sequence[Lane], title: str, name: str = "step", is_alone: b
     )
 
 
-def exposed_and_total(lane: Lane) -> tuple[float, float]:
-    """Seconds of a rank's communication that held it up, and of all of it."""
+class Communication(NamedTuple):
+    """Seconds of communication that held a rank up, and of all of it."""
+
+    exposed_s: float
+    total_s: float
+
+    @property
+    def hidden_percent(self) -> float | None:
+        """How much of it went on while something else did; None where there was none."""
+        return None if self.total_s <= 0 else 100 * (1 - self.exposed_s / self.total_s)
+
+
+def communication(lane: Lane) -> Communication:
+    """What a rank's communication in a step cost it."""
     travelling = _union((each.begin, each.end) for each in lane.travels)
     waiting = _union((each.begin, each.end) for each in lane.spans if each.kind == "waiting")
-    return sum(end - begin for begin, end in _common(travelling, waiting)), sum(e - b for b, e in travelling)
+    return Communication(
+        sum(end - begin for begin, end in _common(travelling, waiting)),
+        sum(end - begin for begin, end in travelling),
+    )
 
 
-def hidden_percent(lanes: Iterable[Lane]) -> float | None:
-    """How much of the communication went on while something else did; None where there was none."""
-    pairs = [exposed_and_total(lane) for lane in lanes]
-    total = sum(each for _, each in pairs)
-    return None if total <= 0 else 100 * (1 - sum(exposed for exposed, _ in pairs) / total)
+def title_of(step: int | None) -> str:
+    """What a picture of a profile's step is called; None for the last."""
+    return "The last step" if step is None else f"Step {step} of those recorded"
 
 
 def _chosen(lanes: Sequence[Lane]) -> list[Lane]:
@@ -152,12 +175,13 @@ def own_times(lane: Lane) -> dict[str, float]:
 
 
 def _headline(lanes: Sequence[Lane], title: str, shown: int) -> list[str]:
-    exposed, total = (sum(each) / len(lanes) for each in zip(*map(exposed_and_total, lanes), strict=True))
-    if total <= 0:
+    told = zip(*map(communication, lanes), strict=True)
+    of_all = Communication(*(sum(each) / len(lanes) for each in told))
+    if of_all.hidden_percent is None:
         big, small = "no communication", "nothing was exchanged between ranks in this step"
     else:
-        big = f"{100 * (1 - exposed / total):.0f} % of communication hidden"
-        small = f"{_ms(total)} of communication a rank, of which {_ms(exposed)} held it up"
+        big = f"{of_all.hidden_percent:.0f} % of communication hidden"
+        small = f"{_ms(of_all.total_s)} of communication a rank, of which {_ms(of_all.exposed_s)} held it up"
     extra = "" if shown == len(lanes) else f", {shown} of {len(lanes)} ranks"
     return [
         tag("text", big, x=0, y=20, font_size=17, font_weight=650, style="fill:var(--ink)"),
@@ -245,21 +269,15 @@ def _lane(lane: Lane, top: float, x: object, name: str) -> list[str]:
 
 
 def _share(lane: Lane, top: float) -> list[str]:
-    hidden = hidden_percent([lane])
-    if hidden is None:
-        return []
     right = {"x": _WIDTH, "text_anchor": "end"}
-    return [
-        tag("text", f"{hidden:.0f} % hidden", y=top + _BUSY + _GAP + _TRAVEL - 4, font_size=11, **right),
-        tag(
-            "text",
-            _ms(lane.end - lane.begin),
-            y=top + _BUSY / 2 + 4,
-            font_size=12,
-            style="fill:var(--soft)",
-            **right,
-        ),
+    length = _ms(lane.end - lane.begin)
+    parts: list[str] = [
+        tag("text", length, y=top + _BUSY / 2 + 4, font_size=12, style="fill:var(--soft)", **right)
     ]
+    if (hidden := communication(lane).hidden_percent) is not None:
+        at = top + _BUSY + _GAP + _TRAVEL - 4
+        parts.append(tag("text", f"{hidden:.0f} % hidden", y=at, font_size=11, **right))
+    return parts
 
 
 def _bar(kind: str, left: float, right: float, top: float, label: str, name: str) -> list[str]:
@@ -306,21 +324,6 @@ def _legend(lanes: Sequence[Lane], top: float, name: str) -> tuple[list[str], fl
         parts.append(tag("text", title, x=left + 19, y=line + 1, font_size=12))
         left += width
     return parts, line + 10
-
-
-def _patterns(name: str) -> Markup:
-    """Stripes for what only waits: it is seen without colour, too."""
-    stripes = tag(
-        "pattern",
-        tag("rect", width=6, height=6, style="fill:var(--waiting);opacity:.45"),
-        tag("line", x1=0, y1=0, x2=0, y2=6, style="stroke:var(--soft);opacity:.45", stroke_width=2),
-        id=f"{name}-idle",
-        width=6,
-        height=6,
-        patternUnits="userSpaceOnUse",
-        patternTransform="rotate(45)",
-    )
-    return tag("defs", stripes)
 
 
 def _flat(lane: Lane) -> list[tuple[str, float, float]]:

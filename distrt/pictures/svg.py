@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["PALETTE", "STYLE", "Markup", "describe", "number", "tag", "text", "variables"]
+__all__ = ["PALETTE", "STYLE", "Markup", "describe", "number", "stripes", "tag", "text", "variables"]
 
 #: What each colour means: (by daylight, at night). After Okabe and Ito, whose colours are told apart with every kind of
 #: colour vision; what waits is grey, since nothing happens there.
@@ -55,6 +55,21 @@ def text(content: str) -> Markup:
 def describe(title: str, description: str, name: str) -> Markup:
     """What a screen reader says of a picture; ``name`` is unique in the document."""
     return Markup(tag("title", title, id=f"{name}-title") + tag("desc", description, id=f"{name}-desc"))
+
+
+def stripes(name: str) -> Markup:
+    """What fills a bar that only waits, as ``url(#name-idle)``: it is seen without colour, too."""
+    pattern = tag(
+        "pattern",
+        tag("rect", width=6, height=6, style="fill:var(--waiting);opacity:.45"),
+        tag("line", x1=0, y1=0, x2=0, y2=6, style="stroke:var(--soft);opacity:.45", stroke_width=2),
+        id=f"{name}-idle",
+        width=6,
+        height=6,
+        patternUnits="userSpaceOnUse",
+        patternTransform="rotate(45)",
+    )
+    return tag("defs", pattern)
 
 
 def number(value: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from distrt.comm.functions.objects import all_gather_object
 from distrt.comm.world import default_group, is_initialized
 from distrt.files.atomic import replace_whole
-from distrt.pictures.step import draw_step
+from distrt.pictures.step import draw_step, title_of
 from distrt.pictures.traces import TraceError, lanes_of, merge
 
 __all__ = ["merged_trace", "write_step_picture"]
@@ -46,6 +46,5 @@ def merged_trace(trace: Mapping[str, Any], use: Callable[[dict[str, Any]], objec
 
 def write_step_picture(path: str | os.PathLike[str], trace: Mapping[str, Any], step: int | None) -> None:
     """Draws a step of a merged trace into a file that appears as a whole."""
-    lanes = lanes_of(trace, step)
-    drawn = draw_step(lanes, "The last step" if step is None else f"Step {step} of those recorded")
+    drawn = draw_step(lanes_of(trace, step), title_of(step))
     replace_whole(os.fspath(path), lambda file: file.write(drawn.encode()))

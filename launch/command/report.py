@@ -8,7 +8,7 @@ from pathlib import Path
 from launch.exit_codes import CANNOT_WRITE, NO_SCRIPT, OK
 from launch.page.page import page
 from launch.page.reading import NotARunError, read_run
-from launch.reports.run_directory import newest, write_whole
+from launch.reports.run_directory import of_job, write_whole
 
 __all__ = ["report"]
 
@@ -19,12 +19,16 @@ def report(argv: Sequence[str]) -> int:
         prog="distrt-launch report",
         description="Make a page of a run: one HTML file with curves, restarts, slow ranks, and a step in detail.",
     )
-    parser.add_argument("run_dir", nargs="?", help="the job's run directory (default: the newest in runs/)")
+    parser.add_argument(
+        "run_dir",
+        nargs="?",
+        help="the job's run directory, or a folder of them (default: the newest in runs/)",
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to write (default: report.html in the run directory)"
     )
     given = parser.parse_args(argv)
-    run_dir = Path(given.run_dir) if given.run_dir else newest(Path("runs"))
+    run_dir = of_job(given.run_dir)
     if run_dir is None:
         print("distrt-launch: no job in runs: expected a run directory", file=sys.stderr)
         return NO_SCRIPT

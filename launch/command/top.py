@@ -17,7 +17,7 @@ from pathlib import Path
 from distrt.comm.status import Status, parse
 from launch.exit_codes import NO_SCRIPT, OK
 from launch.ranks.processes import process_start_time, process_state
-from launch.reports.run_directory import newest
+from launch.reports.run_directory import of_job
 
 __all__ = ["Watcher", "top"]
 
@@ -52,11 +52,15 @@ def top(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="distrt-launch top", description="Show what a job's ranks are doing."
     )
-    parser.add_argument("run_dir", nargs="?", help="the job's run directory (default: the newest in runs/)")
+    parser.add_argument(
+        "run_dir",
+        nargs="?",
+        help="the job's run directory, or a folder of them (default: the newest in runs/)",
+    )
     parser.add_argument("--once", action="store_true", help="show it once")
     parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two tables")
     given = parser.parse_args(argv)
-    run_dir = Path(given.run_dir) if given.run_dir else newest(Path("runs"))
+    run_dir = of_job(given.run_dir)
     if run_dir is None or not (run_dir / "procs.json").exists():
         print(
             f"distrt-launch: no job in {given.run_dir or 'runs'}: expected a run directory", file=sys.stderr

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distrt.pictures.step import draw_step
+from distrt.pictures.step import draw_step, title_of
 from distrt.pictures.traces import TraceError, lanes_of, merge, read_trace, trace_bytes
 from launch.exit_codes import CANNOT_WRITE, NO_SCRIPT, OK
 from launch.reports.run_directory import write_whole
@@ -33,8 +33,7 @@ def trace(argv: Sequence[str]) -> int:
         # One that was merged before has every rank already.
         merged = found[0] if len(found) == 1 and "clocks" in found[0] else merge(found)
         if target.suffix == ".svg":
-            title = "The last step" if given.step is None else f"Step {given.step} of those recorded"
-            data = draw_step(lanes_of(merged, given.step), title).encode()
+            data = draw_step(lanes_of(merged, given.step), title_of(given.step)).encode()
         else:
             data = trace_bytes(merged, target)
     except TraceError as error:

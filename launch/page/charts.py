@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from distrt.pictures.svg import Markup, describe, tag
+from distrt.pictures.svg import Markup, describe, stripes, tag
 from launch.page.formats import duration, significant
 
 __all__ = ["Band", "Mark", "curves", "heat", "shares", "timeline"]
@@ -189,7 +189,7 @@ def shares(
         f"{label}: {', '.join(f'{words} {duration(spent)}' for _, words, spent in parts)}"
         for label, parts in rows
     )
-    drawn: list[str] = [describe(title, told[:2000], name), _stripes(name)]
+    drawn: list[str] = [describe(title, told[:2000], name), stripes(name)]
     for number, (label, parts) in enumerate(rows):
         top, left = 4 + number * row, LEFT
         weight = 700 if label == mark else 400
@@ -217,22 +217,6 @@ def shares(
         total = sum(part[2] for part in parts)
         drawn.append(tag("text", duration(total), x=left + 8, y=top + 15, class_="tick"))
     return _svg(name, 4 + row * len(rows), *drawn)
-
-
-def _stripes(name: str) -> Markup:
-    return tag(
-        "defs",
-        tag(
-            "pattern",
-            tag("rect", width=6, height=6, style="fill:var(--waiting);opacity:.45"),
-            tag("line", x1=0, y1=0, x2=0, y2=6, style="stroke:var(--soft);opacity:.45", stroke_width=2),
-            id=f"{name}-idle",
-            width=6,
-            height=6,
-            patternUnits="userSpaceOnUse",
-            patternTransform="rotate(45)",
-        ),
-    )
 
 
 def _marked(

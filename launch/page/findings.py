@@ -70,6 +70,7 @@ def findings(run: Run) -> list[Finding]:
         )
     last = judged(run)
     if last is not None:
+        found += _about_absence(run, last)
         found += _about_slowness(last)
         found += _about_numbers(last)
         found += _about_memory(last)
@@ -86,11 +87,7 @@ def judged(run: Run) -> Attempt | None:
 
 def slow_rank(attempt: Attempt) -> Slow | None:
     """Who keeps the others waiting, where somebody does; None too where there is one rank."""
-    totals = {
-        rank: total
-        for rank, record in attempt.ranks.items()
-        if (total := record.stretches.total()) is not None and total.steps
-    }
+    totals = {rank: record.total for rank, record in attempt.ranks.items() if record.total is not None}
     if len(totals) < 2:
         return None
     own = {rank: _own(total) / total.steps for rank, total in totals.items()}
@@ -138,11 +135,7 @@ def waiting_by_window(
         seconds, waited = [0.0] * count, [0.0] * count
         for each in record.stretches:
             share = _waiting(each) / each.seconds if each.seconds else 0.0
-            first = min(count - 1, int((each.begin - begin) / width))
-            last = min(count - 1, int((each.end - begin) / width))
-            for window in range(max(0, first), last + 1):
-                low, high = begin + window * width, begin + (window + 1) * width
-                part = max(0.0, min(each.end, high) - max(each.begin, low))
+            for window, part in each.parts(begin, width, count):
                 seconds[window] += part
                 waited[window] += share * part
         found[rank] = [w / s if s > width * 0.02 else None for w, s in zip(waited, seconds, strict=True)]
@@ -236,6 +229,17 @@ def _last_words(record: RankRecord) -> str:
     last = status.calls[-1]
     word = "It was in" if last.is_running else "Its last call was"
     return f"{word} {last.text} at {last.place}{f', {step}' if step else ''}."
+
+
+def _about_absence(run: Run, attempt: Attempt) -> list[Finding]:
+    if not attempt.absent:
+        return []
+    named = ", ".join(map(str, attempt.absent[:8])) + ("" if len(attempt.absent) <= 8 else ", …")
+    text = (
+        "Whether the others waited for it is not known. Each machine keeps what its ranks record in a run directory of "
+        f"its own, {run.name}-nodeK: with these folders beside this one, the page shows all ranks."
+    )
+    return [Finding("note", f"Nothing is known here of rank {named}", text)]
 
 
 def _about_slowness(attempt: Attempt) -> list[Finding]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from distrt.pictures.step import KIND_TITLES, Lane, draw_step, exposed_and_total, hidden_percent
+from distrt.pictures.step import KIND_TITLES, Lane, communication, draw_step
 from distrt.pictures.svg import Markup, tag
 from launch.page import charts
 from launch.page.findings import judged, slow_rank, waiting_by_window
 from launch.page.formats import duration, percent, size
 from launch.page.parts import figures, legend, section, table
 from launch.page.reading import Attempt, RankRecord, Run
+from launch.page.stretches import Stretch
 
 __all__ = ["ranks", "step"]
 
 
 _MOST_ROWS = 64
+_HEADING = ("rank", "machine", "last step", "own work", "waiting", "longest step", "CPU", "memory", "end")
 
 
 def ranks(run: Run) -> Markup | None:
@@ -24,83 +26,86 @@ def ranks(run: Run) -> Markup | None:
     if attempt is None:
         return None
     slow = slow_rank(attempt)
-    chosen = _chosen_ranks(attempt, None if slow is None else slow.rank)
-    rows, cells = [], []
-    for record in chosen:
-        total = record.stretches.total()
-        if total is None or not total.steps:
-            continue
+    marked = None if slow is None else slow.rank
+    chosen = _chosen_ranks(attempt, marked)
+    totals = [(record, record.total) for record in chosen if record.total is not None]
+    if not totals:
+        return None
+    return section(
+        "Ranks",
+        "Where the time of an average step went, without the first.",
+        *_shares([(record.rank, total) for record, total in totals], marked),
+        table(_HEADING, [_cells(*each) for each in totals], mark=None if marked is None else str(marked)),
+        *_left_out(attempt, len(chosen)),
+        *_who_waited(run, attempt, chosen),
+        name="ranks",
+    )
+
+
+def _shares(totals: Sequence[tuple[int, Stretch]], marked: int | None) -> list[Markup]:
+    """A bar for each rank, and what its colours mean."""
+    rows = []
+    for rank, total in totals:
         parts = [
             (kind, title, total.spent.get(kind, 0.0) / total.steps)
             for kind, title in KIND_TITLES.items()
             if total.spent.get(kind)
         ]
-        rows.append((f"rank {record.rank}", parts))
-        own = total.seconds - total.spent.get("waiting", 0.0)
-        cells.append(
-            (
-                str(record.rank),
-                str(record.about.get("host", "?")),
-                f"{record.last_step:,}",
-                duration(own / total.steps),
-                duration(total.spent.get("waiting", 0.0) / total.steps),
-                duration(total.longest),
-                percent(total.cpu / max(total.seconds, 1e-9)),
-                size(total.memory),
-                record.how or ("ended" if record.ended else "no end recorded"),
-            )
-        )
-    if not rows:
-        return None
-    mark = None if slow is None else f"rank {slow.rank}"
+        rows.append((f"rank {rank}", parts))
     used = [kind for kind in KIND_TITLES if any(part[0] == kind for _, parts in rows for part in parts)]
-    heading = ("rank", "machine", "last step", "own work", "waiting", "longest step", "CPU", "memory", "end")
-    notes = []
-    if len(attempt.ranks) > len(chosen):
-        notes.append(
-            tag(
-                "p",
-                f"{len(chosen)} of {len(attempt.ranks)} ranks: those that waited least and most.",
-                class_="aside",
-            )
-        )
-    missing = [str(each.rank) for each in attempt.ranks.values() if not each.stretches]
-    absent = [str(rank) for rank in range(run.size) if rank not in attempt.ranks]
-    if missing or absent:
-        words = ", ".join((missing + absent)[:20])
-        notes.append(tag("p", f"Without a record of steps: rank {words}.", class_="aside"))
-    content = [
-        charts.shares("shares", rows, "Where a step's time went", mark),
-        legend(used),
-        table(heading, cells, mark=None if slow is None else str(slow.rank)),
-        *notes,
-    ]
-    begin, end, windows = waiting_by_window(attempt)
-    if len(windows) > 1:
-        kept = {record.rank: windows[record.rank] for record in chosen if record.rank in windows}
-        content += [
-            tag("h3", "Who waited, and when"),
-            tag(
-                "p",
-                "Blue is a rank's own work, grey is waiting for others. Who stays blue keeps the others waiting.",
-                class_="lead",
-            ),
-            charts.heat("heat", kept, (begin, end), (run.began, max(run.ended, end))),
-        ]
-    return section(
-        "Ranks", "Where the time of an average step went, without the first.", *content, name="ranks"
+    mark = None if marked is None else f"rank {marked}"
+    return [charts.shares("shares", rows, "Where a step's time went", mark), legend(used)]
+
+
+def _cells(record: RankRecord, total: Stretch) -> tuple[str, ...]:
+    """A row of the table, below ``_HEADING``."""
+    waiting = total.spent.get("waiting", 0.0)
+    return (
+        str(record.rank),
+        str(record.about.get("host", "?")),
+        f"{record.last_step:,}",
+        duration((total.seconds - waiting) / total.steps),
+        duration(waiting / total.steps),
+        duration(total.longest),
+        percent(total.cpu / max(total.seconds, 1e-9)),
+        size(total.memory),
+        record.how or ("ended" if record.ended else "no end recorded"),
     )
+
+
+def _left_out(attempt: Attempt, shown: int) -> list[Markup]:
+    """Which ranks are not shown."""
+    notes = []
+    if len(attempt.ranks) > shown:
+        words = f"{shown} of {len(attempt.ranks)} ranks: those that waited least and most."
+        notes.append(tag("p", words, class_="aside"))
+    missing = [str(each.rank) for each in attempt.ranks.values() if not each.stretches]
+    if missing or attempt.absent:
+        words = ", ".join([*missing, *map(str, attempt.absent)][:20])
+        notes.append(tag("p", f"Without a record of steps: rank {words}.", class_="aside"))
+    return notes
+
+
+def _who_waited(run: Run, attempt: Attempt, chosen: Sequence[RankRecord]) -> list[Markup]:
+    """Waiting over time, where there is somebody to wait for."""
+    begin, end, windows = waiting_by_window(attempt)
+    if len(windows) < 2:
+        return []
+    kept = {record.rank: windows[record.rank] for record in chosen if record.rank in windows}
+    lead = "Blue is a rank's own work, grey is waiting for others. Who stays blue keeps the others waiting."
+    return [
+        tag("h3", "Who waited, and when"),
+        tag("p", lead, class_="lead"),
+        charts.heat("heat", kept, (begin, end), (run.began, max(run.ended, end))),
+    ]
 
 
 def _chosen_ranks(attempt: Attempt, slow: int | None) -> list[RankRecord]:
     every = [attempt.ranks[rank] for rank in sorted(attempt.ranks)]
     if len(every) <= _MOST_ROWS:
         return every
-    totals = {record.rank: record.stretches.total() for record in every}
-    waits = sorted(
-        (rank for rank, total in totals.items() if total),
-        key=lambda rank: totals[rank].spent.get("waiting", 0.0),  # type: ignore[union-attr]
-    )
+    waited = {each.rank: each.total.spent.get("waiting", 0.0) for each in every if each.total is not None}
+    waits = sorted(waited, key=lambda rank: waited[rank])
     kept = {*waits[: _MOST_ROWS // 2], *waits[-_MOST_ROWS // 2 + 2 :], 0, slow}
     return [record for record in every if record.rank in kept]
 
@@ -123,17 +128,16 @@ def step(run: Run) -> Markup | None:
 def _step_section(number: int, lanes: Sequence[Lane], attempt: Attempt) -> Markup:
     rows = []
     for lane in sorted(lanes, key=lambda lane: lane.rank)[:_MOST_ROWS]:
-        exposed, total = exposed_and_total(lane)
-        hidden = hidden_percent([lane])
+        cost = communication(lane)
         rows.append(
             (
                 str(lane.rank),
                 duration(lane.end - lane.begin),
                 str(len(lane.travels)),
                 size(sum(each.nbytes for each in lane.travels)),
-                duration(total),
-                duration(exposed),
-                "-" if hidden is None else f"{hidden:.0f} %",
+                duration(cost.total_s),
+                duration(cost.exposed_s),
+                "-" if cost.hidden_percent is None else f"{cost.hidden_percent:.0f} %",
             )
         )
     heading = ("rank", "length", "exchanges", "bytes", "communication", "exposed", "hidden")

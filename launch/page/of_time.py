@@ -129,7 +129,7 @@ def _rows_of(
 
 def _marks(run: Run) -> list[charts.Mark]:
     found = []
-    for attempt, after in zip(run.attempts, [*run.attempts[1:], None], strict=True):
+    for number, attempt in enumerate(run.attempts):
         first = attempt.first_failure or {}
         at, rank = first.get("time"), first.get("rank")
         if not isinstance(at, int | float):
@@ -137,6 +137,6 @@ def _marks(run: Run) -> list[charts.Mark]:
             at, rank = min(failed, default=(None, None))
         if at is not None:
             found.append(charts.Mark(float(at), "failure", f"rank {rank} failed"))
-        if after is not None and after.began is not None:
-            found.append(charts.Mark(after.began, "restart", "restart"))
+        if number and attempt.began is not None:
+            found.append(charts.Mark(attempt.began, "restart", "restart"))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from launch.page.reading import Attempt
-from launch.page.stretches import Curve, Stretch
+from launch.page.stretches import Curve
 
 __all__ = ["Point", "joined", "memory", "rate_of"]
 
@@ -38,7 +38,7 @@ def rate_of(attempt: Attempt, begin: float, end: float, samples: bool) -> list[P
     for record in known:
         for each in record.stretches:
             amount = float(each.samples if samples else each.steps)
-            for piece, part in _parts(each, begin, width):
+            for piece, part in each.parts(begin, width, _PIECES):
                 done[piece] += amount * part / max(each.end - each.begin, 1e-9)
                 covered[piece] += part
     ranks = len(known) if samples else 1
@@ -48,16 +48,6 @@ def rate_of(attempt: Attempt, begin: float, end: float, samples: bool) -> list[P
             value = done[piece] / covered[piece] * ranks
             found.append((begin + (piece + 0.5) * width, value, value, value))
     return found
-
-
-def _parts(each: Stretch, begin: float, width: float) -> Iterable[tuple[int, float]]:
-    first = min(_PIECES - 1, max(0, int((each.begin - begin) / width)))
-    last = min(_PIECES - 1, max(0, int((each.end - begin) / width)))
-    for piece in range(first, last + 1):
-        low, high = begin + piece * width, begin + (piece + 1) * width
-        part = min(each.end, high) - max(each.begin, low)
-        if part > 0:
-            yield piece, part
 
 
 def _joined(points: Iterable[Point], begin: float, end: float) -> list[Point]:

@@ -118,7 +118,7 @@ def _numbers(run: Run) -> Markup | None:
     attempt = judged(run)
     if attempt is None:
         return None
-    totals = [total for each in attempt.ranks.values() if (total := each.stretches.total()) and total.steps]
+    totals = [each.total for each in attempt.ranks.values() if each.total is not None]
     if not totals:
         return None
     step_s = statistics.median(each.seconds / each.steps for each in totals)
@@ -131,7 +131,7 @@ def _numbers(run: Run) -> Markup | None:
         cards.append(("Throughput", significant(samples), f"samples/s; {rate(1 / step_s, 'steps')}"))
     else:
         cards.append(("Throughput", significant(1 / step_s), "steps/s"))
-    if moving and len(totals) > 1:
+    if moving and attempt.size > 1:
         nbytes = sum(each.nbytes / each.steps for each in totals) / len(totals)
         hidden = max(0.0, 1 - waiting / moving)
         cards.append(("Communication hidden", percent(hidden), f"{size(nbytes)} a rank and step"))

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import statistics
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,12 @@ class RankRecord:
     share: float = 1.0
     damaged: int = 0
 
+    @cached_property
+    def total(self) -> Stretch | None:
+        """All its steps together, once everything has been read; None where there is none."""
+        total = self.stretches.total()
+        return total if total is not None and total.steps else None
+
     @property
     def last_step(self) -> int:
         """The number of the last step that is recorded."""
@@ -78,6 +86,17 @@ class Attempt:
     ended: float | None = None
     exit_code: int | None = None
     first_failure: dict[str, Any] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many ranks it has."""
+        told = [each.about["size"] for each in self.ranks.values() if isinstance(each.about.get("size"), int)]
+        return max([*told, *(rank + 1 for rank in self.ranks)], default=0)
+
+    @property
+    def absent(self) -> list[int]:
+        """Its ranks of which nothing is known, among those that are read."""
+        return [rank for rank in range(min(self.size, _MOST_RANKS)) if rank not in self.ranks]
 
 
 @dataclass
@@ -114,15 +133,8 @@ class Run:
 
     @property
     def size(self) -> int:
-        """How many ranks there are."""
-        told = [
-            int(each.about["size"])
-            for attempt in self.attempts
-            for each in attempt.ranks.values()
-            if isinstance(each.about.get("size"), int)
-        ]
-        seen = [1 + max(attempt.ranks) for attempt in self.attempts if attempt.ranks]
-        return max([*told, *seen], default=0)
+        """How many ranks there are, or were in the largest attempt."""
+        return max((attempt.size for attempt in self.attempts), default=0)
 
 
 def read_run(folder: Path) -> Run:
@@ -135,43 +147,66 @@ def read_run(folder: Path) -> Run:
         raise NotARunError(
             f"{folder} is not a folder; expected the run directory of a job, such as runs/<time>-<digits>"
         )
-    numbers = sorted(
-        int(each.name.removeprefix("attempt_"))
-        for each in folder.glob("attempt_*")
-        if each.name.removeprefix("attempt_").isdigit() and each.is_dir()
-    )
+    folders = _folders_of(folder)
+    numbers = sorted({number for each in folders for number in _numbered(each, "attempt_")})
+    folder = folders[0]
     processes, result = _object(folder / "procs.json"), _object(folder / "result.json")
     if not numbers and not processes and not (folder / "events.jsonl").exists():
         raise NotARunError(
-            f"{folder} holds no run: expected events.jsonl or attempt_0/ in it, which distrt-launch writes"
+            f"{folder} holds no run: expected events.jsonl or attempt_0/ in it, which distrt-launch writes, or folders "
+            "that have them"
         )
     attempts = [Attempt(number) for number in numbers]
-    events = list(Lines(folder / "events.jsonl", 8 << 20))
-    job = next((event for event in events if event.get("event") == "job_began"), {})
+    events = [list(Lines(each / "events.jsonl", 8 << 20)) for each in folders]
+    job = next((event for event in events[0] if event.get("event") == "job_began"), {})
     command = [str(each) for each in processes.get("command", []) if isinstance(each, str)]
     run = Run(folder.resolve().name, folder, attempts, result, job, command, "", time.time())
     for attempt in attempts:
-        _read_attempt(run, attempt, len(attempts))
-    _hear(run, events, processes)
+        _read_attempt(run, attempt, folders)
+    for each in reversed(events):  # the first machine's are heard last: it tells of the job
+        _hear(run, each)
     run.state = _state(run, processes)
     _close(run)
     return run
 
 
-def _read_attempt(run: Run, attempt: Attempt, attempts: int) -> None:
-    folder = run.folder / f"attempt_{attempt.number}"
-    found = sorted(int(each.name) for each in folder.iterdir() if each.name.isdigit() and each.is_dir())
+def _numbered(folder: Path, prefix: str) -> list[int]:
+    """The numbers of the folders that the launcher calls by this prefix and a number."""
+    written = re.compile(f"{prefix}(0|[1-9][0-9]*)")
+    names = [
+        match
+        for each in folder.glob(f"{prefix}*")
+        if (match := written.fullmatch(each.name)) and each.is_dir()
+    ]
+    return sorted(int(match[1]) for match in names)
+
+
+def _folders_of(folder: Path) -> list[Path]:
+    """A run's folders: every machine but the first has one of its own, NAME-nodeK, which may lie beside NAME."""
+    named = folder.resolve()
+    first = named.with_name(re.sub("-node[0-9]+$", "", named.name))
+    others = [each for each in named.parent.glob(f"{glob.escape(first.name)}-node*") if each.is_dir()]
+    found = [*([first] if first.is_dir() else []), *sorted(others)]
+    return found if named in found else [named]
+
+
+def _read_attempt(run: Run, attempt: Attempt, folders: list[Path]) -> None:
+    places = {
+        rank: each for each in reversed(folders) for rank in _numbered(each / f"attempt_{attempt.number}", "")
+    }
+    found = sorted(places)
     if len(found) > _MOST_RANKS:
         run.notes.append(f"{len(found)} ranks: the first {_MOST_RANKS} were read")
-    budget = max(_LEAST, _BUDGET // max(1, min(len(found), _MOST_RANKS) * attempts))
+    budget = max(_LEAST, _BUDGET // max(1, min(len(found), _MOST_RANKS) * len(run.attempts)))
     bases: dict[str, float] = {}  # by machine: the epoch, by its clock
     for rank in found[:_MOST_RANKS]:
         record = attempt.ranks[rank] = RankRecord(rank)
+        folder = places[rank] / f"attempt_{attempt.number}"
         lines = Lines(folder / str(rank) / "record.jsonl", budget)
         _read_record(record, lines, bases)
         record.damaged, record.share = lines.damaged, lines.share
         is_last = attempt is run.attempts[-1]  # former ones' pages were put away
-        record.status = _status((run.folder if is_last else folder) / f"rank{rank}.status")
+        record.status = _status((places[rank] if is_last else folder) / f"rank{rank}.status")
         error = _object(folder / str(rank) / "error.json")
         record.failure = str(error.get("summary") or "")[:500]
         record.traceback = str(error.get("traceback") or "")[-4000:]
@@ -249,8 +284,8 @@ def _lane(rank: int, line: dict[str, Any], shift: float) -> Lane:
     return Lane(rank, real(line["from"]) + shift, real(line["to"]) + shift, spans, travels)
 
 
-def _hear(run: Run, events: list[dict[str, Any]], processes: dict[str, Any]) -> None:
-    """Add what the launcher's log says."""
+def _hear(run: Run, events: list[dict[str, Any]]) -> None:
+    """Add what a launcher's log says."""
     by_number = {attempt.number: attempt for attempt in run.attempts}
     current: Attempt | None = None
     for event in events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,15 @@ class Stretch:
             self.gaps[places] = self.gaps.get(places, 0.0) + seconds
         if len(self.gaps) > 32:
             self.gaps = dict(sorted(self.gaps.items(), key=lambda item: -item[1])[:16])
+
+    def parts(self, begin: float, width: float, count: int) -> Iterator[tuple[int, float]]:
+        """Which of ``count`` pieces of time, of equal ``width`` from ``begin`` on, it lies in, and for how long."""
+        first = min(count - 1, max(0, int((self.begin - begin) / width)))
+        last = min(count - 1, max(0, int((self.end - begin) / width)))
+        for piece in range(first, last + 1):
+            low, high = begin + piece * width, begin + (piece + 1) * width
+            if (part := min(self.end, high) - max(self.begin, low)) > 0:
+                yield piece, part
 
     @classmethod
     def of(cls, line: dict[str, Any], shift_s: float) -> Stretch:

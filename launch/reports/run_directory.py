@@ -1,6 +1,7 @@
 """The run directory: one new, private folder for each job, and files in it that are whole or absent."""
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -14,7 +15,7 @@ __all__ = [
     "create_run_directory",
     "must_be_written",
     "new_run_id",
-    "newest",
+    "of_job",
     "write_json",
 ]
 
@@ -65,7 +66,19 @@ def must_be_written(run_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def newest(base: Path) -> Path | None:
+def of_job(given: str | None) -> Path | None:
+    """Return the run directory that a user means: the one named, or the newest in the folder named, as in ``runs``.
+
+    ``--run-dir`` names a folder in which each job has its own: both may be said. None where ``runs`` has no job.
+    """
+    if given is None:
+        return _newest(Path("runs"))
+    named = Path(given)
+    is_run = any((named / name).exists() for name in ("procs.json", "events.jsonl", "attempt_0"))
+    return named if is_run else _newest(named) or named
+
+
+def _newest(base: Path) -> Path | None:
     """Return the directory in ``base`` of the job that began last; None where there is none."""
     found = list(base.glob("*/procs.json"))
     return max(found, key=lambda path: path.stat().st_mtime).parent if found else None
@@ -78,6 +91,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write ``data`` so that readers see the old file or the new one, never a part; an OSError leaves no draft."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_bytes(data)

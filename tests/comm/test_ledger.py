@@ -151,6 +151,18 @@ def test_numbers_are_thinned_out_and_the_last_one_is_kept(clock: Clock) -> None:
     assert [each["value"] for each in found if each["kind"] == "number"] == [0, 8, 16, 24]
 
 
+def test_one_loss_that_was_not_finite_is_told_whatever_came_after(clock: Clock) -> None:
+    found: list[dict[str, Any]] = []
+    ledger = Ledger(found.append, lambda age_s: 1.0, clock)
+    for loss in (1.0, float("nan"), 0.5):
+        ledger.report(loss=loss, samples=0, step=None)
+    ledger.flush()
+    assert str(found[0]["loss"]) == "nan"
+    for number, value in enumerate((1.0, 2.0, float("inf"), 3.0, float("inf"))):
+        ledger.note("norm", value, number)
+    assert [each["value"] for each in found if each["kind"] == "number"] == [1.0, float("inf")]
+
+
 def test_a_record_is_strict_json_whatever_is_said(tmp_path: Path) -> None:
     record = RunRecord(tmp_path / "record.jsonl", 3)
     record.ledger.report(loss=float("nan"), samples=1, step=None)

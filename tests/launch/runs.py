@@ -73,6 +73,7 @@ def write(
         place.mkdir(parents=True)
         texts = (each if isinstance(each, str) else json.dumps(each) + "\n" for each in lines)
         (place / "record.jsonl").write_text("".join(texts))
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "events.jsonl").open("a") as file:
         file.writelines(json.dumps(each) + "\n" for each in events)
     told = {"launcher": launcher or {"pid": 1 << 22, "start_time": 1}, "command": list(command)}

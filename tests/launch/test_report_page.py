@@ -13,6 +13,7 @@ from launch.page.page import page
 from launch.page.reading import NotARunError, read_run
 from launch.page.stretches import Curve, Stretch, Stretches
 from launch.ranks.processes import process_start_time
+from launch.reports.run_directory import of_job, write_whole
 from tests.launch.runs import EPOCH, SHARES, Page, report, start, step, steps_of, text_of, write
 
 
@@ -151,7 +152,70 @@ def test_a_run_whose_processes_were_killed_broke_off(tmp_path: Path) -> None:
 
 def test_ranks_without_a_record_are_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "run", {0: [start(0, size=4), *steps_of(0, 9)], 2: [start(2, size=4)]})
-    assert "Without a record of steps: rank 2, 1, 3." in page_of(folder).texts("aside")
+    shown = page_of(folder)
+    assert "Without a record of steps: rank 2, 1, 3." in shown.texts("aside")
+    # And not that nobody kept the others waiting.
+    assert shown.texts("finding")[-1].startswith("Nothing is known here of rank 1, 3")
+
+
+def test_the_folders_of_all_machines_make_one_page(tmp_path: Path) -> None:
+    ranks = {rank: [start(rank), *steps_of(rank, 50, slow=1)] for rank in (0, 1)}
+    first = write(
+        tmp_path / "run", {0: ranks[0]}, events=[began(0, 1.0), ended(0, 9.0, 0)], result={"exit_code": 0}
+    )
+    second = write(tmp_path / "run-node1", {1: ranks[1]}, events=[began(0, 1.5), ended(0, 8.0, 0)])
+    write(tmp_path / "running", {0: ranks[0]})
+    for folder in (first, second):
+        shown = page_of(folder)
+        assert [each.startswith("Rank 1 is slow") for each in shown.texts("finding")] == [True]
+        assert [row[0] for row in shown.rows("ranks")][1:] == ["0", "1"]
+        assert "8 s" in shown.text()
+
+
+def test_an_attempt_with_fewer_ranks_misses_none(tmp_path: Path) -> None:
+    folder = write(tmp_path / "run", {rank: [start(rank, size=3), *steps_of(rank, 9)] for rank in range(3)})
+    write(
+        folder,
+        {rank: [start(rank), *steps_of(rank, 9)] for rank in range(2)},
+        attempt=1,
+        result={"exit_code": 0},
+    )
+    assert "Without a record" not in page_of(folder).text()
+
+
+@pytest.mark.parametrize("name", ["attempt_\u00b2", "attempt_007", "attempt_0/\u0663", "attempt_0/01"])
+def test_folders_of_other_names_are_left_alone(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "run", {rank: [start(rank), *steps_of(rank, 9)] for rank in range(2)})
+    (folder / name).mkdir()
+    assert len(read_run(folder).attempts) == 1
+    page_of(folder)
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_run_that_has_hardly_begun_has_a_page(tmp_path: Path, attempts: int) -> None:
+    folder = write(
+        tmp_path / "run", {}, launcher={"pid": os.getpid(), "start_time": process_start_time(os.getpid())}
+    )
+    for number in range(attempts):
+        (folder / f"attempt_{number}").mkdir()
+    assert "No rank has recorded a step." in page_of(folder).texts("finding")
+
+
+def test_the_folder_that_a_job_was_given_stands_for_its_newest_run(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert of_job(None) is None
+    assert of_job("missing") == Path("missing")
+    run = write(tmp_path / "mine" / "run", {})
+    assert of_job("mine") == of_job("mine/run") == Path("mine/run")
+    assert of_job(str(run)) == run
+
+
+def test_a_folder_is_no_place_for_a_page(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in (Path(), tmp_path, Path("..")):
+        with pytest.raises(IsADirectoryError):
+            write_whole(place, b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failures_and_restarts_stand_on_the_time_axis(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from distrt.pictures.step import Lane, Span, Travel, draw_step, exposed_and_total, hidden_percent, own_times
+from distrt.pictures.step import Lane, Span, Travel, communication, draw_step, own_times
 
 BACKWARD = Lane(
     0,
@@ -17,10 +17,10 @@ BACKWARD = Lane(
 
 
 def test_what_is_exposed_is_what_was_waited_for() -> None:
-    exposed, total = exposed_and_total(BACKWARD)
-    assert (exposed, total) == pytest.approx((0.001, 0.005))
-    assert hidden_percent([BACKWARD]) == pytest.approx(80)
-    assert hidden_percent([Lane(0, 0, 1)]) is None
+    found = communication(BACKWARD)
+    assert found == pytest.approx((0.001, 0.005))
+    assert found.hidden_percent == pytest.approx(80)
+    assert communication(Lane(0, 0, 1)).hidden_percent is None
 
 
 def test_time_belongs_to_the_innermost() -> None:
