@@ -11,7 +11,7 @@ import inspect
 import math
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -70,6 +70,7 @@ class GradScaler:
         self._device = device
         self._enabled = enabled
         self._overflow: Overflow | None = None
+        self._suspected: Callable[[], Overflow | None] | None = None
         if device == "cuda" and enabled and not library.device_count():
             warnings.warn(
                 "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
@@ -161,6 +162,7 @@ class GradScaler:
     ) -> Any:
         """The step, unless something has overflowed; subclasses override it to do more."""
         if any(found.item() for found in optimizer_state["found_inf_per_device"].values()):
+            self._look_closer()
             return None
         return optimizer.step(*args, **kwargs)
 
@@ -226,6 +228,7 @@ class GradScaler:
         if not found:
             raise AssertionError("No inf checks were recorded prior to update.")
         if any(each.item() for each in found):
+            self._look_closer()
             scale.fill_(scale.item() * self._backoff_factor)
             tracker.fill_(0)
             return
@@ -242,13 +245,25 @@ class GradScaler:
     def _unscale_grads_(self, optimizer: Any, factor: float, allow_fp16: bool) -> dict[Any, Tensor]:
         """Multiplies the gradients; for each device that has any, a tensor that is 1 where one was not finite."""
         found, place = unscale(optimizer, factor, allow_fp16)
-        if place is not None:
-            self._overflow = located(optimizer, *place, self.get_scale())
+        scale = self.get_scale()
+        if callable(place):
+            self._suspected = lambda: (
+                None if (known := place()) is None else located(optimizer, *known, scale)
+            )
+        elif place is not None:
+            self._overflow = located(optimizer, *place, scale)
         return found
+
+    def _look_closer(self) -> None:
+        """Asks the GPU which gradient was not finite, where only that knows."""
+        if self._suspected is not None:
+            self._overflow = self._suspected() or self._overflow
+            self._suspected = None
 
     @property
     def overflow(self) -> Overflow | None:
         """Where the first gradient that was not finite was, when last there was one; None while there has been none."""
+        self._look_closer()
         return self._overflow
 
     def _check_inf_per_device(self, optimizer: Any) -> dict[Any, Tensor]:
@@ -360,6 +375,7 @@ class GradScaler:
             self._growth_tracker.fill_(state_dict["_growth_tracker"])
 
     def __getstate__(self) -> dict[str, Any]:
+        self._look_closer()
         state = self.__dict__.copy()
         if self._enabled:
             if self._per_optimizer_states:

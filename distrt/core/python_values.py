@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.gpu import faults
 
 
 class PythonValues:
@@ -49,12 +50,12 @@ class PythonValues:
             raise ShapeError(
                 f"Boolean value of Tensor with {count} is ambiguous; its shape is {list(self._array.shape)}"
             )
-        return bool(self._array.item())
+        return bool(_plain(self._array))
 
     def __index__(self) -> int:
         if self._array.size != 1 or self._array.dtype.kind not in "biu":
             raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self._array.item())
+        return int(_plain(self._array))
 
     def _only(self) -> Any:
         if self._array.size != 1:
@@ -97,7 +98,10 @@ def _plain(array: Array, nested: bool = False) -> Any:
     """The elements as Python's own numbers; NumPy cannot convert bfloat16, so that goes by way of float32."""
     if array.dtype.kind == "V":
         array = array.astype(np.float32)
-    return array.tolist() if nested else array.item()
+    found = array.tolist() if nested else array.item()
+    if is_on_gpu(array):
+        faults.raise_found()
+    return found
 
 
 def _real(number: Any, kind: str) -> Any:

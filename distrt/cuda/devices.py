@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceError, DeviceMissing
-from distrt.core.gpu import library, memory
+from distrt.core.gpu import faults, library, memory
 
 __all__ = [
     "can_device_access_peer",
@@ -104,6 +104,7 @@ def synchronize(device: Any = None) -> None:
     """Waits until a GPU has done all that it was given."""
     with cupy().cuda.Device(number_of(device)):
         cupy().cuda.runtime.deviceSynchronize()
+    faults.raise_found()
 
 
 class device:  # noqa: N801 - PyTorch's own spelling

@@ -11,7 +11,7 @@ import numpy as np
 from distrt.core.arrays import Array, dim_order, is_on_gpu, memory_of
 from distrt.core.device import CPU, device
 from distrt.core.errors import DeviceError
-from distrt.core.gpu import library, memory
+from distrt.core.gpu import faults, library, memory
 from distrt.core.modes import used
 
 
@@ -59,6 +59,7 @@ def _downloaded(array: Array) -> Array:
         if not packed.flags.c_contiguous:
             packed = packed.copy()
         host = packed.get()
+    faults.raise_found()
     return host.transpose(np.argsort(order)) if array.ndim > 1 else host.reshape(array.shape)
 
 

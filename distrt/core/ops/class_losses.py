@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, largest, row_major
+from distrt.core.arrays import Array, as_array, is_on_gpu, largest, row_major
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.kernels import softmax as kernel
+from distrt.core.kernels.cuda import checks
 from distrt.core.kernels.cuda import rows as on_gpu
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.half import wide
@@ -206,15 +207,19 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
         DimensionError: for a target that is no class.
     """
     classes = input.shape[1]
-    if weight is None and target.size and not 0 <= ignore_index < classes:
+    is_looked_at = not is_on_gpu(target)
+    if not is_looked_at:
+        checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
+    elif weight is None and target.size and not 0 <= ignore_index < classes:
         # A negative number is a large one without its sign.
         highest = target.max() if target.dtype.kind == "u" else row_major(target).view(np.uint64).max()
         if highest < classes:
             return _Places(target, None, None)
     counted = target != ignore_index
-    wrong = counted & ((target < 0) | (target >= classes))
-    if wrong.any():
-        raise DimensionError(f"Target {int(target[wrong][0])} is out of bounds.")
+    if is_looked_at:
+        wrong = counted & ((target < 0) | (target >= classes))
+        if wrong.any():
+            raise DimensionError(f"Target {int(target[wrong][0])} is out of bounds.")
     safe = np.where(counted, target, 0)
     work = np.float32 if input.dtype.itemsize == 2 else input.dtype
     if weight is None or not safe.size:

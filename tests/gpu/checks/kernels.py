@@ -14,6 +14,7 @@ import numpy as np
 
 import distrt as torch
 import distrt.nn.functional as F
+from distrt.core.kernels.cuda import draws
 
 TOLERANCES = {torch.float32: 3e-6, torch.float64: 1e-12, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 #: For a warp of threads to each row, for a block, for one as large as there are, and for rows that are read twice.
@@ -113,7 +114,93 @@ def rows_agree_with_the_cpu(few: bool) -> Iterator[str]:
                     yield f"{name} {dtype}, {width} wide: {far:.2g} apart"
 
 
-CHECKS = (optimizers_have_the_bits_of_the_cpu, rows_agree_with_the_cpu)
+def dropout_keeps_its_share(few: bool) -> Iterator[str]:
+    """The mean and the share of zeros; the same seed gives the same numbers; the gradient meets the same elements."""
+    for dtype in TOLERANCES:
+        torch.manual_seed(3)
+        input = torch.ones(100_003, device="cuda:0", dtype=dtype, requires_grad=True)
+        out = F.dropout(input, 0.3)
+        (slope,) = torch.autograd.grad(out.sum(), input)
+        share = (out == 0).float().mean().item()
+        if not abs(share - 0.3) < 0.01:
+            yield f"{dtype}: {share} are zero"
+        if not torch.equal(slope, out.detach()):
+            yield f"{dtype}: the gradient meets others"
+        torch.manual_seed(3)
+        if not torch.equal(F.dropout(input, 0.3), out) or torch.equal(F.dropout(input, 0.3), out):
+            yield f"{dtype}: numbers do not follow from the seed"
+
+
+def philox_has_its_published_words(few: bool) -> Iterator[str]:
+    """Known answers: NumPy has no Philox of 32 bits, so the rounds are written out."""
+    like = torch.empty(0, device="cuda:0")._array
+    for key in (0, 2**63 - 12345):
+        drawn = draws.kept((64,), 0.5, 1, key, np.float32, like).get()
+        expected = [word >> 8 >= 1 << 23 for four in range(16) for word in philox(four, key)]
+        if drawn.tolist() != [float(each) for each in expected]:
+            yield f"key {key}"
+
+
+def philox(counter: int, key: int) -> list[int]:
+    """Philox 4x32-10. Source: Salmon et al. 2011."""
+    low, words = 0xFFFFFFFF, [counter & 0xFFFFFFFF, counter >> 32, 0, 0]
+    keys = [key & low, key >> 32]
+    for _ in range(10):
+        one, two = 0xD2511F53 * words[0], 0xCD9E8D57 * words[2]
+        words = [two >> 32 ^ words[1] ^ keys[0], two & low, one >> 32 ^ words[3] ^ keys[1], one & low]
+        keys = [keys[0] + 0x9E3779B9 & low, keys[1] + 0xBB67AE85 & low]
+    return words
+
+
+def wrong_indices_are_told_later(few: bool) -> Iterator[str]:
+    """An index out of range raises where the host waits next, and once."""
+    weight, rows = torch.ones(5, 3, device="cuda:0"), torch.tensor([1, 7], device="cuda:0")
+    for name, run in {
+        "embedding": lambda: F.embedding(rows, weight),
+        "cross_entropy": lambda: F.cross_entropy(torch.ones(2, 5, device="cuda:0"), rows),
+        "nll_loss": lambda: F.nll_loss(torch.ones(2, 5, device="cuda:0"), rows),
+    }.items():
+        out = run()
+        try:
+            out.cpu()
+            yield f"{name} says nothing"
+        except IndexError as fault:
+            if "7" not in str(fault):
+                yield f"{name}: {fault}"
+        out.cpu()
+    F.cross_entropy(torch.ones(2, 5, device="cuda:0"), rows, ignore_index=7).item()
+
+
+def scaler_finds_what_overflows(few: bool) -> Iterator[str]:
+    """Gradients are divided as on the CPU, steps are skipped, and the first overflow is named."""
+    seen = []
+    for place in ("cpu", "cuda:0"):
+        parameters = [torch.ones(size, device=place, requires_grad=True) for size in (3, 5000, 0, 7)]
+        optimizer = torch.optim.SGD([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.1)
+        scaler = torch.amp.GradScaler("cuda", init_scale=8.0)
+        for worst in (1.0, float("inf"), float("nan")):
+            scaler.scale(torch.ones((), device=place))
+            for each in parameters:
+                each.grad = torch.full_like(each, 3.0)
+            parameters[1].grad[4999] = worst
+            parameters[3].grad[0] = worst
+            scaler.step(optimizer)
+            scaler.update()
+        found = scaler.overflow
+        gradient = parameters[0].grad.tolist()
+        seen.append((scaler.get_scale(), found, gradient, [each.sum().item() for each in parameters]))
+    if seen[0] != seen[1] or (seen[1][1].group, seen[1][1].number) != (1, 0):
+        yield f"{seen}"
+
+
+CHECKS = (
+    optimizers_have_the_bits_of_the_cpu,
+    rows_agree_with_the_cpu,
+    dropout_keeps_its_share,
+    philox_has_its_published_words,
+    wrong_indices_are_told_later,
+    scaler_finds_what_overflows,
+)
 
 
 def main(few: bool) -> int:

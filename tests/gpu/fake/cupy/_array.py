@@ -227,7 +227,7 @@ class ndarray:
         np.minimum.at(self._host, _key(slices), host(value))
 
     def __getitem__(self, key: Any) -> ndarray:
-        return _part(self, self._host[_key(key)])
+        return _part(self, self._host[_wrapped(_key(key), self.shape)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         with np.errstate(all="ignore"):
@@ -294,6 +294,14 @@ def _key(key: Any) -> Any:
     return key._host if isinstance(key, ndarray) else key
 
 
+def _wrapped(key: Any, shape: Any) -> Any:
+    """A key of arrays alone as CuPy takes it, whose numbers begin again behind the last one."""
+    parts = key if isinstance(key, tuple) else (key,)
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts):
+        return key
+    return tuple(part % max(size, 1) for part, size in zip(parts, shape, strict=False))
+
+
 def wrapped(result: Any, *sources: Any) -> Any:
     """What a NumPy function gave, as CuPy would give it: arrays on the device, views as views."""
     if isinstance(result, tuple):
@@ -326,6 +334,8 @@ def _method(name: str) -> Any:
         out = kwargs.get("out")
         args = tuple(host(each) for each in args)
         kwargs = {key: host(value) for key, value in kwargs.items()}
+        if name == "take":
+            kwargs["mode"] = "wrap"  # CuPy's only one
         with np.errstate(all="ignore"):
             result = function(self._host, *args, **kwargs)
         return out if out is not None else wrapped(result, self)

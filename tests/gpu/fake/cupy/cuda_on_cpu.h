@@ -116,6 +116,7 @@ template <class... A> static std::string launch(void (*f)(A...), unsigned* shape
         return said.empty() ? nullptr : said.c_str(); }
 
 static inline void __syncthreads() { fibres::wait(fibres::AT_BLOCK); }
+static inline void __threadfence_system() {}
 static inline void __syncwarp(unsigned = ~0u) { fibres::wait(fibres::AT_WARP); }
 
 template <class T> static inline T from_lane(T value, unsigned lane) {
@@ -131,6 +132,7 @@ template <class T> static inline T __shfl_sync(unsigned, T value, int lane) { re
 template <class T> static inline T __shfl_xor_sync(unsigned, T value, int far) { return from_lane(value, (fibres::current % 32) ^ far); }
 
 template <class T> static inline T atomicAdd(T* at, T more) { T old = *at; *at = old + more; return old; }
+static inline unsigned atomicMin(unsigned* at, unsigned x) { unsigned old = *at; if (x < old) *at = x; return old; }
 static inline unsigned atomicMax(unsigned* at, unsigned x) { unsigned old = *at; if (x > old) *at = x; return old; }
 static inline int atomicCAS(int* at, int compare, int value) { int old = *at; if (old == compare) *at = value; return old; }
 static inline unsigned atomicCAS(unsigned* at, unsigned compare, unsigned value) { unsigned old = *at; if (old == compare) *at = value; return old; }
