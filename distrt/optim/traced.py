@@ -6,6 +6,7 @@ The third vocabulary beside ``Block`` and ``Recorded`` (`distrt.optim.operands`)
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ class _Notes:
         self.is_half = dtype in ("float16", "bfloat16")
         self.arrays = arrays
         self.constants: list[float] = []
-        self.steps: list[Step] = []
+        self.steps: list[tuple[str, tuple[int, ...]]] = []
 
     def value(self, other: Any) -> int:
         """The number of an operand: negative for a constant."""
@@ -33,7 +34,7 @@ class _Notes:
 
     def add(self, verb: str, *operands: int) -> int:
         """The number of a step's result; the operands are numbers of values, too."""
-        self.steps.append(Step(verb, operands))
+        self.steps.append((verb, operands))
         return self.arrays + len(self.steps) - 1
 
     def rounded(self, value: int) -> int:
@@ -180,15 +181,29 @@ def trace(
     notes = _Notes(dtype, arrays)
     operands = [Traced(notes, index) for index in range(arrays - has_target)]
     update(*operands, **numbers)
-    shift = len(notes.constants)
+    values = tuple([each.value for each in operands])
+    # From step to step only the constants change, as the bias corrections do.
+    return _loop(dtype, arrays, len(notes.constants), tuple(notes.steps), values, has_target), notes.constants
+
+
+@functools.lru_cache(maxsize=256)
+def _loop(
+    dtype: str,
+    arrays: int,
+    constants: int,
+    noted: tuple[tuple[str, tuple[int, ...]], ...],
+    values: tuple[int, ...],
+    has_target: bool,
+) -> Loop:
+    """What was noted, and what the operands hold in the end, with all values numbered together."""
 
     def final(value: int) -> int:
         if value < 0:
             return arrays - 1 - value
-        return value if value < arrays else value + shift
+        return value if value < arrays else value + constants
 
-    steps = tuple(Step(verb, tuple(map(final, given))) for verb, given in notes.steps)
-    stores = [(index, final(each.value)) for index, each in enumerate(operands) if each.value != index]
+    steps = tuple(Step(verb, tuple(map(final, given))) for verb, given in noted)
+    stores = [(index, final(value)) for index, value in enumerate(values) if value != index]
     if has_target:
-        stores = [(arrays - 1, final(operands[0].value)), *(each for each in stores if each[0])]
-    return Loop(dtype, arrays, shift, steps, tuple(stores)), notes.constants
+        stores = [(arrays - 1, final(values[0])), *(each for each in stores if each[0])]
+    return Loop(dtype, arrays, constants, steps, tuple(stores))
