@@ -54,10 +54,10 @@ class ElementwiseOptimizer(Optimizer):
         for updater in updaters:
             updater.update(self)
         for group in self.param_groups:
-            params = [param for param in group["params"] if param.grad is not None]
+            params = group["params"]
             if updaters:
                 params = [param for param in params if param._updater is None]
-            for own in _by_device(params):
+            for own in _by_device([param for param in params if param.grad is not None]):
                 with at(own[0]._array):
                     states = [self._prepare(param, group) for param in own]
                     if self._may_run(own, group):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from array import array as packed
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -19,14 +19,22 @@ from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.gpu.places import device_of
 from distrt.core.history import require_writeable
 from distrt.core.kernels.cuda import loops as on_gpu
-from distrt.core.kernels.loops import Loop, address, compiled, is_worth_compiling, note_effort
+from distrt.core.kernels.loops import (
+    Loop,
+    Run,
+    address,
+    can_compile,
+    compiled,
+    is_worth_compiling,
+    note_effort,
+)
 from distrt.core.tensor import Tensor
 from distrt.core.versions import note_change
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
 from distrt.optim.rules import Group, Rule, State
 from distrt.optim.traced import trace
 
-__all__ = ["apply"]
+__all__ = ["RepeatedUpdate", "apply"]
 
 Numbers = dict[str, Any]
 
@@ -76,15 +84,65 @@ def apply(
         if is_recorded:
             _run_recorded(rule.update, [param, param.grad, *own], numbers)
             continue
-        assert param.grad is not None, "those without a gradient are left out"
-        arrays = [param._array, param.grad._array, *(each._array for each in own)]
-        if targets is not None:
-            arrays.append(targets[place])
-        changed.append((arrays, numbers))
+        target = None if targets is None else targets[place]
+        changed.append((_arrays(param, own, target), numbers))
         for tensor in (param, *own):
             note_change(tensor._counter)
     if changed:
         _run(_Update(rule.update, targets is not None), changed)
+
+
+class RepeatedUpdate:
+    """`apply` to parameters whose arrays stay where they are: what there is to know about them is found out once.
+
+    It is for who has made these arrays, and knows that they are still there. Their versions are not counted.
+    """
+
+    def __init__(self, rule: Rule, places: Sequence[tuple[_Places, Sequence[int]]]) -> None:
+        self._rule, self._places = rule, places
+
+    @classmethod
+    def prepare(
+        cls,
+        rule: Rule,
+        params: Sequence[Tensor],
+        states: Sequence[State],
+        group: Group,
+        targets: Sequence[Array],
+    ) -> RepeatedUpdate | None:
+        """After an `apply` with the same arguments; None where, so far, it takes no compiled loop."""
+        if group.get("differentiable") or not is_worth_compiling():
+            return None
+        names = rule.state_names(group)
+        together: dict[tuple[Any, int], tuple[list[list[Array]], list[int]]] = {}
+        for place, (param, state, target) in enumerate(zip(params, states, targets, strict=True)):
+            rows = _in_rows(_arrays(param, [state[name] for name in names], target))
+            if rows is None or is_on_gpu(rows[0]) or not can_compile(_LOOPED[rows[0].dtype][0]):
+                return None
+            if rows[0].size:
+                sets, which = together.setdefault((rows[0].dtype, len(rows)), ([], []))
+                sets.append(rows)
+                which.append(place)
+        update = _Update(rule.update, has_target=True)
+        return cls(rule, [(_Places(update, sets), which) for sets, which in together.values()])
+
+    def run(self, params: Sequence[Tensor], states: Sequence[State], group: Group) -> None:
+        """Take another step with these parameters, whose gradients have been written anew."""
+        numbers = [
+            self._rule.numbers(param, state, group) for param, state in zip(params, states, strict=True)
+        ]
+        for places, which in self._places:
+            own = [numbers[place] for place in which]
+            for start, end in _stretches(own):
+                has_run = places.run(start, end, own[start])
+                assert has_run, "there is a compiler for these dtypes"
+
+
+def _arrays(param: Tensor, states: Sequence[Tensor], target: Array | None) -> list[Array]:
+    """A set of arrays as an update takes it."""
+    assert param.grad is not None, "those without a gradient are left out"
+    arrays = [param._array, param.grad._array, *(each._array for each in states)]
+    return arrays if target is None else [*arrays, target]
 
 
 def _require_updatable(
@@ -158,11 +216,12 @@ def _run_compiled(
 ) -> None:
     """Runs the update on sets that have been put together, and forgets them."""
     for sets in together.values():
-        start = 0
-        for end in range(1, len(sets) + 1):
-            if end == len(sets) or sets[end][1] != sets[start][1]:
-                _run_together(update, sets[start:end], scratches)
-                start = end
+        rows, numbers = [rows for rows, _ in sets], [numbers for _, numbers in sets]
+        run = (_OnGpu if is_on_gpu(rows[0][0]) else _Places)(update, rows).run
+        for start, end in _stretches(numbers):
+            if not run(start, end, numbers[start]):
+                for place in range(start, end):
+                    _run_in_blocks(update, rows[place], numbers[place], scratches)
     together.clear()
 
 
@@ -178,25 +237,71 @@ def _in_rows(arrays: list[Array]) -> list[Array] | None:
     return arrays
 
 
-def _run_together(
-    update: _Update, sets: Sequence[tuple[list[Array], Numbers]], scratches: dict[Any, Scratch]
-) -> None:
-    """Runs the update with the same numbers on several sets of arrays, in one call of a compiled loop."""
-    first, numbers = sets[0]
-    dtype, constants_code, parts = _LOOPED[first[0].dtype]
-    loop, constants = _traced(update, dtype, len(first), tuple(numbers.items()))
-    if is_on_gpu(first[0]):
-        on_gpu.run(loop, [arrays for arrays, _ in sets], constants, parts)
-        return
-    run = compiled(loop)
-    if run is None:
-        for arrays, _ in sets:
-            _run_in_blocks(update, arrays, numbers, scratches)
-        return
-    sizes = packed("q", [parts * arrays[0].size for arrays, _ in sets])
-    pointers = packed("Q", [address(array) for arrays, _ in sets for array in arrays])
-    given = packed(constants_code, constants)
-    run(len(sets), sizes.buffer_info()[0], pointers.buffer_info()[0], given.buffer_info()[0])
+class _Sets:
+    """Sets of arrays that a compiled loop goes through: those of `_in_rows`, all of one dtype, number and device."""
+
+    def __init__(self, update: _Update, sets: Sequence[Sequence[Array]]) -> None:
+        self._update, self._arrays = update, len(sets[0])
+        self._dtype, self._constants_code, self._parts = _LOOPED[sets[0][0].dtype]
+
+    def _loop(self, numbers: Numbers) -> tuple[Loop, list[float]]:
+        return _traced(self._update, self._dtype, self._arrays, tuple(numbers.items()))
+
+    def run(self, start: int, end: int, numbers: Numbers) -> bool:
+        """Updates the sets from start to end with the same numbers in one call; False where there is no compiler."""
+        raise NotImplementedError
+
+
+class _Places(_Sets):
+    """They lie in this process's memory; that they live is their owner's care."""
+
+    def __init__(self, update: _Update, sets: Sequence[Sequence[Array]]) -> None:
+        super().__init__(update, sets)
+        self._sizes = packed("q", [self._parts * arrays[0].size for arrays in sets])
+        self._pointers = packed("Q", [address(array) for arrays in sets for array in arrays])
+        self._known: tuple[Loop | None, Run | None] = (
+            None,
+            None,
+        )  # to look up code takes as long as to run some
+
+    def run(self, start: int, end: int, numbers: Numbers) -> bool:
+        loop, constants = self._loop(numbers)
+        known, run = self._known
+        if loop is not known:
+            self._known = loop, (run := compiled(loop))
+        if run is None:
+            return False
+        sizes, pointers = self._sizes, self._pointers
+        given = packed(self._constants_code, constants)
+        run(
+            end - start,
+            sizes.buffer_info()[0] + start * sizes.itemsize,
+            pointers.buffer_info()[0] + start * self._arrays * pointers.itemsize,
+            given.buffer_info()[0],
+        )
+        return True
+
+
+class _OnGpu(_Sets):
+    """They lie on a GPU."""
+
+    def __init__(self, update: _Update, sets: Sequence[list[Array]]) -> None:
+        super().__init__(update, sets)
+        self._sets = sets
+
+    def run(self, start: int, end: int, numbers: Numbers) -> bool:
+        loop, constants = self._loop(numbers)
+        on_gpu.run(loop, self._sets[start:end], constants, self._parts)
+        return True
+
+
+def _stretches(numbers: Sequence[Numbers]) -> Iterator[tuple[int, int]]:
+    """From where to where neighbours have the same numbers."""
+    start = 0
+    for end in range(1, len(numbers) + 1):
+        if end == len(numbers) or numbers[end] != numbers[start]:
+            yield start, end
+            start = end
 
 
 @functools.lru_cache(maxsize=64)

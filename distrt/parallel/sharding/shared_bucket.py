@@ -81,10 +81,10 @@ class SharedBucket(Bucket):
         if work is None:
             return
         work.wait()
-        for position, parameter in enumerate(self.parameters):
+        for parameter, slot, shown in zip(self.parameters, self.slots, self.shown, strict=True):
             gradient = parameter._grad
-            if gradient is not None and gradient._array is self.slots[position]:
-                gradient._array = self.shown[position]
+            if gradient is not None and gradient._array is slot:
+                gradient._array = shown
                 gradient._counter[0] += 1
 
     @staticmethod

@@ -29,12 +29,9 @@ class Part:
 
     Attributes:
         parameter: what the model has. Its memory is ``shown`` but where the user has changed it in place since.
-        live, shown: the present copy, as a row that can be written to, and as the parameter shows it.
-        following: the other one, for the values after the step that is under way.
         half: which of the two is the present one, 0 or 1.
         low, high: this rank's slice.
         piece: that of the present values, as an optimizer gets it, with its gradient.
-        target: that of ``following``.
     """
 
     def __init__(self, parameter: Tensor, halves: Sequence[Array], start: int) -> None:
@@ -44,6 +41,7 @@ class Part:
         self._shown = [seal(row.reshape(parameter._array.shape), release) for row in self._rows]
         self._unseen = getrefcount(self._shown[0])
         self._slices = [row[:0] for row in self._rows]
+        self.half = 0
         self.low = self.high = 0
         self.place, self.share = 0, 1  # in its bucket
         self.piece = wrap(self._rows[0][:0])
@@ -51,13 +49,26 @@ class Part:
         self._position = 0
         self._shown_averages: list[Array] = []  # the bucket's when the average's piece was made
         self._average: Tensor | None = None
-        self._look_at(0)
 
-    def _look_at(self, half: int) -> None:
-        self.half = half
-        self.live, self.following = self._rows[half], self._rows[1 - half]
-        self.shown = self._shown[half]
-        self._present, self.target = self._slices[half], self._slices[1 - half]
+    @property
+    def live(self) -> Array:
+        """The present copy, as a row that can be written to."""
+        return self._rows[self.half]
+
+    @property
+    def shown(self) -> Array:
+        """That, as the parameter shows it."""
+        return self._shown[self.half]
+
+    @property
+    def following(self) -> Array:
+        """The other copy, as a row: for the values after the step that is under way."""
+        return self._rows[1 - self.half]
+
+    @property
+    def target(self) -> Array:
+        """This rank's slice of that."""
+        return self._slices[1 - self.half]
 
     def bounds(self, rank: int, share: int) -> tuple[int, int]:
         """The slice of a rank, where each updates ``share`` elements of the bucket."""
@@ -69,7 +80,6 @@ class Part:
         """Make this rank's piece the elements from low to high; the gradient has that position in its bucket."""
         self.low, self.high = low, high
         self._slices = [row[low:high] for row in self._rows]
-        self._look_at(self.half)
         self._bucket, self._position, self._average = bucket, position, None
 
     def prepare(self) -> Tensor:
@@ -86,7 +96,7 @@ class Part:
         else:
             piece._grad = wrap(np.ascontiguousarray(gradient._array).reshape(-1)[self.low : self.high])
         if parameter._array is self.shown:
-            piece._array = self._present
+            piece._array = self._slices[self.half]
         else:  # changed by the user
             piece._array = np.ascontiguousarray(parameter._array).reshape(-1)[self.low : self.high]
         return piece
@@ -95,21 +105,38 @@ class Part:
         """After the update: look at no gradient any more, which would count as somebody's who keeps it."""
         self.piece._grad = None
 
+    def gradients_home(self) -> list[Array] | None:
+        """The bucket's gradients that this one's is among, at its place; None where it lies elsewhere."""
+        bucket, gradient = self._bucket, self.parameter._grad
+        if bucket is not None and gradient is not None and gradient._array.flags.c_contiguous:
+            for home in (bucket.slots, bucket.shown if isinstance(bucket, SharedBucket) else ()):
+                if home and gradient._array is home[self._position]:
+                    return home
+        return None
+
+    def is_settled(self, gradients: list[Array]) -> bool:
+        """Whether the parameter shows the present copy, and has a gradient among these, at its place."""
+        parameter = self.parameter
+        return (
+            parameter._array is self._shown[self.half]
+            and parameter._grad is not None
+            and parameter._grad._array is gradients[self._position]
+        )
+
     @property
     def is_looked_at(self) -> bool:
         """Whether somebody has another name of the present copy (``.data``, a view, a NumPy array, a state dict)."""
-        shows = self.parameter._array is self.shown
-        return getrefcount(self._shown[self.half]) > self._unseen + 1 + shows  # `shown` itself
+        place, half = self._shown, self.half
+        return getrefcount(place[half]) > self._unseen + (self.parameter._array is place[half])
 
     def show(self) -> None:
         """Have the parameter show the present copy, which has changed."""
-        if self.parameter._array is not self.shown:
-            self.parameter._array = self.shown
+        self.parameter._array = self._shown[self.half]
         note_change(self.parameter._counter)
 
     def turn_to(self, half: int) -> None:
         """Have the parameter show that copy, which all ranks have written to."""
-        self._look_at(half)
+        self.half = half
         self.show()
 
     def take_following(self) -> None:

@@ -30,36 +30,35 @@ class _Entry:
         pieces: this rank's, as the optimizer's rule gets it; what is no array is the whole state's.
         rows: by name, the one copy as a row that can be written to.
         whole: what the optimizer has.
-        known: the names and values in that, as they were put there, and the arrays of those that are cut.
+        known: the names and values in that, and the arrays of those that are cut, as they were put there.
     """
 
     def __init__(self, pieces: State) -> None:
         self.pieces = pieces
         self.rows: dict[str, Array] = {}
         self.whole: State = {}
-        self.known: list[tuple[str, Any, Array | None]] = []
+        self.known: tuple[list[str], list[Any], list[Array]] = [], [], []
+        self._cut: list[Any] = []
+        self._ids: list[int] = []  # compared instead of what is known, whose == would compare elements
 
     def is_whole(self, state: State | None) -> bool:
         """Whether this still is what the optimizer has."""
-        if state is not self.whole:
+        if state is None or state is not self.whole:
             return not state and not self.pieces
-        if len(state) != len(self.pieces):
-            return False
-        for name, value, array in self.known:
-            found: Any = state.get(name)
-            if found is not value or (array is not None and found._array is not array):
-                return False
-        return True
+        arrays = [each._array for each in self._cut]
+        return [*map(id, state.values()), *map(id, arrays)] == self._ids and list(state) == self.known[0]
 
     def show(self, shape: tuple[int, ...]) -> State:
         """The whole state, as the optimizer has it: tensors of this shape of what is cut."""
-        self.whole, self.known = {}, []
+        self.whole = {}
         for name, value in self.pieces.items():
             if name in self.rows:
                 value = wrap(self.rows[name].reshape(shape))
                 value._array = seal(value._array, ReleaseToCopy(value))
             self.whole[name] = value
-            self.known.append((name, value, value._array if name in self.rows else None))
+        self._cut = [self.whole[name] for name in self.rows]
+        self.known = list(self.whole), list(self.whole.values()), [each._array for each in self._cut]
+        self._ids = [*map(id, self.known[1]), *map(id, self.known[2])]
         return self.whole
 
 
@@ -96,6 +95,15 @@ class SharedState:
                 entry = self._entries[id(part.parameter)] = _Entry(_sliced(part, now or {}, names))
             found[part.piece] = entry.pieces
         return found
+
+    def is_settled(self, state: dict[Any, Any], parts: Sequence[Part]) -> bool:
+        """Whether the optimizer's state still is what `settle` has put there for these parameters."""
+        entries = self._entries
+        for part in parts:
+            entry = entries.get(id(part.parameter))
+            if entry is None or not entry.is_whole(state.get(part.parameter)):
+                return False
+        return True
 
     def recut(self, parts: Sequence[Part]) -> None:
         """The parameters have been cut elsewhere; on one machine all of the state is within reach."""

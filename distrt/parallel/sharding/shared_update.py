@@ -14,9 +14,9 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.errors import DistributedError, ShapeError, UnsupportedError
-from distrt.optim.passes import apply
 from distrt.parallel.sharding.between_machines import Exchange
 from distrt.parallel.sharding.ledger import Ledger
+from distrt.parallel.sharding.plan import Plan
 from distrt.parallel.sharding.shared_bucket import share_of
 from distrt.parallel.sharding.shared_parameters import Part, SharedParameters
 from distrt.parallel.sharding.shared_state import SharedState
@@ -48,6 +48,7 @@ class SharedUpdate:
         self.shared = SharedParameters(named, self._group)
         self._parts = {id(part.parameter): part for part in self.shared.parts}
         self._states: weakref.WeakKeyDictionary[Any, SharedState] = weakref.WeakKeyDictionary()
+        self._plans: weakref.WeakKeyDictionary[Any, list[Plan]] = weakref.WeakKeyDictionary()
         self._ledger = Ledger(self._group)
         self._exchange = Exchange(self._group)
         self._buckets: Any = None  # those that the present slices were cut for
@@ -90,19 +91,12 @@ class SharedUpdate:
         if state is None:
             state = self._states[optimizer] = SharedState(self._group)
             self._guard(optimizer)
-        prepared = []
-        for group, parts in chosen:
-            for part in parts:
-                part.prepare()
-            names = optimizer.rule.state_names(group)
-            prepared.append((group, parts, names, state.of_pieces(optimizer.state, parts, names)))
+        plans = self._planned(optimizer, state, chosen)
         self._broken = "its last step was broken off"
         try:
-            for group, parts, names, pieces in prepared:
-                _run(optimizer, group, parts, pieces)
-                for part in parts:
-                    part.let_go()
-                state.settle(optimizer.state, parts, names)
+            for (group, parts), plan in zip(chosen, plans, strict=True):
+                if plan.run(optimizer, group):
+                    state.settle(optimizer.state, parts, optimizer.rule.state_names(group))
             self._publish([part for _, parts in chosen for part in parts])
         except BaseException:
             optimizer.state.clear()  # some slices are from before the step, others from after it
@@ -121,6 +115,21 @@ class SharedUpdate:
                     )
                 found.append(part)
         return found
+
+    def _planned(
+        self, optimizer: Any, state: SharedState, chosen: Sequence[tuple[dict[str, Any], list[Part]]]
+    ) -> list[Plan]:
+        """What there is to do with the parameters of each group."""
+        plans = self._plans.setdefault(optimizer, [])
+        del plans[len(chosen) :]
+        for number, (group, parts) in enumerate(chosen):
+            names = optimizer.rule.state_names(group)
+            plan = plans[number] if number < len(plans) else None
+            if plan is None or not (plan.fits(parts, names) and state.is_settled(optimizer.state, parts)):
+                plan = Plan(parts, names, state.of_pieces(optimizer.state, parts, names))
+                plans[number : number + 1] = [plan]
+            plan.prepare()
+        return plans
 
     def _publish(self, parts: list[Part]) -> None:
         """What the ranks have written becomes the present values of all, when all have."""
@@ -211,6 +220,7 @@ class SharedUpdate:
                 place += part.live.size
         for state in self._states.values():
             state.recut(self.shared.parts)
+        self._plans.clear()
 
     # -- when it is over
 
@@ -241,17 +251,6 @@ class SharedUpdate:
         for part in self.shared.parts:
             if part.parameter._updater is self:
                 part.parameter._updater = None
-
-
-def _run(optimizer: Any, group: dict[str, Any], parts: Sequence[Part], state: dict[Any, Any]) -> None:
-    """The optimizer's own rule, on slices in the place of parameters."""
-    whole, pieces = optimizer.state, [part.piece for part in parts]
-    optimizer.state = state
-    try:
-        states = [optimizer._prepare(piece, group) for piece in pieces]
-        apply(optimizer.rule, pieces, states, group, [part.target for part in parts])
-    finally:
-        optimizer.state = whole
 
 
 def _take_following(parts: Sequence[Part]) -> None:
