@@ -9,7 +9,11 @@ import numpy as np
 from distrt.core.arrays import CACHE_LINE_BYTES, Array
 from distrt.core.kernels.loops import address
 
-__all__ = ["Rooms"]
+__all__ = ["GAP", "Rooms"]
+
+#: Numbers to leave between two planes that are gone through together. Sizes are mostly powers of 2: without a gap, the
+#: same place of all planes would be in the same few lines of the first-level cache, which push one another out.
+GAP = 32
 
 
 class Rooms(threading.local):

@@ -11,7 +11,7 @@ from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, can_compile, function_of, multiplies_bfloat16, vector_floats
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES
-from distrt.core.kernels.rooms import Rooms
+from distrt.core.kernels.rooms import GAP, Rooms
 from distrt.core.kernels.threads import in_parts
 from distrt.core.settings import get_num_threads
 
@@ -24,11 +24,11 @@ _PLANES = 16
 _AT_ONCE = 256
 
 # Numbers of the totals that are then made at a time, and kernels of a weight that are transformed at a time.
-_TOTALS, _KERNELS = _PLANES * 8 * 32, 16 * 16
+_TOTALS, _KERNELS = 8 * 32, 16 * 16
 
 # Tiles that are transformed at a time. With few channels, their 16 planes and the weight stay in the second-level
-# cache; with many the weight does not, and is better read for more tiles at once.
-_FEW_CHANNELS, _FEW_TILES, _MANY_TILES = 128, 24, 48
+# cache; with many the weight does not, and is better read for more tiles at once. In bfloat16 all takes half the room.
+_FEW_CHANNELS, _FEW_TILES, _MANY_TILES = 128, 24, 72
 
 
 @functools.lru_cache(maxsize=512)
@@ -70,7 +70,7 @@ class Winograd:
         self._is_half = dtype == "bfloat16"
         self._code = _functions(lanes, self._is_half)
         self._geometry = geometry
-        is_narrow = max(geometry.input[1], geometry.output[1]) <= _FEW_CHANNELS
+        is_narrow = not self._is_half and max(geometry.input[1], geometry.output[1]) <= _FEW_CHANNELS
         self._block = _FEW_TILES if is_narrow else _MANY_TILES
 
     def forward(self, input: Array, weight: Array, bias: Array | None) -> Array:
@@ -95,16 +95,16 @@ class Winograd:
     ) -> Array:
         image, inner, columns = channels_last(input), input.shape[1], shape[1]
         made = empty_channels_last(shape, self.dtype)
-        panels = self._room("weight", _PLANES * inner * columns)
+        panels = self._room("weight", inner * columns)
         weight = np.ascontiguousarray(weight)
-        transform(address(weight), panels, self._room("kernels", _PLANES * _KERNELS), *weight.shape[:2])
+        transform(address(weight), panels, self._room("kernels", _KERNELS), *weight.shape[:2])
         more = np.zeros(columns, self.dtype) if bias is None else np.ascontiguousarray(bias)
         start, sizes = address(image), (*_sizes(image.shape, shape, padding), self._block)
 
         def some(begin: int, end: int) -> None:
             rooms = (
-                self._room("tiles", _PLANES * self._block * inner),
-                _room.at("products", _PLANES * self._block * columns),
+                self._room("tiles", self._block * inner),
+                _room.at("products", _planes_of(self._block * columns)),
             )
             arrays = (start, panels, address(made), address(more), *rooms, address(_zeros(inner)))
             self._code.forward(*arrays, begin, end, *sizes)
@@ -128,7 +128,7 @@ class Winograd:
         self, image: Array, slope: Array, found: Array, sizes: tuple[int, ...], tiles: int
     ) -> None:
         rooms = self._rooms_for(tiles + tiles % 2, image, slope)
-        totals = _room.at("totals", _TOTALS)
+        totals = _room.at("totals", _planes_of(_TOTALS))
         arrays = (address(image), address(slope), address(found), *rooms, _zeros_for(image, slope), totals)
         self._code.weight_gradient_at_once(*arrays, *sizes, tiles)
 
@@ -137,7 +137,7 @@ class Winograd:
     ) -> None:
         outs, channels = found.shape[:2]
         # A sum for each thread: which tiles are in it does not depend on who is faster.
-        totals = np.zeros((get_num_threads(), _PLANES * channels * outs), np.float32)
+        totals = np.zeros((get_num_threads(), _planes_of(channels * outs)), np.float32)
 
         def some(number: int, begin: int, end: int) -> None:
             rooms = self._rooms_for(self._block, image, slope)
@@ -152,13 +152,19 @@ class Winograd:
     def _rooms_for(self, rows: int, image: Array, slope: Array) -> tuple[int, int]:
         """Where the transforms of so many tiles of both go."""
         return (
-            self._room("tiles", _PLANES * rows * image.shape[1]),
-            self._room("slopes", _PLANES * rows * slope.shape[1]),
+            self._room("tiles", rows * image.shape[1]),
+            self._room("slopes", rows * slope.shape[1]),
         )
 
     def _room(self, name: str, count: int) -> int:
-        """The address of room for so many of what is multiplied."""
+        """The address of room for planes of so many of what is multiplied."""
+        count = _planes_of(count)
         return _room.at(name, -(-count // 2) if self._is_half else count)
+
+
+def _planes_of(count: int) -> int:
+    """Numbers that 16 planes of so many take."""
+    return _PLANES * (count + GAP)
 
 
 def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:

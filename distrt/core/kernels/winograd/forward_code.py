@@ -19,7 +19,9 @@ from distrt.core.kernels.winograd.images import (
     corner,
     loaded,
     pixels,
+    plane_of,
     store_planes,
+    store_quickly,
 )
 from distrt.core.kernels.winograd.tiles import input_tile, output_tile
 
@@ -46,7 +48,7 @@ def forward_code(lanes: int, is_half: bool) -> str:
     places = Tiles(down, across, above, left)
     source = Images(image, height, width, channels, zeros)
     target = Images(made, out_height, out_width, outs, products)
-    plane, out_plane = emit.mul(rows, channels), emit.mul(rows, outs)
+    plane, out_plane = plane_of(emit, rows, channels), plane_of(emit, rows, outs)
 
     def block(first: Value) -> None:
         count = emit.smaller(rows, emit.builder.sub(end, first))
@@ -93,7 +95,7 @@ def _products(
 
     def plane(number: Value) -> None:
         a, c = emit.at(left, emit.mul(number, left_plane)), emit.at(made, emit.mul(number, made_plane))
-        b = emit.at(right, emit.mul(number, inner, columns))
+        b = emit.at(right, emit.mul(number, plane_of(emit, inner, columns)))
 
         def panel(column: Value) -> None:
             own = emit.at(b, emit.mul(column, inner))
@@ -142,6 +144,6 @@ def _write_tile(
         more = emit.load(emit.at(bias, at))
         pixels = [emit.sums("+", each, "+", more) for line in output_tile(emit, square) for each in line]
         for value, place in reversed(list(zip(pixels, places, strict=True))):
-            emit.store(value, emit.at(place, at))
+            store_quickly(emit, value, emit.at(place, at))
 
     emit.each(0, images.channels, emit.lanes, write)

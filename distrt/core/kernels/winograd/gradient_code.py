@@ -8,6 +8,7 @@ from typing import Any
 
 from distrt.core.kernels.emitter import Emitter, Half
 from distrt.core.kernels.loop_code import INDEX
+from distrt.core.kernels.rooms import GAP
 from distrt.core.kernels.tile_code import load_tile, multiply_pairs, multiply_tile, store_tile
 from distrt.core.kernels.winograd.images import (
     KERNEL,
@@ -18,6 +19,7 @@ from distrt.core.kernels.winograd.images import (
     blocks,
     loaded,
     pixels,
+    plane_of,
     store_pairs,
     store_planes,
 )
@@ -77,10 +79,14 @@ def weight_gradient_at_once_code(lanes: int) -> str:
     def panel(column: Value) -> None:
         def some(line: Value) -> None:
             def plane(number: Value) -> None:
-                factors = _factors(emit, emit.at(gradients, emit.mul(number, rows, outs)), line, rows, many)
-                own = emit.at(transformed, emit.mul(number, rows, channels), emit.mul(column, rows))
+                factors = _factors(
+                    emit, emit.at(gradients, emit.mul(number, plane_of(emit, rows, outs))), line, rows, many
+                )
+                own = emit.at(
+                    transformed, emit.mul(number, plane_of(emit, rows, channels)), emit.mul(column, rows)
+                )
                 sums = multiply_pairs(emit, rows, factors, own, [emit.constant(0.0)] * (2 * many))
-                start = emit.at(totals, emit.mul(number, many * wide))
+                start = emit.at(totals, emit.mul(number, many * wide + GAP))
                 store_tile(emit, sums, [emit.at(start, wide * n) for n in range(many)])
 
             emit.each(0, TILE * TILE, 1, plane)
@@ -91,7 +97,7 @@ def weight_gradient_at_once_code(lanes: int) -> str:
                 )
                 for half in range(2):
                     start = emit.at(totals, emit.mul(number, wide), half * lanes)
-                    square = kernel_gradient_tile(emit, _planes(emit, start, INDEX(many * wide)))
+                    square = kernel_gradient_tile(emit, _planes(emit, start, INDEX(many * wide + GAP)))
                     store_kernels(emit, square, emit.at(weight, place, half * lanes * KERNEL * KERNEL))
 
             emit.each(0, many, 1, finish)
@@ -114,7 +120,7 @@ def _put(
     """Transforms tiles, whose first, count, and room's count are given, into panels of planes."""
     first, count, rows = some
     wide, terms = 2 * emit.lanes, 2 if isinstance(room, Half) else 1
-    plane = emit.mul(rows, images.channels)
+    plane = plane_of(emit, rows, images.channels)
 
     def transform(number: Value) -> None:
         numbers = [emit.add(number, n) for n in range(terms)]
@@ -172,9 +178,9 @@ def _add_products(
     multiply = multiply_pairs if is_paired else multiply_tile
 
     def plane(number: Value) -> None:
-        a = emit.at(left, emit.mul(number, rows, lines))
-        b = emit.at(right, emit.mul(number, rows, columns))
-        c = emit.at(totals, emit.mul(number, lines, columns))
+        a = emit.at(left, emit.mul(number, plane_of(emit, rows, lines)))
+        b = emit.at(right, emit.mul(number, plane_of(emit, rows, columns)))
+        c = emit.at(totals, emit.mul(number, plane_of(emit, lines, columns)))
 
         def panel(column: Value) -> None:
             own = emit.at(b, emit.mul(column, rows))
@@ -195,7 +201,7 @@ def weight_gradient_end_code(lanes: int, is_half: bool) -> str:
     """``run(totals, weight, channels, outs)``: (16, outs, channels) to (outs, channels, 3, 3)."""
     emit = Emitter(2, 2, lanes, (1,) if is_half else ())
     totals, weight, channels, outs = emit.arguments
-    plane, taps = emit.mul(channels, outs), KERNEL * KERNEL
+    plane, taps = plane_of(emit, channels, outs), KERNEL * KERNEL
 
     def row(out: Value) -> None:
         def panel(column: Value) -> None:

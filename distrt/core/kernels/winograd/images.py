@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from distrt.core.kernels.emitter import Emitter, Half
 from distrt.core.kernels.half_code import paired, quickly_narrowed
+from distrt.core.kernels.rooms import GAP
 from distrt.core.kernels.winograd.tiles import Square
 
 __all__ = [
@@ -23,14 +24,21 @@ __all__ = [
     "corner",
     "loaded",
     "pixels",
+    "plane_of",
     "store_pairs",
     "store_planes",
+    "store_quickly",
 ]
 
 #: Pixels in each direction that go into a tile, weights of a kernel, and pixels that come out.
 TILE, KERNEL, OUTPUT = 4, 3, 2
 
 Value = Any  # of llvmlite.ir
+
+
+def plane_of(emit: Emitter, *sizes: Value) -> Value:
+    """How far apart planes of these sizes begin."""
+    return emit.add(emit.mul(*sizes), GAP)
 
 
 class Images(NamedTuple):
@@ -94,10 +102,15 @@ def store_planes(emit: Emitter, square: Square, start: Value, at: Value, plane: 
     """The vectors of a square, each in a plane of its own."""
     for number, value in enumerate(each for line in square for each in line):
         place = emit.at(start, at, emit.mul(plane, number))
-        if isinstance(place, Half):
-            emit.builder.store(quickly_narrowed(emit.builder, value), place.pointer, align=2)
-        else:
-            emit.store(value, place)
+        store_quickly(emit, value, place)
+
+
+def store_quickly(emit: Emitter, value: Value, place: Value) -> None:
+    """Writes a vector. In bfloat16 the smallest numbers become 0, as in the products."""
+    if isinstance(place, Half):
+        emit.builder.store(quickly_narrowed(emit.builder, value), place.pointer, align=2)
+    else:
+        emit.store(value, place)
 
 
 def store_pairs(emit: Emitter, first: Square, second: Square, start: Half, at: Value, plane: Value) -> None:

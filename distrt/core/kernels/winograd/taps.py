@@ -8,7 +8,7 @@ from typing import Any
 from llvmlite import ir
 
 from distrt.core.kernels.emitter import Emitter, Half
-from distrt.core.kernels.half_code import SHORT, narrowed, widened
+from distrt.core.kernels.half_code import SHORT, quickly_narrowed, widened
 from distrt.core.kernels.winograd.images import KERNEL
 from distrt.core.kernels.winograd.tiles import Square
 
@@ -34,7 +34,7 @@ def load_kernels(emit: Emitter, start: Half) -> Square:
 
 def store_kernels(emit: Emitter, square: Square, start: Half) -> None:
     """The opposite: taps of 16 kernels to memory."""
-    taps = [narrowed(emit.builder, each) for line in square for each in line]
+    taps = [quickly_narrowed(emit.builder, each) for line in square for each in line]
     for first in range(0, _LANES * _TAPS, _LANES):
         places = range(first, first + _LANES)
         part = _picked(emit, taps, [_LANES * (place % _TAPS) + place // _TAPS for place in places])

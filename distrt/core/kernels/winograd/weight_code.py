@@ -10,8 +10,9 @@ from typing import Any
 
 from distrt.core.kernels.emitter import Emitter, Half
 from distrt.core.kernels.loop_code import INDEX
+from distrt.core.kernels.rooms import GAP
 from distrt.core.kernels.tile_code import load_pairs
-from distrt.core.kernels.winograd.images import KERNEL, TILE, store_pairs, store_planes
+from distrt.core.kernels.winograd.images import KERNEL, TILE, plane_of, store_pairs, store_planes
 from distrt.core.kernels.winograd.taps import load_kernels, turned_over
 from distrt.core.kernels.winograd.tiles import Square, kernel_tile
 
@@ -51,7 +52,7 @@ def _single_panels(
 ) -> None:
     """Sizes, and steps through the weight, of terms and columns."""
     (inner, columns), (inner_step, column_step) = sizes, steps
-    lanes, wide, plane = emit.lanes, 2 * emit.lanes, emit.mul(inner, columns)
+    lanes, wide, plane = emit.lanes, 2 * emit.lanes, plane_of(emit, inner, columns)
 
     def panel(column: Value) -> None:
         own = emit.at(transformed, emit.mul(column, inner))
@@ -82,7 +83,7 @@ def paired_weight_code(lanes: int) -> str:
     """
     emit = Emitter(3, 2, lanes, (0, 1, 2))
     weight, transformed, room, outs, channels = emit.arguments
-    plane, block = emit.mul(channels, outs), lanes * lanes
+    plane, block = plane_of(emit, channels, outs), lanes * lanes + GAP
 
     def some(column: Value) -> None:
         in_panel = emit.builder.srem(column, INDEX(2 * lanes))
@@ -117,7 +118,7 @@ def paired_turned_weight_code(lanes: int) -> str:
     """The same for an input's gradient, whose columns are the channels."""
     emit = Emitter(3, 2, lanes, (0, 1, 2))
     weight, transformed, _, outs, channels = emit.arguments
-    plane = emit.mul(channels, outs)
+    plane = plane_of(emit, channels, outs)
 
     def terms(k: Value) -> None:
         def some(column: Value) -> None:
