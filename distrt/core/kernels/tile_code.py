@@ -7,18 +7,69 @@ one row after another, so that it is read from front to end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
 
 from distrt.core.kernels.emitter import Emitter, Half
 from distrt.core.kernels.half_code import dotted
+from distrt.core.kernels.loop_code import INDEX
 
-__all__ = ["load_pairs", "load_tile", "multiply_pairs", "multiply_tile", "store_tile"]
+__all__ = ["load_pairs", "load_tile", "multiply_pairs", "multiply_panels", "multiply_tile", "store_tile"]
 
 _PAIR = ir.IntType(32)
 
 Value = Any  # of llvmlite.ir
+
+
+def multiply_panels(
+    emit: Emitter,
+    at_once: Sequence[int],
+    left: Value,
+    right: Value,
+    product: Callable[[Value], Value],
+    rows: Value,
+    inner: Value,
+    columns: Value,
+) -> None:
+    """``product = left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels.
+
+    A left factor in half precision is multiplied by pairs, as which the panels must lie.
+
+    Args:
+        emit: where it is written.
+        at_once: how many rows are made together: so many while there are, then what follows. Up to one less than the
+            last are made beyond the end.
+        left: the address of the left factor.
+        right: that of the panels.
+        product: from a row's number to the address of its product.
+        rows: how many.
+        inner: the terms.
+        columns: in whole panels.
+    """
+    wide = 2 * emit.lanes
+    multiply = multiply_pairs if isinstance(left, Half) else multiply_tile
+
+    def panel(column: Value) -> None:
+        own = emit.at(right, emit.mul(column, inner))
+
+        def some(many: int, row: Value) -> None:
+            lines = [emit.add(row, n) for n in range(many)]
+            factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
+            sums = multiply(emit, inner, factors, own, [emit.constant(0.0)] * (2 * many))
+            store_tile(emit, sums, [emit.at(product(each), column) for each in lines])
+
+        first: Value | int = 0
+        for many in at_once[:-1]:
+            end = emit.builder.sub(
+                rows, emit.builder.srem(emit.builder.sub(rows, emit.add(first)), INDEX(many))
+            )
+            emit.each(first, end, many, partial(some, many))
+            first = end
+        emit.each(first, rows, at_once[-1], partial(some, at_once[-1]))
+
+    emit.each(0, columns, wide, panel)
 
 
 def multiply_tile(

@@ -51,6 +51,10 @@ WINOGRAD = {
     "padded by two": geometry((1, 32, 4, 5), 32, (3, 3), padding=2),
     "more tiles than a block": geometry((4, 32, 16, 15), 32, (3, 3), padding=1),
     "an odd number of tiles": geometry((1, 32, 5, 5), 96, (3, 3), padding=1),
+    "strided, even": geometry((2, 32, 8, 8), 64, (3, 3), stride=2, padding=1),
+    "strided, odd": geometry((3, 64, 7, 9), 32, (3, 3), stride=2, padding=1),
+    "strided, one more than whole tiles": geometry((1, 32, 5, 10), 32, (3, 3), stride=2, padding=1),
+    "strided, more tiles than a block": geometry((5, 32, 32, 30), 32, (3, 3), stride=2, padding=1),
 }
 
 
@@ -152,8 +156,8 @@ def test_a_bias_is_added_to_a_transposed_convolution_before_it_is_rounded(monkey
 
 @needs_instructions
 def test_columns_are_for_weights_that_are_large_beside_their_images():
-    large = geometry((16, 256, 8, 8), 512, (3, 3), stride=2, padding=1)
-    usual = geometry((16, 128, 16, 16), 256, (3, 3), stride=2, padding=1)
+    large = geometry((16, 256, 8, 8), 512, (5, 5), stride=2, padding=2)
+    usual = geometry((16, 128, 32, 32), 256, (5, 5), stride=2, padding=2)
     half = dt.bfloat16.numpy
     assert isinstance(table.convolution_kernel(*large, np.empty(0, half)), columns.ByColumns)
     assert not isinstance(table.convolution_kernel(*usual, np.empty(0, half)), columns.ByColumns)
@@ -172,7 +176,7 @@ def test_winograd_agrees_with_numpy(name):
 
 @needs_vectors
 @pytest.mark.ci
-@pytest.mark.parametrize("name", ["odd", "more tiles than a block"])
+@pytest.mark.parametrize("name", ["odd", "more tiles than a block", "strided, odd"])
 def test_winograd_in_vectors_of_eight_agrees_with_numpy(name):
     """As processors without AVX-512 have them; others can do them, too."""
     require_agreement(winograd.Winograd(WINOGRAD[name], 8, "float32"), WINOGRAD[name])
@@ -266,6 +270,7 @@ def test_small_convolutions_and_wide_numbers_are_numpys():
 def test_winograd_leaves_what_it_cannot_do():
     for other in (
         geometry((2, 32, 8, 8), 32, (3, 3), stride=2),
+        geometry((2, 32, 8, 8), 32, (3, 3), stride=3, padding=1),
         geometry((2, 32, 8, 8), 32, (3, 3), dilation=2),
         geometry((2, 32, 8, 8), 32, (3, 3), groups=2),
         geometry((2, 32, 8, 8), 32, (5, 5)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from distrt.core.kernels.rooms import GAP, Rooms
 from distrt.core.kernels.threads import in_parts
 from distrt.core.settings import get_num_threads
 
+if TYPE_CHECKING:
+    from distrt.core.kernels.winograd.tiles import Method, Methods
+
 __all__ = ["Winograd", "winograd_of"]
 
-_PLANES = 16
+# Planes of a kernel, and pixels in each direction that come out of a tile.
+_PLANES, _OUTPUT = 16, 2
 
 # Tiles of bfloat16 whose part of a weight's gradient is made in one go, by one thread: with more of them, their
 # transforms would come from beyond the second-level cache again and again.
@@ -45,14 +49,21 @@ def winograd_of(geometry: Geometry, dtype: str = "float32") -> Winograd | None:
     return Winograd(geometry, lanes, dtype)
 
 
+# By stride.
+_PADDINGS: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {
+    (1, 1): tuple(np.ndindex(3, 3)),
+    (2, 2): ((1, 1),),
+}
+
+
 def _fits(geometry: Geometry, multiple: int) -> bool:
     channels, outs = geometry.input[1], geometry.output[1]
     return (
         len(geometry.input) == 4
         and geometry.groups == 1
         and geometry.weight[2:] == (3, 3)
-        and geometry.stride == geometry.dilation == (1, 1)
-        and max(geometry.padding) <= 2
+        and geometry.dilation == (1, 1)
+        and geometry.padding in _PADDINGS.get(geometry.stride, ())
         and channels % multiple == 0
         and outs % multiple == 0
     )
@@ -68,46 +79,52 @@ class Winograd:
     def __init__(self, geometry: Geometry, lanes: int, dtype: str) -> None:
         self.dtype = NUMPY_TYPES[dtype]
         self._is_half = dtype == "bfloat16"
-        self._code = _functions(lanes, self._is_half)
+        self._stride = geometry.stride[0]
+        self._planes = (3 + self._stride) ** 2
+        self._code = _functions(lanes, self._is_half, self._stride)
         self._geometry = geometry
         is_narrow = not self._is_half and max(geometry.input[1], geometry.output[1]) <= _FEW_CHANNELS
         self._block = _FEW_TILES if is_narrow else _MANY_TILES
 
     def forward(self, input: Array, weight: Array, bias: Array | None) -> Array:
         """The output, its channels last in memory."""
-        geometry = self._geometry
-        return self._run(input, self._code.weight, weight, bias, geometry.output, geometry.padding)
+        geometry, code = self._geometry, self._code
+        codes = (code.weight, code.forward)
+        return self._run(input, codes, weight, bias, geometry.output, geometry.padding, _OUTPUT)
 
     def input_gradient(self, g: Array, weight: Array) -> Array:
-        """What the output's gradient gives for the input: a convolution with the kernels turned round."""
-        geometry = self._geometry
-        padding = (2 - geometry.padding[0], 2 - geometry.padding[1])
-        return self._run(g, self._code.turned_weight, weight, None, geometry.input, padding)
+        """What the output's gradient gives for the input: a convolution, too, whose tiles become so much larger."""
+        geometry, code = self._geometry, self._code
+        padding = (0, 0) if self._stride == 2 else (2 - geometry.padding[0], 2 - geometry.padding[1])
+        codes = (code.turned_weight, code.back)
+        return self._run(g, codes, weight, None, geometry.input, padding, _OUTPUT * self._stride)
 
     def _run(
         self,
         input: Array,
-        transform: Any,
+        codes: tuple[Any, Any],
         weight: Array,
         bias: Array | None,
         shape: tuple[int, ...],
         padding: tuple[int, ...],
+        output: int,
     ) -> Array:
+        transform, convolve = codes
         image, inner, columns = channels_last(input), input.shape[1], shape[1]
         made = empty_channels_last(shape, self.dtype)
         panels = self._room("weight", inner * columns)
         weight = np.ascontiguousarray(weight)
         transform(address(weight), panels, self._room("kernels", _KERNELS), *weight.shape[:2])
         more = np.zeros(columns, self.dtype) if bias is None else np.ascontiguousarray(bias)
-        start, sizes = address(image), (*_sizes(image.shape, shape, padding), self._block)
+        start, sizes = address(image), (*_sizes(image.shape, shape, padding, output), self._block)
 
         def some(begin: int, end: int) -> None:
             rooms = (
-                self._room("tiles", self._block * inner),
-                _room.at("products", _planes_of(self._block * columns)),
+                self._room("tiles", self._block * inner, self._planes),
+                _room.at("products", _planes_of(self._block * columns, self._planes)),
             )
             arrays = (start, panels, address(made), address(more), *rooms, address(_zeros(inner)))
-            self._code.forward(*arrays, begin, end, *sizes)
+            convolve(*arrays, begin, end, *sizes)
 
         in_parts(image.shape[0] * sizes[0] * sizes[1], self._block, lambda _, begin, end: some(begin, end))
         return made
@@ -116,7 +133,7 @@ class Winograd:
         """What the output's gradient gives for the weight, in row-major order."""
         image, slope = channels_last(input), channels_last(g)
         found = np.empty(self._geometry.weight, self.dtype)
-        sizes = _sizes(image.shape, slope.shape, self._geometry.padding)
+        sizes = _sizes(image.shape, slope.shape, self._geometry.padding, _OUTPUT)
         tiles = image.shape[0] * sizes[0] * sizes[1]
         if self._is_half and tiles <= _AT_ONCE and get_num_threads() == 1:
             self._make_at_once(image, slope, found, sizes, tiles)
@@ -152,24 +169,26 @@ class Winograd:
     def _rooms_for(self, rows: int, image: Array, slope: Array) -> tuple[int, int]:
         """Where the transforms of so many tiles of both go."""
         return (
-            self._room("tiles", rows * image.shape[1]),
-            self._room("slopes", rows * slope.shape[1]),
+            self._room("tiles", rows * image.shape[1], self._planes),
+            self._room("slopes", rows * slope.shape[1], self._planes),
         )
 
-    def _room(self, name: str, count: int) -> int:
+    def _room(self, name: str, count: int, planes: int = _PLANES) -> int:
         """The address of room for planes of so many of what is multiplied."""
-        count = _planes_of(count)
+        count = _planes_of(count, planes)
         return _room.at(name, -(-count // 2) if self._is_half else count)
 
 
-def _planes_of(count: int) -> int:
-    """Numbers that 16 planes of so many take."""
-    return _PLANES * (count + GAP)
+def _planes_of(count: int, planes: int = _PLANES) -> int:
+    """Numbers that planes of so many take."""
+    return planes * (count + GAP)
 
 
-def _sizes(image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...]) -> tuple[int, ...]:
-    """What the code is told besides the tiles to do, and how many at a time."""
-    down, across = -(-made[2] // 2), -(-made[3] // 2)
+def _sizes(
+    image: tuple[int, ...], made: tuple[int, ...], padding: tuple[int, ...], output: int
+) -> tuple[int, ...]:
+    """What the code is told besides the tiles to do, and how many at a time; a tile makes ``output`` squared pixels."""
+    down, across = -(-made[2] // output), -(-made[3] // output)
     return (
         *(down, across),
         *(image[2], image[3], image[1], made[2], made[3], made[1]),
@@ -193,49 +212,65 @@ _room = Rooms()
 class _Functions:
     """The code, each function compiled when it is first needed."""
 
-    def __init__(self, lanes: int, is_half: bool) -> None:
+    def __init__(self, lanes: int, is_half: bool, stride: int) -> None:
         self._lanes = lanes
         self._is_half = is_half
+        self._stride = stride
+
+    @functools.cached_property
+    def _methods(self) -> Methods:
+        from distrt.core.kernels.winograd.tiles import METHODS
+
+        return METHODS[self._stride]
 
     @functools.cached_property
     def weight(self) -> Any:
         from distrt.core.kernels.winograd import weight_code
 
         name = "paired_weight_code" if self._is_half else "weight_code"
-        return function_of(getattr(weight_code, name)(self._lanes), 3, 2)
+        return function_of(getattr(weight_code, name)(self._lanes, self._methods.forward), 3, 2)
 
     @functools.cached_property
     def turned_weight(self) -> Any:
         from distrt.core.kernels.winograd import weight_code
 
         name = "paired_turned_weight_code" if self._is_half else "turned_weight_code"
-        return function_of(getattr(weight_code, name)(self._lanes), 3, 2)
+        return function_of(getattr(weight_code, name)(self._lanes, self._methods.back), 3, 2)
 
     @functools.cached_property
     def forward(self) -> Any:
-        from distrt.core.kernels.winograd import forward_code
+        return self._convolution(self._methods.forward)
 
-        return function_of(forward_code.forward_code(self._lanes, self._is_half), 7, 13)
+    @functools.cached_property
+    def back(self) -> Any:
+        methods = self._methods
+        is_alike = methods.back == methods.forward._replace(is_turned=methods.back.is_turned)
+        return self.forward if is_alike else self._convolution(methods.back)
+
+    def _convolution(self, method: Method) -> Any:
+        from distrt.core.kernels.winograd.forward_code import forward_code
+
+        return function_of(forward_code(self._lanes, self._is_half, method), 7, 13)
 
     @functools.cached_property
     def weight_gradient(self) -> Any:
-        from distrt.core.kernels.winograd import gradient_code
+        from distrt.core.kernels.winograd.gradient_code import weight_gradient_code
 
-        return function_of(gradient_code.weight_gradient_code(self._lanes, self._is_half), 6, 13)
+        return function_of(weight_gradient_code(self._lanes, self._is_half, self._methods), 6, 13)
 
     @functools.cached_property
     def weight_gradient_end(self) -> Any:
-        from distrt.core.kernels.winograd import gradient_code
+        from distrt.core.kernels.winograd.gradient_code import weight_gradient_end_code
 
-        return function_of(gradient_code.weight_gradient_end_code(self._lanes, self._is_half), 2, 2)
+        return function_of(weight_gradient_end_code(self._lanes, self._is_half, self._methods), 2, 2)
 
     @functools.cached_property
     def weight_gradient_at_once(self) -> Any:
-        from distrt.core.kernels.winograd import gradient_code
+        from distrt.core.kernels.winograd.gradient_code import weight_gradient_at_once_code
 
-        return function_of(gradient_code.weight_gradient_at_once_code(self._lanes), 7, 11)
+        return function_of(weight_gradient_at_once_code(self._lanes, self._methods), 7, 11)
 
 
 @functools.cache
-def _functions(lanes: int, is_half: bool) -> _Functions:
-    return _Functions(lanes, is_half)
+def _functions(lanes: int, is_half: bool, stride: int) -> _Functions:
+    return _Functions(lanes, is_half, stride)

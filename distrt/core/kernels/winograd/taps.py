@@ -9,8 +9,7 @@ from llvmlite import ir
 
 from distrt.core.kernels.emitter import Emitter, Half
 from distrt.core.kernels.half_code import SHORT, quickly_narrowed, widened
-from distrt.core.kernels.winograd.images import KERNEL
-from distrt.core.kernels.winograd.tiles import Square
+from distrt.core.kernels.winograd.tiles import KERNEL, Square
 
 __all__ = ["load_kernels", "store_kernels", "turned_over"]
 
