@@ -6,13 +6,13 @@ memory of their own, so that products find them in the caches; everything else m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from distrt.core.kernels.emitter import Emitter, Half
+from distrt.core.kernels.emitter import Emitter
 from distrt.core.kernels.exponentials import sigmoid, tanh
-from distrt.core.kernels.tile_code import multiply_pairs, multiply_tile, store_tile
+from distrt.core.kernels.tile_code import multiply_panels
 
 __all__ = ["backward_code", "forward_code"]
 
@@ -79,7 +79,7 @@ def forward_code(lanes: int, rows: int, is_half: bool, is_paired: bool) -> str:
     def step(number: Value) -> None:
         start = walk.start(number)
         gates_of = partial(walk.part, fresh, width=walk.width)
-        _multiply(emit, rows, state, panels, gates_of, walk.batch, walk.size, walk.width)
+        multiply_panels(emit, (rows,), state, panels, gates_of, walk.batch, walk.size, walk.width)
 
         def line(at_line: Value) -> None:
             row = walk.row(start, at_line)
@@ -135,11 +135,7 @@ def backward_code(lanes: int, rows: int, is_half: bool, is_paired: bool, sums_up
     ]
     sums, places, summed, g_input, inputs = emit.arguments[10:15]
     g_state, g_cell = g_states
-    walk, one, multiply = _Walk(emit), emit.constant(1.0), emit.builder.fmul
-
-    def rest(value: Value) -> Value:
-        """``1 - value``."""
-        return emit.sums("+", one, "-", value)
+    walk = _Walk(emit)
 
     def step(number: Value) -> None:
         start = walk.start(number)
@@ -156,69 +152,60 @@ def backward_code(lanes: int, rows: int, is_half: bool, is_paired: bool, sums_up
             own_state, own_cell = walk.part(g_state, at_line), walk.part(g_cell, at_line)
 
             def unit(at: Value) -> None:
-                let_in, forget, candidate, let_out = (emit.load(emit.at(each, at)) for each in known)
+                own_gates = [emit.load(emit.at(each, at)) for each in known]
                 g_out, before, bounded = (emit.load(emit.at(each, at)) for each in kept)
                 g = emit.sums("+", emit.load(emit.at(own_state, at)), "+", g_out)
-                through = multiply(let_out, rest(multiply(bounded, bounded)))
                 cell_place = emit.at(own_cell, at)
-                pull = emit.fma(g, through, emit.load(cell_place))
-                found = (
-                    multiply(multiply(pull, candidate), multiply(let_in, rest(let_in))),
-                    multiply(multiply(pull, before), multiply(forget, rest(forget))),
-                    multiply(multiply(pull, let_in), rest(multiply(candidate, candidate))),
-                    multiply(multiply(g, bounded), multiply(let_out, rest(let_out))),
-                )
+                found, g_before = _slopes(emit, own_gates, g, emit.load(cell_place), before, bounded)
                 for gate, value in enumerate(found):
                     for target in (made[gate], found_at[gate]):
                         emit.store(value, emit.at(target, at))
                     for target in totals:
                         place = emit.at(target[gate], at)
                         emit.store(emit.sums("+", emit.load(place), "+", value), place)
-                emit.store(multiply(pull, forget), cell_place)
+                emit.store(g_before, cell_place)
 
             emit.each(0, walk.size, lanes, unit)
 
         emit.each(0, walk.batch, 1, line)
         states_of = partial(walk.part, g_state)
-        _multiply(emit, rows, fresh, panels, states_of, walk.batch, walk.width, walk.size)
+        multiply_panels(emit, (rows,), fresh, panels, states_of, walk.batch, walk.width, walk.size)
 
         def inputs_of(at_line: Value) -> Value:
             return walk.part(g_input, walk.row(start, at_line), inputs)
 
-        _multiply(emit, rows, fresh, input_panels, inputs_of, walk.batch, walk.width, inputs)
+        multiply_panels(emit, (rows,), fresh, input_panels, inputs_of, walk.batch, walk.width, inputs)
 
     emit.each(0, walk.steps, 1, step)
     return emit.text()
 
 
-def _multiply(
-    emit: Emitter,
-    at_once: int,
-    left: Value,
-    right: Value,
-    product: Callable[[Value], Value],
-    rows: Value,
-    inner: Value,
-    columns: Value,
-) -> None:
-    """``product = left @ right``: (rows, inner) @ (inner, columns), ``right`` in panels of two vectors.
+def _slopes(
+    emit: Emitter, gates: Sequence[Value], g: Value, g_cell: Value, before: Value, bounded: Value
+) -> tuple[tuple[Value, ...], Value]:
+    """The gradients of what the gates are made of, and of the cell before the step.
 
-    ``product`` tells where each row of it begins.
-    A left factor in half precision is multiplied by pairs, as which the panels must lie.
+    Args:
+        emit: where it is written.
+        gates: as they were.
+        g: the output's gradient.
+        g_cell: that of the cell after the step, but for what comes by the output.
+        before: the cell before the step.
+        bounded: the tanh of the cell after it.
     """
-    wide = 2 * emit.lanes
-    multiply = multiply_pairs if isinstance(left, Half) else multiply_tile
-    zeros = [emit.constant(0.0)] * (2 * at_once)
+    let_in, forget, candidate, let_out = gates
+    one, multiply = emit.constant(1.0), emit.builder.fmul
 
-    def panel(column: Value) -> None:
-        own = emit.at(right, emit.mul(column, inner))
+    def rest(value: Value) -> Value:
+        """``1 - value``."""
+        return emit.sums("+", one, "-", value)
 
-        def some(row: Value) -> None:
-            lines = [emit.add(row, n) for n in range(at_once)]
-            factors = [partial(emit.at, emit.at(left, emit.mul(each, inner))) for each in lines]
-            sums = multiply(emit, inner, factors, own, zeros)
-            store_tile(emit, sums, [emit.at(product(each), column) for each in lines])
-
-        emit.each(0, rows, at_once, some)
-
-    emit.each(0, columns, wide, panel)
+    through = multiply(let_out, rest(multiply(bounded, bounded)))
+    pull = emit.fma(g, through, g_cell)
+    found = (
+        multiply(multiply(pull, candidate), multiply(let_in, rest(let_in))),
+        multiply(multiply(pull, before), multiply(forget, rest(forget))),
+        multiply(multiply(pull, let_in), rest(multiply(candidate, candidate))),
+        multiply(multiply(g, bounded), multiply(let_out, rest(let_out))),
+    )
+    return found, multiply(pull, forget)
