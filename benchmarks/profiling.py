@@ -1,24 +1,26 @@
-"""What a profile costs: a training step without one, with annotations and steps alone, and with every operation.
+"""What does a profile cost? A training step without one, with annotations and steps alone, and with every operation.
 
-python benchmarks/profiling.py [--rounds N]
+python benchmarks/profiling.py [--rounds N] [--output FILE.json]
 
-In turns, in one process, by processor time; beside it PyTorch's profiler around the same step.
+A transformer layer of width 256 with AdamW; beside it PyTorch's profiler around the same step.
 """
 
-import argparse
 import importlib.util
-import statistics
-import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
+from typing import Any
 
-WAYS = {
+from overhead import Case, main
+
+WAYS: dict[str, dict[str, bool]] = {
     "annotations": {"sees_operations": False},
     "operations": {},
     "operations, shapes, memory": {"record_shapes": True, "profile_memory": True},
 }
 
 
-def a_step(library):
+def a_step(library: Any) -> Callable[[], None]:
     nn = library.nn
     library.manual_seed(0)
     width = 256
@@ -26,9 +28,9 @@ def a_step(library):
     model = nn.Sequential(layer, nn.Linear(width, width))
     optimizer = library.optim.AdamW(model.parameters(), lr=1e-3)
     inputs = library.randn(8, 128, width)
-    record = import_module(f"{library.__name__}.profiler").record_function
+    record = library.profiler.record_function
 
-    def step():
+    def step() -> None:
         optimizer.zero_grad()
         with record("forward"):
             loss = model(inputs).square().mean()
@@ -39,39 +41,18 @@ def a_step(library):
     return step
 
 
-def seconds(step, repeat):
-    began = time.process_time()
-    for _ in range(repeat):
-        step()
-    return (time.process_time() - began) / repeat
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    args = parser.parse_args()
+def cases() -> Iterator[Case]:
     for name in ("distrt", "torch"):
         if not importlib.util.find_spec(name):
             continue
         library = import_module(name)
         library.set_num_threads(1)
-        step, repeat = a_step(library), 10
-        seconds(step, 30)
-        profile = import_module(f"{name}.profiler").profile
-        ways = {
-            way: options
-            for way, options in WAYS.items()
-            if name == "distrt" or "sees_operations" not in options
-        }
-        ratios = {way: [] for way in ways}
-        for _ in range(args.rounds):
-            for way, options in ways.items():
-                plain = seconds(step, repeat)
-                with profile(**options):
-                    ratios[way].append(seconds(step, repeat) / plain)
-        for way, found in ratios.items():
-            print(f"{name:7} {way:28} {statistics.median(found):6.3f} ({min(found):.3f} - {max(found):.3f})")
+        step = a_step(library)
+        for way, options in WAYS.items():
+            if name == "distrt" or "sees_operations" not in options:  # distrt's own
+                profile = partial(library.profiler.profile, **options)
+                yield Case(f"{name}, {way}", step, profile, repeat=10)
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, cases, rounds=15)

@@ -1,16 +1,17 @@
-"""What the run record costs: a training step of one rank with it and without, in turns, by processor time.
+"""What does the run record cost? A training step of one rank with it and without.
 
-python benchmarks/run_record.py [--rounds N]
+python benchmarks/run_record.py [--rounds N] [--output FILE.json]
 
 The model is wrapped in DistributedDataParallel, so that all kinds are told: data, forward, backward, exchange, update.
-The smallest width is a step of about a millisecond, of which a fixed cost is the largest part.
+The smallest width is a step of less than a millisecond, of which a fixed cost is the largest part.
 """
 
-import argparse
-import statistics
+import contextlib
 import tempfile
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from overhead import Case, main
 
 import distrt as torch
 import distrt.distributed as dist
@@ -20,7 +21,7 @@ from distrt.nn.parallel import DistributedDataParallel
 WIDTHS = (64, 256, 1024)
 
 
-def a_step(width):
+def a_step(width: int) -> Callable[[], None]:
     torch.manual_seed(0)
     nn = torch.nn
     model = DistributedDataParallel(
@@ -32,7 +33,7 @@ def a_step(width):
     data = torch.utils.data.TensorDataset(torch.randn(64, width), torch.randn(64, 8))
     loader = torch.utils.data.DataLoader(data, batch_size=64)
 
-    def step():
+    def step() -> None:
         for inputs, wanted in loader:
             optimizer.zero_grad()
             loss = (model(inputs) - wanted).square().mean()
@@ -43,38 +44,23 @@ def a_step(width):
     return step
 
 
-def seconds(step, repeat):
-    began = time.process_time()
-    for _ in range(repeat):
-        step()
-    return (time.process_time() - began) / repeat
+@contextlib.contextmanager
+def recorded() -> Iterator[None]:
+    with tempfile.TemporaryDirectory() as folder:
+        record = RunRecord(Path(folder) / "record.jsonl", 0)
+        try:
+            yield
+        finally:
+            record.close()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=21)
-    args = parser.parse_args()
+def cases() -> Iterator[Case]:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
     for width in WIDTHS:
-        step, repeat = a_step(width), max(10, 20_000 // width)
-        seconds(step, 2 * repeat)
-        ratios, plains = [], []
-        for number in range(args.rounds):
-            with tempfile.TemporaryDirectory() as folder:
-                first = seconds(step, repeat) if number % 2 else None
-                record = RunRecord(Path(folder) / "record.jsonl", 0)
-                recorded = seconds(step, repeat)
-                record.close()
-                plain = seconds(step, repeat) if first is None else first
-            ratios.append(recorded / plain)
-            plains.append(plain)
-        print(
-            f"width {width:5}: a step {1e3 * statistics.median(plains):7.3f} ms, recorded "
-            f"{statistics.median(ratios):.4f} times ({min(ratios):.4f} - {max(ratios):.4f})"
-        )
+        yield Case(f"width {width}", a_step(width), recorded, repeat=max(10, 20_000 // width))
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, cases, rounds=21)
