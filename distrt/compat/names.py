@@ -9,7 +9,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 __all__ = ["install", "require_no_pytorch", "shims_path"]
@@ -113,6 +113,12 @@ class _Loader(importlib.abc.Loader):
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
         """The module."""
         return self._module
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The module's program, for ``python -m torch.distributed.run``."""
+        loader: Any = self._spec.loader if self._spec else None
+        code: CodeType | None = loader.get_code(self._module.__name__)
+        return code
 
     def exec_module(self, module: ModuleType) -> None:
         """Gives the module its own place of origin back, which the import system has overwritten."""

@@ -84,6 +84,16 @@ def test_the_launcher_gives_it_to_all_ranks_when_asked(tmp_path: Path) -> None:
     assert "shims" not in run(tmp_path, "-m", "launch", str(script))
 
 
+@pytest.mark.ci
+@pytest.mark.parametrize("module", ["torch.distributed.run", "torch.distributed.launch"])
+def test_the_launcher_runs_under_pytorchs_name_and_hands_it_on(tmp_path: Path, module: str) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import os, torch\nprint(os.environ['RANK'], torch.distributed.__name__)\n")
+    options = ["--nproc-per-node=2", "--run-dir", str(tmp_path)]
+    said = run(tmp_path, "-m", "distrt.compat", "-m", module, *options, str(script))
+    assert sorted(said.splitlines()) == ["[0] 0 distrt.distributed", "[1] 1 distrt.distributed"]
+
+
 def test_it_is_off_unless_asked_for(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("name = 'another'\n")
     said = run(tmp_path, "-c", "import distrt, distrt.compat, torch; print(torch.name)")
