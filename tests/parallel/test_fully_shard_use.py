@@ -1,5 +1,7 @@
 """What users do with sharded modules: clip, mix dtypes, replicate, gather by hand, convert; and what is refused."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from distrt.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
-from distrt.distributed.tensor import DTensor, Shard, distribute_tensor
+from distrt.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from tests.parallel.sharded_models import (
     batches,
     data_parallel,
@@ -292,6 +294,19 @@ def test_settings_of_other_devices_are_accepted_and_other_collectives_refused():
     run_local(run, 2)
 
 
+def test_a_part_shows_its_placements_as_a_tuple():
+    def run(group):
+        join(group)
+        flat = torch.distributed.init_device_mesh("cpu", (2,))
+        square = torch.distributed.init_device_mesh("cpu", (1, 2), mesh_dim_names=("replicate", "shard"))
+        return [
+            repr(distribute_tensor(torch.ones(2), mesh, placements)).partition("placements=")[2]
+            for mesh, placements in ((flat, [Shard(0)]), (square, [Replicate(), Shard(0)]))
+        ]
+
+    assert run_local(run, 2) == [["(Shard(dim=0),))", "(Replicate(), Shard(dim=0)))"]] * 2
+
+
 def test_distribute_tensor_takes_over_rank_0s_values():
     def run(group):
         join(group)
@@ -350,3 +365,32 @@ def test_prefetching_more_changes_nothing_but_when_parameters_travel():
         return equal(values(model), values(plain))
 
     assert all(run_local(run, 2))
+
+
+def test_forward_that_is_called_by_itself_is_refused_with_the_units_name():
+    class Two(nn.Linear):
+        def forward(self, x, scale=1.0):
+            return super().forward(x) * scale
+
+    def run(group):
+        join(group)
+        model = fully_shard(nn.Sequential(fully_shard(Two(4, 6)), nn.ReLU()))
+        x = torch.ones(2, 4)
+        said = []
+        for _ in range(2):  # before the first pass, and after one
+            with pytest.raises(RuntimeError) as refused:
+                model[0].forward(x)
+            said.append(str(refused.value))
+            model(x).sum().backward()
+        with pytest.raises(
+            RuntimeError, match="forward"
+        ):  # which calls one that gathers: its own unit has nothing
+            fully_shard(nn.Linear(4, 4)).forward(x)
+        model[0].unshard()
+        by_hand = model[0].forward(x, scale=2.0).shape
+        model[0].reshard()
+        return said, tuple(by_hand), list(inspect.signature(model[0].forward).parameters)
+
+    for said, by_hand, parameters in run_local(run, 2):
+        assert all("Two.forward() was called by itself" in each and "weight, bias" in each for each in said)
+        assert by_hand == (2, 6) and parameters == ["x", "scale"]

@@ -260,8 +260,10 @@ class DTensor(Tensor):
         return local, mesh.mesh.tolist(), names, placed, list(self._layout.shape), is_parameter
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:  # type: ignore[override]
-        placed = ", ".join(map(repr, self.placements))
-        return f"DTensor(local_tensor={self.to_local()!r}, device_mesh={self.device_mesh!r}, placements=({placed},))"
+        return (
+            f"DTensor(local_tensor={self.to_local()!r}, device_mesh={self.device_mesh!r}, "
+            f"placements={self.placements!r})"
+        )
 
 
 DTensor.__module__ = "distrt.distributed.tensor"

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, Self, cast
 
 from distrt.core.activity import FORWARD, doing
-from distrt.core.errors import UnsupportedError
+from distrt.core.errors import DistributedError, UnsupportedError
 from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of
@@ -226,8 +226,32 @@ def make_sharded(module: Module) -> None:
     """Give a module's class the base."""
     kind = type(module)
     if kind not in _classes:
-        _classes[kind] = type(f"FSDP{kind.__name__}", (FSDPModule, kind), {"__deepcopy__": _refuse_to_copy})
+        own = {"__deepcopy__": _refuse_to_copy, "forward": _only_with_whole_parameters(kind)}
+        _classes[kind] = type(f"FSDP{kind.__name__}", (FSDPModule, kind), own)
     module.__class__ = _classes[kind]
+
+
+def _only_with_whole_parameters(kind: type[Any]) -> Callable[..., Any]:
+    """``kind.forward`` for who calls the module; who calls ``forward`` itself would compute with this rank's parts."""
+
+    @functools.wraps(kind.forward)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        unit = self._get_fsdp_state().unit
+        if unit is not None and not unit.is_whole:
+            raise DistributedError(_parts_alone(kind.__name__, unit))
+        return kind.forward(self, *args, **kwargs)
+
+    return forward
+
+
+def _parts_alone(name: str, unit: Unit) -> str:
+    names = [each.name for each in unit.parameters]
+    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (
+        f"rank {unit.group.rank()}: {name}.forward() was called by itself, while this rank has only its parts of the "
+        f"unit's parameters: {listed} (PyTorch: got mixed torch.Tensor and DTensor). Call the module, module(input), "
+        "which gathers them; give another method to register_fsdp_forward_method; or call module.unshard() before"
+    )
 
 
 def _refuse_to_copy(*args: Any, **kwargs: Any) -> NoReturn:
