@@ -263,15 +263,18 @@ class ProcessGroup:
         operation = self.transport.all_to_all(flats, [flattened(each) for each in inputs], call.fingerprint)
         return self._caller.run(call, operation, async_op, finish)
 
-    def barrier(self, async_op: bool = False, what: str = "") -> Work:
+    def barrier(self, async_op: bool = False, what: str = "", nbytes: int = 0) -> Work:
         """Return when every rank has come here.
 
         Args:
             async_op: return at once.
             what: what the ranks come for, if it is the same for all of them: who comes for something else has not come.
+            nbytes: how much this rank brings in memory that the ranks share, for those who record the run.
         """
         self._caller.require_open("barrier")
         call = self._caller.call("barrier", what) if what else self._caller.call("barrier")
+        if nbytes:
+            call = call._replace(nbytes=nbytes)
         return self._caller.run(call, self.transport.barrier(call.fingerprint), async_op)
 
     # Messages between two ranks; they are not numbered, since only two ranks take part.

@@ -288,3 +288,34 @@ def test_units_share_messages_and_a_backward_pass_may_follow_another() -> None:
     with ranks(2, PRELUDE + PASS_AFTER_PASS) as started:
         for out in started.output(100):
             assert out.splitlines() == ["True True True"] * 2, out
+
+
+BYTES = """
+from distrt.core import activity
+
+class Heard(activity.Listener):
+    def __init__(self):
+        self.told = {}
+
+    def launch(self, transfer):
+        what = transfer.name.removeprefix("barrier(").split(" ")[0]
+        self.told[what] = self.told.get(what, 0) + transfer.nbytes
+
+model = fully_shard(nn.Linear(64, 32, bias=False))
+model(torch.ones(2, 64)).sum().backward()
+heard = Heard()
+activity.listen(heard)
+model(torch.ones(2, 64)).sum().backward()
+activity.leave(heard)
+print(heard.told["units"], heard.told["gradients"])
+"""
+
+
+@pytest.mark.ci
+def test_what_ranks_gather_and_reduce_in_one_memory_is_told_with_its_bytes() -> None:
+    weight = 32 * 64 * 4
+    with ranks(2, PRELUDE + BYTES) as started:
+        for out in started.output(60):
+            parts, gradients = map(int, out.split())
+            assert parts == weight // 2
+            assert weight <= gradients <= weight + 64, "the gradients, and which parameters have one"

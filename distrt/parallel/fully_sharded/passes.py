@@ -279,7 +279,7 @@ class Passes:
             lane = self.lanes.reductions
             if batch.places:
                 reducing = [unit.reduce_in(batch.places[unit]) for unit in batch.units]
-                work = lane.barrier(async_op=True, what=batch.what)
+                work = lane.barrier(async_op=True, what=batch.what, nbytes=batch.nbytes)
                 for each in reducing:
                     each.work = work
             else:

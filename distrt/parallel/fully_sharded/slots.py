@@ -43,12 +43,15 @@ class Batch:
         places: of each unit in a slot; none where gradients travel.
         before: the number of the batch that was in this slot before, -1 where none of this pass was.
         missing: the units that backward has not completed.
+        what: they are, for messages.
+        nbytes: how much room their gradients take.
     """
 
     def __init__(self, units: Sequence[Unit], places: dict[Unit, SlotPlace], before: int) -> None:
         self.units, self.places, self.before = list(units), places, before
         self.missing = set(units)
         self.what = f"gradients of units {[unit.number for unit in units]}"
+        self.nbytes = sum(unit.slot_bytes for unit in units)
 
 
 class Slots:

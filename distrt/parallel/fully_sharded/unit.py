@@ -45,6 +45,7 @@ class Unit:
         reduces_over_replicas: whether over replicas, too; else they add up on each.
         divisor: what sums of gradients are divided by; the number of ranks where None.
         after_reduce: called with the reduced row.
+        part_bytes: the size of this rank's parts, in the dtype to compute in.
         slot_bytes: how much room its gradients need in memory that ranks have together; 0 where they lie elsewhere.
         missing: how many gradients the running pass has not delivered.
         awaited_inputs: of how many inputs backward has yet to compute the gradients.
@@ -91,6 +92,8 @@ class Unit:
         self._own = line_bounds([each.largest * each.own.itemsize for each in self.parameters])
         self._used = line_bounds([each.largest * each.used.itemsize for each in self.parameters])
         self._whole = line_bounds([_elements(each) * each.used.itemsize for each in self.parameters])
+        rank = self.group.rank()
+        self.part_bytes = sum(each.sizes[rank] * each.used.itemsize for each in self.parameters)
         self._together, self.is_together = together, together is not None
         is_in_slot = together is not None and self.policy.reduce_dtype is None
         self.slot_bytes = self._whole[-1] + line_bounds([len(self.parameters)])[1] if is_in_slot else 0
@@ -178,7 +181,8 @@ class Unit:
         with_it = [unit for unit in company if unit.is_together and self.is_together]
         if self.is_together:
             what = f"units {[unit.number for unit in (self, *with_it)]}"
-            work, rows = lane.barrier(async_op=True, what=what), None
+            brought = sum(unit.part_bytes for unit in (self, *with_it))
+            work, rows = lane.barrier(async_op=True, what=what, nbytes=brought), None
         else:
             sent = self._sent()
             rows = np.empty((self.group.size(), sent.size), np.uint8)
