@@ -25,9 +25,11 @@ pi = math.pi
 
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
-    "__config__ accelerator amp autograd backends checkpoint compiler cpu cuda debugging distributed distributions fft "
-    "func futures hub jit linalg multiprocessing nn onnx optim profiler random serialization special testing types "
-    "utils version".split()
+    (
+        "__config__ _dynamo _inductor accelerator amp autograd backends checkpoint compiler cpu cuda debugging "
+        "distributed distributions fft func functional futures hub jit linalg mps mtia multiprocessing nn onnx optim "
+        "overrides profiler random serialization signal special storage testing torch_version types utils version xpu "
+    ).split()
 )
 
 #: name -> (module, attribute). Functions of ``core.ops`` and ``core.creation``, dtypes and modes.
@@ -82,6 +84,7 @@ _list(
 )
 _list("storage", "TypedStorage UntypedStorage")
 _list("unsupported", " ".join([*unsupported.FUNCTIONS, *unsupported.MODULES]))
+_list("errors", "AcceleratorError OutOfMemoryError")
 _list("size", "Size")
 _list("device", "device get_default_device get_device_module set_default_device")
 _list("dtype", "dtype")

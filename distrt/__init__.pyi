@@ -4,6 +4,8 @@ import builtins as _b
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from distrt import __config__ as __config__
+from distrt import _dynamo as _dynamo
+from distrt import _inductor as _inductor
 from distrt import accelerator as accelerator
 from distrt import amp as amp
 from distrt import autograd as autograd
@@ -17,25 +19,35 @@ from distrt import distributed as distributed
 from distrt import distributions as distributions
 from distrt import fft as fft
 from distrt import func as func
+from distrt import functional as functional
 from distrt import futures as futures
 from distrt import hub as hub
 from distrt import jit as jit
 from distrt import linalg as linalg
+from distrt import mps as mps
+from distrt import mtia as mtia
 from distrt import multiprocessing as multiprocessing
 from distrt import nn as nn
 from distrt import onnx as onnx
 from distrt import optim as optim
+from distrt import overrides as overrides
 from distrt import profiler as profiler
 from distrt import random as random
 from distrt import serialization as serialization
+from distrt import signal as signal
 from distrt import special as special
+from distrt import storage as storage
 from distrt import testing as testing
+from distrt import torch_version as torch_version
 from distrt import types as types
 from distrt import utils as utils
 from distrt import version as version
+from distrt import xpu as xpu
 from distrt.amp.autocast_mode import autocast as autocast
 from distrt.core.device import device as device
 from distrt.core.dtype import dtype as dtype
+from distrt.core.errors import AcceleratorError as AcceleratorError
+from distrt.core.errors import OutOfMemoryError as OutOfMemoryError
 from distrt.core.formats import layout as layout
 from distrt.core.formats import memory_format as memory_format
 from distrt.core.limits import finfo as finfo

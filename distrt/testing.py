@@ -1,4 +1,4 @@
-"""Comparisons for tests: ``assert_close`` with the tolerances of the dtypes.
+"""Comparisons for tests: ``assert_close`` with the tolerances of the dtypes; ``make_tensor``.
 
 Source: https://pytorch.org/docs/stable/testing.html.
 """
@@ -15,11 +15,12 @@ import numpy as np
 from distrt.core import dtype as dt
 from distrt.core import methods as methods  # every tensor that is made here has its methods
 from distrt.core.creation import tensor
+from distrt.core.creation.arbitrary import make_tensor
 from distrt.core.ops.half import wide
 from distrt.core.promotion import promote_types
 from distrt.core.tensor import Tensor
 
-__all__ = ["assert_allclose", "assert_close"]
+__all__ = ["assert_allclose", "assert_close", "make_tensor"]
 
 #: (relative, absolute) tolerance by dtype; all others are exact.
 _TOLERANCES: dict[dt.dtype, tuple[float, float]] = {

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
+from distrt.torch_version import TorchVersion
+
 __all__ = ["install", "require_no_pytorch", "shims_path"]
 
 #: What stands for what, and the version whose interface it has, which scripts ask for.
@@ -59,7 +61,7 @@ class _StandIn(ModuleType):
         super().__init__(name, f"{ours} in place of {name}.")
         self.__dict__["_package"] = package = importlib.import_module(ours)
         own = importlib.import_module("distrt").__version__
-        self.__version__ = f"{version}+distrt.{own}"
+        self.__version__ = TorchVersion(f"{version}+distrt.{own}")
         self.__path__ = list(package.__path__)
         self.__file__ = package.__file__
         self.__spec__ = importlib.machinery.ModuleSpec(name, _Loader(package), is_package=True)

@@ -14,7 +14,7 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.determinism import fill_uninitialized
 from distrt.core.device import require_available
-from distrt.core.errors import ShapeError
+from distrt.core.errors import DeviceMissing, ShapeError
 from distrt.core.gpu.places import moved
 
 
@@ -82,6 +82,7 @@ class TensorType(type):
     """The class of ``FloatTensor`` and its kin: calling one makes a tensor, ``isinstance`` asks for the dtype."""
 
     dtype: dt.dtype
+    device_type = "cpu"
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """A tensor of this type.
@@ -91,16 +92,31 @@ class TensorType(type):
         """
         from distrt.core.tensor import wrap
 
+        if cls.device_type != "cpu":
+            kwargs.setdefault("device", cls.device_type)
+            _require_built(cls)
         array = constructed(cls.dtype, args, kwargs)
         if array.dtype != cls.dtype.numpy:
             raise TypeError(f"{cls.__name__}: expected a tensor of {cls.dtype}, got one of {dt.of(array)}")
         return wrap(array)
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return getattr(instance, "dtype", None) is cls.dtype and hasattr(instance, "_array")
+        if getattr(instance, "dtype", None) is not cls.dtype or not hasattr(instance, "_array"):
+            return False
+        return bool(instance.device.type == cls.device_type)
 
     def __repr__(cls) -> str:
-        return f"<class 'torch.{cls.__name__}'>"
+        return f"<class '{cls.__module__}.{cls.__name__}'>"
+
+
+def _require_built(kind: TensorType) -> None:
+    """Raises TypeError for a type of tensors on GPUs where there is none."""
+    try:
+        require_available(kind.device_type)
+    except DeviceMissing:
+        raise TypeError(
+            f"type {kind.__module__}.{kind.__name__} not available. Torch not compiled with CUDA enabled."
+        ) from None
 
 
 #: PyTorch's names of tensor types, by dtype.
@@ -124,6 +140,14 @@ TYPES: dict[str, TensorType] = {
     name: TensorType(name, (), {"dtype": each, "__module__": "torch", "__slots__": ()})
     for each, name in TYPE_NAMES.items()
     if not each.is_complex
+}
+
+#: The same on GPUs, at ``distrt.cuda``.
+CUDA_TYPES: dict[str, TensorType] = {
+    name: TensorType(
+        name, (), {"dtype": kind.dtype, "device_type": "cuda", "__module__": "torch.cuda", "__slots__": ()}
+    )
+    for name, kind in TYPES.items()
 }
 
 

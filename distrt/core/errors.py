@@ -4,6 +4,8 @@
     ├── ShapeError (RuntimeError)            sizes that do not fit
     ├── DtypeError (RuntimeError)            a dtype that an operation does not take
     │   └── NoKernelError (NotImplementedError)  one that PyTorch has no kernel for either
+    ├── OutOfMemoryError (RuntimeError)      a GPU without room; PyTorch's name
+    ├── AcceleratorError (RuntimeError)      a GPU that failed; PyTorch's name
     ├── DeviceError (RuntimeError)           a device that is missing, or two that differ
     │   └── DeviceMissing (AssertionError)   a GPU on a machine without one: either builtin catches it
     ├── DimensionError (IndexError)          a dim or an index out of range
@@ -49,6 +51,14 @@ class DtypeError(DistrtError, RuntimeError):
 
 class NoKernelError(DtypeError, NotImplementedError):
     """A dtype that an operation is not defined for, where PyTorch raises ``NotImplementedError``."""
+
+
+class OutOfMemoryError(DistrtError, RuntimeError):
+    """A GPU without room for a tensor, by PyTorch's name: scripts catch it and try a smaller batch."""
+
+
+class AcceleratorError(DistrtError, RuntimeError):
+    """A GPU that failed, by PyTorch's name."""
 
 
 class DeviceError(DistrtError, RuntimeError):

@@ -10,6 +10,7 @@ from distrt.core.gpu import faults, library, memory
 
 __all__ = [
     "can_device_access_peer",
+    "cudart",
     "current_device",
     "device",
     "device_count",
@@ -18,11 +19,15 @@ __all__ = [
     "get_device_capability",
     "get_device_name",
     "get_device_properties",
+    "get_gencode_flags",
+    "get_sync_debug_mode",
     "init",
     "is_available",
     "is_bf16_supported",
     "is_initialized",
+    "is_tf32_supported",
     "set_device",
+    "set_sync_debug_mode",
     "synchronize",
     "utilization",
 ]
@@ -203,3 +208,29 @@ def utilization(device: Any = None) -> int:
     raise DeviceError(
         "cuda.utilization() needs NVIDIA's management library, which distrt does not use: see nvidia-smi"
     )
+
+
+def is_tf32_supported() -> bool:
+    """False: products are computed in the dtype of their operands."""
+    return False
+
+
+def get_gencode_flags() -> str:
+    """What a compiler was told of the GPUs: nothing, since kernels are compiled where they run."""
+    return ""
+
+
+def cudart() -> Any:
+    """CUDA's runtime functions, as CuPy gives them. Raises DeviceMissing without a GPU."""
+    return cupy().cuda.runtime
+
+
+def get_sync_debug_mode() -> int:
+    """0: nobody watches for waits. Raises DeviceMissing without a GPU."""
+    cupy()
+    return 0
+
+
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Accepted, and without effect. Raises DeviceMissing without a GPU."""
+    cupy()

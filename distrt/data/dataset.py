@@ -129,6 +129,53 @@ class ConcatDataset(Dataset[T_co]):
         return self.datasets[which][index - start]
 
 
+class StackDataset(Dataset[Any]):
+    """Sample ``i`` has the ``i``-th sample of each of several datasets: a tuple, or by name a dict.
+
+    Raises:
+        ValueError: for datasets given in both ways, none, or datasets of different sizes.
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]) -> None:
+        if args and kwargs:
+            raise ValueError(
+                "Supported either ``tuple``- (via ``args``) or``dict``- (via ``kwargs``) like input/output, but both "
+                "types are given."
+            )
+        if not args and not kwargs:
+            raise ValueError("At least one dataset should be passed")
+        self.datasets = args or kwargs
+        sizes = {size_of(dataset) for dataset in self._parts()}
+        if len(sizes) > 1:
+            raise ValueError("Size mismatch between datasets")
+        self._length = sizes.pop()
+
+    def _parts(self) -> list[Any]:
+        return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
+
+    def _sample(self, parts: Sequence[Any]) -> Any:
+        return (
+            dict(zip(self.datasets, parts, strict=True)) if isinstance(self.datasets, dict) else tuple(parts)
+        )
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._sample([dataset[index] for dataset in self._parts()])
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        columns = [fetch_samples(dataset, indices) for dataset in self._parts()]
+        for column in columns:
+            if len(column) != len(indices):
+                raise ValueError(
+                    f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(column)}"
+                )
+        return [self._sample(parts) for parts in zip(*columns, strict=True)]
+
+    def __len__(self) -> int:
+        return self._length
+
+
 class ChainDataset(IterableDataset[T_co]):
     """Several iterable datasets one after the other."""
 

@@ -11,6 +11,7 @@ __all__ = [
     "deterministic",
     "dlpack",
     "hooks",
+    "model_zoo",
     "tensorboard",
 ]
 

@@ -28,6 +28,8 @@ from distrt.nn.functional.resampling import *
 from distrt.nn.functional.shuffling import *
 from distrt.nn.functional.vision import *
 
+from distrt.nn import grad as grad  # isort: skip - it reads the convolutions; users say F.grad.conv2d_input, too
+
 _FAMILIES = [
     each for name, each in sys.modules.items() if name.startswith(f"{__name__}.") and hasattr(each, "__all__")
 ]

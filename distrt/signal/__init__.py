@@ -1,0 +1,5 @@
+"""Facade: PyTorch's ``torch.signal``."""
+
+from distrt.signal import windows
+
+__all__ = ["windows"]

@@ -1,0 +1,5 @@
+"""Facade: ``torch.storage``: the memory under tensors."""
+
+from distrt.core.storage import TypedStorage, UntypedStorage
+
+__all__ = ["TypedStorage", "UntypedStorage"]
