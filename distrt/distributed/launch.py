@@ -1,4 +1,4 @@
-"""``python -m distrt.distributed.launch``: PyTorch's older launcher, which tells ranks their number by ``--local-rank``.
+"""``python -m distrt.distributed.launch``: PyTorch's older launcher, which tells ranks theirs by ``--local-rank``.
 
 With ``--use-env`` it is ``python -m distrt.distributed.run``, under which scripts read the variable LOCAL_RANK.
 """
