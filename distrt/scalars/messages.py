@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core.tensor import Tensor
 
-__all__ = ["number", "scalar", "sound", "tensor"]
+__all__ = ["array_of", "mesh", "number", "scalar", "sound", "tensor"]
 
 #: What TensorBoard calls our dtypes.
 _DTYPES = {
@@ -39,8 +39,11 @@ def number(value: Any) -> float:
 
     Raises:
         AssertionError: there are several.
+        NotImplementedError: there is nothing.
         ValueError: it is none.
     """
+    if value is None:
+        raise NotImplementedError(f"Got {type(value)}, but numpy array or torch tensor are expected.")
     array = np.squeeze(np.asarray(array_of(value)))
     if array.ndim:
         raise AssertionError(
@@ -48,6 +51,18 @@ def number(value: Any) -> float:
             f"{array.ndim} dimensions."
         )
     return float(array)
+
+
+def mesh(tag: str, vertices: Any, colors: Any, faces: Any, settings: Any) -> Any:
+    """Points of space; the parts are called ``tag_VERTEX`` and so on, where tensorboardX puts numbers."""
+    from tensorboardX import summary
+    from tensorboardX.proto.plugin_mesh_pb2 import MeshPluginData
+
+    message = summary.mesh(tag, vertices, colors, faces, settings)
+    for each in message.value:
+        number_of_part = int(each.tag.rpartition("_")[2])
+        each.tag = f"{tag}_{MeshPluginData.ContentType.Name(number_of_part)}"
+    return message
 
 
 def scalar(tag: str, value: float, new_style: bool, is_double: bool) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.scalars.messages import array_of, sound
+from distrt.scalars.messages import array_of, mesh, sound
 
 __all__ = ["PictureWriter"]
 
@@ -118,4 +118,4 @@ class PictureWriter:
         if len(shape) != 3 or shape[2] != 3:
             raise ValueError(f"Tensor shape should be of shape BxNx3, but got {vertices.shape}.")
         arrays = [None if each is None else array_of(each) for each in (vertices, colors, faces)]
-        self._open().add_mesh(tag, *arrays, config_dict, global_step, walltime)
+        self._add(mesh(tag, *arrays, config_dict), global_step, walltime)

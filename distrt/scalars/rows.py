@@ -11,20 +11,21 @@ import json
 import math
 import os
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from distrt.core.activity import noted
 from distrt.core.tensor import Tensor
 from distrt.files.atomic import replace_whole
+from distrt.scalars.folder import Folder
 
 __all__ = ["CSVWriter", "JSONLWriter"]
 
 _COLUMNS = ["wall_time", "step", "tag", "value"]
 
 
-class _RowWriter(ABC):
+class _RowWriter(Folder):
     """What both have in common: the part of ``SummaryWriter``'s interface that takes numbers and texts.
 
     Args:
@@ -45,16 +46,6 @@ class _RowWriter(ABC):
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         if not os.fstat(self._fd).st_size:
             self._write(self._head())
-
-    def __enter__(self) -> _RowWriter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def get_logdir(self) -> str:
-        """The file's folder."""
-        return self.log_dir
 
     def flush(self) -> None:
         """Brings all rows to the disk; a run that is killed has them in the file without."""

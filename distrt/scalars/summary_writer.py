@@ -16,6 +16,7 @@ import numpy as np
 from distrt.core import activity
 from distrt.core.tensor import Tensor
 from distrt.scalars import messages
+from distrt.scalars.folder import Folder
 from distrt.scalars.messages import array_of, number
 from distrt.scalars.model_graph import drawn
 from distrt.scalars.pictures import PictureWriter
@@ -28,7 +29,7 @@ __all__ = ["SummaryWriter"]
 _files = itertools.count()
 
 
-class SummaryWriter(PictureWriter):
+class SummaryWriter(Folder, PictureWriter):
     """Writes to a folder; on several ranks, rank 0 alone should have one.
 
     Args:
@@ -77,19 +78,19 @@ class SummaryWriter(PictureWriter):
     def _add(self, message: Any, step: Any, walltime: float | None) -> None:
         self.file_writer.add_summary(message, step, walltime)
 
-    def __enter__(self) -> SummaryWriter:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def get_logdir(self) -> str:
-        """The folder."""
-        return self.log_dir
-
     def flush(self) -> None:
-        """Brings everything to the files."""
-        self._writer.flush()
+        """Brings everything to the files.
+
+        tensorboardX hands events to a thread, and its own ``flush`` does not wait for those that are under way.
+        """
+        from tensorboardX.event_file_writer import _EventLoggerThread
+
+        for writer in (self._writer.all_writers or {}).values():
+            events = writer.event_writer
+            events._worker.stop()  # when it has written what came before
+            events._ev_writer.flush()
+            events._worker = _EventLoggerThread(events._event_queue, events._ev_writer, self.flush_secs)
+            events._worker.start()
 
     def close(self) -> None:
         """Does so, and closes them."""
