@@ -101,7 +101,7 @@ _list(
 )
 _list(
     "creation",
-    "arange as_tensor asarray empty empty_like empty_strided eye from_numpy frombuffer "
+    "arange as_tensor asarray empty empty_like empty_permuted empty_strided eye from_numpy frombuffer "
     "full full_like linspace logspace normal ones ones_like rand rand_like "
     "randint randint_like randn randn_like randperm range scalar_tensor tensor tril_indices triu_indices vander zeros "
     "zeros_like",

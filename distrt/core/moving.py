@@ -187,6 +187,6 @@ METHODS: dict[str, Any] = {
     "view": view,
     **{
         f"{name}_": _reshaping(name)
-        for name in ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
+        for name in ("as_strided", "squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze")
     },
 }

@@ -329,3 +329,25 @@ row(
     [(In((2, 3, 4)), In((2, 4)))],
     covers="_scattered",
 )
+for how in ("prod", "mean", "amax", "amin"):
+    row(
+        f"index_reduce.{how}",
+        lambda t, a, i, s, k=how: (
+            t.index_reduce(a, 1, i, s, k),
+            a.index_reduce(1, i, s, k, include_self=False),
+            (a * 1).index_reduce_(-1, i, s, k),
+        ),
+        [(In((3, 4), "apart"), index((5,), 4), In((3, 5), "nonzero"))],
+        covers="index_reduce index_reduce_ _scatter_reduce",
+    )
+row("fill", lambda t, a, v: (t.fill(a, v), t.fill(a, 2)), [(In((3, 4)), In(()))], covers="masked_fill")
+row(
+    "nonzero_static",
+    lambda t, a: [
+        *(t.nonzero_static(a, size=n, fill_value=-7) for n in (0, 3, 30)),
+        a.nonzero_static(size=4),
+    ],
+    [In((3, 4), "ties"), In((), "ties")],
+    dtypes=(*FLOATS, "int64", "bool"),
+    smooth=False,
+)

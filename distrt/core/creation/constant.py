@@ -17,6 +17,7 @@ from distrt.core.tensor import Tensor
 __all__ = [
     "empty",
     "empty_like",
+    "empty_permuted",
     "empty_strided",
     "eye",
     "full",
@@ -132,6 +133,27 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None) -> Array:
     if 0 in shape:
         return np.empty(shape, kind)
     return np.ndarray(shape, kind, memory, 0, tuple(step * kind.itemsize for step in steps))
+
+
+@factory
+def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None) -> Array:
+    """Memory as it comes, with the dims in the order of ``physical_layout`` from the outermost to the innermost.
+
+    Raises:
+        ShapeError: where the order does not name each dim once.
+    """
+    shape, order = sequence_of("empty_permuted", size), [int(each) for each in physical_layout]
+    if len(order) != len(shape):
+        raise ShapeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = "
+            f"{len(shape)} is not equal to len(physical_layout) = {len(order)}"
+        )
+    if sorted(order) != list(range(len(shape))):
+        raise ShapeError(
+            f"Dimensions in physical_layout must each occur once in 0 to {len(shape) - 1}, got {order}"
+        )
+    made = np.empty([shape[dim] for dim in order], dt.to_numpy(dtype))
+    return fill_uninitialized(made).transpose(np.argsort(order))
 
 
 @factory

@@ -20,6 +20,7 @@ from distrt.core.ops.comparison import *
 from distrt.core.ops.complex_numbers import *
 from distrt.core.ops.contractions import *
 from distrt.core.ops.convolution import *
+from distrt.core.ops.copies import *
 from distrt.core.ops.ctc import *
 from distrt.core.ops.determinants import *
 from distrt.core.ops.differences import *

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import ops
 from distrt.core.arrays import Array, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.type_names import scalar_type
-from distrt.core.out import takes_out
 
-__all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to", "expand", "expand_as", "expand_copy"]
+__all__ = ["broadcast_shapes", "broadcast_tensors", "broadcast_to", "expand", "expand_as"]
 
 
 @op(view=True)
@@ -52,12 +50,6 @@ expand.gradient(input=lambda g: g)  # the engine sums over what was repeated
 def expand_as(input: Any, other: Any) -> Any:
     """Expanded to the shape of ``other``."""
     return expand(input, tuple(other.shape))
-
-
-@takes_out
-def expand_copy(input: Any, size: Any, *, implicit: bool = False) -> Any:
-    """As ``expand``, in memory of its own."""
-    return ops.contiguous(ops.clone(expand(input, tuple(size))))
 
 
 def broadcast_to(input: Any, size: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, beside, is_array, row_major
+from distrt.core.arrays import Array, Scalar, beside, filled, is_array, row_major
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.type_names import c_type
@@ -17,10 +17,12 @@ from distrt.core.tensor import Tensor, wrap
 
 __all__ = [
     "argwhere",
+    "fill",
     "masked_fill",
     "masked_scatter",
     "masked_select",
     "nonzero",
+    "nonzero_static",
     "put",
     "take",
 ]
@@ -115,6 +117,16 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
         ShapeError: for a value with dims.
     """
     return _masked_fill(input, assigned_element(value, input), mask)
+
+
+@takes_out
+def fill(input: Any, value: Any) -> Any:
+    """``value`` (a number or a 0-d tensor) everywhere, in the shape and dtype of ``input``."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise ShapeError(
+            f"fill only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions."
+        )
+    return masked_fill(input, wrap(filled((), True, np.bool_, input._array)), value)
 
 
 @op()
@@ -267,6 +279,17 @@ def nonzero(input: Any, *, as_tuple: bool = False, out: Any = None) -> Any:
         return argwhere(input, out=out) if out is not None else argwhere(input)
     array = input._array
     return tuple(wrap(row_major(found)) for found in np.atleast_1d(array).nonzero())
+
+
+@takes_out
+def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
+    """The first ``size`` rows of :func:`nonzero`, filled up with ``fill_value``. Shape: any -> (size, ndim)."""
+    if size < 0:
+        raise ShapeError(f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
+    found = argwhere(input)._array[:size]
+    made = filled((size, input.ndim), fill_value, np.int64, found)
+    made[: len(found)] = found
+    return wrap(made)
 
 
 @takes_out

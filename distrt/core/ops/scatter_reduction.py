@@ -10,11 +10,13 @@ from distrt.core import ops
 from distrt.core.arrays import Array, beside, filled
 from distrt.core.errors import ShapeError
 from distrt.core.op import IndexArray, Meta, op
+from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.indexing import REDUCTIONS, _scatter, _scatter_add, gathered, prepared, reduced_at
+from distrt.core.ops.slicewise import require_source
 from distrt.core.out import takes_out
 
-__all__ = ["scatter_reduce"]
+__all__ = ["index_reduce", "scatter_reduce"]
 
 
 @takes_out
@@ -38,6 +40,36 @@ def scatter_reduce(
     if reduce not in REDUCTIONS:
         raise ShapeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     return _scatter_reduce(input, src, dim, index, reduce, include_self)
+
+
+@takes_out
+def index_reduce(
+    input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
+) -> Any:
+    """As :func:`scatter_reduce`, of whole slices: slice ``n`` of ``source`` goes to slice ``index[n]`` of ``dim``.
+
+    Args:
+        input: what is copied.
+        dim: the dim that the index counts in.
+        index: one place for each slice of ``source``; 1-d.
+        source: the slices.
+        reduce: "prod", "mean", "amax" or "amin".
+        include_self: the slice of ``input`` takes part; otherwise it stays only where nothing arrives.
+
+    Raises:
+        ShapeError: for sizes that do not fit, an index out of range, or another ``reduce``.
+        DimensionError: for an index of two dims or more, or of another length than ``source``.
+        DtypeError: for a ``source`` of another dtype.
+    """
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise ShapeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}")
+    axis = one_dim(dim, input.ndim)
+    require_source("index_reduce_", input._array, axis, index._array, source._array, ShapeError)
+    if source.ndim:
+        index = ops.expand(ops.reshape(index, (-1,) + (1,) * (source.ndim - 1 - axis)), tuple(source.shape))
+    elif index.ndim:
+        index = ops.reshape(index, ())
+    return _scatter_reduce(input, source, dim, index, reduce, include_self)
 
 
 @op(node="ScatterReduce")

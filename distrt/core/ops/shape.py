@@ -14,7 +14,6 @@ from distrt.core.arrays import Array, array_module
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import all_dims, one_dim
-from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "moveaxis",
     "movedim",
     "permute",
-    "permute_copy",
     "ravel",
     "reshape",
     "reshape_as",
@@ -186,12 +184,6 @@ permute.gradient(input=lambda g, dims: permute(g, _inverse(dims)))
 def _inverse(dims: tuple[int, ...]) -> tuple[int, ...]:
     order = [dim % len(dims) for dim in dims]
     return tuple(order.index(number) for number in range(len(order)))
-
-
-@takes_out
-def permute_copy(input: Any, dims: Any) -> Any:
-    """As ``permute``, in memory of its own."""
-    return ops.contiguous(ops.clone(permute(input, tuple(dims))))
 
 
 @op(view=True)

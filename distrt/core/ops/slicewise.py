@@ -49,10 +49,10 @@ def _key(axis: int, index: Array) -> tuple[Any, ...]:
     return (*[slice(None)] * axis, index.reshape(-1))
 
 
-def _require_source(
+def require_source(
     name: str, input: Array, axis: int, index: Array, source: Array, fault: type[Exception]
 ) -> None:
-    """Holds index and source of ``index_add`` and ``index_copy`` against the input."""
+    """Holds index and source of ``index_add`` and its relatives against the input."""
     if index.ndim > 1:
         raise DimensionError(
             f"{name}(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
@@ -74,7 +74,7 @@ def _require_source(
 def _index_add(input: Array, source: Array, dim: int, index: IndexArray, alpha: Scalar) -> Array:
     """``input`` with ``alpha`` times the slices of ``source`` added at ``index``."""
     axis = one_dim(dim, input.ndim)
-    _require_source("index_add_", input, axis, index, source, ShapeError)
+    require_source("index_add_", input, axis, index, source, ShapeError)
     if index.dtype not in (np.int64, np.int32):
         raise DtypeError(f"index_add_(): Expected dtype int32/int64 for index but got: {dt.of(index)}")
     rest = [each.shape[:axis] + each.shape[axis + 1 :] for each in (input, source)]
@@ -120,7 +120,7 @@ def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> A
     axis = one_dim(dim, input.ndim)
     if index.dtype != np.int64:
         raise DtypeError(f"index_copy_(): Expected a long tensor for index, but got {dt.of(index)}")
-    _require_source("index_copy_", input, axis, index, source, DimensionError)
+    require_source("index_copy_", input, axis, index, source, DimensionError)
     size = input.shape[axis] if input.ndim else 1
     _require_in_range("index_copy_(): ", index, axis, size, negative=False)
     changed = np.array(input, like=input)

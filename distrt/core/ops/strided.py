@@ -14,9 +14,18 @@ from distrt.core.arrays import Array, Scalar, as_strided_view
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
 from distrt.core.ops.dims import one_dim
+from distrt.core.out import takes_out
 from distrt.core.tensor import Tensor, address_of, memory_of
 
-__all__ = ["as_strided", "strided_add", "strided_pick", "strided_put", "strided_view", "unfold"]
+__all__ = [
+    "as_strided",
+    "as_strided_scatter",
+    "strided_add",
+    "strided_pick",
+    "strided_put",
+    "strided_view",
+    "unfold",
+]
 
 
 class Geometry(NamedTuple):
@@ -166,6 +175,20 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     whole = geometry_of(input._array, base._array)
     geometry = whole._replace(shape=size, strides=stride, offset=offset - base.storage_offset())
     return strided_view(base, geometry)  # type: ignore[no-any-return]
+
+
+@takes_out
+def as_strided_scatter(
+    input: Any, src: Any, size: Any, stride: Any, storage_offset: int | None = None
+) -> Any:
+    """A copy of ``input`` with ``src`` in the place of ``input.as_strided(size, stride, storage_offset)``."""
+    picked = as_strided(input.detach(), size, stride, storage_offset)
+    if tuple(src.shape) != tuple(picked.shape):
+        raise ShapeError(
+            f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = "
+            f"{list(picked.shape)}"
+        )
+    return strided_put(input, src, geometry_of(picked._array, input._array))
 
 
 def unfold(input: Any, dimension: int, size: int, step: int) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import ops
 from distrt.core.arrays import Array, Scalar, array_module, beside
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import op
@@ -36,7 +35,6 @@ __all__ = [
     "index_put",
     "index_scatter",
     "narrow",
-    "narrow_copy",
     "select",
     "select_scatter",
     "slice_scatter",
@@ -224,12 +222,6 @@ def narrow(input: Any, dim: int, start: Any, length: int) -> Any:
     if begin + length > size:
         raise ShapeError(f"start ({begin}) + length ({length}) exceeds dimension size ({size}).")
     return _index_view(input, _along(axis, slice(begin, begin + length)))
-
-
-@takes_out
-def narrow_copy(input: Any, dim: int, start: int, length: int) -> Any:
-    """As ``narrow``, in memory of its own."""
-    return ops.clone(narrow(input, dim, start, length))
 
 
 @op(node="SliceScatter")
