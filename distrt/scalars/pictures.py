@@ -118,4 +118,4 @@ class PictureWriter:
         if len(shape) != 3 or shape[2] != 3:
             raise ValueError(f"Tensor shape should be of shape BxNx3, but got {vertices.shape}.")
         arrays = [None if each is None else array_of(each) for each in (vertices, colors, faces)]
-        self._add(mesh(tag, *arrays, config_dict), global_step, walltime)
+        self._add(mesh(tag, *arrays, settings=config_dict), global_step, walltime)
