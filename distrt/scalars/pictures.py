@@ -117,5 +117,7 @@ class PictureWriter:
         shape = tuple(vertices.shape)
         if len(shape) != 3 or shape[2] != 3:
             raise ValueError(f"Tensor shape should be of shape BxNx3, but got {vertices.shape}.")
-        arrays = [None if each is None else array_of(each) for each in (vertices, colors, faces)]
-        self._add(mesh(tag, *arrays, settings=config_dict), global_step, walltime)
+        points, colours, triangles = (
+            None if each is None else array_of(each) for each in (vertices, colors, faces)
+        )
+        self._add(mesh(tag, points, colours, triangles, config_dict), global_step, walltime)
