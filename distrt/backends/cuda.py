@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from distrt.core.gpu.switches import matmul
+
 __all__ = [
     "allow_fp16_bf16_reduction_math_sdp",
     "cudnn_sdp_enabled",
@@ -24,13 +26,6 @@ __all__ = [
     "sdp_kernel",
 ]
 
-matmul = SimpleNamespace(
-    allow_bf16_reduced_precision_reduction=True,
-    allow_fp16_accumulation=False,
-    allow_fp16_reduced_precision_reduction=True,
-    allow_tf32=False,
-    fp32_precision="none",
-)
 cufft_plan_cache = SimpleNamespace(max_size=0, size=0, clear=lambda: None)
 
 _sdp = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}

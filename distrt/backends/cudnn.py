@@ -1,11 +1,16 @@
-"""NVIDIA's cuDNN: not here. Scripts set its switches before they know."""
+"""NVIDIA's cuDNN, which computes convolutions on GPUs where it is installed (extra ``cudnn13``), and its switches."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
 from distrt.backends._switches import set_switches, switched
+from distrt.core import dtype as dt
+from distrt.core.gpu import library as gpus
+from distrt.core.gpu.switches import switches
+from distrt.core.kernels.cudnn.library import library
 
 __all__ = ["flags", "is_acceptable", "is_available", "set_flags", "version"]
 
@@ -16,20 +21,24 @@ deterministic = False
 enabled = True
 fp32_precision = "none"
 
+_DTYPES = (dt.float16, dt.bfloat16, dt.float32, dt.float64)
+switches.cudnn = sys.modules[__name__]  # convolutions look here
+
 
 def is_available() -> bool:
     """True where convolutions on a GPU can use it."""
-    return False
+    return gpus.device_count() > 0 and library() is not None
 
 
 def version() -> int | None:
-    """Its version; None without it."""
-    return None
+    """Its version, such as 92801 for 9.28.1; None without it. It needs no GPU."""
+    found = library()
+    return None if found is None else found.version
 
 
 def is_acceptable(tensor: Any) -> bool:
     """True for a tensor that it would compute with."""
-    return False
+    return is_available() and enabled and tensor.is_cuda and tensor.dtype in _DTYPES
 
 
 def set_flags(

@@ -5,13 +5,34 @@ In a process of their own, since a process that has found a GPU is another one f
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+
+
+def fake_cudnn() -> str:
+    """The file of a cuDNN that computes on the CPU, compiled where that has not been done; "0" without a compiler."""
+    source = HERE / "fake" / "cudnn_on_cpu.cpp"
+    made = (
+        Path(tempfile.gettempdir())
+        / f"distrt-fake-cudnn-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.so"
+    )
+    if shutil.which("g++") is None:
+        return "0"
+    if not made.exists():
+        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+            target = Path(folder) / "cudnn.so"
+            flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-w"]
+            subprocess.run(["g++", *flags, str(source), "-o", str(target)], check=True)
+            target.replace(made)
+    return str(made)
 
 
 def run_check(
@@ -20,6 +41,8 @@ def run_check(
     """Runs ``tests/gpu/checks/NAME.py``; with ``fake``, CuPy's fake stands in for CuPy and its GPUs."""
     path = [str(ROOT), *([str(HERE / "fake")] if fake else []), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    if fake:
+        environment["DISTRT_CUDNN"] = fake_cudnn() if name == "convolutions" else "0"
     command = [sys.executable, "-W", "error", "-m", f"tests.gpu.checks.{name}", *arguments]
     return subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False

@@ -14,6 +14,8 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.kernels.cudnn.convolution import CuDNNConvolution
+from distrt.core.kernels.cudnn.convolution import convolution_of as by_cudnn
 from distrt.core.kernels.onednn.columns import columns_of
 from distrt.core.kernels.onednn.convolution import Geometry, OneDNNConvolution, convolution_of
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
@@ -150,11 +152,11 @@ def convolution_kernel(
     dilation: tuple[int, ...],
     groups: int,
     like: Array,
-) -> OneDNNConvolution | Winograd | None:
+) -> OneDNNConvolution | Winograd | CuDNNConvolution | None:
     """The kernel for a convolution of these sizes, of arrays like one of them; None for NumPy."""
-    if like.__class__ is not np.ndarray:
-        return None
     geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
+    if like.__class__ is not np.ndarray:
+        return by_cudnn(geometry, like.dtype)
     return _kernel_of(geometry, like.dtype, _LEAST_PRODUCTS, _LEAST_FOR_WINOGRAD)
 
 
