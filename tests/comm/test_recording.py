@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from distrt.distributed.elastic.multiprocessing.errors import record
+import distrt.distributed.elastic.multiprocessing.errors as ours
 
 
 def ends(code):
@@ -17,12 +17,17 @@ def fails(a, *, b):
 
 
 @pytest.fixture(params=["distrt", "torch"])
-def decorate(request):
+def errors(request):
     if request.param == "distrt":
-        return record
+        return ours
     request.getfixturevalue("torch")
     from torch.distributed.elastic.multiprocessing import errors
 
+    return errors
+
+
+@pytest.fixture
+def decorate(errors):
     return errors.record
 
 
@@ -49,3 +54,20 @@ def test_an_exception_is_raised_and_written_to_the_named_file(decorate, tmp_path
     assert told["message"] == "KeyError: (1, 2)"
     assert "raise KeyError(a, b)" in told["extraInfo"]["py_callstack"]
     assert told["extraInfo"]["timestamp"].isdigit()
+
+
+def test_a_handler_of_ones_own_is_told_instead(errors, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    heard = []
+
+    class Own(errors.ErrorHandler):
+        def initialize(self):
+            heard.append("begins")
+
+        def record_exception(self, e):
+            heard.append(repr(e))
+
+    with pytest.raises(KeyError):
+        errors.record(fails, Own())(1, b=2)
+    assert heard == ["begins", "KeyError(1, 2)"] and not list(tmp_path.iterdir())
+    assert type(errors.get_error_handler()) is errors.ErrorHandler

@@ -1,5 +1,5 @@
 """Facade: ``record``, which scripts put on their main function."""
 
-from distrt.comm.recording import record
+from distrt.comm.recording import ErrorHandler, get_error_handler, record
 
-__all__ = ["record"]
+__all__ = ["ErrorHandler", "get_error_handler", "record"]
