@@ -65,6 +65,10 @@ class Work(ABC):
             "source_rank: sourceRank() may only be called on work objects that correspond to a recv call"
         )
 
+    def _source_rank(self) -> int:
+        """`source_rank`, as PyTorch calls it by now."""
+        return self.source_rank()
+
     def get_future(self) -> Any:
         """A ``distrt.futures.Future`` of `result`."""
         from distrt.comm.futures import Future  # most programs never ask

@@ -89,6 +89,11 @@ class PrivateNames:
         if self.static_graph:
             warnings.warn("You've set static_graph to be True, no need to set it again.", stacklevel=2)
             return
+        if self.reducer.iteration >= 0:
+            raise RuntimeError(
+                "set_static_graph() should be called before training loop starts and after DistributedDataParallel is "
+                f"constructed: {self.reducer.iteration + 1} passes have been averaged"
+            )
         self.static_graph = self.reducer.allows_unused = True
         warn_of_useless_search(self.find_unused_parameters)
 

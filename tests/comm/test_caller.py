@@ -24,7 +24,7 @@ def test_kinds_of_calls_do_not_pile_up(monkeypatch):
 def test_only_calls_of_all_ranks_are_numbered():
     caller = Caller(SoloTransport(), 1.0, "test")
     work = caller.run(caller.call("recv"), Operation(nothing(), "one"), False, is_numbered=False)
-    assert work.source_rank() == 7 and caller.sequence == 0
+    assert work.source_rank() == work._source_rank() == 7 and caller.sequence == 0
     assert caller.value_of(caller.call("allocate"), Operation(nothing(), "one")) == 7
     assert caller.label("late", "barrier") == "rank 0: barrier #2: late"
     assert caller.label("late", "recv", 0) == "rank 0: recv: late"

@@ -17,7 +17,7 @@ SOON = datetime.timedelta(seconds=0.2)
     ("late", "wait_all_ranks", "text"),
     [
         ([1], False, r"Rank 1 failed to pass monitoredBarrier in 200 ms$"),
-        ([1], True, r"Rank 1 failed to pass monitoredBarrier in 200 ms$"),
+        ([1], True, r"Ranks 1 failed to pass monitoredBarrier in 200 ms$"),
         ([2, 3], False, r"Rank 2 failed to pass monitoredBarrier in 200 ms; ranks 2, 3 did not come$"),
         ([2, 3], True, r"Ranks 2, 3 failed to pass monitoredBarrier in 200 ms$"),
     ],

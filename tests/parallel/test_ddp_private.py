@@ -52,6 +52,12 @@ def show_order(model, *size):
 show_order(DDP(net()), 2, 4)
 show_order(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, dropout=0.0), 2, 3, 4)
 show_order(nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(8, 2)), 1, 1, 3, 3)
+model = DDP(net())
+model._set_static_graph()
+train(model, 1)
+model = train(DDP(net()), 1)
+try: model._set_static_graph()
+except RuntimeError as error: print(str(error)[:98])
 dist.destroy_process_group()
 """
 

@@ -47,7 +47,7 @@ def monitored_barrier(
         return
     missing = _lead(chosen, timeout_s) if chosen.rank() == 0 else _follow(chosen, timeout_s)
     if missing:
-        named = name_ranks(missing if wait_all_ranks else missing[:1]).capitalize()
+        named = f"Ranks {', '.join(map(str, missing))}" if wait_all_ranks else f"Rank {missing[0]}"
         more = f"; {name_ranks(missing)} did not come" if len(missing) > 1 and not wait_all_ranks else ""
         raise CollectiveTimeout(
             f"[Rank {chosen.rank()}]: {named} failed to pass monitoredBarrier in {timeout_s * 1000:.0f} ms{more}"
