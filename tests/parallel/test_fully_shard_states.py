@@ -249,6 +249,22 @@ def test_load_state_dict_takes_whole_tensors_and_assigns_parts():
     assert all(run_local(run, 2))
 
 
+def test_an_optimizers_state_can_be_made_before_its_first_step():
+    from distrt.distributed.checkpoint.state_dict import _init_optim_state  # as PyTorch's tutorial does
+
+    def run(group):
+        join(group)
+        model = sharded("mlp")
+        before = values(model)
+        optimizer = torch.optim.Adam(model.parameters())
+        _init_optim_state(optimizer)
+        assert all(each.grad is None for each in model.parameters()) and optimizer.defaults["lr"] == 1e-3
+        assert all(map(np.array_equal, values(model), before))
+        return {tuple(state) for state in optimizer.state.values()}
+
+    assert run_local(run, 2) == [{("step", "exp_avg", "exp_avg_sq")}] * 2
+
+
 def test_a_state_has_parts_also_between_forward_and_backward():
     def run(group):
         join(group)

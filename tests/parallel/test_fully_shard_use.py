@@ -14,7 +14,7 @@ from distrt.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
-from distrt.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+from distrt.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 from tests.parallel.sharded_models import (
     batches,
     data_parallel,
@@ -315,6 +315,35 @@ def test_distribute_tensor_takes_over_rank_0s_values():
         return made.full_tensor().sum().item(), len(made.to_local())
 
     assert run_local(run, 3) == [(0.0, 2), (0.0, 2), (0.0, 1)]
+
+
+def test_a_distributed_tensor_can_be_made_to_lie_in_another_way():
+    whole = np.arange(12.0).reshape(6, 2)
+
+    def run(group):
+        join(group)
+        mesh = torch.distributed.init_device_mesh("cpu", (2,))
+        rows = distribute_tensor(torch.tensor(whole), mesh, [Shard(0)])
+        moved = [rows.redistribute(mesh, each) for each in ([Replicate()], [Shard(-1)], [Shard(0)])]
+        total = rows.sum().redistribute(placements=[Replicate()])
+        for wrong, text in (
+            (lambda: rows.redistribute(mesh), "placements is needed"),
+            (lambda: rows.redistribute(mesh, [Partial()]), r"Can not redistribute from S\(0\) to P\(sum\)"),
+            (lambda: rows.redistribute(mesh, [Shard(2)]), "Shard"),
+            (lambda: distribute_tensor(torch.ones(4), mesh, [Shard(3)]), "Shard"),
+        ):
+            with pytest.raises((RuntimeError, ValueError), match=text):
+                wrong()
+        assert moved[2] is not rows and total.placements == (Replicate(),)
+        return [each.to_local().tolist() for each in moved], [each.placements for each in moved], float(total)
+
+    for rank, (found, placed, total) in enumerate(run_local(run, 2)):
+        assert found == [
+            whole.tolist(),
+            whole[:, rank : rank + 1].tolist(),
+            whole[rank * 3 : rank * 3 + 3].tolist(),
+        ]
+        assert placed == [(Replicate(),), (Shard(1),), (Shard(0),)] and total == 66.0
 
 
 def test_what_cannot_be_sharded_is_refused():

@@ -6,6 +6,9 @@ from distrt.parallel.fully_sharded.global_optimizer_state import (
     set_optimizer_state_dict,
     set_state_dict,
 )
+from distrt.parallel.fully_sharded.global_optimizer_state import (
+    start as _init_optim_state,  # noqa: F401 - PyTorch's tutorial of FSDP2 imports it
+)
 from distrt.parallel.fully_sharded.global_state import (
     StateDictOptions,
     get_model_state_dict,

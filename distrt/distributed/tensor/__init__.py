@@ -1,7 +1,8 @@
 """Facade: tensors that lie on several ranks, at the path that PyTorch users type. The room is ``distrt.parallel``."""
 
 from distrt.comm.mesh.device_mesh import DeviceMesh, init_device_mesh
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distribute_tensor
+from distrt.parallel.fully_sharded.distributed_tensor import DTensor
+from distrt.parallel.fully_sharded.distributing import distribute_tensor
 from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
 
 __all__ = [

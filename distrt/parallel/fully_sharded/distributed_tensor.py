@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,58 +18,15 @@ from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.arrays import Array
-from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.errors import UnsupportedError
 from distrt.core.layouts import PlainArray
 from distrt.core.size import Size, one_of
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
-from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard, parts
+from distrt.parallel.fully_sharded.layout import Layout, layout_for
+from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
 
-__all__ = ["DTensor", "Layout", "distribute_tensor", "from_description"]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the parts of a tensor are."""
-
-    device_mesh: DeviceMesh
-    placements: tuple[Placement, ...]
-    shape: tuple[int, ...]
-
-    @property
-    def group(self) -> ProcessGroup | None:
-        """The ranks that have different parts; None where every rank has all."""
-        for dim, placement in enumerate(self.placements):
-            if isinstance(placement, Shard):
-                return self.device_mesh.get_group(dim)
-        return None
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether ranks have different parts."""
-        return any(isinstance(each, Shard) for each in self.placements)
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether ranks have summands."""
-        return any(isinstance(each, Partial) for each in self.placements)
-
-    @property
-    def dim(self) -> int:
-        """The dim that is cut."""
-        return next(each.dim for each in self.placements if isinstance(each, Shard))
-
-    def places(self) -> list[tuple[slice, ...]]:
-        """Which elements each rank of the group has."""
-        group = self.group
-        assert group is not None, "every rank has all of it"
-        before = (slice(None),) * self.dim
-        return [(*before, part) for part in parts(self.shape[self.dim], group.size())]
-
-    def mine(self, whole: Array) -> Array:
-        """This rank's part, as a view."""
-        group = self.group
-        return whole if group is None else whole[self.places()[group.rank()]]
+__all__ = ["DTensor", "distributed", "from_description", "norm_over_ranks"]
 
 
 class _OnceReduced(PlainArray):
@@ -161,6 +117,45 @@ class DTensor(Tensor):
                 if isinstance(placement, Shard):
                     sizes[placement.dim] *= device_mesh.get_group(dim).size()
         made: DTensor = distributed(local_tensor._array, Layout(device_mesh, placed, tuple(sizes)))
+        return made
+
+    def redistribute(
+        self,
+        device_mesh: DeviceMesh | None = None,
+        placements: Sequence[Placement] | None = None,
+        *,
+        async_op: bool = False,
+        forward_dtype: Any = None,
+        backward_dtype: Any = None,
+    ) -> DTensor:
+        """The same whole tensor, lying in another way; all ranks call. No gradient flows through it.
+
+        Args:
+            device_mesh: the present one, or None.
+            placements: one for each dim of the mesh.
+            async_op: accepted: it is there on return.
+            forward_dtype: to convert to before.
+            backward_dtype: accepted, as no gradient comes.
+
+        Raises:
+            RuntimeError: no placements are given, or such that ranks would have summands.
+            UnsupportedError: another mesh.
+        """
+        mesh = self.device_mesh
+        if placements is None:
+            raise RuntimeError("placements is needed for redistribute!")
+        if device_mesh is not None and device_mesh != mesh:
+            raise UnsupportedError("redistribute: to another mesh: give full_tensor() to distribute_tensor")
+        source = self if forward_dtype is None else self.to(forward_dtype)
+        if tuple(placements) == self.placements:
+            return self._like(wrap(source._array))
+        for old, new in zip(self.placements, placements, strict=False):
+            if isinstance(new, Partial) and old != new:
+                raise RuntimeError(
+                    f"Can not redistribute from {old} to {new}, redistributing to Partial is for internal use only!"
+                )
+        layout = layout_for("redistribute", mesh, placements, self._layout.shape)
+        made: DTensor = distributed(np.array(layout.mine(source.full_tensor()._array)), layout)
         return made
 
     # -- what keeps its class
@@ -313,47 +308,6 @@ def from_description(
 
 
 _KINDS: dict[str, type[Placement]] = {each.__name__: each for each in (Partial, Replicate, Shard)}
-
-
-def distribute_tensor(
-    tensor: Tensor,
-    device_mesh: DeviceMesh,
-    placements: Sequence[Placement] | None = None,
-    *,
-    src_data_rank: int | None = 0,
-) -> Any:
-    """This rank's part of a tensor that every rank has; all ranks call.
-
-    Args:
-        tensor: the whole one.
-        device_mesh: the ranks.
-        placements: how it is to lie, one for each dim of the mesh; replicated where not given.
-        src_data_rank: whose values count; each rank's own where None.
-
-    Raises:
-        ValueError: another number of placements than the mesh has dims.
-    """
-    placed = tuple(placements or [Replicate()] * device_mesh.ndim)
-    if len(placed) != device_mesh.ndim:
-        raise ValueError(
-            f"`placements` must have the same length as `device_mesh.ndim`! Found placements length: {len(placed)}, "
-            f"and device_mesh.ndim: {device_mesh.ndim}."
-        )
-    if sum(isinstance(each, Shard) for each in placed) > 1:
-        raise UnsupportedError(f"distribute_tensor: one dim of the mesh can cut a tensor, got {placed}")
-    placed = tuple(Shard(each.dim % tensor.ndim) if isinstance(each, Shard) else each for each in placed)
-    layout = Layout(device_mesh, placed, tuple(tensor._array.shape))
-    for each in placed:
-        if isinstance(each, Shard) and each.dim >= tensor.ndim:
-            raise ShapeError(f"distribute_tensor: {each} of a tensor of {tensor.ndim} dims")
-    whole = np.array(tensor._array, order="C")
-    if src_data_rank is not None:
-        for group in device_mesh.get_all_groups():
-            group.broadcast(whole, src_data_rank).wait()
-    made = distributed(np.array(layout.mine(whole)), layout)
-    if getattr(tensor, "_is_param", False) or type(tensor).__name__ == "Parameter":
-        made._is_param = True
-    return made.requires_grad_(tensor.requires_grad)
 
 
 def norm_over_ranks(tensors: Sequence[Tensor], order: float) -> Any:

@@ -19,7 +19,8 @@ from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, Layout, distributed
+from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
+from distrt.parallel.fully_sharded.layout import Layout
 from distrt.parallel.fully_sharded.placements import Replicate, Shard
 
 __all__ = ["ShardedParameter"]
