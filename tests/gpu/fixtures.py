@@ -16,19 +16,20 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
+#: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
+FAKE_LIBRARIES = {"cudnn": ("convolutions",), "cublas": ("products", "training")}
 
-def fake_cudnn() -> str:
-    """The file of a cuDNN that computes on the CPU, compiled where that has not been done; "0" without a compiler."""
-    source = HERE / "fake" / "cudnn_on_cpu.cpp"
-    made = (
-        Path(tempfile.gettempdir())
-        / f"distrt-fake-cudnn-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.so"
-    )
+
+def fake_library(name: str) -> str:
+    """The file of a library that computes on the CPU, compiled where that has not been done; "0" without a compiler."""
+    source = HERE / "fake" / f"{name}_on_cpu.cpp"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    made = Path(tempfile.gettempdir()) / f"distrt-fake-{name}-{digest}.so"
     if shutil.which("g++") is None:
         return "0"
     if not made.exists():
         with tempfile.TemporaryDirectory(dir=made.parent) as folder:
-            target = Path(folder) / "cudnn.so"
+            target = Path(folder) / "library.so"
             flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-w"]
             subprocess.run(["g++", *flags, str(source), "-o", str(target)], check=True)
             target.replace(made)
@@ -42,7 +43,8 @@ def run_check(
     path = [str(ROOT), *([str(HERE / "fake")] if fake else []), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
     if fake:
-        environment["DISTRT_CUDNN"] = fake_cudnn() if name == "convolutions" else "0"
+        for library, checks in FAKE_LIBRARIES.items():
+            environment[f"DISTRT_{library.upper()}"] = fake_library(library) if name in checks else "0"
     command = [sys.executable, "-W", "error", "-m", f"tests.gpu.checks.{name}", *arguments]
     return subprocess.run(
         command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False

@@ -44,6 +44,11 @@ def test_kernels_agree_with_what_they_replace() -> None:
 
 
 @pytest.mark.ci
+def test_products_hand_cublas_what_it_expects() -> None:
+    _assert_passed("products")
+
+
+@pytest.mark.ci
 def test_convolutions_hand_cudnn_what_it_expects() -> None:
     _assert_passed("convolutions")
 

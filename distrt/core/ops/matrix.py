@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, require_array
+from distrt.core.arrays import Array, as_array, is_on_gpu, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.kernels.cublas import product as on_gpu
 from distrt.core.kernels.onednn.product import LEAST, LEAST_OF_HALF, product
 from distrt.core.modes import modes
 from distrt.core.op import op
@@ -58,7 +59,11 @@ def multiplied(
     By oneDNN, where that is the fastest: see ``core/kernels/onednn/product.py``. ``out`` is for full precision.
     """
     is_half = left.dtype.itemsize == 2 and left.dtype.kind in "fV"
-    if left.size * right.shape[-1] >= (LEAST_OF_HALF if is_half else LEAST):
+    if is_on_gpu(left):
+        made = on_gpu.product(left, right, bias, dtype, out)
+        if made is not None:
+            return made
+    elif left.size * right.shape[-1] >= (LEAST_OF_HALF if is_half else LEAST):
         made = product(left, right, bias, dtype, out)
         if made is not None:
             return made

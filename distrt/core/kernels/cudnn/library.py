@@ -8,20 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.util
-import logging
-import os
-import threading
-from collections.abc import Iterator
 from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_void_p
-from pathlib import Path
 from typing import Any
 
-from distrt.core.gpu import library as gpus
+from distrt.core.kernels.nvidia import NvidiaError, NvidiaLibrary, loaded
 
 __all__ = ["CuDNN", "CuDNNError", "Found", "library"]
-
-_log = logging.getLogger(__name__)
 
 _NAME = "libcudnn.so.9"
 _OUT, _INTS = POINTER(c_void_p), POINTER(c_int)
@@ -79,37 +71,26 @@ _ARGUMENTS: dict[str, list[Any]] = {
 }
 
 
-class CuDNNError(RuntimeError):
-    """cuDNN refused a call."""
+CuDNNError = NvidiaError
 
 
-class CuDNN:
+class CuDNN(NvidiaLibrary):
     """The loaded library.
 
     Attributes:
         version: major * 10000 + minor * 100 + patch.
     """
 
-    def __init__(self, loaded: Any) -> None:
-        self._functions = loaded
-        for name, arguments in _ARGUMENTS.items():
-            function = getattr(loaded, name)
-            function.argtypes, function.restype = arguments, c_int
-        loaded.cudnnGetVersion.restype = c_size_t
-        loaded.cudnnGetErrorString.argtypes, loaded.cudnnGetErrorString.restype = [c_int], c_char_p
-        self.version = int(loaded.cudnnGetVersion())
-        self._own = threading.local()
+    def __init__(self, functions: Any) -> None:
+        functions.cudnnGetVersion.restype = c_size_t
+        functions.cudnnGetErrorString.argtypes, functions.cudnnGetErrorString.restype = [c_int], c_char_p
+        self.version = int(functions.cudnnGetVersion())
 
-    def call(self, name: str, *arguments: Any) -> None:
-        """Calls a function.
+        def explain(status: int) -> str:
+            said: bytes = functions.cudnnGetErrorString(status)
+            return f"{said.decode()} (cuDNN {self.version})"
 
-        Raises:
-            CuDNNError: with the function's name and cuDNN's words.
-        """
-        status = getattr(self._functions, name)(*arguments)
-        if status:
-            said = self._functions.cudnnGetErrorString(status)
-            raise CuDNNError(f"{name}: {said.decode() if said else status} (cuDNN {self.version})")
+        super().__init__(functions, _ARGUMENTS, "cudnnCreate", "cudnnSetStream", explain)
 
     def made(self, kind: str) -> c_void_p:
         """A new descriptor: "Tensor", "Filter" or "Convolution"."""
@@ -117,40 +98,14 @@ class CuDNN:
         self.call(f"cudnnCreate{kind}Descriptor", byref(room))
         return room
 
-    def handle(self) -> c_void_p:
-        """The handle of this thread and the current GPU, whose calls go into the current stream."""
-        if not hasattr(self._own, "handles"):
-            self._own.handles = {}
-        number = gpus.current()
-        handle: c_void_p | None = self._own.handles.get(number)
-        if handle is None:
-            handle = self._own.handles[number] = c_void_p()
-            self.call("cudnnCreate", byref(handle))
-        self.call("cudnnSetStream", handle, c_void_p(gpus.find().cuda.get_current_stream().ptr))
-        return handle
-
 
 @functools.cache
 def library() -> CuDNN | None:
     """The library; None where it is not there."""
-    named = os.environ.get("DISTRT_CUDNN")
-    if named == "0":
-        return None
-    for name in [named] if named else _candidates():
-        try:
-            return CuDNN(ctypes.CDLL(name))
-        except (OSError, AttributeError) as fault:
-            if named or "/" in name:
-                _log.warning("cuDNN is off, convolutions on GPUs are columns and products: %s", fault)
-    return None
-
-
-def _candidates() -> Iterator[str]:
-    try:
-        found = importlib.util.find_spec("nvidia.cudnn")
-    except ModuleNotFoundError:
-        found = None
-    for folder in () if found is None else found.submodule_search_locations or ():
-        if (file := Path(folder) / "lib" / _NAME).exists():
-            yield str(file)
-    yield _NAME
+    found = loaded(
+        "DISTRT_CUDNN",
+        ["nvidia.cudnn"],
+        [_NAME],
+        "cuDNN is off, convolutions on GPUs are columns and products",
+    )
+    return None if found is None else CuDNN(found)

@@ -1,0 +1,1 @@
+"""NVIDIA's cuBLAS, called through its C interface: products of matrices on GPUs. It comes with CuPy's CUDA parts."""
