@@ -5,6 +5,7 @@ A docstring here is Google style with double backticks, and text that is no mark
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 import re
@@ -20,7 +21,7 @@ from distrt.core.names import FUNCTIONS
 #: Sections whose lines are "name: what it is".
 _LISTS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}
 _LIST = re.compile(r"(Args|Attributes|Raises):$")
-_ITEM = re.compile(r"([^\s:][^:]*): +(.*)")
+_ITEM = re.compile(r"([^\s:][^:]*):(?: +(.*))?$")
 _CODE = re.compile(r"(``.+?``|`[^`]+`)")
 _MARKUP = re.compile(r"([*|\\`]|(?<=\w)_(?!\w))")
 
@@ -55,7 +56,9 @@ class Names(SphinxDirective):
     def _entry(self, place: str, name: str, value: Any) -> list[str]:
         if inspect.isclass(value):
             lines = [f".. autoclass:: {place}.{name}"]
-            if "members" in self.options:
+            if issubclass(value, enum.Enum):
+                lines += ["   :members:", "   :undoc-members:"]
+            elif "members" in self.options:
                 lines += ["   :members:"]
         elif callable(value):
             lines = [f".. autofunction:: {place}.{name}"]
@@ -99,7 +102,7 @@ def read_docstring(lines: Iterable[str]) -> Iterator[str]:
         elif section and line.startswith("    "):
             found = _ITEM.match(stripped) if not line.startswith("     ") else None
             if found:
-                yield from ("", f"* ``{found[1]}``: {escaped(found[2])}")
+                yield from ("", f"* ``{found[1]}``: {escaped(found[2] or '')}".rstrip())
             else:
                 yield f"  {escaped(stripped)}"
         elif line.startswith("    ") and (is_open or in_code):
