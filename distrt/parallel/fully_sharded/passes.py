@@ -48,7 +48,7 @@ class Passes:
         self.reductions_in_flight = 2
         for number, unit in enumerate(self.units):
             unit.number = number
-            unit.when_complete = self._when_complete
+            unit.when_reached, unit.when_complete = self.begin_backward, self._when_complete
         self._order = list(self.units)
         self._is_agreed = self._is_noted = False
         self._members = self.units  # of the running pass
@@ -206,9 +206,14 @@ class Passes:
     def before_backward(self, unit: Unit) -> None:
         """Backward has come to the outputs of ``unit``."""
         self.begin_backward()
-        if unit.gathers_in_backward:
+        if _gathers(unit):
             self.use(unit)
         self._lend(unit)
+
+    def expects(self, unit: Unit) -> bool:
+        """Whether backward need not say when it comes to ``unit``: all that it needs is there from the beginning."""
+        batch = self._batch_of.get(unit)
+        return unit.is_together and batch is not None and batch.is_first
 
     def begin_backward(self) -> None:
         """The pass that runs has come to this model."""
@@ -216,13 +221,16 @@ class Passes:
             return
         self._is_backward, self._is_forward = True, False
         backwards = self._order[::-1]
-        self._begin_schedule([unit for unit in backwards if unit.gathers_in_backward])
-        self._plan([unit for unit in backwards if unit.reduces and unit.trained])
+        self._begin_schedule([unit for unit in backwards if _gathers(unit)])
         for unit in self.units:
             unit.begin()
+        self._plan([unit for unit in backwards if unit.reduces and unit.trained])
         queue_callback(self._end_backward)
         if self._uses_slots and not self._is_clear:
             self._wait_for_gather(self.lanes.gathers.barrier(async_op=True, what="before backward"))
+        for batch in self._reductions:
+            for unit in batch.units if batch.is_first else ():
+                unit.lend(batch.places[unit])
 
     def _plan(self, units: Sequence[Unit]) -> None:
         """What is reduced in this pass."""
@@ -251,9 +259,6 @@ class Passes:
 
     def _when_complete(self, unit: Unit) -> None:
         """This pass has delivered all gradients of ``unit``."""
-        if not self._is_backward:
-            self.begin_backward()
-            unit.missing = 0
         if unit in self._complete and unit.reduces:
             raise AutogradError(
                 f"rank {self.group.rank()}: the gradient of a parameter of a sharded module was completed a second "
@@ -313,7 +318,7 @@ class Passes:
         all but a few of those before; so all have handed out what lies that far before one that is complete.
         """
         batch = self._batch_of.get(unit)
-        if batch is None or not batch.places or unit in self._complete:
+        if batch is None or not batch.places or batch.is_first or unit in self._complete:
             return
         while (
             self._in_flight
@@ -321,7 +326,7 @@ class Passes:
             and work.is_completed()
         ):
             self._hand_out(len(self._in_flight) - 1)
-        if batch.before < 0 or batch.before < self._handed_out - self._most_in_flight():
+        if batch.before < self._handed_out - self._most_in_flight():
             unit.lend(batch.places[unit])
 
     def _wait_for_gather(self, work: Work) -> None:
@@ -359,6 +364,7 @@ class Passes:
             raise
         for unit in self.units:
             unit.drop()
+            unit.has_begun = False
             unit.awaited_inputs = 0
             if unit.reshards_after_backward:
                 unit.give_back()
@@ -378,3 +384,8 @@ class Passes:
         self._in_flight, self._schedule, self._position = [], [], 0
         for unit in self.units:
             unit.abandon()
+
+
+def _gathers(unit: Unit) -> bool:
+    """Whether backward has to; what ranks have together is where forward has read it."""
+    return unit.gathers_in_backward and not unit.is_together

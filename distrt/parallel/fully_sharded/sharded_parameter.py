@@ -129,7 +129,7 @@ class ShardedParameter:
             or local.strides != place.strides
         ):
             place[...] = local
-            self.known_part = None
+            self._forget_values()
         self.part._array = self._home = place
 
     def _adopt(self, found: Tensor) -> None:
@@ -141,7 +141,7 @@ class ShardedParameter:
             local = found._array[self.slices[self.rank]] if found.shape == self.layout.shape else found._array
             self.part = self._as_parameter(np.array(local))
             self.part.requires_grad_(requires_grad)
-        self.known_part = None
+        self._forget_values()
         self.show(self.part)
 
     def show(self, tensor: Tensor) -> None:
@@ -171,13 +171,26 @@ class ShardedParameter:
         for module, attribute in self.places:
             module._parameters[attribute] = tensor
 
-    def give_back(self) -> None:
-        """The memory of the whole one goes: what the graph has kept of it counts as changed until it is back."""
+    def give_back(self, is_gone: bool) -> None:
+        """Have the modules hold the part. Where the memory of the whole one goes, what the graph has kept of it counts
+        as changed until it is back.
+        """
         part = self.part
         for module, attribute in self.places:
             module._parameters[attribute] = part
-        self.whole._counter[0] += 1
-        self.is_given_back = True
+        if is_gone:
+            self.whole._counter[0] += 1
+            self.is_given_back = True
+
+    def expire(self) -> None:
+        """Have what the graph has kept of the whole one count as changed if the part was."""
+        if self.is_stale:
+            self._forget_values()
+
+    def _forget_values(self) -> None:
+        if self.known_part is not None:
+            self.known_part = None
+            self.whole._counter[0] += 1
 
     @property
     def is_stale(self) -> bool:

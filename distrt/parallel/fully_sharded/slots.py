@@ -45,11 +45,13 @@ class Batch:
         missing: the units that backward has not completed.
         what: they are, for messages.
         nbytes: how much room their gradients take.
+        is_first: whether its place is free when the pass begins.
     """
 
     def __init__(self, units: Sequence[Unit], places: dict[Unit, SlotPlace], before: int) -> None:
         self.units, self.places, self.before = list(units), places, before
         self.missing = set(units)
+        self.is_first = bool(places) and before < 0
         self.what = f"gradients of units {[unit.number for unit in units]}"
         self.nbytes = sum(unit.slot_bytes for unit in units)
 
@@ -69,10 +71,19 @@ class Slots:
         count = min(sum(unit.slot_bytes > 0 for unit in _firsts(self._together(units))), most)
         shape = count, group.size(), line_bounds([self._capacity])[1]
         self._memory = one_copy(group, *shape) if count else None
+        self._planned: tuple[list[Unit], list[Batch]] = [], []  # the last
         self.count = 0 if self._memory is None else count
 
     def batches(self, units: Sequence[Unit]) -> list[Batch]:
         """The batches of a pass that reduces these units in this order."""
+        if units == self._planned[0]:
+            for batch in self._planned[1]:
+                batch.missing = set(batch.units)
+        else:
+            self._planned = list(units), self._cut(units)
+        return self._planned[1]
+
+    def _cut(self, units: Sequence[Unit]) -> list[Batch]:
         made: list[Batch] = []
         in_slots: list[int] = []  # the numbers of batches
         for together in self._together(units):

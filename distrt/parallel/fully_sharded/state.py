@@ -138,7 +138,7 @@ class ModuleState:
         self._to_run.discard(id(module))
         if self.unit is not None and not self._to_run:
             passes.after_use(self.unit, modes.grad)
-        if modes.grad:
+        if modes.grad and self._is_told_of_backward(passes):
             for each in tensors_in(output):
                 self._hook(each)
         if passes.root is self and not self._to_run:
@@ -149,6 +149,11 @@ class ModuleState:
             if self.policy.output_dtype is None
             else map_tensors(_caster(self.policy.output_dtype), output)
         )
+
+    def _is_told_of_backward(self, passes: Passes) -> bool:
+        """Whether something has to be done when backward comes to the outputs."""
+        is_root, unit = passes.root is self, self.unit
+        return is_root or unit is None or bool(self.prefetched_in_backward) or not passes.expects(unit)
 
     def _units_below(self) -> list[Unit]:
         states = [state for module in self.modules for state in states_of(module)]

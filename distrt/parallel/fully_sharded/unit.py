@@ -47,7 +47,8 @@ class Unit:
         after_reduce: called with the reduced row.
         part_bytes: the size of this rank's parts, in the dtype to compute in.
         slot_bytes: how much room its gradients need in memory that ranks have together; 0 where they lie elsewhere.
-        missing: how many gradients the running pass has not delivered.
+        has_begun: whether a backward pass runs.
+        missing: how many gradients it has not delivered.
         awaited_inputs: of how many inputs backward has yet to compute the gradients.
     """
 
@@ -63,6 +64,7 @@ class Unit:
         self.reduces = self.reduces_over_replicas = True
         self.divisor: float | None = None
         self.after_reduce: Callable[[Any], object] | None = None
+        self.when_reached: Callable[[], object] = lambda: None
         self.when_complete: Callable[[Unit], object] = lambda unit: None
         self.number = 0  # among the units of a model, counted from its root
         may_be_together = all(each.used == each.own and not each.layout.dim for each in self.parameters)
@@ -73,7 +75,7 @@ class Unit:
         self._views_in_slots: dict[tuple[int, int], SlotViews] = {}
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._partial: Array | None = None  # reduced over the shards, and not yet over the replicas
-        self.is_whole = False
+        self.is_whole = self.has_begun = False
         self.missing = self.awaited_inputs = 0
         self._arrived: set[int] = set()
         self._training: list[ShardedParameter] = []  # in the running pass
@@ -114,7 +116,7 @@ class Unit:
         for position, each in enumerate(self.parameters):
             views = self._views or self._whole_views(self._arena.bytes)
             each.whole._array = views[position]
-            each.give_back()
+            each.give_back(is_gone=True)
 
     def _home(self, position: int) -> Array:
         """Where this rank's part belongs."""
@@ -261,7 +263,7 @@ class Unit:
         if self.is_whole:
             self.is_whole = False
             for each in self.parameters:
-                each.give_back()
+                each.give_back(is_gone=not self.is_together)
             if not self.is_together:
                 self._arena.release()
 
@@ -279,11 +281,17 @@ class Unit:
 
     def begin(self) -> None:
         """A backward pass begins."""
+        if self.is_together:  # what the graph has kept lies where it did, and is not gathered
+            for each in self.parameters:
+                each.expire()
+        self.has_begun = True
         self._training = self.trained
         self._arrived = set()
         self.missing = len(self._training)
 
     def _arrive(self, position: int) -> None:
+        if not self.has_begun:
+            self.when_reached()
         if position not in self._arrived:
             self._arrived.add(position)
             self.missing -= 1
@@ -381,6 +389,7 @@ class Unit:
                     pending.wait()
         self._gathering = self._reducing = self._partial = None
         self._hooked = []
+        self.has_begun = False
         self.missing = self.awaited_inputs = 0
         for each in self.parameters:
             each.forget()
