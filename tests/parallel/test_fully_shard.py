@@ -195,7 +195,10 @@ def test_a_module_below_the_root_can_be_called_by_itself():
         for layer in (model[0], model[2]):
             unit = layer._get_fsdp_state().unit
             launch = unit.launch
-            unit.launch = lambda *args, launch=launch, unit=unit: (gathered.append(unit), launch(*args))
+            unit.launch = lambda *args, launch=launch, unit=unit, **options: (
+                gathered.append(unit),
+                launch(*args, **options),
+            )
         with torch.no_grad():
             out = model[2](torch.ones(1, 32, dtype=torch.float64))
         plain = make("mlp")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup
@@ -35,7 +36,7 @@ class Layout:
         """Whether ranks have different parts."""
         return any(isinstance(each, Shard) for each in self.placements)
 
-    @property
+    @cached_property
     def is_partial(self) -> bool:
         """Whether ranks have summands."""
         return any(isinstance(each, Partial) for each in self.placements)

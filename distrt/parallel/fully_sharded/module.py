@@ -62,17 +62,23 @@ class FSDPModule:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the module with whole parameters; where it raises, they are parts again."""
-        state, module = self._get_fsdp_state(), cast("Module", self)
+        state = self._get_fsdp_state()
+        if state.passes is not None and state.passes.is_forward:  # within the root's, which is told of
+            return self._call(state, args, kwargs)
         with doing(FORWARD):
-            if not has_hooks_besides(
-                module, before=1, after=1
-            ):  # to go through the registries costs as much again
-                return state.call(module, module.forward, args, kwargs)
-            try:
-                return super().__call__(*args, **kwargs)  # type: ignore[misc]
-            except Exception:
-                state.fail()
-                raise
+            return self._call(state, args, kwargs)
+
+    def _call(self, state: ModuleState, args: Any, kwargs: Any) -> Any:
+        module = cast("Module", self)
+        if not has_hooks_besides(
+            module, before=1, after=1
+        ):  # to go through the registries costs as much again
+            return state.call(module, module.forward, args, kwargs)
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+        except Exception:
+            state.fail()
+            raise
 
     # -- by hand
 

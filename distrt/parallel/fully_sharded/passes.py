@@ -120,30 +120,31 @@ class Passes:
             elif self._is_forward and unit in self._again:
                 self._kept.add(unit)
             self._again.add(unit)
-        self._launch_until(unit)
-        unit.finish(self._wait_for_gather)
+        if not unit.is_whole:
+            self._launch_until(unit, is_awaited=not self._in_flight)
+            unit.finish(self._wait_for_gather)
         self._prefetch()
 
     def launch(self, unit: Unit) -> None:
         """Start to gather ``unit``, and what comes before it, unless that has begun."""
         self._launch_until(unit)
 
-    def _launch_until(self, unit: Unit) -> None:
+    def _launch_until(self, unit: Unit, is_awaited: bool = False) -> None:
         while not (unit.is_whole or unit.is_gathering):
             if unit in self._schedule[self._position :]:
-                self._launch_next()
+                self._launch_next(unit if is_awaited else None)
             else:
                 # Beside the schedule; all ranks do the same.
                 unit.launch(self.lanes.gathers, self._is_backward)
 
-    def _launch_next(self) -> None:
+    def _launch_next(self, awaited: Unit | None = None) -> None:
         unit = self._schedule[self._position]
         self._position += 1
         if unit.is_whole or unit.is_gathering:
             return
         # What the ranks have together takes no memory: one message says that all of it may be read.
         company = self._take_company() if unit.is_together and not self._is_backward else []
-        unit.launch(self.lanes.gathers, self._is_backward, company)
+        unit.launch(self.lanes.gathers, self._is_backward, company, is_awaited=unit is awaited)
 
     def _take_company(self) -> list[Unit]:
         """The units that come next in the schedule, as far as the ranks have them together."""
@@ -154,6 +155,8 @@ class Passes:
         return [unit for unit in units if not (unit.is_whole or unit.is_gathering)]
 
     def _prefetch(self) -> None:
+        if self._position == len(self._schedule):
+            return
         # To gather what the ranks have together takes no memory: the sooner the others know, the less they wait.
         while self._position < len(self._schedule) and self._schedule[self._position].is_together:
             self._launch_next()
@@ -192,7 +195,7 @@ class Passes:
     def _meet(self) -> None:
         """Outside of passes a script may change this rank's parts: not while others compute with that very memory."""
         if any(unit.is_together for unit in self.units):
-            self._wait_for_gather(self.lanes.gathers.barrier(async_op=True))
+            self._come_together()
 
     def _end_schedule(self) -> None:
         while self._position < len(self._schedule):
@@ -210,11 +213,6 @@ class Passes:
             self.use(unit)
         self._lend(unit)
 
-    def expects(self, unit: Unit) -> bool:
-        """Whether backward need not say when it comes to ``unit``: all that it needs is there from the beginning."""
-        batch = self._batch_of.get(unit)
-        return unit.is_together and batch is not None and batch.is_first
-
     def begin_backward(self) -> None:
         """The pass that runs has come to this model."""
         if self._is_backward:
@@ -227,18 +225,22 @@ class Passes:
         self._plan([unit for unit in backwards if unit.reduces and unit.trained])
         queue_callback(self._end_backward)
         if self._uses_slots and not self._is_clear:
-            self._wait_for_gather(self.lanes.gathers.barrier(async_op=True, what="before backward"))
+            self._come_together("before backward")
         for batch in self._reductions:
             for unit in batch.units if batch.is_first else ():
                 unit.lend(batch.places[unit])
 
     def _plan(self, units: Sequence[Unit]) -> None:
         """What is reduced in this pass."""
+        before = self._reductions
         if self._slots is None:
             self._reductions = [Batch([unit], {}, -1) for unit in units]
         else:
             self._reductions = self._slots.batches(units)
-        self._batch_of = {unit: batch for batch in self._reductions for unit in batch.units}
+        if self._reductions is not before:
+            self._batch_of = {unit: batch for batch in self._reductions for unit in batch.units}
+            for unit in self.units:
+                unit.is_expected = unit in self._batch_of and self._batch_of[unit].is_first
         self._next_reduction = self._handed_out = 0
         self._complete, self._in_flight = set(), []
 
@@ -328,6 +330,12 @@ class Passes:
             self._hand_out(len(self._in_flight) - 1)
         if batch.before < self._handed_out - self._most_in_flight():
             unit.lend(batch.places[unit])
+
+    def _come_together(self, what: str = "") -> None:
+        if self._in_flight:
+            self._wait_for_gather(self.lanes.gathers.barrier(async_op=True, what=what))
+        else:
+            self.lanes.gathers.barrier(async_op=False, what=what)
 
     def _wait_for_gather(self, work: Work) -> None:
         if self._in_flight:

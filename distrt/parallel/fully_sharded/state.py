@@ -117,14 +117,14 @@ class ModuleState:
         elif not passes.is_forward:
             passes.begin_forward(None if self.is_root else self._units_below())
             passes.root = self
-        if not self._to_run:
+        if not self._to_run and len(self._modules) > 1:
             self._to_run = {id(each) for each in self.modules}
         if self.unit is not None:
             passes.use(self.unit)
             for other in self.prefetched_in_forward:
                 if other.unit is not None:
                     passes.launch(other.unit)
-            if modes.grad and not is_running() and not self.unit.trained:
+            if modes.grad and not self.unit.is_trained and not is_running():
                 for each in tensors_in((args, kwargs)):
                     self._hook_input(each)
         if self.policy.cast_forward_inputs and self.policy.param_dtype is not None:
@@ -152,8 +152,10 @@ class ModuleState:
 
     def _is_told_of_backward(self, passes: Passes) -> bool:
         """Whether something has to be done when backward comes to the outputs."""
-        is_root, unit = passes.root is self, self.unit
-        return is_root or unit is None or bool(self.prefetched_in_backward) or not passes.expects(unit)
+        unit = self.unit
+        if unit is None or not (unit.is_expected and unit.is_together) or passes.root is self:
+            return True
+        return bool(self.prefetched_in_backward)
 
     def _units_below(self) -> list[Unit]:
         states = [state for module in self.modules for state in states_of(module)]

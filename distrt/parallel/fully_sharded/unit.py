@@ -47,6 +47,7 @@ class Unit:
         after_reduce: called with the reduced row.
         part_bytes: the size of this rank's parts, in the dtype to compute in.
         slot_bytes: how much room its gradients need in memory that ranks have together; 0 where they lie elsewhere.
+        is_expected: whether its gradients have their place from the beginning of a backward pass.
         has_begun: whether a backward pass runs.
         missing: how many gradients it has not delivered.
         awaited_inputs: of how many inputs backward has yet to compute the gradients.
@@ -75,7 +76,7 @@ class Unit:
         self._views_in_slots: dict[tuple[int, int], SlotViews] = {}
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._partial: Array | None = None  # reduced over the shards, and not yet over the replicas
-        self.is_whole = self.has_begun = False
+        self.is_whole = self.is_expected = self.has_begun = False
         self.missing = self.awaited_inputs = 0
         self._arrived: set[int] = set()
         self._training: list[ShardedParameter] = []  # in the running pass
@@ -164,13 +165,20 @@ class Unit:
         """Whether the whole parameters are there, and no longer those of the parts."""
         return self.is_whole and any(each.is_stale for each in self.parameters)
 
-    def launch(self, lane: ProcessGroup, is_backward: bool = False, company: Sequence[Unit] = ()) -> None:
+    def launch(
+        self,
+        lane: ProcessGroup,
+        is_backward: bool = False,
+        company: Sequence[Unit] = (),
+        is_awaited: bool = False,
+    ) -> None:
         """Start to gather the whole parameters, for a backward pass or another one; all ranks do so.
 
         Args:
             lane: the ranks.
             is_backward: for a backward pass.
             company: units that are gathered with it, all of them such that ranks have them together.
+            is_awaited: it is needed at once, so that the ranks may as well meet here.
         """
         for unit in (self, *company):
             if unit.is_whole:
@@ -184,7 +192,7 @@ class Unit:
         if self.is_together:
             what = f"units {[unit.number for unit in (self, *with_it)]}"
             brought = sum(unit.part_bytes for unit in (self, *with_it))
-            work, rows = lane.barrier(async_op=True, what=what, nbytes=brought), None
+            work, rows = lane.barrier(async_op=not is_awaited, what=what, nbytes=brought), None
         else:
             sent = self._sent()
             rows = np.empty((self.group.size(), sent.size), np.uint8)
@@ -278,6 +286,11 @@ class Unit:
     def trained(self) -> list[ShardedParameter]:
         """The parameters that get gradients."""
         return [each for each in self.parameters if each.part._edge is not None]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether any does."""
+        return any(each.part._edge is not None for each in self.parameters)
 
     def begin(self) -> None:
         """A backward pass begins."""
