@@ -93,9 +93,11 @@ def _methods() -> dict[str, Callable[..., Any]]:
 def _unwrapped(function: Any) -> Any:
     """The function within wrappers that only look at errors and ``out=``, down to the one that is called in any case.
 
-    The in-place forms have the operation as ``__wrapped__``, and are a call of their own.
+    In-place forms, and what has an operation as ``__wrapped__`` (copies of views), are calls of their own.
     """
-    while hasattr(function, "__wrapped__") and function.__code__.co_name != "change":
+    while hasattr(function, "__wrapped__") and not (
+        function.__code__.co_name == "change" or hasattr(function.__wrapped__, "definition")
+    ):
         function = function.__wrapped__
     return function
 

@@ -12,7 +12,7 @@ from distrt import nn
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.tracing import Graph, TracerWarning, Value, is_tracing, lookup, record, replay
-from distrt.tracing.targets import names_of_targets
+from distrt.tracing.targets import may_be_named, names_of_targets
 
 
 class Small(nn.Module):
@@ -136,6 +136,14 @@ def test_gradients_flow_through_a_replay() -> None:
     graph = record(model, (distrt.ones(1, 3),))
     replay(graph, (distrt.ones(4, 3),)).sum().backward()
     assert model.weight.grad.tolist() == [[4.0] * 3] * 2
+
+
+def test_no_function_stands_for_what_all_operations_do_at_their_first_call() -> None:
+    """Their first calls run code that they have in common: whoever had its name would be recorded in their place."""
+    operations = [each for each in vars(distrt.core.ops).values() if hasattr(each, "definition")]
+    uncalled = [each for each in operations if not each.__code__.co_filename.startswith("<op ")]
+    assert not [each.__name__ for each in uncalled if may_be_named(each.__code__)]
+    assert record(distrt.diagonal_copy, distrt.ones(3, 3)).nodes[0].target == "diagonal_copy"
 
 
 def test_every_name_in_the_table_is_found() -> None:
