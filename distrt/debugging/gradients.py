@@ -40,7 +40,14 @@ def check_gradients(
 
     Returns:
         One for each parameter that needs a gradient, in the model's order.
+
+    Raises:
+        TypeError: it is neither a module nor pairs.
     """
+    if not isinstance(model, Module | Iterable):
+        raise TypeError(
+            f"check_gradients: expected a module, or pairs of names and parameters, got {type(model).__name__}"
+        )
     named: Iterable[tuple[str, Tensor]] = model.named_parameters() if isinstance(model, Module) else model
     return [_look(name, parameter, largest_norm) for name, parameter in named if parameter.requires_grad]
 

@@ -59,10 +59,13 @@ class find_nonfinite:  # noqa: N801 - used like the other blocks of its kind, ``
 
     Raises:
         NonFiniteError: at the first operation that makes what is not finite.
+        TypeError: the model is no module.
         RuntimeError: something else looks at this thread's calls, such as a profiler.
     """
 
     def __init__(self, model: Module | None = None, infinities: bool = True) -> None:
+        if not isinstance(model, Module | None):
+            raise TypeError(f"find_nonfinite: expected a module, got {type(model).__name__}")
         self._paths = {} if model is None else {id(each): path for path, each in model.named_modules()}
         self._kinds = {} if model is None else {id(each): type(each).__name__ for each in model.modules()}
         self._parameters = (

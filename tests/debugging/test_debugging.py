@@ -288,3 +288,9 @@ def test_figures_are_short():
         last
         == "2,000,000 parameters (2,000,000 trained), 8 MB; 32 MFLOPs and 64 kB of outputs a forward pass"
     )
+
+
+def test_what_is_no_module_is_refused():
+    for look in (check_gradients, find_nonfinite):
+        with pytest.raises(TypeError, match=f"{look.__name__}: expected a module.*, got int"):
+            look(3)
