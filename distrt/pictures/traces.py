@@ -104,11 +104,11 @@ def lanes_of(trace: Trace, step: int | None = None) -> list[Lane]:
         step: which of the trace's steps, from 0; the last whole one where None. A step ends with the optimizer's.
 
     Raises:
-        TraceError: there is no such step, or the trace knows no phases.
+        TraceError: there is no such step, or the trace has no phases.
     """
     phases, calls = _by_rank(trace, "phase"), _by_rank(trace, "communication")
     if not phases:
-        raise TraceError("the trace knows no phases: it was not made by distrt's profiler")
+        raise TraceError("the trace has no phases: nothing was recorded, or not by distrt's profiler")
     updates = {
         rank: [_end(each) for each in found if each["name"] == "optimizer"] for rank, found in phases.items()
     }

@@ -28,11 +28,15 @@ def trace(argv: Sequence[str]) -> int:
     )
     given = parser.parse_args(argv)
     target = Path(given.output)
+    if not target.name.lower().endswith((".json", ".json.gz", ".svg")):
+        parser.error(
+            f"argument -o/--output: expected a name that ends in .json, .json.gz or .svg, got {target}"
+        )
     try:
         found = [read_trace(path) for path in given.files]
         # One that was merged before has every rank already.
         merged = found[0] if len(found) == 1 and "clocks" in found[0] else merge(found)
-        if target.suffix == ".svg":
+        if target.suffix.lower() == ".svg":
             data = draw_step(lanes_of(merged, given.step), title_of(given.step)).encode()
         else:
             data = trace_bytes(merged, target)
