@@ -44,6 +44,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "__ge__": ops.ge,
 }
 REFLECTED: dict[str, Callable[..., Any]] = {
+    "__rdiv__": ops.true_divide,
     "__rsub__": ops.sub,
     "__rtruediv__": ops.true_divide,
     "__rfloordiv__": ops.floor_divide,

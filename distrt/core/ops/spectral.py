@@ -206,6 +206,7 @@ def _eigh_rule(g_values: Any, g_vectors: Any, values: Any, vectors: Any) -> Any:
     turn = product_of(adjoint(vectors), g_vectors)
     if is_complex(vectors):
         _require_no_phase("linalg_eigh_backward", matrix_diagonal(turn))
+    turn = ops.mul(ops.sub(turn, adjoint(turn)), 0.5)  # what turns vectors and keeps them orthogonal is skew
     inner = ops.mul(
         ops.true_divide(turn, _differences(values)),
         1 - identity_matrix(values.shape[-1], None, np.int8, beside(values)),

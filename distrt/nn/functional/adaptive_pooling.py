@@ -68,6 +68,10 @@ def adaptive_max_pool1d_with_indices(
     require_array("adaptive_max_pool1d", "input", input)
     require_ndim("adaptive_max_pool1d", input)
     size = _one_size("adaptive_max_pool1d", output_size)
+    if size < 0:
+        raise ShapeError(
+            f"Trying to create tensor with negative dimension {size}: {[*input.shape[:-1], size]}"
+        )
     out, indices = ops.adaptive_max_pool2d(ops.unsqueeze(input, -2), (1, size))
     return ops.squeeze(out, -2), ops.squeeze(indices, -2)
 
