@@ -22,6 +22,7 @@ from distrt.core.ops.contractions import *
 from distrt.core.ops.convolution import *
 from distrt.core.ops.copies import *
 from distrt.core.ops.ctc import *
+from distrt.core.ops.cylinder_functions import *
 from distrt.core.ops.determinants import *
 from distrt.core.ops.differences import *
 from distrt.core.ops.distances import *
@@ -53,6 +54,7 @@ from distrt.core.ops.order_statistics import *
 from distrt.core.ops.padding import *
 from distrt.core.ops.pathwise import *
 from distrt.core.ops.planes import *
+from distrt.core.ops.polynomials import *
 from distrt.core.ops.pooling import *
 from distrt.core.ops.powers import *
 from distrt.core.ops.products import *

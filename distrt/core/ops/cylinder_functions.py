@@ -1,0 +1,68 @@
+"""Bessel's and Airy's functions of fixed orders; ``i0`` and ``i1`` are in ``special``.
+
+PyTorch records them, but has no derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import Array, as_array
+from distrt.core.numerics import airy, bessel_second, bessel_waves
+from distrt.core.op import op
+from distrt.core.ops.half import no_derivative, refuse
+
+__all__ = [
+    "airy_ai",
+    "bessel_j0",
+    "bessel_j1",
+    "bessel_y0",
+    "bessel_y1",
+    "modified_bessel_k0",
+    "modified_bessel_k1",
+    "scaled_modified_bessel_k0",
+    "scaled_modified_bessel_k1",
+    "spherical_bessel_j0",
+]
+
+
+def _function(name: str, words: str, function: Callable[[Array], Array]) -> Any:
+    """The operation, computed in float64 and rounded once."""
+
+    def forward(input: Array) -> Array:
+        refuse(name, input, "c")
+        with np.errstate(all="ignore"):
+            return as_array(function(input.astype(np.float64))).astype(input.dtype)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = f"{words}."
+    made = op(dtype="float")(forward)
+    made.gradient(input=lambda g: no_derivative(f"special_{name}"))
+    return made
+
+
+def _cardinal_sine(x: Array) -> Array:
+    return np.where(x == 0, 1.0, np.where(np.isinf(x), 0.0, np.sin(x) / x))
+
+
+airy_ai = _function("airy_ai", "Airy's function Ai", airy.airy_ai)
+bessel_j0 = _function("bessel_j0", "Bessel's function of the first kind, of order 0", bessel_waves.j0)
+bessel_j1 = _function("bessel_j1", "Bessel's function of the first kind, of order 1", bessel_waves.j1)
+bessel_y0 = _function("bessel_y0", "Bessel's function of the second kind, of order 0", bessel_waves.y0)
+bessel_y1 = _function("bessel_y1", "Bessel's function of the second kind, of order 1", bessel_waves.y1)
+modified_bessel_k0 = _function(
+    "modified_bessel_k0", "The modified Bessel function of the second kind, of order 0", bessel_second.k0
+)
+modified_bessel_k1 = _function(
+    "modified_bessel_k1", "The modified Bessel function of the second kind, of order 1", bessel_second.k1
+)
+scaled_modified_bessel_k0 = _function(
+    "scaled_modified_bessel_k0", "``exp(input) * modified_bessel_k0(input)``", bessel_second.k0e
+)
+scaled_modified_bessel_k1 = _function(
+    "scaled_modified_bessel_k1", "``exp(input) * modified_bessel_k1(input)``", bessel_second.k1e
+)
+spherical_bessel_j0 = _function("spherical_bessel_j0", "``sin(input) / input``, 1 at 0", _cardinal_sine)

@@ -1,0 +1,91 @@
+"""Orthogonal polynomials, elementwise in their argument and their degree.
+
+PyTorch records them, but has no derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import Array, Scalar, as_array, is_array
+from distrt.core.numerics import polynomials
+from distrt.core.op import op
+from distrt.core.ops.half import no_derivative, refuse
+
+__all__ = [
+    "chebyshev_polynomial_t",
+    "chebyshev_polynomial_u",
+    "chebyshev_polynomial_v",
+    "chebyshev_polynomial_w",
+    "hermite_polynomial_h",
+    "hermite_polynomial_he",
+    "laguerre_polynomial_l",
+    "legendre_polynomial_p",
+    "shifted_chebyshev_polynomial_t",
+    "shifted_chebyshev_polynomial_u",
+    "shifted_chebyshev_polynomial_v",
+    "shifted_chebyshev_polynomial_w",
+]
+
+
+def _polynomial(name: str, words: str, function: Callable[[Array, Array], Array]) -> Any:
+    """The operation, computed in float64 and rounded once; a degree's fraction is cut off."""
+
+    def forward(input: Array | Scalar, n: Array | Scalar) -> Array:
+        x, degree = as_array(input), as_array(n)
+        refuse(name, x, "c")
+        given: list[Any] = [input, n]
+        kind = next(
+            each.dtype for each in given if is_array(each)
+        )  # the other is a number, or of the same dtype
+        places = np.broadcast_arrays(x.astype(np.float64), np.trunc(degree.astype(np.float64)))
+        with np.errstate(all="ignore"):
+            return as_array(function(*places)).astype(kind)
+
+    forward.__name__ = forward.__qualname__ = name
+    forward.__doc__ = f"{words} polynomial of degree ``n``. Shape: broadcasts."
+    made = op(dtype="float")(forward)
+    made.gradient(
+        input=lambda g: no_derivative(f"special_{name}"), n=lambda g: no_derivative(f"special_{name}")
+    )
+    return made
+
+
+def _shifted(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    """As a function on [0, 1]."""
+    return lambda x, n: function(2 * x - 1, n)
+
+
+chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t", "Chebyshev's first", polynomials.chebyshev_t)
+chebyshev_polynomial_u = _polynomial("chebyshev_polynomial_u", "Chebyshev's second", polynomials.chebyshev_u)
+chebyshev_polynomial_v = _polynomial("chebyshev_polynomial_v", "Chebyshev's third", polynomials.chebyshev_v)
+chebyshev_polynomial_w = _polynomial("chebyshev_polynomial_w", "Chebyshev's fourth", polynomials.chebyshev_w)
+hermite_polynomial_h = _polynomial("hermite_polynomial_h", "Hermite's (as in physics)", polynomials.hermite_h)
+hermite_polynomial_he = _polynomial(
+    "hermite_polynomial_he", "Hermite's (as in probability)", polynomials.hermite_he
+)
+laguerre_polynomial_l = _polynomial("laguerre_polynomial_l", "Laguerre's", polynomials.laguerre_l)
+legendre_polynomial_p = _polynomial("legendre_polynomial_p", "Legendre's", polynomials.legendre_p)
+shifted_chebyshev_polynomial_t = _polynomial(
+    "shifted_chebyshev_polynomial_t",
+    "Chebyshev's first, shifted to [0, 1],",
+    _shifted(polynomials.chebyshev_t),
+)
+shifted_chebyshev_polynomial_u = _polynomial(
+    "shifted_chebyshev_polynomial_u",
+    "Chebyshev's second, shifted to [0, 1],",
+    _shifted(polynomials.chebyshev_u),
+)
+shifted_chebyshev_polynomial_v = _polynomial(
+    "shifted_chebyshev_polynomial_v",
+    "Chebyshev's third, shifted to [0, 1],",
+    _shifted(polynomials.chebyshev_v),
+)
+shifted_chebyshev_polynomial_w = _polynomial(
+    "shifted_chebyshev_polynomial_w",
+    "Chebyshev's fourth, shifted to [0, 1],",
+    _shifted(polynomials.chebyshev_w),
+)
