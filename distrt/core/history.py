@@ -16,6 +16,7 @@ from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, nex
 from distrt.core.dtype import FLOATING_NUMPY
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.modes import modes
+from distrt.core.promotion import fitted
 from distrt.core.sealed import unseal
 from distrt.core.versions import live_views, note_change, require_changeable
 
@@ -118,9 +119,11 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
     try:
         tensor._array[...] = values if not isinstance(values, np.ndarray) or values.ndim else values[()]
     except OverflowError:
-        raise DtypeError(
-            f"value cannot be converted to type {tensor.dtype} without overflow: {values}"
-        ) from None
+        if not isinstance(values, int):
+            raise DtypeError(
+                f"value cannot be converted to type {tensor.dtype} without overflow: {values}"
+            ) from None
+        tensor._array[...] = fitted(values, tensor._array.dtype)
     note_change(tensor._counter)
 
 

@@ -104,18 +104,19 @@ def convert(value: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def fitted(value: Any, dtype: np.dtype[Any]) -> Any:
-    """A Python number as an array of ``dtype`` whose range it must lie in.
+    """A Python number as an array of ``dtype`` whose range it must lie in; small negatives wrap in unsigned ones.
 
     Raises:
         DtypeError: where it does not.
     """
-    if (
-        isinstance(value, int)
-        and dtype.kind in "iu"
-        and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
-    ):
+    if isinstance(value, int) and dtype.kind in "iu" and not _least(dtype) <= value <= np.iinfo(dtype).max:
         raise DtypeError(f"value cannot be converted to type {dtype} without overflow: {value}")
     return convert(value, dtype)
+
+
+def _least(dtype: np.dtype[Any]) -> int:
+    bounds = np.iinfo(dtype)
+    return -int(bounds.max) if dtype.kind == "u" else int(bounds.min)
 
 
 def promote(*values: Any) -> tuple[Array, ...]:
