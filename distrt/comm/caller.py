@@ -7,12 +7,13 @@ do together.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from distrt.comm.calls import Call, at, describe
 from distrt.comm.checks import Finish
 from distrt.comm.diagnosis import Diagnosis
-from distrt.comm.progress import Engine, Operation
+from distrt.comm.progress import Engine, Label, Operation
 from distrt.comm.transport import Transport
 from distrt.comm.work import Completed, Work
 from distrt.core import activity
@@ -118,6 +119,16 @@ class Caller:
         if transfer is not None:
             activity.ended(transfer)
         return value
+
+    def run_heard(self, call: Call, run: Callable[[Label], object]) -> None:
+        """Carry a collective out that is one function, ``run(its label)``, while somebody listens closely."""
+        entry = self.begin(call)
+        transfer = self._told(call, self.sequence, False)
+        with activity.doing(activity.WAITING):
+            run((call.operation, self.sequence))
+        self._end(entry)
+        if transfer is not None:
+            activity.ended(transfer)
 
     def _told(self, call: Call, number: int, is_async: bool) -> activity.Transfer | None:
         if not activity.listeners:

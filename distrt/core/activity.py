@@ -55,7 +55,14 @@ class Transfer:
 
 
 class Listener:
-    """Hears what is done, in the thread that does it; a call may end in another thread."""
+    """Hears what is done, in the thread that does it; a call may end in another thread.
+
+    Attributes:
+        is_close: whether it hears of small all-reduces that take less than telling does, too. A profiler does; the
+            record of a run, which is always kept under the launcher, does not.
+    """
+
+    is_close = False
 
     def begin(self, kind: str) -> None:
         """Something of a kind begins; what is within it is told as well."""
@@ -74,18 +81,22 @@ class Listener:
 
 
 listeners: tuple[Listener, ...] = ()
+is_heard_closely = False
 
 
 def listen(listener: Listener) -> None:
     """Tell ``listener``, too."""
-    global listeners
-    listeners = (*listeners, listener)
+    _have((*listeners, listener))
 
 
 def leave(listener: Listener) -> None:
     """Tell it no more."""
-    global listeners
-    listeners = tuple(each for each in listeners if each is not listener)
+    _have(tuple(each for each in listeners if each is not listener))
+
+
+def _have(those: tuple[Listener, ...]) -> None:
+    global listeners, is_heard_closely
+    listeners, is_heard_closely = those, any(each.is_close for each in those)
 
 
 class doing:  # noqa: N801 - reads as what it says: with doing(DATA)
@@ -132,8 +143,7 @@ def noted(name: str, value: float, step: int | None = None) -> None:
 
 def _forget() -> None:
     """A forked child, such as a loader's worker, does nothing that its parent's listeners want to hear."""
-    global listeners
-    listeners = ()
+    _have(())
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -79,6 +79,7 @@ class FunctionEvent(_Times):
         is_user_annotation: whether ``record_function`` has made it.
         cpu_parent, cpu_children: the calls around it and within it.
         args: a note.
+        is_async: whether it goes on beside other events of its thread, as what ranks exchange does.
     """
 
     id: int
@@ -93,6 +94,7 @@ class FunctionEvent(_Times):
     cpu_parent: FunctionEvent | None = None
     cpu_children: list[FunctionEvent] = field(default_factory=list)
     args: str | None = None
+    is_async: bool = False
     count = 1
 
     @property
@@ -112,8 +114,12 @@ class FunctionEvent(_Times):
 
     @property
     def self_cpu_time_total(self) -> float:  # type: ignore[override]
-        """Microseconds without those of calls within."""
-        return self.cpu_time_total - sum(each.cpu_time_total for each in self.cpu_children)
+        """Microseconds without those of calls within; of what goes on beside others, none."""
+        return (
+            0.0
+            if self.is_async
+            else self.cpu_time_total - sum(each.cpu_time_total for each in self.cpu_children)
+        )
 
     @property
     def self_cpu_memory_usage(self) -> int:

@@ -24,6 +24,7 @@ from distrt.core.forking import lock_across_forks
 from distrt.core.tensor import Tensor
 from distrt.core.users_code import users_frame
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
+from distrt.profiler.exchanges import Exchanges
 from distrt.profiler.timeline import Timeline
 from distrt.tracing.flops import flops_of
 
@@ -114,6 +115,7 @@ class Recorder:
         self._count = 0
         self._before: Any = None
         self.timeline = Timeline()
+        self._exchanges = Exchanges(self._calling, self._next_numbers, record_shapes)
         self.began_ns = self.ended_ns = 0
 
     def start(self) -> None:
@@ -131,8 +133,8 @@ class Recorder:
         self._number_of_thread()
         self.timeline = Timeline()
         self._phases = _Phases(self, CHECKPOINT if self._sees_operations else None)
-        activity.listen(self.timeline)
-        activity.listen(self._phases)
+        for each in (self.timeline, self._phases, self._exchanges):
+            activity.listen(each)
         self.began_ns = time.perf_counter_ns()
         if self._sees_operations:
             threading.setprofile(self._hear)
@@ -147,8 +149,8 @@ class Recorder:
                 sys.setprofile(self._before)
                 threading.setprofile(None)
             _running = None
-        activity.leave(self._phases)
-        activity.leave(self.timeline)
+        for each in (self._exchanges, self._phases, self.timeline):
+            activity.leave(each)
         while self._thread.open:
             self._end(self._thread.open[-1], None)
 
@@ -164,7 +166,8 @@ class Recorder:
 
     def events(self) -> EventList:
         """What has been recorded, in the order in which it began."""
-        return EventList(sorted(self._events, key=lambda each: each.id), self._memory, self._flops)
+        events = sorted([*self._events, *self._exchanges.events], key=lambda each: each.id)
+        return EventList(events, self._memory, self._flops)
 
     @property
     def threads(self) -> dict[int, int]:
@@ -199,6 +202,16 @@ class Recorder:
             while self._thread.open[-1] is not event:
                 self._end(self._thread.open[-1], None)
             self._end(event, None)
+
+    def _calling(self) -> types.FrameType | None:
+        """The frame of the innermost call of a group that runs in this thread."""
+        opened = reversed(self._thread.open)
+        return next((each.frame for each in opened if each.name.startswith("c10d::")), None)
+
+    def _next_numbers(self) -> tuple[int, int]:
+        with self._lock:
+            number, self._count = self._count, self._count + 1
+        return number, self._thread.number or self._number_of_thread()
 
     def _begin(self, name: str, frame: types.FrameType | None, args: str | None = None) -> Open:
         with self._lock:

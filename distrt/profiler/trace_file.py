@@ -99,6 +99,8 @@ def _named(threads: Mapping[int, int]) -> Iterator[dict[str, Any]]:
 def _rows(events: Iterable[FunctionEvent], threads: Mapping[int, int]) -> Iterator[dict[str, Any]]:
     process = os.getpid()
     for each in events:
+        if each.is_async:  # it has a row of its own
+            continue
         args: dict[str, Any] = {"External id": each.id + 1}
         if each.input_shapes:
             args["Input Dims"] = each.input_shapes
