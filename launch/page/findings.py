@@ -191,6 +191,9 @@ def _place(record: RankRecord, total: Stretch, kind: str) -> str:
 
 
 def _failures(run: Run, attempt: Attempt) -> list[Finding]:
+    if attempt.members_changed:  # ranks that were told to end, or missed others, have not failed
+        told = f"{'; '.join(attempt.lost)}."
+        return [_ending(run, attempt, "A machine was lost", told)] if attempt.lost else []
     first = attempt.first_failure
     bad = {
         rank: record
@@ -209,15 +212,16 @@ def _failures(run: Run, attempt: Attempt) -> list[Finding]:
     at = (first or {}).get("time") or record.failed_at
     when = f" {duration(at - run.began)} after the start" if isinstance(at, int | float) else ""
     text = f"It ended{when}: {how}{f', {error}' if error else ''}. {_last_words(record)}"
+    return [_ending(run, attempt, f"Rank {culprit} failed", text.strip(), record.traceback)]
+
+
+def _ending(run: Run, attempt: Attempt, title: str, text: str, detail: str = "") -> Finding:
+    """What ended an attempt; it is graver where it was the last."""
     is_last = attempt is run.attempts[-1]
     if not is_last:
         text += f" The launcher started all ranks again (attempt {attempt.number + 1})."
     number = f" in attempt {attempt.number}" if len(run.attempts) > 1 else ""
-    return [
-        Finding(
-            "bad" if is_last else "note", f"Rank {culprit} failed{number}", text.strip(), record.traceback
-        )
-    ]
+    return Finding("bad" if is_last else "note", f"{title}{number}", text.strip(), detail)
 
 
 def _last_words(record: RankRecord) -> str:

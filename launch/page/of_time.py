@@ -8,7 +8,7 @@ from distrt.pictures.svg import Markup, tag
 from launch.page import charts, over_time
 from launch.page.formats import duration, plural, significant
 from launch.page.parts import figures, section, table
-from launch.page.reading import Run
+from launch.page.reading import Attempt, Run
 
 __all__ = ["course", "curves", "own_numbers"]
 
@@ -130,13 +130,23 @@ def _rows_of(
 def _marks(run: Run) -> list[charts.Mark]:
     found = []
     for number, attempt in enumerate(run.attempts):
-        first = attempt.first_failure or {}
-        at, rank = first.get("time"), first.get("rank")
-        if not isinstance(at, int | float):
-            failed = [(r.failed_at, r.rank) for r in attempt.ranks.values() if r.failed_at is not None]
-            at, rank = min(failed, default=(None, None))
-        if at is not None:
-            found.append(charts.Mark(float(at), "failure", f"rank {rank} failed"))
+        if (failure := _failure(attempt)) is not None:
+            found.append(failure)
         if number and attempt.began is not None:
             found.append(charts.Mark(attempt.began, "restart", "restart"))
     return found
+
+
+def _failure(attempt: Attempt) -> charts.Mark | None:
+    """When an attempt failed, and who did."""
+    if attempt.members_changed:
+        is_known = attempt.lost and attempt.ended is not None
+        return charts.Mark(float(attempt.ended or 0), "failure", "machine lost") if is_known else None
+    first = attempt.first_failure or {}
+    at, rank = first.get("time"), first.get("rank")
+    if not isinstance(at, int | float):
+        failed = [
+            (each.failed_at, each.rank) for each in attempt.ranks.values() if each.failed_at is not None
+        ]
+        at, rank = min(failed, default=(None, None))
+    return None if at is None else charts.Mark(float(at), "failure", f"rank {rank} failed")

@@ -78,7 +78,12 @@ class RankRecord:
 
 @dataclass
 class Attempt:
-    """One attempt; times are seconds since the epoch."""
+    """One attempt; times are seconds since the epoch.
+
+    Attributes:
+        members_changed: whether it ended because a machine came, went or was lost, and no rank failed.
+        lost: what the launcher says of each machine that was lost.
+    """
 
     number: int
     ranks: dict[int, RankRecord] = field(default_factory=dict)
@@ -86,6 +91,8 @@ class Attempt:
     ended: float | None = None
     exit_code: int | None = None
     first_failure: dict[str, Any] | None = None
+    members_changed: bool = False
+    lost: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -309,8 +316,13 @@ def _hear(run: Run, events: list[dict[str, Any]]) -> None:
                 record.failed_at = float(at)
     told = run.result.get("attempts")
     for attempt, each in zip(run.attempts, told if isinstance(told, list) else [], strict=False):
-        if isinstance(each, dict) and isinstance(each.get("first_failure"), dict):
+        if not isinstance(each, dict):
+            continue
+        if isinstance(each.get("first_failure"), dict):
             attempt.first_failure = each["first_failure"]
+        attempt.members_changed = each.get("is_membership_change") is True
+        lost = each.get("lost")
+        attempt.lost = [str(words)[:200] for words in lost[:8]] if isinstance(lost, list) else []
 
 
 def _state(run: Run, processes: dict[str, Any]) -> str:

@@ -172,6 +172,35 @@ def test_the_folders_of_all_machines_make_one_page(tmp_path: Path) -> None:
         assert "8 s" in shown.text()
 
 
+@pytest.mark.parametrize("lost", [["machine 1 (vm) is lost: its launcher has ended"], []])
+def test_a_machine_that_was_lost_or_came_is_no_failure_of_a_rank(tmp_path: Path, lost: list[str]) -> None:
+    killed = {"event": "rank_ended", "time": EPOCH + 4.0, "rank": 0, "how": "killed by SIGTERM (15)"}
+    folder = write(
+        tmp_path / "run",
+        {rank: [start(rank), *steps_of(rank, 9)] for rank in (0, 1)},
+        events=[began(0, 1.0), killed, ended(0, 4.1, 69)],
+    )
+    attempts = [
+        {"exit_code": 69, "first_failure": None, "lost": lost, "is_membership_change": True},
+        {"exit_code": 0},
+    ]
+    (folder / "attempt_0" / "0" / "error.json").write_text('{"summary": "PeerFailed: rank 1 died"}')
+    write(
+        folder,
+        {0: [start(0, size=1), *steps_of(0, 9)]},
+        attempt=1,
+        events=[began(1, 5.0), ended(1, 9.0, 0)],
+        result={"exit_code": 0, "attempts": attempts},
+    )
+    shown = page_of(folder)
+    told = "machine 1 (vm) is lost: its launcher has ended. The launcher started all ranks again (attempt 1)."
+    assert [each for each in shown.texts("finding") if "0" in each] == [
+        f"A machine was lost in attempt 0{told}" for _ in lost
+    ]
+    assert ("machine lost" in text_of(shown.section("course-h"))) == bool(lost)
+    assert "rank 0 failed" not in shown.text().lower()
+
+
 def test_an_attempt_with_fewer_ranks_misses_none(tmp_path: Path) -> None:
     folder = write(tmp_path / "run", {rank: [start(rank, size=3), *steps_of(rank, 9)] for rank in range(3)})
     write(
