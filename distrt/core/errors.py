@@ -6,6 +6,7 @@
     │   └── NoKernelError (NotImplementedError)  one that PyTorch has no kernel for either
     ├── OutOfMemoryError (RuntimeError)      a GPU without room; PyTorch's name
     ├── AcceleratorError (RuntimeError)      a GPU that failed; PyTorch's name
+    ├── CaptureError (RuntimeError)          what cannot be in a CUDA graph
     ├── DeviceError (RuntimeError)           a device that is missing, or two that differ
     │   └── DeviceMissing (AssertionError)   a GPU on a machine without one: either builtin catches it
     ├── DimensionError (IndexError)          a dim or an index out of range
@@ -55,6 +56,10 @@ class NoKernelError(DtypeError, NotImplementedError):
 
 class OutOfMemoryError(DistrtError, RuntimeError):
     """A GPU without room for a tensor, by PyTorch's name: scripts catch it and try a smaller batch."""
+
+
+class CaptureError(DistrtError, RuntimeError):
+    """What cannot be captured in a CUDA graph: a wait for the GPU, or a copy from memory that is soon another's."""
 
 
 class AcceleratorError(DistrtError, RuntimeError):

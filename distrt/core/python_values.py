@@ -10,6 +10,7 @@ import numpy as np
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.gpu import faults
+from distrt.core.gpu.capturing import refuse
 
 
 class PythonValues:
@@ -96,6 +97,8 @@ class PythonValues:
 
 def _plain(array: Array, nested: bool = False) -> Any:
     """The elements as Python's own numbers; NumPy cannot convert bfloat16, so that goes by way of float32."""
+    if is_on_gpu(array):
+        refuse("the value of an element")
     if array.dtype.kind == "V":
         array = array.astype(np.float32)
     found = array.tolist() if nested else array.item()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceError, DeviceMissing
 from distrt.core.gpu import faults, library, memory
+from distrt.core.gpu.capturing import refuse
 
 __all__ = [
     "can_device_access_peer",
@@ -107,6 +108,7 @@ def set_device(device: Any) -> None:
 
 def synchronize(device: Any = None) -> None:
     """Waits until a GPU has done all that it was given."""
+    refuse("cuda.synchronize()")
     with cupy().cuda.Device(number_of(device)):
         cupy().cuda.runtime.deviceSynchronize()
     faults.raise_found()

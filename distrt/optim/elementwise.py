@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from distrt.core import dtype as dt
+from distrt.core.arrays import is_on_gpu
+from distrt.core.gpu.capturing import refuse
 from distrt.core.gpu.places import at
 from distrt.core.modes import enable_grad, used
 from distrt.core.tensor import Tensor, wrap
@@ -68,6 +70,10 @@ class ElementwiseOptimizer(Optimizer):
         """The state of a parameter that is about to be updated."""
         state: dict[str, Any] = self.state[param]
         if not state:
+            refuse(
+                f"the first step of {type(self).__name__}",
+                "its state would be made anew at each replay; take one before",
+            )
             require_fusible(param, group)
             self.start(param, group, state)
         return state
@@ -78,7 +84,7 @@ class ElementwiseOptimizer(Optimizer):
         Raises:
             AssertionError: for capturable=True, which needs an accelerator, and foreach with differentiable.
         """
-        if group.get("capturable"):
+        if group.get("capturable") and not all(is_on_gpu(param._array) for param in params):
             raise AssertionError(
                 f"If capturable=True, {self.captured} must be on supported devices: {self.capturable_devices}."
             )

@@ -16,6 +16,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, dim_order, is_on_gpu, row_major
 from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.gpu.capturing import capturing, refuse
 from distrt.core.gpu.places import device_of
 from distrt.core.history import require_writeable
 from distrt.core.kernels.cuda import loops as on_gpu
@@ -30,6 +31,7 @@ from distrt.core.kernels.loops import (
 )
 from distrt.core.tensor import Tensor
 from distrt.core.versions import note_change
+from distrt.optim.captured import CapturedStep
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
 from distrt.optim.rules import Group, Rule, State
 from distrt.optim.traced import trace
@@ -77,9 +79,10 @@ def apply(
     for param, state in zip(params, states, strict=True):
         _require_updatable(rule, param, state, names, is_recorded)
     changed: list[tuple[list[Array], Numbers]] = []
+    step = None if capturing.now is None else CapturedStep(capturing.now, rule, params, states, group)
     for place, (param, state) in enumerate(zip(params, states, strict=True)):
         # After all checks, since this changes the state.
-        numbers = rule.numbers(param, state, group)
+        numbers = rule.numbers(param, state, group) if step is None else step.numbers[place]
         own = [state[name] for name in names]
         if is_recorded:
             _run_recorded(rule.update, [param, param.grad, *own], numbers)
@@ -202,6 +205,10 @@ def _run(update: _Update, changed: Sequence[tuple[list[Array], Numbers]]) -> Non
     for arrays, numbers in changed:
         rows = _in_rows(arrays) if is_worth_it or is_on_gpu(arrays[0]) else None
         if rows is None:
+            refuse(
+                "the step of a parameter whose gradient or state lies otherwise",
+                "it has numbers in its kernels",
+            )
             _run_compiled(update, together, scratches)
             _run_in_blocks(update, arrays, numbers, scratches)
         elif rows[0].size:
@@ -291,7 +298,10 @@ class _OnGpu(_Sets):
 
     def run(self, start: int, end: int, numbers: Numbers) -> bool:
         loop, constants = self._loop(numbers)
-        on_gpu.run(loop, self._sets[start:end], constants, self._parts)
+        far = None
+        if capturing.now is not None:
+            far = capturing.now.step.room(numbers, self._loop, self._sets[start][0])
+        on_gpu.run(loop, self._sets[start:end], constants, self._parts, far=far)
         return True
 
 

@@ -49,6 +49,11 @@ def test_products_hand_cublas_what_it_expects() -> None:
 
 
 @pytest.mark.ci
+def test_graphs_are_captured_and_replayed() -> None:
+    _assert_passed("graphs")
+
+
+@pytest.mark.ci
 def test_convolutions_hand_cudnn_what_it_expects() -> None:
     _assert_passed("convolutions")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import dtype as dt
+from distrt.core.arrays import as_array, beside
 from distrt.core.autograd.context import FunctionCtx, let_go, save
 from distrt.core.autograd.node import AccumulateGrad, Edge, Node, next_sequence
 from distrt.core.errors import AutogradError
@@ -75,7 +76,8 @@ class _FunctionDefinition:
         """The gradients of the tensor inputs: tensors where tensors came in, else arrays."""
         *gradients, _ = gradients_and_into
         on_tensors = any(isinstance(gradient, Tensor) for gradient in gradients) or _records()
-        given = [_as_tensor(saved, number, gradient) for number, gradient in enumerate(gradients)]
+        like = next((each for each in gradients if each is not None), None)
+        given = [_as_tensor(saved, number, each, like) for number, each in enumerate(gradients)]
         returned = _backward_of(saved.function)(saved.ctx, *given)
         found = _checked(saved, returned if isinstance(returned, tuple) else (returned,))
         if not saved.keeps_graph:
@@ -92,13 +94,15 @@ def _records() -> bool:
     return bool(modes.grad)
 
 
-def _as_tensor(node: FunctionNode, number: int, gradient: Any) -> Any:
+def _as_tensor(node: FunctionNode, number: int, gradient: Any, like: Any) -> Any:
     if isinstance(gradient, Tensor):
         return gradient
     if gradient is not None:
-        return wrap_unseen(np.asarray(gradient))
+        return wrap_unseen(as_array(gradient))
     meta = node.output_metas[number]
-    return None if meta is None or not node.ctx._notes.materialize else wrap(np.zeros(*meta))
+    return (
+        None if meta is None or not node.ctx._notes.materialize else wrap(np.zeros(*meta, like=beside(like)))
+    )
 
 
 def _backward_of(function: Any) -> Any:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
-
+from distrt.core.arrays import as_array
 from distrt.core.autograd.complaint import type_name
 from distrt.core.autograd.node import AFTER, BEFORE, GraphNode, Hooks
 from distrt.core.errors import AutogradError
@@ -55,7 +54,7 @@ def _as_tensors(gradients: Any) -> tuple[Any, ...]:
 def _as_tensor(gradient: Any) -> Any:
     from distrt.core.tensor import Tensor, wrap_unseen
 
-    return gradient if isinstance(gradient, Tensor) else wrap_unseen(np.asarray(gradient))
+    return gradient if isinstance(gradient, Tensor) else wrap_unseen(as_array(gradient))
 
 
 def _replace(hook: Any, values: list[Any], returned: Any) -> list[Any]:

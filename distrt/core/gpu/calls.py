@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import is_array, is_on_gpu
+from distrt.core.errors import CaptureError
 from distrt.core.gpu import library
+from distrt.core.gpu.capturing import capturing
 from distrt.core.gpu.places import apart, device_of, of_number
 
 
@@ -23,10 +25,28 @@ def run(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
         return forward(*args, **kwargs)
     args = tuple(_beside(name, each, place) for each in args)
     kwargs = {key: _beside(name, each, place) for key, each in kwargs.items()}
+    if capturing.now is not None:
+        return _captured(name, forward, *args, **kwargs)
     if place.id == library.current():
         return forward(*args, **kwargs)
     with place:
         return forward(*args, **kwargs)
+
+
+def _captured(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """As ``forward``, which may do nothing but launch kernels.
+
+    Raises:
+        CaptureError: with the operation's name, where it waits for the GPU or copies from the CPU.
+    """
+    try:
+        return forward(*args, **kwargs)
+    except RuntimeError as fault:
+        if isinstance(fault, CaptureError):
+            raise CaptureError(f"{name.strip('_')}: {fault}") from fault
+        if "apture" in str(fault):  # cudaErrorStreamCaptureUnsupported and its kin
+            raise CaptureError(f"{name.strip('_')} cannot be captured in a CUDA graph: {fault}") from fault
+        raise
 
 
 def _arrays(values: tuple[Any, ...]) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from distrt.core.arrays import Array, dim_order, is_on_gpu, memory_of
 from distrt.core.device import CPU, device
 from distrt.core.errors import DeviceError
 from distrt.core.gpu import faults, library, memory
+from distrt.core.gpu.capturing import refuse
 from distrt.core.modes import used
 
 
@@ -40,6 +41,8 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
     if not used.gpu:
         memory.watch()
         used.gpu = True
+    if isinstance(array, np.ndarray):
+        refuse("a copy from the CPU", "the memory that it comes from is another's when the graph is replayed")
     with cupy.cuda.Device(target.index):
         if isinstance(array, np.ndarray):
             return _uploaded(cupy, array)
@@ -53,6 +56,7 @@ def _uploaded(cupy: Any, array: Array) -> Array:
 
 
 def _downloaded(array: Array) -> Array:
+    refuse("a copy to the CPU")
     with array.device:
         order = dim_order(array)
         packed = array.transpose(order) if array.ndim > 1 else array

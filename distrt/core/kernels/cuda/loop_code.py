@@ -23,7 +23,8 @@ def computed_type(loop: Loop) -> str:
 def code_of(loop: Loop, capacity: int) -> str:
     """A kernel "run" for up to ``capacity`` sets of arrays.
 
-    ``divisor`` is what gradients (the second array's elements) are divided by, and ``skip`` is not 0 where nothing is
+    Constants are among the arguments, or where ``far`` says, so that they can change in a captured graph. ``divisor``
+    is what gradients (the second array's elements) are divided by, and ``skip`` is not 0 where nothing is
     to be done: each in the GPU's memory, so that nobody waits for them, or 0 for none.
     """
     kind = computed_type(loop)
@@ -48,12 +49,14 @@ struct Sets {{
     u64 pointers[{capacity * loop.arrays}];
     i64 sizes[{capacity}];
     {kind} constants[{max(1, loop.constants)}];
+    u64 far;
     int starts[{capacity}];
     int count;
 }};
 
 extern "C" __global__ void run(const Sets sets, u64 divisor, u64 skip) {{
     if (skip && *at_address<float>(skip) != 0) return;
+    const {kind}* constants = sets.far ? at_address<const {kind}>(sets.far) : sets.constants;
     const {kind} scale = divisor ? ({kind})*at_address<float>(divisor) : 1;
     int set = 0;
     for (int below = sets.count; below - set > 1;) {{
@@ -98,7 +101,7 @@ def _stored(loop: Loop, array: int) -> str:
 def _name(loop: Loop, value: int) -> str:
     """A value by its number, as in `Loop`."""
     if loop.arrays <= value < loop.arrays + loop.constants:
-        return f"sets.constants[{value - loop.arrays}]"
+        return f"constants[{value - loop.arrays}]"
     return f"v{value}"
 
 

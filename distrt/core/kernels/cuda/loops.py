@@ -27,6 +27,7 @@ def run(
     parts: int = 1,
     divisor: Array | None = None,
     skip: Array | None = None,
+    far: Array | None = None,
 ) -> None:
     """Runs the loop on sets of arrays of the current GPU, each in row-major order: one launch for as many as fit.
 
@@ -37,6 +38,7 @@ def run(
         parts: how many of the loop's elements one of the arrays' has: 2 for complex numbers.
         divisor: a float32 that the second arrays are divided by, on the GPU.
         skip: a float32 that is not 0 where nothing is to be done, on the GPU.
+        far: an array on the GPU that the constants are read from in their place.
     """
     sets = [each for each in sets if each[0].size]
     if not sets:
@@ -51,6 +53,7 @@ def run(
         row = table[0]
         row["constants"][: loop.constants] = constants
         row["count"] = len(some)
+        row["far"] = 0 if far is None else address_of(far)
         for number, arrays in enumerate(some):
             row["pointers"][number * loop.arrays :][: loop.arrays] = [*map(address_of, arrays)]
             row["sizes"][number] = parts * arrays[0].size
@@ -75,6 +78,7 @@ def _kernel(loop: Loop, single: bool) -> tuple[Any, Any]:
                 np.float64 if computed_type(loop) == "double" else np.float32,
                 (max(1, loop.constants),),
             ),
+            ("far", np.uint64),
             ("starts", np.int32, (capacity,)),
             ("count", np.int32),
         ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda
+from . import _recording, cuda
 from ._surface import SURFACE
 
 _LIKE_NUMPY = (  # methods that take and give what NumPy's do, once arrays are unwrapped
@@ -130,6 +130,7 @@ class ndarray:
     # -- crossing to the host, by name only
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
+        _recording.refuse_waiting()
         cuda.traffic.to_host += self._host.nbytes
         if out is None:
             return self._host.copy(order if order in "CF" else "C")
@@ -189,6 +190,7 @@ class ndarray:
 
     # -- methods
 
+    @_recording.recorded
     def astype(
         self, dtype: Any, order: str = "K", casting: Any = None, subok: Any = None, copy: bool = True
     ) -> ndarray:
@@ -199,24 +201,30 @@ class ndarray:
         with np.errstate(all="ignore"):
             return made(self._host.astype(dtype, order))
 
+    @_recording.recorded
     def copy(self, order: str = "C") -> ndarray:
         return made(self._host.copy(order))
 
     def view(self, dtype: Any = None) -> ndarray:
         return view(self, self._host.view() if dtype is None else self._host.view(dtype))
 
+    @_recording.recorded
     def fill(self, value: Any) -> None:
         self._host.fill(host(value))
 
+    @_recording.recorded
     def sort(self, axis: int = -1, *, kind: Any = None) -> None:
         self._host.sort(axis, kind=None if kind is None else "stable")
 
+    @_recording.recorded
     def partition(self, kth: Any, axis: int = -1) -> None:
         self._host.sort(axis)
 
+    @_recording.recorded
     def put(self, indices: Any, values: Any, mode: str = "wrap") -> None:
         self._host.put(host(indices), host(values), mode)
 
+    @_recording.recorded
     def scatter_add(self, slices: Any, value: Any) -> None:
         np.add.at(self._host, _key(slices), host(value))
 
@@ -226,9 +234,11 @@ class ndarray:
     def scatter_min(self, slices: Any, value: Any) -> None:
         np.minimum.at(self._host, _key(slices), host(value))
 
+    @_recording.recorded
     def __getitem__(self, key: Any) -> ndarray:
         return _part(self, self._host[_wrapped(_key(key), self.shape)])
 
+    @_recording.recorded
     def __setitem__(self, key: Any, value: Any) -> None:
         with np.errstate(all="ignore"):
             self._host[_key(key)] = host(value)
@@ -331,6 +341,8 @@ def _method(name: str) -> Any:
     function = getattr(np.ndarray, name)
 
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
+        if name == "nonzero":
+            _recording.refuse_waiting()
         out = kwargs.get("out")
         args = tuple(host(each) for each in args)
         kwargs = {key: host(value) for key, value in kwargs.items()}
@@ -361,7 +373,7 @@ def _operator(name: str, reflected: bool = False, in_place: bool = False) -> Any
 
 
 for _name in _LIKE_NUMPY:
-    setattr(ndarray, _name, _method(_name))
+    setattr(ndarray, _name, _recording.recorded(_method(_name)))
 for _name in _BINARY:
     setattr(ndarray, f"__{_name}__", _operator(_name))
     if hasattr(operator, f"i{_name}") and _name != "matmul":

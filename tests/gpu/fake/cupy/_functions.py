@@ -11,10 +11,12 @@ import numpy as np
 
 from . import cuda
 from ._array import host, made, ndarray, wrapped
+from ._recording import is_capturing, recorded, refuse_waiting
 from ._surface import SURFACE
 
 _FROM_HOST = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray"}
 _TO_HOST = {"asnumpy"}
+_WITHOUT_KERNEL = {"empty", "empty_like"}
 _SIZES = {"argwhere", "nonzero", "flatnonzero", "unique"}  # they wait for the device to learn a size
 
 
@@ -50,11 +52,15 @@ def function(
     def call(*args: Any, **kwargs: Any) -> Any:
         if signature is not None:
             signature.bind(*args, **kwargs)
+        if name in _SIZES:
+            refuse_waiting()
         out = kwargs.pop("out", None)
         sources = [*args, *kwargs.values()]
         if name in _FROM_HOST:
             for each in sources[:1]:
                 if isinstance(each, np.ndarray):
+                    if is_capturing():
+                        cuda.memory.pinned(each.nbytes)
                     cuda.traffic.to_device += each.nbytes
                     each = made(each.copy())
                 args = (each, *args[1:])
@@ -75,8 +81,9 @@ def function(
         return wrapped(result, *flat)
 
     call.__name__, call.__module__ = name, module
-    call.known = known  # type: ignore[attr-defined]
-    return call
+    noted = call if name in _WITHOUT_KERNEL else recorded(call)
+    noted.known = known  # type: ignore[attr-defined]
+    return noted
 
 
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ._array import ndarray
+from ._recording import recorded
 from .cuda.memory import _DEVICE_MEMORY
 
 _HEADER = Path(__file__).with_name("cuda_on_cpu.h")
@@ -50,6 +51,7 @@ class RawKernel:
     def __init__(self, module: RawModule, name: str) -> None:
         self._module, self._name = module, name
 
+    @recorded
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0) -> None:
         grid, block = ((*each, 1, 1)[:3] for each in (grid, block))
         values = [_by_value(each) for each in args]

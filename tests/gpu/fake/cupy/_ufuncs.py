@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._array import host, made, ndarray, wrapped
+from ._recording import recorded
 from ._surface import SURFACE
 
 _NUMPY_NAMES = {"cbrt": "cbrt"}
@@ -38,6 +39,7 @@ class ufunc:
             dtypes = ", ".join(str(np.dtype(char)) for char in chars)
             raise TypeError(f"Wrong type (({dtypes})) of arguments for cupy_{self.name}")
 
+    @recorded
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         unknown = set(kwargs) - {"out", "where", "dtype", "casting", "axes"}
         if unknown:
@@ -57,6 +59,7 @@ class ufunc:
             return out
         return tuple(map(made, result)) if isinstance(result, tuple) else made(result)
 
+    @recorded
     def reduce(
         self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
     ) -> ndarray:
@@ -65,12 +68,14 @@ class ufunc:
         result = self.numpy.reduce(host(array), axis, dtype, None if out is None else host(out), keepdims)
         return out if out is not None else made(result)
 
+    @recorded
     def accumulate(self, array: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> ndarray:
         if self.name not in ("add", "multiply"):
             raise NotImplementedError(f"`{self.name}.accumulate` is not supported yet")
         result = self.numpy.accumulate(host(array), axis, dtype, None if out is None else host(out))
         return out if out is not None else made(result)
 
+    @recorded
     def at(self, a: Any, indices: Any, b: Any = None) -> None:
         if self.name not in (
             "add",
@@ -85,6 +90,7 @@ class ufunc:
         key = tuple(map(host, indices)) if isinstance(indices, tuple) else host(indices)
         self.numpy.at(host(a), key, host(b))
 
+    @recorded
     def outer(self, A: Any, B: Any, **kwargs: Any) -> Any:  # noqa: N803
         return wrapped(self.numpy.outer(host(A), host(B), **kwargs))
 

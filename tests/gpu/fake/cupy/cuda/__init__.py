@@ -6,7 +6,14 @@ import threading
 from typing import Any
 
 from . import memory, runtime, traffic
-from .memory import MemoryHook, MemoryPointer, MemoryPool, alloc_pinned_memory
+from .memory import (
+    MemoryHook,
+    MemoryPointer,
+    MemoryPool,
+    alloc_pinned_memory,
+    set_pinned_memory_allocator,
+    using_allocator,
+)
 from .stream import Event, ExternalStream, Stream, get_current_stream, get_elapsed_time
 
 __all__ = [
@@ -22,7 +29,9 @@ __all__ = [
     "get_elapsed_time",
     "memory",
     "runtime",
+    "set_pinned_memory_allocator",
     "traffic",
+    "using_allocator",
 ]
 
 

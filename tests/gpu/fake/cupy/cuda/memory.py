@@ -60,6 +60,10 @@ def _free(device: int, size: int) -> None:
 class MemoryPool:
     """The pool of the current device."""
 
+    def malloc(self, size: int) -> Any:
+        """Memory of the pool."""
+        raise NotImplementedError("the fake's arrays have memory of their own")
+
     def used_bytes(self) -> int:
         """Bytes in arrays."""
         import cupy
@@ -123,8 +127,35 @@ class MemoryPointer:
         return MemoryPointer(self.owner, self.offset + offset)
 
 
+class using_allocator:
+    """Where memory comes from, for a block; the fake's all comes from the host."""
+
+    def __init__(self, allocator: Any = None) -> None:
+        self.allocator = allocator
+
+    def __enter__(self) -> None:
+        """Nothing to be done."""
+
+    def __exit__(self, *exception: Any) -> None:
+        """Nothing to be done."""
+
+
 class PinnedMemoryPointer(bytearray):
     """Page-locked memory of the host."""
+
+
+_pinned_allocator: Any = None
+
+
+def set_pinned_memory_allocator(allocator: Any = None) -> None:
+    """Sets where copies from the host are staged."""
+    global _pinned_allocator
+    _pinned_allocator = allocator
+
+
+def pinned(size: int) -> Any:
+    """Room to stage a copy in."""
+    return (_pinned_allocator or alloc_pinned_memory)(size)
 
 
 def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:

@@ -37,6 +37,9 @@ def setDevice(number: int) -> None:
 
 def deviceSynchronize() -> None:
     """Waits for nothing."""
+    from .. import _recording
+
+    _recording.refuse_waiting()
 
 
 def memGetInfo() -> tuple[int, int]:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Any
 
+from .. import _recording
+
 
 class Stream:
     """A queue of work."""
@@ -27,10 +29,19 @@ class Stream:
         _current.stream = self
         return self
 
+    def begin_capture(self, mode: int | None = None) -> None:
+        if not self.ptr:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported: the legacy stream cannot be captured")
+        _recording.begin()
+
+    def end_capture(self) -> Any:
+        return _recording.end()
+
     def is_capturing(self) -> bool:
-        return False
+        return _recording.is_capturing()
 
     def synchronize(self) -> None:
+        _recording.refuse_waiting()
         self.asked.append("synchronize")
 
     def wait_event(self, event: Event) -> None:

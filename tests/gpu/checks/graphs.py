@@ -1,0 +1,194 @@
+"""CUDA graphs: replays compute anew, a whole training step among them; what cannot be captured is refused by name."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import distrt as torch
+import distrt.nn.functional as F
+from distrt import nn
+from distrt.core.errors import CaptureError
+
+
+def captured(run: Callable[[], Any], warmups: int = 1) -> tuple[Any, Any]:
+    """A graph of what a function does, and what it gave."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(warmups):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = run()
+    return graph, out
+
+
+def replays_read_what_is_there() -> Iterator[str]:
+    """New data in the captured tensors give new results in the captured outputs."""
+    x, w = torch.randn(8, 16, device="cuda"), torch.randn(16, 16, device="cuda")
+    graph, out = captured(lambda: F.softmax(F.gelu(x @ w), -1).sum(0))
+    for _ in range(2):
+        x.copy_(torch.randn(8, 16, device="cuda"))
+        graph.replay()
+        if not torch.allclose(out, F.softmax(F.gelu(x @ w), -1).sum(0), atol=1e-6):
+            yield "another result"
+
+
+def model(dropout: float = 0.0) -> Any:
+    torch.manual_seed(0)
+    layers = (nn.Linear(16, 32), nn.LayerNorm(32), nn.GELU(), nn.Dropout(dropout), nn.Linear(32, 10))
+    return nn.Sequential(*layers).cuda()
+
+
+OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+    "Adam": lambda parameters: torch.optim.Adam(parameters, lr=0.01, capturable=True),
+    "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
+}
+
+
+def training_steps_are_those_without_a_graph() -> Iterator[str]:
+    """Forward, backward and step in one graph, with a schedule of the learning rate: the same parameters."""
+    data = np.random.default_rng(0).standard_normal((6, 4, 16)).astype(np.float32)
+    targets = torch.tensor([1, 2, 3, 4], device="cuda")
+    for name, make in OPTIMIZERS.items():
+        found = []
+        for is_captured in (False, True):
+            net = model()
+            optimizer = make(net.parameters())
+            schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+            x = torch.tensor(data[0]).cuda()
+
+            def step(net: Any = net, optimizer: Any = optimizer, x: Any = x) -> Any:
+                optimizer.zero_grad(set_to_none=True)
+                loss = F.cross_entropy(net(x), targets)
+                loss.backward()
+                optimizer.step()
+                return loss
+
+            losses = [step().item()]
+            before = [each.detach().clone() for each in net.parameters()]
+            if is_captured:
+                graph, loss = captured(step, 0)
+                if getattr(sys.modules["cupy"], "IS_FAKE", False):  # which runs what it captures
+                    with torch.no_grad():
+                        for each, old in zip(net.parameters(), before, strict=True):
+                            each.copy_(old)
+                    rewind(optimizer, net, before, make, data, targets)
+            for batch in data[1:]:
+                schedule.step()
+                x.copy_(torch.tensor(batch))
+                if is_captured:
+                    graph.replay()
+                else:
+                    loss = step()
+                losses.append(loss.item())
+            found.append((losses, [each.detach().cpu().numpy() for each in net.parameters()]))
+        if not np.allclose(found[0][0], found[1][0], rtol=1e-5):
+            yield f"{name}: losses {found[0][0]} and {found[1][0]}"
+        elif not all(
+            np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(found[0][1], found[1][1], strict=True)
+        ):
+            yield f"{name}: other parameters"
+
+
+def rewind(optimizer: Any, net: Any, before: Any, make: Any, data: Any, targets: Any) -> None:
+    """Puts an optimizer's moments back to where they were after one step, for the fake."""
+    twin = model()
+    other = make(twin.parameters())
+    other.zero_grad()
+    F.cross_entropy(twin(torch.tensor(data[0]).cuda()), targets).backward()
+    other.step()
+    with torch.no_grad():
+        for mine, its in zip(net.parameters(), twin.parameters(), strict=True):
+            for name, value in other.state[its].items():
+                if isinstance(value, torch.Tensor) and value.is_cuda:
+                    optimizer.state[mine][name].copy_(value)
+
+
+def dropout_differs_from_replay_to_replay() -> Iterator[str]:
+    """Other elements each time; the same after the same seed."""
+    x = torch.ones(1000, device="cuda")
+    graph, out = captured(lambda: F.dropout(x, 0.5))
+    seen = []
+    for seed in (None, None, 7, 7):
+        if seed is not None:
+            torch.manual_seed(seed)
+        graph.replay()
+        seen.append(out.cpu().numpy())
+    if (seen[0] == seen[1]).all() or (seen[2] != seen[3]).any() or not 400 < (seen[0] == 0).sum() < 600:
+        yield "numbers do not follow from seeds and replays"
+
+
+def waits_are_refused_by_name() -> Iterator[str]:
+    """The value of an element, a copy to or from the CPU, a size that only the GPU knows, a first step."""
+    x = torch.ones(5, device="cuda", requires_grad=True)
+    fresh = torch.optim.Adam([x], lr=0.1)
+    x.grad = torch.ones_like(x)
+    for what, run in {
+        "value of an element": lambda: x.sum().item(),
+        "copy to the CPU": lambda: x.detach().cpu(),
+        "copy from the CPU": lambda: torch.tensor([1.0], device="cuda"),
+        "nonzero": lambda: torch.nonzero(x.detach()),
+        "synchronize": torch.cuda.synchronize,
+        "first step of Adam": fresh.step,
+    }.items():
+        try:
+            captured(run, 0)
+            yield f"{what} was captured"
+        except CaptureError as fault:
+            if what not in str(fault):
+                yield f"{what}: {fault}"
+        if torch.cuda.is_current_stream_capturing() or (x + 1).sum().item() != 10:
+            yield f"after {what} something is left"
+
+
+def graphed_modules_train_as_others() -> Iterator[str]:
+    """make_graphed_callables: outputs and gradients of a module, called several times."""
+    net, twin = model(), model()
+    graphed = torch.cuda.make_graphed_callables(net, (torch.randn(4, 16, device="cuda"),))
+    for _ in range(2):
+        x = torch.randn(4, 16, device="cuda")
+        pair = []
+        for each in (graphed, twin):
+            for parameter in each.parameters():
+                parameter.grad = None
+            out = each(x)
+            out.square().sum().backward()
+            pair.append([out.detach().clone(), *[parameter.grad.clone() for parameter in each.parameters()]])
+        if not all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(*pair, strict=True)):
+            yield "others"
+
+
+CHECKS = (
+    replays_read_what_is_there,
+    training_steps_are_those_without_a_graph,
+    dropout_differs_from_replay_to_replay,
+    waits_are_refused_by_name,
+    graphed_modules_train_as_others,
+)
+
+
+def main() -> int:
+    """Runs all; returns how many failed."""
+    failed = 0
+    for check in CHECKS:
+        try:
+            found = list(check())
+        except Exception:
+            found = [traceback.format_exc()]
+        for what in found:
+            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
+        failed += len(found)
+    print(f"{len(CHECKS)} checks, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)
