@@ -48,10 +48,10 @@ def run_backward(
         The gradients of ``captured``; None where nothing arrived.
     """
     outer = bool(modes.grad)
-    modes.record(create_graph)
     current = _Pass(keep_graph, create_graph, captured)
     _running.passes.append(current)
     try:
+        modes.record(create_graph)  # in here, so that an interrupt cannot leave it as it is
         with doing(BACKWARD):
             found = current.run(roots, gradients)
             if deliver is not None:

@@ -94,5 +94,5 @@ def sizes_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     """
     sizes = varargs(size)
     if min(sizes, default=0) < 0:
-        raise ShapeError(f"Dimension size must be non-negative, got {list(sizes)}")
+        raise ShapeError(f"Trying to create tensor with negative dimension {min(sizes)}: {list(sizes)}")
     return sizes
