@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from distrt.pictures.step import KIND_TITLES
 from launch.page.formats import clock, duration, percent, plural, size
-from launch.page.reading import Attempt, RankRecord, Run
+from launch.page.run import Attempt, RankRecord, Run
 from launch.page.stretches import Stretch
 
-__all__ = ["Finding", "Slow", "findings", "judged", "slow_rank", "waiting_by_window"]
+__all__ = ["Finding", "Slow", "findings", "judged", "slow_rank"]
 
 _WORTH_TELLING = 0.1  # of a step
-_WINDOWS = 60
 _GROWS = 1.3
 
 
@@ -121,29 +120,8 @@ def slow_rank(attempt: Attempt) -> Slow | None:
     )
 
 
-def waiting_by_window(
-    attempt: Attempt, count: int = _WINDOWS
-) -> tuple[float, float, dict[int, list[float | None]]]:
-    """How much of each piece of the time each rank waited: when the first begins, the last ends, and 0 to 1 by rank."""
-    every = [each for record in attempt.ranks.values() for each in record.stretches]
-    if not every:
-        return 0.0, 0.0, {}
-    begin, end = min(each.begin for each in every), max(each.end for each in every)
-    width = max((end - begin) / count, 1e-9)
-    found: dict[int, list[float | None]] = {}
-    for rank, record in attempt.ranks.items():
-        seconds, waited = [0.0] * count, [0.0] * count
-        for each in record.stretches:
-            share = _waiting(each) / each.seconds if each.seconds else 0.0
-            for window, part in each.parts(begin, width, count):
-                seconds[window] += part
-                waited[window] += share * part
-        found[rank] = [w / s if s > width * 0.02 else None for w, s in zip(waited, seconds, strict=True)]
-    return begin, end, found
-
-
 def _share_of_windows(attempt: Attempt, rank: int) -> float:
-    _, _, windows = waiting_by_window(attempt)
+    _, _, windows = attempt.waiting
     won = counted = 0
     for each in zip(*windows.values(), strict=True):
         row = dict(zip(windows, each, strict=True))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from distrt.pictures.step import KIND_TITLES, Lane, communication, draw_step
 from distrt.pictures.svg import Markup, tag
 from launch.page import charts
-from launch.page.findings import judged, slow_rank, waiting_by_window
+from launch.page.findings import judged, slow_rank
 from launch.page.formats import duration, percent, size
 from launch.page.parts import figures, legend, section, table
-from launch.page.reading import Attempt, RankRecord, Run
+from launch.page.run import Attempt, RankRecord, Run
 from launch.page.stretches import Stretch
 
 __all__ = ["ranks", "step"]
@@ -88,7 +88,7 @@ def _left_out(attempt: Attempt, shown: int) -> list[Markup]:
 
 def _who_waited(run: Run, attempt: Attempt, chosen: Sequence[RankRecord]) -> list[Markup]:
     """Waiting over time, where there is somebody to wait for."""
-    begin, end, windows = waiting_by_window(attempt)
+    begin, end, windows = attempt.waiting
     if len(windows) < 2:
         return []
     kept = {record.rank: windows[record.rank] for record in chosen if record.rank in windows}

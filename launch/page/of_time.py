@@ -8,7 +8,7 @@ from distrt.pictures.svg import Markup, tag
 from launch.page import charts, over_time
 from launch.page.formats import duration, plural, significant
 from launch.page.parts import figures, section, table
-from launch.page.reading import Attempt, Run
+from launch.page.run import Attempt, Run
 
 __all__ = ["course", "curves", "own_numbers"]
 

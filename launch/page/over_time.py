@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from launch.page.reading import Attempt
+from launch.page.run import Attempt
 from launch.page.stretches import Curve
 
 __all__ = ["Point", "joined", "memory", "rate_of"]

@@ -9,7 +9,7 @@ from launch.page import of_ranks, of_time
 from launch.page.findings import Finding, findings, judged
 from launch.page.formats import clock, duration, percent, plural, rate, significant, size
 from launch.page.parts import section, table
-from launch.page.reading import Run
+from launch.page.run import Run
 from launch.page.style import style_sheet
 
 __all__ = ["page"]

@@ -10,138 +10,25 @@ import json
 import re
 import statistics
 import time
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from distrt.comm.status import Status, parse
 from distrt.pictures.step import Lane, Span, Travel
 from launch.page.lines import Lines
-from launch.page.stretches import Curve, Stretch, Stretches, real
+from launch.page.run import MOST_RANKS, Attempt, RankRecord, Run
+from launch.page.stretches import Curve, Stretch, real
 from launch.ranks.processes import process_start_time, process_state
 
-__all__ = ["Attempt", "NotARunError", "RankRecord", "Run", "read_run"]
+__all__ = ["NotARunError", "read_run"]
 
 _BUDGET = 192 << 20  # bytes of records that are read
 _LEAST = 1 << 20  # of one rank's
-_MOST_RANKS = 1024
 _MOST_CURVES = 60
 
 
 class NotARunError(Exception):
     """The folder is no run's; the text is for the user."""
-
-
-@dataclass
-class RankRecord:
-    """One rank in one attempt.
-
-    Attributes:
-        about: the first line of its record.
-        startup: until the first step.
-        pictures: steps in detail, by number.
-        ended: whether it has said that it ended.
-        how: what the launcher says of its end.
-        failure: the first line of what it raised.
-        status: its status page.
-    """
-
-    rank: int
-    about: dict[str, Any] = field(default_factory=dict)
-    startup: Stretch | None = None
-    stretches: Stretches = field(default_factory=Stretches)
-    loss: Curve = field(default_factory=Curve)
-    numbers: dict[str, Curve] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
-    pictures: dict[int, Lane] = field(default_factory=dict)
-    ended: bool = False
-    how: str = ""
-    failure: str = ""
-    traceback: str = ""
-    failed_at: float | None = None
-    status: Status | None = None
-    share: float = 1.0
-    damaged: int = 0
-
-    @cached_property
-    def total(self) -> Stretch | None:
-        """All its steps together, once everything has been read; None where there is none."""
-        total = self.stretches.total()
-        return total if total is not None and total.steps else None
-
-    @property
-    def last_step(self) -> int:
-        """The number of the last step that is recorded."""
-        return self.stretches[-1].last_step if self.stretches else 0
-
-
-@dataclass
-class Attempt:
-    """One attempt; times are seconds since the epoch.
-
-    Attributes:
-        members_changed: whether it ended because a machine came, went or was lost, and no rank failed.
-        lost: what the launcher says of each machine that was lost.
-    """
-
-    number: int
-    ranks: dict[int, RankRecord] = field(default_factory=dict)
-    began: float | None = None
-    ended: float | None = None
-    exit_code: int | None = None
-    first_failure: dict[str, Any] | None = None
-    members_changed: bool = False
-    lost: list[str] = field(default_factory=list)
-
-    @property
-    def size(self) -> int:
-        """How many ranks it has."""
-        told = [each.about["size"] for each in self.ranks.values() if isinstance(each.about.get("size"), int)]
-        return max([*told, *(rank + 1 for rank in self.ranks)], default=0)
-
-    @property
-    def absent(self) -> list[int]:
-        """Its ranks of which nothing is known, among those that are read."""
-        return [rank for rank in range(min(self.size, _MOST_RANKS)) if rank not in self.ranks]
-
-
-@dataclass
-class Run:
-    """A run, as far as its folder tells.
-
-    Attributes:
-        state: "finished", "failed", "stopped", "running" or "broken off".
-        result: what ``result.json`` says.
-        job: what the launcher says of the job.
-    """
-
-    name: str
-    folder: Path
-    attempts: list[Attempt]
-    result: dict[str, Any]
-    job: dict[str, Any]
-    command: list[str]
-    state: str
-    read_at: float
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def began(self) -> float:
-        """When the first attempt began."""
-        return min((each.began for each in self.attempts if each.began is not None), default=self.read_at)
-
-    @property
-    def ended(self) -> float:
-        """When the last one ended; now, where it has not."""
-        if self.state == "running":
-            return self.read_at
-        return max((each.ended for each in self.attempts if each.ended is not None), default=self.began)
-
-    @property
-    def size(self) -> int:
-        """How many ranks there are, or were in the largest attempt."""
-        return max((attempt.size for attempt in self.attempts), default=0)
 
 
 def read_run(folder: Path) -> Run:
@@ -202,11 +89,11 @@ def _read_attempt(run: Run, attempt: Attempt, folders: list[Path]) -> None:
         rank: each for each in reversed(folders) for rank in _numbered(each / f"attempt_{attempt.number}", "")
     }
     found = sorted(places)
-    if len(found) > _MOST_RANKS:
-        run.notes.append(f"{len(found)} ranks: the first {_MOST_RANKS} were read")
-    budget = max(_LEAST, _BUDGET // max(1, min(len(found), _MOST_RANKS) * len(run.attempts)))
+    if len(found) > MOST_RANKS:
+        run.notes.append(f"{len(found)} ranks: the first {MOST_RANKS} were read")
+    budget = max(_LEAST, _BUDGET // max(1, min(len(found), MOST_RANKS) * len(run.attempts)))
     bases: dict[str, float] = {}  # by machine: the epoch, by its clock
-    for rank in found[:_MOST_RANKS]:
+    for rank in found[:MOST_RANKS]:
         record = attempt.ranks[rank] = RankRecord(rank)
         folder = places[rank] / f"attempt_{attempt.number}"
         lines = Lines(folder / str(rank) / "record.jsonl", budget)
