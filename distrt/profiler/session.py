@@ -280,10 +280,16 @@ def tensorboard_trace_handler(
         worker_name: unique among processes; made of the machine's name and the process's number where None.
         use_gzip: compress it.
         use_python_export: changes nothing.
+
+    Raises:
+        RuntimeError: at a cycle's end: the folder cannot be made.
     """
 
     def handler(prof: profile) -> None:
-        os.makedirs(dir_name, exist_ok=True)
+        try:
+            os.makedirs(dir_name, exist_ok=True)
+        except OSError as error:
+            raise RuntimeError(f"Can't create directory: {dir_name}") from error
         worker = worker_name or f"{socket.gethostname()}_{os.getpid()}"
         name = f"{worker}.{time.time_ns()}.pt.trace.json{'.gz' if use_gzip else ''}"
         prof.export_chrome_trace(os.path.join(dir_name, name))

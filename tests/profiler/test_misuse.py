@@ -103,6 +103,17 @@ def test_a_trace_that_cannot_be_written_is_an_error_of_the_system(tmp_path, plac
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_for_tensorboard_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    handler = distrt.profiler.tensorboard_trace_handler(str(tmp_path / "file" / "log"))
+    prof = profile(activities=CPU, on_trace_ready=handler)
+    prof.start()
+    with pytest.raises(RuntimeError, match="Can't create directory: .*/file/log"):
+        prof.stop()
+    with profile(activities=CPU):  # the recording was over
+        pass
+
+
 def test_what_is_written_in_place_or_looked_at_is_not_made():
     x, out = distrt.ones(1000), distrt.empty(8, 8)
     with profile(activities=CPU, profile_memory=True) as prof:
