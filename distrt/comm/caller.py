@@ -48,8 +48,12 @@ class Caller:
         self._rank, self._name = transport.rank, name
         self._group = zlib.crc32(f"{transport.identity} {name}".encode())
         diagnosis = Diagnosis(transport, self._group, name, self.label)
-        self.engine = Engine(self.label, timeout_s, transport.look, diagnosis, transport.head_start_s)
+        self.engine = self._engine_of(transport, timeout_s, diagnosis)
         self._calls: dict[tuple[object, ...], Call] = {}
+
+    def _engine_of(self, transport: Transport, timeout_s: float, diagnosis: Diagnosis) -> Any:
+        """What drives the operations."""
+        return Engine(self.label, timeout_s, transport.look, diagnosis, transport.head_start_s)
 
     def label(self, text: str, operation: str, sequence: int | None = None) -> str:
         """``text`` with the rank, the operation and its number in front, as every error of a group begins.
@@ -105,7 +109,8 @@ class Caller:
                 activity.ended(transfer)
 
         if async_op:
-            return self.engine.launch(operation, label, end)
+            work: Work = self.engine.launch(operation, label, end)
+            return work
         value = self._run(operation, label)
         end()
         return COMPLETED if is_numbered or value is None else _Received(int(value))

@@ -7,14 +7,17 @@ a rank. Complaints begin with the rank and the call.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
 from distrt.comm.diagnosis import Describe
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, as_sum
-from distrt.core.errors import DistributedError, ShapeError
+from distrt.core.arrays import is_on_gpu, is_writeable, row_major
+from distrt.core.errors import DeviceError, DistributedError, ShapeError
+from distrt.core.gpu.places import device_of
 
-__all__ = ["Checks", "Finish", "assign", "flattened", "lengths", "premultiplied"]
+__all__ = ["Checks", "Finish", "assign", "flattened", "is_flat", "lengths", "premultiplied"]
 
 Finish = Callable[[], object]
 
@@ -46,18 +49,20 @@ class Checks:
         self, operation: str, name: str, arrays: Array | Sequence[Array], other_name: str, other: Array
     ) -> Sequence[Array]:
         """The arrays of all ranks, given as one array stacked of such as ``other``, or as a sequence of its dtype."""
-        if isinstance(arrays, np.ndarray):
-            if arrays.shape != (self._size, *other.shape):
+        if isinstance(arrays, np.ndarray) or is_on_gpu(arrays):
+            stacked = cast("Array", arrays)
+            if stacked.shape != (self._size, *other.shape):
                 text = (
                     f"{name} must have shape {(self._size, *other.shape)} "
-                    f"({self._size} ranks of {other_name}'s {other.shape}), got {arrays.shape}"
+                    f"({self._size} ranks of {other_name}'s {other.shape}), got {stacked.shape}"
                 )
                 raise ShapeError(self._describe(text, operation))
-            return [arrays[rank, ...] for rank in range(self._size)]
-        self.as_many_as_ranks(operation, name, arrays)
-        for each in arrays:
+            return [stacked[rank, ...] for rank in range(self._size)]
+        listed: Sequence[Array] = arrays
+        self.as_many_as_ranks(operation, name, listed)
+        for each in listed:
             self.same_dtype(operation, name, each, other_name, other)
-        return arrays
+        return listed
 
     def all_alike(
         self, operation: str, name: str, arrays: Array | Sequence[Array], other_name: str, other: Array
@@ -82,14 +87,17 @@ class Checks:
         self.same_dtype(operation, name, array, other_name, other)
 
     def same_dtype(self, operation: str, name: str, array: Array, other_name: str, other: Array) -> None:
-        """Both have one dtype."""
+        """Both have one dtype, and are in the memory of one device."""
+        if array.__class__ is not other.__class__ and is_on_gpu(array) != is_on_gpu(other):
+            text = f"{name} is on {device_of(array)} and {other_name} on {device_of(other)}; they must be on one device"
+            raise DeviceError(self._describe(text, operation))
         if array.dtype != other.dtype:
             text = f"{name} is {array.dtype} and {other_name} is {other.dtype}; they must agree"
             raise ShapeError(self._describe(text, operation))
 
     def writable(self, operation: str, array: Array) -> None:
         """It can take a result."""
-        if not array.flags.writeable:
+        if not is_writeable(array):
             text = "the result has nowhere to go: the array is read-only"
             raise DistributedError(self._describe(text, operation))
 
@@ -103,11 +111,11 @@ class Checks:
         flats: list[Array] = []
         copies: list[tuple[Array, Array]] = []
         for array in arrays:
-            if array.flags.carray:
+            if is_flat(array):
                 flats.append(array.reshape(-1))
             else:
                 self.writable(operation, array)
-                flats.append(np.empty(array.size, array.dtype))
+                flats.append(np.empty(array.size, array.dtype, like=array))
                 copies.append((array, flats[-1]))
         if not copies:
             return flats, None
@@ -119,9 +127,18 @@ class Checks:
         return flats, finish
 
 
+def is_flat(array: Array) -> bool:
+    """Whether an array can be given to a transport as it is, to be written to."""
+    flags = array.flags
+    return bool(
+        flags.carray if isinstance(array, np.ndarray) else flags.c_contiguous
+    )  # CuPy's have no `carray`
+
+
 def flattened(array: Array) -> Array:
     """What is only read, flat and contiguous: a view where it can be."""
-    return np.ascontiguousarray(array).reshape(-1)
+    flat: Array = row_major(array).reshape(-1)
+    return flat
 
 
 def assign(array: Array, value: Array) -> None:

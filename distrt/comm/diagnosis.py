@@ -122,7 +122,7 @@ class Diagnosis:
         for rank in range(self._witness.size) if label[1] else missing:
             if self._witness.peek(rank) is None:
                 self._ask(rank, deadline)
-        missing = self._absent(label[1]) or missing
+        missing = self.absent(label[1]) or missing
         lines = [f"waited {waited_s:g} s for {name_ranks(missing)}"]
         lines += [f"  {self._where(rank)}" for rank in missing]
         return CollectiveTimeout(self._describe("\n".join(lines), label[0], label[1]))
@@ -135,7 +135,7 @@ class Diagnosis:
         deadline = time.monotonic() + 2 * _PATIENCE_S  # for all that do not answer, together
         # First: from another machine the answer says where it is, too.
         stacks = [self._ask(rank, deadline) for rank in range(witness.size)]
-        missing = self._absent(label[1]) or missing
+        missing = self.absent(label[1]) or missing
         lines = [self._describe(f"has waited {waited_s:.0f} s for {name_ranks(missing)}", label[0], label[1])]
         for rank, stack in enumerate(stacks):
             lines.append(self._where(rank, is_full=True))
@@ -157,7 +157,7 @@ class Diagnosis:
         patience_s = min(_PATIENCE_S, max(_LEAST_PATIENCE_S, deadline - time.monotonic()))
         return self._witness.stacks(rank, patience_s)
 
-    def _absent(self, number: int) -> list[int]:
+    def absent(self, number: int) -> list[int]:
         """The ranks that have not come to a collective: those that are waited for may themselves wait for them.
 
         Who has been asked and is not known to have come counts as absent: a rank that was stopped before, on another

@@ -84,6 +84,11 @@ class LocalTransport(Transport):
         """From its page."""
         return self._room.pages[rank].read()
 
+    def gone(self, ranks: Sequence[int]) -> str | None:
+        """As the room says."""
+        left = [rank for rank in ranks if rank in self._room.left]
+        return f"{name_ranks(left)} failed or left" if left else None
+
     def stacks(self, rank: int, patience_s: float) -> str:
         """All ranks are threads of this process."""
         return f"(see {name_ranks([self.rank])}: one process)"

@@ -13,16 +13,19 @@ import numpy as np
 
 from distrt.comm.caller import CACHED_KINDS, COMPLETED, Caller
 from distrt.comm.calls import Call
-from distrt.comm.checks import Checks, assign, flattened, lengths, premultiplied
+from distrt.comm.checks import Checks, assign, flattened, is_flat, lengths, premultiplied
 from distrt.comm.progress import Engine, Label
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
 from distrt.comm.transport import Transport
 from distrt.comm.work import Work
 from distrt.core import activity
-from distrt.core.errors import DistributedError, ShapeError
+from distrt.core.arrays import is_on_gpu
+from distrt.core.errors import DeviceError, DistributedError, ShapeError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from distrt.comm.lanes import Lane, Lanes
 
 __all__ = ["COMPLETED", "ProcessGroup", "ReduceOp", "Work"]
 
@@ -56,13 +59,18 @@ class ProcessGroup:
         self.backend = backend or transport.kind
         self.backend_asked = self.backend  # may name devices: "cpu:gloo,cuda:nccl"
         self.transport = transport
+        #: Who carries what is in the memory of GPUs; None where nobody does.
+        self.gpu_lane: Lanes | None = None
         self._rank = transport.rank
         self._size = transport.size
-        self._caller = Caller(transport, timeout_s, name)
+        self._caller = self._caller_of(transport, timeout_s, name)
         self._engine = self._caller.engine
         self._checks = Checks(transport.size, self._caller.label)
         self._reductions: dict[tuple[ReduceOp, np.dtype[Any]], Reduction] = {}
         self._all_reduces: dict[tuple[ReduceOp, np.dtype[Any], int], _AllReduce] = {}
+
+    def _caller_of(self, transport: Transport, timeout_s: float, name: str) -> Caller:
+        return Caller(transport, timeout_s, name)
 
     def __repr__(self) -> str:
         return (
@@ -76,6 +84,21 @@ class ProcessGroup:
     def size(self) -> int:
         """How many ranks there are."""
         return self._size
+
+    def lane_of(self, array: Array) -> ProcessGroup | Lane:
+        """Who carries an array: this group what is in the memory of the CPU, its lane for GPUs the rest.
+
+        Raises:
+            DeviceError: there is no such lane, in PyTorch's words.
+        """
+        if isinstance(array, np.ndarray) or not is_on_gpu(array):
+            return self
+        if self.gpu_lane is None:
+            raise DeviceError(
+                f"No backend type associated with device type cuda: group {self.group_name!r} (backend "
+                f"{self.backend_asked!r}) exchanges what is in the memory of the CPU; send tensor.cpu()"
+            )
+        return self.gpu_lane.of(array)
 
     @property
     def is_closed(self) -> bool:
@@ -105,6 +128,8 @@ class ProcessGroup:
         The ranks' elements are always combined along one binary tree over the ranks, whatever the array's size, so
         that every run gives the same bits; ``deterministic`` asks for what is the case in any event.
         """
+        if array.__class__ is not np.ndarray and (lane := self.lane_of(array)) is not self:
+            return lane.all_reduce(array, op, async_op, deterministic)
         caller, engine = self._caller, self._engine
         if caller.closed_because is not None or engine.failed is not None:
             caller.require_open("all_reduce")
@@ -134,16 +159,18 @@ class ProcessGroup:
 
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
+        if (lane := self.lane_of(array)) is not self:
+            return lane.reduce(array, dst, op, async_op)
         self._caller.require_open("reduce")
         self._checks.rank("reduce", "dst", dst, role="root")
         op, scaled = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
         call = self._caller.call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
-        if scaled is array and array.flags.carray:
+        if scaled is array and is_flat(array):
             operation = self.transport.reduce(array.reshape(-1), dst, reduction, call.fingerprint)
             return self._caller.run(call, operation, async_op)
         if self._rank != dst:
-            flat = np.ascontiguousarray(scaled).reshape(-1)
+            flat = flattened(scaled)
             return self._caller.run(
                 call, self.transport.reduce(flat, dst, reduction, call.fingerprint), async_op
             )
@@ -154,12 +181,14 @@ class ProcessGroup:
 
     def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
         """Replace ``array`` on every rank by rank ``src``'s."""
+        if (lane := self.lane_of(array)) is not self:
+            return lane.broadcast(array, src, async_op)
         self._caller.require_open("broadcast")
         check_dtype("broadcast", array.dtype)
         self._checks.rank("broadcast", "src", src, role="root")
         call = self._caller.call("broadcast", f"from rank {src}", array.dtype, array.size)
-        if array.flags.carray or src == self._rank:
-            flat = array.reshape(-1) if array.flags.carray else array.copy(order="C").reshape(-1)
+        if is_flat(array) or src == self._rank:
+            flat = array.reshape(-1) if is_flat(array) else array.copy(order="C").reshape(-1)
             return self._caller.run(call, self.transport.broadcast(flat, src, call.fingerprint), async_op)
         copy = self._checks.writable_copy("broadcast", array)
         operation = self.transport.broadcast(copy.reshape(-1), src, call.fingerprint)
@@ -170,6 +199,8 @@ class ProcessGroup:
 
         Shape: output is one array (size, *array.shape), or one array a rank, of that rank's own shape.
         """
+        if (lane := self.lane_of(array)) is not self:
+            return lane.all_gather(output, array, async_op)
         self._caller.require_open("all_gather")
         check_dtype("all_gather", array.dtype)
         outputs = self._checks.one_per_rank("all_gather", "output", output, "array", array)
@@ -186,6 +217,8 @@ class ProcessGroup:
 
         Shape: output is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
+        if (lane := self.lane_of(array)) is not self:
+            return lane.gather(output, array, dst, async_op)
         self._caller.require_open("gather")
         check_dtype("gather", array.dtype)
         self._checks.rank("gather", "dst", dst, role="root")
@@ -206,6 +239,8 @@ class ProcessGroup:
 
         Shape: inputs is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
+        if (lane := self.lane_of(array)) is not self:
+            return lane.scatter(array, inputs, src, async_op)
         self._caller.require_open("scatter")
         check_dtype("scatter", array.dtype)
         self._checks.rank("scatter", "src", src, role="root")
@@ -237,13 +272,19 @@ class ProcessGroup:
             meets_after: False where the caller has the ranks meet before it writes to ``array``, an `allocate`d buffer,
                 again: other ranks may still read it when this is over.
         """
+        if (lane := self.lane_of(array)) is not self:
+            return lane.reduce_scatter(output, array, op, async_op)
         self._caller.require_open("reduce_scatter")
         op, array = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
-        if array.shape != (self._size, *output.shape) or array.dtype != output.dtype:
+        if (
+            array.shape != (self._size, *output.shape)
+            or array.dtype != output.dtype
+            or array.__class__ is not output.__class__
+        ):
             self._checks.all_alike("reduce_scatter", "array", array, "output", output)  # says what is wrong
         call = self._caller.call("reduce_scatter", op.name, array.dtype, output.size)
-        source = np.ascontiguousarray(array).reshape(self._size, -1)
+        source = flattened(array).reshape(self._size, -1)
         (flat,), finish = self._checks.outputs("reduce_scatter", [output])
         reduce = self.transport.reduce_scatter if meets_after else self.transport.reduce_rows
         operation = reduce(flat, source, reduction, call.fingerprint)
@@ -256,6 +297,8 @@ class ProcessGroup:
             ShapeError: what a rank sends and what its receiver expects differ in size (on every rank; the group
                 can be used further).
         """
+        if inputs and (lane := self.lane_of(inputs[0])) is not self:
+            return lane.all_to_all(outputs, inputs, async_op)
         self._caller.require_open("all_to_all")
         for name, arrays in (("outputs", outputs), ("inputs", inputs)):
             self._checks.as_many_as_ranks("all_to_all", name, arrays)
@@ -275,6 +318,8 @@ class ProcessGroup:
             what: what the ranks come for, if it is the same for all of them: who comes for something else has not come.
             nbytes: how much this rank brings in memory that the ranks share, for those who record the run.
         """
+        if self.gpu_lane is not None:
+            self.gpu_lane.drain()  # as PyTorch's, it waits for the GPU, too
         self._caller.require_open("barrier")
         call = self._caller.call("barrier", what) if what else self._caller.call("barrier")
         if nbytes:
@@ -285,6 +330,8 @@ class ProcessGroup:
 
     def send(self, array: Array, dst: int, tag: int = 0, async_op: bool = False) -> Work:
         """Send ``array`` to rank ``dst``, which must receive it with the same tag."""
+        if (lane := self.lane_of(array)) is not self:
+            return lane.send(array, dst, tag, async_op)
         self._caller.require_open("send")
         check_dtype("send", array.dtype)
         self._checks.rank("send", "dst", dst)
@@ -297,6 +344,8 @@ class ProcessGroup:
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """Receive into ``array`` from rank ``src`` (None: from any); the work's ``source_rank()`` says from which."""
+        if (lane := self.lane_of(array)) is not self:
+            return lane.recv(array, src, tag, async_op)
         self._caller.require_open("recv")
         check_dtype("recv", array.dtype)
         if src is not None:
@@ -363,6 +412,8 @@ class ProcessGroup:
         """Leave the group; ranks that still wait for this one are told. Later calls do nothing."""
         if self._caller.closed_because is None:
             self._caller.closed_because = "it was closed"
+            if self.gpu_lane is not None:
+                self.gpu_lane.close()
             self._engine.close()
             self.transport.close()
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import DtypeError
 from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
 from distrt.core.modes import modes
@@ -97,7 +98,8 @@ def as_sum(op: AnyOp, array: Array, out: Array) -> ReduceOp:
     if array.dtype.kind in "biu":
         raise DtypeError(f"ReduceOp.PREMUL_SUM needs a floating or complex dtype, got {array.dtype}")
     _ = modes.grad  # see `Reduction.reduce`
-    out[...] = array * np.asarray(op.factor, array.dtype)
+    factor = op.factor if is_on_gpu(op.factor) else np.asarray(op.factor, array.dtype)[()]
+    out[...] = array * factor
     return ReduceOp.SUM
 
 
@@ -158,6 +160,7 @@ class Reduction:
     and bfloat16 are combined in float32 and rounded once.
 
     Attributes:
+        op: which.
         combine: ``combine(first, second, out=...)`` of two arrays.
         is_wide: whether arrays are combined in float32 and not in their own dtype.
         parts: how many numbers an element has: 2 where it is complex.
@@ -176,6 +179,7 @@ class Reduction:
         "_verb",
         "combine",
         "is_wide",
+        "op",
         "parts",
     )
 
@@ -195,6 +199,7 @@ class Reduction:
             )
         if op in (ReduceOp.MIN, ReduceOp.MAX) and dtype.kind == "c":
             raise DtypeError(f"ReduceOp.{op.name}: complex numbers have no order, got {dtype}")
+        self.op = op
         self._is_complex = dtype.kind == "c"
         self.combine: Combine = _COMBINE[op]
         if self._is_complex and op is ReduceOp.PRODUCT:

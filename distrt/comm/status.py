@@ -128,6 +128,12 @@ class StatusPage:
         """Note that the call of this entry has ended."""
         self._words[_FIRST_STATE + entry * _ENTRY_WORDS] = DONE
 
+    def end_late(self, entry: int, group: int, number: int) -> None:
+        """As `end`, for a call of this group and number; its entry may have been given to another one since."""
+        start = _HEADER_WORDS + entry * _ENTRY_WORDS
+        if (self._words[start], self._words[start + 1]) == (group, number):
+            self.end(entry)
+
     def place(self) -> int:
         """The number of the user's line that called: of the innermost frame outside of distrt.
 

@@ -4,7 +4,8 @@ A transport connects the ranks of one group. It says how an operation runs, step
 arrays that `ProcessGroup` has checked: flat, contiguous, of a dtype that `check_dtype` knows. It neither checks nor
 numbers calls, and it waits for nothing itself.
 
-``local``, ``shm``, ``mpi`` and ``solo`` fill the seam in; one conformance suite (``tests/conformance``) runs on all.
+``local``, ``shm``, ``mpi``, ``solo`` and ``nccl`` fill the seam in; one conformance suite (``tests/conformance``) runs
+on all.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class Transport(ABC):
     def stacks(self, rank: int, patience_s: float) -> str:
         """The Python stacks of another rank, or why they cannot be had."""
         return "(its stacks cannot be seen from here)"
+
+    def gone(self, ranks: Sequence[int]) -> str | None:
+        """What became of those of ``ranks`` that have ended or left; None where all are there."""
+        return None
 
     def give_up(self, because: str) -> None:
         """This rank does not go on with the group: it may be in the middle of an operation."""

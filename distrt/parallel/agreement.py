@@ -9,6 +9,7 @@ from collections.abc import Collection
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
+from distrt.core.arrays import is_writeable
 from distrt.core.errors import CollectiveMismatch
 from distrt.core.history import require_writeable
 from distrt.nn.modules.module import Module
@@ -70,7 +71,7 @@ def broadcast_from_rank_0(module: Module, group: ProcessGroup, ignored: Collecti
     for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
         if name in ignored:
             continue
-        if not tensor._array.flags.writeable and tensor._array.size:
+        if tensor._array.size and not is_writeable(tensor._array):
             require_writeable(tensor)  # ranks may have shared its memory before
         group.broadcast(tensor._array, src=0).wait()
         tensor._counter[0] += 1

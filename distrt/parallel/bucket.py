@@ -8,6 +8,7 @@ written once, by backward, and never copied.
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Iterable, Sequence
 from sys import getrefcount
 from typing import Any, TypeAlias
@@ -16,7 +17,15 @@ import numpy as np
 
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
-from distrt.core.arrays import Array, is_dense, memory_of
+from distrt.core.arrays import (
+    Array,
+    address_of,
+    array_module,
+    is_dense,
+    is_on_gpu,
+    is_writeable,
+    memory_of,
+)
 from distrt.core.errors import ShapeError
 from distrt.core.questions import typename
 from distrt.core.tensor import Tensor, wrap
@@ -92,7 +101,8 @@ class Bucket:
         #: The positions of gradients that are averaged here, too, but handed out by another wrapper (see `Shares`).
         self.lent: frozenset[int] = frozenset()
         total = self.room(sum(parameter.numel() for parameter in parameters), parameters[0]._array.dtype)
-        self.buffer: Array = allocate_leased(group, total, parameters[0]._array.dtype, lease, parameters)
+        first = parameters[0]._array
+        self.buffer: Array = allocate_leased(group, total, first.dtype, lease, parameters, like=first)
         self.slots = self._cut()
         for parameter, slot in zip(self.parameters, self.slots, strict=True):
             if not is_shared(parameter):
@@ -109,13 +119,10 @@ class Bucket:
         """
         found, start = [], 0
         self._strides = [parameter._array.strides for parameter in self.parameters]
-        octets = self.buffer.view(np.uint8)
         for parameter in self.parameters:
             array = parameter._array
-            nbytes, strides = array.nbytes, self.strides_of(array)
-            owner = (ctypes.c_char * nbytes).from_buffer(octets, start)  # NumPy passes arrays over as bases
-            found.append(np.ndarray(array.shape, self.buffer.dtype, owner, strides=strides))
-            start += nbytes
+            found.append(_part(self.buffer, start, array.shape, self.strides_of(array)))
+            start += array.nbytes
         return found
 
     def strides_of(self, array: Array) -> tuple[int, ...] | None:
@@ -181,7 +188,7 @@ class Bucket:
         for position in positions:
             gradient = self.parameters[position].grad
             if gradient is not None and gradient._array is self.slots[position]:
-                gradient._array = np.array(gradient._array)
+                gradient._array = gradient._array.copy("K")
 
     def mark_ready(self, position: int) -> bool:
         """Notes that a parameter's gradient is complete; True when it was the last one of the bucket."""
@@ -271,7 +278,7 @@ class Bucket:
                 f"a communication hook's future must give a tensor of the bucket's {self.buffer.size} elements, "
                 f"got {tuple(tensor.shape)}"
             )
-        if found.ctypes.data != self.buffer.ctypes.data or found.dtype != self.buffer.dtype:
+        if address_of(found) != address_of(self.buffer) or found.dtype != self.buffer.dtype:
             self.buffer[...] = found[: self.buffer.size]
 
     def free(self) -> None:
@@ -285,11 +292,27 @@ class Bucket:
         give_back(self.group, self.buffer)
 
 
+def _part(buffer: Array, start: int, shape: tuple[int, ...], strides: tuple[int, ...] | None) -> Array:
+    """A part of a buffer, from a byte on, that is the base of its views."""
+    if is_on_gpu(buffer):
+        made: Any = array_module(buffer).ndarray
+        part: Array = made(shape, buffer.dtype, memptr=_memory(buffer) + start, strides=strides)
+        return part
+    nbytes = math.prod(shape) * buffer.itemsize
+    # NumPy passes arrays over as bases.
+    owner = (ctypes.c_char * nbytes).from_buffer(buffer.view(np.uint8), start)
+    return np.ndarray(shape, buffer.dtype, owner, strides=strides)
+
+
+def _memory(array: Any) -> Any:
+    return array.data
+
+
 def _is_shown_elsewhere(gradient: Tensor) -> bool:
     """Whether somebody else looks at the memory of a gradient, and may see the average there, as in PyTorch."""
     array = gradient._array
     is_ours = memory_of(array) is array and getrefcount(array) <= _UNSHARED + 1  # the variable
-    return not is_ours and bool(array.flags.writeable)
+    return not is_ours and is_writeable(array)
 
 
 def _require_future(found: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
+from distrt.core.device import device
 from distrt.core.tensor import Tensor
 from distrt.parallel.leases import Lease, allocate_leased
 
@@ -53,14 +54,14 @@ class BufferBroadcast:
         lease = Lease()
         lease.end_with(self)
         self._kinds = _kinds(buffers)
-        by_dtype: dict[np.dtype, list[int]] = {}
+        by_kind: dict[tuple[device, np.dtype], list[int]] = {}
         for place, buffer in enumerate(buffers):
-            by_dtype.setdefault(buffer._array.dtype, []).append(place)
+            by_kind.setdefault((buffer.device, buffer._array.dtype), []).append(place)
         self._flats: list[tuple[Array, list[tuple[int, Array]]]] = []
-        for dtype, places in by_dtype.items():
+        for (_, dtype), places in by_kind.items():
             sizes = [buffers[place].numel() for place in places]
-            flat = allocate_leased(group, sum(sizes), dtype, lease)
-            pieces = [flat[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]))]
+            flat = allocate_leased(group, sum(sizes), dtype, lease, like=buffers[places[0]]._array)
+            pieces = [flat[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]).tolist())]
             self._flats.append((flat, list(zip(places, pieces, strict=True))))
 
     def fits(self, buffers: Sequence[Tensor]) -> bool:
@@ -81,5 +82,5 @@ class BufferBroadcast:
                     buffer._counter[0] += 1
 
 
-def _kinds(buffers: Sequence[Tensor]) -> list[tuple[tuple[int, ...], np.dtype]]:
-    return [(buffer._array.shape, buffer._array.dtype) for buffer in buffers]
+def _kinds(buffers: Sequence[Tensor]) -> list[tuple[tuple[int, ...], np.dtype, device]]:
+    return [(buffer._array.shape, buffer._array.dtype, buffer.device) for buffer in buffers]

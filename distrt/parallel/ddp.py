@@ -17,7 +17,6 @@ from distrt.amp import agree_on
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.activity import FORWARD, doing
-from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
@@ -27,8 +26,8 @@ from distrt.parallel.bucket import CommHook, GradBucket
 from distrt.parallel.buffers import BufferBroadcast, BufferHookLocation
 from distrt.parallel.ddp_arguments import (
     bucket_caps,
+    device_of,
     group_of,
-    require_cpu,
     require_trained,
     sync_flags,
     warn_of_useless_search,
@@ -48,6 +47,7 @@ from distrt.parallel.sharding.option import (
     may_recut,
     shared_update,
 )
+from distrt.parallel.structures import map_tensors
 from distrt.parallel.virtual_shards import VirtualShards
 
 #: The wrapper whose forward pass runs.
@@ -66,7 +66,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
 
     Args:
         module: the model.
-        device_ids, output_device: of GPU modules only, as in PyTorch.
+        device_ids, output_device: of GPU modules only, as in PyTorch: inputs are moved to that GPU.
         dim: accepted for PyTorch's sake.
         forward_sync_buffers: give every rank rank 0's buffers before a forward pass that follows a synchronised one, as
             PyTorch does; so the first evaluation after training sees the same buffers on all ranks. Default: True.
@@ -92,7 +92,7 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
     Raises:
         CollectiveMismatch: the models differ between ranks in more than their values.
         RuntimeError: no parameter needs a gradient, or one has no shape yet.
-        ValueError: a device is named for a model on the CPU.
+        ValueError: another device is named than the model's, or one for a model on the CPU.
     """
 
     def __init__(
@@ -149,6 +149,10 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             require_same_parameters(module, self.process_group, self.parameters_to_ignore)
             broadcast_from_rank_0(module, self.process_group, self._kept_apart(syncs_buffers))
         self._casting = None if mixed_precision is None else Casting(mixed_precision, module)
+        if self.device_type != "cpu" and (reproducible is not None or shard_optimizer):
+            raise UnsupportedError(
+                "reproducible= and shard_optimizer= need a model on the CPU, got one on a GPU"
+            )
         if reproducible is not None and mixed_precision is not None:
             raise ValueError("reproducible= and mixed_precision= cannot be combined: use autocast")
         self.reproducible, self.shard_optimizer = reproducible, shard_optimizer
@@ -164,10 +168,11 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             each for name, each in module.named_parameters() if name not in self.parameters_to_ignore
         ]
         require_trained(self._module_parameters, has_delayed=bool(self._delayed_parameters))
-        require_cpu(self._module_parameters, device_ids, output_device)
+        self.device = device_of(self._module_parameters, device_ids, output_device)
         self.module = module
-        self.device_ids, self.output_device = None, None
-        self.device, self.device_type, self.is_multi_device_module = device("cpu"), "cpu", False
+        index = self.device.index if device_ids else None
+        self.device_ids, self.output_device = None if index is None else [index], index
+        self.device_type, self.is_multi_device_module = self.device.type, False
 
     def _set_caps(self, bucket_cap_mb: float | None, sizes: Sequence[float] | None) -> None:
         self._caps = bucket_caps(bucket_cap_mb, sizes)
@@ -255,6 +260,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         self._begin_pass()
         outer = _innermost.set(self)
         try:
+            if self.device_ids is not None:
+                args, kwargs = map_tensors(lambda each: each.to(self.device), (args, kwargs))
             if self._shards is not None:
                 outputs = self._shards(args, kwargs)
             elif self._casting is None:

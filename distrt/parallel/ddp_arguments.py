@@ -7,16 +7,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.comm.functions.arguments import require_on_cpu
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
+from distrt.core.device import device
 from distrt.core.tensor import Tensor
 from distrt.nn.parameter import UninitializedParameter
 
 __all__ = [
     "bucket_caps",
+    "device_of",
     "group_of",
-    "require_cpu",
     "require_trained",
     "sync_flags",
     "warn_of_useless_search",
@@ -75,24 +75,42 @@ def require_trained(parameters: Sequence[Tensor], has_delayed: bool = False) -> 
         )
 
 
-def require_cpu(parameters: Sequence[Tensor], device_ids: Any, output_device: Any) -> None:
-    """Refuses devices for a model on the CPU.
+def device_of(parameters: Sequence[Tensor], device_ids: Any, output_device: Any) -> device:
+    """Where the model is; devices may be named for one on a GPU only, and must be that GPU.
 
     Raises:
-        ValueError: some are named.
-        DeviceError: for a model on a GPU.
+        ValueError: others are named, or the model is in several places.
     """
-    for parameter in parameters:
-        require_on_cpu(parameter)
+    devices = {parameter.device for parameter in parameters}
     if device_ids is not None and len(device_ids) > 1:
         raise ValueError("device_ids can only be None or contain a single element.")
-    if device_ids or output_device:
-        devices = {parameter.device for parameter in parameters}
+    kinds = {each.type for each in devices}
+    if len(kinds) > 1:
+        raise ValueError(
+            "DistributedDataParallel's input module must be on the same type of devices, but input module parameters "
+            f"locate in {kinds}."
+        )
+    if len(devices) > 1:
+        raise ValueError(
+            f"DistributedDataParallel: the model is on {sorted(map(str, devices))}: one rank drives one GPU"
+        )
+    place = devices.pop() if devices else device("cpu")
+    if place.type == "cpu" and (device_ids or output_device):
+        devices = {place}
         raise ValueError(
             "DistributedDataParallel device_ids and output_device arguments only work with "
             "single-device/multiple-device GPU modules or CPU modules, "
             f"but got device_ids {device_ids}, output_device {output_device}, and module parameters {devices}."
         )
+    for name, named in (("device_ids", device_ids), ("output_device", [output_device])):
+        for each in named or ():
+            if each is not None and _as_device(each) != place:
+                raise ValueError(f"{name}: the model is on {place}, got {_as_device(each)}")
+    return place
+
+
+def _as_device(named: Any) -> device:
+    return device("cuda", named) if isinstance(named, int) else device(named)
 
 
 def sync_flags(broadcast_buffers: bool | None, forward_sync_buffers: bool | None) -> tuple[bool, bool]:

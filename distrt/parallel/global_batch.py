@@ -6,6 +6,7 @@ in rank order: so all ranks have the same statistics to the last bit, however un
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import along_tree
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.autograd.function import Function, once_differentiable
 from distrt.core.ops.half import wide
 from distrt.core.tensor import Tensor, wrap
@@ -40,20 +41,31 @@ def global_statistics(inputs: Sequence[Array], group: ProcessGroup) -> Statistic
     All ranks have as many inputs, and what they find does not depend on how the inputs are divided among ranks.
     """
     mine = np.stack([_own_statistics(each) for each in inputs])
-    everyone = np.empty((group.size(), *mine.shape))
+    everyone = np.empty((group.size(), *mine.shape), like=mine)
     group.all_gather(everyone, mine)
-    return _combined(everyone.reshape(-1, mine.shape[1]))
+    rows = everyone.reshape(-1, mine.shape[1])
+    return _combined(rows, _counts(inputs, group) if is_on_gpu(rows) else rows[:, 0].tolist())
+
+
+def _counts(inputs: Sequence[Array], group: ProcessGroup) -> list[float]:
+    """How many values a channel has, of every rank's inputs: from CPU to CPU, so that no program waits for its GPU."""
+    mine = np.array([math.prod(each.shape) // each.shape[1] for each in inputs], np.float64)
+    everyone = np.empty((group.size(), mine.size))
+    group.all_gather(everyone, mine)
+    counts: list[float] = everyone.reshape(-1).tolist()
+    return counts
 
 
 def _own_statistics(input: Array) -> Array:
     """How many values, their means, and the sums of their squared deviations: (1 + 2 C)."""
     values = _by_channel(input)
     count, channels = values.shape[0] * values.shape[2], values.shape[1]
-    found = np.zeros(1 + 2 * channels)
+    found = np.zeros(1 + 2 * channels, like=values)
     if count:
         mean = _sums(values) / count
         deviations = values - mean.astype(values.dtype)[:, None]
-        found[:] = [count, *mean, *_sums(np.square(deviations, out=deviations))]
+        found[0], found[1 : channels + 1] = count, mean
+        found[channels + 1 :] = _sums(np.square(deviations, out=deviations))
     return found
 
 
@@ -70,12 +82,13 @@ def _sums(values: Array) -> Array:
     return total
 
 
-def _combined(everyone: Array) -> Statistics:
+def _combined(everyone: Array, counts: Sequence[float]) -> Statistics:
     """Source: Chan, Golub and LeVeque 1979, for one rank after another."""
     channels = everyone.shape[1] // 2
-    total, mean, squares = 0.0, np.zeros(channels), np.zeros(channels)
-    for row in everyone:
-        count, its_mean, its_squares = row[0], row[1 : channels + 1], row[channels + 1 :]
+    mean, squares = np.zeros((2, channels), like=everyone)
+    total = 0.0
+    for count, row in zip(counts, everyone, strict=True):
+        its_mean, its_squares = row[1 : channels + 1], row[channels + 1 :]
         if count:
             before, total = total, total + count
             apart = its_mean - mean

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 
 __all__ = ["Lease", "allocate_leased", "give_back", "reclaim", "renew"]
 
@@ -78,7 +78,12 @@ _leased: weakref.WeakKeyDictionary[ProcessGroup, list[_Leased]] = weakref.WeakKe
 
 
 def allocate_leased(
-    group: ProcessGroup, size: int, dtype: np.dtype[Any], lease: Lease, users: Iterable[Any] = ()
+    group: ProcessGroup,
+    size: int,
+    dtype: np.dtype[Any],
+    lease: Lease,
+    users: Iterable[Any] = (),
+    like: Array | None = None,
 ) -> Array:
     """A buffer, as ``group.allocate`` gives it, for as long as the lease; a collective.
 
@@ -88,7 +93,10 @@ def allocate_leased(
         dtype: theirs.
         lease: of whoever owns the buffer.
         users: parameters whose gradients will lie in it.
+        like: an array; where that is on a GPU, so is the buffer. It is this rank's alone, and goes with its last view.
     """
+    if like is not None and is_on_gpu(like):
+        return np.zeros(size, dtype, like=like)
     leased = _Leased(group.allocate((size,), dtype), lease, users)
     leased.references = leased.count()
     _leased.setdefault(group, []).append(leased)
@@ -97,6 +105,8 @@ def allocate_leased(
 
 def renew(group: ProcessGroup, array: Array) -> Array:
     """A new array for a leased buffer; views of the old one keep its values (`ProcessGroup.renew`)."""
+    if is_on_gpu(array):
+        return array.copy()
     (leased,) = (each for each in _leased[group] if each.array is array)
     leased.array = group.renew(array)
     return leased.array
@@ -104,6 +114,8 @@ def renew(group: ProcessGroup, array: Array) -> Array:
 
 def give_back(group: ProcessGroup, array: Array) -> None:
     """Free a leased buffer before its time; a collective."""
+    if is_on_gpu(array):
+        return
     _leased[group] = [each for each in _leased[group] if each.array is not array]
     group.free(array)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from distrt.amp.agreement import MOST_RANKS
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 
 if TYPE_CHECKING:
     from distrt.parallel.bucket import Bucket
@@ -44,6 +44,8 @@ class OverflowWatch:
 
     def look(self, bucket: Bucket) -> None:
         """Look at a bucket that is complete, before it is averaged."""
+        if is_on_gpu(bucket.buffer):
+            self.forget()  # to look would make the program wait for the GPU at every bucket
         if self.found is None or _may_be_finite(bucket.buffer):
             return
         for parameter, slot in zip(bucket.parameters, bucket.slots, strict=True):

@@ -146,7 +146,7 @@ def ranks(size: int, program: str, *arguments: str, reads_stdin: bool = False) -
                 "DISTRT_LOCAL_RANK": rank,
                 "DISTRT_LOCAL_WORLD_SIZE": size,
                 "DISTRT_STORE_ADDR": server.address,
-                "PYTHONPATH": ROOT,
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("DISTRT_TEST_PATH")])),
                 "OMP_NUM_THREADS": 1,
                 "OPENBLAS_NUM_THREADS": 1,
             }

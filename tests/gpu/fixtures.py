@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -37,11 +38,18 @@ def fake_library(name: str) -> str:
 
 
 def run_check(
-    name: str, *arguments: str, fake: bool = True, seconds: float = 110
+    name: str,
+    *arguments: str,
+    fake: bool = True,
+    seconds: float = 110,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``tests/gpu/checks/NAME.py``; with ``fake``, CuPy's fake stands in for CuPy and its GPUs."""
+    """Runs ``tests/gpu/checks/NAME.py``; with ``fake``, CuPy's fake stands in for CuPy and its GPUs.
+
+    ``variables`` are set in its environment.
+    """
     path = [str(ROOT), *([str(HERE / "fake")] if fake else []), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    environment = {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(filter(None, path))}
     if fake:
         for library, checks in FAKE_LIBRARIES.items():
             environment[f"DISTRT_{library.upper()}"] = fake_library(library) if name in checks else "0"

@@ -53,6 +53,12 @@ def surface() -> dict[str, Any]:
         "memory_pool": sorted(name for name in dir(cupy.cuda.MemoryPool) if not name.startswith("_")),
         "nccl": sorted(name for name in dir(nccl) if not name.startswith("_")),
         "nccl_communicator": sorted(name for name in dir(nccl.NcclCommunicator) if not name.startswith("_")),
+        "nccl_constants": {name: getattr(nccl, name) for name in dir(nccl) if name.startswith("NCCL_")},
+        "nccl_signatures": {
+            name: getattr(nccl.NcclCommunicator, name).__doc__.partition("\n")[0]
+            for name in dir(nccl.NcclCommunicator)
+            if not name.startswith("_") and callable(getattr(nccl.NcclCommunicator, name))
+        },
         "ndarray": sorted(dir(cupy.ndarray)),
     }
 

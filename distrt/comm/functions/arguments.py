@@ -12,6 +12,7 @@ import numpy as np
 
 from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
+from distrt.core.arrays import array_module, is_writeable
 from distrt.core.errors import DeviceError
 from distrt.core.history import require_writeable
 from distrt.core.tensor import Tensor
@@ -23,7 +24,6 @@ __all__ = [
     "note_change",
     "note_changes",
     "require_complex_op",
-    "require_on_cpu",
     "require_one_dtype",
     "require_op",
     "require_tensor",
@@ -48,20 +48,6 @@ def require_tensor(value: Any, name: str) -> None:
             f"Invalid function argument. Expected parameter `{name}` of type torch.Tensor\n"
             f"             but got {type(value)} instead."
         )
-    require_on_cpu(value)
-
-
-def require_on_cpu(tensor: Tensor) -> None:
-    """Refuse a tensor in the memory of a GPU: no transport reads from there.
-
-    Raises:
-        DeviceError: in PyTorch's words.
-    """
-    if tensor.is_cuda:
-        raise DeviceError(
-            "No backend type associated with device type cuda: ranks exchange what is in the memory of the CPU; send "
-            "tensor.cpu()"
-        )
 
 
 def require_tensors(value: Any, name: str) -> None:
@@ -80,17 +66,20 @@ def require_tensors(value: Any, name: str) -> None:
             f"Invalid function argument. Expected parameter `{name}` of type List[torch.Tensor]\n"
             f"             but got {type(value)} with elements of type {[type(each) for each in value]}."
         )
-    for each in value:
-        require_on_cpu(each)
 
 
 def require_one_dtype(tensors: Sequence[Tensor]) -> None:
-    """Refuse tensors of several dtypes; complex numbers go with numbers of their parts.
+    """Refuse tensors of several dtypes or devices; complex numbers go with numbers of their parts.
 
     Raises:
-        ValueError: naming two that differ.
+        ValueError: naming two dtypes that differ.
+        DeviceError: naming two devices.
     """
     for each in tensors[1:]:
+        if each._array.__class__ is not tensors[0]._array.__class__ and each.is_cuda != tensors[0].is_cuda:
+            raise DeviceError(
+                f"Expected all tensors to be on the same device, but found {tensors[0].device} and {each.device}"
+            )
         if _real(each._array.dtype) != _real(tensors[0]._array.dtype):
             raise ValueError(
                 f"Invalid usage of tensors with different dtypes: Found {tensors[0].dtype} and {each.dtype}"
@@ -131,7 +120,7 @@ def written(tensor: Tensor) -> Array:
     Raises:
         ShapeError: where several elements are one place in memory (an expanded tensor), or memory is read-only.
     """
-    if not tensor._array.flags.writeable and tensor._array.size:
+    if tensor._array.size and not is_writeable(tensor._array):
         require_writeable(tensor)
     array: Array = tensor._array
     return array
@@ -145,9 +134,10 @@ def as_pairs(array: Array) -> Array:
     if array.dtype.kind != "c":
         return array
     if not array.size:
-        return np.empty((*array.shape, 2), _real(array.dtype))
+        return np.empty((*array.shape, 2), _real(array.dtype), like=array)
     strides = (*array.strides, array.itemsize // 2)
-    return np.lib.stride_tricks.as_strided(array.real, (*array.shape, 2), strides)
+    pairs: Array = array_module(array).lib.stride_tricks.as_strided(array.real, (*array.shape, 2), strides)
+    return pairs
 
 
 def handed_back(

@@ -1,6 +1,7 @@
 """The names of backends, as PyTorch's users write them, and which of them this installation serves.
 
-A name says little here: ranks of one machine meet in shared memory whatever it is, and ranks of several through MPI.
+A name says little of the CPU: ranks of one machine meet in shared memory whatever it is, and ranks of several through
+MPI. For GPUs it says what carries their tensors (`distrt.comm.functions.gpu`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 
 from distrt.comm.reduction import ReduceOp
 from distrt.core.device import device
+from distrt.core.gpu.library import device_count
 
 __all__ = [
     "Backend",
@@ -31,6 +33,8 @@ __all__ = [
     "is_registered",
     "is_ucc_available",
     "is_xccl_available",
+    "nccl_timeout",
+    "served",
     "supports_complex",
 ]
 
@@ -146,7 +150,8 @@ class BackendConfig:
     def __init__(self, backend: str) -> None:
         name = str(backend).lower()
         if name == Backend.UNDEFINED:
-            self.device_backend_map = {"cpu": Backend.default_device_backend_map["cpu"]}
+            kinds = ("cpu", "cuda") if is_nccl_available() else ("cpu",)
+            self.device_backend_map = {kind: Backend.default_device_backend_map[kind] for kind in kinds}
         elif name in Backend.backend_list:
             self.device_backend_map = dict.fromkeys(Backend.backend_capability[name], name)
         elif ":" in name:
@@ -218,8 +223,15 @@ def is_mpi_available() -> bool:
 
 
 def is_nccl_available() -> bool:
-    """True where GPUs can talk through NCCL."""
-    return False
+    """True where GPUs can talk through NCCL: there is a GPU, and CuPy finds NCCL's library."""
+    from distrt.comm.nccl import library  # most programs never ask
+
+    return library.find() is not None
+
+
+def nccl_timeout() -> timedelta:
+    """How long operations between GPUs may take where nobody says."""
+    return default_pg_nccl_timeout or timedelta(minutes=10)
 
 
 def is_ucc_available() -> bool:
@@ -262,6 +274,13 @@ def supports_complex(reduceOp: Any) -> bool:  # noqa: N803 - PyTorch's own spell
     )
 
 
+def _has_nccl() -> bool:
+    """False without a GPU; with one, NCCL has to be there."""
+    from distrt.comm.nccl import library
+
+    return bool(device_count()) and library.require() is not None
+
+
 _OWN = frozenset((Backend.GLOO, Backend.NCCL, Backend.MPI, Backend.SHM))
 
 
@@ -273,14 +292,15 @@ def is_registered(name: str) -> bool:
 def served(backend: str | None) -> tuple[str, str]:
     """What ``get_backend`` and a group's ``name()`` answer where the user asked for ``backend``.
 
-    "nccl" is served as "gloo", with a warning, so that a script does not go on to move its model to a GPU.
+    Without a GPU, "nccl" is served as "gloo", with a warning, so that a script does not go on to move its model to one.
 
     Raises:
+        DeviceMissing: "nccl" was asked for, and there is a GPU, but no library of NCCL's.
         ValueError: no text, or malformed pairs.
         AssertionError: a name that is not known.
     """
     asked = Backend(Backend.UNDEFINED if backend is None else backend)
-    if asked == Backend.NCCL and not is_nccl_available():
+    if asked == Backend.NCCL and not _has_nccl():
         warnings.warn(
             "no GPU is available, so backend 'nccl' is served by shared memory", UserWarning, stacklevel=3
         )

@@ -26,6 +26,7 @@ from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import AnyOp, Array, ReduceOp
 from distrt.comm.work import Work
+from distrt.core.arrays import row_major
 from distrt.core.errors import ShapeError
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
@@ -198,7 +199,7 @@ def reduce_scatter_single(
         return None
     require_op(op)
     target, size = written(output), chosen.size()
-    whole = np.ascontiguousarray(input._array)
+    whole = row_major(input._array)
     _parts("reduce_scatter_single: input", whole, "output", target, size)
     rows = whole.reshape(size, *target.shape)
     if coalescing.is_open(chosen):

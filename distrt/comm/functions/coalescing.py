@@ -154,7 +154,7 @@ def _packs(calls: Sequence[Call]) -> list[list[Call]]:
         if nbytes > _PACKED_BYTES or not isinstance(call.op, ReduceOp):
             packs.append([call])
             continue
-        kind = (call.op, call.array.dtype)
+        kind = (call.op, call.array.dtype, type(call.array))
         pack, filled = filling.get(kind, ([], 0))
         if not pack or filled + nbytes > _PACK_BYTES:
             pack, filled = [], 0
@@ -177,7 +177,7 @@ def _all_gather(group: ProcessGroup, pack: list[Call]) -> Work:
     if len(pack) == 1:
         return group.all_gather(pack[0].outputs, pack[0].array, async_op=True)
     flat = np.concatenate([call.array.reshape(-1) for call in pack])
-    gathered = np.empty((group.size(), flat.size), flat.dtype)
+    gathered = np.empty((group.size(), flat.size), flat.dtype, like=flat)
 
     def unpack() -> None:
         for rank, row in enumerate(gathered):
@@ -191,7 +191,7 @@ def _reduce_scatter(group: ProcessGroup, pack: list[Call]) -> Work:
     if len(pack) == 1:
         return group.reduce_scatter(pack[0].outputs[0], pack[0].array, op, async_op=True)
     rows = np.concatenate([call.array.reshape(group.size(), -1) for call in pack], axis=1)
-    flat = np.empty(rows.shape[1], rows.dtype)
+    flat = np.empty(rows.shape[1], rows.dtype, like=rows)
     work = group.reduce_scatter(flat, rows, op, async_op=True)
     return then(work, lambda: _unpack(flat, [call.outputs[0] for call in pack]))
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
 from distrt.comm.functions import coalescing
 from distrt.comm.functions.arguments import (
     as_pairs,
@@ -63,7 +65,7 @@ def all_reduce(
         return None
     require_op(op)
     array = tensor._array
-    if not array.flags.carray:
+    if array.__class__ is not np.ndarray or not array.flags.carray:
         array = written(tensor)
     if op is not _SUM and array.dtype.kind == "c":
         require_complex_op("all_reduce", op)

@@ -13,6 +13,7 @@ from typing import Any
 from distrt.comm import world
 from distrt.comm.environment import Environment
 from distrt.comm.functions.backend import Backend, is_registered, served
+from distrt.comm.functions.gpu import give_lane
 from distrt.comm.functions.membership import is_non_member
 from distrt.comm.functions.plugins import GivenStore, create_registered
 from distrt.comm.functions.process_group import ProcessGroup
@@ -41,8 +42,8 @@ def init_process_group(
     """Joins this process to the others of its job; they become the default group.
 
     Rank and world size come from the arguments, else from ``init_method``, else from the launcher's environment;
-    without any this is a world of one. What connects the ranks does not depend on the backend's name: shared memory
-    on one machine.
+    without any this is a world of one. What is in the memory of the CPU goes through shared memory on one machine,
+    whatever the backend's name; what is on a GPU goes through NCCL ("nccl", None), or through the CPU ("gloo", "mpi").
 
     Args:
         backend: PyTorch's "gloo", "mpi" or "nccl", pairs such as "cpu:gloo,cuda:nccl", or "shm".
@@ -57,6 +58,7 @@ def init_process_group(
         _ranks: ignored.
 
     Raises:
+        DeviceMissing: for "nccl" where there is a GPU, but no library of NCCL's.
         RendezvousError: when the others do not come in time, or the environment contradicts itself.
         ValueError: when there is a default group already.
         AssertionError: for a backend that is not known, and for a store without rank and world size.
@@ -73,6 +75,7 @@ def init_process_group(
         joined, close = _join(init_method, timeout_s, world_size, rank, store)
     joined.backend, joined.backend_asked = name, asked
     joined.group_desc, joined.bound_device_id = "default_pg", bound
+    give_lane(joined, asked, None if timeout is None else timeout_s, bound)
     world.set_world(world.World(joined, close))
 
 

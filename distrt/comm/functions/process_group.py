@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
-
 from distrt.comm.functions import all_to_all as exchanges
 from distrt.comm.functions import blocks, collectives, point_to_point
 from distrt.comm.functions.backend import BackendConfig, BackendType
@@ -20,6 +18,7 @@ from distrt.comm.functions.coalescing import Joined
 from distrt.comm.functions.overloads import bind, only, op_of, row, sure, timed, timeout_of
 from distrt.comm.process_group import ProcessGroup as ArrayGroup
 from distrt.comm.work import Work
+from distrt.core.arrays import is_array
 from distrt.core.device import device as Device
 from distrt.core.errors import DistributedError, NoKernelError
 from distrt.core.tensor import Tensor
@@ -330,6 +329,8 @@ class ProcessGroup(ArrayGroup):
         if timeout <= timedelta():
             raise DistributedError(f"set_timeout(): timeout must be positive, got {timeout}")
         self.timeout_s = self._engine.timeout_s = timeout.total_seconds()
+        if self.gpu_lane is not None:
+            self.gpu_lane.set_timeout(self.timeout_s)
 
     _set_default_timeout = set_timeout
 
@@ -373,4 +374,4 @@ class ProcessGroup(ArrayGroup):
 
 def _has_array(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call is one on arrays; `gather` has its own in the second place."""
-    return "array" in kwargs or any(isinstance(each, np.ndarray) for each in args[:2])
+    return "array" in kwargs or any(is_array(each) for each in args[:2])

@@ -14,12 +14,14 @@ from distrt.comm.functions.backend import (
     is_registered,
     served,
 )
+from distrt.comm.functions.gpu import give_lane
 from distrt.comm.functions.membership import GroupMember, get_process_group_ranks, get_rank, get_world_size
 from distrt.comm.functions.plugins import create_registered, get_group_store
 from distrt.comm.functions.process_group import ProcessGroup
 from distrt.comm.process_group import ProcessGroup as ArrayGroup
 from distrt.core.device import device, require_available
 from distrt.core.errors import DeviceMissing
+from distrt.core.gpu.library import device_count
 
 __all__ = [
     "connect",
@@ -89,6 +91,7 @@ def new_group(
         made = connect(default, members, group_name, timeout_s)
     made.backend, made.backend_asked = name, asked
     made.group_desc, made.bound_device_id = "undefined" if group_desc is None else group_desc, bound
+    give_lane(made, asked, None if timeout is None else timeout_s, bound)
     return made
 
 
@@ -205,6 +208,7 @@ def split_group(
     made.backend, made.backend_asked = name, asked
     made.group_desc = f"{parent.group_desc}:split:{made.group_name}" if group_desc is None else group_desc
     made.bound_device_id = parent.bound_device_id
+    give_lane(made, asked, None if timeout is None else timeout_s, made.bound_device_id)
     return made
 
 
@@ -255,9 +259,11 @@ def require_device(wanted: device | int | None) -> device | None:
     if wanted is None:
         return None
     if isinstance(wanted, int):
-        raise ValueError(
-            "device_id is an int, but no accelerator support is found from the current compilation."
-        )
+        if not device_count():
+            raise ValueError(
+                "device_id is an int, but no accelerator support is found from the current compilation."
+            )
+        wanted = device("cuda", wanted)
     if wanted.type == "cpu":
         raise ValueError("init_process_group device_id parameter must be an accelerator with an index")
     try:

@@ -150,6 +150,14 @@ class MpiTransport(Transport):
             return links.node.stacks(links.placement.place(rank), patience_s)
         return links.world.lifeline.fresh(links.members[rank], patience_s)[1]
 
+    def gone(self, ranks: Sequence[int]) -> str | None:
+        """As the lifeline says."""
+        links = self._links
+        for rank in ranks:
+            if (text := links.world.lifeline.gone(links.members[rank], links.name)) is not None:
+                return text.replace(f"rank {links.members[rank]} ", f"rank {rank} ", 1)
+        return None
+
     def give_up(self, because: str) -> None:
         """MPI must not wait for messages that are never taken."""
         self._links.world.failed = because

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from distrt.comm.calls import FINGERPRINT_BITS
 from distrt.comm.progress import Wait
@@ -117,6 +117,17 @@ class MeetingRoom:
 
     def why_lost(self, ranks: list[int], is_over: Callable[[int], bool]) -> str | None:
         """What became of those of ``ranks`` that will never come; the others are told that this rank gives up."""
+        lost = self._lost(ranks, is_over)
+        if not lost:
+            return None
+        self.control.states[self.rank] = _GAVE_UP + lost[0][0]
+        return "; ".join(text for _, text in lost)
+
+    def gone(self, ranks: Sequence[int]) -> str | None:
+        """What became of those of ``ranks`` that take no part any more."""
+        return "; ".join(text for _, text in self._lost(ranks, lambda rank: False)) or None
+
+    def _lost(self, ranks: Sequence[int], is_over: Callable[[int], bool]) -> list[tuple[int, str]]:
         lost = []
         for rank in ranks:
             state, is_alive = self.control.states[rank], self.peers[rank].is_alive()
@@ -128,10 +139,7 @@ class MeetingRoom:
                 lost.append((rank, f"rank {rank} left the group"))
             elif not is_alive:
                 lost.insert(0, (rank, f"rank {rank} (process {self.peers[rank].pid}) died"))
-        if not lost:
-            return None
-        self.control.states[self.rank] = _GAVE_UP + lost[0][0]
-        return "; ".join(text for _, text in lost)
+        return lost
 
 
 def meeting_word(tick: int, fingerprint: int) -> int:

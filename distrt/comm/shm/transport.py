@@ -133,6 +133,10 @@ class ShmTransport(Transport):
         """By a signal."""
         return self._room.peers[rank].view.stacks(patience_s)
 
+    def gone(self, ranks: Sequence[int]) -> str | None:
+        """As the segment and the processes say."""
+        return self._room.gone(ranks)
+
     def fail(self) -> None:
         """Tell the others that this rank's program ends with an error."""
         self._room.leave()

@@ -17,7 +17,7 @@ from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.errors import ShapeError
+from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.tensor import Tensor
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.layout import Layout
@@ -47,6 +47,11 @@ class ShardedParameter:
         shard_dim: int,
         used: dt.dtype | None,
     ) -> None:
+        if whole.is_cuda:
+            raise UnsupportedError(
+                f"fully_shard: {name} is on {whole.device}: sharded models live in the memory of the CPU; on GPUs "
+                "there are DistributedDataParallel and ZeroRedundancyOptimizer"
+            )
         self.name, self.places, self.whole = name, places, whole
         shape = tuple(whole._array.shape)
         if not shape:

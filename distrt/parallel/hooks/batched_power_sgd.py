@@ -31,7 +31,7 @@ def batched_powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Te
     side = math.ceil(math.sqrt(length))
     state.total_numel_before_compression += length
     state.total_numel_after_compression += side * state.matrix_approximation_rank * 2
-    padded = zeros(side * side, dtype=buffer.dtype)
+    padded = zeros(side * side, dtype=buffer.dtype, device=buffer.device)
     padded[:length].copy_(buffer)
     state.report(bucket)
     wanted = state.with_error(index, padded)
@@ -60,6 +60,6 @@ def _allocate(state: PowerSGDState, index: int, side: int, like: Tensor) -> None
     rank = state.matrix_approximation_rank
     if state.warm_start:
         log.info("Initializing low-rank tensors P and Q, each of which has a shape of %s x %s.", side, rank)
-    state.p_memory_dict[index] = empty(side, rank, dtype=like.dtype)
-    state.q_memory_dict[index] = empty(side, rank, dtype=like.dtype)
+    state.p_memory_dict[index] = empty(side, rank, dtype=like.dtype, device=like.device)
+    state.q_memory_dict[index] = empty(side, rank, dtype=like.dtype, device=like.device)
     state.draw([state.q_memory_dict[index]])

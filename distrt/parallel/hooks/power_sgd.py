@@ -8,6 +8,7 @@ Source: Vogels, Karimireddy & Jaggi 2019, "PowerSGD: Practical Low-Rank Gradient
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup
@@ -35,7 +36,11 @@ def powerSGD_hook(state: PowerSGDState, bucket: GradBucket) -> Future[Tensor]:  
     state.report(bucket)
     factors = _Factors(state, bucket.index(), matrices, group)
     factors.multiply()
-    flat_others = ops.cat([each.reshape(-1) for each in others]) if others else empty(0, dtype=buffer.dtype)
+    flat_others = (
+        ops.cat([each.reshape(-1) for each in others])
+        if others
+        else empty(0, dtype=buffer.dtype, device=buffer.device)
+    )
 
     others_sum = reduced(group, flat_others)
 
@@ -128,11 +133,12 @@ class _Factors:
                 "Allocating contiguous memory of length %s for Ps, and of length %s for Qs, respectively.",
                 *lengths,
             )
-        dtype = self._batches[0].dtype if self._batches else None
+        first = self._batches[0] if self._batches else None
+        kind: Any = {} if first is None else {"dtype": first.dtype, "device": first.device}
         for memory, length in zip(
             (self._state.p_memory_dict, self._state.q_memory_dict), lengths, strict=True
         ):
-            memory[self._index] = empty(length, dtype=dtype)
+            memory[self._index] = empty(length, **kind)
 
     def _cut(self, flat: Tensor, side: int) -> list[Tensor]:
         pieces, start = [], 0

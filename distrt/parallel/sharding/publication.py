@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, Work
 from distrt.core import dtype as dt
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.versions import note_change
 
@@ -63,7 +63,8 @@ class InPlace:
     def _exchange(self, shards: Shards, dtype: np.dtype[np.generic]) -> None:
         """Give every rank all parameters of these shards, which are of one dtype, in one operation."""
         mine = self._group.rank()
-        flats = [np.empty(sum(param.numel() for param in shard), dtype) for shard in shards]
+        like = next(param._array for shard in shards for param in shard)
+        flats = [np.empty(sum(param.numel() for param in shard), dtype, like=like) for shard in shards]
         own = [param._array.reshape(-1) for param in shards[mine]]
         self._group.all_gather(flats, np.concatenate(own) if own else flats[mine].copy())
         for rank, (flat, shard) in enumerate(zip(flats, shards, strict=True)):
@@ -105,8 +106,10 @@ class BucketViews:
 
     def _allocate(self, dtype: np.dtype[np.generic]) -> None:
         shards = _of_dtype(self._shards, dtype)
-        bounds = [0, *np.cumsum([sum(param.numel() for param in shard) for shard in shards])]
-        buffer = self._group.allocate((int(bounds[-1]),), dtype)
+        bounds = [0, *np.cumsum([sum(param.numel() for param in shard) for shard in shards]).tolist()]
+        like = next(param._array for shard in shards for param in shard)
+        on_gpu = is_on_gpu(like)  # each rank's own, in any event
+        buffer = np.zeros(bounds[-1], dtype, like=like) if on_gpu else self._group.allocate(bounds[-1], dtype)
         parts = [buffer[low:high] for low, high in pairwise(bounds)]
         for part, shard in zip(parts, shards, strict=True):
             self._places += zip(shard, _parts_of(part, shard), strict=True)
@@ -147,7 +150,9 @@ class BucketViews:
         self._places.clear()
         self._parts.clear()
         while self._buffers:
-            self._group.free(self._buffers.pop())
+            buffer = self._buffers.pop()
+            if not is_on_gpu(buffer):
+                self._group.free(buffer)
 
 
 def _dtypes(shards: Shards) -> list[np.dtype[np.generic]]:

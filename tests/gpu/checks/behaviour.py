@@ -83,9 +83,9 @@ def check_devices_do_not_mix() -> None:
         _refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
 
 
-def check_ranks_exchange_nothing_of_gpus() -> None:
+def check_a_backend_of_the_cpu_alone_carries_nothing_of_gpus() -> None:
     """Collectives and DDP say so, instead of reading where the CPU cannot."""
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    torch.distributed.init_process_group("shm", store=torch.distributed.HashStore(), rank=0, world_size=1)
     try:
         x = torch.ones(3, device=CUDA)
         for call in (torch.distributed.all_reduce, lambda tensor: torch.distributed.broadcast(tensor, 0)):

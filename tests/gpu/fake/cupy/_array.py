@@ -11,11 +11,13 @@ import numpy as np
 
 from . import _recording, cuda
 from ._surface import SURFACE
+from .cuda.queued import copied_later, settle
 
 _LIKE_NUMPY = (  # methods that take and give what NumPy's do, once arrays are unwrapped
     "all any argmax argmin argpartition argsort clip compress conj conjugate cumprod cumsum diagonal dot flatten max "
     "mean min nonzero prod ravel repeat reshape round searchsorted squeeze std sum swapaxes take trace transpose var"
 ).split()
+_VIEWS = {"diagonal", "reshape", "squeeze", "swapaxes", "transpose"}
 _BINARY = "add sub mul truediv floordiv mod pow and or xor lshift rshift lt le gt ge eq ne matmul".split()
 _UFUNC_OF = dict(
     zip(
@@ -43,7 +45,7 @@ class ndarray:
             cuda.memory.count(self)
         else:
             self._host = np.ndarray(shape, dtype, memptr.buffer, memptr.offset, strides, order)
-            self.base = memptr.owner
+            self.base = None  # CuPy keeps the memory alive otherwise
         self.device = cuda.current()
 
     # -- what CuPy refuses
@@ -133,8 +135,8 @@ class ndarray:
         _recording.refuse_waiting()
         cuda.traffic.to_host += self._host.nbytes
         if out is None:
-            return self._host.copy(order if order in "CF" else "C")
-        out[...] = self._host
+            return settle(self._host).copy(order if order in "CF" else "C")
+        out[...] = settle(self._host)
         return out
 
     def set(self, arr: Any, stream: Any = None) -> None:
@@ -143,7 +145,7 @@ class ndarray:
         if arr.dtype != self.dtype or arr.shape != self.shape:
             raise TypeError(f"{arr.dtype}{arr.shape} array cannot be set to {self.dtype}{self.shape} array")
         cuda.traffic.to_device += arr.nbytes
-        self._host[...] = arr
+        settle(self._host)[...] = arr
 
     def item(self) -> Any:
         if self.size != 1:
@@ -199,40 +201,40 @@ class ndarray:
         if not copy and self.dtype == np.dtype(dtype):
             return self
         with np.errstate(all="ignore"):
-            return made(self._host.astype(dtype, order))
+            return made(settle(self._host).astype(dtype, order))
 
     @_recording.recorded
     def copy(self, order: str = "C") -> ndarray:
-        return made(self._host.copy(order))
+        return made(settle(self._host).copy(order))
 
     def view(self, dtype: Any = None) -> ndarray:
         return view(self, self._host.view() if dtype is None else self._host.view(dtype))
 
     @_recording.recorded
     def fill(self, value: Any) -> None:
-        self._host.fill(host(value))
+        settle(self._host).fill(host(value))
 
     @_recording.recorded
     def sort(self, axis: int = -1, *, kind: Any = None) -> None:
-        self._host.sort(axis, kind=None if kind is None else "stable")
+        settle(self._host).sort(axis, kind=None if kind is None else "stable")
 
     @_recording.recorded
     def partition(self, kth: Any, axis: int = -1) -> None:
-        self._host.sort(axis)
+        settle(self._host).sort(axis)
 
     @_recording.recorded
     def put(self, indices: Any, values: Any, mode: str = "wrap") -> None:
-        self._host.put(host(indices), host(values), mode)
+        settle(self._host).put(host(indices), host(values), mode)
 
     @_recording.recorded
     def scatter_add(self, slices: Any, value: Any) -> None:
-        np.add.at(self._host, _key(slices), host(value))
+        np.add.at(settle(self._host), _key(slices), host(value))
 
     def scatter_max(self, slices: Any, value: Any) -> None:
-        np.maximum.at(self._host, _key(slices), host(value))
+        np.maximum.at(settle(self._host), _key(slices), host(value))
 
     def scatter_min(self, slices: Any, value: Any) -> None:
-        np.minimum.at(self._host, _key(slices), host(value))
+        np.minimum.at(settle(self._host), _key(slices), host(value))
 
     @_recording.recorded
     def __getitem__(self, key: Any) -> ndarray:
@@ -241,7 +243,9 @@ class ndarray:
     @_recording.recorded
     def __setitem__(self, key: Any, value: Any) -> None:
         with np.errstate(all="ignore"):
-            self._host[_key(key)] = host(value)
+            if isinstance(value, ndarray) and copied_later(self._host, _key(key), value._host):
+                return
+            settle(self._host)[_key(key)] = host(value)
 
 
 class Flags:
@@ -292,7 +296,7 @@ def host(value: Any, scalars_only: bool = False) -> Any:
             raise ValueError(
                 f"Array device must be same as the current device: {value.device} != {cuda.current()}"
             )
-        return value._host
+        return settle(value._host)
     if isinstance(value, np.ndarray):
         raise TypeError(f"Unsupported type {type(value)}")
     return value
@@ -349,7 +353,7 @@ def _method(name: str) -> Any:
         if name == "take":
             kwargs["mode"] = "wrap"  # CuPy's only one
         with np.errstate(all="ignore"):
-            result = function(self._host, *args, **kwargs)
+            result = function(self._host if name in _VIEWS else settle(self._host), *args, **kwargs)
         return out if out is not None else wrapped(result, self)
 
     method.__name__ = name

@@ -13,6 +13,7 @@ from . import cuda
 from ._array import host, made, ndarray, wrapped
 from ._recording import is_capturing, recorded, refuse_waiting
 from ._surface import SURFACE
+from .cuda.queued import settle
 
 _FROM_HOST = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray"}
 _TO_HOST = {"asnumpy"}
@@ -34,6 +35,10 @@ def _parameters(text: str | None) -> inspect.Signature | None:
     except (SyntaxError, NameError):
         return None
     return inspect.signature(scope["recorded"])
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _unwrapped(value: Any) -> Any:
@@ -66,7 +71,8 @@ def function(
                 args = (each, *args[1:])
         elif name not in _TO_HOST:
             args = tuple(map(_unwrapped, args))
-        args = tuple(each._host if isinstance(each, ndarray) else each for each in args)
+        take = settle if name == "array" else _as_it_is
+        args = tuple(take(each._host) if isinstance(each, ndarray) else each for each in args)
         kwargs = {key: _unwrapped(value) for key, value in kwargs.items()}
         for gone in ("blocking", "stream"):
             kwargs.pop(gone, None)

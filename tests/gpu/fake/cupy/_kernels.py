@@ -22,6 +22,7 @@ import numpy as np
 from ._array import ndarray
 from ._recording import recorded
 from .cuda.memory import _DEVICE_MEMORY
+from .cuda.queued import settle, wait_for_stream
 
 _HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 _CACHE = Path(tempfile.gettempdir()) / f"distrt-fake-cuda-{os.getuid()}"
@@ -60,6 +61,7 @@ class RawKernel:
         launch = _library(self._module.code)[f"launch_{self._name}"]
         launch.restype = ctypes.c_char_p
         shape = (ctypes.c_uint * 6)(*map(int, (*grid, *block)))
+        wait_for_stream()  # it may get addresses in an array of their own
         said = launch(shape, pointers, sizes, len(values))
         if said:
             raise RuntimeError(f"{self._name}: {said.decode()}")
@@ -68,6 +70,7 @@ class RawKernel:
 def _by_value(value: Any) -> Any:
     """The bytes that a kernel gets, as CuPy hands them over."""
     if isinstance(value, ndarray):
+        settle(value._host)
         return np.array([value.data.ptr - _DEVICE_MEMORY], np.uint64)
     if value is None:
         return np.zeros(1, np.uint64)

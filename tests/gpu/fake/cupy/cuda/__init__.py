@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from . import memory, runtime, traffic
+from . import memory, nccl, runtime, traffic
 from .memory import (
     MemoryHook,
     MemoryPointer,
@@ -28,6 +28,7 @@ __all__ = [
     "get_current_stream",
     "get_elapsed_time",
     "memory",
+    "nccl",
     "runtime",
     "set_pinned_memory_allocator",
     "traffic",
@@ -69,7 +70,8 @@ class Device:
         runtime.setDevice(self.id)
 
     def synchronize(self) -> None:
-        """Waits for nothing: the fake computes at once."""
+        """Waits for what is queued."""
+        runtime.deviceSynchronize()
 
     @property
     def mem_info(self) -> tuple[int, int]:

@@ -36,10 +36,12 @@ def setDevice(number: int) -> None:
 
 
 def deviceSynchronize() -> None:
-    """Waits for nothing."""
+    """Waits for what is queued."""
     from .. import _recording
+    from .queued import wait_for_all
 
     _recording.refuse_waiting()
+    wait_for_all()
 
 
 def memGetInfo() -> tuple[int, int]:

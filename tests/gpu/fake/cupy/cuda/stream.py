@@ -1,12 +1,23 @@
-"""Streams and events: the fake computes at once, so they only remember what they were asked."""
+"""Streams and events: they remember what NCCL has queued, and what they were asked; all else is computed at once."""
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from typing import Any
 
 from .. import _recording
+from .queued import Pending, live
+
+_streams: weakref.WeakValueDictionary[int, Stream] = weakref.WeakValueDictionary()
+
+
+def by_pointer(pointer: int) -> Stream:
+    """The stream of CUDA's handle, which is all that other libraries get."""
+    if not isinstance(pointer, int) or pointer not in _streams:
+        raise TypeError(f"no stream has the handle {pointer!r}")
+    return _streams[pointer]
 
 
 class Stream:
@@ -20,10 +31,12 @@ class Stream:
         self.ptr = 0 if null else next(self._numbers) * 16
         self.priority, self.is_non_blocking = priority, non_blocking
         self.asked: list[str] = []
+        self.tail: list[Pending] = []  # what was queued last
+        _streams[self.ptr] = self
 
     @property
     def done(self) -> bool:
-        return True
+        return not live(self.tail)
 
     def use(self) -> Stream:
         _current.stream = self
@@ -43,9 +56,12 @@ class Stream:
     def synchronize(self) -> None:
         _recording.refuse_waiting()
         self.asked.append("synchronize")
+        for each in self.tail:
+            each.wait()
 
     def wait_event(self, event: Event) -> None:
         self.asked.append("wait_event")
+        self.tail = live([*self.tail, *event.tail])
 
     def record(self, event: Event | None = None) -> Event:
         event = Event() if event is None else event
@@ -91,16 +107,20 @@ class Event:
         self.when: float | None = None
         self.disable_timing = disable_timing
         self.ptr = id(self)
+        self.tail: list[Pending] = []
 
     @property
     def done(self) -> bool:
-        return True
+        return not live(self.tail)
 
     def record(self, stream: Stream | None = None) -> None:
         self.when = time.perf_counter()
+        self.tail = live((get_current_stream() if stream is None else stream).tail)
 
     def synchronize(self) -> None:
-        """Waits for nothing."""
+        """Waits for what was queued before."""
+        for each in self.tail:
+            each.wait()
 
 
 def get_current_stream(device_id: int = -1) -> Stream:

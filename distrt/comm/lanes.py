@@ -1,0 +1,81 @@
+"""`Lanes`: how a group finds what carries the arrays of its GPU, when the first one comes.
+
+A lane does for arrays on a GPU what `ProcessGroup` does for those in the memory of the CPU, between the same ranks:
+over NCCL (`nccl.group`), or through the CPU (`through_host`) where the backend is one of the CPU's ("gloo", "mpi").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from distrt.comm.reduction import Array
+from distrt.core.errors import DeviceError
+from distrt.core.gpu.places import device_of
+
+if TYPE_CHECKING:
+    from distrt.comm.nccl.group import GpuGroup
+    from distrt.comm.through_host import HostLane
+
+__all__ = ["Lane", "Lanes"]
+
+#: `ProcessGroup`'s operations on arrays, of one GPU.
+Lane: TypeAlias = "GpuGroup | HostLane"
+
+
+class Lanes:
+    """The lane of one rank for its GPU.
+
+    Args:
+        make: makes it, for a GPU's number; the ranks find one another when they first use it.
+        label: begins messages with the rank.
+    """
+
+    def __init__(self, make: Callable[[int], Lane], label: str) -> None:
+        self._make, self._label = make, label
+        self._lane: Lane | None = None
+        self._device: int | None = None
+        self._timeout_s: float | None = None
+
+    def of(self, array: Array) -> Lane:
+        """Who carries an array that is on a GPU.
+
+        Raises:
+            DeviceError: it is on another GPU than those before.
+        """
+        index = device_of(array).index
+        assert index is not None, "its array has one"
+        return self.on(index)
+
+    def on(self, device: int) -> Lane:
+        """The lane of a GPU, by its number.
+
+        Raises:
+            DeviceError: the lane is another GPU's.
+        """
+        if self._lane is None:
+            self._lane, self._device = self._make(device), device
+            if self._timeout_s is not None:
+                self._lane.set_timeout(self._timeout_s)
+        if device != self._device:
+            raise DeviceError(
+                f"{self._label} exchanges what is on cuda:{self._device}, got a tensor on cuda:{device}: one rank "
+                "drives one GPU (torch.cuda.set_device(local_rank))"
+            )
+        return self._lane
+
+    def drain(self) -> None:
+        """Return when this rank's GPU has done what the lane gave it."""
+        if self._lane is not None:
+            self._lane.drain()
+
+    def set_timeout(self, timeout_s: float) -> None:
+        """How long all later operations may take."""
+        self._timeout_s = timeout_s
+        if self._lane is not None:
+            self._lane.set_timeout(timeout_s)
+
+    def close(self) -> None:
+        """Leave."""
+        if self._lane is not None:
+            self._lane.close()

@@ -1,0 +1,217 @@
+"""`HostLane`: arrays on a GPU, exchanged through page-locked memory of the CPU.
+
+For the backends whose transports read from the CPU's memory alone ("gloo", "mpi"): what is sent is copied down, what
+has come is copied up. The program waits for both, since it is the CPU that does the work in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
+from distrt.comm.work import Work
+from distrt.core.arrays import is_on_gpu, on_host
+from distrt.core.gpu import library as gpus
+
+if TYPE_CHECKING:
+    from distrt.comm.process_group import ProcessGroup
+
+__all__ = ["HostLane"]
+
+
+class HostLane:
+    """The lane of a group whose transport carries what is in the memory of the CPU.
+
+    Args:
+        control: the group.
+    """
+
+    def __init__(self, control: ProcessGroup) -> None:
+        self._control = control
+
+    def all_reduce(
+        self,
+        array: Array,
+        op: AnyOp = ReduceOp.SUM,
+        async_op: bool = False,
+        deterministic: bool = False,
+    ) -> Work:
+        """As on the CPU."""
+        host = _down(array)
+        work = self._control.all_reduce(host, _on_host(op), async_op, deterministic)
+        return _up(work, async_op, [(array, host)])
+
+    def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
+        """As on the CPU."""
+        host = _down(array)
+        work = self._control.reduce(host, dst, _on_host(op), async_op)
+        return _up(work, async_op, [(array, host)] if self._control.rank() == dst else [])
+
+    def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
+        """As on the CPU."""
+        is_source = self._control.rank() == src
+        host = _down(array) if is_source else _like(array)
+        work = self._control.broadcast(host, src, async_op)
+        return _up(work, async_op, [] if is_source else [(array, host)])
+
+    def all_gather(self, output: Array | Sequence[Array], array: Array, async_op: bool = False) -> Work:
+        """As on the CPU."""
+        outputs, pairs = _outputs(output)
+        return _up(self._control.all_gather(outputs, _down(array), async_op), async_op, pairs)
+
+    def gather(
+        self, output: Array | Sequence[Array] | None, array: Array, dst: int, async_op: bool = False
+    ) -> Work:
+        """As on the CPU."""
+        outputs, pairs = (None, []) if output is None else _outputs(output)
+        return _up(self._control.gather(outputs, _down(array), dst, async_op), async_op, pairs)
+
+    def scatter(
+        self, array: Array, inputs: Array | Sequence[Array] | None, src: int, async_op: bool = False
+    ) -> Work:
+        """As on the CPU."""
+        host = _like(array)
+        given = None if inputs is None else [*map(_down, inputs)]
+        return _up(self._control.scatter(host, given, src, async_op), async_op, [(array, host)])
+
+    def reduce_scatter(
+        self,
+        output: Array,
+        array: Array,
+        op: AnyOp = ReduceOp.SUM,
+        async_op: bool = False,
+        meets_after: bool = True,
+    ) -> Work:
+        """As on the CPU."""
+        host = _like(output)
+        work = self._control.reduce_scatter(host, _down(array), _on_host(op), async_op, meets_after)
+        return _up(work, async_op, [(output, host)])
+
+    def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], async_op: bool = False) -> Work:
+        """As on the CPU."""
+        targets, pairs = _outputs(outputs)
+        return _up(self._control.all_to_all(targets, [*map(_down, inputs)], async_op), async_op, pairs)
+
+    def send(self, array: Array, dst: int, tag: int = 0, async_op: bool = False) -> Work:
+        """As on the CPU."""
+        return self._control.send(_down(array), dst, tag, async_op)
+
+    def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
+        """As on the CPU."""
+        host = _like(array)
+        return _up(self._control.recv(host, src, tag, async_op), async_op, [(array, host)])
+
+    def connect(self) -> None:
+        """Nothing to do: the ranks of the group have found one another."""
+
+    def connect_to(self, others: Iterable[int]) -> None:
+        """Nothing to do."""
+
+    def drain(self) -> None:
+        """Nothing to do: every call has waited for the GPU."""
+
+    def set_timeout(self, timeout_s: float) -> None:
+        """Nothing to do: the group's counts."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def _like(array: Array) -> Array:
+    """Page-locked memory for an array of this shape and dtype."""
+    count = prod(array.shape)
+    if not count:
+        return np.empty(array.shape, array.dtype)
+    memory = gpus.find().cuda.alloc_pinned_memory(array.nbytes)
+    return np.frombuffer(memory, array.dtype, count).reshape(array.shape)
+
+
+def _gpu_of(array: Any) -> Any:
+    return array.device
+
+
+def _down(array: Array) -> Array:
+    host = _like(array)
+    if array.size:
+        with _gpu_of(array):
+            packed: Any = array if array.flags.c_contiguous else array.copy(order="C")
+            packed.get(out=host)
+    return host
+
+
+def _outputs(arrays: Array | Sequence[Array]) -> tuple[Sequence[Array], list[tuple[Array, Array]]]:
+    pairs = [(each, _like(each)) for each in arrays]
+    return [host for _, host in pairs], pairs
+
+
+def _up(work: Work, async_op: bool, pairs: Sequence[tuple[Array, Array]]) -> Work:
+    """Bring results up: at once, or when somebody waits."""
+
+    def bring() -> None:
+        for array, host in pairs:
+            if array.size:
+                with _gpu_of(array):
+                    array[...] = gpus.find().asarray(host, blocking=True)  # `host` is free after that
+
+    if async_op:
+        return BroughtUp(work, bring)
+    bring()
+    return work
+
+
+def _on_host(op: AnyOp) -> AnyOp:
+    return PremulSum(on_host(op.factor)) if isinstance(op, PremulSum) and is_on_gpu(op.factor) else op
+
+
+class BroughtUp(Work):
+    """A work of the CPU's, whose results are copied to the GPU by whoever waits for it, on his stream.
+
+    Args:
+        work: the CPU's.
+        bring: copies.
+    """
+
+    __slots__ = ("_bring", "_callbacks", "_is_up", "_work")
+
+    def __init__(self, work: Work, bring: Callable[[], None]) -> None:
+        super().__init__()
+        self._work, self._bring, self._is_up = work, bring, False
+        self._callbacks: list[Callable[[], object]] = []
+
+    def is_completed(self) -> bool:
+        if not self._work.is_completed():
+            return False
+        self._end()
+        return True
+
+    def wait(self, timeout: float | timedelta | None = None) -> bool:
+        self._work.wait(timeout)
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        if self._is_up:
+            return
+        self._is_up = True
+        if self._work.exception() is None:
+            self._bring()
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def exception(self) -> BaseException | None:
+        return self._work.exception()
+
+    def add_done_callback(self, callback: Callable[[], object]) -> None:
+        if self._is_up:
+            callback()
+        else:
+            self._callbacks.append(callback)
+
+    def source_rank(self) -> int:
+        return self._work.source_rank()
