@@ -108,7 +108,7 @@ def test_a_folder_for_tensorboard_that_cannot_be_made_is_named(tmp_path):
     handler = distrt.profiler.tensorboard_trace_handler(str(tmp_path / "file" / "log"))
     prof = profile(activities=CPU, on_trace_ready=handler)
     prof.start()
-    with pytest.raises(RuntimeError, match="Can't create directory: .*/file/log"):
+    with pytest.raises(RuntimeError, match=r"Can't create directory: .*/file/log"):
         prof.stop()
     with profile(activities=CPU):  # the recording was over
         pass
