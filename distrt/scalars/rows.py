@@ -12,7 +12,7 @@ import math
 import os
 import time
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from distrt.core.activity import noted
@@ -23,6 +23,7 @@ from distrt.scalars.folder import Folder
 __all__ = ["CSVWriter", "JSONLWriter"]
 
 _COLUMNS = ["wall_time", "step", "tag", "value"]
+_Row = tuple[float, int | None, str, float | str]
 
 
 class _RowWriter(Folder):
@@ -49,7 +50,8 @@ class _RowWriter(Folder):
 
     def flush(self) -> None:
         """Brings all rows to the disk; a run that is killed has them in the file without."""
-        os.fsync(self._fd)
+        if self._fd >= 0:
+            os.fsync(self._fd)
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -132,7 +134,7 @@ class _RowWriter(Folder):
                 f"{self.path} is no file of a {type(self).__name__}: expected {self._head() or 'rows'!r}"
             )
         if purge_step is not None:
-            rows = self._parsed(text)
+            rows = self._rows_of(text)
             text = self._head() + "".join(
                 self._row(at, step, tag, value)
                 for at, step, tag, value in rows
@@ -140,6 +142,15 @@ class _RowWriter(Folder):
             )
         if text.encode() != content:
             replace_whole(self.path, lambda file: file.write(text.encode()))
+
+    def _rows_of(self, text: str) -> Iterator[_Row]:
+        number = 0
+        try:
+            for number, row in enumerate(self._parsed(text), 1):
+                yield row
+        except (ValueError, KeyError, TypeError) as fault:
+            said = f"{self.path}: row {number + 1} is no row of a {type(self).__name__}: {fault}"
+            raise ValueError(said) from fault
 
     @abstractmethod
     def _head(self) -> str:
@@ -150,7 +161,7 @@ class _RowWriter(Folder):
         """A row, with its end."""
 
     @abstractmethod
-    def _parsed(self, text: str) -> Iterable[tuple[float, int | None, str, float | str]]:
+    def _parsed(self, text: str) -> Iterable[_Row]:
         """The rows of a file."""
 
 
@@ -165,7 +176,7 @@ class CSVWriter(_RowWriter):
         csv.writer(line, lineterminator="\n").writerow([at, "" if step is None else step, tag, value])
         return line.getvalue()
 
-    def _parsed(self, text: str) -> Iterable[tuple[float, int | None, str, float | str]]:
+    def _parsed(self, text: str) -> Iterable[_Row]:
         for row in csv.DictReader(io.StringIO(text)):
             step = row["step"]
             yield float(row["wall_time"]), int(step) if step else None, row["tag"], row["value"]
@@ -181,7 +192,7 @@ class JSONLWriter(_RowWriter):
         shown = str(value) if isinstance(value, float) and not math.isfinite(value) else value
         return json.dumps({"wall_time": at, "step": step, "tag": tag, "value": shown}, allow_nan=False) + "\n"
 
-    def _parsed(self, text: str) -> Iterable[tuple[float, int | None, str, float | str]]:
+    def _parsed(self, text: str) -> Iterable[_Row]:
         for line in text.splitlines():
             row = json.loads(line)
             yield row["wall_time"], row["step"], row["tag"], row["value"]

@@ -109,3 +109,22 @@ def test_the_runs_record_hears_the_numbers(tmp_path: Path) -> None:
     finally:
         activity.leave(ear)
     assert heard == [("loss", 0.5, 7)]
+
+
+@pytest.mark.parametrize("kind", [CSVWriter, JSONLWriter])
+def test_a_row_that_is_none_is_named_when_rows_are_taken_away(tmp_path: Path, kind: type[CSVWriter]) -> None:
+    path = tmp_path / "rows"
+    with kind(path) as writer:
+        writer.add_scalar("loss", 1.0, 1)
+    with path.open("a") as file:
+        file.write("no row\n")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"rows: row 2 is no row of a {kind.__name__}"):
+        kind(path, purge_step=5)
+    assert path.read_bytes() == before
+
+
+def test_a_writer_that_was_closed_has_nothing_to_flush(tmp_path: Path) -> None:
+    writer = CSVWriter(tmp_path / "rows.csv")
+    writer.close()
+    writer.flush()
