@@ -2,7 +2,8 @@
 
 NumPy goes over such an image five times forward and nine times backward; these kernels twice in each direction. Sums
 are taken in float32 over some pixels, and over those in float64. Images may be in bfloat16, which is widened as it is
-read, and rounded as it is written.
+read, and rounded as it is written: by the processor's own instruction, where it has one, which takes results below the
+smallest normal number for 0.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from distrt.core import dtype as dt
 from distrt.core.arrays import Array
-from distrt.core.kernels.loops import address, function_of, vector_floats
+from distrt.core.kernels.loops import address, function_of, multiplies_bfloat16, vector_floats
 from distrt.core.layouts import is_channels_last
 
 __all__ = ["affine", "keep_nonzero", "moments", "products", "suits", "suits_elements", "sums"]
@@ -135,7 +136,10 @@ class _Functions:
         from distrt.core.kernels import channels_code as code
 
         self.sums = [function_of(code.sums_code(lanes, each, is_half), 5, 2) for each in (False, True)]
-        self.affine = [function_of(code.affine_code(lanes, each, is_half), 7, 2) for each in (False, True)]
+        is_quick = is_half and multiplies_bfloat16()
+        self.affine = [
+            function_of(code.affine_code(lanes, each, is_half, is_quick), 7, 2) for each in (False, True)
+        ]
         self.nonzero = function_of(code.nonzero_code(lanes, is_half), 3, 1)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from llvmlite import ir
 
 from distrt.core.kernels.emitter import Emitter
+from distrt.core.kernels.half_code import SHORT
 
 __all__ = ["affine_code", "nonzero_code", "sums_code"]
 
@@ -75,10 +76,11 @@ def _double(emit: Emitter, value: float) -> Value:
     return ir.Constant(ir.VectorType(ir.DoubleType(), emit.lanes), [value] * emit.lanes)
 
 
-def affine_code(lanes: int, has_gradient: bool, is_half: bool) -> str:
+def affine_code(lanes: int, has_gradient: bool, is_half: bool, is_quick: bool) -> str:
     """``run(values, others, means, scales, factors, more, out, pixels, channels)``, each channel by its own numbers.
 
-    ``out = (others - means) * factors + more``, and with ``has_gradient`` plus ``values * scales``.
+    ``out = (others - means) * factors + more``, and with ``has_gradient`` plus ``values * scales``; ``is_quick`` where
+    the processor's own instruction rounds it.
     """
     emit = Emitter(7, 2, lanes, halves=(0, 1, 6) if is_half else ())
     values, others, means, scales, factors, more, out, pixels, channels = emit.arguments
@@ -92,7 +94,7 @@ def affine_code(lanes: int, has_gradient: bool, is_half: bool) -> str:
             made = emit.fma(apart, emit.load(emit.at(factors, channel)), emit.load(emit.at(more, channel)))
             if has_gradient:
                 made = emit.fma(emit.load(emit.at(values, place)), emit.load(emit.at(scales, channel)), made)
-            emit.store(made, emit.at(out, place))
+            (emit.store_quickly if is_quick else emit.store)(made, emit.at(out, place))
 
         emit.each(0, channels, lanes, vector)
 
@@ -101,14 +103,20 @@ def affine_code(lanes: int, has_gradient: bool, is_half: bool) -> str:
 
 
 def nonzero_code(lanes: int, is_half: bool) -> str:
-    """``run(values, others, out, count)``: values where others are not 0 (NaN is not), else 0."""
-    emit = Emitter(3, 1, lanes, halves=(0, 1, 2) if is_half else ())
+    """``run(values, others, out, count)``: values where others are not 0 (NaN is not), else 0.
+
+    Nothing is computed, so bfloat16 stays as it is: all of its bits but the sign are 0 in zeros.
+    """
+    emit = Emitter(3, 1, lanes)
     values, others, out, count = emit.arguments
+    builder, kind = emit.builder, ir.VectorType(SHORT if is_half else ir.IntType(32), lanes)
+    unsigned, zeros = (ir.Constant(kind, [each] * lanes) for each in (0x7FFF if is_half else 0x7FFFFFFF, 0))
 
     def vector(at: Value) -> None:
-        is_there = emit.builder.fcmp_unordered("!=", emit.load(emit.at(others, at)), emit.constant(0.0))
-        kept = emit.builder.select(is_there, emit.load(emit.at(values, at)), emit.constant(0.0))
-        emit.store(kept, emit.at(out, at))
+        places = [builder.gep(each, [at], source_etype=kind.element) for each in (values, others, out)]
+        value, other = (builder.load(each, typ=kind, align=2) for each in places[:2])
+        is_there = builder.icmp_unsigned("!=", builder.and_(other, unsigned), zeros)
+        builder.store(builder.select(is_there, value, zeros), places[2], align=2)
 
     emit.each(0, count, lanes, vector)
     return emit.text()

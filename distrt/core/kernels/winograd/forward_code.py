@@ -21,7 +21,6 @@ from distrt.core.kernels.winograd.images import (
     places,
     plane_of,
     store_planes,
-    store_quickly,
 )
 from distrt.core.kernels.winograd.tiles import Method, transformed
 
@@ -117,6 +116,6 @@ def _write_tile(
         made = transformed(emit, square, method.made)
         values = [emit.sums("+", each, "+", more) for line in made for each in line]
         for value, place in reversed(list(zip(values, targets, strict=True))):
-            store_quickly(emit, value, emit.at(place, at))
+            emit.store_quickly(value, emit.at(place, at))
 
     emit.each(0, images.channels, emit.lanes, write)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distrt.core.kernels.emitter import Emitter, Half
-from distrt.core.kernels.half_code import paired, quickly_narrowed
+from distrt.core.kernels.half_code import paired
 from distrt.core.kernels.loop_code import INDEX
 from distrt.core.kernels.rooms import GAP
 from distrt.core.kernels.winograd.tiles import KERNEL_PLANES, Method, Square
@@ -29,7 +29,6 @@ __all__ = [
     "plane_of",
     "store_pairs",
     "store_planes",
-    "store_quickly",
 ]
 
 Value = Any  # of llvmlite.ir
@@ -156,15 +155,7 @@ def store_planes(emit: Emitter, square: Square, start: Value, at: Value, plane: 
     """The vectors of a square, each in a plane of its own."""
     for number, value in enumerate(each for line in square for each in line):
         place = emit.at(start, at, emit.mul(plane, number))
-        store_quickly(emit, value, place)
-
-
-def store_quickly(emit: Emitter, value: Value, place: Value) -> None:
-    """Writes a vector. In bfloat16 the smallest numbers become 0, as in the products."""
-    if isinstance(place, Half):
-        emit.builder.store(quickly_narrowed(emit.builder, value), place.pointer, align=2)
-    else:
-        emit.store(value, place)
+        emit.store_quickly(value, place)
 
 
 def store_pairs(emit: Emitter, first: Square, second: Square, start: Half, at: Value, plane: Value) -> None:
