@@ -144,12 +144,13 @@ class _RowWriter(Folder):
             replace_whole(self.path, lambda file: file.write(text.encode()))
 
     def _rows_of(self, text: str) -> Iterator[_Row]:
-        number = 0
+        number = 1
         try:
-            for number, row in enumerate(self._parsed(text), 1):
+            for row in self._parsed(text):
                 yield row
+                number += 1
         except (ValueError, KeyError, TypeError) as fault:
-            said = f"{self.path}: row {number + 1} is no row of a {type(self).__name__}: {fault}"
+            said = f"{self.path}: row {number} is no row of a {type(self).__name__}: {fault}"
             raise ValueError(said) from fault
 
     @abstractmethod
