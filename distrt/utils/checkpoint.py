@@ -25,6 +25,7 @@ __all__ = [
     "checkpoint",
     "checkpoint_sequential",
     "noop_context_fn",
+    "repeated_after",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
 ]
@@ -121,10 +122,11 @@ def _in_turn(functions: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 
 class _Settings(threading.local):
-    """What ``set_checkpoint_early_stop`` has set in this thread."""
+    """What holds in this thread: what ``set_checkpoint_early_stop`` and `repeated_after` have set."""
 
     def __init__(self) -> None:
         self.stops_early = True
+        self.preparations: tuple[Callable[[], object], ...] = ()
 
 
 _settings = _Settings()
@@ -138,6 +140,22 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
         yield
     finally:
         _settings.stops_early = outer
+
+
+class repeated_after:  # noqa: N801 - reads as what it says: with repeated_after(prepare)
+    """For a block: parts of it are repeated after ``prepare()``, such as what brings the parameters that they use."""
+
+    __slots__ = ("_outer", "_prepare")
+
+    def __init__(self, prepare: Callable[[], object]) -> None:
+        self._prepare = prepare
+
+    def __enter__(self) -> None:
+        self._outer = _settings.preparations
+        _settings.preparations = (*self._outer, self._prepare)
+
+    def __exit__(self, *_: object) -> None:
+        _settings.preparations = self._outer
 
 
 @contextmanager
@@ -165,6 +183,7 @@ class _Part:
         self._kwargs = {
             name: _Kept(each) if isinstance(each, Tensor) else each for name, each in kwargs.items()
         }
+        self._preparations = _settings.preparations
         self._autocast = autocast.snapshot()
         self._rng_state = default_generator.get_state() if preserve_rng_state else None
         self._kept: list[str] = []  # shape and dtype of each array that the forward pass wanted to keep
@@ -185,6 +204,8 @@ class _Part:
     def _repeat(self) -> None:
         self._recomputed.clear()
         self._position = 0
+        for prepare in self._preparations:
+            prepare()
         args = [each.tensor() if isinstance(each, _Kept) else each for each in self._args]
         kwargs = {n: each.tensor() if isinstance(each, _Kept) else each for n, each in self._kwargs.items()}
         packing.push(self._collect, _itself)

@@ -18,7 +18,7 @@ group = join_ranks(timeout_s=60)
 set_default_group(group)
 """
 SAME_BITS = """
-for name in ("mlp", "deep", "transformer", "tied", "branches", "checkpointed", "reentrant"):
+for name in ("mlp", "deep", "transformer", "tied", "branches", "checkpointed", "wrapped", "reentrant"):
     model = sharded(name, torch.float32)
     units = model._get_fsdp_state().find_root().units
     assert all(unit.is_together for unit in units)
@@ -42,7 +42,7 @@ for name in ("mlp", "deep", "transformer", "tied", "branches", "checkpointed", "
 def test_real_ranks_have_the_bits_of_data_parallelism(size: int) -> None:
     with ranks(size, PRELUDE + SAME_BITS) as started:
         for out in started.output(100):
-            assert [line.split()[1] for line in out.splitlines()] == ["True"] * 8, out
+            assert [line.split()[1] for line in out.splitlines()] == ["True"] * 9, out
 
 
 SETTINGS = """

@@ -5,6 +5,7 @@ import numpy as np
 import distrt as torch
 from distrt import nn
 from distrt.comm.world import set_default_group
+from distrt.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from distrt.distributed.fsdp import fully_shard
 from distrt.parallel import DistributedDataParallel
 from distrt.utils.checkpoint import checkpoint
@@ -60,6 +61,12 @@ def transformer():
     return nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
 
 
+def wrapped():
+    """Units that are wrappers: what backward repeats is inside, and its call is none of a unit's."""
+    inner = (nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.Tanh()) for _ in range(3))
+    return nn.Sequential(*map(checkpoint_wrapper, inner))
+
+
 def mlp():
     return nn.Sequential(nn.Linear(WIDTH, 32), nn.Tanh(), nn.Linear(32, 7), nn.ReLU(), nn.Linear(7, WIDTH))
 
@@ -76,6 +83,7 @@ MODELS = {
     "tied": (Tied, lambda model: [[model.first, model.last], model.block]),
     "branches": (Branches, lambda model: list(model.branches)),
     "checkpointed": (lambda: Checkpointed(use_reentrant=False), lambda model: list(model.layers)),
+    "wrapped": (wrapped, list),
     "reentrant": (lambda: Checkpointed(use_reentrant=True), lambda model: list(model.layers)),
 }
 

@@ -19,6 +19,7 @@ from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of
 from distrt.parallel.fully_sharded.unit import Unit
+from distrt.utils.checkpoint import repeated_after
 
 __all__ = [
     "FSDPModule",
@@ -75,7 +76,8 @@ class FSDPModule:
         ):  # to go through the registries costs as much again
             return state.call(module, module.forward, args, kwargs)
         try:
-            return super().__call__(*args, **kwargs)  # type: ignore[misc]
+            with repeated_after(state.make_whole):
+                return super().__call__(*args, **kwargs)  # type: ignore[misc]
         except Exception:
             state.fail()
             raise
