@@ -12,12 +12,16 @@ __all__ = [
     "compile",
     "cudagraph_mark_step_begin",
     "disable",
+    "get_default_backend",
     "is_compiling",
     "is_dynamo_compiling",
     "is_exporting",
     "list_backends",
+    "nested_compile_region",
     "reset",
+    "set_default_backend",
     "set_stance",
+    "substitute_in_graph",
 ]
 
 
@@ -73,3 +77,29 @@ def reset() -> None:
 
 def cudagraph_mark_step_begin() -> None:
     """There are no CUDA graphs."""
+
+
+class _Default:
+    """The backend that ``compile`` names where a script names none; it is remembered, and not used."""
+
+    name: Any = "inductor"
+
+
+def get_default_backend() -> Any:
+    """The name that was set, or "inductor"."""
+    return _Default.name
+
+
+def set_default_backend(backend: Any) -> None:
+    """Remembers a backend's name or function; None: "inductor" again."""
+    _Default.name = "inductor" if backend is None else backend
+
+
+def substitute_in_graph(original_fn: Any, **options: Any) -> Any:
+    """A decorator that returns the function itself: no graph is made in which it could stand for the other."""
+    return lambda function: function
+
+
+def nested_compile_region(fn: Any = None, **options: Any) -> Any:
+    """The function itself; without one, a decorator."""
+    return fn if fn is not None else lambda function: function

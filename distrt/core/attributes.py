@@ -121,9 +121,35 @@ class Attributes:
             return self._inner is not None or bool(self._array.flags.c_contiguous)
         return formats.is_arranged(self._array, memory_format)
 
-    def dim_order(self) -> tuple[int, ...]:
-        """The dims from the outermost in memory to the innermost."""
+    def dim_order(self, *, ambiguity_check: Any = False) -> tuple[int, ...]:
+        """The dims from the outermost in memory to the innermost.
+
+        Args:
+            ambiguity_check: True: raise where another order says the same, as a dim of size 1 has it. A list of
+                memory formats: but where exactly one of them is this tensor's.
+
+        Raises:
+            RuntimeError: for a tensor of several orders, where that is asked for.
+            TypeError: for another ``ambiguity_check``.
+        """
+        if ambiguity_check is not False:
+            self._require_one_order(ambiguity_check)
         return tuple(dim_order(self._array))
+
+    def _require_one_order(self, check: Any) -> None:
+        allowed = check if isinstance(check, list) else []
+        if check is not True and not (
+            isinstance(check, list) and all(isinstance(each, formats.memory_format) for each in check)
+        ):
+            raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
+        steps = self.stride()
+        if 0 in steps:
+            raise RuntimeError("The tensor does not have unique dim order.")
+        several = 1 in self.shape or len(set(steps)) < len(steps)
+        if several and sum(self.is_contiguous(memory_format=each) for each in allowed) != 1:
+            raise RuntimeError(
+                "The tensor does not have unique dim order, or cannot map to exact one of the given memory formats."
+            )
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 where there is none."""

@@ -70,10 +70,14 @@ def test_a_post_accumulate_hook_sees_the_gradient_in_place() -> None:
     assert seen == [(True, [1.0, 1.0]), (True, [2.0, 2.0])]
 
 
-def test_a_post_accumulate_hook_returns_nothing() -> None:
-    x = torch.ones(2, requires_grad=True)
-    x.register_post_accumulate_grad_hook(lambda t: t.grad)
-    with pytest.raises(RuntimeError, match="post accumulate grad hooks should return None"):
+def test_a_post_accumulate_hook_may_return_a_tensor_and_nothing_else() -> None:
+    x = torch.zeros(2, requires_grad=True)
+    handle = x.register_post_accumulate_grad_hook(lambda t: t.add_(t.grad, alpha=-1))
+    x.sum().backward()
+    assert x.tolist() == [-1.0, -1.0] and x.grad.tolist() == [1.0, 1.0]
+    handle.remove()
+    x.register_post_accumulate_grad_hook(lambda t: 3)
+    with pytest.raises(TypeError, match="expected Variable, but hook returned 'int'"):
         x.sum().backward()
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
-from distrt.core.errors import AutogradError
 from distrt.core.sealed import unseal
 
 if TYPE_CHECKING:
@@ -61,8 +60,11 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         else:
             leaf._grad = wrap(_copy_like(leaf._array, gradient))
     for hook in tuple(leaf_node.post_hooks.values()):
-        if hook(leaf) is not None:
-            raise AutogradError("Tensor post accumulate grad hooks should return None.")
+        told = hook(leaf)
+        if told is not None and not hasattr(
+            told, "_array"
+        ):  # a tensor is passed over, as what p.add_(...) returns
+            raise TypeError(f"expected Variable, but hook returned '{type(told).__name__}'")
 
 
 def _lie_alike(gradient: Array, values: Array) -> bool:

@@ -266,15 +266,23 @@ def as_tensor(data: Any, dtype: Any = None, device: Device = None) -> Tensor:
     return tensor(data, dtype=dtype, device=device)
 
 
+_STAYS = (
+    "torch.asarray: unspecified requires_grad now defaults to obj.requires_grad instead of False. Pass "
+    "requires_grad=False explicitly to get the old behavior and silence this warning."
+)
+
+
 def asarray(
     obj: Any,
     *,
     dtype: Any = None,
     device: Device = None,
     copy: bool | None = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = None,
 ) -> Tensor:
     """``obj`` as a tensor: ``copy=None`` shares memory where it can, True never, False always or raises.
+
+    A tensor stays in its graph, with a warning where ``requires_grad`` does not say so: False takes it out.
 
     Raises:
         DataError: where ``copy=False`` cannot be kept.
@@ -283,22 +291,21 @@ def asarray(
     if found is None:
         if copy is False:
             raise DataError("can't alias arbitrary sequence into a tensor.")
-        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+        return tensor(obj, dtype=dtype, device=device, requires_grad=bool(requires_grad))
     wanted = found._array.dtype if dtype is None else dt.to_numpy(dtype)
     if copy is False and wanted != found._array.dtype:
         raise DataError(f"can't alias tensor with dtype '{found.dtype}' into dtype '{dtype}'.")
-    if copy:
+    if copy and wanted == found._array.dtype and device is None:
+        found = found.clone()
+    elif copy:
         found = found.to(dtype=dt.known(wanted), device=device, copy=True)
     elif wanted != found._array.dtype or device is not None:
         found = found.to(dtype=dt.known(wanted), device=device)
-    found = (
-        found
-        if requires_grad or not isinstance(obj, Tensor)
-        else found.detach()
-        if found.requires_grad
-        else found
-    )
-    return found.requires_grad_() if requires_grad else found
+    if requires_grad is None and found.requires_grad:
+        warnings.warn(_STAYS, stacklevel=2)
+    if requires_grad is False and found.requires_grad:
+        return found.detach()
+    return found.requires_grad_() if requires_grad and not found.requires_grad else found
 
 
 def _aliased(obj: Any, dtype: Any) -> Tensor | None:

@@ -1,0 +1,1 @@
+"""The examples in the docstrings of PyTorch and torchvision, run on both libraries."""

@@ -1,0 +1,62 @@
+"""Examples that do not do on distrt what they do on PyTorch: the reason, and whose docstring it is."""
+
+from __future__ import annotations
+
+_SPARSE = "sparse tensors are left out"
+_QUANTISED = "quantised tensors are left out"
+_RANDOM = "random numbers of a stream that is distrt's own"
+_UNSET = "memory that nobody has set"
+_ROUNDING = "the size of a rounding error, or what hangs on it"
+_ADDRESS = "an object whose text is another"
+_ABSENT = "not there"
+
+_NAMES = {
+    _SPARSE: """
+        Tensor.col_indices Tensor.crow_indices Tensor.sparse_mask Tensor.to_dense Tensor.to_sparse
+        Tensor.to_sparse_bsc Tensor.to_sparse_bsr Tensor.to_sparse_coo Tensor.to_sparse_csc
+        Tensor.to_sparse_csr narrow_copy sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor
+        sparse_coo_tensor sparse_csc_tensor sparse_csr_tensor
+    """,
+    _QUANTISED: """
+        fake_quantize_per_channel_affine fake_quantize_per_tensor_affine quantize_per_channel
+        quantize_per_tensor quantize_per_tensor_dynamic quantized_batch_norm quantized_max_pool1d
+        quantized_max_pool2d
+    """,
+    _RANDOM: """
+        Generator.get_state Generator.seed bernoulli multinomial normal poisson nn.Module.to nn.Embedding
+        nn.EmbeddingBag nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
+        nn.functional.gumbel_softmax nn.init.sparse_ nn.init.trunc_normal_ testing.make_tensor
+    """,
+    _UNSET: "Tensor.new_empty Tensor.new_empty_strided empty_strided nn.RMSNorm nn.utils.skip_init",
+    _ROUNDING: """
+        cholesky_inverse cholesky_solve svd nn.Unfold linalg.householder_product linalg.solve_triangular
+        linalg.svd
+    """,
+    _ADDRESS: """
+        Generator.manual_seed Generator.set_state vmap nn.CrossEntropyLoss nn.LinearCrossEntropyLoss
+        autograd.profiler.record_function
+    """,
+    _ABSENT: """
+        Event Tensor.grad_dtype Tensor.index_reduce_ accelerator.Graph accelerator.Graph.debug_dump
+        accelerator.synchronize as_strided_scatter autograd.enforce_grad_layout_policy
+        autograd.graph.allow_mutation_on_saved_tensors cpu.get_capabilities
+        distributed.optim.DistributedOptimizer empty_permuted from_file func.functionalize func.rearrange
+        hash_tensor histogramdd linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve nonzero_static
+        overrides.get_ignored_functions overrides.get_testing_overrides overrides.redispatch_function
+        vision.ops.FeaturePyramidNetwork vision.ops.MultiScaleRoIAlign
+    """,
+    "conjugates and negatives are computed at once: no view of the original": "conj resolve_conj resolve_neg",
+    "there is no complex32": "set_default_dtype",
+    "the processor's switch is not reached from Python": "set_flush_denormal",
+    "sort is always stable": "sort",
+    "a hook is shown plain tensors": "autograd.graph.saved_tensors_hooks",
+    "a typed storage is taken from a tensor": "is_storage",
+    "there is no CUDA here, and what is asked is answered otherwise": "cuda.cudart",
+}
+
+#: Name of what has the docstring -> reason.
+KNOWN = {
+    f"torch{'' if name.startswith('vision') else '.'}{name}": reason
+    for reason, names in _NAMES.items()
+    for name in names.split()
+}

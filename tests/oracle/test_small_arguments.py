@@ -1,0 +1,46 @@
+"""Arguments and names that the examples of PyTorch's docstrings use, line by line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import distrt
+from tests.oracle.scripts import assert_same_outcomes
+
+SCRIPTS = {
+    "orders of dims": """
+formats = [t.contiguous_format, t.channels_last]
+t.empty(1, 2, 3, 4).dim_order(), t.empty(2, 2, 3, 4).dim_order(ambiguity_check=True)
+t.empty(1, 2, 3, 4).dim_order(ambiguity_check=formats)
+t.empty(2, 3, 4, 5).to(memory_format=t.channels_last).dim_order(ambiguity_check=formats)
+t.empty(1, 2, 3, 4).dim_order(ambiguity_check=True)
+t.empty(1, 1, 1, 4).dim_order(ambiguity_check=formats)
+t.empty(1, 2, 3, 4).dim_order(ambiguity_check=[])
+t.empty(2, 3).dim_order(ambiguity_check='x')
+t.empty(1, 2).dim_order(ambiguity_check=[1])
+t.empty(2, 3).expand(4, 2, 3).dim_order(ambiguity_check=True)
+""",
+    "asarray in a graph": """
+a = t.tensor([1.0, 2.0], requires_grad=True)
+b = a + 2
+t.asarray(b, requires_grad=True), t.asarray(b, requires_grad=False), t.asarray(a, requires_grad=True) is a
+t.asarray(b, copy=True, requires_grad=True), t.asarray([1.0], requires_grad=True), t.asarray(t.ones(1))
+""",
+    "a backend's name": """
+t.compiler.get_default_backend(), t.compiler.set_default_backend('eager'), t.compiler.get_default_backend()
+t.compiler.set_default_backend(None), t.compiler.get_default_backend()
+""",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_line_does_what_it_does_in_pytorch(name: str, torch: Any) -> None:
+    assert_same_outcomes(SCRIPTS[name], torch)
+
+
+def test_asarray_keeps_a_tensor_in_its_graph_with_a_warning() -> None:
+    b = distrt.ones(2, requires_grad=True) + 2
+    with pytest.warns(UserWarning, match="unspecified requires_grad now defaults to obj.requires_grad"):
+        assert distrt.asarray(b).grad_fn is b.grad_fn
