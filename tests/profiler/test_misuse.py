@@ -224,6 +224,15 @@ def test_marks_are_not_reentrant(kind):
         assert nothing is None
 
 
+def test_pytorchs_paths_lead_to_the_same():
+    from distrt.autograd.profiler_util import EventList, FunctionEvent
+    from distrt.profiler import profiler
+
+    assert profiler.profile is profile and profiler.schedule is schedule
+    assert older.EventList is EventList and older.FunctionEvent is FunctionEvent
+    assert older.kineto_available()
+
+
 def test_itt_is_as_in_a_pytorch_without_it():
     itt = distrt.profiler.itt
     assert not itt.is_available()
