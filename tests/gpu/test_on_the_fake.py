@@ -54,6 +54,11 @@ def test_graphs_are_captured_and_replayed() -> None:
 
 
 @pytest.mark.ci
+def test_models_are_called_on_several_gpus_at_once() -> None:
+    _assert_passed("several")
+
+
+@pytest.mark.ci
 def test_convolutions_hand_cudnn_what_it_expects() -> None:
     _assert_passed("convolutions")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -22,8 +23,9 @@ from distrt.core.autograd.laws import conjugating, fit
 from distrt.core.autograd.node import AFTER, AccumulateGrad, Edge, Node
 from distrt.core.autograd.on_tensors import differentiate_on_tensors
 from distrt.core.errors import AutogradError
+from distrt.core.gpu.places import go_to, staying
 from distrt.core.kernels.elements import add_into, added
-from distrt.core.modes import modes
+from distrt.core.modes import modes, used
 
 
 def run_backward(
@@ -130,7 +132,8 @@ class _Pass:
             if type(node) is AccumulateGrad:
                 self._consumed(node)
         self._reached, self._needed_nodes = order, self._needed(order)
-        self._run_nodes(order, self._needed_nodes)
+        with staying() if used.gpu else nullcontext():
+            self._run_nodes(order, self._needed_nodes)
         if self.captured is None:
             return []
         return [self.captured[edge] for edge in self.wanted]
@@ -184,6 +187,8 @@ class _Pass:
                 gradient = arrived.pop(node, None)
                 gradients = None if gradient is None else (gradient,)
                 gradient = None
+            if used.gpu and gradients is not None:  # each GPU's nodes run there
+                go_to(gradients)
             if gradients is None:
                 results = (None,) * len(edges)
             elif watcher is not None:
@@ -216,6 +221,9 @@ class _Pass:
                     known = arrived.get(place)
                     if known is None:
                         arrived[place] = result
+                    elif used.gpu:
+                        go_to((known,))
+                        self._arrive(place, result)
                     elif place in summed:
                         add_into(known, result)
                     else:
@@ -312,6 +320,8 @@ class _Pass:
         ):
             return
         gradient = self.arrived.pop(leaf_node)
+        if used.gpu:
+            go_to((gradient,))
         if leaf_node.hooks is not None:
             gradient = hooking.call_hooks(hooking.in_order(leaf_node.hooks.get(0, {})), gradient)
         if self.captured is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -70,6 +71,21 @@ def _downloaded(array: Array) -> Array:
 def at(array: Array) -> AbstractContextManager[Any]:
     """A block in which the GPU of an array is the current one, as CuPy wants it; nothing for an array on the CPU."""
     return array.device if is_on_gpu(array) else nullcontext()
+
+
+def go_to(arrays: Iterable[Any]) -> None:
+    """Makes the GPU of the first array that is on one the current one."""
+    for each in arrays:
+        array = getattr(each, "_array", each)
+        if array is not None and is_on_gpu(array):
+            if array.device.id != library.current():
+                array.device.use()
+            return
+
+
+def staying() -> AbstractContextManager[Any]:
+    """A block after which the GPU is the current one that is so before."""
+    return library.find().cuda.Device(library.current())  # type: ignore[no-any-return]
 
 
 def is_pinned(array: Array) -> bool:

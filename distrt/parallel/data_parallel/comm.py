@@ -1,7 +1,7 @@
 """Copies of tensors on several GPUs of one process, and their sums.
 
-Arguments are checked as in PyTorch. Tensors are on the CPU, and there is no GPU to put them on: what asks for one is
-refused. Between processes, ``distrt.distributed`` has the same by other names.
+Copies go from GPU to GPU as CuPy moves them; nothing is recorded for autograd (``functions`` does that). Between
+processes, ``distrt.distributed`` has the same by other names.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from distrt.core import ops
+from distrt.core.device import device
+from distrt.core.gpu import library
+from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
-from distrt.parallel.data_parallel.devices import device_index, no_accelerator
+from distrt.parallel.data_parallel.devices import device_index, gpu_numbers, no_accelerator, on_gpu
 
 __all__ = ["broadcast", "broadcast_coalesced", "gather", "reduce_add", "reduce_add_coalesced", "scatter"]
 
@@ -30,7 +34,11 @@ def broadcast(
         )
     for each in devices or ():
         device_index(each)
-    no_accelerator("broadcast")
+    numbers = gpu_numbers("broadcast", devices or ())
+    if out is not None:
+        with no_grad():
+            return tuple(each.copy_(tensor) for each in out)
+    return tuple(on_gpu(tensor, each) for each in numbers)
 
 
 def broadcast_coalesced(
@@ -41,9 +49,8 @@ def broadcast_coalesced(
     Raises:
         RuntimeError: without GPUs.
     """
-    for each in devices:
-        device_index(each)
-    no_accelerator("broadcast_coalesced")
+    numbers = gpu_numbers("broadcast_coalesced", devices)
+    return [[on_gpu(each, number) for each in tensors] for number in numbers]
 
 
 def reduce_add(inputs: Sequence[Tensor], destination: Any = None) -> Tensor:
@@ -52,13 +59,28 @@ def reduce_add(inputs: Sequence[Tensor], destination: Any = None) -> Tensor:
     Raises:
         AssertionError: a tensor is on the CPU.
     """
-    device_index(destination, optional=True)
+    chosen = device_index(destination, optional=True)
     for position, each in enumerate(inputs):
         if each.device.type == "cpu":
             raise AssertionError(
                 f"reduce_add expects all inputs to be on GPUs, but input {position} is on CPU"
             )
-    no_accelerator("reduce_add")
+    number = gpu_numbers("reduce_add", [chosen])[0]
+    first = next((each for each in inputs if each.get_device() == number), None)
+    if first is None:
+        raise RuntimeError("reduce_add expects destination to be on the same GPU with one of the tensors")
+    for position, each in enumerate(inputs):
+        if each.shape != first.shape:
+            raise ValueError(
+                f"input {position} has invalid size: got {list(each.shape)}, but expected {list(first.shape)}"
+            )
+    total: Tensor | None = None
+    with no_grad():
+        for each in inputs:
+            here = on_gpu(each, number)
+            total = here if total is None else total + here
+    assert total is not None, "first is one of them"
+    return total
 
 
 def reduce_add_coalesced(
@@ -93,7 +115,16 @@ def scatter(
         raise RuntimeError(
             f"'chunk_sizes' must not be specified when 'out' is specified, but got chunk_sizes={chunk_sizes}"
         )
-    no_accelerator("scatter")
+    numbers = gpu_numbers("scatter", devices or ())
+    with no_grad():
+        if out is not None:
+            sizes = [each.shape[dim] for each in out]
+            parts = tensor.split(sizes, dim)
+            return tuple(each.copy_(part) for each, part in zip(out, parts, strict=True))
+        parts = (
+            tensor.chunk(len(numbers), dim) if chunk_sizes is None else tensor.split(list(chunk_sizes), dim)
+        )
+        return tuple(on_gpu(part, number) for part, number in zip(parts, numbers, strict=False))
 
 
 def gather(
@@ -115,5 +146,11 @@ def gather(
             FutureWarning,
             stacklevel=2,
         )
-    device_index(destination, optional=True, allow_cpu=True)
-    no_accelerator("gather")
+    chosen = device_index(destination, optional=True, allow_cpu=True)
+    if not library.device_count():
+        no_accelerator("gather")
+    with no_grad():
+        place = out.device if out is not None else device("cpu") if chosen == -1 else None
+        place = device("cuda", gpu_numbers("gather", [chosen])[0]) if place is None else place
+        joined = ops.cat([each.to(place) for each in tensors], dim)
+        return joined if out is None else out.copy_(joined)

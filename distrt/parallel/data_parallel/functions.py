@@ -1,17 +1,19 @@
 """The operations under ``scatter``, ``gather`` and ``replicate``, by the names that public scripts import.
 
-On a machine without GPUs none of them gets as far as a result, so there is nothing to differentiate.
+Each one's gradient is another one: copies are added up, parts are put together.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from distrt.core.autograd.function import Function
+from distrt.core.device import device
 from distrt.core.tensor import Tensor
 from distrt.parallel.data_parallel import comm
-from distrt.parallel.data_parallel.devices import device_index
+from distrt.parallel.data_parallel.devices import device_index, gpu_numbers
 
 __all__ = ["Broadcast", "Gather", "ReduceAddCoalesced", "Scatter"]
 
@@ -27,9 +29,17 @@ class Broadcast(Function):
     def forward(ctx: Any, target_gpus: Sequence[Any], *inputs: Tensor) -> tuple[Tensor, ...]:
         """All copies for the first GPU, then those for the second, and so on."""
         _refuse_cpu("Broadcast", inputs)
-        indices = [device_index(each, optional=True) for each in target_gpus]
-        copies = comm.broadcast_coalesced(inputs, indices) if inputs else []
-        return tuple(each for of_device in copies for each in of_device)
+        if not inputs:
+            return ()
+        indices = gpu_numbers("Broadcast", target_gpus)
+        ctx.source, ctx.count = inputs[0].get_device(), len(inputs)
+        copies = comm.broadcast_coalesced(inputs, indices)
+        return tuple(each.view_as(each) for of_device in copies for each in of_device)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        """The sums, where the tensors came from."""
+        return (None, *ReduceAddCoalesced.apply(ctx.source, ctx.count, *grads))
 
 
 class ReduceAddCoalesced(Function):
@@ -39,7 +49,13 @@ class ReduceAddCoalesced(Function):
     def forward(ctx: Any, destination: Any, num_inputs: int, *grads: Tensor) -> tuple[Tensor, ...]:
         """``grads`` are ``num_inputs`` tensors for each GPU."""
         of_devices = [grads[start : start + num_inputs] for start in range(0, len(grads), num_inputs)]
+        ctx.sources = [each[0].get_device() for each in of_devices]
         return comm.reduce_add_coalesced(of_devices, destination)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        """Copies for each GPU."""
+        return (None, None, *Broadcast.apply(ctx.sources, *grads))
 
 
 class Gather(Function):
@@ -53,7 +69,24 @@ class Gather(Function):
     def forward(ctx: Any, target_device: Any, dim: int, *inputs: Tensor) -> Tensor:
         """Along ``dim``."""
         _refuse_cpu("Gather", inputs)
+        ctx.sources, ctx.dim, ctx.sizes = [each.get_device() for each in inputs], dim, None
+        ctx.are_numbers = dim == 0 and all(not each.dim() for each in inputs)
+        if ctx.are_numbers:
+            inputs = tuple(each.view(1) for each in inputs)
+            warnings.warn(
+                "Was asked to gather along dimension 0, but all "
+                "input tensors were scalars; will instead unsqueeze "
+                "and return a vector.",
+                stacklevel=2,
+            )
+        ctx.sizes = [each.shape[dim] for each in inputs]
         return comm.gather(inputs, dim, target_device)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+        """The parts, where the tensors came from."""
+        parts = Scatter.apply(ctx.sources, ctx.sizes, ctx.dim, grad)
+        return (None, None, *(each[0] if ctx.are_numbers else each for each in parts))
 
 
 class Scatter(Function):
@@ -64,9 +97,15 @@ class Scatter(Function):
         ctx: Any, target_gpus: Sequence[Any], chunk_sizes: Sequence[int] | None, dim: int, input: Tensor
     ) -> tuple[Tensor, ...]:
         """Along ``dim``, of equal sizes if no others are given."""
-        return comm.scatter(
-            input, [device_index(each, optional=True) for each in target_gpus], chunk_sizes, dim
-        )
+        indices = [device_index(each, optional=True) for each in target_gpus]
+        ctx.source, ctx.dim = input.get_device() if input.is_cuda else -1, dim
+        return tuple(each.view_as(each) for each in comm.scatter(input, indices, chunk_sizes, dim))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        """Put together, where the tensor came from."""
+        place = device("cpu") if ctx.source == -1 else ctx.source
+        return None, None, None, Gather.apply(place, ctx.dim, *grads)
 
 
 def _refuse_cpu(what: str, inputs: Sequence[Tensor]) -> None:

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ _CACHE = Path(tempfile.gettempdir()) / f"distrt-fake-cuda-{os.getuid()}"
 #: What stands for the part of the source that only a GPU has.
 _FIRST_LINE = "// What only a GPU has."
 _LAST_LINE = "return (T*)address; }"
+
+_running = threading.Lock()  # a block's threads have one place, and there are several GPUs
 
 HAS_COMPILER = shutil.which("g++") is not None
 
@@ -62,7 +65,8 @@ class RawKernel:
         launch.restype = ctypes.c_char_p
         shape = (ctypes.c_uint * 6)(*map(int, (*grid, *block)))
         wait_for_stream()  # it may get addresses in an array of their own
-        said = launch(shape, pointers, sizes, len(values))
+        with _running:
+            said = launch(shape, pointers, sizes, len(values))
         if said:
             raise RuntimeError(f"{self._name}: {said.decode()}")
 
