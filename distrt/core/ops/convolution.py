@@ -20,6 +20,7 @@ from distrt.core.arrays import Array, row_major
 from distrt.core.kernels import channels as by_channel
 from distrt.core.kernels.onednn.convolution import OneDNNConvolution
 from distrt.core.kernels.table import convolution_kernel
+from distrt.core.kernels.winograd.convolution import Winograd
 from distrt.core.layouts import is_channels_last
 from distrt.core.op import op
 from distrt.core.ops.convolution_shapes import convolution_shape, transposed_shape
@@ -112,6 +113,9 @@ def transposed_convolution(
         return _spread(input, weight, shape, stride, padding, dilation, groups)
     options = (stride, padding, dilation, groups)
     kernel = convolution_kernel(shape, weight.shape, input.shape, *options, input)
+    if isinstance(kernel, Winograd):
+        made = kernel.input_gradient(*(rounded(each, kernel.dtype) for each in (input, weight, bias)))
+        return rounded(made, input.dtype)
     if isinstance(kernel, OneDNNConvolution) and kernel.dtype == input.dtype:
         out = _lying(kernel.unrounded_input_gradient(input, rounded(weight, input.dtype)))
     else:

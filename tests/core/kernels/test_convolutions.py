@@ -154,6 +154,26 @@ def test_a_bias_is_added_to_a_transposed_convolution_before_it_is_rounded(monkey
     assert (np.abs(found - exact) <= np.abs(exact) * 2.0**-8 + 1e-4).all()
 
 
+@needs_vectors
+@pytest.mark.parametrize("name", ["odd", "strided, even", "strided, odd"])
+@pytest.mark.parametrize("dtype, far", [(np.float32, 1e-5), (dt.bfloat16.numpy, 0.04)], ids=["f32", "bf16"])
+def test_winograd_adds_the_bias_of_a_transposed_convolution(monkeypatch, rng, name, dtype, far):
+    monkeypatch.setattr(table, "_LEAST_PRODUCTS", 1)
+    monkeypatch.setattr(table, "_LEAST_FOR_WINOGRAD", 1)
+    monkeypatch.setattr(ops, "_spread", None)  # which has none
+    sizes = WINOGRAD[name]
+    x, w = (rng.standard_normal(shape).astype(dtype) for shape in (sizes.output, sizes.weight))
+    bias = rng.standard_normal(sizes.input[1]).astype(dtype)
+    more = tuple((n + 2 - 3) % sizes.stride[0] for n in sizes.input[2:])
+    options = (sizes.stride, sizes.padding)
+    found = ops.transposed_convolution.definition.forward(x, w, bias, *options, more, sizes.dilation, 1)
+    wide = [each.astype(np.float64) for each in (x, w)]
+    exact = ops._plain_spread(*wide, sizes.input, *options, sizes.dilation, 1)
+    exact += bias.astype(np.float64).reshape(-1, 1, 1)
+    assert found.dtype == dtype and found.shape == sizes.input
+    assert np.abs(found - exact).max() <= far * np.sqrt(np.square(exact).mean())
+
+
 @needs_instructions
 def test_columns_are_for_weights_that_are_large_beside_their_images():
     large = geometry((16, 256, 8, 8), 512, (5, 5), stride=2, padding=2)

@@ -92,12 +92,15 @@ class Winograd:
         codes = (code.weight, code.forward)
         return self._run(input, codes, weight, bias, geometry.output, geometry.padding, _OUTPUT)
 
-    def input_gradient(self, g: Array, weight: Array) -> Array:
-        """What the output's gradient gives for the input: a convolution, too, whose tiles become so much larger."""
+    def input_gradient(self, g: Array, weight: Array, bias: Array | None = None) -> Array:
+        """What the output's gradient gives for the input: a convolution, too, whose tiles become so much larger.
+
+        A transposed convolution has a bias, which is added before anything is rounded.
+        """
         geometry, code = self._geometry, self._code
         padding = (0, 0) if self._stride == 2 else (2 - geometry.padding[0], 2 - geometry.padding[1])
         codes = (code.turned_weight, code.back)
-        return self._run(g, codes, weight, None, geometry.input, padding, _OUTPUT * self._stride)
+        return self._run(g, codes, weight, bias, geometry.input, padding, _OUTPUT * self._stride)
 
     def _run(
         self,
