@@ -116,3 +116,16 @@ def test_the_fake_refuses_what_nccl_refuses(code, words):
             "line", code.replace("cupy.cuda.nccl", "nccl").replace("nccl.", "cupy.cuda.nccl.")
         ).stdout
     )
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("what", ["detail", "blocking", "refusals", "waiting"])
+def test_what_users_switch_and_what_a_group_refuses(what):
+    assert _said("2", "switches", what).count("right") == 2
+
+
+@pytest.mark.slow
+def test_a_program_that_does_not_ask_about_a_failure_is_ended():
+    ended = run_check("nccl", "2", "switches", "unasked")
+    assert "rank 0 ended with 1" in ended.stdout, ended.stdout + ended.stderr
+    assert "The program has not asked about it in 10 s: ending the process" in ended.stdout
