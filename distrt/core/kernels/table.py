@@ -134,6 +134,34 @@ ROWS = (
         "float32 or bfloat16 images with their channels last, in whole vectors, from 65,536 elements on",
         "two passes over the image in each direction instead of five and nine",
     ),
+    Row(
+        "the same on GPUs: softmax, log_softmax, cross_entropy, layer_norm, rms_norm and their gradients",
+        "distrt.core.kernels.cuda.rows",
+        "the same operations in CuPy's functions",
+        "floating dtypes, along the last dim",
+        "one launch that reads a row once, instead of five to fifteen; not measured: no GPU has been at hand",
+    ),
+    Row(
+        "erf and gelu on GPUs, and every optimizer's rule",
+        "distrt.core.kernels.cuda.loops",
+        "the same formula or rule, operation by operation, with the same bits",
+        "wherever arrays lie without gaps",
+        "one launch for all parameters that are alike; not measured",
+    ),
+    Row(
+        "convolution on GPUs, its gradients, transposed convolution",
+        "distrt.core.kernels.cudnn.convolution",
+        "distrt.core.ops.convolution",
+        "floating dtypes, where cuDNN is installed and not switched off",
+        "tensor cores; not measured",
+    ),
+    Row(
+        "matmul, linear, addmm and their like on GPUs, and the gradients of these",
+        "distrt.core.kernels.cublas.product",
+        "distrt.core.ops.matrix.multiplied",
+        "floating dtypes, where cuBLAS is installed",
+        "half precision as it is, on tensor cores; not measured",
+    ),
 )
 
 # Of multiplications. Below, the code takes longer to compile than a short program gains.
