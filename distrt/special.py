@@ -34,6 +34,8 @@ from distrt.core.ops import (
     log_softmax,
     logit,
     logsumexp,
+    modified_bessel_i0,
+    modified_bessel_i1,
     modified_bessel_k0,
     modified_bessel_k1,
     ndtr,
@@ -59,7 +61,6 @@ from distrt.core.ops import lgamma as gammaln
 from distrt.core.ops import mvlgamma as multigammaln
 from distrt.core.ops import sigmoid as expit
 
-modified_bessel_i0, modified_bessel_i1 = i0, i1
 psi = digamma
 
 __all__ = [

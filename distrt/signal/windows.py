@@ -15,6 +15,7 @@ import numpy as np
 from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.arrays import Array
 from distrt.core.dtype import float32, float64
+from distrt.core.formats import strided
 from distrt.core.tensor import Tensor
 from distrt.core.windows import made, positions
 
@@ -151,4 +152,6 @@ def _require_positive(name: str, what: str, value: float) -> None:
 def _made(name: str, values: Array, size: int | None, options: dict[str, Any]) -> Tensor:
     if options.get("dtype") not in (None, float32, float64):
         raise ValueError(f"{name} expects float32 or float64 dtypes, got: {options['dtype']}")
+    if options.get("layout") not in (None, strided):
+        raise ValueError(f"{name} is implemented for strided tensors only, got: {options['layout']}")
     return made(values, size, **options)

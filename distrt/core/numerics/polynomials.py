@@ -1,6 +1,7 @@
 """Orthogonal polynomials of any degree: Chebyshev's four kinds in closed form, the others by their recurrences.
 
-Degrees are whole numbers in float64; below 0 the value is 0. Source: Abramowitz and Stegun, chapter 22.
+Degrees are whole numbers in float64; below 0 the value is 0. Chebyshev's small degrees are recurrences as well, so that
+whole numbers give whole numbers. Source: Abramowitz and Stegun, chapter 22.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def chebyshev_t(x: Array, n: Array) -> Array:
     """``cos(n t)`` with ``x = cos(t)``; outside of [-1, 1] ``cosh(n t)`` with ``x = cosh(t)``."""
     angle, is_inside = _angle(x)
     value = np.where(is_inside, np.cos(n * angle), np.cosh(n * angle))
-    return _for_degrees(n, _with_sign(value, x, n))
+    return _for_degrees(x, n, x, _with_sign(value, x, n))
 
 
 def chebyshev_u(x: Array, n: Array) -> Array:
@@ -27,17 +28,19 @@ def chebyshev_u(x: Array, n: Array) -> Array:
         _ratio(np.sin((n + 1) * angle), np.sin(angle), n + 1),
         _ratio(np.sinh((n + 1) * angle), np.sinh(angle), n + 1),
     )
-    return _for_degrees(n, _with_sign(value, x, n))
+    return _for_degrees(x, n, 2 * x, _with_sign(value, x, n))
 
 
 def chebyshev_v(x: Array, n: Array) -> Array:
     """``cos((n + 1/2) t) / cos(t / 2)``."""
-    return np.where(x < 0, _with_sign(_half(np.abs(x), n, is_sine=True), x, n), _half(x, n, is_sine=False))
+    value = np.where(x < 0, _with_sign(_half(np.abs(x), n, is_sine=True), x, n), _half(x, n, is_sine=False))
+    return _for_degrees(x, n, 2 * x - 1, value)
 
 
 def chebyshev_w(x: Array, n: Array) -> Array:
     """``sin((n + 1/2) t) / sin(t / 2)``."""
-    return np.where(x < 0, _with_sign(_half(np.abs(x), n, is_sine=False), x, n), _half(x, n, is_sine=True))
+    value = np.where(x < 0, _with_sign(_half(np.abs(x), n, is_sine=False), x, n), _half(x, n, is_sine=True))
+    return _for_degrees(x, n, 2 * x + 1, value)
 
 
 def _half(x: Array, n: Array, is_sine: bool) -> Array:
@@ -47,7 +50,7 @@ def _half(x: Array, n: Array, is_sine: bool) -> Array:
     limit = 2 * n + 1
     inside = _ratio(wave((n + 0.5) * angle), wave(angle / 2), limit)
     outside = _ratio(bow((n + 0.5) * angle), bow(angle / 2), limit)
-    return _for_degrees(n, np.where(is_inside, inside, outside))
+    return np.where(is_inside, inside, outside)
 
 
 def _angle(x: Array) -> tuple[Array, Array]:
@@ -65,8 +68,13 @@ def _ratio(above: Array, below: Array, limit: Array) -> Array:
     return np.where(below == 0, limit, above / np.where(below == 0, 1, below))
 
 
-def _for_degrees(n: Array, value: Array) -> Array:
-    return np.where(n < 0, 0.0, np.where(n == 0, 1.0, value))
+_SMALL = 8
+
+
+def _for_degrees(x: Array, n: Array, first: Array, closed: Array) -> Array:
+    """The closed form's values for degrees that are not small."""
+    small = _by_recurrence(np.minimum(n, _SMALL), first, lambda k, now, before: 2 * x * now - before)
+    return np.where(n <= _SMALL, small, closed)
 
 
 def hermite_h(x: Array, n: Array) -> Array:

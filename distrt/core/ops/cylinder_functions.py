@@ -1,6 +1,7 @@
-"""Bessel's and Airy's functions of fixed orders; ``i0`` and ``i1`` are in ``special``.
+"""Bessel's and Airy's functions of fixed orders.
 
-PyTorch records them, but has no derivatives.
+They are not differentiated, as in PyTorch: what they give asks for no gradient. ``i0`` and ``i1`` of ``special`` have
+gradients.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, as_array
-from distrt.core.numerics import airy, bessel_second, bessel_waves
+from distrt.core.numerics import airy, bessel, bessel_second, bessel_waves
 from distrt.core.op import op
-from distrt.core.ops.half import no_derivative, refuse
+from distrt.core.ops.half import refuse
 
 __all__ = [
     "airy_ai",
@@ -21,6 +22,8 @@ __all__ = [
     "bessel_j1",
     "bessel_y0",
     "bessel_y1",
+    "modified_bessel_i0",
+    "modified_bessel_i1",
     "modified_bessel_k0",
     "modified_bessel_k1",
     "scaled_modified_bessel_k0",
@@ -39,9 +42,7 @@ def _function(name: str, words: str, function: Callable[[Array], Array]) -> Any:
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = f"{words}."
-    made = op(dtype="float")(forward)
-    made.gradient(input=lambda g: no_derivative(f"special_{name}"))
-    return made
+    return op(dtype="float")(forward)
 
 
 def _cardinal_sine(x: Array) -> Array:
@@ -53,6 +54,12 @@ bessel_j0 = _function("bessel_j0", "Bessel's function of the first kind, of orde
 bessel_j1 = _function("bessel_j1", "Bessel's function of the first kind, of order 1", bessel_waves.j1)
 bessel_y0 = _function("bessel_y0", "Bessel's function of the second kind, of order 0", bessel_waves.y0)
 bessel_y1 = _function("bessel_y1", "Bessel's function of the second kind, of order 1", bessel_waves.y1)
+modified_bessel_i0 = _function(
+    "modified_bessel_i0", "The modified Bessel function of the first kind, of order 0", bessel.i0
+)
+modified_bessel_i1 = _function(
+    "modified_bessel_i1", "The modified Bessel function of the first kind, of order 1", bessel.i1
+)
 modified_bessel_k0 = _function(
     "modified_bessel_k0", "The modified Bessel function of the second kind, of order 0", bessel_second.k0
 )

@@ -1,6 +1,6 @@
 """Orthogonal polynomials, elementwise in their argument and their degree.
 
-PyTorch records them, but has no derivatives.
+They are not differentiated, as in PyTorch: what they give asks for no gradient.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from distrt.core.arrays import Array, Scalar, as_array, is_array
 from distrt.core.numerics import polynomials
 from distrt.core.op import op
-from distrt.core.ops.half import no_derivative, refuse
+from distrt.core.ops.half import refuse
 
 __all__ = [
     "chebyshev_polynomial_t",
@@ -47,11 +47,7 @@ def _polynomial(name: str, words: str, function: Callable[[Array, Array], Array]
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = f"{words} polynomial of degree ``n``. Shape: broadcasts."
-    made = op(dtype="float")(forward)
-    made.gradient(
-        input=lambda g: no_derivative(f"special_{name}"), n=lambda g: no_derivative(f"special_{name}")
-    )
-    return made
+    return op(dtype="float")(forward)
 
 
 def _shifted(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:

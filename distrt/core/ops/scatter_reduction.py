@@ -13,7 +13,7 @@ from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.dims import one_dim
 from distrt.core.ops.half import wide
 from distrt.core.ops.indexing import REDUCTIONS, _scatter, _scatter_add, gathered, prepared, reduced_at
-from distrt.core.ops.slicewise import require_source
+from distrt.core.ops.slicewise import require_places, require_source
 from distrt.core.out import takes_out
 
 __all__ = ["index_reduce", "scatter_reduce"]
@@ -57,13 +57,14 @@ def index_reduce(
         include_self: the slice of ``input`` takes part; otherwise it stays only where nothing arrives.
 
     Raises:
-        ShapeError: for sizes that do not fit, an index out of range, or another ``reduce``.
-        DimensionError: for an index of two dims or more, or of another length than ``source``.
+        ShapeError: for sizes that do not fit, or another ``reduce``.
+        DimensionError: for an index of two dims or more, or one out of range.
         DtypeError: for a ``source`` of another dtype.
     """
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise ShapeError(f"reduce argument must be either prod, mean, amax or amin, got {reduce}")
     axis = one_dim(dim, input.ndim)
+    require_places("", index._array, axis, input.shape[axis] if input.ndim else 1, negative=False)
     require_source("index_reduce_", input._array, axis, index._array, source._array, ShapeError)
     if source.ndim:
         index = ops.expand(ops.reshape(index, (-1,) + (1,) * (source.ndim - 1 - axis)), tuple(source.shape))

@@ -122,7 +122,7 @@ def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> A
         raise DtypeError(f"index_copy_(): Expected a long tensor for index, but got {dt.of(index)}")
     require_source("index_copy_", input, axis, index, source, DimensionError)
     size = input.shape[axis] if input.ndim else 1
-    _require_in_range("index_copy_(): ", index, axis, size, negative=False)
+    require_places("index_copy_(): ", index, axis, size, negative=False)
     changed = np.array(input, like=input)
     if input.ndim == 0:
         changed[...] = source.reshape(())
@@ -137,7 +137,7 @@ def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> A
     return changed
 
 
-def _require_in_range(said: str, index: Array, axis: int, size: int, negative: bool) -> None:
+def require_places(said: str, index: Array, axis: int, size: int, negative: bool) -> None:
     if index.size and (index.min() < (-size if negative else 0) or index.max() >= size):
         wrong = index[(index < (-size if negative else 0)) | (index >= size)].flat[0]
         raise DimensionError(f"{said}index {wrong} is out of bounds for dimension {axis} with size {size}")
@@ -163,7 +163,7 @@ def _index_fill(input: Array, value: Array | Scalar, dim: int, index: IndexArray
         raise DimensionError(f"index_fill_(): Expected dtype int64 for index, got {dt.of(index)}.")
     if index.ndim > 1:
         raise DimensionError("index_fill_(): Index is supposed to be a vector")
-    _require_in_range("", index, axis, input.shape[axis] if input.ndim else 1, negative=True)
+    require_places("", index, axis, input.shape[axis] if input.ndim else 1, negative=True)
     changed = np.array(input, like=input)
     if input.ndim:
         changed[_key(axis, index)] = value
