@@ -175,7 +175,7 @@ def fork_rng(
     enabled: bool = True,
     _caller: str = "",
     _devices_kw: str = "",
-    device_type: str = "cuda",
+    device_type: str | None = None,
 ) -> Iterator[None]:
     """Inside, the default generator may be seeded and drawn from; afterwards it stands where it stood before."""
     if not enabled:

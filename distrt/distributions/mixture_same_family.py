@@ -89,14 +89,14 @@ class MixtureSameFamily(Distribution):
         probs = self._mixture_distribution.probs
         return probs.reshape(*probs.shape, *[1] * self._event_ndims)
 
-    def cdf(self, value: Any) -> Any:
-        found = self._component_distribution.cdf(self._padded(value))
+    def cdf(self, x: Any) -> Any:
+        found = self._component_distribution.cdf(self._padded(x))
         return (found * self._mixture_distribution.probs).sum(-1)
 
-    def log_prob(self, value: Any) -> Any:
+    def log_prob(self, x: Any) -> Any:
         if self._validate_args:
-            self._validate_sample(value)
-        found = self._component_distribution.log_prob(self._padded(value))
+            self._validate_sample(x)
+        found = self._component_distribution.log_prob(self._padded(x))
         return ops.logsumexp(found + ops.log_softmax(self._mixture_distribution.logits, -1), -1)
 
     def sample(self, sample_shape: Any = ()) -> Any:

@@ -31,5 +31,5 @@ class _Multinomial(Constraint):
     def __init__(self, upper_bound: Any) -> None:
         self.upper_bound = upper_bound
 
-    def check(self, value: Any) -> Any:
-        return ops.all(value >= 0, -1) & (value.sum(-1) <= self.upper_bound)
+    def check(self, x: Any) -> Any:
+        return ops.all(x >= 0, -1) & (x.sum(-1) <= self.upper_bound)

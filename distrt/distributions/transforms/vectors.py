@@ -120,7 +120,7 @@ class CorrCholeskyTransform(Transform):
         partial = values / ops.sqrt(tril_matrix_to_vec(shifted, diag=-1))
         return (ops.log1p(partial) - ops.log1p(-partial)) / 2
 
-    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+    def log_abs_det_jacobian(self, x: Any, y: Any, intermediates: Any = None) -> Any:
         left = tril_matrix_to_vec(1 - ops.cumsum(y * y, -1), diag=-2)
         rows = 0.5 * ops.log(left).sum(-1)
         tanhs = -2 * (x + ops.softplus(-2 * x) - math.log(2.0)).sum(-1)
