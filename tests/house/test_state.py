@@ -28,7 +28,7 @@ def test_every_module_with_state_is_in_the_list() -> None:
 def _state(path: Path) -> Iterator[str]:
     """Names that functions assign anew, and empty containers and their like, which are there to be filled.
 
-    But for tables in capitals that modules fill as they are loaded, such as the registry of operations.
+    But for what is in capitals: tables that modules fill as they are loaded, and containers that stay empty.
     """
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
@@ -38,7 +38,7 @@ def _state(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = [each.id for each in targets if isinstance(each, ast.Name)]
-            is_table = isinstance(node.value, ast.Dict)
+            is_table = isinstance(node.value, ast.Dict | ast.List)
             if _is_to_be_filled(node.value):
                 yield from (each for each in names if each != "__all__" and not (is_table and each.isupper()))
 
