@@ -23,6 +23,7 @@ class UnevenInputs(Joinable):
 
     device: Device
     process_group: ProcessGroup
+    _has_joined = False
     _require_not_reproducible: Callable[[str, str], None]
 
     def join(
@@ -40,6 +41,7 @@ class UnevenInputs(Joinable):
             throw_on_early_termination: raise on all ranks as soon as one has run out.
         """
         self._require_not_reproducible("join()", "give every rank as many batches")
+        self._has_joined = True
         return Join(
             [self],
             enable,

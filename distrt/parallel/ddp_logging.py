@@ -63,6 +63,8 @@ def logging_data(
     told |= {name.lower(): os.environ.get(name, "N/A") for name in _VARIABLES}
     if hook_name is not None:
         told["comm_hook"] = hook_name
+    if model._has_joined:
+        told["join_uneven_inputs"] = 1
     if model.static_graph:
         told["static_graph"] = 1
     if reducer.iteration > 0:
