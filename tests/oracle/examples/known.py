@@ -37,11 +37,10 @@ _NAMES = {
         autograd.profiler.record_function
     """,
     _ABSENT: """
-        Event Tensor.grad_dtype Tensor.index_reduce_ accelerator.Graph accelerator.Graph.debug_dump
-        accelerator.synchronize as_strided_scatter autograd.enforce_grad_layout_policy
-        autograd.graph.allow_mutation_on_saved_tensors cpu.get_capabilities
-        distributed.optim.DistributedOptimizer empty_permuted from_file func.functionalize func.rearrange
-        hash_tensor histogramdd linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve nonzero_static
+        Event Tensor.grad_dtype accelerator.Graph accelerator.Graph.debug_dump accelerator.synchronize
+        autograd.enforce_grad_layout_policy autograd.graph.allow_mutation_on_saved_tensors
+        cpu.get_capabilities distributed.optim.DistributedOptimizer from_file func.functionalize
+        func.rearrange hash_tensor histogramdd linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve
         overrides.get_ignored_functions overrides.get_testing_overrides overrides.redispatch_function
         vision.ops.FeaturePyramidNetwork vision.ops.MultiScaleRoIAlign
     """,

@@ -26,6 +26,9 @@ import numpy as np
 #: Seconds for one docstring.
 PATIENCE = 20
 
+#: Numbers that are drawn at once.
+_MOST = 100_000
+
 
 def main(library: str, examples: str, names: str, out: str) -> None:
     """Runs the examples, and writes what they did."""
@@ -79,7 +82,10 @@ def _draw_from_numpy(torch: Any) -> None:
             shape = options.pop("size", None) or (
                 sizes[0] if sizes and not isinstance(sizes[0], int) else sizes
             )
-            return _tensor(torch, draw(tuple(shape)), options, torch.get_default_dtype())
+            values = np.resize(
+                draw(min(_MOST, math.prod(shape))), tuple(shape)
+            )  # what is large repeats itself
+            return _tensor(torch, values, options, torch.get_default_dtype())
 
         return drawn
 
