@@ -75,6 +75,11 @@ class Lanes:
         if self._lane is not None:
             self._lane.set_timeout(timeout_s)
 
+    def abort(self) -> None:
+        """Leave at once: what the GPU has not done stays undone."""
+        if self._lane is not None:
+            self._lane.abort()
+
     def close(self) -> None:
         """Leave."""
         if self._lane is not None:

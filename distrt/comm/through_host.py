@@ -118,6 +118,9 @@ class HostLane:
     def set_timeout(self, timeout_s: float) -> None:
         """Nothing to do: the group's counts."""
 
+    def abort(self) -> None:
+        """Nothing to do."""
+
     def close(self) -> None:
         """Nothing to do."""
 

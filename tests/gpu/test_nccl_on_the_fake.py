@@ -119,7 +119,7 @@ def test_the_fake_refuses_what_nccl_refuses(code, words):
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize("what", ["detail", "blocking", "refusals", "waiting"])
+@pytest.mark.parametrize("what", ["detail", "blocking", "refusals", "waiting", "aborting"])
 def test_what_users_switch_and_what_a_group_refuses(what):
     assert _said("2", "switches", what).count("right") == 2
 

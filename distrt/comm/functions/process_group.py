@@ -336,6 +336,8 @@ class ProcessGroup(ArrayGroup):
 
     def abort(self) -> None:
         """Leave the group at once; ranks that wait for this one are told."""
+        if self.gpu_lane is not None:
+            self.gpu_lane.abort()
         self.close()
 
     def shutdown(self) -> None:

@@ -170,6 +170,9 @@ def abort_process_group(group: ArrayGroup | None = None) -> None:
     current = world.current_world()
     if current is None:
         raise AssertionError("Process group cannot be None")
+    for each in list(current.groups) if group is None or group is current.default_group else [group]:
+        if each.gpu_lane is not None:
+            each.gpu_lane.abort()
     if group is None or group is current.default_group:
         world.end_world()
     elif group in current.groups:

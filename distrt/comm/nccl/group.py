@@ -25,6 +25,7 @@ from distrt.comm.transport import Transport
 from distrt.comm.work import Work
 from distrt.core import activity
 from distrt.core.determinism import are_deterministic_algorithms_enabled
+from distrt.core.errors import DistributedError
 
 __all__ = ["GpuGroup"]
 
@@ -115,6 +116,10 @@ class GpuGroup(ProcessGroup):
             DistributedError: something of that failed.
         """
         self._stream_engine.drain()
+
+    def abort(self) -> None:
+        """Leave at once: what the GPU has not done stays undone."""
+        self._stream_engine.give_up(DistributedError(self.label("the group was aborted", "abort")))
 
     @property
     def _transport(self) -> NcclTransport:

@@ -86,6 +86,25 @@ def refusals(group: ProcessGroup, rank: int, other: int) -> None:
     group.close()
 
 
+def aborting(group: ProcessGroup, rank: int, other: int) -> None:
+    """Leaves what will never be over, at once."""
+    group.all_reduce(cupy.ones(4))
+    group.barrier()
+    began = time.monotonic()
+    if rank == 0:
+        work = group.all_reduce(cupy.ones(4), async_op=True)  # rank 1 never comes
+        assert group.gpu_lane is not None
+        group.gpu_lane.abort()
+        try:
+            work.wait()
+        except DistributedError as error:
+            assert "the group was aborted" in str(error), error
+        else:
+            raise AssertionError("nothing was said")
+    group.close()
+    assert time.monotonic() - began < 5
+
+
 def waiting(group: ProcessGroup, rank: int, other: int) -> None:
     """A time-out of one wait; the operation goes on."""
     array = cupy.ones(4, np.float32)
