@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, NoReturn
 
 from distrt.autograd import anomaly_mode, function, functional, grad_mode, graph
 from distrt.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from distrt.autograd.function import Function
 from distrt.autograd.gradcheck import gradcheck, gradgradcheck
+from distrt.autograd.variable import Variable
 from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.autograd.roots import backward, grad
 from distrt.core.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
-from distrt.core.tensor import Tensor
 
 __all__ = [
     "Function",
@@ -33,6 +33,7 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
     "set_multithreading_enabled",
+    "variable",
 ]
 
 
@@ -42,17 +43,9 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'distrt.autograd' has no attribute {name!r}")
 
 
-class _VariableType(type):
-    def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Tensor)
-
-
-class Variable(metaclass=_VariableType):
-    """A tensor of the same memory, outside the graph; scripts from before PyTorch 0.4 wrap every tensor in it."""
-
-    def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
-        """The tensor: there are no variables beside tensors."""
-        return data.detach().requires_grad_(requires_grad)
+def variable(*args: Any, **kwargs: Any) -> NoReturn:
+    """Raises RuntimeError: the function of PyTorch 0.4, whose name the module ``autograd.variable`` also has."""
+    raise RuntimeError("torch.autograd.variable(...) is deprecated, use torch.tensor(...) instead")
 
 
 class set_multithreading_enabled:  # noqa: N801 - PyTorch's own spelling

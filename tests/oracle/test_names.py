@@ -24,7 +24,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "accelerators are asked for by cuda's names",
         "Graph empty_host_cache get_device_capability get_memory_info",
     ),
-    "autograd": _left("machinery", "NestedIOFunction variable")
+    "autograd": _left("machinery", "NestedIOFunction")
     | _left("the layout of gradients is the parameter's", "enforce_grad_layout_policy"),
     "autograd.graph": _left("saved tensors that change raise", "allow_mutation_on_saved_tensors")
     | _left(

@@ -15,7 +15,6 @@ from tests.oracle.scripts import assert_same_outcomes
 
 #: One address, and what it is another name for.
 SAME = {
-    "autograd.variable.Variable": "autograd.Variable",
     "cuda.OutOfMemoryError": "OutOfMemoryError",
     "distributed._tensor.DTensor": "distributed.tensor.DTensor",
     "functional.F": "nn.functional",
@@ -41,6 +40,13 @@ def _named(library: Any, path: str) -> Any:
 def test_an_older_address_leads_to_the_same(path: str, torch: Any) -> None:
     for library in (distrt, torch):
         assert _named(library, path) is _named(library, SAME[path])
+
+
+def test_the_function_of_a_modules_name_says_what_to_use(torch: Any) -> None:
+    for library in (distrt, torch):
+        importlib.import_module(f"{library.__name__}.autograd.variable")
+        with pytest.raises(RuntimeError, match=r"use torch.tensor\(...\) instead"):
+            library.autograd.variable(3)
 
 
 def test_other_devices_are_absent_as_in_pytorch(torch: Any) -> None:
