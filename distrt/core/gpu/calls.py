@@ -70,4 +70,12 @@ def _beside(name: str, value: Any, place: Any) -> Any:
     if value.ndim:
         raise apart(name, of_number(place.id), device_of(value))
     with place:
-        return library.find().asarray(value) if isinstance(value, np.ndarray) else library.find().array(value)
+        return _number(value) if isinstance(value, np.ndarray) else library.find().array(value)
+
+
+def _number(value: Any) -> Any:
+    """A number of the CPU's on the current GPU: as a kernel's argument, since a copy could not be captured."""
+    is_half = value.dtype.kind == "V"  # bfloat16, which has no number of Python's own
+    made = library.find().empty((), np.float32 if is_half else value.dtype)
+    made.fill(float(value) if is_half else value.item())
+    return made.astype(value.dtype, copy=False)

@@ -142,6 +142,13 @@ ROWS = (
         "one launch that reads a row once, instead of five to fifteen; not measured: no GPU has been at hand",
     ),
     Row(
+        "max pooling on GPUs",
+        "distrt.core.kernels.cuda.pooling",
+        "distrt.core.ops.pooling",
+        "floating dtypes, in the order in which the image lies",
+        "one launch and no wait, instead of five for each position of a window; not measured",
+    ),
+    Row(
         "erf and gelu on GPUs, and every optimizer's rule",
         "distrt.core.kernels.cuda.loops",
         "the same formula or rule, operation by operation, with the same bits",

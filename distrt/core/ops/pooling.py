@@ -14,6 +14,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, row_major
 from distrt.core.kernels import max_pooling
+from distrt.core.kernels.cuda import pooling as on_gpu
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
 from distrt.core.op import IndexArray, op
@@ -66,10 +67,12 @@ def _largest(
     require_kernel(name, input, "bc")
     if max_pooling.suits(input.shape, input, input.dtype, kernel, dilation):
         return max_pooling.largest(input, out, kernel, stride, padding)
+    number_type = np.int8 if math.prod(kernel) <= 127 else np.int32
+    if on_gpu.suits(input):
+        return on_gpu.largest(input, out, kernel, stride, padding, dilation, number_type)
     work = wide(input)
     lowest = -np.inf if work.dtype.kind == "f" else np.iinfo(work.dtype).min
     padded = _covered(work, out, kernel, stride, padding, dilation, lowest)
-    number_type = np.int8 if math.prod(kernel) <= 127 else np.int32
     shape = (*input.shape[: -len(out)], *out)
     best, winner = _room(shape, work, work.dtype), _room(shape, work, number_type)
     best[...] = lowest

@@ -193,7 +193,31 @@ def scaler_finds_what_overflows(few: bool) -> Iterator[str]:
         yield f"{seen}"
 
 
+def pooling_agrees_with_the_cpu(few: bool) -> Iterator[str]:
+    """Images in both orders, lines and volumes, with padding, dilation and NaN: values, places and gradients."""
+    rng = np.random.default_rng(0)
+    for pool, shape, options in (
+        (F.max_pool2d, (2, 3, 9, 8), {"kernel_size": 3, "stride": 2, "padding": 1}),
+        (F.max_pool2d, (2, 3, 9, 8), {"kernel_size": (2, 3), "dilation": (2, 1)}),
+        (F.max_pool1d, (2, 3, 9), {"kernel_size": 2}),
+        (F.max_pool3d, (2, 3, 5, 4, 6), {"kernel_size": 2, "padding": 1}),
+    ):
+        values = rng.standard_normal(shape).astype(np.float32).round(1)
+        values.reshape(-1)[::17] = np.nan
+        for is_last in (False, True) if len(shape) == 4 else (False,):
+            pair = []
+            for place in ("cpu", "cuda:0"):
+                x = torch.tensor(values).to(place)
+                x = (x.to(memory_format=torch.channels_last) if is_last else x).requires_grad_()
+                out, where = pool(x, **options, return_indices=True)
+                out.nansum().backward()
+                pair.append([each.detach().cpu().numpy() for each in (out, where, x.grad)])
+            if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*pair, strict=True)):
+                yield f"{pool.__name__} {shape}{' channels last' * is_last}"
+
+
 CHECKS = (
+    pooling_agrees_with_the_cpu,
     optimizers_have_the_bits_of_the_cpu,
     rows_agree_with_the_cpu,
     dropout_keeps_its_share,

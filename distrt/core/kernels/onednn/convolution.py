@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, row_major
 from distrt.core.kernels.onednn.library import OneDNN, OneDNNError, library
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES, Primitive, description_of, dims
 
@@ -60,7 +60,7 @@ def channels_last(array: Array) -> Array:
     turned = array.transpose(order)
     if turned.flags.c_contiguous:
         return array
-    return np.ascontiguousarray(turned).transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
+    return row_major(turned).transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
 
 
 def empty_channels_last(shape: Sizes, dtype: Any = np.float32) -> Array:
