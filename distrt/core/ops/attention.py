@@ -25,6 +25,9 @@ __all__ = ["attention"]
 #: How many scores there are at a time: few enough to stay near the processor, enough to keep it busy.
 BLOCK = 1 << 20
 
+#: On a GPU, where each block takes several launches: as many as half a gigabyte holds with what is made of them.
+GPU_BLOCK = 1 << 26
+
 #: How many queries of a causal product are handled at a time: what lies wholly beyond the diagonal is left out.
 CAUSAL_ROWS = 128
 
@@ -210,15 +213,18 @@ class _Plan:
     def groups(self) -> Iterator[_Group]:
         """The matrices of the batch, as many at a time as one block of scores holds."""
         count = math.prod(self.batch)
-        together = max(1, BLOCK // max(1, self._rows() * self.source))
+        together = max(1, self._block() // max(1, self._rows() * self.source))
         for start in range(0, count, together):
             numbers = slice(start, min(start + together, count))
             places = np.unravel_index(np.arange(numbers.start, numbers.stop), self.batch)
             yield _Group(numbers, places, self.batch)
 
     def _rows(self) -> int:
-        fitting: int = max(1, min(self.length, BLOCK // max(1, self.source)))
-        return min(fitting, CAUSAL_ROWS) if self.is_causal else fitting
+        fitting: int = max(1, min(self.length, self._block() // max(1, self.source)))
+        return min(fitting, CAUSAL_ROWS) if self.is_causal and not is_on_gpu(self._like) else fitting
+
+    def _block(self) -> int:
+        return GPU_BLOCK if is_on_gpu(self._like) else BLOCK
 
     def tiles(self, group: _Group) -> Iterator[_Tile]:
         """The scores of a group, some rows at a time."""
