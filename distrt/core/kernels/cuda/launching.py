@@ -26,9 +26,8 @@ MOST_BLOCKS = 4096
 _OPTIONS = ("--fmad=false",)
 
 
-@functools.cache
 def kernel(file: str, name: str, **defined: Any) -> Any:
-    """A kernel of ``code/FILE.cu``, called with (grid, block, arguments).
+    """A kernel of ``code/FILE.cu`` for the current GPU, called with (grid, block, arguments).
 
     CuPy takes a number of Python's for 64 bits: arguments of fewer are numbers of NumPy's.
 
@@ -37,13 +36,18 @@ def kernel(file: str, name: str, **defined: Any) -> Any:
         name: the kernel's.
         **defined: what the file leaves open: types and numbers.
     """
-    lines = [f"#define {key} {value}" for key, value in defined.items()]
-    return module("\n".join([*lines, _read(file)])).get_function(name)
+    return _kernel(library.current(), file, name, tuple(defined.items()))
+
+
+@functools.cache
+def _kernel(gpu: int, file: str, name: str, defined: tuple[tuple[str, Any], ...]) -> Any:
+    lines = [f"#define {key} {value}" for key, value in defined]
+    return module(gpu, "\n".join([*lines, _read(file)])).get_function(name)
 
 
 @functools.lru_cache(maxsize=512)
-def module(code: str) -> Any:
-    """CuPy's module of kernels that use what is in ``code/common.cu``."""
+def module(gpu: int, code: str) -> Any:
+    """CuPy's module of kernels that use what is in ``code/common.cu``, for the current GPU, whose number this is."""
     return library.find().RawModule(code=source(code), options=_OPTIONS)
 
 

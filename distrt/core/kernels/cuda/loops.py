@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, address_of
+from distrt.core.gpu import library
 from distrt.core.kernels.cuda.launching import module
 from distrt.core.kernels.cuda.loop_code import PER_BLOCK, THREADS, code_of, computed_type
 from distrt.core.kernels.loops import Loop
@@ -44,7 +45,7 @@ def run(
     if not sets:
         return
     single = len(sets) == 1
-    code, kind = _kernel(loop, single)
+    code, kind = _kernel(library.current(), loop, single)
     capacity = 1 if single else _capacity(loop)
     flags = [np.uint64(0 if each is None else address_of(each)) for each in (divisor, skip)]
     for start in range(0, len(sets), capacity):
@@ -67,7 +68,7 @@ def _capacity(loop: Loop) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _kernel(loop: Loop, single: bool) -> tuple[Any, Any]:
+def _kernel(gpu: int, loop: Loop, single: bool) -> tuple[Any, Any]:
     capacity = 1 if single else _capacity(loop)
     kind = np.dtype(
         [
@@ -84,4 +85,4 @@ def _kernel(loop: Loop, single: bool) -> tuple[Any, Any]:
         ],
         align=True,
     )
-    return module(code_of(loop, capacity)).get_function("run"), kind
+    return module(gpu, code_of(loop, capacity)).get_function("run"), kind
