@@ -43,7 +43,7 @@ def floor(library, case):
     count = sum(a * b + b for a, b in pairs)
     group = import_module("distrt.comm.world").default_group()
     average = import_module("distrt.distributed").ReduceOp.AVG
-    multiplied = import_module("distrt.core.ops.matrix").multiplied
+    multiplied = import_module("distrt.core.ops.linalg.matrix").multiplied
     gradient = group.allocate((count,), np.dtype(np.float32))
     flat = library.zeros(count, requires_grad=True)
     flat.grad = library.from_numpy(gradient)

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from distrt import __version__
-from distrt.core.settings import get_num_interop_threads, get_num_threads
+from distrt.core.process.settings import get_num_interop_threads, get_num_threads
 
 __all__ = ["parallel_info", "show"]
 

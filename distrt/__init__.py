@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 from distrt.core import unsupported
-from distrt.core.names import FUNCTIONS, IN_PLACE_FUNCTIONS
+from distrt.core.tensors.names import FUNCTIONS, IN_PLACE_FUNCTIONS
 
 __version__ = "0.1.0"
 
@@ -43,10 +43,10 @@ def _list(module: str, names: str) -> None:
 
 _list("tensor", "Tensor")
 _list(
-    "construct",
+    "tensors.construct",
     "BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor",
 )
-_list("construct", "LongTensor ShortTensor")
+_list("tensors.construct", "LongTensor ShortTensor")
 _list(
     "autocast",
     "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache get_autocast_cpu_dtype "
@@ -60,42 +60,43 @@ _NAMES["autocast"] = ("distrt.amp", "autocast")
 _NAMES.update({name: ("distrt.files", name) for name in ("load", "save")})
 _NAMES["vmap"] = ("distrt.autograd.mapping", "vmap")
 _NAMES["summary"] = ("distrt.debugging", "summary")
-_list("compiling", "compile")
+_list("process.compiling", "compile")
 _list(
-    "formats", "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format"
+    "tensors.formats",
+    "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format",
 )
-_list("formats", "sparse_bsc sparse_bsr sparse_coo sparse_csc sparse_csr strided")
+_list("tensors.formats", "sparse_bsc sparse_bsr sparse_coo sparse_csc sparse_csr strided")
 _list(
-    "determinism",
+    "process.determinism",
     "are_deterministic_algorithms_enabled get_deterministic_debug_mode is_deterministic_algorithms_warn_only_enabled "
     "set_deterministic_debug_mode use_deterministic_algorithms",
 )
-_list("interchange", "from_dlpack to_dlpack")
-_list("printing", "set_printoptions")
+_list("tensors.interchange", "from_dlpack to_dlpack")
+_list("tensors.printing", "set_printoptions")
 _list(
-    "questions",
+    "tensors.questions",
     "get_device is_complex is_conj is_distributed is_floating_point is_inference is_neg is_nonzero is_same_size "
     "is_signed is_storage is_tensor numel typename",
 )
 _list(
-    "settings",
+    "process.settings",
     "get_float32_matmul_precision get_num_interop_threads get_num_threads is_warn_always_enabled "
     "set_float32_matmul_precision set_flush_denormal set_num_interop_threads set_num_threads set_warn_always",
 )
-_list("storage", "TypedStorage UntypedStorage")
+_list("storage.storage", "TypedStorage UntypedStorage")
 _list("unsupported", " ".join([*unsupported.FUNCTIONS, *unsupported.MODULES]))
 _list("errors", "AcceleratorError OutOfMemoryError")
-_list("size", "Size")
+_list("tensors.size", "Size")
 _list("device", "device get_default_device get_device_module set_default_device")
-_list("dtype", "dtype")
+_list("dtypes.dtype", "dtype")
 _list(
-    "dtype_rules",
+    "dtypes.rules",
     "can_cast get_default_dtype promote_types result_type set_default_dtype set_default_tensor_type",
 )
-_list("limits", "finfo iinfo")
+_list("dtypes.limits", "finfo iinfo")
 _list("autograd.anomaly", "is_anomaly_check_nan_enabled is_anomaly_enabled")
 _list("random", "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state")
-_list("windows", "bartlett_window blackman_window hamming_window hann_window kaiser_window")
+_list("creation.windows", "bartlett_window blackman_window hamming_window hann_window kaiser_window")
 _list(
     "modes", "enable_grad inference_mode is_grad_enabled is_inference_mode_enabled no_grad set_grad_enabled"
 )
@@ -108,7 +109,7 @@ _list(
 )
 _list("ops", " ".join(FUNCTIONS.values()))
 _list(
-    "in_place_functions",
+    "definitions.in_place_functions",
     "alpha_dropout_ celu_ dropout_ feature_alpha_dropout_ feature_dropout_ relu_ rrelu_ selu_ threshold_ "
     + IN_PLACE_FUNCTIONS,
 )
@@ -132,16 +133,18 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"distrt.{name}")
     if name in _NAMES or name in _DTYPES:
-        importlib.import_module("distrt.core.methods")  # every tensor that is handed out has its methods
+        importlib.import_module(
+            "distrt.core.tensors.methods"
+        )  # every tensor that is handed out has its methods
         if name in _DTYPES:
-            found = importlib.import_module("distrt.core.dtype").PUBLIC_NAMES[name]
+            found = importlib.import_module("distrt.core.dtypes.dtype").PUBLIC_NAMES[name]
         else:
             module, attribute = _NAMES[name]
             found = getattr(importlib.import_module(module), attribute)
             if module == "distrt.core.ops" and hasattr(found, "definition"):
                 found = found.definition.for_users()
             if module.startswith(("distrt.core.ops", "distrt.core.creation")):
-                found = importlib.import_module("distrt.core.wording").worded(found)
+                found = importlib.import_module("distrt.core.definitions.wording").worded(found)
         globals()[name] = found
         return found
     raise AttributeError(f"module 'distrt' has no attribute {name!r}; README.md lists what this version has")

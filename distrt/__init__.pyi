@@ -45,22 +45,22 @@ from distrt import version as version
 from distrt import xpu as xpu
 from distrt.amp.autocast_mode import autocast as autocast
 from distrt.core.device import device as device
-from distrt.core.dtype import dtype as dtype
+from distrt.core.dtypes.dtype import dtype as dtype
+from distrt.core.dtypes.limits import finfo as finfo
+from distrt.core.dtypes.limits import iinfo as iinfo
 from distrt.core.errors import AcceleratorError as AcceleratorError
 from distrt.core.errors import OutOfMemoryError as OutOfMemoryError
-from distrt.core.formats import layout as layout
-from distrt.core.formats import memory_format as memory_format
-from distrt.core.limits import finfo as finfo
-from distrt.core.limits import iinfo as iinfo
 from distrt.core.modes import enable_grad as enable_grad
 from distrt.core.modes import inference_mode as inference_mode
 from distrt.core.modes import no_grad as no_grad
 from distrt.core.modes import set_grad_enabled as set_grad_enabled
 from distrt.core.random import Generator as Generator
-from distrt.core.size import Size as Size
-from distrt.core.storage import TypedStorage as TypedStorage
-from distrt.core.storage import UntypedStorage as UntypedStorage
+from distrt.core.storage.storage import TypedStorage as TypedStorage
+from distrt.core.storage.storage import UntypedStorage as UntypedStorage
 from distrt.core.tensor import Tensor as Tensor
+from distrt.core.tensors.formats import layout as layout
+from distrt.core.tensors.formats import memory_format as memory_format
+from distrt.core.tensors.size import Size as Size
 
 BFloat16Tensor: _b.type[Tensor]
 BoolTensor: _b.type[Tensor]

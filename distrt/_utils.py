@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from distrt.core import ops
-from distrt.core.carrying import ExceptionWrapper
+from distrt.core.process.carrying import ExceptionWrapper
 from distrt.core.tensor import Tensor
 
 __all__ = ["ExceptionWrapper"]

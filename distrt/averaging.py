@@ -10,8 +10,8 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core.creation import tensor
+from distrt.core.dtypes import dtype as dt
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.batchnorm import _BatchNorm

@@ -1,4 +1,4 @@
-"""Facade: Fourier transforms, at the path that PyTorch users type. The operations are ``distrt.core.ops.fourier``."""
+"""Facade: Fourier transforms, at the path that PyTorch users type. The operations: ``core/ops/signal/fourier.py``."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
-from distrt.core import methods as _methods  # noqa: F401
+from distrt.core.definitions.out import write_out
 from distrt.core.device import require_available
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
 from distrt.core.gpu.places import moved
-from distrt.core.ops.fourier import fft_fft as fft
-from distrt.core.ops.fourier import fft_fft2 as fft2
-from distrt.core.ops.fourier import fft_fftn as fftn
-from distrt.core.ops.fourier import fft_fftshift as fftshift
-from distrt.core.ops.fourier import fft_hfft as hfft
-from distrt.core.ops.fourier import fft_hfft2 as hfft2
-from distrt.core.ops.fourier import fft_hfftn as hfftn
-from distrt.core.ops.fourier import fft_ifft as ifft
-from distrt.core.ops.fourier import fft_ifft2 as ifft2
-from distrt.core.ops.fourier import fft_ifftn as ifftn
-from distrt.core.ops.fourier import fft_ifftshift as ifftshift
-from distrt.core.ops.fourier import fft_ihfft as ihfft
-from distrt.core.ops.fourier import fft_ihfft2 as ihfft2
-from distrt.core.ops.fourier import fft_ihfftn as ihfftn
-from distrt.core.ops.fourier import fft_irfft as irfft
-from distrt.core.ops.fourier import fft_irfft2 as irfft2
-from distrt.core.ops.fourier import fft_irfftn as irfftn
-from distrt.core.ops.fourier import fft_rfft as rfft
-from distrt.core.ops.fourier import fft_rfft2 as rfft2
-from distrt.core.ops.fourier import fft_rfftn as rfftn
-from distrt.core.out import write_out
+from distrt.core.ops.signal.fourier import fft_fft as fft
+from distrt.core.ops.signal.fourier import fft_fft2 as fft2
+from distrt.core.ops.signal.fourier import fft_fftn as fftn
+from distrt.core.ops.signal.fourier import fft_fftshift as fftshift
+from distrt.core.ops.signal.fourier import fft_hfft as hfft
+from distrt.core.ops.signal.fourier import fft_hfft2 as hfft2
+from distrt.core.ops.signal.fourier import fft_hfftn as hfftn
+from distrt.core.ops.signal.fourier import fft_ifft as ifft
+from distrt.core.ops.signal.fourier import fft_ifft2 as ifft2
+from distrt.core.ops.signal.fourier import fft_ifftn as ifftn
+from distrt.core.ops.signal.fourier import fft_ifftshift as ifftshift
+from distrt.core.ops.signal.fourier import fft_ihfft as ihfft
+from distrt.core.ops.signal.fourier import fft_ihfft2 as ihfft2
+from distrt.core.ops.signal.fourier import fft_ihfftn as ihfftn
+from distrt.core.ops.signal.fourier import fft_irfft as irfft
+from distrt.core.ops.signal.fourier import fft_irfft2 as irfft2
+from distrt.core.ops.signal.fourier import fft_irfftn as irfftn
+from distrt.core.ops.signal.fourier import fft_rfft as rfft
+from distrt.core.ops.signal.fourier import fft_rfft2 as rfft2
+from distrt.core.ops.signal.fourier import fft_rfftn as rfftn
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors import methods as _methods  # noqa: F401
 
 __all__ = [
     "fft",

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core import methods as _methods  # noqa: F401
 from distrt.core import ops
 from distrt.core.errors import LinAlgError
-from distrt.core.ops.chains import linalg_multi_dot as multi_dot
-from distrt.core.ops.determinants import linalg_det as det
-from distrt.core.ops.determinants import linalg_matrix_exp as matrix_exp
-from distrt.core.ops.determinants import linalg_matrix_power as matrix_power
-from distrt.core.ops.determinants import linalg_slogdet as slogdet
-from distrt.core.ops.determinants import linalg_vander as vander
-from distrt.core.ops.factorisations import linalg_cholesky as cholesky
-from distrt.core.ops.factorisations import linalg_cholesky_ex as cholesky_ex
-from distrt.core.ops.factorisations import linalg_lu as lu
-from distrt.core.ops.factorisations import linalg_lu_factor as lu_factor
-from distrt.core.ops.factorisations import linalg_lu_factor_ex as lu_factor_ex
-from distrt.core.ops.factorisations import linalg_qr as qr
-from distrt.core.ops.householder import linalg_householder_product as householder_product
-from distrt.core.ops.matrix import matmul
-from distrt.core.ops.norms import linalg_matrix_norm as matrix_norm
-from distrt.core.ops.norms import linalg_norm as norm
-from distrt.core.ops.norms import linalg_vector_norm as vector_norm
-from distrt.core.ops.products import linalg_cross as cross
-from distrt.core.ops.products import linalg_vecdot as vecdot
-from distrt.core.ops.pseudo_inverse import linalg_cond as cond
-from distrt.core.ops.pseudo_inverse import linalg_lstsq as lstsq
-from distrt.core.ops.pseudo_inverse import linalg_matrix_rank as matrix_rank
-from distrt.core.ops.pseudo_inverse import linalg_pinv as pinv
-from distrt.core.ops.solving import linalg_inv as inv
-from distrt.core.ops.solving import linalg_inv_ex as inv_ex
-from distrt.core.ops.solving import linalg_lu_solve as lu_solve
-from distrt.core.ops.solving import linalg_solve as solve
-from distrt.core.ops.solving import linalg_solve_ex as solve_ex
-from distrt.core.ops.solving import linalg_solve_triangular as solve_triangular
-from distrt.core.ops.solving import linalg_tensorinv as tensorinv
-from distrt.core.ops.solving import linalg_tensorsolve as tensorsolve
-from distrt.core.ops.spectral import linalg_eig as eig
-from distrt.core.ops.spectral import linalg_eigh as eigh
-from distrt.core.ops.spectral import linalg_eigvals as eigvals
-from distrt.core.ops.spectral import linalg_eigvalsh as eigvalsh
-from distrt.core.ops.spectral import linalg_svd as svd
-from distrt.core.ops.spectral import linalg_svdvals as svdvals
+from distrt.core.ops.linalg.chains import linalg_multi_dot as multi_dot
+from distrt.core.ops.linalg.determinants import linalg_det as det
+from distrt.core.ops.linalg.determinants import linalg_matrix_exp as matrix_exp
+from distrt.core.ops.linalg.determinants import linalg_matrix_power as matrix_power
+from distrt.core.ops.linalg.determinants import linalg_slogdet as slogdet
+from distrt.core.ops.linalg.determinants import linalg_vander as vander
+from distrt.core.ops.linalg.factorisations import linalg_cholesky as cholesky
+from distrt.core.ops.linalg.factorisations import linalg_cholesky_ex as cholesky_ex
+from distrt.core.ops.linalg.factorisations import linalg_lu as lu
+from distrt.core.ops.linalg.factorisations import linalg_lu_factor as lu_factor
+from distrt.core.ops.linalg.factorisations import linalg_lu_factor_ex as lu_factor_ex
+from distrt.core.ops.linalg.factorisations import linalg_qr as qr
+from distrt.core.ops.linalg.householder import linalg_householder_product as householder_product
+from distrt.core.ops.linalg.matrix import matmul
+from distrt.core.ops.linalg.norms import linalg_matrix_norm as matrix_norm
+from distrt.core.ops.linalg.norms import linalg_norm as norm
+from distrt.core.ops.linalg.norms import linalg_vector_norm as vector_norm
+from distrt.core.ops.linalg.products import linalg_cross as cross
+from distrt.core.ops.linalg.products import linalg_vecdot as vecdot
+from distrt.core.ops.linalg.pseudo_inverse import linalg_cond as cond
+from distrt.core.ops.linalg.pseudo_inverse import linalg_lstsq as lstsq
+from distrt.core.ops.linalg.pseudo_inverse import linalg_matrix_rank as matrix_rank
+from distrt.core.ops.linalg.pseudo_inverse import linalg_pinv as pinv
+from distrt.core.ops.linalg.solving import linalg_inv as inv
+from distrt.core.ops.linalg.solving import linalg_inv_ex as inv_ex
+from distrt.core.ops.linalg.solving import linalg_lu_solve as lu_solve
+from distrt.core.ops.linalg.solving import linalg_solve as solve
+from distrt.core.ops.linalg.solving import linalg_solve_ex as solve_ex
+from distrt.core.ops.linalg.solving import linalg_solve_triangular as solve_triangular
+from distrt.core.ops.linalg.solving import linalg_tensorinv as tensorinv
+from distrt.core.ops.linalg.solving import linalg_tensorsolve as tensorsolve
+from distrt.core.ops.linalg.spectral import linalg_eig as eig
+from distrt.core.ops.linalg.spectral import linalg_eigh as eigh
+from distrt.core.ops.linalg.spectral import linalg_eigvals as eigvals
+from distrt.core.ops.linalg.spectral import linalg_eigvalsh as eigvalsh
+from distrt.core.ops.linalg.spectral import linalg_svd as svd
+from distrt.core.ops.linalg.spectral import linalg_svdvals as svdvals
+from distrt.core.tensors import methods as _methods  # noqa: F401
 
 __all__ = [
     "LinAlgError",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.ops import (
     airy_ai,
     bessel_j0,
@@ -60,6 +59,7 @@ from distrt.core.ops import igammac as gammaincc
 from distrt.core.ops import lgamma as gammaln
 from distrt.core.ops import mvlgamma as multigammaln
 from distrt.core.ops import sigmoid as expit
+from distrt.core.tensors import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 
 psi = digamma
 

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core import dtype as dt
-from distrt.core import methods as methods  # every tensor that is made here has its methods
 from distrt.core.creation import tensor
 from distrt.core.creation.arbitrary import make_tensor
-from distrt.core.ops.half import wide
-from distrt.core.promotion import promote_types
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.promotion import promote_types
+from distrt.core.ops.pointwise.half import wide
 from distrt.core.tensor import Tensor
+from distrt.core.tensors import methods as methods  # every tensor that is made here has its methods
 
 __all__ = ["assert_allclose", "assert_close", "make_tensor"]
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import IO, Any, TypeAlias
 
 from distrt.core.device import device as _device
-from distrt.core.dtype import dtype as _dtype  # noqa: F401 - a name of the module
-from distrt.core.formats import layout as _layout  # noqa: F401 - the same
-from distrt.core.size import Size
-from distrt.core.storage import UntypedStorage as Storage
+from distrt.core.dtypes.dtype import dtype as _dtype  # noqa: F401 - a name of the module
+from distrt.core.storage.storage import UntypedStorage as Storage
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.formats import layout as _layout  # noqa: F401 - the same
+from distrt.core.tensors.size import Size
 
 __all__ = ["Device", "FileLike", "Number", "Storage"]
 

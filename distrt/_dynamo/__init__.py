@@ -14,7 +14,7 @@ from distrt.compiler import (
     reset,
     set_stance,
 )
-from distrt.core.compiling import compile as _compile
+from distrt.core.process.compiling import compile as _compile
 
 __all__ = [
     "allow_in_graph",

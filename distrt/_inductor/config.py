@@ -2,6 +2,6 @@
 
 import sys
 
-from distrt.core.switches import Switches
+from distrt.core.process.switches import Switches
 
 sys.modules[__name__].__class__ = Switches

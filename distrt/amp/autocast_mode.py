@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core import autocast as casting
-from distrt.core import dtype as dt
 from distrt.core.autocast import is_autocast_available
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DeviceError
 from distrt.core.gpu import library
 from distrt.core.tensor import Tensor

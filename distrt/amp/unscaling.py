@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from distrt.amp.agreement import MOST_RANKS, agreements_of
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, is_dense, is_on_gpu
+from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu.places import at
 from distrt.core.kernels.cuda import checks as on_gpu
 from distrt.core.kernels.cuda.launching import C_TYPES
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor, wrap
-from distrt.core.versions import note_change
+from distrt.core.tensors.versions import note_change
 
 __all__ = ["Where", "unscale"]
 

@@ -10,9 +10,9 @@ from distrt.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from distrt.autograd.function import Function
 from distrt.autograd.gradcheck import gradcheck, gradgradcheck
 from distrt.autograd.variable import Variable
-from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.autograd.roots import backward, grad
 from distrt.core.modes import enable_grad, inference_mode, no_grad, set_grad_enabled
+from distrt.core.tensors import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 
 __all__ = [
     "Function",

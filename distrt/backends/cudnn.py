@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from distrt.backends._switches import set_switches, switched
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import switches
 from distrt.core.kernels.cudnn.library import library

@@ -15,7 +15,7 @@ from distrt.checkpoint import metadata as words
 from distrt.checkpoint.manifest import Entry, Manifest, Piece, completing_file
 from distrt.checkpoint.metadata import BytesStorageMetadata, Metadata, MetadataIndex, TensorStorageMetadata
 from distrt.checkpoint.tree import Path
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.files.allowed import Rule
 from distrt.files.building import ObjectBuilder

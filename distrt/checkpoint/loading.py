@@ -11,8 +11,8 @@ from distrt.checkpoint.reading import Region
 from distrt.checkpoint.tree import Path, flattened, put
 from distrt.core.errors import CheckpointError
 from distrt.core.modes import no_grad
-from distrt.core.size import Size
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors.size import Size
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor
 
 __all__ = ["Loading"]

@@ -14,7 +14,7 @@ from typing import Any
 
 from distrt.checkpoint.disk import content_of
 from distrt.checkpoint.tree import Path, path_as_json, path_from_json, text_of
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.files.checksum import crc32
 from distrt.files.faults import SENSELESS, quoted

@@ -12,10 +12,10 @@ from enum import Enum
 from typing import Any
 
 from distrt.checkpoint.manifest import Manifest
-from distrt.core import dtype as dt
-from distrt.core import formats
-from distrt.core.dtype_rules import get_default_dtype
-from distrt.core.size import Size
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.rules import get_default_dtype
+from distrt.core.tensors import formats
+from distrt.core.tensors.size import Size
 from distrt.files.faults import quoted
 
 __all__ = [

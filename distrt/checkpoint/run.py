@@ -22,8 +22,8 @@ from distrt.checkpoint.ranks import Ranks
 from distrt.checkpoint.reading import Saved
 from distrt.checkpoint.writing import Save, Staging
 from distrt.comm.process_group import ProcessGroup
-from distrt.core.activity import CHECKPOINT, doing
 from distrt.core.errors import CheckpointError
+from distrt.core.process.activity import CHECKPOINT, doing
 from distrt.files.atomic import write_atomically
 
 __all__ = ["Checkpoints", "Found", "found_in"]

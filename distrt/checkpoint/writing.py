@@ -25,8 +25,8 @@ from distrt.checkpoint.manifest import NAME, Entry, Manifest, Piece, read_manife
 from distrt.checkpoint.parts import region_of
 from distrt.checkpoint.ranks import Ranks
 from distrt.checkpoint.tree import Path, encoded, flattened
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.tensor import Tensor
 from distrt.files.atomic import write_atomically

@@ -16,8 +16,8 @@ from distrt.comm.diagnosis import Diagnosis
 from distrt.comm.progress import Engine, Label, Operation
 from distrt.comm.transport import Transport
 from distrt.comm.work import Completed, Work
-from distrt.core import activity
 from distrt.core.errors import DistributedError
+from distrt.core.process import activity
 
 __all__ = ["CACHED_KINDS", "COMPLETED", "Caller"]
 

@@ -1,7 +1,7 @@
 """`Ledger`: what a rank's time went to, step by step; `distrt.comm.run_record` keeps what it says in a file.
 
-Everything that this process does (`distrt.core.activity`) is told here as it begins and ends. The time between two such
-moments belongs to the innermost thing that is going on, or to the script itself. Standard library only.
+Everything that this process does (`distrt.core.process.activity`) is told here as it begins and ends. The time
+between two such moments belongs to the innermost thing that goes on, or to the script itself. Standard library only.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from threading import get_ident
 from types import CodeType
 from typing import Any, TypeAlias
 
-from distrt.core.activity import KINDS, Listener, Transfer
-from distrt.core.users_code import line_of, place_text, users_frame
+from distrt.core.process.activity import KINDS, Listener, Transfer
+from distrt.core.process.users_code import line_of, place_text, users_frame
 
 __all__ = ["SCRIPT", "Ledger", "is_pictured"]
 

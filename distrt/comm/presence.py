@@ -23,8 +23,8 @@ from typing import Any
 from distrt.comm.clocks import machine_clock
 from distrt.comm.run_record import record_of
 from distrt.comm.status import PAGE_BYTES, Status, StatusPage, parse
-from distrt.core import steps
-from distrt.core.unnamed import open_unnamed_file
+from distrt.core.process import steps
+from distrt.core.storage.unnamed import open_unnamed_file
 
 __all__ = [
     "Presence",

@@ -19,9 +19,9 @@ from distrt.comm.progress import Engine, Label
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
 from distrt.comm.transport import Transport
 from distrt.comm.work import Work
-from distrt.core import activity
 from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import DeviceError, DistributedError, ShapeError
+from distrt.core.process import activity
 
 if TYPE_CHECKING:
     from distrt.comm.lanes import Lane, Lanes

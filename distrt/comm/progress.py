@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from distrt.comm.looking import Look, look_out
 from distrt.comm.work import Work, seconds_of
-from distrt.core.activity import WAITING, doing
 from distrt.core.errors import CollectiveMismatch, CollectiveTimeout, DistributedError, PeerFailed
+from distrt.core.process.activity import WAITING, doing
 
 if TYPE_CHECKING:
     from distrt.comm.diagnosis import Diagnosis, Vigil

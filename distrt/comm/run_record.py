@@ -22,7 +22,7 @@ from typing import Any
 
 from distrt.comm.clocks import machine_clock
 from distrt.comm.ledger import Ledger
-from distrt.core import activity, steps
+from distrt.core.process import activity, steps
 
 __all__ = ["FORMAT", "RunRecord", "pause_s", "record_of"]
 

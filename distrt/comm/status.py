@@ -24,7 +24,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from distrt.comm.calls import Call
-from distrt.core.users_code import OURS, place_text
+from distrt.core.process.users_code import OURS, place_text
 
 __all__ = ["PAGE_BYTES", "CallRecord", "Status", "StatusPage", "parse"]
 

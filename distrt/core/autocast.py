@@ -24,8 +24,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from distrt.core import dtype as dt
 from distrt.core.device import device
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
 from distrt.core.gpu import library
 from distrt.core.layouts import seen

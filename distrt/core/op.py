@@ -31,7 +31,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from distrt.core import autocast as casting
-from distrt.core import dtype as dt
 from distrt.core.arrays import (
     FAULTS,
     as_array,
@@ -42,16 +41,17 @@ from distrt.core.arrays import (
     require_sequence,
 )
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
+from distrt.core.definitions.backward import backward_source, kept_names
+from distrt.core.definitions.out import require_tensor_beside_out, write_out
+from distrt.core.definitions.source import Writer
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.promotion import RULES
 from distrt.core.gpu import calls
 from distrt.core.layouts import are_inside, is_seen, settle
 from distrt.core.modes import modes, used
-from distrt.core.op_backward import backward_source, kept_names
-from distrt.core.op_source import Writer
-from distrt.core.out import require_tensor_beside_out, write_out
-from distrt.core.promotion import RULES
-from distrt.core.return_types import return_type
 from distrt.core.tensor import Tensor
-from distrt.core.versions import INFERENCE, forget_dead_views
+from distrt.core.tensors.return_types import return_type
+from distrt.core.tensors.versions import INFERENCE, forget_dead_views
 
 IndexArray = Any  # an array that steers an operation and has no gradient
 

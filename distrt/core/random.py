@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, is_array, on_host
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DataError, DtypeError, NoKernelError, ShapeError
 from distrt.core.tensor import Tensor, wrap
 

@@ -1,6 +1,6 @@
 """``Tensor``: an array, its place in the graph, and its gradient.
 
-The arithmetic lives in ``core/ops``; ``core/methods.py`` binds it to this class.
+The arithmetic lives in ``core/ops``; ``core/tensors/methods.py`` binds it to this class.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
 from distrt.core.arrays import address_of as address_of
 from distrt.core.arrays import memory_of as memory_of
-from distrt.core.attributes import Attributes
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, RemovableHandle
-from distrt.core.bound import Bound
-from distrt.core.construct import constructed
-from distrt.core.copying import Copying
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
-from distrt.core.interchange import Interchange
 from distrt.core.layouts import PlainArray, is_channels_last
-from distrt.core.memory import keep_freed_memory
 from distrt.core.modes import modes
-from distrt.core.python_values import PythonValues
-from distrt.core.versions import Counter
+from distrt.core.storage.copying import Copying
+from distrt.core.storage.memory import keep_freed_memory
+from distrt.core.tensors.attributes import Attributes
+from distrt.core.tensors.bound import Bound
+from distrt.core.tensors.construct import constructed
+from distrt.core.tensors.interchange import Interchange
+from distrt.core.tensors.python_values import PythonValues
+from distrt.core.tensors.versions import Counter
 
 keep_freed_memory()
 
@@ -260,7 +260,7 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
         return RemovableHandle(self._edge[0].post_hooks, hook)
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        from distrt.core.printing import text_of
+        from distrt.core.tensors.printing import text_of
 
         return text_of(self, tensor_contents)
 

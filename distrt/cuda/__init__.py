@@ -6,8 +6,8 @@ Questions about memory and seeds are answered without a GPU as for one on which 
 
 from __future__ import annotations
 
-from distrt.core.construct import CUDA_TYPES as _TYPES
 from distrt.core.errors import AcceleratorError, OutOfMemoryError
+from distrt.core.tensors.construct import CUDA_TYPES as _TYPES
 from distrt.cuda import amp, graphs, nccl, nvtx, profiler
 from distrt.cuda.devices import (
     can_device_access_peer,

@@ -1,6 +1,6 @@
 """Datasets, samplers and the loader. ``distrt.utils.data`` is the public face."""
 
-from distrt.core import methods as _methods  # noqa: F401 - tensors have their methods wherever data exists
+from distrt.core.tensors import methods as _methods  # noqa: F401 - tensors have their methods wherever data exists
 from distrt.data.collate import collate, default_collate, default_collate_fn_map, default_convert
 from distrt.data.dataloader import DataLoader
 from distrt.data.dataset import (

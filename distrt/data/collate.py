@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import as_tensor, tensor
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
 from distrt.data.workers.info import room_for_batch

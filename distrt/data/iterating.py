@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from distrt.core.activity import DATA, doing
+from distrt.core.process.activity import DATA, doing
 from distrt.core.random import numpy_generator
 from distrt.data.dataset import IterableDataset, size_of
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.world import default_group, is_initialized
+from distrt.core.process.users_code import users_frame
 from distrt.core.tensor import Tensor
-from distrt.core.users_code import users_frame
 from distrt.debugging.optimizer_steps import StepWatch
 from distrt.nn.modules.module import Module
 from distrt.tracing import targets

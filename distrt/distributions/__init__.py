@@ -6,7 +6,7 @@ A family is a file, at PyTorch's path; what all share is in ``distribution``. Dr
 Source: https://docs.pytorch.org/docs/stable/distributions.html
 """
 
-from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core.tensors import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.distributions import constraints, transforms
 from distrt.distributions.bernoulli import Bernoulli
 from distrt.distributions.beta import Beta

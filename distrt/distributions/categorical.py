@@ -7,9 +7,9 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import arange
-from distrt.core.limits import finfo
+from distrt.core.dtypes.limits import finfo
 from distrt.core.modes import no_grad
-from distrt.core.size import Size
+from distrt.core.tensors.size import Size
 from distrt.distributions import constraints
 from distrt.distributions.distribution import Distribution
 from distrt.distributions.utils import given_one, lazy_property, logits_to_probs, probs_to_logits

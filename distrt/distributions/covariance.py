@@ -6,8 +6,8 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import eye
-from distrt.core.ops.factorisations import linalg_cholesky
-from distrt.core.ops.solving import linalg_solve_triangular
+from distrt.core.ops.linalg.factorisations import linalg_cholesky
+from distrt.core.ops.linalg.solving import linalg_solve_triangular
 from distrt.distributions.utils import lazy_property
 
 __all__ = ["CovarianceMatrices", "factor_of", "half_log_det", "squared_distance"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.modes import no_grad
-from distrt.core.size import Size
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.size import Size
 from distrt.distributions import constraints
 from distrt.distributions.utils import lazy_property
 

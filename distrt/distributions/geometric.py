@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.limits import finfo
+from distrt.core.dtypes.limits import finfo
 from distrt.core.modes import no_grad
 from distrt.distributions import constraints
 from distrt.distributions.bernoulli import OneChance

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.limits import finfo
+from distrt.core.dtypes.limits import finfo
 from distrt.distributions import constraints
 from distrt.distributions.transformed_distribution import TransformedDistribution
 from distrt.distributions.transforms import AffineTransform, ExpTransform

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core.size import Size
+from distrt.core.tensors.size import Size
 from distrt.distributions import constraints
 from distrt.distributions.distribution import Distribution
 from distrt.distributions.utils import summed

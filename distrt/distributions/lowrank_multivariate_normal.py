@@ -7,8 +7,8 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import eye
-from distrt.core.ops.factorisations import linalg_cholesky
-from distrt.core.ops.solving import linalg_solve_triangular
+from distrt.core.ops.linalg.factorisations import linalg_cholesky
+from distrt.core.ops.linalg.solving import linalg_solve_triangular
 from distrt.distributions import constraints
 from distrt.distributions.covariance import half_log_det, squared_distance
 from distrt.distributions.distribution import Distribution

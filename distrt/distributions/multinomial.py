@@ -7,7 +7,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.modes import no_grad
-from distrt.core.size import Size
+from distrt.core.tensors.size import Size
 from distrt.distributions import constraints
 from distrt.distributions.binomial import Binomial
 from distrt.distributions.categorical import Categorical

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core.modes import no_grad
-from distrt.core.size import Size
+from distrt.core.tensors.size import Size
 from distrt.distributions import constraints
 from distrt.distributions.distribution import Distribution
 from distrt.distributions.independent import Independent

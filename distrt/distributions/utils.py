@@ -7,8 +7,8 @@ from typing import Any, overload
 
 from distrt.core import ops
 from distrt.core.creation import tensor, tril_indices, zeros
-from distrt.core.dtype_rules import get_default_dtype
-from distrt.core.limits import finfo
+from distrt.core.dtypes.limits import finfo
+from distrt.core.dtypes.rules import get_default_dtype
 from distrt.core.modes import enable_grad
 from distrt.core.tensor import Tensor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import arange, tensor
-from distrt.core.limits import finfo
+from distrt.core.dtypes.limits import finfo
 from distrt.core.tensor import Tensor
 from distrt.distributions import constraints
 from distrt.distributions.chi2 import Chi2

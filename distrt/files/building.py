@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from distrt.core.storage import TypedStorage
+from distrt.core.storage.storage import TypedStorage
 from distrt.core.tensor import Tensor
 from distrt.files import rebuilding, standard
 from distrt.files.allowed import Rule

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.forking import lock_across_forks
 from distrt.core.kernels import loops
+from distrt.core.process.forking import lock_across_forks
 
 __all__ = ["crc32"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.errors import CheckpointError
-from distrt.core.storage import TypedStorage, UntypedStorage
+from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.files.allowed import Rule
 from distrt.files.building import ObjectBuilder
 from distrt.files.faults import UnpicklingError, damaged, quoted

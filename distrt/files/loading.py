@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.activity import CHECKPOINT, doing
 from distrt.core.arrays import Array
 from distrt.core.errors import CheckpointError, UnsupportedError
-from distrt.core.storage import TypedStorage, UntypedStorage
+from distrt.core.process.activity import CHECKPOINT, doing
+from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.files import legacy, strangers
 from distrt.files.allowed import Rule
 from distrt.files.building import ObjectBuilder

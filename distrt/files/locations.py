@@ -9,7 +9,7 @@ from typing import Any
 from distrt.core.device import device
 from distrt.core.errors import CheckpointError, UnsupportedError
 from distrt.core.gpu import library
-from distrt.core.storage import TypedStorage, UntypedStorage
+from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.files.faults import callers_code
 
 __all__ = ["default_restore_location", "location_tag", "register_package", "restorer"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 
-from distrt.core.sharing import FileMap
+from distrt.core.storage.sharing import FileMap
 
 
 def map_file(path: str, flags: int = mmap.MAP_PRIVATE) -> FileMap:

@@ -12,14 +12,14 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from distrt.core import dtype as dt
-from distrt.core.construct import TYPE_NAMES, TYPES
 from distrt.core.device import device
-from distrt.core.formats import layout, memory_format
-from distrt.core.names import FUNCTIONS
-from distrt.core.size import Size
-from distrt.core.storage import TypedStorage, UntypedStorage
+from distrt.core.dtypes import dtype as dt
+from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.construct import TYPE_NAMES, TYPES
+from distrt.core.tensors.formats import layout, memory_format
+from distrt.core.tensors.names import FUNCTIONS
+from distrt.core.tensors.size import Size
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

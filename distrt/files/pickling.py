@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of, memory_of, place_of, row_of
 from distrt.core.autograd.node import RUNS_LAST
-from distrt.core.copying import attributes_of
 from distrt.core.device import device
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
-from distrt.core.formats import layout, memory_format
 from distrt.core.gpu.places import device_of
-from distrt.core.size import Size
-from distrt.core.storage import TypedStorage, UntypedStorage
+from distrt.core.storage.copying import attributes_of
+from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.formats import layout, memory_format
+from distrt.core.tensors.size import Size
 from distrt.files import rebuilding
 from distrt.files.names import UNTYPED, StorageType, storage_type_of, written
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
-from distrt.core import formats
 from distrt.core.arrays import Place, place_in
-from distrt.core.copying import OWN
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
-from distrt.core.formats import layout
 from distrt.core.random import Generator
-from distrt.core.storage import TypedStorage
+from distrt.core.storage.copying import OWN
+from distrt.core.storage.storage import TypedStorage
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors import formats
+from distrt.core.tensors.formats import layout
 from distrt.files.faults import quoted
 from distrt.files.names import name_as
 

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of
 from distrt.core.device import require_available
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.tensor import Tensor, wrap
 from distrt.files.atomic import write_atomically

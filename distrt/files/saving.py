@@ -7,8 +7,8 @@ import pickle
 import sys
 from typing import Any
 
-from distrt.core.activity import CHECKPOINT, doing
 from distrt.core.arrays import on_host
+from distrt.core.process.activity import CHECKPOINT, doing
 from distrt.files import legacy
 from distrt.files.atomic import write_atomically
 from distrt.files.pickling import Pickled

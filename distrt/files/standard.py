@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.device import device
-from distrt.core.size import Size
+from distrt.core.tensors.size import Size
 from distrt.files.faults import UnpicklingError, quoted
 from distrt.files.rebuilding import Budget
 from distrt.files.unpickling import checked_key

@@ -8,8 +8,8 @@ docs/jit.md says what the subset is.
 from typing import Final
 
 from distrt.comm.futures import Future
-from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.errors import ScriptError as Error
+from distrt.core.tensors import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.jit import annotations as annotations
 from distrt.jit import frontend as frontend
 from distrt.jit.archive import load, save

@@ -6,8 +6,8 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from distrt.core import formats
 from distrt.core.device import device
+from distrt.core.tensors import formats
 from distrt.jit import table, types
 from distrt.jit.attributes import attribute_of, bound_method, set_attribute
 from distrt.jit.named import named_tuple

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core.names import FUNCTIONS, listed
+from distrt.core.tensors.names import FUNCTIONS, listed
 from distrt.jit import types
 from distrt.jit.program import IR, Function
 from distrt.nn import functional

@@ -6,10 +6,10 @@ import itertools
 import types
 from typing import Any
 
-from distrt.core import dtype as dt
-from distrt.core import formats
 from distrt.core.device import device
-from distrt.core.size import Size
+from distrt.core.dtypes import dtype as dt
+from distrt.core.tensors import formats
+from distrt.core.tensors.size import Size
 from distrt.jit.interpreter import Runner
 from distrt.jit.merging import merged
 from distrt.jit.program import IR, Function, Parameter, Program

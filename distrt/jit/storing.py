@@ -6,11 +6,11 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core.device import device
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
-from distrt.core.size import Size
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.size import Size
 from distrt.files.faults import quoted
 from distrt.jit.checking import Budget, checked_function
 from distrt.jit.layer_module import LayerModule, around

@@ -13,13 +13,14 @@ import string
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core import creation, formats, questions
-from distrt.core import dtype as dt
+from distrt.core import creation
 from distrt.core.device import device
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ScriptError
 from distrt.core.modes import is_grad_enabled
 from distrt.core.random import manual_seed
 from distrt.core.tensor import Tensor
+from distrt.core.tensors import formats, questions
 from distrt.tracing import targets
 
 PLAIN_TYPES = frozenset(

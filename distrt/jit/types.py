@@ -11,8 +11,8 @@ import typing
 from typing import Any
 
 from distrt.comm.futures import Future
-from distrt.core import dtype as dt
 from distrt.core.device import device
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 
 _NAMES: dict[Any, str] = {

@@ -39,7 +39,7 @@ __all__ = [
 __all__ += multiprocessing.__all__
 
 if (
-    _sharing := sys.modules.get("distrt.core.sharing")
+    _sharing := sys.modules.get("distrt.core.storage.sharing")
 ) is not None:  # else it sees for itself, when it is loaded
     _sharing.send_through_multiprocessing()
 

@@ -20,7 +20,7 @@ from multiprocessing import reduction
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from distrt.core.processes import end_with_parent, outlives_children, signal_name
+from distrt.core.process.children import end_with_parent, outlives_children, signal_name
 
 __all__ = [
     "ProcessContext",

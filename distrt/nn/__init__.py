@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from distrt.core import methods as _methods  # tensors have their methods wherever layers exist
+from distrt.core.tensors import methods as _methods  # tensors have their methods wherever layers exist
 from distrt.nn import attention, common_types, functional, grad, init, modules, parameter, utils
 from distrt.nn.factory import factory_kwargs
 from distrt.nn.modules import *

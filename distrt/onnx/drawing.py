@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.onnx.errors import UnsupportedOperatorError
 from distrt.onnx.sizes import Sizes

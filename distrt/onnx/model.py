@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.onnx.drawing import Drawing, DrawnNode
 from distrt.onnx.errors import OnnxExporterError

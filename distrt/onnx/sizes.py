@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.tracing import Graph, Node, TracerWarning, Value, values_in
 

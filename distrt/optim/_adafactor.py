@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from distrt.core.dtypes.limits import finfo
 from distrt.core.errors import DtypeError
-from distrt.core.limits import finfo
 from distrt.core.modes import enable_grad, no_grad
 from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import a_number, like_gradient, require, require_one_element

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core import ops
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
 from distrt.core.modes import enable_grad, no_grad
 from distrt.core.tensor import Tensor

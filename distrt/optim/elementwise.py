@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import is_on_gpu
+from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu.capturing import refuse
 from distrt.core.gpu.places import at
 from distrt.core.modes import enable_grad, used

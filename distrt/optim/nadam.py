@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from distrt.core.history import write
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.history import write
 from distrt.optim.adam import require_moments
 from distrt.optim.elementwise import ElementwiseOptimizer, a_number, require, require_one_element, zeros_like
 from distrt.optim.operands import Operand

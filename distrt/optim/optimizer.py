@@ -12,12 +12,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
 
-from distrt.core import steps
-from distrt.core.activity import OPTIMIZER, doing
 from distrt.core.autograd.node import RemovableHandle
 from distrt.core.modes import modes
-from distrt.core.questions import typename
+from distrt.core.process import steps
+from distrt.core.process.activity import OPTIMIZER, doing
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.questions import typename
 from distrt.optim.saving import checked_groups, loaded_state, saved
 from distrt.optim.updating import updaters_of
 

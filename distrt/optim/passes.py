@@ -18,7 +18,6 @@ from distrt.core.arrays import Array, dim_order, is_on_gpu, row_major
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.gpu.capturing import capturing, refuse
 from distrt.core.gpu.places import device_of
-from distrt.core.history import require_writeable
 from distrt.core.kernels.cuda import loops as on_gpu
 from distrt.core.kernels.loops import (
     Loop,
@@ -30,7 +29,8 @@ from distrt.core.kernels.loops import (
     note_effort,
 )
 from distrt.core.tensor import Tensor
-from distrt.core.versions import note_change
+from distrt.core.tensors.history import require_writeable
+from distrt.core.tensors.versions import note_change
 from distrt.optim.captured import CapturedStep
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
 from distrt.optim.rules import Group, Rule, State

@@ -15,7 +15,7 @@ import numpy as np
 
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
-from distrt.core.versions import note_change
+from distrt.core.tensors.versions import note_change
 from distrt.optim.operands import Operand
 
 Group = dict[str, Any]

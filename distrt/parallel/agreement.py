@@ -11,7 +11,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import is_writeable
 from distrt.core.errors import CollectiveMismatch
-from distrt.core.history import require_writeable
+from distrt.core.tensors.history import require_writeable
 from distrt.nn.modules.module import Module
 
 

@@ -27,8 +27,8 @@ from distrt.core.arrays import (
     memory_of,
 )
 from distrt.core.errors import ShapeError
-from distrt.core.questions import typename
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors.questions import typename
 from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
 
 #: What users may put in the place of the all-reduce; it averages, too.

@@ -16,9 +16,9 @@ from typing import Any
 from distrt.amp import agree_on
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
-from distrt.core.activity import FORWARD, doing
 from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
+from distrt.core.process.activity import FORWARD, doing
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters

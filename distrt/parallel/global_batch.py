@@ -16,7 +16,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import along_tree
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.autograd.function import Function, once_differentiable
-from distrt.core.ops.half import wide
+from distrt.core.ops.pointwise.half import wide
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["Statistics", "SyncBatchNorm", "global_statistics"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup
-from distrt.core.dtype import dtype as Dtype
+from distrt.core.dtypes.dtype import dtype as Dtype
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors

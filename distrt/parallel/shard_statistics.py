@@ -16,7 +16,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
 from distrt.core.creation import zeros_like
 from distrt.core.errors import UnsupportedError
-from distrt.core.ops.batch_normalisation import move_running
+from distrt.core.ops.nn.batch_normalisation import move_running
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, count_batch
 from distrt.nn.modules.module import Module

@@ -13,8 +13,8 @@ from typing import Any, Self
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.errors import DataError, ShapeError
-from distrt.core.ops.batch_normalisation import move_running
-from distrt.core.ops.standardising import require_dtypes
+from distrt.core.ops.nn.batch_normalisation import move_running
+from distrt.core.ops.nn.standardising import require_dtypes
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.batchnorm import _BatchNorm, count_batch
 from distrt.nn.modules.module import Module

@@ -22,8 +22,8 @@ from distrt.core.arrays import Array
 from distrt.core.autograd.function import Function
 from distrt.core.errors import CollectiveMismatch, ShapeError, UnsupportedError
 from distrt.core.modes import modes
+from distrt.core.process.settings import get_num_threads, has_set_num_threads, set_num_threads
 from distrt.core.random import Generator, default_generator, initial_seed
-from distrt.core.settings import get_num_threads, has_set_num_threads, set_num_threads
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors

@@ -19,7 +19,7 @@ __all__ = [
     "title_of",
 ]
 
-#: Kinds of `distrt.core.activity`, and the rest, in the order of a step.
+#: Kinds of `distrt.core.process.activity`, and the rest, in the order of a step.
 KIND_TITLES = {
     "data": "loading data",
     "forward": "forward",

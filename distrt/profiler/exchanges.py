@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core.activity import Listener, Transfer
+from distrt.core.process.activity import Listener, Transfer
 from distrt.profiler.events import FunctionEvent, TimeRange
 
 __all__ = ["Exchanges"]

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import activity
-from distrt.core.activity import CHECKPOINT
-from distrt.core.forking import lock_across_forks
+from distrt.core.process import activity
+from distrt.core.process.activity import CHECKPOINT
+from distrt.core.process.forking import lock_across_forks
+from distrt.core.process.users_code import users_frame
 from distrt.core.tensor import Tensor
-from distrt.core.users_code import users_frame
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
 from distrt.profiler.exchanges import Exchanges
 from distrt.profiler.timeline import Timeline

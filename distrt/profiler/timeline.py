@@ -6,13 +6,13 @@ import threading
 import time
 from typing import NamedTuple
 
-from distrt.core.activity import Listener, Transfer
+from distrt.core.process.activity import Listener, Transfer
 
 __all__ = ["Exchange", "Phase", "Timeline"]
 
 
 class Phase(NamedTuple):
-    """Something of a kind (`distrt.core.activity.KINDS`), in nanoseconds of the machine's clock."""
+    """Something of a kind (`distrt.core.process.activity.KINDS`), in nanoseconds of the machine's clock."""
 
     kind: str
     began_ns: int

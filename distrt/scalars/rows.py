@@ -15,7 +15,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from distrt.core.activity import noted
+from distrt.core.process.activity import noted
 from distrt.core.tensor import Tensor
 from distrt.files.atomic import replace_whole
 from distrt.scalars.folder import Folder

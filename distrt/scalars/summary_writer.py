@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import activity
+from distrt.core.process import activity
 from distrt.core.tensor import Tensor
 from distrt.scalars import messages
 from distrt.scalars.folder import Folder

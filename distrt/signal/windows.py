@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
 from distrt.core.arrays import Array
-from distrt.core.dtype import float32, float64
-from distrt.core.formats import strided
+from distrt.core.creation.windows import made, positions
+from distrt.core.dtypes.dtype import float32, float64
 from distrt.core.tensor import Tensor
-from distrt.core.windows import made, positions
+from distrt.core.tensors import methods as _methods  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core.tensors.formats import strided
 
 __all__ = [
     "bartlett",

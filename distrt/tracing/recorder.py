@@ -17,8 +17,8 @@ from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
 from distrt.core.modes import modes
+from distrt.core.process.users_code import users_frame
 from distrt.core.tensor import Tensor
-from distrt.core.users_code import users_frame
 from distrt.nn.modules.module import Module
 from distrt.tracing import targets
 from distrt.tracing.graph import Graph, Node, Value, map_nest, values_in

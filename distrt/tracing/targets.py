@@ -12,10 +12,12 @@ import types
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from distrt.core import creation, in_place_functions, moving, ops
-from distrt.core import methods as _methods_of_tensors  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core import creation, ops
+from distrt.core.definitions import in_place_functions
 from distrt.core.op import REGISTRY
 from distrt.core.tensor import Tensor
+from distrt.core.tensors import methods as _methods_of_tensors  # noqa: F401 - every tensor that is handed out has its methods
+from distrt.core.tensors import moving
 from distrt.nn import functional
 
 #: Functions that make a tensor of Python values or foreign memory: what they give is a constant.

@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from distrt.core.size import Size, one_of
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.size import Size, one_of
 
 if TYPE_CHECKING:
     from distrt.tracing.graph import Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import types
 
-from distrt.core.determinism import wish
+from distrt.core.process.determinism import wish
 
 __all__ = ["fill_uninitialized_memory"]  # noqa: F822 - a property of the module
 

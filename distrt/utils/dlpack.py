@@ -1,5 +1,5 @@
 """Facade: DLPack capsules, at the path that PyTorch users type."""
 
-from distrt.core.interchange import from_dlpack, to_dlpack
+from distrt.core.tensors.interchange import from_dlpack, to_dlpack
 
 __all__ = ["from_dlpack", "to_dlpack"]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.creation import from_numpy
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import pil
 from distrt.vision.transforms.functional import pil_to_tensor, to_pil_image

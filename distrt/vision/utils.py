@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core import ops
+from distrt.core.dtypes import dtype as dt
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import pil

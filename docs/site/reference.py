@@ -16,7 +16,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from distrt.core.names import FUNCTIONS
+from distrt.core.tensors.names import FUNCTIONS
 
 #: Sections whose lines are "name: what it is".
 _LISTS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}

@@ -11,8 +11,8 @@ import pytest
 
 from distrt.comm.ledger import Ledger, is_pictured
 from distrt.comm.run_record import RunRecord, pause_s, record_of
-from distrt.core import activity, steps
-from distrt.core.activity import BACKWARD, DATA, FORWARD, WAITING, doing
+from distrt.core.process import activity, steps
+from distrt.core.process.activity import BACKWARD, DATA, FORWARD, WAITING, doing
 
 
 class Clock:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
-from distrt.core.ops import adding_at
-from distrt.core.ops.adding_at import add_at
+from distrt.core.dtypes import dtype as dt
+from distrt.core.ops.indexing import adding_at
+from distrt.core.ops.indexing.adding_at import add_at
 
 _WHOLE = slice(None)
 

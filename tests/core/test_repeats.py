@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
-from distrt.core.ops.repeats import repeats_of
+from distrt.core.dtypes import dtype as dt
+from distrt.core.ops.indexing.repeats import repeats_of
 
 WIDTH, COLUMNS = 64, 1024
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import distrt as torch
-from distrt.core import sealed
-from distrt.core.sealed import ReleaseToCopy, seal
+from distrt.core.storage import sealed
+from distrt.core.storage.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import wrap
 
 

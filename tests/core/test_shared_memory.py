@@ -11,10 +11,10 @@ import pytest
 
 import distrt
 from distrt import nn
-from distrt.core.carrying import ExceptionWrapper
-from distrt.core.forking import lock_across_forks
-from distrt.core.shared_memory import PAGE, SharedMemory, SharedRow
-from distrt.core.unnamed import open_unnamed_file
+from distrt.core.process.carrying import ExceptionWrapper
+from distrt.core.process.forking import lock_across_forks
+from distrt.core.storage.shared_memory import PAGE, SharedMemory, SharedRow
+from distrt.core.storage.unnamed import open_unnamed_file
 
 
 def mappings() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import distrt
-from distrt.core.names import FUNCTIONS
+from distrt.core.tensors.names import FUNCTIONS
 from distrt.core.unsupported import UnsupportedModule
 from tests.documents.pages import ROOT
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import distrt
-from distrt.core.bound import Bound
+from distrt.core.tensors.bound import Bound
 
 ROOT = pathlib.Path(distrt.__file__).parent
 
@@ -35,7 +35,7 @@ def test_the_package_stub_gives_every_public_name_and_no_other() -> None:
 
 def test_the_stubs_import_nothing_but_the_standard_library_and_distrt() -> None:
     """A stub that imports PyTorch hides it where PyTorch is installed, and fails in every editor where it is not."""
-    for path in (ROOT / "__init__.pyi", ROOT / "core" / "bound.pyi"):
+    for path in (ROOT / "__init__.pyi", ROOT / "core" / "tensors" / "bound.pyi"):
         sources = {
             node.module for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
         }
@@ -46,7 +46,7 @@ def test_the_stubs_import_nothing_but_the_standard_library_and_distrt() -> None:
 def test_every_public_attribute_of_a_tensor_is_in_the_source_or_in_a_stub() -> None:
     written = {name for kind in distrt.Tensor.__mro__[:-1] for name in ast_names(kind)}
     public = {name for name in dir(distrt.Tensor) if not name.startswith("_")}
-    assert not sorted(public - written - _defined(ROOT / "core" / "bound.pyi"))
+    assert not sorted(public - written - _defined(ROOT / "core" / "tensors" / "bound.pyi"))
 
 
 def ast_names(kind: type) -> set[str]:

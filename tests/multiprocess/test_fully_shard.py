@@ -291,7 +291,7 @@ def test_units_share_messages_and_a_backward_pass_may_follow_another() -> None:
 
 
 BYTES = """
-from distrt.core import activity
+from distrt.core.process import activity
 
 class Heard(activity.Listener):
     def __init__(self):

@@ -12,7 +12,7 @@ import pytest
 
 import distrt
 from distrt.core.ops import attention as fused
-from distrt.core.ops.attention import _plain_attention, _Plan
+from distrt.core.ops.nn.attention import _plain_attention, _Plan
 from distrt.nn import functional as F
 from distrt.nn.attention import SDPBackend, sdpa_kernel
 from tests.oracle.compare import assert_same

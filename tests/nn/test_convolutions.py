@@ -16,8 +16,8 @@ import distrt as torch
 from distrt import nn
 from distrt.nn import functional as F
 
-#: The module; ``distrt.core.ops.convolution`` is the operation of that name.
-KERNEL = importlib.import_module("distrt.core.ops.convolution")
+#: The module; ``distrt.core.ops.spatial.convolution`` is the operation of that name.
+KERNEL = importlib.import_module("distrt.core.ops.spatial.convolution")
 
 
 def _there_and_back(dims: int) -> list[Any]:

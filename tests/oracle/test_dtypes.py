@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import distrt
-from distrt.core.dtype import ALL, UNSIGNED
+from distrt.core.dtypes.dtype import ALL, UNSIGNED
 
 NAMES = [str(each).removeprefix("torch.") for each in (*ALL, *UNSIGNED)]
 

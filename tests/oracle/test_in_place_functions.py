@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import distrt
-from distrt.core.names import IN_PLACE_FUNCTIONS
+from distrt.core.tensors.names import IN_PLACE_FUNCTIONS
 
 ARGUMENTS: dict[str, str] = {
     "addmv_": "(t.ones(3, 2).double(), t.ones(2).double())",

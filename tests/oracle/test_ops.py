@@ -9,8 +9,8 @@ import pytest
 
 import distrt
 import distrt.core.ops
-from distrt.core.names import FUNCTIONS, IN_PLACE, METHODS, listed
 from distrt.core.op import REGISTRY
+from distrt.core.tensors.names import FUNCTIONS, IN_PLACE, METHODS, listed
 from tests.oracle.compare import (
     assert_same,
     is_floating,

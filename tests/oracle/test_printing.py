@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import distrt
-from distrt.core.printing import get_printoptions, printoptions
+from distrt.core.tensors.printing import get_printoptions, printoptions
 from tests.oracles import require_torch
 
 torch = require_torch()

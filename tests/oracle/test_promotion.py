@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import distrt
-from distrt.core.dtype import ALL, PUBLIC_NAMES, of
-from distrt.core.promotion import result_dtype
+from distrt.core.dtypes.dtype import ALL, PUBLIC_NAMES, of
+from distrt.core.dtypes.promotion import result_dtype
 
 NAMES = [str(each).removeprefix("torch.") for each in ALL]
 SCALARS = (True, 2, 2.5, 2j)

@@ -9,7 +9,7 @@ import pytest
 import distrt as torch
 import distrt.distributed as dist
 from distrt.checkpoint import Checkpoints
-from distrt.core import activity
+from distrt.core.process import activity
 from distrt.nn.parallel import DistributedDataParallel
 from distrt.profiler import profile
 from distrt.utils.data import DataLoader, TensorDataset

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import distrt as torch
-from distrt.core import activity
+from distrt.core.process import activity
 from distrt.scalars import CSVWriter, JSONLWriter
 
 WRITERS = {"csv": CSVWriter, "jsonl": JSONLWriter}

@@ -22,12 +22,12 @@ import numpy as np
 
 from distrt.comm.codec.records import LENGTH, Kind, Reader, Writer
 from distrt.comm.reduction import Array, check_dtype
-from distrt.core import dtype as dt
 from distrt.core.device import device
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
-from distrt.core.interchange import from_array
-from distrt.core.size import Size
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.interchange import from_array
+from distrt.core.tensors.size import Size
 
 __all__ = ["BY_TAG", "BY_TYPE", "KINDS"]
 

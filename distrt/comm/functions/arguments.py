@@ -14,9 +14,9 @@ from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.arrays import array_module, is_writeable
 from distrt.core.errors import DeviceError
-from distrt.core.history import require_writeable
 from distrt.core.tensor import Tensor
-from distrt.core.versions import INFERENCE
+from distrt.core.tensors.history import require_writeable
+from distrt.core.tensors.versions import INFERENCE
 
 __all__ = [
     "as_pairs",

@@ -20,8 +20,8 @@ from distrt.comm.functions.membership import get_global_rank, resolve, resolve_o
 from distrt.comm.functions.point_to_point import require_another_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import Array
-from distrt.core import methods as _methods  # noqa: F401 - tensors that come from here have their methods
 from distrt.core.errors import DimensionError, DistributedError, ShapeError
+from distrt.core.tensors import methods as _methods  # noqa: F401 - tensors that come from here have their methods
 
 __all__ = [
     "all_gather_object",

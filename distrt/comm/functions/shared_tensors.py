@@ -7,10 +7,10 @@ from typing import Any
 
 from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
-from distrt.core import dtype as dt
-from distrt.core import methods as _methods  # noqa: F401 - tensors that come from here have their methods
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DistributedError
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors import methods as _methods  # noqa: F401 - tensors that come from here have their methods
 
 __all__ = ["allocate_shared", "free_shared"]
 

@@ -26,9 +26,9 @@ from distrt.comm.mesh.groups import NO_OVERRIDE, Override, new_groups_along, ove
 from distrt.comm.mesh.layout import Axis
 from distrt.comm.mesh.view import MeshView
 from distrt.comm.process_group import ProcessGroup
-from distrt.core import dtype as dt
 from distrt.core.creation import tensor
 from distrt.core.device import require_available
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 
 __all__ = ["DeviceMesh", "init_device_mesh"]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from distrt.comm.functions.membership import get_rank
 from distrt.comm.mesh import layout as mesh_layout
 from distrt.comm.mesh.layout import Axis
-from distrt.core.interchange import from_array
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.interchange import from_array
 
 __all__ = ["MeshView"]
 

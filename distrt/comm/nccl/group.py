@@ -23,9 +23,9 @@ from distrt.comm.progress import Operation
 from distrt.comm.reduction import AnyOp, Array, ReduceOp
 from distrt.comm.transport import Transport
 from distrt.comm.work import Work
-from distrt.core import activity
-from distrt.core.determinism import are_deterministic_algorithms_enabled
 from distrt.core.errors import DistributedError
+from distrt.core.process import activity
+from distrt.core.process.determinism import are_deterministic_algorithms_enabled
 
 __all__ = ["GpuGroup"]
 

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 
 from distrt.core.errors import DistributedError
-from distrt.core.shared_memory import PAGE, map_pages, require_mapped, round_up
-from distrt.core.unnamed import open_unnamed_file
+from distrt.core.storage.shared_memory import PAGE, map_pages, require_mapped, round_up
+from distrt.core.storage.unnamed import open_unnamed_file
 
 __all__ = ["PAGE", "Segment", "available_bytes", "discard", "make_private", "populate", "round_up"]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
-from distrt.core.sealed import unseal
+from distrt.core.storage.sealed import unseal
 
 if TYPE_CHECKING:
     from distrt.core.tensor import Tensor

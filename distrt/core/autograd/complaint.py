@@ -77,7 +77,7 @@ _KINDS = {
 
 
 def counted_names(node: Node, saved: tuple[Any, ...]) -> list[str]:
-    """The kept name behind each of the node's counters, in the order in which ``core/op_backward.py`` writes them.
+    """The kept name behind each of the node's counters, in the order of ``core/definitions/backward.py``.
 
     There are more names than counters where an array stood for a tensor.
     """

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import as_array, beside
 from distrt.core.autograd.context import FunctionCtx, let_go, save
 from distrt.core.autograd.node import AccumulateGrad, Edge, Node, next_sequence
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError
-from distrt.core.history import move
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
-from distrt.core.versions import note_change
+from distrt.core.tensors.history import move
+from distrt.core.tensors.versions import note_change
 
 
 class FunctionNode(Node):

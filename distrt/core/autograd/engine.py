@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.activity import BACKWARD, doing
 from distrt.core.arrays import Array
 from distrt.core.autograd import hooks as hooking
 from distrt.core.autograd.accumulation import accumulate, free_slot
@@ -26,6 +25,7 @@ from distrt.core.errors import AutogradError
 from distrt.core.gpu.places import go_to, staying
 from distrt.core.kernels.elements import add_into, added
 from distrt.core.modes import modes, used
+from distrt.core.process.activity import BACKWARD, doing
 
 
 def run_backward(

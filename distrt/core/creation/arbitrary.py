@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation.constant import empty
 from distrt.core.device import device as device_type
-from distrt.core.limits import finfo, iinfo
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.limits import finfo, iinfo
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, filled, identity_matrix
 from distrt.core.creation.factory import factory, sequence_of, shape_of
-from distrt.core.determinism import fill_uninitialized
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
-from distrt.core.ops.masking import as_element
+from distrt.core.ops.indexing.masking import as_element
+from distrt.core.process.determinism import fill_uninitialized
 from distrt.core.tensor import Tensor
 
 __all__ = [

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.creation.factory import factory, number_of
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
-from distrt.core.ops.masking import as_element
+from distrt.core.ops.indexing.masking import as_element
 
 __all__ = ["arange", "linspace", "logspace", "range", "tril_indices", "triu_indices", "vander"]
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, is_array
 from distrt.core.creation.factory import Device, finish
 from distrt.core.device import CPU
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.promotion import promote_types
 from distrt.core.errors import DataError, DtypeError
-from distrt.core.promotion import promote_types
 from distrt.core.tensor import Tensor
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]

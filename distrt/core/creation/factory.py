@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import formats
 from distrt.core.arrays import Array
+from distrt.core.definitions.out import write_out
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.gpu.places import moved, prototype
 from distrt.core.modes import modes
-from distrt.core.ops.dims import sizes_of
-from distrt.core.out import write_out
+from distrt.core.ops.shapes.dims import sizes_of
 from distrt.core.tensor import Tensor, wrap
-from distrt.core.versions import INFERENCE
+from distrt.core.tensors import formats
+from distrt.core.tensors.versions import INFERENCE
 
 Device = str | int | device_type | None
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, dense_like
 from distrt.core.creation.factory import factory, shape_of
+from distrt.core.definitions.out import write_out
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.ops.dims import sizes_of
-from distrt.core.out import write_out
+from distrt.core.ops.shapes.dims import sizes_of
 from distrt.core.random import Generator, draw_normal, draw_uniform, numpy_generator
 from distrt.core.tensor import Tensor, wrap
 

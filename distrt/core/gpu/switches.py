@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from distrt.core.determinism import wish
-from distrt.core.settings import get_float32_matmul_precision
+from distrt.core.process.determinism import wish
+from distrt.core.process.settings import get_float32_matmul_precision
 
 __all__ = ["allows_tf32_in_products", "is_deterministic", "matmul", "switches"]
 

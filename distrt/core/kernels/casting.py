@@ -1,8 +1,8 @@
 """Conversion between float32 and half precision, compiled: one pass of whole vectors, with the bits of NumPy's loops
 (which of float16's many numbers that are none comes out is the processor's choice).
 
-Called wherever half precision is computed in float32 (``core/ops/half.py``), and by autocast, which casts every weight
-at each step.
+Called wherever half precision is computed in float32 (``core/ops/pointwise/half.py``), and by autocast, which casts
+every weight at each step.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, is_dense
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.loops import address, can_compile, function_of, vector_floats
 
 __all__ = ["cast", "cast_into"]

@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.loops import address, function_of, multiplies_bfloat16, vector_floats
 from distrt.core.layouts import is_channels_last
 

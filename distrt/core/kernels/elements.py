@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like, is_dense
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.casting import cast
 from distrt.core.kernels.loops import Loop, Step, address, compiled
 

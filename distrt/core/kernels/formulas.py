@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, is_on_gpu, row_major
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.cuda import loops as on_gpu
 from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from distrt.core.forking import lock_across_forks
+from distrt.core.process.forking import lock_across_forks
 
 __all__ = [
     "Loop",

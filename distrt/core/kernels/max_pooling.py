@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.casting import cast
 from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.kernels.onednn.convolution import channels_last, empty_channels_last

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.cudnn.convolution import CuDNNConvolution
 from distrt.core.kernels.cudnn.convolution import convolution_of as by_cudnn
 from distrt.core.kernels.onednn.columns import columns_of
@@ -46,7 +46,7 @@ ROWS = (
     Row(
         "convolution and its gradients",
         "distrt.core.kernels.winograd",
-        "distrt.core.ops.convolution",
+        "distrt.core.ops.spatial.convolution",
         "3 by 3 kernels at stride 1, or 2 with a padding of 1, channels in whole pairs of vectors, from 30 million "
         "multiplications on; float32, and bfloat16 where the processor multiplies it itself",
         "1.3 to 2 times as fast as oneDNN at the sizes of ResNet-18, at stride 2 1.1 to 2.2 times, in both dtypes, but "
@@ -55,7 +55,7 @@ ROWS = (
     Row(
         "convolution, its gradients, transposed convolution",
         "distrt.core.kernels.onednn.convolution",
-        "distrt.core.ops.convolution",
+        "distrt.core.ops.spatial.convolution",
         "float32, and half precision, from 100,000 multiplications on; bfloat16 by the processor's own products where "
         "it has them, else half precision is computed in float32",
         "3 to 6 times as fast as NumPy's columns and products at the sizes of ResNet-18; bfloat16 twice as fast again",
@@ -63,7 +63,7 @@ ROWS = (
     Row(
         "convolution and its weight's gradient",
         "distrt.core.kernels.onednn.columns",
-        "distrt.core.ops.convolution",
+        "distrt.core.ops.spatial.convolution",
         "bfloat16, where the processor multiplies it itself, for a weight of four times its images' elements",
         "16 images of 8x8 pixels, 256 to 512 channels, 5 by 5 kernels at stride 2: 4.7 and 4.9 ms, where oneDNN's "
         "convolutions take 11.5 and 10.4",
@@ -71,7 +71,7 @@ ROWS = (
     Row(
         "matmul, linear, addmm and their like, and the gradients of these",
         "distrt.core.kernels.onednn.product",
-        "distrt.core.ops.matrix.multiplied",
+        "distrt.core.ops.linalg.matrix.multiplied",
         "bfloat16, where the processor multiplies it itself, from 32,768 multiplications on; float32, where it has "
         "vectors of 16 numbers, from a million multiplications and 4 rows on",
         "450 and 200 to 240 GFLOP/s on a Zen 5, where NumPy's OpenBLAS has 120 by AVX2 and 110 to 225 by AVX-512",
@@ -93,7 +93,7 @@ ROWS = (
     Row(
         "one layer and direction of an LSTM without projection",
         "distrt.core.kernels.lstm",
-        "distrt.core.ops.recurrent_lstm",
+        "distrt.core.ops.nn.recurrent_lstm",
         "float32, and bfloat16, sequences of one length, whole vectors and rows, from 4 million multiplications on",
         "the recurrent weight is put in order once, not at every step; gates and cells take one pass; rows are read "
         "and written in steps or in sequences, as they lie",
@@ -101,7 +101,7 @@ ROWS = (
     Row(
         "scaled_dot_product_attention and its gradients, without dropout",
         "distrt.core.kernels.attention",
-        "distrt.core.ops.attention",
+        "distrt.core.ops.nn.attention",
         "float32, and half precision, which is computed in it, a head of queries for each of keys, from 8 million "
         "multiplications on; not where the mask gets a gradient",
         "scores stay in the first-level cache, heads are read where they lie: a quarter of NumPy's time",
@@ -109,28 +109,28 @@ ROWS = (
     Row(
         "layer_norm, rms_norm and their gradients",
         "distrt.core.kernels.rows",
-        "distrt.core.ops.standardising",
+        "distrt.core.ops.nn.standardising",
         "float32, and half precision, which is computed in it; rows in whole pairs of vectors, from 65,536 elements on",
         "one pass over the rows in each direction instead of seven and fifteen",
     ),
     Row(
         "cross_entropy, softmax and log_softmax along the last dim, and their gradients",
         "distrt.core.kernels.softmax",
-        "distrt.core.ops.losses",
+        "distrt.core.ops.nn.losses",
         "float32, and half precision, which is computed in it; from 65,536 elements on",
         "a row stays in the first-level cache, where NumPy goes over all of them five times",
     ),
     Row(
         "max_pool2d and its gradient",
         "distrt.core.kernels.max_pooling",
-        "distrt.core.ops.pooling",
+        "distrt.core.ops.spatial.pooling",
         "float32 or bfloat16 images with their channels last, in whole vectors, from 65,536 elements on; not dilated",
         "one pass over the image instead of several for each position of a window",
     ),
     Row(
         "batch_norm, relu's slope",
         "distrt.core.kernels.channels",
-        "distrt.core.ops.standardising",
+        "distrt.core.ops.nn.standardising",
         "float32 or bfloat16 images with their channels last, in whole vectors, from 65,536 elements on",
         "two passes over the image in each direction instead of five and nine",
     ),
@@ -144,7 +144,7 @@ ROWS = (
     Row(
         "max pooling on GPUs",
         "distrt.core.kernels.cuda.pooling",
-        "distrt.core.ops.pooling",
+        "distrt.core.ops.spatial.pooling",
         "floating dtypes, in the order in which the image lies",
         "one launch and no wait, instead of five for each position of a window; not measured",
     ),
@@ -158,14 +158,14 @@ ROWS = (
     Row(
         "convolution on GPUs, its gradients, transposed convolution",
         "distrt.core.kernels.cudnn.convolution",
-        "distrt.core.ops.convolution",
+        "distrt.core.ops.spatial.convolution",
         "floating dtypes, where cuDNN is installed and not switched off",
         "tensor cores; not measured",
     ),
     Row(
         "matmul, linear, addmm and their like on GPUs, and the gradients of these",
         "distrt.core.kernels.cublas.product",
-        "distrt.core.ops.matrix.multiplied",
+        "distrt.core.ops.linalg.matrix.multiplied",
         "floating dtypes, where cuBLAS is installed",
         "half precision as it is, on tensor cores; not measured",
     ),

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from itertools import pairwise
 
-from distrt.core.settings import get_num_threads
+from distrt.core.process.settings import get_num_threads
 
 __all__ = ["in_parts"]
 

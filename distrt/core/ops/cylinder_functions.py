@@ -14,7 +14,7 @@ import numpy as np
 from distrt.core.arrays import Array, as_array
 from distrt.core.numerics import airy, bessel, bessel_second, bessel_waves
 from distrt.core.op import op
-from distrt.core.ops.half import refuse
+from distrt.core.ops.pointwise.half import refuse
 
 __all__ = [
     "airy_ai",

@@ -13,7 +13,7 @@ import numpy as np
 from distrt.core.arrays import Array, Scalar, as_array, is_array
 from distrt.core.numerics import polynomials
 from distrt.core.op import op
-from distrt.core.ops.half import refuse
+from distrt.core.ops.pointwise.half import refuse
 
 __all__ = [
     "chebyshev_polynomial_t",

@@ -7,7 +7,7 @@ from typing import Any
 
 from distrt import amp
 from distrt.amp.spelling import warn_of_older_spelling
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 
 __all__ = ["autocast", "custom_bwd", "custom_fwd"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array
-from distrt.core.shared_memory import PAGE, SharedMemory, SharedRow, round_up
-from distrt.core.unnamed import open_unnamed_file
+from distrt.core.storage.shared_memory import PAGE, SharedMemory, SharedRow, round_up
+from distrt.core.storage.unnamed import open_unnamed_file
 
 __all__ = ["SHARED_FROM", "Block", "Blocks"]
 

@@ -15,7 +15,7 @@ from collections import deque
 from multiprocessing import reduction
 from typing import Any
 
-from distrt.core.unnamed import open_unnamed_file
+from distrt.core.storage.unnamed import open_unnamed_file
 
 __all__ = ["Channel", "ChannelClosed"]
 

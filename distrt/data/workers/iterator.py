@@ -10,7 +10,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
-from distrt.core.processes import outlives_children
+from distrt.core.process.children import outlives_children
 from distrt.data.iterating import LoaderIterator
 from distrt.data.workers.parcels import unpack
 from distrt.data.workers.pool import Pool, Worker

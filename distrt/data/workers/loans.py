@@ -6,7 +6,7 @@ import os
 from collections import deque
 
 from distrt.core.arrays import Array
-from distrt.core.shared_memory import SharedMemory, SharedRow
+from distrt.core.storage.shared_memory import SharedMemory, SharedRow
 
 __all__ = ["Loans"]
 

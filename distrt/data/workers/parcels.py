@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, Place, address_of, memory_of, place_in, place_of, row_of
-from distrt.core.copying import Copying, attributes_of, rebuild
-from distrt.core.sharing import require_no_history
+from distrt.core.storage.copying import Copying, attributes_of, rebuild
+from distrt.core.storage.sharing import require_no_history
 from distrt.core.tensor import Tensor
 from distrt.data.workers.blocks import SHARED_FROM, Block, Blocks
 

@@ -14,7 +14,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
-from distrt.core.processes import signal_name
+from distrt.core.process.children import signal_name
 from distrt.data.workers.channel import Channel, ChannelClosed
 from distrt.data.workers.loans import Loans
 from distrt.data.workers.process import Begin, NewBlock, Post, Result, Task, work

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.limits import finfo
-from distrt.core.ops.factorisations import linalg_cholesky_ex
-from distrt.core.ops.norms import linalg_vector_norm
-from distrt.core.ops.spectral import linalg_eigvalsh
+from distrt.core.dtypes.limits import finfo
+from distrt.core.ops.linalg.factorisations import linalg_cholesky_ex
+from distrt.core.ops.linalg.norms import linalg_vector_norm
+from distrt.core.ops.linalg.spectral import linalg_eigvalsh
 from distrt.distributions.constraints.base import Constraint
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from distrt.core import ops
-from distrt.core.limits import finfo
+from distrt.core.dtypes.limits import finfo
 from distrt.core.tensor import Tensor
 from distrt.distributions import constraints
 from distrt.distributions.transforms.base import Transform

@@ -7,9 +7,9 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import eye
-from distrt.core.limits import finfo
-from distrt.core.ops.factorisations import linalg_cholesky
-from distrt.core.size import Size
+from distrt.core.dtypes.limits import finfo
+from distrt.core.ops.linalg.factorisations import linalg_cholesky
+from distrt.core.tensors.size import Size
 from distrt.distributions import constraints
 from distrt.distributions.transforms.base import Transform
 from distrt.distributions.transforms.elementwise import _SameKind

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from distrt.core import creation, ops, questions
+from distrt.core import creation, ops
 from distrt.core.random import manual_seed
+from distrt.core.tensors import questions
 from distrt.jit import table
 from distrt.nn import functional
 from distrt.tracing.targets import lookup

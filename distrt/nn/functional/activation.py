@@ -7,7 +7,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import empty_like, zeros_like
-from distrt.core.in_place_functions import (
+from distrt.core.definitions.in_place_functions import (
     celu_,
     elu_,
     hardsigmoid_,
@@ -21,8 +21,8 @@ from distrt.core.in_place_functions import (
     silu_,
     threshold_,
 )
+from distrt.core.definitions.wording import worded
 from distrt.core.tensor import Tensor
-from distrt.core.wording import worded
 
 __all__ = [
     "celu",

@@ -10,8 +10,8 @@ from distrt.core.arrays import require_array
 from distrt.core.autocast import autocasts
 from distrt.core.creation import rand
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
-from distrt.core.ops.pooling_shapes import require_kernel
-from distrt.core.ops.type_names import scalar_type
+from distrt.core.ops.pointwise.type_names import scalar_type
+from distrt.core.ops.spatial.pooling_shapes import require_kernel
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.pooling import require_ndim
 from distrt.nn.functional.sizes import integers, ntuple

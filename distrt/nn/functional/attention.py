@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat
 from distrt.core import ops
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
-from distrt.core.ops.type_names import c_type, scalar_type
+from distrt.core.ops.pointwise.type_names import c_type, scalar_type
 from distrt.core.random import numpy_generator
 from distrt.core.tensor import Tensor
 

@@ -7,7 +7,7 @@ import math
 from distrt.core import ops
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.ops.type_names import scalar_type
+from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.reductions import reduced, reduction_of, require_no_gradient, require_tensors
 

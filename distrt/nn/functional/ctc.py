@@ -12,7 +12,7 @@ from distrt.core.arrays import on_host
 from distrt.core.autocast import autocasts
 from distrt.core.creation import tensor
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
-from distrt.core.ops.type_names import scalar_type
+from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.reductions import reduced, reduction_of, require_tensors
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import warnings
 
 from distrt.core import ops
-from distrt.core.in_place_functions import (
+from distrt.core.definitions.in_place_functions import (
     alpha_dropout_,
     dropout_,
     feature_alpha_dropout_,
     feature_dropout_,
 )
+from distrt.core.definitions.wording import worded
 from distrt.core.tensor import Tensor
-from distrt.core.wording import worded
 
 __all__ = [
     "alpha_dropout",

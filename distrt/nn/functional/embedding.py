@@ -6,13 +6,13 @@ import warnings
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import Array, as_array, filled, on_host
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.modes import no_grad
-from distrt.core.ops.embedding import require_rows
-from distrt.core.ops.type_names import scalar_type
+from distrt.core.ops.nn.embedding import require_rows
+from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["embedding", "embedding_bag"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distrt.core import ops
-from distrt.core.wording import worded
+from distrt.core.definitions.wording import worded
 
 __all__ = ["bilinear", "linear"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from distrt.core import ops
 from distrt.core.autocast import autocasts
+from distrt.core.dtypes.promotion import result_dtype
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.ops.matrix import require_broadcast
-from distrt.core.promotion import result_dtype
+from distrt.core.ops.linalg.matrix import require_broadcast
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.distance import pairwise_distance
 from distrt.nn.functional.reductions import reduced, reduction_of, require_no_gradient, require_tensors

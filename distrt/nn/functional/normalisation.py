@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from distrt.core import ops
 from distrt.core.creation import zeros
+from distrt.core.definitions.wording import worded
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
-from distrt.core.wording import worded
 
 __all__ = [
     "batch_norm",

@@ -10,7 +10,7 @@ from distrt.core.arrays import require_array
 from distrt.core.autocast import raised
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.modes import modes
-from distrt.core.ops.type_names import scalar_type
+from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.tensor import Tensor
 
 __all__ = ["pad"]

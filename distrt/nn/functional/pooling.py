@@ -8,9 +8,9 @@ from typing import Any
 from distrt.core import ops
 from distrt.core.arrays import require_array
 from distrt.core.autocast import autocasts
+from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DimensionError, ShapeError
-from distrt.core.ops.pooling_shapes import pool_count, require_kernel
-from distrt.core.out import takes_out
+from distrt.core.ops.spatial.pooling_shapes import pool_count, require_kernel
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.sizes import integers
 

@@ -10,7 +10,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.errors import AutogradError
 from distrt.core.modes import is_grad_enabled
-from distrt.core.ops.matrix import require_broadcast
+from distrt.core.ops.linalg.matrix import require_broadcast
 from distrt.core.tensor import Tensor
 
 

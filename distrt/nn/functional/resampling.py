@@ -13,9 +13,9 @@ from distrt.core import ops
 from distrt.core.autocast import raised
 from distrt.core.errors import ShapeError
 from distrt.core.modes import modes
-from distrt.core.ops.half import refuse
-from distrt.core.ops.resampling import Taps
-from distrt.core.ops.resampling_taps import antialias_taps, taps_of, unchanged
+from distrt.core.ops.pointwise.half import refuse
+from distrt.core.ops.spatial.resampling import Taps
+from distrt.core.ops.spatial.resampling_taps import antialias_taps, taps_of, unchanged
 from distrt.core.tensor import Tensor
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]

@@ -17,9 +17,9 @@ from distrt.core.arrays import filled
 from distrt.core.autocast import autocasts
 from distrt.core.creation import from_numpy
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.ops.half import refuse, wide
-from distrt.core.ops.resampling_taps import cubic_weights
-from distrt.core.ops.type_names import scalar_type
+from distrt.core.ops.pointwise.half import refuse, wide
+from distrt.core.ops.pointwise.type_names import scalar_type
+from distrt.core.ops.spatial.resampling_taps import cubic_weights
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["affine_grid", "grid_sample"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core.creation import empty, ones, tensor, zeros
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init

@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
-from distrt.core import dtype as dt
 from distrt.core.creation import empty_like
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
-from distrt.core.formats import memory_format as format_type
+from distrt.core.dtypes import dtype as dt
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.formats import memory_format as format_type
 from distrt.nn.modules.walking import Walking
 
 _FORMS = """\

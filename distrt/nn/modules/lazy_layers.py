@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core.creation import tensor
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor

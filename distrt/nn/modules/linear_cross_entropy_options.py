@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 
 __all__ = ["LinearCrossEntropyOptions"]
 

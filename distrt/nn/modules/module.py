@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Self
 
-from distrt.core.compiling import compile as compiled
+from distrt.core.process.compiling import compile as compiled
 from distrt.nn.modules.conversion import Conversion
 from distrt.nn.modules.global_hooks import (
     RemovableHandle,

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any, NoReturn, Self
 
-from distrt.core.questions import typename
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.questions import typename
 from distrt.nn.modules.container_keys import pairs_of, place_in
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter

@@ -9,8 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from distrt.core.questions import typename
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.questions import typename
 from distrt.nn.modules import global_hooks
 from distrt.nn.parameter import Buffer, Parameter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from distrt.core.formats import memory_format as Format
+from distrt.core.tensors.formats import memory_format as Format
 from distrt.nn.modules.conv import Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d
 from distrt.nn.modules.module import Module
 

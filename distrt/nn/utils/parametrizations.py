@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import eye, randn, zeros_like
-from distrt.core.limits import finfo
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.limits import finfo
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.arrays import on_host
 from distrt.core.creation import arange, as_tensor, empty_like, from_numpy, full
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 

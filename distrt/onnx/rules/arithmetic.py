@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.table import Call, Rule, common_dtype, rule
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.elementwise import dropped
 from distrt.onnx.rules.shapes import swapped

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.nn.functional.reductions import reduction_of
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.elementwise import softmax

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.reductions import mean_and_var
 from distrt.onnx.rules.table import Call, rule

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.table import Call, dim_of, dims_of, rule
 from distrt.tracing import Value, values_in

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.onnx.drawing import Drawing
 from distrt.onnx.rules.convolution import each, with_batch
 from distrt.onnx.rules.table import Call, dim_of, rule

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core.creation import empty
-from distrt.core.dtype_rules import result_type
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.rules import result_type
 from distrt.onnx.drawing import Drawing
 from distrt.tracing import Node, Value, values_in
 

@@ -20,8 +20,8 @@ from distrt.comm.world import default_group, is_initialized
 from distrt.core.arrays import Array
 from distrt.core.errors import UnsupportedError
 from distrt.core.layouts import PlainArray
-from distrt.core.size import Size, one_of
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors.size import Size, one_of
 from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
 from distrt.parallel.fully_sharded.layout import Layout, layout_for
 from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard

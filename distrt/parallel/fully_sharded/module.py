@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NoReturn, Self, cast
 
-from distrt.core.activity import FORWARD, doing
 from distrt.core.errors import DistributedError, UnsupportedError
+from distrt.core.process.activity import FORWARD, doing
 from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of

@@ -15,8 +15,8 @@ import numpy as np
 from distrt.amp import agree_on
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.tensor import Tensor
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
-from distrt.core import dtype as dt
 from distrt.core.autograd.engine import is_running
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DistributedError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor

@@ -16,10 +16,10 @@ import numpy as np
 
 from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
 from distrt.comm.reduction import Reduction
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, line_bounds
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
-from distrt.core.sealed import ReleaseToCopy, seal
+from distrt.core.storage.sealed import ReleaseToCopy, seal
 from distrt.parallel.fully_sharded.memory import Arena, one_copy
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.reductions import ReducedRow, RowReduction, SlotReduction, SlotViews

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from distrt.core.dtype import dtype
+from distrt.core.dtypes.dtype import dtype
 from distrt.nn.modules.batchnorm import _BatchNorm
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import GradBucket
 from distrt.parallel.hooks.all_reducing import reduced

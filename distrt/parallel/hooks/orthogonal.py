@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import empty
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 
 __all__ = ["orthogonalize"]

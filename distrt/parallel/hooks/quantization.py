@@ -12,10 +12,10 @@ from distrt.comm.functions.blocks import all_gather
 from distrt.comm.futures import Future
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import zeros, zeros_like
-from distrt.core.limits import finfo
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.limits import finfo
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import GradBucket
 from distrt.parallel.hooks.all_reducing import when_awaited

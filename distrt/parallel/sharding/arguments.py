@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core.questions import typename
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.questions import typename
 from distrt.parallel.optimizer_overlap import functional_optim_map
 
 __all__ = ["listed_params", "require_known_class", "require_one_dense_type"]

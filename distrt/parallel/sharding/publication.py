@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, Work
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor, wrap
-from distrt.core.versions import note_change
+from distrt.core.tensors.versions import note_change
 
 __all__ = ["BucketViews", "InPlace", "Publication"]
 

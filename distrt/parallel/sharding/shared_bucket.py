@@ -11,7 +11,7 @@ import numpy as np
 
 from distrt.comm.process_group import ReduceOp
 from distrt.core.arrays import CACHE_LINE_BYTES, Array, address_of, memory_of
-from distrt.core.sealed import place_at, seal
+from distrt.core.storage.sealed import place_at, seal
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import Bucket, CommHook
 

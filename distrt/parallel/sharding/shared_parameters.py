@@ -12,9 +12,9 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array, address_of, line_bounds
 from distrt.core.errors import UnsupportedError
-from distrt.core.sealed import ReleaseToCopy, seal
+from distrt.core.storage.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import Tensor, wrap
-from distrt.core.versions import note_change
+from distrt.core.tensors.versions import note_change
 from distrt.parallel.bucket import Bucket
 from distrt.parallel.sharding.shared_bucket import SharedBucket
 

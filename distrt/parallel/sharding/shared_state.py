@@ -14,7 +14,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array, line_bounds
 from distrt.core.errors import ShapeError
-from distrt.core.sealed import ReleaseToCopy, seal
+from distrt.core.storage.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.sharding.shared_parameters import Part
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from distrt.core.return_types import is_named_result
+from distrt.core.tensors.return_types import is_named_result
 
 __all__ = [
     "GetAttrKey",

@@ -10,7 +10,7 @@ from time import perf_counter as timer
 from typing import Any, NoReturn
 
 from distrt.core.errors import UnsupportedError
-from distrt.core.settings import get_num_threads, set_num_threads
+from distrt.core.process.settings import get_num_threads, set_num_threads
 from distrt.utils.benchmark.measurement import Measurement, TaskSpec
 
 __all__ = ["Timer", "set_torch_threads", "timer"]

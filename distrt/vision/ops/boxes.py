@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import from_numpy, zeros
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 

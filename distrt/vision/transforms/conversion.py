@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core import ops
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.nn import Module
 from distrt.vision.transforms import functional as F

@@ -5,7 +5,7 @@ import pytest
 
 from distrt.core.kernels import loops
 from distrt.core.kernels.attention import call
-from distrt.core.ops.attention import attention
+from distrt.core.ops.nn.attention import attention
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 

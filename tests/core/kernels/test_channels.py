@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import channels, loops
 from distrt.core.kernels.onednn.convolution import channels_last
 

@@ -5,7 +5,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import loops, table
 from distrt.core.kernels.onednn import columns, product
 from distrt.core.kernels.onednn.convolution import Geometry, channels_last, convolution_of
@@ -13,10 +13,10 @@ from distrt.core.kernels.onednn.library import library
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
 from distrt.core.kernels.winograd import convolution as winograd
 from distrt.core.kernels.winograd.convolution import winograd_of
-from distrt.core.ops.windows import window_counts
-from distrt.core.settings import get_num_threads, set_num_threads
+from distrt.core.ops.spatial.windows import window_counts
+from distrt.core.process.settings import get_num_threads, set_num_threads
 
-ops = import_module("distrt.core.ops.convolution")  # the operation of that name hides the module
+ops = import_module("distrt.core.ops.spatial.convolution")  # the operation of that name hides the module
 
 needs_onednn = pytest.mark.skipif(library() is None, reason="oneDNN is not installed (extra 'fast')")
 needs_instructions = pytest.mark.skipif(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.cudnn import convolution
 from distrt.core.kernels.cudnn.library import CuDNNError, library
 from distrt.core.kernels.onednn.convolution import Geometry

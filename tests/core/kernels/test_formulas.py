@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import formulas, loops
 from distrt.core.numerics import single
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import distrt as torch
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import loops, lstm
-from distrt.core.ops import repeats
+from distrt.core.ops.indexing import repeats
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 

@@ -5,12 +5,12 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import loops, max_pooling
 from distrt.core.kernels.onednn.convolution import channels_last
-from distrt.core.ops.pooling_shapes import pool_counts
+from distrt.core.ops.spatial.pooling_shapes import pool_counts
 
-pooling = import_module("distrt.core.ops.pooling")
+pooling = import_module("distrt.core.ops.spatial.pooling")
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from distrt.core.kernels.onednn import product as products
-from distrt.core.ops import matrix
+from distrt.core.ops.linalg import matrix
 
 HALF, SINGLE = np.dtype(ml_dtypes.bfloat16), np.dtype(np.float32)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import loops, rows
-from distrt.core.ops.standardising import View, slopes, standardise
+from distrt.core.ops.nn.standardising import View, slopes, standardise
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, dense_like
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.casting import cast, cast_into
 from distrt.core.kernels.loops import address, function_of, vector_floats
 from distrt.core.kernels.rooms import Rooms

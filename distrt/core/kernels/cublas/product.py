@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of, row_major
+from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import allows_tf32_in_products
 from distrt.core.kernels.nvidia import NvidiaLibrary, loaded

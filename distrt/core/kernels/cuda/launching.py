@@ -6,7 +6,7 @@ import functools
 from importlib import resources
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library
 
 __all__ = ["C_TYPES", "MOST_BLOCKS", "kernel", "module", "source"]

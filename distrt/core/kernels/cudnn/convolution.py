@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array, address_of, row_major
+from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import is_deterministic, switches
 from distrt.core.kernels.cudnn.library import CuDNN, CuDNNError, Found, library

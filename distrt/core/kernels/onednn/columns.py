@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.onednn.convolution import Geometry, OneDNNConvolution
 from distrt.core.kernels.onednn.library import OneDNNError, library
 from distrt.core.kernels.onednn.product import product, suits

@@ -18,7 +18,7 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from typing import Any
 
-from distrt.core.settings import follow_num_threads, get_num_threads
+from distrt.core.process.settings import follow_num_threads, get_num_threads
 
 __all__ = ["OneDNN", "OneDNNError", "library"]
 

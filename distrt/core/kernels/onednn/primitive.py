@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.loops import address
 from distrt.core.kernels.onednn.library import OneDNN, OneDNNError
 

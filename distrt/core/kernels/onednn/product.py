@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.onednn.library import OneDNNError, library
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES, Primitive, description_of
 

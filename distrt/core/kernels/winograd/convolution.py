@@ -13,7 +13,7 @@ from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empt
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES
 from distrt.core.kernels.rooms import GAP, Rooms
 from distrt.core.kernels.threads import in_parts
-from distrt.core.settings import get_num_threads
+from distrt.core.process.settings import get_num_threads
 
 if TYPE_CHECKING:
     from distrt.core.kernels.winograd.tiles import Method, Methods

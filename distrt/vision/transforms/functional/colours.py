@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import zeros_like
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import is_pil_image, pil
 from distrt.vision.transforms.functional.conversion import convert_image_dtype

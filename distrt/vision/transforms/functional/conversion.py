@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.creation import from_numpy
-from distrt.core.dtype_rules import get_default_dtype
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.rules import get_default_dtype
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import is_pil_image, pil
 from distrt.vision.transforms.functional.images import max_value

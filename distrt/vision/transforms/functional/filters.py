@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import linspace, tensor
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.vision.pillow import is_pil_image, pil

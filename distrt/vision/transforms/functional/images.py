@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core import dtype as dt
-from distrt.core.limits import iinfo
+from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.limits import iinfo
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import is_pil_image
 

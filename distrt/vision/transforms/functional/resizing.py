@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from distrt.core import dtype as dt
+from distrt.core.dtypes import dtype as dt
 from distrt.nn.functional import interpolate
 from distrt.vision.transforms.functional.images import as_batch, get_dimensions, is_tensor_image, unbatched
 from distrt.vision.transforms.interpolation import PILLOW_CODES, InterpolationMode, interpolation_mode

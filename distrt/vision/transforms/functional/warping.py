@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core import dtype as dt
 from distrt.core import ops
 from distrt.core.creation import linspace, ones, tensor
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.nn.functional import grid_sample
 from distrt.vision.transforms.functional.conversion import pil_to_tensor, to_pil_image

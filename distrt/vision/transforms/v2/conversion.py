@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import dtype as dt
 from distrt.core.creation import from_numpy
+from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 from distrt.nn import Module
 from distrt.vision.transforms import functional as F

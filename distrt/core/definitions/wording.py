@@ -1,0 +1,117 @@
+"""Errors in a tensor user's words: what a wrong argument raises, when it was found deep inside a function.
+
+A function that is composed of operations looks at its arguments only where it uses them, so a wrong one may be noticed
+late, and in Python's or NumPy's words. ``worded`` puts nothing in front of the function; when it has failed, the
+arguments are held against the annotations, and the first of a wrong kind is named, as PyTorch does before it starts.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import FOREIGN, explain, no_tensor
+from distrt.core.errors import DistrtError
+from distrt.core.tensor import Tensor
+from distrt.core.tensors.names import NUMPY_NAMES
+
+_TENSOR_NAMES = frozenset(("input", "self", "tensor"))
+
+
+def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..., Any]:
+    """The function, with its errors about wrong arguments in a user's words; an operation says them itself."""
+    if not inspect.isfunction(function) or hasattr(function, "definition"):
+        return function
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = function(*args, **kwargs)
+            # It was called on arrays, as the derivative rules call it.
+            if result.__class__ is np.ndarray or isinstance(result, np.generic):
+                given = (*args, *kwargs.values())[0]
+                raise no_tensor(function.__name__, "input", given)
+            return result
+        except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
+            renamed = _renamed(kwargs, fault)
+            if renamed is not None:
+                return run(*args, **renamed)
+            better = _better(function, is_method, args, kwargs, fault)
+            if better is None:
+                raise
+            raise better from fault
+
+    return run
+
+
+def _renamed(kwargs: dict[str, Any], fault: Exception) -> dict[str, Any] | None:
+    """The keywords with PyTorch's names for NumPy's, where one of these is what the function did not know."""
+    for name, numpys in NUMPY_NAMES.items():
+        if (
+            numpys in kwargs
+            and name not in kwargs
+            and f"unexpected keyword argument '{numpys}'" in str(fault)
+        ):
+            return {(name if key == numpys else key): value for key, value in kwargs.items()}
+    return None
+
+
+def _better(
+    function: Callable[..., Any],
+    is_method: bool,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    fault: Exception,
+) -> Exception | None:
+    """The error to raise instead, or None where this one may stay."""
+    signature = inspect.signature(function)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None  # too many arguments, or too few: Python says it well
+    name = function.__name__
+    for position, parameter in enumerate(signature.parameters.values()):
+        if parameter.name not in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        value = given[parameter.name]
+        expected = _expected(parameter, value)
+        if expected is not None:
+            place = (
+                ""
+                if parameter.kind is parameter.KEYWORD_ONLY
+                else f" (position {position + (not is_method)})"
+            )
+            kind = type(value).__name__
+            return TypeError(f"{name}(): argument '{parameter.name}'{place} must be {expected}, not {kind}")
+    if isinstance(fault, DistrtError) or not FOREIGN.search(str(fault)):
+        return None
+    if isinstance(fault, AttributeError | TypeError) or "literal" in str(fault):
+        kinds = ", ".join(type(value).__name__ for value in (*args, *kwargs.values()))
+        return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
+    return explain(fault, name, tuple(getattr(each, "_array", each) for each in args))
+
+
+def _expected(parameter: inspect.Parameter, value: Any) -> str | None:
+    """What the parameter expects, where the value is of another kind for certain; else None."""
+    kinds = {kind.strip() for kind in str(parameter.annotation).split("|")}
+    if value is parameter.default or (value is None and "None" in kinds):
+        return None
+    if parameter.name in _TENSOR_NAMES or kinds <= {"Tensor", "Array", "None"}:
+        is_other = "Scalar" in kinds or "Sequence" in str(parameter.annotation)
+        return None if isinstance(value, Tensor) or hasattr(value, "dtype") or is_other else "Tensor"
+    wanted = kinds - {"None"}
+    if isinstance(value, Tensor) and value._array.ndim == 0 and not wanted <= {"bool", "str"}:
+        return None  # stands for its number
+    if wanted == {"bool"}:
+        return None if isinstance(value, bool) else "bool"
+    if wanted == {"int"}:
+        return None if isinstance(value, int | np.integer) else "int"
+    if wanted <= {"float", "int", "Scalar", "complex"}:
+        return None if isinstance(value, bool | int | float | complex | np.generic) else "Number"
+    if wanted == {"str"}:
+        return None if isinstance(value, str) else "str"
+    return None

@@ -1,0 +1,1 @@
+"""Picking and placing: keys, masks, index tensors, rows by number."""

@@ -1,0 +1,1 @@
+"""Mathematics element by element: arithmetic, comparison, rounding, powers, angles, special functions."""

@@ -1,0 +1,1 @@
+"""Draws whose distribution a tensor gives."""

@@ -1,0 +1,133 @@
+"""Draws whose distribution a tensor gives: bernoulli, binomial, multinomial, poisson. Their gradients are 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from distrt.core.arrays import Array, on_host
+from distrt.core.definitions.out import write_out
+from distrt.core.errors import DtypeError, NoKernelError, ShapeError
+from distrt.core.op import IndexArray, op
+from distrt.core.ops.pointwise.comparison import zero_unless
+from distrt.core.ops.pointwise.half import wide
+from distrt.core.random import Generator, draw_bernoulli, draw_exponential, numpy_generator
+from distrt.core.tensor import Tensor, wrap
+
+__all__ = ["bernoulli", "binomial", "multinomial", "poisson", "sampled"]
+
+
+@op(node="Sampled")
+def sampled(input: Array, values: IndexArray) -> Array:
+    """``values``, which were drawn from what ``input`` says; its gradient is 0."""
+    return values
+
+
+sampled.gradient(input=lambda g: zero_unless(g, False))
+
+
+def _beside(drawn: Any, input: Tensor) -> Array:
+    """What the CPU has drawn, where the tensor is that it was drawn for."""
+    return np.asarray(drawn, like=input._array)
+
+
+def _returned(name: str, result: Any, out: Any) -> Any:
+    return result if out is None else write_out(name, result, out)
+
+
+def _require_floating(name: str, input: Tensor) -> Array:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    if not input.dtype.is_floating_point:
+        raise NoKernelError(f'"{name}_cpu" not implemented for {input.dtype}')
+    return input._array
+
+
+def bernoulli(
+    input: Tensor, p: float | None = None, *, generator: Generator | None = None, out: Any = None
+) -> Any:
+    """1 with the probability that each element gives (or with ``p`` for all), else 0.
+
+    Raises:
+        ShapeError: for a probability outside 0 to 1.
+    """
+    if p is not None:
+        drawn = wrap(_beside(draw_bernoulli(p, input._array.shape, input._array.dtype, generator), input))
+        return _returned("bernoulli", drawn, out)
+    chances = _require_floating("bernoulli", input)
+    drawn = draw_bernoulli(wide(chances), chances.shape, chances.dtype, generator)
+    return _returned("bernoulli", sampled(input, _beside(drawn, input)), out)
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Any:
+    """A count drawn from the Poisson distribution with each element as its rate.
+
+    Raises:
+        ShapeError: for a negative rate.
+    """
+    rates = _require_floating("poisson", input)
+    if not bool((wide(rates) >= 0).all()):
+        raise ShapeError("invalid Poisson rate, expected rate to be non-negative")
+    drawn = numpy_generator(generator).poisson(on_host(rates).astype(np.float64))
+    return sampled(input, _beside(np.asarray(drawn).astype(rates.dtype), input))
+
+
+def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Any:
+    """How many of ``count`` tries succeed, each with probability ``prob``. Shape: the two broadcast."""
+    tries, chances = _require_floating("binomial", count), _require_floating("binomial", prob)
+    drawn = numpy_generator(generator).binomial(
+        on_host(tries).astype(np.int64), on_host(chances).astype(np.float64)
+    )
+    return wrap(_beside(np.asarray(drawn).astype(tries.dtype), count))
+
+
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    out: Any = None,
+) -> Any:
+    """The numbers of classes, drawn with the weights that each row gives. Shape: (classes,) or (rows, classes).
+
+    Without ``replacement`` the drawn classes are distinct.
+
+    Raises:
+        ShapeError: for weights that are negative, not finite or all 0, and for more samples than classes.
+    """
+    if not input.dtype.is_floating_point:
+        raise DtypeError(f"multinomial only supports floating-point dtypes for input, got: {input.dtype}")
+    weights = input._array
+    if weights.ndim not in (1, 2):
+        raise ShapeError("prob_dist must be 1 or 2 dim")
+    if num_samples <= 0:
+        raise ShapeError("cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > weights.shape[-1]:
+        raise ShapeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    rows = np.atleast_2d(on_host(weights).astype(np.float64))
+    if not np.isfinite(rows).all() or (rows < 0).any():
+        raise ShapeError("probability tensor contains either `inf`, `nan` or element < 0")
+    totals = rows.sum(1, keepdims=True)
+    if (totals <= 0).any():
+        raise ShapeError("invalid multinomial distribution (sum of probabilities <= 0)")
+    pick = _with_replacement if replacement else _distinct
+    picked = pick(rows / totals, num_samples, generator)
+    return _returned(
+        "multinomial", wrap(_beside(picked.reshape(*weights.shape[:-1], num_samples), input)), out
+    )
+
+
+def _with_replacement(rows: Array, count: int, generator: Generator | None) -> Array:
+    edges = np.cumsum(rows, 1)
+    edges /= edges[:, -1:]
+    drawn = numpy_generator(generator).random((rows.shape[0], count))
+    found = [np.searchsorted(edge, each, side="right") for edge, each in zip(edges, drawn, strict=True)]
+    return np.array(found, np.int64).reshape(rows.shape[0], count)
+
+
+def _distinct(rows: Array, count: int, generator: Generator | None) -> Array:
+    """The classes that ring first, where each waits an exponential time with its weight as the rate."""
+    waited = draw_exponential(rows.shape, generator) / np.maximum(rows, np.finfo(np.float64).tiny)
+    return np.argsort(waited, 1, kind="stable")[:, :count].astype(np.int64)

@@ -1,0 +1,1 @@
+"""Many elements become one, or an order: sums, extremes, ranks, running results, collections."""

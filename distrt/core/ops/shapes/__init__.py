@@ -1,0 +1,1 @@
+"""Views and copies under other shapes: nothing is computed."""

@@ -1,0 +1,1 @@
+"""Spectra: Fourier transforms, whole and short-time."""

@@ -1,0 +1,31 @@
+"""Which line of the user's program has led here: for messages, profiles and records. Standard library only."""
+
+from __future__ import annotations
+
+import os
+from types import CodeType, FrameType
+
+__all__ = ["OURS", "line_of", "place_text", "users_frame"]
+
+#: How the names of our files begin: those of this package, and those of the functions that operations are made into.
+OURS = (os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep, "<op ")
+
+
+def users_frame(frame: FrameType | None, ours: tuple[str, ...] = OURS) -> FrameType | None:
+    """The innermost frame that is none of ours, from ``frame`` outwards; None where all are."""
+    while frame is not None and frame.f_code.co_filename.startswith(ours):
+        frame = frame.f_back
+    return frame
+
+
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line of an instruction, as ``f_lasti`` counts them; the function's first where it has none."""
+    for begin, end, line in code.co_lines():
+        if begin <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def place_text(code: CodeType, line: int) -> str:
+    """``train.py:31 in main``."""
+    return f"{os.path.basename(code.co_filename)}:{line} in {code.co_name}"

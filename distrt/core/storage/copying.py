@@ -1,0 +1,95 @@
+"""Copies and pickles of tensors: what shared memory before shares it afterwards.
+
+``copy.deepcopy`` copies each piece of memory once for all tensors in it; so does a pickle, because it knows the array
+that owns the memory again. The third base class of ``Tensor``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from distrt.core.arrays import Array, Place, memory_of, place_in, place_of, row_of
+from distrt.core.errors import AutogradError
+
+#: The attributes that a tensor has as a tensor; all others were put on it by users, and go with it.
+OWN = frozenset(
+    (
+        "_array",
+        "_base",
+        "_counter",
+        "_edge",
+        "_grad",
+        "_grad_slot",
+        "_inner",
+        "_leaf_edge",
+        "_made_without_grad",
+        "_one_of_several",
+        "_updater",
+    )
+)
+
+
+class Copying:
+    """How tensors are copied and pickled."""
+
+    _array: Array
+
+    #: Is told of each class of tensors (``core/storage/sharing.py``).
+    _on_subclass: Callable[[type], None] = staticmethod(lambda kind: None)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        Copying._on_subclass(cls)
+
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
+        if id(self) in memo:
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise AutogradError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+                "moment. Take a detach() or a clone().detach() of it first."
+            )
+        row = _copied_row(memory_of(self._array), memo)
+        copied = rebuild(type(self), row, place_of(self._array), self.requires_grad)
+        memo[id(self)] = copied
+        if self._grad is not None:
+            copied._grad = copy.deepcopy(self._grad, memo)
+        for name, value in attributes_of(self).items():
+            setattr(copied, name, copy.deepcopy(value, memo))
+        return copied
+
+    def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        memory = memory_of(self._array)
+        if not (memory.flags.c_contiguous or memory.flags.f_contiguous):
+            memory = row_of(memory)  # NumPy would pickle it in another order
+        place = place_of(self._array)
+        return rebuild, (type(self), memory, place, self.requires_grad, attributes_of(self))
+
+
+def attributes_of(tensor: Any) -> dict[str, Any]:
+    """What users have put on a tensor."""
+    return {name: value for name, value in vars(tensor).items() if name not in OWN}
+
+
+def _copied_row(memory: Array, memo: dict[int, Any]) -> Array:
+    """A copy of memory: the same one for every tensor of one deep copy."""
+    if id(memory) not in memo:
+        memo[id(memory)] = row_of(memory).copy()
+        memo.setdefault(id(memo), []).append(memory)  # so that no other array gets its id meanwhile
+    return memo[id(memory)]
+
+
+def rebuild(
+    cls: type, memory: Array, place: Place, requires_grad: bool, attributes: dict[str, Any] | None = None
+) -> Any:
+    """A tensor at a place in memory, with what users had put on it: what a pickle of one calls."""
+    import distrt.core.tensors.methods  # noqa: F401 - a process may unpickle a tensor before it has used any name of distrt
+
+    tensor: Any = object.__new__(cls)
+    tensor._array = place_in(row_of(memory), place)
+    tensor._counter = [0]
+    tensor.requires_grad_(requires_grad)
+    vars(tensor).update(attributes or {})
+    return tensor

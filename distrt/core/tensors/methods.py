@@ -1,0 +1,128 @@
+"""Binds the operations to ``Tensor``: methods, operators, conversions, indexing and in-place forms.
+
+Imported once by ``distrt/__init__`` before any tensor is handed out. An op that is a method under its own name is one
+entry of ``METHODS``; what takes sizes as separate arguments or changes its tensor is written out below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from distrt.core import creation, ops, unsupported
+from distrt.core.definitions import in_place
+from distrt.core.definitions.wording import worded
+from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors import conversion, moving
+from distrt.core.tensors.names import METHODS, listed
+from distrt.core.tensors.transposed import PROPERTIES
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "__add__": ops.add,
+    "__radd__": ops.add,
+    "__sub__": ops.sub,
+    "__mul__": ops.mul,
+    "__rmul__": ops.mul,
+    "__truediv__": ops.true_divide,
+    "__floordiv__": ops.floor_divide,
+    "__mod__": ops.remainder,
+    "__pow__": ops.pow,
+    "__matmul__": ops.matmul,
+    "__and__": ops.bitwise_and,
+    "__rand__": ops.bitwise_and,
+    "__or__": ops.bitwise_or,
+    "__ror__": ops.bitwise_or,
+    "__xor__": ops.bitwise_xor,
+    "__rxor__": ops.bitwise_xor,
+    "__lshift__": ops.bitwise_left_shift,
+    "__rshift__": ops.bitwise_right_shift,
+    "__eq__": ops.eq,
+    "__ne__": ops.ne,
+    "__lt__": ops.lt,
+    "__le__": ops.le,
+    "__gt__": ops.gt,
+    "__ge__": ops.ge,
+}
+REFLECTED: dict[str, Callable[..., Any]] = {
+    "__rdiv__": ops.true_divide,
+    "__rsub__": ops.sub,
+    "__rtruediv__": ops.true_divide,
+    "__rfloordiv__": ops.floor_divide,
+    "__rmod__": ops.remainder,
+    "__rpow__": ops.pow,
+    "__rmatmul__": ops.matmul,
+    "__rlshift__": ops.bitwise_left_shift,
+    "__rrshift__": ops.bitwise_right_shift,
+}
+
+
+_USUAL_OPERANDS = frozenset((Tensor, float, int))
+
+
+def _binary(function: Callable[..., Any], reflected: bool = False) -> Callable[[Any, Any], Any]:
+    """An operator that lets Python try the other side where the other operand is no number and no tensor."""
+
+    def operator(self: Tensor, other: Any) -> Any:
+        if other.__class__ in _USUAL_OPERANDS:
+            return function(other, self) if reflected else function(self, other)
+        if not isinstance(other, Tensor | int | float | complex | np.ndarray | np.generic):
+            return NotImplemented
+        if isinstance(other, np.ndarray):
+            other = wrap(other)
+        return function(other, self) if reflected else function(self, other)
+
+    return operator
+
+
+def _polygamma(self: Tensor, n: int) -> Tensor:
+    return ops.polygamma(n, self)  # type: ignore[no-any-return]
+
+
+def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
+    return ops.where(condition, self, other)  # type: ignore[no-any-return]
+
+
+# Indexing
+
+
+def _get_item(self: Tensor, key: Any) -> Tensor:
+    return ops.index(self, key)  # type: ignore[no-any-return]
+
+
+WRITTEN_OUT: dict[str, Any] = {
+    "__getitem__": _get_item,
+    "__neg__": ops.neg,
+    "__abs__": ops.abs,
+    "__pos__": ops.positive,
+    "__invert__": ops.invert,
+    "polygamma": _polygamma,
+    "polygamma_": in_place.in_place(_polygamma, "polygamma_"),
+    "where": _where,
+}
+
+
+def bind() -> None:
+    """Puts every method on ``Tensor``."""
+    for name in listed(METHODS):
+        setattr(Tensor, name, worded(getattr(ops, name), is_method=True))
+    for name, function in OPERATORS.items():
+        setattr(Tensor, name, _binary(function))
+    for name, function in REFLECTED.items():
+        setattr(Tensor, name, _binary(function, reflected=True))
+    for name, function in {
+        **unsupported.methods(),
+        **conversion.METHODS,
+        **moving.METHODS,
+        **creation.METHODS,
+        **WRITTEN_OUT,
+    }.items():
+        setattr(Tensor, name, worded(function, is_method=True))
+    in_place.bind()
+    for name, view in PROPERTIES.items():
+        setattr(Tensor, name, view)
+    Tensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]  # __eq__ compares elements
+
+
+bind()
