@@ -5,7 +5,6 @@ Each family lists what it gives in its own ``__all__``; which of these users see
 
 import sys
 
-from distrt.core.ops.cylinder_functions import *
 from distrt.core.ops.indexing.along_dim import *
 from distrt.core.ops.indexing.gathering import *
 from distrt.core.ops.indexing.masking import *
@@ -52,12 +51,13 @@ from distrt.core.ops.pointwise.bitwise import *
 from distrt.core.ops.pointwise.bounds import *
 from distrt.core.ops.pointwise.comparison import *
 from distrt.core.ops.pointwise.complex_numbers import *
+from distrt.core.ops.pointwise.cylinder_functions import *
 from distrt.core.ops.pointwise.division import *
+from distrt.core.ops.pointwise.polynomials import *
 from distrt.core.ops.pointwise.powers import *
 from distrt.core.ops.pointwise.rounding import *
 from distrt.core.ops.pointwise.special import *
 from distrt.core.ops.pointwise.trigonometry import *
-from distrt.core.ops.polynomials import *
 from distrt.core.ops.random.pathwise import *
 from distrt.core.ops.random.sampling import *
 from distrt.core.ops.reductions.differences import *

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from importlib import resources
 from typing import Any
 
 from distrt.core.dtypes import dtype as dt
@@ -58,4 +57,6 @@ def source(code: str) -> str:
 
 @functools.cache
 def _read(file: str) -> str:
+    from importlib import resources  # late: who has no GPU need not load it
+
     return resources.files(__package__).joinpath("code", f"{file}.cu").read_text()
