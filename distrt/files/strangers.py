@@ -60,7 +60,8 @@ def is_torchscript(file: Any, start: int) -> bool:
     """True for an archive of ``torch.jit.save``, whose records are listed at its end."""
     end = file.seek(0, 2)
     file.seek(max(start, end - _TAIL))
-    return b"/constants.pkl" in file.read(_TAIL)
+    tail = file.read(_TAIL)
+    return b"PK\x05\x06" in tail and b"/constants.pkl" in tail
 
 
 def _in_archive(head: bytes) -> str | None:

@@ -100,6 +100,7 @@ os.rename(os.path.join("runs", os.listdir("runs")[0]), "runs/20261121-100203-a1b
 FILES: dict[str, dict[str, str]] = {
     "docs/hangs.md": {"train.py": _MEETING},
     "docs/clusters.md": {"train.py": ""},
+    "docs/gpu.md": {"train.py": ""},
     "docs/compat.md": {"train.py": "import torch\nassert torch.__version__.startswith('2.13.0+distrt')\n"},
     "docs/report.md": {"train.py": _MEETING},
     "docs/launching.md": {

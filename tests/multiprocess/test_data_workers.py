@@ -160,6 +160,8 @@ def start_alone(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes
             env=clean_environment(marker),
             stderr=subprocess.PIPE,
             start_new_session=True,
+            # Where the tests run in the background of a script, Ctrl-C is ignored, and children would go on so.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         started.append(process)
         deadline = time.monotonic() + 60

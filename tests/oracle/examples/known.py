@@ -59,3 +59,6 @@ KNOWN = {
     for reason, names in _NAMES.items()
     for name in names.split()
 }
+
+#: Those that may agree by chance: memory that nobody has set can hold what PyTorch's does.
+MAY_AGREE = {name for name, reason in KNOWN.items() if reason is _UNSET}
