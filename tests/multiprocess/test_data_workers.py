@@ -161,7 +161,7 @@ def start_alone(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes
             stderr=subprocess.PIPE,
             start_new_session=True,
             # Where the tests run in the background of a script, Ctrl-C is ignored, and children would go on so.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread runs here
         )
         started.append(process)
         deadline = time.monotonic() + 60

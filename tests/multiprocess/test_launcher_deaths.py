@@ -163,6 +163,7 @@ def kill_at_random(start_job: StartJob, rng: random.Random) -> str:
         job.process.kill()
         job.process.communicate()
         job.assert_nothing_left(wait_s=2.0, context=about)
+        _forget_workers(job)
         return about
     job.wait_for(lambda: workers.exists() and len(workers.read_text().split()) == 2, timeout_s=PROMPT_S)
     run_dir = job.run_dir()
@@ -171,10 +172,16 @@ def kill_at_random(start_job: StartJob, rng: random.Random) -> str:
     time.sleep(wait_s)
     os.kill(pid if victim == "rank" else int(workers.read_text().split()[which]), signal.SIGKILL)
     run = job.finish()
-    workers.unlink()
+    _forget_workers(job)
     assert run.exit_code == (137 if victim == "rank" else 1), f"{about}\n{run}"
     assert ("killed by SIGKILL" if victim == "rank" else "a data worker has died") in run.stderr, about
     return about
+
+
+def _forget_workers(job: Job) -> None:
+    """The next job's ranks say in files of the same names which their workers are."""
+    for path in job.run_base.parent.glob("workers*"):
+        path.unlink()
 
 
 def test_a_few_random_kills_leave_no_orphan(start_job: StartJob, seed: int) -> None:
