@@ -67,7 +67,8 @@ class RankRecord:
     @property
     def last_step(self) -> int:
         """The number of the last step that is recorded."""
-        return self.stretches[-1].last_step if self.stretches else 0
+        last = self.stretches[-1] if self.stretches else self.startup  # all that a very short run has
+        return 0 if last is None else last.last_step
 
 
 @dataclass

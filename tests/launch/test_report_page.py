@@ -41,6 +41,12 @@ def test_a_slow_rank_is_named_with_what_it_does(tmp_path: Path) -> None:
     assert len(marked) == 1 and marked[0].startswith("1node0")
 
 
+def test_a_run_that_is_over_before_its_second_line_has_its_steps(tmp_path: Path) -> None:
+    lines = [start(0, size=1), {**step(20, 1.0, SHARES), "steps": 20}, {"kind": "end", "at": 1.0}]
+    run = read_run(write(tmp_path / "run", {0: lines}, result={"exit_code": 0}))
+    assert run.attempts[0].ranks[0].last_step == 20
+
+
 def test_a_single_pause_is_told_from_a_slow_rank(tmp_path: Path) -> None:
     """Rank 0 evaluates once, for two seconds, while rank 1 waits."""
     ranks = {}

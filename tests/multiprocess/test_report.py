@@ -86,7 +86,9 @@ def test_a_killed_rank_and_the_restart_are_on_the_page(run_ranks: Callable[..., 
     assert run.exit_code == 0, run
     shown = page_of(run.run_dir)
     failed = shown.texts("finding")[0]
-    assert failed.startswith("Rank 1 failed in attempt 0") and "SIGKILL" in failed and "in step 20" in failed
+    assert (
+        failed.startswith("Rank 1 failed in attempt 0") and "SIGKILL" in failed and "in step 20" in failed
+    ), failed
     course = shown.rows("course-h")
     assert [row[0] for row in course[1:]] == ["attempt 0", "attempt 1"]
     assert course[2][1].endswith("to step 20, exit code 0")
