@@ -137,7 +137,7 @@ def jacrev(
         blocks = []
         for place, out in enumerate(outputs):
             rows = []
-            for unit in eye(out.numel(), dtype=out.dtype).unbind():
+            for unit in eye(out.numel(), dtype=out.dtype, device=out.device).unbind():
                 basis = [zeros_like(each) for each in outputs]
                 basis[place] = unit.view(out.shape)
                 rows.append(pull(rebuilt(output, basis), True, None))

@@ -89,7 +89,7 @@ class Bernoulli(OneChance):
         return ops.binary_cross_entropy_with_logits(self.logits, self.probs, None, None, "none")
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        return self._enumerated(arange(2, dtype=self._param.dtype), expand)
+        return self._enumerated(arange(2, dtype=self._param.dtype, device=self._param.device), expand)
 
     @property
     def _natural_params(self) -> tuple[Any, ...]:

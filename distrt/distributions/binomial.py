@@ -77,4 +77,4 @@ class Binomial(OneChance):
         most = int(self.total_count.max())
         if not bool(self.total_count.min() == most):
             raise NotImplementedError("Inhomogeneous total count not supported by `enumerate_support`.")
-        return self._enumerated(arange(1 + most, dtype=self._param.dtype), expand)
+        return self._enumerated(arange(1 + most, dtype=self._param.dtype, device=self._param.device), expand)

@@ -94,4 +94,4 @@ class Categorical(Distribution):
         return -(self.logits.clamp(min=least) * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        return self._enumerated(arange(self._num_events), expand)
+        return self._enumerated(arange(self._num_events, device=self._param.device), expand)

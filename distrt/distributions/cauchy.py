@@ -27,7 +27,7 @@ class Cauchy(Distribution):
 
     @property
     def mean(self) -> Any:
-        return full(self._batch_shape, math.nan, dtype=self.loc.dtype)
+        return full(self._batch_shape, math.nan, dtype=self.loc.dtype, device=self.loc.device)
 
     @property
     def mode(self) -> Any:
@@ -35,7 +35,7 @@ class Cauchy(Distribution):
 
     @property
     def variance(self) -> Any:
-        return full(self._batch_shape, math.inf, dtype=self.loc.dtype)
+        return full(self._batch_shape, math.inf, dtype=self.loc.dtype, device=self.loc.device)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         drawn = self.loc.new_empty(self._extended_shape(sample_shape)).cauchy_()

@@ -68,7 +68,9 @@ class ContinuousBernoulli(OneChance):
         return ops.where(self._is_plain(), exact, 1 / 12 - (1 / 15 - 128 / 945 * x) * x)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.probs.dtype))
+        return self.icdf(
+            rand(self._extended_shape(sample_shape), dtype=self.probs.dtype, device=self.probs.device)
+        )
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:

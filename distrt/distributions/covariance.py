@@ -16,15 +16,16 @@ __all__ = ["CovarianceMatrices", "factor_of", "half_log_det", "squared_distance"
 class CovarianceMatrices:
     """The three ways to write the covariance of a distribution, each computed when it is first asked for.
 
-    The distribution sets ``_unbroadcasted_scale_tril``, the factor that all else is computed with, and says in
-    ``_matrix_shape`` what a whole matrix's shape is.
+    The distribution sets ``_unbroadcasted_scale_tril``, the factor that all else is computed with.
     """
 
     _unbroadcasted_scale_tril: Any
+    _batch_shape: Any
+    _event_shape: Any
 
     @property
     def _matrix_shape(self) -> Any:
-        raise NotImplementedError
+        return self._batch_shape + self._event_shape + self._event_shape
 
     @lazy_property
     def scale_tril(self) -> Any:
@@ -54,7 +55,9 @@ def _factor_of_inverse(precision: Any) -> Any:
     """The lower triangular factor of a matrix's inverse: the factor of the matrix, turned around and inverted."""
     turned = linalg_cholesky(ops.flip(precision, (-2, -1)))
     upper = ops.transpose(ops.flip(turned, (-2, -1)), -2, -1)
-    return linalg_solve_triangular(upper, eye(precision.shape[-1], dtype=precision.dtype), upper=False)
+    return linalg_solve_triangular(
+        upper, eye(precision.shape[-1], dtype=precision.dtype, device=precision.device), upper=False
+    )
 
 
 def squared_distance(factor: Any, away: Any) -> Any:

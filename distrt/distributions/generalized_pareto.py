@@ -55,7 +55,9 @@ class GeneralizedPareto(Distribution):
         return self.loc
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.loc.dtype))
+        return self.icdf(
+            rand(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device)
+        )
 
     def log_prob(self, value: Any) -> Any:
         if self._validate_args:

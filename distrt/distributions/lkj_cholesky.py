@@ -52,7 +52,7 @@ class LKJCholesky(Distribution):
 
     def _squared_lengths(self) -> Beta:
         """Of the part of each row left of the diagonal. Shape: (…, dim)."""
-        before = arange(self.dim - 1, dtype=self.concentration.dtype)
+        before = arange(self.dim - 1, dtype=self.concentration.dtype, device=self.concentration.device)
         before = ops.cat([before.new_zeros(1), before])
         around = self.concentration + 0.5 * (self.dim - 2)
         return Beta(before + 0.5, around.unsqueeze(-1) - 0.5 * before, validate_args=False)
@@ -62,7 +62,11 @@ class LKJCholesky(Distribution):
             self._validate_sample(value)
         # det**(concentration - 1), and the Jacobian of the product of the factor with itself.
         diagonal = value.diagonal(dim1=-1, dim2=-2)[..., 1:]
-        order = 2 * (self.concentration - 1).unsqueeze(-1) + self.dim - arange(2, self.dim + 1)
+        order = (
+            2 * (self.concentration - 1).unsqueeze(-1)
+            + self.dim
+            - arange(2, self.dim + 1, device=self.concentration.device)
+        )
         return (order * ops.log(diagonal)).sum(-1) - self._log_normalizer()
 
     def _log_normalizer(self) -> Any:

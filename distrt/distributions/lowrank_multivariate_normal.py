@@ -61,7 +61,7 @@ class LowRankMultivariateNormal(Distribution):
     def _capacitance_factor(self) -> Any:
         weighted = self._unbroadcasted_cov_factor.mT / self._unbroadcasted_cov_diag.unsqueeze(-2)
         inner = ops.matmul(weighted, self._unbroadcasted_cov_factor)
-        return linalg_cholesky(inner + eye(inner.shape[-1], dtype=inner.dtype))
+        return linalg_cholesky(inner + eye(inner.shape[-1], dtype=inner.dtype, device=inner.device))
 
     @property
     def mean(self) -> Any:

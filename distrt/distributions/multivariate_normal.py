@@ -56,10 +56,6 @@ class MultivariateNormal(CovarianceMatrices, Distribution):
         self._unbroadcasted_scale_tril = factor_of(name, given[name])
 
     @property
-    def _matrix_shape(self) -> Any:
-        return self._batch_shape + self._event_shape + self._event_shape
-
-    @property
     def mean(self) -> Any:
         return self.loc
 

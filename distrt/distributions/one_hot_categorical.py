@@ -37,7 +37,7 @@ class OneHotCategorical(OverCategorical):
         return self.probs * (1 - self.probs)
 
     def _one_hot(self, indices: Any) -> Any:
-        return eye(self._event_shape[0], dtype=self._param.dtype)[indices]
+        return eye(self._event_shape[0], dtype=self._param.dtype, device=self._param.device)[indices]
 
     def sample(self, sample_shape: Any = ()) -> Any:
         return self._one_hot(self._categorical.sample(sample_shape))
@@ -52,7 +52,9 @@ class OneHotCategorical(OverCategorical):
 
     def enumerate_support(self, expand: bool = True) -> Any:
         n = self._event_shape[0]
-        values = eye(n, dtype=self._param.dtype).reshape(n, *[1] * len(self._batch_shape), n)
+        values = eye(n, dtype=self._param.dtype, device=self._param.device).reshape(
+            n, *[1] * len(self._batch_shape), n
+        )
         return values.expand(n, *self._batch_shape, n) if expand else values
 
 

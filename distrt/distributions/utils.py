@@ -24,7 +24,7 @@ __all__ = [
 
 
 def broadcast_all(*values: Any) -> tuple[Any, ...]:
-    """Tensors of one shape. Numbers become tensors of the first tensor's dtype, or of the default dtype.
+    """Tensors of one shape. Numbers become tensors of the first tensor's dtype, beside it, or of the default dtype.
 
     Raises:
         ValueError: for what is neither a number nor a tensor.
@@ -34,8 +34,10 @@ def broadcast_all(*values: Any) -> tuple[Any, ...]:
             "Input arguments must all be instances of Number, torch.Tensor or objects implementing __torch_function__."
         )
     first = next((value for value in values if isinstance(value, Tensor)), None)
-    kind = get_default_dtype() if first is None else first.dtype
-    made = [value if isinstance(value, Tensor) else tensor(value, dtype=kind) for value in values]
+    kind, place = (get_default_dtype(), None) if first is None else (first.dtype, first.device)
+    made = [
+        value if isinstance(value, Tensor) else tensor(value, dtype=kind, device=place) for value in values
+    ]
     return tuple(ops.broadcast_tensors(*made))
 
 
@@ -105,7 +107,7 @@ def tril_matrix_to_vec(mat: Any, diag: int = 0) -> Any:
     n = mat.shape[-1]
     if not -n <= diag < n:
         raise ValueError(f"diag ({diag}) provided is outside [{-n}, {n - 1}].")
-    rows, columns = _tril(n, diag)
+    rows, columns = _tril(n, diag, mat.device)
     return mat[..., rows, columns]
 
 
@@ -117,7 +119,7 @@ def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
     """
     count = vec.shape[-1]
     n = round((-(1 + 2 * diag) + ((1 + 2 * diag) ** 2 + 8 * count + 4 * abs(diag) * (diag + 1)) ** 0.5) / 2)
-    rows, columns = _tril(n, diag)
+    rows, columns = _tril(n, diag, vec.device)
     if len(rows) != count:
         raise ValueError(
             f"The size of last dimension is {count} which cannot be expressed as the lower triangular part of a "
@@ -126,12 +128,12 @@ def vec_to_tril_matrix(vec: Any, diag: int = 0) -> Any:
     return _placed(vec, n, rows, columns)
 
 
-def _tril(n: int, diag: int) -> tuple[Any, Any]:
-    found = tril_indices(n, n, diag)
+def _tril(n: int, diag: int, device: Any) -> tuple[Any, Any]:
+    found = tril_indices(n, n, diag, device=device)
     return found[0], found[1]
 
 
 def _placed(vec: Any, n: int, rows: Any, columns: Any) -> Any:
-    matrix = zeros((*vec.shape[:-1], n * n), dtype=vec.dtype)
+    matrix = zeros((*vec.shape[:-1], n * n), dtype=vec.dtype, device=vec.device)
     at = (rows * n + columns).expand(vec.shape)
     return ops.scatter(matrix, -1, at, vec).reshape(*vec.shape[:-1], n, n)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.arrays import on_host
 from distrt.core.random import numpy_generator
 from distrt.core.tensor import wrap
 from distrt.distributions import constraints
@@ -37,10 +38,12 @@ class VonMises(Distribution):
     def sample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
         kind = self.loc._array.dtype
-        strength = np.broadcast_to(self.concentration._array.astype(np.float64), shape)
-        drawn = numpy_generator(None).vonmises(0.0, strength, shape)
-        turned = drawn + self.loc._array.astype(np.float64) + math.pi
-        return wrap(np.asarray(turned % (2 * math.pi) - math.pi).astype(kind))
+        strength, middle = (
+            on_host(each._array).astype(np.float64) for each in (self.concentration, self.loc)
+        )
+        drawn = numpy_generator(None).vonmises(0.0, np.broadcast_to(strength, shape), shape)
+        turned = (drawn + middle + math.pi) % (2 * math.pi) - math.pi
+        return wrap(np.asarray(np.asarray(turned).astype(kind), like=self.loc._array))
 
     @property
     def mean(self) -> Any:

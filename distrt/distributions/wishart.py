@@ -68,7 +68,7 @@ class Wishart(CovarianceMatrices, ExponentialFamily):
             raise ValueError(
                 "scale_tril must be at least two-dimensional, with optional leading batch dimensions"
             )
-        degrees = df if isinstance(df, Tensor) else tensor(df, dtype=matrix.dtype)
+        degrees = df if isinstance(df, Tensor) else tensor(df, dtype=matrix.dtype, device=matrix.device)
         batch_shape = ops.broadcast_shapes(matrix.shape[:-2], degrees.shape)
         self.df = degrees.expand(batch_shape)
         least = matrix.shape[-1] - 1
@@ -84,7 +84,7 @@ class Wishart(CovarianceMatrices, ExponentialFamily):
         self._unbroadcasted_scale_tril = factor_of(name, matrix)
 
     @property
-    def _matrix_shape(self) -> Any:
+    def _matrix_shape(self) -> Any:  # a draw is a matrix itself
         return self._batch_shape + self._event_shape
 
     @property
@@ -121,7 +121,7 @@ class Wishart(CovarianceMatrices, ExponentialFamily):
     def _drawn(self, sample_shape: Any) -> Any:
         """By Bartlett's decomposition: a triangle of normal numbers, on whose diagonal are roots of Chi2's."""
         size = self._event_shape[-1]
-        degrees = self.df.unsqueeze(-1) - arange(size, dtype=self.df.dtype)
+        degrees = self.df.unsqueeze(-1) - arange(size, dtype=self.df.dtype, device=self.df.device)
         squares = Chi2(degrees, validate_args=False).rsample(sample_shape)
         diagonal = ops.sqrt(squares).clamp(min=finfo(squares.dtype).eps)
         below = ops.tril(squares.new_empty(self._extended_shape(sample_shape)).normal_(), -1)
@@ -143,7 +143,7 @@ class Wishart(CovarianceMatrices, ExponentialFamily):
 
     def entropy(self) -> Any:
         degrees, size = self.df, self._event_shape[-1]
-        halves = degrees.unsqueeze(-1) / 2 - arange(size, dtype=degrees.dtype) / 2
+        halves = degrees.unsqueeze(-1) / 2 - arange(size, dtype=degrees.dtype, device=degrees.device) / 2
         return (
             (size + 1) * self._half_log_det()
             + ops.mvlgamma(degrees / 2, size)

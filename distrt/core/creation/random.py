@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, dense_like
+from distrt.core.arrays import Array, as_array, dense_like
 from distrt.core.creation.factory import factory, shape_of
 from distrt.core.definitions.out import write_out
 from distrt.core.dtypes import dtype as dt
+from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.shapes.dims import sizes_of
 from distrt.core.random import Generator, draw_normal, draw_uniform, numpy_generator
@@ -151,9 +152,8 @@ def normal(
     if size is not None:
         _require_spread(std)
         drawn = randn(tuple(size), generator=generator, dtype=dtype, **options)
-        made: Tensor = wrap(
-            drawn._array * np.asarray(std, drawn._array.dtype) + np.asarray(mean, drawn._array.dtype)
-        )
+        spread, middle = (convert(each, drawn._array.dtype)[()] for each in (std, mean))
+        made: Tensor = wrap(drawn._array * spread + middle)
         made = made.requires_grad_(bool(options.get("requires_grad")))
     else:
         made = _around(mean, std, generator)
@@ -176,9 +176,9 @@ def _around(mean: Any, std: Any, generator: Generator | None) -> Tensor:
     _require_spread(std)
     shape = ops.broadcast_shapes(*(each.shape for each in given))
     kind = given[0]._array.dtype
-    values = draw_normal(tuple(shape), kind, generator)
+    values = np.asarray(draw_normal(tuple(shape), kind, generator), like=given[0]._array)
     plain = [each._array if isinstance(each, Tensor) else each for each in (mean, std)]
     drawn: Tensor = ops.sampled(
-        ops.expand(given[0], tuple(shape)), np.asarray(values * plain[1] + plain[0]).astype(kind)
+        ops.expand(given[0], tuple(shape)), as_array(values * plain[1] + plain[0]).astype(kind)
     )
     return drawn

@@ -110,7 +110,7 @@ class CorrCholeskyTransform(Transform):
         eps = finfo(x.dtype).eps
         partial = vec_to_tril_matrix(ops.tanh(x).clamp(min=-1 + eps, max=1 - eps), diag=-1)
         left = ops.cumprod(ops.sqrt(1 - partial**2), -1)
-        whole = partial + eye(partial.shape[-1], dtype=partial.dtype)
+        whole = partial + eye(partial.shape[-1], dtype=partial.dtype, device=partial.device)
         return whole * _padded(left[..., :-1], 1, 0)
 
     def _inverse(self, y: Any) -> Any:

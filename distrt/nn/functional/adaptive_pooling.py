@@ -272,7 +272,7 @@ def _fractional(
     require_kernel(f"{name}_out_frame", input._array, "biuc")
     planes = (1 if input.ndim == dims + 1 else input.shape[0], input.shape[-dims - 1])
     if samples is None:
-        samples = rand(*planes, dims, dtype=input.dtype)
+        samples = rand(*planes, dims, dtype=input.dtype, device=input.device)
     _require_samples(input, samples, planes, dims)
     for word, n, k, out in zip(
         ("time", "height", "width")[-dims:], input.shape[-dims:], kernel, size, strict=True

@@ -99,7 +99,7 @@ class _Orthogonal(Module):
         if self.orthogonal_map == "matrix_exp":
             found = ops.matrix_exp(skew)
         else:
-            one = eye(n, dtype=skew.dtype)
+            one = eye(n, dtype=skew.dtype, device=skew.device)
             found = ops.linalg_solve(one - skew / 2, one + skew / 2)
         return found if n == k else found[..., :k]  # type: ignore[no-any-return]
 
@@ -140,11 +140,13 @@ class _Orthogonal(Module):
         """A square orthogonal matrix that begins with the columns of ``tall``, made orthogonal where they are not."""
         n, k = tall.shape[-2:]
         if n != k:
-            rest = randn(*tall.shape[:-1], n - k, dtype=tall.dtype)
+            rest = randn(*tall.shape[:-1], n - k, dtype=tall.dtype, device=tall.device)
             return _orthogonalised(ops.cat([tall, rest], -1))
         product = ops.matmul(tall.mH, tall)
         tolerance = 10.0 * n * finfo(tall.dtype).eps
-        if ops.allclose(product, ops.expand(eye(n, dtype=tall.dtype), product.shape), atol=tolerance):
+        if ops.allclose(
+            product, ops.expand(eye(n, dtype=tall.dtype, device=tall.device), product.shape), atol=tolerance
+        ):
             return tall.clone()
         return _orthogonalised(tall)
 

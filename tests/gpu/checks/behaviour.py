@@ -187,6 +187,25 @@ def check_layers() -> None:
     assert loss.device == CUDA
 
 
+def check_distributions() -> None:
+    """What is drawn, and its density, are where the parameters are; numbers beside tensors go there."""
+    D, v, size = torch.distributions, torch.tensor([0.3, 0.6], device=CUDA), torch.tensor(1.0, device=CUDA)
+    square = torch.tensor([[2.0, 0.3], [0.3, 1.0]], device=CUDA)
+    families = [
+        D.Normal(0.0, v), D.Bernoulli(v), D.Categorical(v), D.OneHotCategorical(v), D.Multinomial(4, v),
+        D.MultivariateNormal(v, precision_matrix=square), D.LowRankMultivariateNormal(v, v[:, None], v),
+        D.Wishart(3.0, square), D.Cauchy(0.0, v), D.Binomial(3, v), D.Gamma(v, 1.0), D.InverseGamma(v, v),
+        D.Beta(v, v), D.Dirichlet(v), D.LKJCholesky(3, size), D.Uniform(0.0, v), D.Poisson(v), D.StudentT(v),
+        D.VonMises(0.0, v), D.MixtureSameFamily(D.Categorical(v), D.Normal(v, v)), D.Weibull(v, v),
+        D.NegativeBinomial(3.0, v), D.Geometric(v), D.RelaxedOneHotCategorical(size, v), D.HalfNormal(v),
+        D.FisherSnedecor(v, v), D.Kumaraswamy(v, v), D.ContinuousBernoulli(v), D.GeneralizedPareto(v, v, v),
+    ]  # fmt: skip
+    for family in families:
+        drawn = family.sample()
+        assert drawn.device == family.log_prob(drawn).device == CUDA, family
+    assert torch.normal(v, 0.1).device == torch.normal(0.0, 1.0, (3,), device=CUDA).device == CUDA
+
+
 def main() -> int:
     """Runs every check; returns how many failed."""
     failed = 0

@@ -116,7 +116,7 @@ class RandomStructured(_Structured):
     """Prunes slices of one dim at random."""
 
     def _kept(self, t: Tensor, size: int, count: int) -> Tensor:
-        drawn = rand(size)
+        drawn = rand(size, device=t.device)
         return drawn > ops.kthvalue(drawn, count).values  # type: ignore[no-any-return]
 
     @classmethod
