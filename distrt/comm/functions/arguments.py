@@ -12,7 +12,7 @@ import numpy as np
 
 from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
-from distrt.core.arrays import array_module, is_writeable
+from distrt.core.arrays import as_strided_view, is_writeable
 from distrt.core.errors import DeviceError
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
@@ -136,7 +136,7 @@ def as_pairs(array: Array) -> Array:
     if not array.size:
         return np.empty((*array.shape, 2), _real(array.dtype), like=array)
     strides = (*array.strides, array.itemsize // 2)
-    pairs: Array = array_module(array).lib.stride_tricks.as_strided(array.real, (*array.shape, 2), strides)
+    pairs: Array = as_strided_view(array.real, (*array.shape, 2), strides)
     return pairs
 
 

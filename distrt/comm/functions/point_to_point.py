@@ -221,12 +221,10 @@ def batch_isend_irecv(p2p_op_list: list[P2POp]) -> list[Work]:
         raise IndexError("batch_isend_irecv: p2p_op_list: list index out of range: it is empty")
     if len({each.group for each in p2p_op_list}) > 1:
         raise ValueError("All ops need to use the same group.")
-    group = p2p_op_list[0].group
+    lanes = p2p_op_list[0].group.gpu_lane  # without any, the first message from or to a GPU says so
     on_gpu = [each for each in p2p_op_list if each.tensor.is_cuda]
-    if on_gpu:
-        lane = group.lane_of(on_gpu[0].tensor._array)
-        assert not isinstance(lane, ProcessGroup) or lane is not group, "it is on a GPU"
-        lane.connect_to(each.group_peer for each in on_gpu)  # type: ignore[union-attr]
+    if lanes is not None and on_gpu:
+        lanes.of(on_gpu[0].tensor._array).connect_to(each.group_peer for each in on_gpu)
     works = []
     for each in p2p_op_list:
         to = "group_dst" if each.op is isend else "group_src"
