@@ -22,6 +22,7 @@ from distrt.nn.utils.stateless import replaced_tensors
 from distrt.parallel.bucket import GradBucket
 from distrt.parallel.hooks.all_reducing import reduced
 from distrt.parallel.structures import map_tensors
+from distrt.utils.checkpoint import repeated_in
 
 __all__ = ["Casting", "MixedPrecision"]
 
@@ -70,7 +71,7 @@ class Casting:
 
     @contextlib.contextmanager
     def parameters(self, module: Module) -> Iterator[None]:
-        """While entered, the model has its parameters in the narrow dtype."""
+        """While entered, and in parts that backward repeats, the model has its parameters in the narrow dtype."""
         dtype = self._config.param_dtype
         if dtype is None:
             yield
@@ -80,7 +81,8 @@ class Casting:
             for name, parameter in module.named_parameters()
             if not _is_ignored(parameter)
         }
-        with replaced_tensors(module, narrow, tie_weights=True):
+        replaced = functools.partial(replaced_tensors, module, narrow, tie_weights=True)
+        with replaced(), repeated_in(replaced):
             yield
 
     def average(self, group: ProcessGroup, bucket: GradBucket) -> Future[Tensor]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from distrt.core import autocast
@@ -25,12 +25,15 @@ __all__ = [
     "checkpoint",
     "checkpoint_sequential",
     "noop_context_fn",
-    "repeated_after",
+    "repeated_in",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
 ]
 
 Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
+
+#: Makes what a repetition happens in.
+Surroundings = Callable[[], AbstractContextManager[Any]]
 
 
 class CheckpointError(AutogradError):
@@ -122,11 +125,11 @@ def _in_turn(functions: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 
 class _Settings(threading.local):
-    """What holds in this thread: what ``set_checkpoint_early_stop`` and `repeated_after` have set."""
+    """What holds in this thread: what ``set_checkpoint_early_stop`` and `repeated_in` have set."""
 
     def __init__(self) -> None:
         self.stops_early = True
-        self.preparations: tuple[Callable[[], object], ...] = ()
+        self.surroundings: tuple[Surroundings, ...] = ()
 
 
 _settings = _Settings()
@@ -142,20 +145,20 @@ def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
         _settings.stops_early = outer
 
 
-class repeated_after:  # noqa: N801 - reads as what it says: with repeated_after(prepare)
-    """For a block: parts of it are repeated after ``prepare()``, such as what brings the parameters that they use."""
+class repeated_in:  # noqa: N801 - reads as what it says: with repeated_in(surroundings)
+    """For a block: parts of it are repeated in ``surroundings()``, such as what brings the parameters that they use."""
 
-    __slots__ = ("_outer", "_prepare")
+    __slots__ = ("_outer", "_surroundings")
 
-    def __init__(self, prepare: Callable[[], object]) -> None:
-        self._prepare = prepare
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
 
     def __enter__(self) -> None:
-        self._outer = _settings.preparations
-        _settings.preparations = (*self._outer, self._prepare)
+        self._outer = _settings.surroundings
+        _settings.surroundings = (*self._outer, self._surroundings)
 
     def __exit__(self, *_: object) -> None:
-        _settings.preparations = self._outer
+        _settings.surroundings = self._outer
 
 
 @contextmanager
@@ -183,7 +186,7 @@ class _Part:
         self._kwargs = {
             name: _Kept(each) if isinstance(each, Tensor) else each for name, each in kwargs.items()
         }
-        self._preparations = _settings.preparations
+        self._surroundings = _settings.surroundings
         self._autocast = autocast.snapshot()
         self._rng_state = default_generator.get_state() if preserve_rng_state else None
         self._kept: list[str] = []  # shape and dtype of each array that the forward pass wanted to keep
@@ -204,8 +207,19 @@ class _Part:
     def _repeat(self) -> None:
         self._recomputed.clear()
         self._position = 0
-        for prepare in self._preparations:
-            prepare()
+        with ExitStack() as around:
+            for surroundings in self._surroundings:
+                around.enter_context(surroundings())
+            self._run_again()
+        if self._position != len(self._kept):
+            raise CheckpointError(
+                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
+                f"recomputation.\nNumber of tensors saved during forward: {len(self._kept)}\nNumber of tensors saved "
+                f"during recomputation: {self._position}."
+            )
+        engine.when_over(self._recomputed.clear)
+
+    def _run_again(self) -> None:
         args = [each.tensor() if isinstance(each, _Kept) else each for each in self._args]
         kwargs = {n: each.tensor() if isinstance(each, _Kept) else each for n, each in self._kwargs.items()}
         packing.push(self._collect, _itself)
@@ -217,13 +231,6 @@ class _Part:
             pass
         finally:
             packing.pop()
-        if self._position != len(self._kept):
-            raise CheckpointError(
-                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
-                f"recomputation.\nNumber of tensors saved during forward: {len(self._kept)}\nNumber of tensors saved "
-                f"during recomputation: {self._position}."
-            )
-        engine.when_over(self._recomputed.clear)
 
     def _collect(self, tensor: Tensor) -> Tensor:
         number = self._position

@@ -17,6 +17,7 @@ from distrt import nn
 from distrt.comm.local import run_local
 from distrt.parallel import DistributedDataParallel
 from distrt.parallel.mixed_precision import MixedPrecision
+from distrt.utils.checkpoint import checkpoint
 
 B, H, F = torch.bfloat16, torch.float16, torch.float32
 
@@ -159,3 +160,36 @@ def test_an_evaluation_is_narrow_too():
         return outputs.dtype, outputs.requires_grad, {p.dtype for p in model.parameters()}
 
     assert run_local(run, 1) == [(B, False, {F})]
+
+
+def test_parts_that_backward_repeats_are_narrow_too():
+    class Net(nn.Module):
+        def __init__(self, repeats):
+            super().__init__()
+            self.layers, self.repeats, self.seen = net(), repeats, []
+
+        def block(self, x):
+            self.seen.append((x.dtype, self.layers[2].weight.dtype))
+            return self.layers[2:](x)
+
+        def forward(self, x):
+            hidden = self.layers[:2](x)
+            found = (
+                checkpoint(self.block, hidden, use_reentrant=False) if self.repeats else self.block(hidden)
+            )
+            return found.float().square().sum()
+
+    def run(group):
+        found = []
+        for repeats in (True, False):
+            model = Net(repeats)
+            wrapped = DistributedDataParallel(model, process_group=group, mixed_precision=MixedPrecision(B))
+            wrapped(inputs(group.rank(), 0)).backward()
+            found.append([p.grad.numpy() for p in model.parameters() if p.requires_grad])
+            assert model.seen == [(B, B)] * (1 + repeats)
+            assert {p.dtype for p in model.parameters()} == {F}
+        return found
+
+    for repeated, kept in run_local(run, 2):
+        for one, other in zip(repeated, kept, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -19,7 +19,7 @@ from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of
 from distrt.parallel.fully_sharded.unit import Unit
-from distrt.utils.checkpoint import repeated_after
+from distrt.utils.checkpoint import repeated_in
 
 __all__ = [
     "FSDPModule",
@@ -76,7 +76,7 @@ class FSDPModule:
         ):  # to go through the registries costs as much again
             return state.call(module, module.forward, args, kwargs)
         try:
-            with repeated_after(state.make_whole):
+            with repeated_in(state.made_whole):
                 return super().__call__(*args, **kwargs)  # type: ignore[misc]
         except Exception:
             state.fail()

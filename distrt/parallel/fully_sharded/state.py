@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
@@ -18,7 +18,7 @@ from distrt.parallel.fully_sharded.passes import Passes
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.unit import Unit
 from distrt.parallel.structures import map_tensors, tensors_in
-from distrt.utils.checkpoint import repeated_after
+from distrt.utils.checkpoint import repeated_in
 
 __all__ = ["ModuleState", "state_of", "states_of"]
 
@@ -99,19 +99,21 @@ class ModuleState:
     def call(self, module: Module, run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Call ``run``, a module or a method of it, with whole parameters; where it raises, they are parts again."""
         try:
-            with repeated_after(self.make_whole):
+            with repeated_in(self.made_whole):
                 args, kwargs = self._before_forward(module, args, kwargs)
                 return self._after_forward(module, args, run(*args, **kwargs))
         except Exception:
             self.fail()
             raise
 
-    def make_whole(self) -> None:
-        """Backward repeats a part of the module, which looks for parameters where the module has them."""
+    @contextmanager
+    def made_whole(self) -> Iterator[None]:
+        """For a part of the module that backward repeats, which looks for parameters where the module has them."""
         if self.unit is not None and not self.unit.is_whole:
             passes = self.find_root()
             passes.begin_backward()
             passes.use(self.unit)
+        yield
 
     def hook(self, module: Module) -> None:
         """Have calls of a module do that, in PyTorch's order among its hooks: see `FSDPModule.__call__`."""
