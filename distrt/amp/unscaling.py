@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from distrt.amp.agreement import MOST_RANKS, agreements_of
-from distrt.core.arrays import Array, is_dense, is_on_gpu
+from distrt.core.arrays import Array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu.places import at
-from distrt.core.kernels.cuda import checks as on_gpu
-from distrt.core.kernels.cuda.launching import C_TYPES
-from distrt.core.modes import no_grad
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import no_grad, used
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.versions import note_change
 
@@ -57,7 +56,7 @@ def unscale(
             if gradient.dtype is dt.float16 and not allow_fp16:
                 raise ValueError("Attempting to unscale FP16 gradients.")
             array = gradient._array
-            if is_on_gpu(array) and array.dtype in C_TYPES and is_dense(array):
+            if used.gpu and on_gpu.checks.suits(array):
                 there.setdefault((gradient.device, array.dtype), []).append((gradient, number))
                 continue
             found.setdefault(gradient.device, _flag(False))
@@ -80,7 +79,7 @@ def _unscaled_there(found: dict[Any, Tensor], some: list[tuple[Tensor, int]], fa
     """Multiplies gradients of one GPU and dtype; the lowest number of one that is not finite, still on the GPU."""
     device = some[0][0].device
     with at(some[0][0]._array):
-        flag, first = on_gpu.unscale(
+        flag, first = on_gpu.checks.unscale(
             [each._array for each, _ in some], [number for _, number in some], factor
         )
         before = found.get(device)
@@ -95,7 +94,7 @@ def _unscaled_there(found: dict[Any, Tensor], some: list[tuple[Tensor, int]], fa
 def _lowest(first: int | None, others: list[Array]) -> int | None:
     """The lowest of several numbers, which may be on GPUs."""
     numbers = [] if first is None else [first]
-    numbers += [number for each in others if (number := int(each.get()[0])) != on_gpu.NONE]
+    numbers += [number for each in others if (number := int(each.get()[0])) != on_gpu.checks.NONE]
     return min(numbers, default=None)
 
 

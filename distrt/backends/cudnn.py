@@ -10,7 +10,7 @@ from distrt.backends._switches import set_switches, switched
 from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import switches
-from distrt.core.kernels.cudnn.library import library
+from distrt.core.kernels import on_gpu
 
 __all__ = ["flags", "is_acceptable", "is_available", "set_flags", "version"]
 
@@ -27,12 +27,12 @@ switches.cudnn = sys.modules[__name__]  # convolutions look here
 
 def is_available() -> bool:
     """True where convolutions on a GPU can use it."""
-    return gpus.device_count() > 0 and library() is not None
+    return gpus.device_count() > 0 and on_gpu.cudnn.library() is not None
 
 
 def version() -> int | None:
     """Its version, such as 92801 for 9.28.1; None without it. It needs no GPU."""
-    found = library()
+    found = on_gpu.cudnn.library()
     return None if found is None else found.version
 
 

@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from distrt.core import autocast as casting
+from distrt.core import gpu
 from distrt.core.arrays import (
     FAULTS,
     as_array,
@@ -46,7 +47,6 @@ from distrt.core.definitions.out import require_tensor_beside_out, write_out
 from distrt.core.definitions.source import Writer
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import RULES
-from distrt.core.gpu import calls
 from distrt.core.layouts import are_inside, is_seen, settle
 from distrt.core.modes import modes, used
 from distrt.core.tensor import Tensor
@@ -303,7 +303,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "next_sequence": next_sequence,
         "ref": weakref.ref,
         "require_array": require_array,
-        "run_where_they_are": calls.run,
+        "gpu": gpu,
         "as_array": as_array,
         "require_sequence": require_sequence,
         "used": used,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, NoReturn
 
+from distrt.core import gpu
 from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceError, DeviceMissing
-from distrt.core.gpu import faults, library, memory
+from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
 
 __all__ = [
@@ -91,7 +92,7 @@ def number_of(device: Any = None) -> int:
 def init() -> None:
     """Starts the GPU's library, which the first tensor does, too."""
     cupy()
-    memory.watch()
+    gpu.memory.watch()
 
 
 def current_device() -> int:
@@ -111,7 +112,7 @@ def synchronize(device: Any = None) -> None:
     refuse("cuda.synchronize()")
     with cupy().cuda.Device(number_of(device)):
         cupy().cuda.runtime.deviceSynchronize()
-    faults.raise_found()
+    gpu.faults.raise_found()
 
 
 class device:  # noqa: N801 - PyTorch's own spelling

@@ -18,7 +18,7 @@ from distrt.autograd import grad
 from distrt.core.autograd.function import Function
 from distrt.core.errors import CaptureError
 from distrt.core.gpu.capturing import Capture, capturing, refuse
-from distrt.core.kernels.cuda.draws import moving
+from distrt.core.kernels import on_gpu
 from distrt.core.modes import no_grad
 from distrt.core.random import numpy_generator
 from distrt.core.tensor import Tensor, wrap
@@ -95,7 +95,7 @@ class CUDAGraph:
         self._under.__enter__()
         _stage_nothing()
         stream.begin_capture()
-        capturing.now, moving.by = self._capture, self._key
+        capturing.now, on_gpu.draws.moving.by = self._capture, self._key
 
     def capture_end(self) -> None:
         """Ends the capture.
@@ -105,7 +105,7 @@ class CUDAGraph:
         """
         if self._capture is None or capturing.now is not self._capture:
             raise RuntimeError("this CUDAGraph is not being captured: capture_begin() comes before")
-        capturing.now, moving.by = None, None
+        capturing.now, on_gpu.draws.moving.by = None, None
         try:
             self._graph = cupy().cuda.get_current_stream().end_capture()
         finally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from distrt.core.gpu import library, memory
+from distrt.core import gpu
+from distrt.core.gpu import library
 from distrt.cuda.devices import cupy, number_of
 
 __all__ = [
@@ -43,12 +44,12 @@ def empty_cache() -> None:
 
 def memory_allocated(device: Any = None) -> int:
     """Bytes in tensors."""
-    return memory.counts[number_of(device)].used if library.device_count() else 0
+    return gpu.memory.counts[number_of(device)].used if library.device_count() else 0
 
 
 def max_memory_allocated(device: Any = None) -> int:
     """The most bytes that tensors have had at a time since the start, or since the last ``reset_peak_memory_stats``."""
-    return memory.counts[number_of(device)].most_used if library.device_count() else 0
+    return gpu.memory.counts[number_of(device)].most_used if library.device_count() else 0
 
 
 def memory_reserved(device: Any = None) -> int:
@@ -56,14 +57,14 @@ def memory_reserved(device: Any = None) -> int:
     if not library.device_count():
         return 0
     with _on(device):
-        return memory.reserved()
+        return gpu.memory.reserved()
 
 
 def max_memory_reserved(device: Any = None) -> int:
     """The most that ``memory_reserved`` has been."""
     if not library.device_count():
         return 0
-    return max(memory.counts[number_of(device)].most_reserved, memory_reserved(device))
+    return max(gpu.memory.counts[number_of(device)].most_reserved, memory_reserved(device))
 
 
 memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
@@ -72,7 +73,7 @@ memory_cached, max_memory_cached = memory_reserved, max_memory_reserved
 def reset_peak_memory_stats(device: Any = None) -> None:
     """The most from now on is what is there now."""
     if library.device_count():
-        count = memory.counts[number_of(device)]
+        count = gpu.memory.counts[number_of(device)]
         count.most_used, count.most_reserved = count.used, memory_reserved(device)
 
 
@@ -82,7 +83,7 @@ reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
 def reset_accumulated_memory_stats(device: Any = None) -> None:
     """The numbers of allocations and of what was freed start anew."""
     if library.device_count():
-        count = memory.counts[number_of(device)]
+        count = gpu.memory.counts[number_of(device)]
         count.allocations, count.freed = count.allocations - count.freed, 0
 
 
@@ -90,7 +91,7 @@ def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
     """The figures by PyTorch's names, as far as they are counted."""
     if not library.device_count():
         return OrderedDict()
-    count = memory.counts[number_of(device)]
+    count = gpu.memory.counts[number_of(device)]
     return OrderedDict(
         {
             "active_bytes.all.current": count.used,

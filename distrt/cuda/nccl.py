@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.comm.nccl import library
-
 __all__ = ["is_available", "version"]
 
 
 def is_available(tensors: Any = ()) -> bool:
     """True where NCCL can be used, and for these tensors: all on GPUs, no two of them on one."""
+    from distrt.comm.nccl import library  # most programs never ask
+
     devices = [each.device for each in tensors]
     return (
         library.find() is not None
@@ -25,4 +25,6 @@ def version() -> tuple[int, int, int]:
     Raises:
         DeviceMissing: there is none.
     """
+    from distrt.comm.nccl import library
+
     return library.version()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from distrt.core import gpu
 from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceMissing
-from distrt.core.gpu import faults, library
+from distrt.core.gpu import library
 from distrt.cuda.devices import cupy, number_of
 
 __all__ = [
@@ -60,7 +61,7 @@ class Stream:
     def synchronize(self) -> None:
         """Waits until all work is done."""
         self._queue.synchronize()
-        faults.raise_found()
+        gpu.faults.raise_found()
 
     def record_event(self, event: Event | None = None) -> Event:
         """Marks this moment in the queue."""
@@ -131,7 +132,7 @@ class Event:
     def synchronize(self) -> None:
         """Waits until all work before the mark is done."""
         self._mark.synchronize()
-        faults.raise_found()
+        gpu.faults.raise_found()
 
     def elapsed_time(self, end_event: Event) -> float:
         """Milliseconds from this mark to another one.

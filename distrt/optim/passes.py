@@ -18,7 +18,7 @@ from distrt.core.arrays import Array, dim_order, is_on_gpu, row_major
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.gpu.capturing import capturing, refuse
 from distrt.core.gpu.places import device_of
-from distrt.core.kernels.cuda import loops as on_gpu
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.loops import (
     Loop,
     Run,
@@ -301,7 +301,7 @@ class _OnGpu(_Sets):
         far = None
         if capturing.now is not None:
             far = capturing.now.step.room(numbers, self._loop, self._sets[start][0])
-        on_gpu.run(loop, self._sets[start:end], constants, self._parts, far=far)
+        on_gpu.loops.run(loop, self._sets[start:end], constants, self._parts, far=far)
         return True
 
 

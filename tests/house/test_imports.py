@@ -134,3 +134,41 @@ print(*sorted(set(sys.modules) & set({HEAVY})))
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False, text=True, timeout=60
     )
     assert (result.stdout.strip(), result.stderr) == ("", "")
+
+
+A_PROGRAM_WITHOUT_A_GPU = """
+import sys
+import distrt as torch
+from distrt import nn, optim
+import distrt.cuda, distrt.backends, distrt.distributed as dist
+
+dist.init_process_group("gloo", rank=0, world_size=1, store=dist.HashStore())
+layers = [nn.Conv2d(1, 8, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 8), nn.LayerNorm(8), nn.GELU()]
+net = nn.parallel.DistributedDataParallel(nn.Sequential(*layers, nn.Dropout(0.5), nn.Linear(8, 4)))
+optimizer, scaler = optim.AdamW(net.parameters()), torch.amp.GradScaler("cpu")
+loss = nn.functional.cross_entropy(net(torch.randn(4, 1, 8, 8)), torch.tensor([0, 1, 2, 3]))
+scaler.scale(loss).backward()
+scaler.step(optimizer)
+nn.Embedding(4, 4)(torch.tensor([1])).softmax(-1).sum().backward()
+nn.functional.scaled_dot_product_attention(*torch.randn(3, 1, 1, 4, 4), dropout_p=0.5)
+loss.item(), str(loss.device), distrt.cuda.is_available()
+dist.all_reduce(loss.detach())
+dist.destroy_process_group()
+rooms = ("core.kernels.cuda", "core.kernels.cublas", "core.kernels.cudnn", "core.kernels.nvidia", "comm.nccl")
+files = [f"distrt.core.gpu.{name}" for name in ("calls", "faults", "memory")]
+rooms = tuple(f"distrt.{each}" for each in rooms)
+print(*sorted(name for name in sys.modules if name.startswith(rooms) or name in files))
+"""
+
+
+@pytest.mark.ci
+def test_a_program_without_a_gpu_loads_no_code_for_gpus() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", A_PROGRAM_WITHOUT_A_GPU],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert (result.stdout.strip(), result.stderr) == ("", "")

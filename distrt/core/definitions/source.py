@@ -111,7 +111,7 @@ class Writer:
         plain = f"forward({self._arguments('')})"
         if not strict or op.sequence:
             self._put(2, "if used.gpu:")
-            given = f"run_where_they_are({op.name!r}, forward, {self._arguments('')})"
+            given = f"gpu.calls.run({op.name!r}, forward, {self._arguments('')})"
             self._put(3, f"return {given + '[0]' if op.aux and not op.output_names else given}")
             if op.takes_out:
                 self._put(2, "if out is not None:")
@@ -228,7 +228,7 @@ class Writer:
         targets = ", ".join(self._outs() + [f"aux_{name}" for name in op.aux])
         self._put(1, "try:")
         self._put(2, "if used.gpu:")
-        self._put(3, f"{targets} = run_where_they_are({op.name!r}, forward, {self._arguments('a_')})")
+        self._put(3, f"{targets} = gpu.calls.run({op.name!r}, forward, {self._arguments('a_')})")
         self._put(2, "else:")
         self._put(3, f"{targets} = forward({self._arguments('a_')})")
         self._put(1, "except FAULTS as fault:")

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import gpu
 from distrt.core.arrays import Array, dim_order, is_on_gpu, memory_of
 from distrt.core.device import CPU, device
 from distrt.core.errors import DeviceError
-from distrt.core.gpu import faults, library, memory
+from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
 from distrt.core.modes import used
 
@@ -40,7 +41,7 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
         return _downloaded(array)
     cupy = library.find()
     if not used.gpu:
-        memory.watch()
+        gpu.memory.watch()
         used.gpu = True
     if isinstance(array, np.ndarray):
         refuse("a copy from the CPU", "the memory that it comes from is another's when the graph is replayed")
@@ -64,7 +65,7 @@ def _downloaded(array: Array) -> Array:
         if not packed.flags.c_contiguous:
             packed = packed.copy()
         host = packed.get()
-    faults.raise_found()
+    gpu.faults.raise_found()
     return host.transpose(np.argsort(order)) if array.ndim > 1 else host.reshape(array.shape)
 
 

@@ -20,8 +20,9 @@ import numpy as np
 
 from distrt.core.arrays import Array, is_on_gpu, row_major
 from distrt.core.dtypes import dtype as dt
-from distrt.core.kernels.cuda import loops as on_gpu
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
+from distrt.core.modes import used
 
 __all__ = ["Formula", "choose", "formula", "from_exponent", "greatest", "least"]
 
@@ -58,7 +59,7 @@ class Formula:
             *arrays: float32, or bfloat16, which is computed in that.
             dtype: one of the two, for the first result; the others are float32.
         """
-        if is_on_gpu(arrays[0]):
+        if used.gpu and is_on_gpu(arrays[0]):
             return self._on_gpu(arrays, dtype)
         arrays = tuple(map(np.asarray, arrays))
         rows = [each if each.flags.c_contiguous else each.copy() for each in arrays]
@@ -86,7 +87,7 @@ class Formula:
         loop, constants, results = self._traced(len(rows), halves, dtype == _HALF)
         kinds = [dtype if dtype in _DTYPES else np.float32, *[np.float32] * (results - 1)]
         made = [np.empty(arrays[0].shape, kind, like=rows[0]) for kind in kinds]
-        on_gpu.run(loop, [[*rows, *made]], constants)
+        on_gpu.loops.run(loop, [[*rows, *made]], constants)
         made[0] = made[0].astype(dtype, copy=False)
         return made[0] if results == 1 else tuple(made)
 

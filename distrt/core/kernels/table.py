@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.dtypes import dtype as dt
-from distrt.core.kernels.cudnn.convolution import CuDNNConvolution
-from distrt.core.kernels.cudnn.convolution import convolution_of as by_cudnn
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.onednn.columns import columns_of
 from distrt.core.kernels.onednn.convolution import Geometry, OneDNNConvolution, convolution_of
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
 from distrt.core.kernels.winograd.convolution import Winograd, winograd_of
+
+if TYPE_CHECKING:
+    from distrt.core.kernels.cudnn.convolution import CuDNNConvolution
 
 __all__ = ["ROWS", "Row", "convolution_kernel"]
 
@@ -191,7 +193,7 @@ def convolution_kernel(
     """The kernel for a convolution of these sizes, of arrays like one of them; None for NumPy."""
     geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
     if like.__class__ is not np.ndarray:
-        return by_cudnn(geometry, like.dtype)
+        return on_gpu.convolutions.convolution_of(geometry, like.dtype)
     return _kernel_of(geometry, like.dtype, _LEAST_PRODUCTS, _LEAST_FOR_WINOGRAD)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import gpu
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.gpu import faults
 from distrt.core.gpu.capturing import refuse
 
 
@@ -103,7 +103,7 @@ def _plain(array: Array, nested: bool = False) -> Any:
         array = array.astype(np.float32)
     found = array.tolist() if nested else array.item()
     if is_on_gpu(array):
-        faults.raise_found()
+        gpu.faults.raise_found()
     return found
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, address_of, row_major
+from distrt.core.arrays import Array, address_of, is_dense, is_on_gpu, row_major
 from distrt.core.gpu.faults import cell, kind_of
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
-__all__ = ["NONE", "require_range", "unscale"]
+__all__ = ["NONE", "require_range", "suits", "unscale"]
 
 #: The number that stands for no gradient.
 NONE = 0xFFFFFFFF
@@ -51,6 +51,11 @@ def require_range(numbers: Array, low: int, high: int, message: str, exempt: int
             np.int64(kind_of(message)),
         ),
     )
+
+
+def suits(gradient: Array) -> bool:
+    """Whether `unscale` does a gradient: floating, on a GPU, without gaps."""
+    return is_on_gpu(gradient) and gradient.dtype in C_TYPES and is_dense(gradient)
 
 
 def unscale(gradients: Sequence[Array], numbers: Sequence[int], factor: float) -> tuple[Array, Array]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
-__all__ = ["kept", "moving"]
+__all__ = ["kept", "moving", "suits"]
 
 _THREADS = 256
 
@@ -25,6 +25,11 @@ class _Moving:
 
 
 moving = _Moving()
+
+
+def suits(like: Array) -> bool:
+    """Whether the kernel draws what goes with an array: floating, on a GPU."""
+    return is_on_gpu(like) and like.dtype in C_TYPES
 
 
 def kept(shape: tuple[int, ...], p: float, scale: float, key: int, dtype: Any, like: Array) -> Array:

@@ -12,9 +12,9 @@ from distrt.core.arrays import Array, as_array, is_on_gpu, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.definitions.out import takes_out, write_out
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
-from distrt.core.kernels.cublas import product as on_gpu
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.onednn.product import LEAST, LEAST_OF_HALF, product
-from distrt.core.modes import modes
+from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import rounded, wide
 from distrt.core.ops.pointwise.type_names import c_type, scalar_type
@@ -59,8 +59,8 @@ def multiplied(
     By oneDNN, where that is the fastest: see ``core/kernels/onednn/product.py``. ``out`` is for full precision.
     """
     is_half = left.dtype.itemsize == 2 and left.dtype.kind in "fV"
-    if is_on_gpu(left):
-        made = on_gpu.product(left, right, bias, dtype, out)
+    if used.gpu and is_on_gpu(left):
+        made = on_gpu.products.product(left, right, bias, dtype, out)
         if made is not None:
             return made
     elif left.size * right.shape[-1] >= (LEAST_OF_HALF if is_half else LEAST):

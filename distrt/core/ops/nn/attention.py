@@ -14,8 +14,8 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, is_on_gpu, largest
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.attention import call as kernel
-from distrt.core.kernels.cuda import draws as on_gpu
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.half_rules import widened
@@ -252,7 +252,7 @@ class _Plan:
         factor = 0.0 if self.dropout_p == 1 else 1 / (1 - self.dropout_p)
         if is_on_gpu(self._like):
             key = int(self._draws.integers(2**63))
-            return on_gpu.kept(shape, self.dropout_p, factor, key, self.dtype, self._like)
+            return on_gpu.draws.kept(shape, self.dropout_p, factor, key, self.dtype, self._like)
         drawn = self._draws.random(shape, np.float32) >= self.dropout_p
         return np.asarray(np.multiply(drawn, self.dtype(factor), dtype=self.dtype), like=self._like)
 

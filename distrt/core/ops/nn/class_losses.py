@@ -11,9 +11,9 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, as_array, is_on_gpu, largest, row_major
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels import softmax as kernel
-from distrt.core.kernels.cuda import checks
-from distrt.core.kernels.cuda import rows as on_gpu
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.half_rules import widened
@@ -50,8 +50,8 @@ def softmax_losses(
         raise NoKernelError(f"\"log_softmax_lastdim_kernel_impl\" not implemented for '{scalar_type(input)}'")
     _check(input, target, weight)
     places = _places(input, target, weight, ignore_index)
-    if input.ndim == 2 and on_gpu.suits(input):
-        losses, probabilities = on_gpu.class_losses(input, places.safe)
+    if used.gpu and input.ndim == 2 and on_gpu.rows.suits(input):
+        losses, probabilities = on_gpu.rows.class_losses(input, places.safe)
         result, scale = _reduced(losses, places, reduction, input.dtype)
         return result, probabilities, scale
     values = wide(input)
@@ -76,8 +76,8 @@ def cross_entropy_slope(
     """``outer * scale`` times the probabilities, less 1 at each target."""
     factor = np.multiply(wide(outer), scale)
     is_one_factor = not factor.ndim
-    if probabilities.ndim == 2 and on_gpu.suits(probabilities):
-        return on_gpu.class_slopes(probabilities, factor, target, outer.dtype)
+    if used.gpu and probabilities.ndim == 2 and on_gpu.rows.suits(probabilities):
+        return on_gpu.rows.class_slopes(probabilities, factor, target, outer.dtype)
     slope = np.multiply(probabilities, factor if is_one_factor else np.expand_dims(factor, 1))
     # One scale for all says that no place is ignored.
     safe = target if not scale.ndim else np.where(target == ignore_index, 0, target)
@@ -209,7 +209,7 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
     classes = input.shape[1]
     is_looked_at = not is_on_gpu(target)
     if not is_looked_at:
-        checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
+        on_gpu.checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
     elif weight is None and target.size and not 0 <= ignore_index < classes:
         # A negative number is a large one without its sign.
         highest = target.max() if target.dtype.kind == "u" else row_major(target).view(np.uint64).max()

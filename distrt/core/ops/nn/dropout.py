@@ -14,8 +14,8 @@ from distrt.core import ops
 from distrt.core.arrays import Array, filled, is_on_gpu
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
-from distrt.core.kernels.cuda import draws as on_gpu
-from distrt.core.kernels.cuda.launching import C_TYPES
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.random import numpy_generator
@@ -90,9 +90,9 @@ def _kept(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
     kind = input._array.dtype
     if p == 1:
         return kind.type(0)
-    if is_on_gpu(input._array) and kind in C_TYPES:
+    if used.gpu and on_gpu.draws.suits(input._array):
         key = int(numpy_generator(None).integers(2**63))
-        return on_gpu.kept(tuple(shape), p, 1 / (1 - p), key, kind, input._array)
+        return on_gpu.draws.kept(tuple(shape), p, 1 / (1 - p), key, kind, input._array)
     kept = _drawn(input, p, tuple(shape))
     return np.multiply(kept, kind.type(1 / (1 - p)), dtype=kind)
 
@@ -104,9 +104,9 @@ def _drawn(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
         raise DtypeError(f"result type Float can't be cast to the desired output type {scalar_type(input)}")
     if kind.kind == "c":
         raise NoKernelError(f"\"bernoulli_scalar_cpu_\" not implemented for '{scalar_type(input)}'")
-    if is_on_gpu(input._array):
+    if used.gpu and is_on_gpu(input._array):
         key = int(numpy_generator(None).integers(2**63))
-        return on_gpu.kept(shape, p, 1, key, np.float32, input._array) != 0
+        return on_gpu.draws.kept(shape, p, 1, key, np.float32, input._array) != 0
     precision = np.float64 if kind == np.float64 else np.float32
     return np.asarray(numpy_generator(None).random(shape, precision) >= p, like=input._array)
 

@@ -12,7 +12,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, filled, is_on_gpu
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
-from distrt.core.kernels.cuda import checks as on_gpu
+from distrt.core.kernels import on_gpu
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.pointwise.half import wide
@@ -46,7 +46,9 @@ def embedding(
         raise ShapeError("'weight' must be 2-D")
     require_rows("embedding", indices)
     if is_on_gpu(indices):
-        on_gpu.require_range(indices, 0, weight.shape[0], "index out of range in self: {0} of {1} rows")
+        on_gpu.checks.require_range(
+            indices, 0, weight.shape[0], "index out of range in self: {0} of {1} rows"
+        )
     elif indices.size and (indices.min() < 0 or indices.max() >= weight.shape[0]):
         raise DimensionError("index out of range in self")
     return weight.take(indices, 0)

@@ -10,8 +10,9 @@ from distrt.core import ops
 from distrt.core.arrays import Array, is_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels import softmax as kernel
-from distrt.core.kernels.cuda import rows as on_gpu
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.half_rules import widened
@@ -29,8 +30,8 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     work = _in_floats(input, dtype, "softmax")
     if not work.size or not work.ndim:
         return np.where(np.isfinite(work), work.dtype.type(1), work.dtype.type(np.nan))
-    if axis == work.ndim - 1 and on_gpu.suits(work):
-        return on_gpu.softmax(work, is_log=False)
+    if used.gpu and axis == work.ndim - 1 and on_gpu.rows.suits(work):
+        return on_gpu.rows.softmax(work, is_log=False)
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         return kernel.spread(values)[0].astype(work.dtype, copy=False)
@@ -54,8 +55,8 @@ def _by_kernel(g: Any, out: Any, dim: int, is_log: bool) -> Array | None:
     """The slope by a kernel, where there is one for these."""
     if not (is_array(g) and is_array(out)) or not out.ndim or dim not in (-1, out.ndim - 1):
         return None
-    if on_gpu.suits(g, out):
-        return on_gpu.softmax_slopes(g, out, is_log)
+    if used.gpu and on_gpu.rows.suits(g, out):
+        return on_gpu.rows.softmax_slopes(g, out, is_log)
     if isinstance(out, np.ndarray) and kernel.suits(g := widened(g), out := widened(out)):
         return kernel.slopes(g, out, is_log)
     return None
@@ -71,8 +72,8 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     work = _in_floats(input, dtype, "log_softmax")
     if not work.size or not work.ndim:
         return np.where(np.isfinite(work), work.dtype.type(0), work.dtype.type(np.nan))
-    if axis == work.ndim - 1 and on_gpu.suits(work):
-        return on_gpu.softmax(work, is_log=True)
+    if used.gpu and axis == work.ndim - 1 and on_gpu.rows.suits(work):
+        return on_gpu.rows.softmax(work, is_log=True)
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         peaks, totals = kernel.sums(values)

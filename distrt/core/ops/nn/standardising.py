@@ -14,8 +14,8 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError, NoKernelError
-from distrt.core.kernels import rows
-from distrt.core.kernels.cuda import rows as on_gpu
+from distrt.core.kernels import on_gpu, rows
+from distrt.core.modes import used
 from distrt.core.ops.pointwise.half import readable, rounded, wide
 from distrt.core.ops.pointwise.half_rules import widened
 from distrt.core.ops.pointwise.type_names import scalar_type
@@ -50,8 +50,8 @@ def standardise(
     if _are_rows(view) and rows.suits(work):
         made, average, variance = rows.normalise(work, weight, bias, eps, is_centred)
         return rounded(made.reshape(input.shape), input.dtype), average, variance
-    if _are_rows(view) and on_gpu.suits(seen := input.reshape(view.shape)):
-        made, average, variance = on_gpu.normalise(seen, weight, bias, eps, is_centred)
+    if used.gpu and _are_rows(view) and on_gpu.rows.suits(seen := input.reshape(view.shape)):
+        made, average, variance = on_gpu.rows.normalise(seen, weight, bias, eps, is_centred)
         return made.reshape(input.shape), average, variance
     work = wide(work)
     if is_centred:
@@ -129,15 +129,15 @@ def slopes(
     Source: Ioffe and Szegedy 2015, section 3; the other normalisations differ in their dims alone.
     """
     own, given = (readable(each).reshape(view.shape) for each in (g, input))
-    if needs[0] and _are_rows(view) and own.dtype == given.dtype and rows.suits(own):
-        found = rows.slopes(own, given, weight, average, variance, eps, is_centred)
-        g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
-        return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
-    if needs[0] and _are_rows(view) and on_gpu.suits(g.reshape(view.shape), input.reshape(view.shape)):
-        pair = (g.reshape(view.shape), input.reshape(view.shape))
-        found = on_gpu.normal_slopes(*pair, weight, average, variance, eps, is_centred)
-        g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
-        return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
+    if needs[0] and _are_rows(view):
+        found = None
+        if used.gpu and on_gpu.rows.suits(*(pair := (g.reshape(view.shape), input.reshape(view.shape)))):
+            found = on_gpu.rows.normal_slopes(*pair, weight, average, variance, eps, is_centred)
+        elif own.dtype == given.dtype and rows.suits(own):
+            found = rows.slopes(own, given, weight, average, variance, eps, is_centred)
+        if found is not None:
+            g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
+            return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
     own = wide(own)
     normal = (wide(given) - average) * _inverse(variance, eps)
     product = own * normal

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, row_major
-from distrt.core.kernels import max_pooling
-from distrt.core.kernels.cuda import pooling as on_gpu
+from distrt.core.kernels import max_pooling, on_gpu
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import rounded, wide
 from distrt.core.ops.spatial.pooling_shapes import pool_counts, require_kernel
@@ -68,8 +68,8 @@ def _largest(
     if max_pooling.suits(input.shape, input, input.dtype, kernel, dilation):
         return max_pooling.largest(input, out, kernel, stride, padding)
     number_type = np.int8 if math.prod(kernel) <= 127 else np.int32
-    if on_gpu.suits(input):
-        return on_gpu.largest(input, out, kernel, stride, padding, dilation, number_type)
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.largest(input, out, kernel, stride, padding, dilation, number_type)
     work = wide(input)
     lowest = -np.inf if work.dtype.kind == "f" else np.iinfo(work.dtype).min
     padded = _covered(work, out, kernel, stride, padding, dilation, lowest)

@@ -1,0 +1,37 @@
+"""The kernels for arrays on GPUs, under one roof: what operations, formulas and optimizers call there.
+
+    if used.gpu and on_gpu.rows.suits(input):
+        return on_gpu.rows.softmax(input, is_log=False)
+
+Each module loads when its name is first looked at, so a program that uses no GPU loads none. Whoever needs a kernel
+imports this module instead of the kernel's, and looks at its names behind a question that the CPU answers with no
+(``used.gpu``, ``is_on_gpu``). ``kernels/table.py`` says which kernel is chosen for what.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distrt.core.kernels.cublas import product as products
+    from distrt.core.kernels.cuda import checks, draws, loops, pooling, rows
+    from distrt.core.kernels.cudnn import convolution as convolutions
+    from distrt.core.kernels.cudnn import library as cudnn
+else:
+    from distrt.core.process.late import late
+
+    __getattr__ = late(
+        globals(),
+        {
+            "checks": "distrt.core.kernels.cuda.checks",
+            "convolutions": "distrt.core.kernels.cudnn.convolution",
+            "cudnn": "distrt.core.kernels.cudnn.library",
+            "draws": "distrt.core.kernels.cuda.draws",
+            "loops": "distrt.core.kernels.cuda.loops",
+            "pooling": "distrt.core.kernels.cuda.pooling",
+            "products": "distrt.core.kernels.cublas.product",
+            "rows": "distrt.core.kernels.cuda.rows",
+        },
+    )
+
+__all__ = ["checks", "convolutions", "cudnn", "draws", "loops", "pooling", "products", "rows"]
