@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.autograd import grad
+from distrt.core import gpu
 from distrt.core.autograd.function import Function
 from distrt.core.errors import CaptureError
 from distrt.core.gpu.capturing import Capture, capturing, refuse
@@ -91,7 +92,7 @@ class CUDAGraph:
         self._pool = graph_pool_handle() if pool is None else pool
         self._capture = Capture()
         self._key = np.zeros(1, np.uint64, like=cupy().empty(0))
-        self._under = cupy().cuda.using_allocator(self._pool.blocks.malloc)
+        self._under = cupy().cuda.using_allocator(gpu.memory.telling(self._pool.blocks.malloc))
         self._under.__enter__()
         _stage_nothing()
         stream.begin_capture()

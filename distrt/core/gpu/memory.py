@@ -1,12 +1,18 @@
-"""What tensors hold of each GPU's memory, and the most that they ever held: CuPy's pool tells the first only."""
+"""What tensors hold of each GPU's memory, and the most that they ever held: CuPy's pool tells the first only.
+
+Where there is not enough, PyTorch's error says so, which scripts catch.
+"""
 
 from __future__ import annotations
 
 import functools
 import threading
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from distrt.core.errors import OutOfMemoryError
 from distrt.core.gpu import library
 
 
@@ -32,7 +38,7 @@ _lock = threading.Lock()
 
 @functools.cache
 def watch() -> None:
-    """Counts from now on. The first tensor on a GPU starts it."""
+    """Counts from now on, and tells of a lack. The first tensor on a GPU starts it."""
     cupy = library.find()
 
     class Hook(cupy.cuda.MemoryHook):  # type: ignore[misc, name-defined]
@@ -57,6 +63,24 @@ def watch() -> None:
                 count.most_reserved = max(count.most_reserved, reserved())
 
     Hook().__enter__()
+    with suppress(
+        ValueError
+    ):  # CuPy's, within its `using_allocator`: whoever chose that one sees to its errors
+        cupy.cuda.set_allocator(telling(cupy.cuda.get_allocator()))
+
+
+def telling(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
+    """An allocator of CuPy's that raises `OutOfMemoryError` where another one raises CuPy's, a ``MemoryError``."""
+    lack = library.find().cuda.memory.OutOfMemoryError
+
+    def allocated(nbytes: int) -> Any:
+        try:
+            return allocate(nbytes)
+        except lack as error:
+            wanted = f"{nbytes / 2**30:.2f} GiB on GPU {library.current()}"
+            raise OutOfMemoryError(f"CUDA out of memory. Tried to allocate {wanted} ({error})") from error
+
+    return allocated
 
 
 def reserved() -> int:

@@ -155,6 +155,18 @@ def check_memory() -> None:
     assert "Allocated memory" in torch.cuda.memory_summary()
 
 
+def check_lack_of_memory() -> None:
+    """PyTorch's error, upon which scripts try less."""
+    x = torch.ones(10, device=CUDA)
+    torch.cuda.set_per_process_memory_fraction(0.001)
+    try:
+        _refused(torch.cuda.OutOfMemoryError, "CUDA out of memory", lambda: torch.zeros(1 << 28, device=CUDA))
+        _refused(RuntimeError, "CUDA out of memory", lambda: torch.zeros(1 << 28).cuda())
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert (x + 1).tolist() == [2.0] * 10
+
+
 def check_streams() -> None:
     """Work in a stream of one's own, and times."""
     stream = torch.cuda.Stream()

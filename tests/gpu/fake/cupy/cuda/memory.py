@@ -10,6 +10,15 @@ _used: dict[int, int] = defaultdict(int)
 _freed: dict[int, int] = defaultdict(int)  # kept by the pool for the next allocation
 
 
+class OutOfMemoryError(MemoryError):
+    """The pool may not take as much."""
+
+    def __init__(self, size: int, total: int, limit: int = 0) -> None:
+        super().__init__(
+            f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes, limit {limit:,})."
+        )
+
+
 class MemoryHook:
     """What is told of each allocation, from ``__enter__`` on."""
 
@@ -37,6 +46,7 @@ def count(array: Any) -> None:
     """Counts an array's memory until it is gone."""
     import cupy
 
+    get_allocator()(array._host.nbytes)
     device, size = cupy.cuda._current.number, -(-array._host.nbytes // 512) * 512
     fresh = size > _freed[device]
     _used[device] += size
@@ -61,8 +71,9 @@ class MemoryPool:
     """The pool of the current device."""
 
     def malloc(self, size: int) -> Any:
-        """Memory of the pool."""
-        raise NotImplementedError("the fake's arrays have memory of their own")
+        """Whether there is as much: the fake's arrays have memory of their own."""
+        if 0 < self.get_limit() < self.used_bytes() + size:
+            raise OutOfMemoryError(size, self.used_bytes(), self.get_limit())
 
     def used_bytes(self) -> int:
         """Bytes in arrays."""
@@ -103,6 +114,20 @@ _pool = MemoryPool()
 def pool() -> MemoryPool:
     """The pool that everybody uses."""
     return _pool
+
+
+_allocator: Any = _pool.malloc
+
+
+def get_allocator() -> Any:
+    """What arrays get their memory from."""
+    return _allocator
+
+
+def set_allocator(allocator: Any = None) -> None:
+    """Sets it."""
+    global _allocator
+    _allocator = allocator
 
 
 _DEVICE_MEMORY = 1 << 60
