@@ -6,6 +6,7 @@ over NCCL (`nccl.group`), or through the CPU (`through_host`) where the backend 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,6 +16,7 @@ from distrt.core.gpu.places import device_of
 
 if TYPE_CHECKING:
     from distrt.comm.nccl.group import GpuGroup
+    from distrt.comm.process_group import ProcessGroup
     from distrt.comm.through_host import HostLane
 
 __all__ = ["Lane", "Lanes"]
@@ -27,15 +29,20 @@ class Lanes:
     """The lane of one rank for its GPU.
 
     Args:
-        make: makes it, for a GPU's number; the ranks find one another when they first use it.
-        label: begins messages with the rank.
+        make: makes it, for a group and a GPU's number; the ranks find one another when they first use it.
+        group: whose it is.
     """
 
-    def __init__(self, make: Callable[[int], Lane], label: str) -> None:
-        self._make, self._label = make, label
+    def __init__(self, make: Callable[[ProcessGroup, int], Lane], group: ProcessGroup) -> None:
+        self._make, self._group = make, weakref.ref(group)
+        self._label = f"rank {group.rank()}: group {group.group_name!r}"
         self._lane: Lane | None = None
         self._device: int | None = None
         self._timeout_s: float | None = None
+
+    def another(self, group: ProcessGroup) -> Lanes:
+        """The same for another group."""
+        return Lanes(self._make, group)
 
     def of(self, array: Array) -> Lane:
         """Who carries an array that is on a GPU.
@@ -54,7 +61,9 @@ class Lanes:
             DeviceError: the lane is another GPU's.
         """
         if self._lane is None:
-            self._lane, self._device = self._make(device), device
+            group = self._group()
+            assert group is not None, "it asks for its own"
+            self._lane, self._device = self._make(group, device), device
             if self._timeout_s is not None:
                 self._lane.set_timeout(self._timeout_s)
         if device != self._device:

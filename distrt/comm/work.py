@@ -18,6 +18,9 @@ class Work(ABC):
 
     __slots__ = ("_result",)
 
+    #: Whether ``wait`` has a stream wait, and the program go on.
+    is_queued = False
+
     def __init__(self) -> None:
         self._result: Any = None
 

@@ -62,7 +62,7 @@ def loaded_state(state_dict: dict[str, Any], groups: Groups, mine: Groups) -> di
 
 
 def _like(param: Tensor, value: Any, group: dict[str, Any], key: Any = None) -> Any:
-    """The value with its tensors in the parameter's dtype, inside dicts and lists too.
+    """The value with its tensors in the parameter's dtype and place, inside dicts and lists too.
 
     A "step" stays as it is, for half precision cannot count far; the fused forms keep it in float32.
     """
@@ -70,7 +70,7 @@ def _like(param: Tensor, value: Any, group: dict[str, Any], key: Any = None) -> 
         if key == "step":
             is_float32 = group.get("capturable", False) or group.get("fused", False)
             return value.float() if is_float32 else value
-        return value.to(param.dtype) if param.is_floating_point() else value
+        return value.to(param.device, param.dtype if param.is_floating_point() else value.dtype)
     if isinstance(value, dict):
         return {name: _like(param, each, group, name) for name, each in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):

@@ -60,6 +60,19 @@ def test_data_parallel_training_gives_what_the_cpu_gives(backend):
     assert said.count("0 of 10 ways differ") == 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "backend"), [(2, NCCL), (3, NCCL), (2, "gloo")])
+def test_sharded_models_train_as_on_the_cpu_in_the_memory_of_parts(size, backend):
+    said = _said(str(size), "sharded", backend)
+    assert said.count("0 of 18 ways differ") == size
+
+
+@pytest.mark.ci
+def test_a_sharded_model_trains_as_on_the_cpu():
+    said = _said("2", "sharded", NCCL, "plain")
+    assert said.count("0 of 1 ways differ") == 2
+
+
 @pytest.mark.ci
 def test_two_ranks_share_a_gpu():
     said = _said("2", "collectives", NCCL, "0", "1", "", devices=1)

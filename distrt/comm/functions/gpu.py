@@ -29,7 +29,7 @@ def give_lane(group: ProcessGroup, backend: str, timeout_s: float | None, bound:
         return
     limit_s = nccl_timeout().total_seconds() if timeout_s is None else timeout_s
 
-    def make(number: int) -> Lane:
+    def make(group: ProcessGroup, number: int) -> Lane:
         if kind != Backend.NCCL:
             from distrt.comm.through_host import HostLane  # most jobs have no GPU
 
@@ -38,6 +38,6 @@ def give_lane(group: ProcessGroup, backend: str, timeout_s: float | None, bound:
 
         return GpuGroup(group, number, limit_s, compares=get_debug_level() is DebugLevel.DETAIL)
 
-    group.gpu_lane = Lanes(make, f"rank {group.rank()}: group {group.group_name!r}")
+    group.gpu_lane = Lanes(make, group)
     if bound is not None and bound.index is not None and kind == Backend.NCCL:
         group.gpu_lane.on(bound.index).connect()

@@ -117,7 +117,8 @@ class StreamEngine:
         cuda = gpus.find().cuda
         with cuda.Device(channel.device):
             before = cuda.Event(disable_timing=True)
-            before.record(cuda.get_current_stream())
+            work.asked_in = cuda.get_current_stream()
+            before.record(work.asked_in)
             channel.stream.wait_event(before)
             with channel.stream:
                 work.value = next(operation.steps)

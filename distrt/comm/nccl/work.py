@@ -39,6 +39,7 @@ class StreamWork(Work):
         "_callbacks",
         "_engine",
         "_has_ended",
+        "asked_in",
         "channel",
         "done",
         "ended",
@@ -65,9 +66,15 @@ class StreamWork(Work):
         self.error: BaseException | None = None
         self.value: Any = None
         self.kept: Any = None  # arrays that the GPU still needs
+        self.asked_in: Any = None  # the caller's stream
         self.wait_now = OnDevice(self)
         self._callbacks: list[Callable[[], object]] = []
         self._has_ended = False
+
+    @property
+    def is_queued(self) -> bool:  # type: ignore[override]
+        """Whether ``wait`` has a stream wait, and the program go on."""
+        return not self._engine.settings.blocking_wait
 
     @property
     def is_over(self) -> bool:
@@ -78,9 +85,7 @@ class StreamWork(Work):
         """The GPU is done, or will never be (by the watching thread)."""
         if not self._has_ended:
             self._has_ended = True
-            self.kept = None
-            if not isinstance(self.value, int):
-                self.value = None
+            self._let_go()
             self.ended()
 
     def is_completed(self) -> bool:
@@ -109,9 +114,21 @@ class StreamWork(Work):
         if self.done is not None:
             cuda = gpus.find().cuda
             with cuda.Device(self.channel.device):
-                cuda.get_current_stream().wait_event(self.done)
+                stream = cuda.get_current_stream()
+                stream.wait_event(self.done)
+            if stream == self.asked_in:
+                self._let_go()
         self._call_back()
         return True
+
+    def _let_go(self) -> None:
+        """The arrays may go: their memory is given to what comes behind the result in the stream that they are of.
+
+        Else they would stay until the watching thread has looked, which in a sharded model is units later.
+        """
+        self.kept = None
+        if not isinstance(self.value, int):
+            self.value = None
 
     def wait_for_device(self) -> None:
         """The program waits until the GPU is done; the watching thread sees to it that this ends.

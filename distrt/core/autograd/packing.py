@@ -10,8 +10,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from distrt.core.arrays import is_array
 from distrt.core.autograd.node import FREED, SECOND_TIME, Node
 from distrt.core.errors import AutogradError
@@ -122,20 +120,20 @@ class PackedNode(Node):
         saved = self.saved
         if saved is FREED:
             raise AutogradError(SECOND_TIME)
-        unpacked = tuple(_each(saved, Packed, Packed.array))
+        unpacked = tuple(_each(saved, _is_packed, Packed.array))
         if not keep_graph:
             self.saved = FREED
         return unpacked
 
 
-def _each(values: Any, kind: type, change: Callable[[Any], Any]) -> list[Any]:
+def _is_packed(value: Any) -> bool:
+    return isinstance(value, Packed)
+
+
+def _each(values: Any, is_meant: Callable[[Any], bool], change: Callable[[Any], Any]) -> list[Any]:
     """The values, those of one kind changed, also inside lists (the inputs of ``cat``)."""
     return [
-        change(value)
-        if isinstance(value, kind)
-        else _each(value, kind, change)
-        if type(value) is list
-        else value
+        change(value) if is_meant(value) else _each(value, is_meant, change) if type(value) is list else value
         for value in values
     ]
 
@@ -143,7 +141,7 @@ def _each(values: Any, kind: type, change: Callable[[Any], Any]) -> list[Any]:
 def _pack_node(node: Node) -> None:
     if node.is_custom or not node.saved or not _holds_arrays(node.saved):
         return
-    node.saved = tuple(_each(node.saved, np.ndarray, Packed))
+    node.saved = tuple(_each(node.saved, is_array, Packed))
     node.counters = ()
     node.stamp = 0
     node.__class__ = PackedNode

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, filled
 from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor, wrap
 
@@ -63,11 +63,12 @@ def _to_one_number(name: str) -> Callable[..., Any]:
             return self._partial(plain_sum(self) / self.numel(), "sum")
         if name == "norm":
             order = float(args[0] if args else kwargs.get("p", 2))
-            nothing = wrap(np.array(math.inf if order == -math.inf else 0.0, self._array.real.dtype))
+            least = math.inf if order == -math.inf else 0.0
+            nothing = wrap(filled((), least, self._array.real.dtype, self._array))
             return self._partial(plain(self, order) if self._array.size else nothing, f"norm{order}")
         if name in ("max", "min") and not self._array.size:
             least = -math.inf if name == "max" else math.inf
-            return self._partial(wrap(np.array(least, self._array.dtype)), name)
+            return self._partial(wrap(filled((), least, self._array.dtype, self._array)), name)
         return self._partial(plain(self), name)
 
     plain_sum = Tensor.sum
@@ -82,7 +83,7 @@ def reduced(local: Array, op: str, group: ProcessGroup) -> Array:
     Raises:
         UnsupportedError: it is not known how they are reduced.
     """
-    found = np.array(local)
+    found = local.copy()
     if op in _OPS:
         group.all_reduce(found, _OPS[op])
         return found
@@ -92,6 +93,6 @@ def reduced(local: Array, op: str, group: ProcessGroup) -> Array:
     if math.isinf(order):
         group.all_reduce(found, ReduceOp.MAX if order > 0 else ReduceOp.MIN)
         return found
-    power = np.array(found.astype(np.float64) ** (order or 1.0))
+    power = as_array(found.astype(np.float64) ** (order or 1.0))
     group.all_reduce(power)
-    return np.asarray(power ** (1.0 / (order or 1.0)), local.dtype)
+    return as_array(power ** (1.0 / (order or 1.0))).astype(local.dtype)

@@ -17,7 +17,7 @@ import numpy as np
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, filled, is_on_gpu, row_major
 from distrt.core.errors import UnsupportedError
 from distrt.core.layouts import PlainArray
 from distrt.core.tensor import Tensor, wrap
@@ -90,10 +90,11 @@ class DTensor(Tensor):
         group = self._layout.group
         if group is None:
             return self.to_local()
-        whole = np.empty(self._layout.shape, self._array.dtype)
+        part = row_major(self._array)
+        whole = np.empty(self._layout.shape, part.dtype, like=part)
         places = self._layout.places()
-        pieces = [np.empty(whole[place].shape, whole.dtype) for place in places]
-        group.all_gather(pieces, np.ascontiguousarray(self._array)).wait()
+        pieces = [np.empty(whole[place].shape, whole.dtype, like=part) for place in places]
+        group.all_gather(pieces, part).wait()
         for place, piece in zip(places, pieces, strict=True):
             whole[place] = piece
         return wrap(whole)
@@ -155,7 +156,7 @@ class DTensor(Tensor):
                     f"Can not redistribute from {old} to {new}, redistributing to Partial is for internal use only!"
                 )
         layout = layout_for("redistribute", mesh, placements, self._layout.shape)
-        made: DTensor = distributed(np.array(layout.mine(source.full_tensor()._array)), layout)
+        made: DTensor = distributed(layout.mine(source.full_tensor()._array).copy(), layout)
         return made
 
     # -- what keeps its class
@@ -189,8 +190,12 @@ class DTensor(Tensor):
         return self._like(super().clone())
 
     def cpu(self, *args: Any, **kwargs: Any) -> DTensor:
-        """Itself: shards are on the CPU."""
-        return self
+        """The same with its part on the CPU; itself where it is."""
+        return self._like(super().cpu(*args, **kwargs)) if is_on_gpu(self._array) else self
+
+    def cuda(self, *args: Any, **kwargs: Any) -> DTensor:
+        """The same with its part on a GPU."""
+        return self._like(super().cuda(*args, **kwargs))
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """In another dtype."""
@@ -238,7 +243,7 @@ class DTensor(Tensor):
     def __deepcopy__(self, memo: dict[int, Any]) -> DTensor:
         """A copy of the part, in the same place."""
         if id(self) not in memo:
-            made = distributed(np.array(self._array), self._layout)
+            made = distributed(self._array.copy(), self._layout)
             if getattr(self, "_is_param", False):
                 made._is_param = True
             memo[id(self)] = made.requires_grad_(self.requires_grad)
@@ -249,7 +254,7 @@ class DTensor(Tensor):
         mesh = self.device_mesh
         placed = [(type(each).__name__, *vars(each).values()) for each in self.placements]
         # A copy: the part may lie in memory that all ranks' parts are in.
-        local = wrap(np.array(self._array)).requires_grad_(self.requires_grad)
+        local = wrap(self._array.copy()).requires_grad_(self.requires_grad)
         is_parameter = bool(getattr(self, "_is_param", False))
         names = None if mesh.mesh_dim_names is None else list(mesh.mesh_dim_names)
         return local, mesh.mesh.tolist(), names, placed, list(self._layout.shape), is_parameter
@@ -316,42 +321,39 @@ def norm_over_ranks(tensors: Sequence[Tensor], order: float) -> Any:
     One reduction for each group of ranks; sums are taken in float64.
     """
     is_largest = math.isinf(order)
-    sums: dict[ProcessGroup | None, float] = {}
+    extreme: Any = np.maximum if order > 0 else np.minimum
+    sums: dict[ProcessGroup | None, Array] = {}
     for tensor in tensors:
         group = tensor._layout.group if isinstance(tensor, DTensor) else None
         found = _power_sum(tensor._array, order)
         known = sums.get(group)
-        if known is None:
-            sums[group] = found
-        elif is_largest:
-            sums[group] = max(known, found) if order > 0 else min(known, found)
-        else:
-            sums[group] = known + found
+        sums[group] = found if known is None else extreme(known, found) if is_largest else known + found
     op = (ReduceOp.MAX if order > 0 else ReduceOp.MIN) if is_largest else ReduceOp.SUM
-    whole = []
+    whole: list[Array] = []
     for group, found in sums.items():
-        total = np.array([found])
+        total = as_array(found).reshape(1)
         if group is not None:
             group.all_reduce(total, op)
-        whole.append(float(total[0]))
-    if is_largest:
-        value = max(whole) if order > 0 else min(whole)
-    else:
-        value = sum(whole) if order == 0 else sum(whole) ** (1.0 / order)
+        whole.append(total[0])
+    value = whole[0]
+    for each in whole[1:]:
+        value = extreme(value, each) if is_largest else value + each
+    if order and not is_largest:
+        value = value ** (1.0 / order)
     like = next(each for each in tensors if isinstance(each, DTensor))
     dtype = np.result_type(*(each._array.real.dtype for each in tensors))
     mesh = like.device_mesh
-    return distributed(np.array(value, dtype), Layout(mesh, (Replicate(),) * mesh.ndim, ()))
+    return distributed(as_array(value).astype(dtype), Layout(mesh, (Replicate(),) * mesh.ndim, ()))
 
 
-def _power_sum(array: Array, order: float) -> float:
+def _power_sum(array: Array, order: float) -> Array:
     """What norms are put together of: the sum of powers, the number of elements that are not 0, or an extreme."""
     if math.isinf(order):
         if not array.size:
-            return 0.0 if order > 0 else math.inf
+            return filled((), 0.0 if order > 0 else math.inf, np.float64, array)
         sizes = np.abs(array)
-        return float(sizes.max() if order > 0 else sizes.min())
+        return (sizes.max() if order > 0 else sizes.min()).astype(np.float64)
     if order == 0:
-        return float(np.count_nonzero(array))
+        return as_array(np.count_nonzero(array)).astype(np.float64)
     sizes = np.abs(array).astype(np.float64)
-    return float(np.square(sizes).sum() if order == 2 else (sizes**order).sum())
+    return np.square(sizes).sum() if order == 2 else (sizes**order).sum()

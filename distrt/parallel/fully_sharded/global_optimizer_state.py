@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from distrt.comm.world import default_group
 from distrt.core.creation import tensor, zeros_like
 from distrt.core.modes import no_grad
@@ -117,7 +115,7 @@ def _parts_of(model: Module) -> Any:
         like = None if name is None else layouts.get(name)
         if like is None or tuple(whole.shape) != tuple(like.shape):
             return whole
-        return distributed(np.array(like._layout.mine(whole._array)), like._layout)
+        return distributed(like._layout.mine(whole._array).copy(), like._layout)
 
     return part
 

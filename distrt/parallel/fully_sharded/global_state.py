@@ -18,6 +18,7 @@ import numpy as np
 from distrt.comm.functions.objects import broadcast_object_list
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
+from distrt.core.arrays import on_host
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
@@ -134,7 +135,7 @@ def set_model_state_dict(
         def part(path: tuple[Any, ...], whole: Tensor) -> Tensor:
             like = parts.get(path[0])
             if isinstance(like, DTensor) and tuple(whole.shape) == tuple(like.shape):
-                return distributed(np.array(like._layout.mine(whole._array)), like._layout)  # type: ignore[no-any-return]
+                return distributed(like._layout.mine(whole._array).copy(), like._layout)  # type: ignore[no-any-return]
             return whole
 
         given = received(given, default_group(), part)
@@ -160,14 +161,14 @@ def name_of(model: Module, key: str) -> str:
 def without_parts(tree: Any, options: StateDictOptions) -> Any:
     """A state with whole tensors, where that is asked for; empty on ranks that are not to have it."""
     if not options.full_state_dict:
-        return tree
+        return _mapped(lambda _, tensor: tensor.cpu(), tree) if options.cpu_offload else tree
     is_kept = not options.cpu_offload or not is_initialized() or default_group().rank() == 0
 
     def whole(_: tuple[Any, ...], tensor: Tensor) -> Any:
         if not isinstance(tensor, DTensor):
-            return tensor
+            return tensor.cpu() if options.cpu_offload else tensor
         gathered = tensor.full_tensor()  # all ranks take part, one tensor at a time
-        return gathered if is_kept else None
+        return (gathered.cpu() if options.cpu_offload else gathered) if is_kept else None
 
     found = _mapped(whole, tree)
     return found if is_kept else {}
@@ -190,7 +191,7 @@ def received(tree: Any, group: ProcessGroup, part: Callable[[tuple[Any, ...], Te
 
     def take(path: tuple[Any, ...], shape: tuple[int, ...], dtype: str) -> Any:
         if is_first:
-            whole = np.ascontiguousarray(tensors[path]._array)
+            whole = np.ascontiguousarray(on_host(tensors[path]._array))
         else:
             whole = np.empty(shape, np.dtype(dtype))
         group.broadcast(whole, src=0).wait()

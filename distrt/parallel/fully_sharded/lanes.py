@@ -34,11 +34,19 @@ def _second(group: ProcessGroup) -> ProcessGroup:
         name = f"{group.group_name}/reductions"
         found = _seconds[group] = connect(group, list(range(group.size())), name, group.timeout_s)
         found.backend = found.backend_asked = group.backend
+        if group.gpu_lane is not None:
+            found.gpu_lane = group.gpu_lane.another(found)
     return found
 
 
 def wait_on(work: Work, timeout_s: float, meanwhile: Callable[[], object]) -> None:
-    """Wait for an operation on one lane, and look after the other one, which other ranks may wait for."""
+    """Wait for an operation on one lane, and look after the other one, which other ranks may wait for.
+
+    Where streams wait and not the program, there is nothing to look after: it goes on to what the others wait for.
+    """
+    if work.is_queued:
+        work.wait()
+        return
     deadline = time.monotonic() + timeout_s
     while not work.is_completed() and time.monotonic() < deadline:
         try:

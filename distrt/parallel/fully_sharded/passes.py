@@ -17,6 +17,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.autograd.engine import is_running, queue_callback
 from distrt.core.errors import AutogradError
+from distrt.core.tensor import Tensor
 from distrt.parallel.fully_sharded.lanes import Lanes, wait_on
 from distrt.parallel.fully_sharded.slots import Batch, Slots
 from distrt.parallel.fully_sharded.unit import Unit
@@ -78,6 +79,15 @@ class Passes:
     def is_backward(self) -> bool:
         """Whether a backward pass runs that has come to this model."""
         return self._is_backward
+
+    @property
+    def device(self) -> Any:
+        """The GPU that computes; None on the CPU."""
+        return self.units[0].memory.device if self.units else None
+
+    def bring(self, tensor: Tensor) -> Tensor:
+        """A tensor where the model computes, as PyTorch brings what the root gets."""
+        return tensor.to(self.device)
 
     def begin_forward(self, members: Sequence[Unit] | None = None) -> None:
         """The root's forward begins; or that of a module below it, which needs ``members`` only."""

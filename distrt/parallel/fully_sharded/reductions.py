@@ -6,15 +6,20 @@ backward has put them, in memory that the ranks have together, and adds up in th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sys import getrefcount
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
 from distrt.comm.reduction import Reduction, SetsOfArrays
 from distrt.core.arrays import Array
+from distrt.parallel.fully_sharded.memory import HostMemory
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
+
+if TYPE_CHECKING:
+    from distrt.parallel.fully_sharded.device_memory import DeviceMemory
 
 __all__ = ["ReducedRow", "RowReduction", "SlotReduction", "SlotViews"]
 
@@ -27,6 +32,7 @@ class ReducedRow:
     Args:
         parameters: those that are trained.
         dtype: of the row.
+        zeros: makes it.
 
     Attributes:
         whole: all parts, then a mark for each parameter, which is 0 where no rank has used it, and perhaps more.
@@ -35,22 +41,30 @@ class ReducedRow:
     """
 
     def __init__(
-        self, parameters: Sequence[ShardedParameter], dtype: np.dtype[np.generic], surplus: int = 0
+        self,
+        parameters: Sequence[ShardedParameter],
+        dtype: np.dtype[np.generic],
+        surplus: int = 0,
+        zeros: Callable[[int, Any], Array] = np.zeros,
     ) -> None:
         self._parameters = list(parameters)
         starts = [0]
         for each in parameters:
             starts.append(starts[-1] + each.largest)
         self.starts = starts
-        self.whole = np.zeros(starts[-1] + len(starts) - 1 + surplus, dtype)
+        self.whole = zeros(starts[-1] + len(starts) - 1 + surplus, dtype)
         self.values = self.whole[: starts[-1]]
         self.marks = self.whole[starts[-1] : starts[-1] + len(parameters)]
-        self.parts = [
-            self.whole[start : start + each.sizes[each.rank]].reshape(each.part_shapes[each.rank])
-            for each, start in zip(parameters, starts, strict=False)
-        ]
+        self.parts = self.parts_in(self.whole)
         self.sums: dict[SlotViews, SetsOfArrays] = {}
         self._unseen: list[int] = []
+
+    def parts_in(self, row: Array) -> list[Array]:
+        """This rank's part of each gradient, in a row of the same."""
+        return [
+            row[start : start + each.sizes[each.rank]].reshape(each.part_shapes[each.rank])
+            for each, start in zip(self._parameters, self.starts, strict=False)
+        ]
 
     def settle(self) -> None:
         """All that refers to the parts by now, but for gradients, does so for good."""
@@ -74,6 +88,7 @@ class RowReduction:
         op: how rows are reduced.
         dtype: in which.
         surplus: how many elements rows are longer than they need be.
+        memory: what rows are made of.
 
     Attributes:
         work: to wait for.
@@ -86,13 +101,17 @@ class RowReduction:
         op: ReduceOp,
         dtype: np.dtype[np.generic],
         surplus: int,
+        memory: HostMemory | DeviceMemory,
     ) -> None:
-        self._row = ReducedRow(parameters, dtype, surplus)
+        self._row = ReducedRow(parameters, dtype, surplus, memory.zeros)
+        self._parameters = parameters
         starts = self._row.starts
-        rows = np.zeros((lane.size(), self._row.whole.size), dtype)
+        rows = memory.zeros((lane.size(), self._row.whole.size), dtype)
+        self._is_all_used = True
         for number, each in enumerate(parameters):
             gradient = each.gradient()
             if gradient is None:
+                self._is_all_used = False
                 continue
             rows[:, starts[-1] + number] = 1  # somebody has used it
             for row, place, size in zip(rows, each.slices, each.sizes, strict=True):
@@ -104,6 +123,10 @@ class RowReduction:
     def result(self) -> ReducedRow:
         """All parts."""
         return self._row
+
+    def uses(self) -> list[Any]:
+        """Of each parameter, whether any rank has used it. Marks on a GPU are waited for, so only if need be."""
+        return [True] * len(self._parameters) if self._is_all_used else self._row.marks.tolist()
 
 
 class SlotViews:
@@ -177,3 +200,8 @@ class SlotReduction:
         row.marks[:] = views.uses[:, : len(self._parameters)].any(axis=0)
         sums.reduce()
         return row
+
+    def uses(self) -> list[Any]:
+        """Of each parameter, whether any rank has used it."""
+        marks: list[Any] = self._row.marks.tolist()
+        return marks

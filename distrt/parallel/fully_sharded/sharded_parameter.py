@@ -15,9 +15,9 @@ import numpy as np
 from distrt.amp import agree_on
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, address_of, is_on_gpu
 from distrt.core.dtypes import dtype as dt
-from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.layout import Layout
@@ -47,11 +47,6 @@ class ShardedParameter:
         shard_dim: int,
         used: dt.dtype | None,
     ) -> None:
-        if whole.is_cuda:
-            raise UnsupportedError(
-                f"fully_shard: {name} is on {whole.device}: sharded models live in the memory of the CPU; on GPUs "
-                "there are DistributedDataParallel and ZeroRedundancyOptimizer"
-            )
         self.name, self.places, self.whole = name, places, whole
         shape = tuple(whole._array.shape)
         if not shape:
@@ -85,7 +80,7 @@ class ShardedParameter:
         """Move this rank's part of the whole one's values to ``home``, and let go of the whole one's memory."""
         self.rank = rank
         local = home.reshape(self.part_shapes[rank])
-        local[...] = self.whole._array[self.slices[rank]]
+        local[...] = _beside(local, self.whole._array[self.slices[rank]])
         self._home = local
         self.part = self._as_parameter(local)
         self.whole.grad = None
@@ -130,10 +125,11 @@ class ShardedParameter:
             )
         place = home.reshape(local.shape)
         if (
-            local.__array_interface__["data"] != place.__array_interface__["data"]
+            is_on_gpu(local) is not is_on_gpu(place)
+            or address_of(local) != address_of(place)
             or local.strides != place.strides
         ):
-            place[...] = local
+            place[...] = _beside(place, local)
             self._forget_values()
         self.part._array = self._home = place
 
@@ -144,7 +140,7 @@ class ShardedParameter:
         else:
             requires_grad = found.requires_grad
             local = found._array[self.slices[self.rank]] if found.shape == self.layout.shape else found._array
-            self.part = self._as_parameter(np.array(local))
+            self.part = self._as_parameter(local.copy())
             self.part.requires_grad_(requires_grad)
         self._forget_values()
         self.show(self.part)
@@ -252,6 +248,15 @@ def _agreement(group: ProcessGroup | None) -> _Agreement:
     if found is None:
         found = _agreements[group] = _Agreement(group)
     return found
+
+
+def _beside(home: Array, values: Array) -> Array:
+    """The values, where ``home`` is."""
+    if is_on_gpu(home) is is_on_gpu(values):
+        return values
+    from distrt.core.gpu.places import device_of, moved
+
+    return moved(values, device_of(home))
 
 
 def _extent(place: tuple[slice, ...], shape: tuple[int, ...]) -> list[int]:

@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distrt.comm.functions.groups import init_process_group
 from distrt.comm.mesh.device_mesh import DeviceMesh, init_device_mesh
 from distrt.comm.world import default_group, is_initialized
+from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
+from distrt.core.gpu.library import current, device_count
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.container import ModuleDict, ModuleList
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.module import make_sharded
 from distrt.parallel.fully_sharded.placements import Shard
-from distrt.parallel.fully_sharded.policies import DataParallelMeshDims, MixedPrecisionPolicy, OffloadPolicy
+from distrt.parallel.fully_sharded.policies import (
+    CPUOffloadPolicy,
+    DataParallelMeshDims,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+)
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
 from distrt.parallel.fully_sharded.state import ModuleState, state_of
 from distrt.parallel.fully_sharded.unit import Unit
+
+if TYPE_CHECKING:
+    from distrt.parallel.fully_sharded.device_memory import DeviceMemory
 
 __all__ = ["fully_shard", "managed", "mesh_of", "shard"]
 
@@ -51,7 +61,8 @@ def fully_shard(
             ranks to share them among counts as True: they are given back altogether.
         shard_placement_fn: which dim to cut a parameter along; 0 where it gives None.
         mp_policy: dtypes of computation, reduction and output.
-        offload_policy: without effect: shards of a model on the CPU are in its memory.
+        offload_policy: `CPUOffloadPolicy` keeps the parts of a model that computes on a GPU in the memory of the CPU,
+            where the optimizer steps; without effect where it computes there, too.
         ignored_params: parameters to leave alone.
         dp_mesh_dims: which dims of the mesh are data parallel, where it has others.
 
@@ -64,10 +75,11 @@ def fully_shard(
     """
     modules: list[Module] = list(module) if isinstance(module, list | tuple) else [module]
     _require_modules(modules)
-    mesh = mesh_of(mesh, dp_mesh_dims)
+    mesh = mesh_of(mesh, dp_mesh_dims, modules)
     reshard = True if reshard_after_forward is None else _reshards(reshard_after_forward, mesh)
     ignored = {id(each) for each in ignored_params or ()}
-    state = shard(modules, mesh, reshard, mp_policy, ignored, shard_placement_fn)
+    offloads = isinstance(offload_policy, CPUOffloadPolicy)
+    state = shard(modules, mesh, reshard, mp_policy, ignored, shard_placement_fn, offloads)
     state.is_automatic = reshard_after_forward is None
     for each in modules:
         make_sharded(each)
@@ -85,16 +97,19 @@ def shard(
     policy: MixedPrecisionPolicy,
     ignored: set[int],
     placement: Callable[[Tensor], Shard | None] | None = None,
+    offloads: bool = False,
 ) -> ModuleState:
     """Make a unit of the parameters of some modules, and have its hooks on them."""
+    parameters = managed(modules, ignored)
+    memory = _memory(modules, [whole for _, _, whole in parameters], mesh, offloads)
     found = [
         ShardedParameter(name, places, whole, mesh, _dim(whole, placement), policy.param_dtype)
-        for name, places, whole in managed(modules, ignored)
+        for name, places, whole in parameters
     ]
     unit = None
     if found:
         replicas = mesh.get_group(0) if mesh.ndim == 2 else None
-        unit = Unit(found, mesh.get_group(mesh.ndim - 1), replicas, policy)
+        unit = Unit(found, mesh.get_group(mesh.ndim - 1), replicas, policy, memory)
         unit.reshards_after_forward = reshards_after_forward
     return ModuleState(modules, unit, mesh, policy)
 
@@ -112,12 +127,18 @@ def _require_modules(modules: Sequence[Module]) -> None:
             )
 
 
-def mesh_of(mesh: DeviceMesh | None, dims: DataParallelMeshDims | None = None) -> DeviceMesh:
-    """The ranks to shard over: all of them when not given."""
+def mesh_of(
+    mesh: DeviceMesh | None, dims: DataParallelMeshDims | None = None, modules: Sequence[Module] = ()
+) -> DeviceMesh:
+    """The ranks to shard over: all of them when not given, with GPUs where the model or the group is for these."""
     if mesh is None:
         if not is_initialized():
             init_process_group()
-        return init_device_mesh("cpu", (default_group().size(),))
+        group = default_group()
+        is_on_gpu = any(each.is_cuda for module in modules for each in module.parameters())
+        is_for_gpus = group.gpu_lane is not None and "nccl" in (group.backend_asked or "")
+        kind = "cuda" if is_on_gpu or (is_for_gpus and device_count()) else "cpu"
+        return init_device_mesh(kind, (group.size(),))
     if dims is not None:
         raise UnsupportedError("fully_shard: dp_mesh_dims is for DTensors of other dims: slice the mesh")
     if mesh.ndim not in (1, 2):
@@ -125,6 +146,24 @@ def mesh_of(mesh: DeviceMesh | None, dims: DataParallelMeshDims | None = None) -
     if mesh.ndim == 2 and mesh.mesh_dim_names is None:
         raise AssertionError("Please init the 2D mesh for HSDP with mesh_dim_names specified")
     return mesh
+
+
+def _memory(
+    modules: Sequence[Module], parameters: Sequence[Tensor], mesh: DeviceMesh, offloads: bool
+) -> DeviceMemory | None:
+    """What the unit is made of; on a GPU the modules' tensors are brought there, as by PyTorch.
+
+    Raises:
+        DeviceError: parameters are on another GPU than the current one.
+    """
+    is_on_gpu = any(each.is_cuda for each in parameters)
+    if not is_on_gpu and (mesh.device_type != "cuda" or not device_count()):
+        return None
+    from distrt.parallel.fully_sharded.device_memory import DeviceMemory, bring
+
+    place = device("cuda", current())
+    bring([] if offloads else parameters, modules, place)
+    return DeviceMemory(place, offloads)
 
 
 def _reshards(wanted: Any, mesh: DeviceMesh) -> bool:

@@ -128,6 +128,8 @@ class ModuleState:
         elif not passes.is_forward:
             passes.begin_forward(None if self.is_root else self._units_below())
             passes.root = self
+            if passes.device is not None:
+                args, kwargs = map_tensors(passes.bring, args), map_tensors(passes.bring, kwargs)
         if not self._to_run and len(self._modules) > 1:
             self._to_run = {id(each) for each in self.modules}
         if self.unit is not None:

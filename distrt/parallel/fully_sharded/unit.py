@@ -3,6 +3,7 @@
 The mechanism under ``fully_shard``; ``passes.py`` is the policy. Ranks of one machine have the whole parameters in one
 memory, and each of them its part there: to gather them is to hear that all ranks have come. Else a rank has a row of
 bytes between uses, with its part of each parameter, and the whole ones lie in an arena, which is empty between uses.
+So it is on GPUs, where rows and arenas are the GPU's (`Unit.memory`).
 """
 
 from __future__ import annotations
@@ -10,28 +11,33 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from distrt.comm.process_group import COMPLETED, ProcessGroup, ReduceOp, Work
 from distrt.comm.reduction import Reduction
-from distrt.core.arrays import Array, line_bounds
+from distrt.core.arrays import Array, filled, is_on_gpu, line_bounds
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
 from distrt.core.storage.sealed import ReleaseToCopy, seal
-from distrt.parallel.fully_sharded.memory import Arena, one_copy
+from distrt.parallel.fully_sharded.memory import HostMemory, one_copy
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.reductions import ReducedRow, RowReduction, SlotReduction, SlotViews
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
 from distrt.parallel.fully_sharded.slots import SlotPlace
 
+if TYPE_CHECKING:
+    from distrt.parallel.fully_sharded.device_memory import DeviceMemory
+
 __all__ = ["Unit"]
+
+Memory: TypeAlias = "HostMemory | DeviceMemory"
 
 #: By how many bytes rows of equal units are made different, at most. Groups compare the lengths that the ranks come
 #: with, so a rank that gathers another unit is told so, instead of taking one's parameters for the other's.
-_SLACK_BYTES = 512
-_STEP_BYTES = 8
+_SLACK_BYTES = 1024
+_STEP_BYTES = 16  # the largest element, to whose multiples GPUs want addresses
 
 
 class Unit:
@@ -59,7 +65,9 @@ class Unit:
         group: ProcessGroup,
         replicas: ProcessGroup | None,
         policy: MixedPrecisionPolicy,
+        memory: Memory | None = None,
     ) -> None:
+        self.memory: Memory = HostMemory() if memory is None else memory
         self.parameters, self.group, self.replicas, self.policy = list(parameters), group, replicas, policy
         self.reshards_after_forward = self.reshards_after_backward = self.gathers_in_backward = True
         self.reduces = self.reduces_over_replicas = True
@@ -68,7 +76,9 @@ class Unit:
         self.when_reached: Callable[[], object] = lambda: None
         self.when_complete: Callable[[Unit], object] = lambda unit: None
         self.number = 0  # among the units of a model, counted from its root
-        may_be_together = all(each.used == each.own and not each.layout.dim for each in self.parameters)
+        may_be_together = self.memory.device is None and all(
+            each.used == each.own and not each.layout.dim for each in self.parameters
+        )
         self._lay_out(one_copy(group, self._whole_bytes()) if may_be_together else None)
         self._gathering: tuple[Work, Array | None] | None = None
         self._reducing: RowReduction | SlotReduction | None = None
@@ -100,8 +110,8 @@ class Unit:
         self._together, self.is_together = together, together is not None
         is_in_slot = together is not None and self.policy.reduce_dtype is None
         self.slot_bytes = self._whole[-1] + line_bounds([len(self.parameters)])[1] if is_in_slot else 0
-        self._row = np.zeros(0 if self.is_together else self._own[-1] + _SLACK_BYTES, np.uint8)
-        self._arena = Arena(self._whole[-1])
+        self._row = self.memory.row(0 if self.is_together else self._own[-1] + _SLACK_BYTES, np.uint8)
+        self._arena = self.memory.arena(self._whole[-1])
         # Sealed: a module that changes its whole parameter gets a copy, and the other ranks see nothing of it. It is
         # lost when the parameter is given back, as in PyTorch.
         self._views = (
@@ -114,9 +124,12 @@ class Unit:
         )
 
     def _place_whole(self) -> None:
-        for position, each in enumerate(self.parameters):
-            views = self._views or self._whole_views(self._arena.bytes)
-            each.whole._array = views[position]
+        self._outlines = self._views or [
+            self._arena.outline(self._whole_place(position), each.used, each.layout.shape)
+            for position, each in enumerate(self.parameters)
+        ]
+        for each, outline in zip(self.parameters, self._outlines, strict=True):
+            each.whole._array = outline
             each.give_back(is_gone=True)
 
     def _home(self, position: int) -> Array:
@@ -195,7 +208,7 @@ class Unit:
             work, rows = lane.barrier(async_op=not is_awaited, what=what, nbytes=brought), None
         else:
             sent = self._sent()
-            rows = np.empty((self.group.size(), sent.size), np.uint8)
+            rows = self.memory.empty((self.group.size(), sent.size), np.uint8)
             work = lane.all_gather(rows, sent, async_op=True)
         self._gathering = work, rows
         for unit in company:
@@ -208,7 +221,7 @@ class Unit:
         """This rank's parts in the dtype to compute in, and a surplus that tells units apart."""
         if self._together is not None or any(each.used != each.own for each in self.parameters):
             return self._copied_row()[: self._used[-1] + self._spread()]
-        return self._row[: self._own[-1] + self._spread()]
+        return self.memory.fetched(self._row[: self._own[-1] + self._spread()])
 
     def part_ways(self) -> None:
         """Gather copies from now on: what one rank has gathered stays when another changes its part."""
@@ -219,7 +232,12 @@ class Unit:
         if all(each.is_settled for each in self.parameters):
             return
         found = [each.current() for each in self.parameters]
-        if any(part._array.dtype != each.own for part, each in zip(found, self.parameters, strict=True)):
+        is_moved = is_on_gpu(found[0]._array) is (self.memory.device is None) and not self.memory.is_apart
+        if is_moved:
+            self.memory = _memory_of(found[0]._array)
+        if is_moved or any(
+            part._array.dtype != each.own for part, each in zip(found, self.parameters, strict=True)
+        ):
             for part, each in zip(found, self.parameters, strict=True):
                 each.become(part._array.dtype, self.policy.param_dtype)
             self._lay_out()
@@ -236,11 +254,12 @@ class Unit:
         return self._spread() // _STEP_BYTES
 
     def _copied_row(self) -> Array:
-        row = np.zeros(self._used[-1] + _SLACK_BYTES, np.uint8)
+        row = self.memory.zeros(self._used[-1] + _SLACK_BYTES, np.uint8)
         rank = self.group.rank()
         for position, each in enumerate(self.parameters):
             start, size = self._used[position], each.sizes[rank]
-            row[start : start + size * each.used.itemsize].view(each.used)[...] = self._home(position)
+            home = self.memory.fetched(self._home(position))
+            row[start : start + size * each.used.itemsize].view(each.used)[...] = home
         return row
 
     def finish(self, wait: Callable[[Work], object] = lambda work: work.wait()) -> None:
@@ -255,9 +274,10 @@ class Unit:
             for each, view in zip(self.parameters, self._views, strict=True):
                 each.take(view)
             return
+        memory = self._arena.acquire()
         for position, each in enumerate(self.parameters):
             start, end = self._used[position], self._used[position] + each.largest * each.used.itemsize
-            home = self._arena.bytes[self._whole_place(position)]
+            home = memory[self._whole_place(position)]
             each.take(each.put_together(home, [row[start:end] for row in rows]))
 
     def drop(self) -> None:
@@ -273,6 +293,8 @@ class Unit:
             for each in self.parameters:
                 each.give_back(is_gone=not self.is_together)
             if not self.is_together:
+                for each, outline in zip(self.parameters, self._outlines, strict=True):
+                    each.whole._array = outline
                 self._arena.release()
 
     # -- gradients
@@ -331,7 +353,7 @@ class Unit:
         """Start to reduce the gradients, which travel; parameters without one count as zero. All ranks do so."""
         trained = self._training
         self._reducing = RowReduction(
-            trained, lane, self._reduce_op, self._reduced_dtype(trained), self._surplus()
+            trained, lane, self._reduce_op, self._reduced_dtype(trained), self._surplus(), self.memory
         )
 
     def reduce_in(self, slot: SlotPlace) -> SlotReduction:
@@ -376,10 +398,13 @@ class Unit:
             self.replicas.all_reduce(row.whole, ReduceOp.SUM).wait()
         if self.replicas is not None or self.divisor is not None:
             ranks = self.group.size() * (1 if self.replicas is None else self.replicas.size())
-            np.divide(row.whole, np.asarray(self.divisor or ranks, row.whole.dtype), out=row.whole)
+            divisor = filled((), self.divisor or ranks, row.whole.dtype, row.whole)
+            np.divide(row.whole, divisor, out=row.whole)
         if self.after_reduce is not None:
             self.after_reduce(row.values)
-        for each, part, mark in zip(self._training, row.parts, row.marks.tolist(), strict=True):
+        marks = reducing.uses()
+        parts = row.parts_in(self.memory.brought(row.whole)) if self.memory.is_apart else row.parts
+        for each, part, mark in zip(self._training, parts, marks, strict=True):
             if mark:
                 each.add_gradient(part)
                 if each.hooks:
@@ -407,6 +432,16 @@ class Unit:
         for each in self.parameters:
             each.forget()
         self.give_back()
+
+
+def _memory_of(array: Array) -> Memory:
+    """What a unit is made of whose parts a script has brought where this array is."""
+    if not is_on_gpu(array):
+        return HostMemory()
+    from distrt.core.gpu.places import device_of
+    from distrt.parallel.fully_sharded.device_memory import DeviceMemory
+
+    return DeviceMemory(device_of(array))
 
 
 def _elements(each: ShardedParameter) -> int:

@@ -16,7 +16,9 @@ import numpy as np
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup
+from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
+from distrt.core.gpu.library import device_count
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.container import ModuleDict, ModuleList
@@ -101,7 +103,9 @@ class FullyShardedDataParallel(WrapperStates, Module):
                 FutureWarning,
                 stacklevel=2,
             )
-        mesh = _mesh(process_group, device_mesh)
+        if device_id is not None and device_count():
+            module.to(device("cuda", device_id) if isinstance(device_id, int) else device_id)
+        mesh = _mesh(process_group, device_mesh, module)
         ignored = _ignored(module, ignored_modules, ignored_states)
         if auto_wrap_policy is not None:
             if isinstance(auto_wrap_policy, set | frozenset):
@@ -113,6 +117,7 @@ class FullyShardedDataParallel(WrapperStates, Module):
                 "ignored_states": [each for each in module.parameters() if id(each) in ignored],
                 "sync_module_states": sync_module_states,
                 "device_mesh": mesh,
+                "cpu_offload": cpu_offload,
             }
             wrap_below(module, auto_wrap_policy, FullyShardedDataParallel, ignored, **options)
         if sync_module_states:
@@ -129,7 +134,14 @@ class FullyShardedDataParallel(WrapperStates, Module):
         self.sharding_strategy, self.mixed_precision = strategy, precision
         self.process_group = mesh.get_group(mesh.ndim - 1)
         self.rank, self.world_size = self.process_group.rank(), self.process_group.size()
-        self._state = shard([module], mesh, _ON_SHARDS[strategy], policy, ignored)
+        self._state = shard(
+            [module],
+            mesh,
+            _ON_SHARDS[strategy],
+            policy,
+            ignored,
+            offloads=bool(cpu_offload and cpu_offload.offload_params),
+        )
         self._is_summoned = 0
         self._prepare_states()
 
@@ -259,11 +271,11 @@ class FullyShardedDataParallel(WrapperStates, Module):
 FullyShardedDataParallel.__module__ = "distrt.distributed.fsdp.fully_sharded_data_parallel"
 
 
-def _mesh(group: Any, mesh: DeviceMesh | None) -> DeviceMesh:
+def _mesh(group: Any, mesh: DeviceMesh | None, module: Module) -> DeviceMesh:
     if group is not None and mesh is not None:
         raise ValueError("Cannot pass both process_group and device_mesh at the same time.")
     if group is None:
-        return mesh_of(mesh)
+        return mesh_of(mesh, modules=[module])
     if not isinstance(group, ProcessGroup):
         raise UnsupportedError(
             "FullyShardedDataParallel: of several process groups, make a device_mesh of two dims"

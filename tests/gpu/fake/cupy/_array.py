@@ -238,7 +238,13 @@ class ndarray:
 
     @_recording.recorded
     def __getitem__(self, key: Any) -> ndarray:
-        return _part(self, self._host[_wrapped(_key(key), self.shape)])
+        chosen = _wrapped(_key(key), self.shape)
+        found = self._host[chosen]
+        if not isinstance(found, np.ndarray):  # CuPy's numbers are views, too
+            found = self._host[(*chosen, ...) if isinstance(chosen, tuple) else (chosen, ...)]
+        elif found.size and not np.may_share_memory(found, self._host):
+            found = settle(self._host)[chosen]
+        return _part(self, found)
 
     @_recording.recorded
     def __setitem__(self, key: Any, value: Any) -> None:

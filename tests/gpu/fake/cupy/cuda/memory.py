@@ -57,10 +57,13 @@ def count(array: Any) -> None:
         hook.malloc_postprocess(
             device_id=device, size=array._host.nbytes, mem_size=size, mem_ptr=id(array), pmem_id=0
         )
-    weakref.finalize(array, _free, device, size)
+    weakref.finalize(array, _free, device, size, array._host)
 
 
-def _free(device: int, size: int) -> None:
+def _free(device: int, size: int, memory: Any) -> None:
+    from .queued import keep
+
+    keep(memory)  # the pool gives it to what is queued behind those who use it
     _used[device] -= size
     _freed[device] += size
     for hook in _hooks:

@@ -22,7 +22,9 @@ class Pending:
 
     def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
         self.ranges = [(start, stop) for start, stop in ranges if stop > start]
+        self.reads: list[tuple[int, int]] = []
         self.before: list[Pending] = []
+        self.kept: list[Any] = []
         self._over = threading.Event()
         with _lock:
             _outstanding.add(self)
@@ -34,7 +36,7 @@ class Pending:
     def end(self) -> None:
         """It is done, or was aborted."""
         self._over.set()
-        self.before = []
+        self.before, self.kept = [], []
         with _lock:
             _outstanding.discard(self)
 
@@ -43,8 +45,21 @@ class Pending:
         self._over.wait()
 
     def touches(self, array: Any) -> bool:
+        """Whether it writes there."""
         low, high = byte_bounds(array)
         return any(start < high and low < stop for start, stop in self.ranges)
+
+    def needs(self, array: Any) -> bool:
+        """Whether it reads or writes there."""
+        low, high = byte_bounds(array)
+        return any(start < high and low < stop for start, stop in (*self.ranges, *self.reads))
+
+
+def keep(memory: Any) -> None:
+    """Memory that nobody has a name for any more stays for as long as something queued uses it."""
+    for each in list(_outstanding):
+        if not each.is_over and memory.size and each.needs(memory):
+            each.kept.append(memory)
 
 
 def live(pending: Iterable[Pending]) -> list[Pending]:

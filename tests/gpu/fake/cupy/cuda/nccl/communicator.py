@@ -224,6 +224,7 @@ class NcclCommunicator:
         self._require()
         ranges = [part["writes"] for part in parts if part["writes"][1]]
         pending = Pending((_host(start), _host(start) + nbytes) for start, nbytes in ranges)
+        pending.reads = [(_host(start), _host(start) + nbytes) for start, nbytes in map(_reads, parts)]
         stream = asked["stream"]
         pending.before, stream.tail = live(stream.tail), [pending]
         self._pending = {each for each in self._pending if not each.is_over} | {pending}
@@ -259,6 +260,11 @@ class NcclCommunicator:
         wire.send(self._connection, sendable)
         answer: dict[str, Any] = wire.receive(self._connection)
         return answer
+
+
+def _reads(part: dict[str, Any]) -> tuple[int, int]:
+    found: tuple[int, int] = part["reads"]
+    return found
 
 
 def _host(pointer: int) -> int:
