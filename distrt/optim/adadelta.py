@@ -13,11 +13,12 @@ from distrt.optim.elementwise import (
     require_one_element,
     zeros_like,
 )
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, decayed, number
 
-__all__ = ["Adadelta"]
+__all__ = ["Adadelta", "adadelta"]
 
 
 class Adadelta(ElementwiseOptimizer):
@@ -102,3 +103,35 @@ def _update(
 
 
 Adadelta.rule = Rule("Adadelta", _state_names, _numbers, _update)
+
+
+def adadelta(
+    params: list[Tensor],
+    grads: list[Tensor],
+    square_avgs: list[Tensor],
+    acc_deltas: list[Tensor],
+    state_steps: list[Tensor],
+    capturable: bool = False,
+    foreach: bool | None = None,
+    differentiable: bool = False,
+    has_complex: bool = False,
+    *,
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    """One step of `Adadelta` on tensors that the caller keeps (`distrt.optim.lent.step_on`)."""
+    states = {"step": state_steps, "square_avg": square_avgs, "acc_delta": acc_deltas}
+    group = {
+        "capturable": capturable,
+        "foreach": foreach,
+        "differentiable": differentiable,
+        "lr": lr,
+        "rho": rho,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "maximize": maximize,
+    }
+    step_on(Adadelta, params, grads, states, group)

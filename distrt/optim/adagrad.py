@@ -16,11 +16,12 @@ from distrt.optim.elementwise import (
     require_fusible,
     require_one_element,
 )
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, decayed, number
 
-__all__ = ["Adagrad"]
+__all__ = ["Adagrad", "adagrad"]
 
 
 class Adagrad(ElementwiseOptimizer):
@@ -121,3 +122,37 @@ def _update(p: Operand, g: Operand, s: Operand, *, lr: Any, eps: float, decay: f
 
 
 Adagrad.rule = Rule("Adagrad", _state_names, _numbers, _update)
+
+
+def adagrad(
+    params: list[Tensor],
+    grads: list[Tensor],
+    state_sums: list[Tensor],
+    state_steps: list[Tensor],
+    fused: bool | None = None,
+    grad_scale: Tensor | None = None,
+    found_inf: Tensor | None = None,
+    has_sparse_grad: bool = False,
+    foreach: bool | None = None,
+    differentiable: bool = False,
+    has_complex: bool = False,
+    *,
+    lr: float,
+    weight_decay: float,
+    lr_decay: float,
+    eps: float,
+    maximize: bool,
+) -> None:
+    """One step of `Adagrad` on tensors that the caller keeps (`distrt.optim.lent.step_on`)."""
+    states = {"step": state_steps, "sum": state_sums}
+    group = {
+        "fused": fused,
+        "foreach": foreach,
+        "differentiable": differentiable,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "lr_decay": lr_decay,
+        "eps": eps,
+        "maximize": maximize,
+    }
+    step_on(Adagrad, params, grads, states, group, grad_scale, found_inf)

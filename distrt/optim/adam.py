@@ -13,11 +13,12 @@ from distrt.optim.elementwise import (
     require_one_element,
     zeros_like,
 )
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, decayed, number
 
-__all__ = ["Adam"]
+__all__ = ["Adam", "adam"]
 
 Betas = tuple[float | Tensor, float | Tensor]
 
@@ -174,3 +175,50 @@ def _update(
 
 
 Adam.rule = Rule("Adam", _state_names, _numbers, _update)
+
+
+def adam(
+    params: list[Tensor],
+    grads: list[Tensor],
+    exp_avgs: list[Tensor],
+    exp_avg_sqs: list[Tensor],
+    max_exp_avg_sqs: list[Tensor],
+    state_steps: list[Tensor],
+    foreach: bool | None = None,
+    capturable: bool = False,
+    differentiable: bool = False,
+    fused: bool | None = None,
+    grad_scale: Tensor | None = None,
+    found_inf: Tensor | None = None,
+    has_complex: bool = False,
+    decoupled_weight_decay: bool = False,
+    *,
+    amsgrad: bool,
+    beta1: float | Tensor,
+    beta2: float | Tensor,
+    lr: float | Tensor,
+    weight_decay: float,
+    eps: float,
+    maximize: bool,
+) -> None:
+    """One step of `Adam` on tensors that the caller keeps (`distrt.optim.lent.step_on`).
+
+    ``max_exp_avg_sqs`` may be empty without ``amsgrad``.
+    """
+    states: dict[str, list[Any]] = {"step": state_steps, "exp_avg": exp_avgs, "exp_avg_sq": exp_avg_sqs}
+    if amsgrad:
+        states["max_exp_avg_sq"] = max_exp_avg_sqs
+    group = {
+        "betas": (beta1, beta2),
+        "foreach": foreach,
+        "capturable": capturable,
+        "differentiable": differentiable,
+        "fused": fused,
+        "decoupled_weight_decay": decoupled_weight_decay,
+        "amsgrad": amsgrad,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "eps": eps,
+        "maximize": maximize,
+    }
+    step_on(Adam, params, grads, states, group, grad_scale, found_inf)

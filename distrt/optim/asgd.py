@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import write
 from distrt.optim.elementwise import ElementwiseOptimizer, a_number, require, require_one_element, zeros_like
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, decayed, number
 
-__all__ = ["ASGD"]
+__all__ = ["ASGD", "asgd"]
 
 
 class ASGD(ElementwiseOptimizer):
@@ -103,3 +104,38 @@ def _update(
 
 
 ASGD.rule = Rule("ASGD", _state_names, _numbers, _update)
+
+
+def asgd(
+    params: list[Tensor],
+    grads: list[Tensor],
+    axs: list[Tensor],
+    mus: list[Tensor],
+    etas: list[Tensor],
+    state_steps: list[Tensor],
+    foreach: bool | None = None,
+    maximize: bool = False,
+    differentiable: bool = False,
+    capturable: bool = False,
+    has_complex: bool = False,
+    *,
+    lambd: float,
+    lr: float,
+    t0: float,
+    alpha: float,
+    weight_decay: float,
+) -> None:
+    """One step of `ASGD` on tensors that the caller keeps (`distrt.optim.lent.step_on`)."""
+    states = {"step": state_steps, "ax": axs, "mu": mus, "eta": etas}
+    group = {
+        "foreach": foreach,
+        "maximize": maximize,
+        "differentiable": differentiable,
+        "capturable": capturable,
+        "lambd": lambd,
+        "lr": lr,
+        "t0": t0,
+        "alpha": alpha,
+        "weight_decay": weight_decay,
+    }
+    step_on(ASGD, params, grads, states, group)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,25 +79,10 @@ class ElementwiseOptimizer(Optimizer):
         return state
 
     def _may_run(self, params: list[Tensor], group: dict[str, Any]) -> bool:
-        """Checks what PyTorch checks before it updates; False where a GradScaler has found an overflow.
-
-        Raises:
-            AssertionError: for capturable=True, which needs an accelerator, and foreach with differentiable.
-        """
-        if group.get("capturable") and not all(is_on_gpu(param._array) for param in params):
-            raise AssertionError(
-                f"If capturable=True, {self.captured} must be on supported devices: {self.capturable_devices}."
-            )
-        if group.get("foreach") and group.get("differentiable"):
-            raise AssertionError("_foreach ops don't support autograd")
+        """`may_run`, with what a GradScaler has left here."""
         scale, overflow = getattr(self, "grad_scale", None), getattr(self, "found_inf", None)
-        if overflow is not None and bool(overflow):
-            return False
-        if scale is not None:
-            for param in params:
-                if param.grad is not None:
-                    param.grad.div_(scale)
-        return True
+        gradients = [] if scale is None else [param.grad for param in params if param.grad is not None]
+        return may_run(type(self), params, gradients, group, scale, overflow)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -109,6 +94,41 @@ class ElementwiseOptimizer(Optimizer):
                 for name in self.number_names:
                     if name in own and not isinstance(own[name], Tensor):
                         own[name] = a_number(float(own[name]), group)
+
+
+def may_run(
+    kind: type[ElementwiseOptimizer],
+    params: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    group: dict[str, Any],
+    scale: Tensor | None,
+    overflow: Tensor | None,
+) -> bool:
+    """Checks what PyTorch checks before it updates; False where a GradScaler has found an overflow.
+
+    Args:
+        kind: whose step it is.
+        params: of one group.
+        gradients: theirs, which are divided by ``scale``.
+        group: the options.
+        scale: what the gradients are to be divided by.
+        overflow: whether they have an overflow.
+
+    Raises:
+        AssertionError: for capturable=True, which needs an accelerator, and foreach with differentiable.
+    """
+    if group.get("capturable") and not all(is_on_gpu(param._array) for param in params):
+        raise AssertionError(
+            f"If capturable=True, {kind.captured} must be on supported devices: {kind.capturable_devices}."
+        )
+    if group.get("foreach") and group.get("differentiable"):
+        raise AssertionError("_foreach ops don't support autograd")
+    if overflow is not None and bool(overflow):
+        return False
+    if scale is not None:
+        for gradient in gradients:
+            gradient.div_(scale)
+    return True
 
 
 def _by_device(params: list[Tensor]) -> list[list[Tensor]]:

@@ -58,6 +58,7 @@ def apply(
     states: Sequence[State],
     group: Group,
     targets: Sequence[Array] | None = None,
+    gradients: Sequence[Tensor] | None = None,
 ) -> None:
     """Runs a rule on parameters that have gradients; with the option ``differentiable``, gradients flow through it.
 
@@ -68,6 +69,7 @@ def apply(
         group: the options.
         targets: where the parameters' new values go, which then keep their own; contiguous arrays like theirs. Not with
             ``differentiable``.
+        gradients: the parameters' ``.grad`` where not given.
 
     Raises:
         NoKernelError: for a parameter of integers or bools.
@@ -76,19 +78,21 @@ def apply(
     """
     is_recorded = bool(group.get("differentiable"))
     names = rule.state_names(group)
-    for param, state in zip(params, states, strict=True):
-        _require_updatable(rule, param, state, names, is_recorded)
+    if gradients is None:
+        gradients = [_gradient(param) for param in params]
+    for param, gradient, state in zip(params, gradients, states, strict=True):
+        _require_updatable(rule, param, gradient, state, names, is_recorded)
     changed: list[tuple[list[Array], Numbers]] = []
     step = None if capturing.now is None else CapturedStep(capturing.now, rule, params, states, group)
-    for place, (param, state) in enumerate(zip(params, states, strict=True)):
+    for place, (param, gradient, state) in enumerate(zip(params, gradients, states, strict=True)):
         # After all checks, since this changes the state.
         numbers = rule.numbers(param, state, group) if step is None else step.numbers[place]
         own = [state[name] for name in names]
         if is_recorded:
-            _run_recorded(rule.update, [param, param.grad, *own], numbers)
+            _run_recorded(rule.update, [param, gradient, *own], numbers)
             continue
         target = None if targets is None else targets[place]
-        changed.append((_arrays(param, own, target), numbers))
+        changed.append((_arrays(param, gradient, own, target), numbers))
         for tensor in (param, *own):
             note_change(tensor._counter)
     if changed:
@@ -119,7 +123,7 @@ class RepeatedUpdate:
         names = rule.state_names(group)
         together: dict[tuple[Any, int], tuple[list[list[Array]], list[int]]] = {}
         for place, (param, state, target) in enumerate(zip(params, states, targets, strict=True)):
-            rows = _in_rows(_arrays(param, [state[name] for name in names], target))
+            rows = _in_rows(_arrays(param, _gradient(param), [state[name] for name in names], target))
             if rows is None or is_on_gpu(rows[0]) or not can_compile(_LOOPED[rows[0].dtype][0]):
                 return None
             if rows[0].size:
@@ -141,15 +145,20 @@ class RepeatedUpdate:
                 assert has_run, "there is a compiler for these dtypes"
 
 
-def _arrays(param: Tensor, states: Sequence[Tensor], target: Array | None) -> list[Array]:
+def _gradient(param: Tensor) -> Tensor:
+    gradient = param.grad
+    assert gradient is not None, "those without a gradient are left out"
+    return gradient
+
+
+def _arrays(param: Tensor, gradient: Tensor, states: Sequence[Tensor], target: Array | None) -> list[Array]:
     """A set of arrays as an update takes it."""
-    assert param.grad is not None, "those without a gradient are left out"
-    arrays = [param._array, param.grad._array, *(each._array for each in states)]
+    arrays = [param._array, gradient._array, *(each._array for each in states)]
     return arrays if target is None else [*arrays, target]
 
 
 def _require_updatable(
-    rule: Rule, param: Tensor, state: State, names: Sequence[str], is_recorded: bool
+    rule: Rule, param: Tensor, gradient: Tensor, state: State, names: Sequence[str], is_recorded: bool
 ) -> None:
     if param._array.dtype not in _LOOPED:
         raise NoKernelError(
@@ -157,9 +166,8 @@ def _require_updatable(
         )
     if not is_recorded:
         require_writeable(param)
-    gradient = param.grad
     # They differ where `.data` was replaced since; a compiled loop would read beyond the end.
-    if gradient is not None and gradient._array.shape != param._array.shape:
+    if gradient._array.shape != param._array.shape:
         raise ShapeError(
             f"{rule.name}: the gradient has size {list(gradient.shape)}, its parameter {list(param.shape)}: one of "
             "them was replaced after the backward pass"

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 from distrt.core.tensor import Tensor
 from distrt.optim.adam import require_moments
 from distrt.optim.elementwise import ElementwiseOptimizer, a_number, require, require_one_element, zeros_like
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, decayed, number
 
-__all__ = ["RAdam"]
+__all__ = ["RAdam", "radam"]
 
 
 class RAdam(ElementwiseOptimizer):
@@ -126,3 +127,38 @@ def _update(
 
 
 RAdam.rule = Rule("RAdam", _state_names, _numbers, _update)
+
+
+def radam(
+    params: list[Tensor],
+    grads: list[Tensor],
+    exp_avgs: list[Tensor],
+    exp_avg_sqs: list[Tensor],
+    state_steps: list[Tensor],
+    decoupled_weight_decay: bool = False,
+    foreach: bool | None = None,
+    differentiable: bool = False,
+    capturable: bool = False,
+    has_complex: bool = False,
+    maximize: bool = False,
+    *,
+    beta1: float,
+    beta2: float,
+    lr: float,
+    weight_decay: float,
+    eps: float,
+) -> None:
+    """One step of `RAdam` on tensors that the caller keeps (`distrt.optim.lent.step_on`)."""
+    states = {"step": state_steps, "exp_avg": exp_avgs, "exp_avg_sq": exp_avg_sqs}
+    group = {
+        "betas": (beta1, beta2),
+        "decoupled_weight_decay": decoupled_weight_decay,
+        "foreach": foreach,
+        "differentiable": differentiable,
+        "capturable": capturable,
+        "maximize": maximize,
+        "lr": lr,
+        "weight_decay": weight_decay,
+        "eps": eps,
+    }
+    step_on(RAdam, params, grads, states, group)

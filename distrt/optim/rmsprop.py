@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import ElementwiseOptimizer, a_number, require, require_one_element, zeros_like
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, decayed, number
 
-__all__ = ["RMSprop"]
+__all__ = ["RMSprop", "rmsprop"]
 
 
 class RMSprop(ElementwiseOptimizer):
@@ -118,3 +119,47 @@ def _update(
 
 
 RMSprop.rule = Rule("RMSprop", _state_names, _numbers, _update)
+
+
+def rmsprop(
+    params: list[Tensor],
+    grads: list[Tensor],
+    square_avgs: list[Tensor],
+    grad_avgs: list[Tensor],
+    momentum_buffer_list: list[Tensor],
+    state_steps: list[Tensor],
+    foreach: bool | None = None,
+    maximize: bool = False,
+    differentiable: bool = False,
+    capturable: bool = False,
+    has_complex: bool = False,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    momentum: float,
+    centered: bool,
+) -> None:
+    """One step of `RMSprop` on tensors that the caller keeps (`distrt.optim.lent.step_on`).
+
+    Lists that the options do not ask for may be empty.
+    """
+    states: dict[str, list[Any]] = {"step": state_steps, "square_avg": square_avgs}
+    if centered:
+        states["grad_avg"] = grad_avgs
+    if momentum > 0:
+        states["momentum_buffer"] = momentum_buffer_list
+    group = {
+        "foreach": foreach,
+        "maximize": maximize,
+        "differentiable": differentiable,
+        "capturable": capturable,
+        "lr": lr,
+        "alpha": alpha,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "centered": centered,
+    }
+    step_on(RMSprop, params, grads, states, group)

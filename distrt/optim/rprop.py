@@ -13,11 +13,12 @@ from distrt.optim.elementwise import (
     require_one_element,
     zeros_like,
 )
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, advance, number
 
-__all__ = ["Rprop"]
+__all__ = ["Rprop", "rprop"]
 
 
 class Rprop(ElementwiseOptimizer):
@@ -102,3 +103,33 @@ def _update(
 
 
 Rprop.rule = Rule("Rprop", _state_names, _numbers, _update)
+
+
+def rprop(
+    params: list[Tensor],
+    grads: list[Tensor],
+    prevs: list[Tensor],
+    step_sizes: list[Tensor],
+    state_steps: list[Tensor],
+    foreach: bool | None = None,
+    capturable: bool = False,
+    maximize: bool = False,
+    differentiable: bool = False,
+    has_complex: bool = False,
+    *,
+    step_size_min: float,
+    step_size_max: float,
+    etaminus: float,
+    etaplus: float,
+) -> None:
+    """One step of `Rprop` on tensors that the caller keeps (`distrt.optim.lent.step_on`)."""
+    states = {"step": state_steps, "prev": prevs, "step_size": step_sizes}
+    group = {
+        "etas": (etaminus, etaplus),
+        "step_sizes": (step_size_min, step_size_max),
+        "foreach": foreach,
+        "capturable": capturable,
+        "maximize": maximize,
+        "differentiable": differentiable,
+    }
+    step_on(Rprop, params, grads, states, group)

@@ -14,11 +14,12 @@ from distrt.optim.elementwise import (
     require_fusible,
     require_one_element,
 )
+from distrt.optim.lent import step_on
 from distrt.optim.operands import Operand
 from distrt.optim.optimizer import ParamsT
 from distrt.optim.rules import Rule, decayed, number
 
-__all__ = ["SGD"]
+__all__ = ["SGD", "sgd"]
 
 
 class SGD(ElementwiseOptimizer):
@@ -124,3 +125,38 @@ def _state_names(group: dict[str, Any]) -> tuple[str, ...]:
 
 
 SGD.rule = Rule("SGD", _state_names, _numbers, _update)
+
+
+def sgd(
+    params: list[Tensor],
+    d_p_list: list[Tensor],
+    momentum_buffer_list: list[Tensor | None],
+    has_sparse_grad: bool = False,
+    foreach: bool | None = None,
+    fused: bool | None = None,
+    grad_scale: Tensor | None = None,
+    found_inf: Tensor | None = None,
+    *,
+    weight_decay: float,
+    momentum: float,
+    lr: float,
+    dampening: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    """One step of `SGD` on tensors that the caller keeps (`distrt.optim.lent.step_on`); ``d_p_list`` are gradients.
+
+    Where a momentum is None, the step puts the first one there.
+    """
+    states: dict[str, list[Any]] = {"momentum_buffer": momentum_buffer_list} if momentum != 0 else {}
+    group = {
+        "foreach": foreach,
+        "fused": fused,
+        "weight_decay": weight_decay,
+        "momentum": momentum,
+        "lr": lr,
+        "dampening": dampening,
+        "nesterov": nesterov,
+        "maximize": maximize,
+    }
+    step_on(SGD, params, d_p_list, states, group, grad_scale, found_inf)

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.ci
 MODULES = """
 nn nn.functional nn.init nn.utils nn.utils.rnn nn.utils.parametrize nn.utils.parametrizations nn.utils.prune nn.grad
 nn.parallel optim optim.lr_scheduler optim.swa_utils
+optim.adadelta optim.adagrad optim.adam optim.adamax optim.adamw optim.asgd optim.nadam optim.radam optim.rmsprop
+optim.rprop optim.sgd
 utils.data utils.data.distributed utils.checkpoint utils.tensorboard
 distributions distributions.constraints distributions.transforms autograd.functional func linalg amp hub futures
 signal.windows random testing serialization accelerator distributed.device_mesh distributed.algorithms.join
