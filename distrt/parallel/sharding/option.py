@@ -11,6 +11,7 @@ from distrt.parallel.sharding.shared_update import SharedUpdate
 
 if TYPE_CHECKING:
     from distrt.parallel.ddp import DistributedDataParallel
+    from distrt.parallel.sharding.device_update import DeviceUpdate
 
 __all__ = [
     "average_whole_buckets",
@@ -32,19 +33,26 @@ def bucket_class(model: DistributedDataParallel) -> type[Bucket]:
         return Bucket
     _refuse(model)
     # Between machines, every rank has the whole average; so it has where a hook averages.
-    has_whole = spans_machines(model) or model._casting is not None
+    has_whole = spans_machines(model) or is_on_gpu(model) or model._casting is not None
     return Bucket if has_whole else SharedBucket
 
 
 def may_recut(model: DistributedDataParallel) -> bool:
     """Whether slices may become others after the first pass: not where the state of some is on other machines."""
-    return not (model.shard_optimizer and spans_machines(model))
+    return not (model.shard_optimizer and spans_machines(model) and not is_on_gpu(model))
 
 
-def shared_update(model: DistributedDataParallel) -> SharedUpdate | None:
+def shared_update(model: DistributedDataParallel) -> SharedUpdate | DeviceUpdate | None:
     """What updates the model's parameters; None without the option. A collective."""
     if not model.shard_optimizer:
         return None
+    if is_on_gpu(model):
+        from distrt.parallel.sharding.device_update import DeviceUpdate
+
+        trained = [each for each in model._module_parameters if each.requires_grad]
+        on_gpu = DeviceUpdate(model.process_group, trained)
+        model.reducer.lease.when_over(on_gpu.forget)
+        return on_gpu
     named = [
         (name, parameter)
         for name, parameter in model.module.named_parameters()
@@ -59,12 +67,12 @@ def require_even(model: DistributedDataParallel) -> None:
     """Refuses uneven inputs where others cannot update a rank's slices for it.
 
     Raises:
-        UnsupportedError: the ranks are on several machines.
+        UnsupportedError: the ranks are on several machines, or have GPUs.
     """
-    if model.shard_optimizer and spans_machines(model):
+    if model.shard_optimizer and (spans_machines(model) or is_on_gpu(model)):
         raise UnsupportedError(
-            "shard_optimizer on several machines needs even inputs: nobody else can update the slices of a rank that "
-            "has run out of them. Give every rank as many batches, or leave shard_optimizer out"
+            "shard_optimizer on several machines, or on GPUs, needs even inputs: nobody else can update the slices of "
+            "a rank that has run out of them. Give every rank as many batches, or leave shard_optimizer out"
         )
 
 
@@ -72,6 +80,11 @@ def spans_machines(model: DistributedDataParallel) -> bool:
     """Whether not all ranks share memory."""
     group = model.process_group
     return len(group.transport.mates) < group.size()
+
+
+def is_on_gpu(model: DistributedDataParallel) -> bool:
+    """Whether ranks have memory of their own, each on its GPU."""
+    return model.device_type == "cuda"
 
 
 def average_whole_buckets(model: DistributedDataParallel) -> None:

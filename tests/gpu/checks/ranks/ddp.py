@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,42 @@ def sharded(model: Any, optimizer: Any, images: Any, targets: Any) -> Any:
     return plain(model, zero, images, targets)
 
 
+def saved(model: Any, optimizer: Any, images: Any, targets: Any) -> Any:
+    """Steps of parts, clipped, with whole states that go through a file, and momentum that is looked at."""
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(images), targets)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    file = io.BytesIO()
+    found = optimizer.state_dict()
+    sizes = [each["momentum_buffer"].shape for each in found["state"].values()]
+    assert sizes == [each.shape for each in model.parameters()], sizes
+    torch.save(found, file)
+    file.seek(0)
+    optimizer.load_state_dict(torch.load(file))
+    return loss
+
+
+def adaptive(model: Any, optimizer: Any, images: Any, targets: Any) -> Any:
+    """AdamW, whose state is there once over all ranks, and whole in what is saved."""
+    other = optimizer.__dict__.setdefault("other", None)
+    if other is None:
+        other = optimizer.other = torch.optim.AdamW(model.parameters(), lr=0.01, eps=1e-3)
+    loss = plain(model, other, images, targets)
+    kept = sum(each["exp_avg"]._array.size for each in other.state.values())
+    total, ranks = sum(each.numel() for each in model.parameters()), torch.distributed.get_world_size()
+    assert images.device.type == "cpu" or kept <= total / ranks + 64, (kept, total)
+    found = other.state_dict()["state"]
+    assert {each["step"].item() for each in found.values()} == {found[0]["step"].item()}
+    return loss + sum(each["exp_avg_sq"].sum() for each in found.values())
+
+
+def cut(model: Any) -> Any:
+    """Each rank updates a part."""
+    return DistributedDataParallel(model, shard_optimizer=True)
+
+
 def trained(place: Any, step: Step, sync: bool, wrap: Callable[[Any], Any]) -> tuple[list[float], list[Any]]:
     """Losses and parameters of five steps, from one start on all ranks but rank 1, which gets rank 0's."""
     rank = torch.distributed.get_rank()
@@ -123,6 +160,10 @@ WAYS: dict[str, tuple[Step, bool, Callable[[Any], Any], float]] = {
     "SyncBatchNorm": (plain, True, DistributedDataParallel, 1e-4),
     "GradScaler": (scaled, False, DistributedDataParallel, 1e-5),
     "ZeRO": (sharded, False, DistributedDataParallel, 1e-4),
+    "shard_optimizer": (plain, False, cut, 1e-5),
+    "shard_optimizer, AdamW": (adaptive, False, cut, 1e-4),
+    "shard_optimizer, clipped and saved": (saved, False, cut, 1e-5),
+    "shard_optimizer, GradScaler": (scaled, False, cut, 1e-5),
     "PowerSGD": (plain, False, low_rank, 1e-3),
     "fp16 hook": (plain, False, half, 1e-2),
 }
