@@ -1,4 +1,5 @@
-"""Products, convolutions, memory-bound kernels and training steps on a GPU, beside PyTorch where it is installed.
+"""Products, convolutions, memory-bound kernels, attention, recurrent layers and training steps on a GPU, beside PyTorch
+where that is installed.
 
 By events on the stream: warm-up, then so many rounds, libraries in turns, medians. Without a GPU it says so.
 
@@ -82,6 +83,27 @@ def passes(library: Any) -> Any:
     optimizer = library.optim.AdamW(parameters, lr=1e-3, fused=True)
     optimizer.step()
     yield "AdamW of 105 million parameters", optimizer.step, 100 * 1024 * 1024 * 4 * 7
+
+
+def sequences(library: Any) -> Any:
+    """Attention and recurrent layers in bfloat16, forward and backward."""
+    attend = library.nn.functional.scaled_dot_product_attention
+    for heads, length in ((96, 1024), (12, 16384)):
+        qkv = [library.randn(1, heads, length, 64).to("cuda", library.bfloat16) for _ in range(3)]
+        qkv = [each.requires_grad_() for each in qkv]
+        yield (
+            f"causal attention, {heads} heads of {length}",
+            lambda qkv=qkv: attend(*qkv, is_causal=True).sum().backward(),
+            None,
+        )
+    for kind in ("LSTM", "GRU"):
+        layer = getattr(library.nn, kind)(512, 512, 2).to("cuda", library.bfloat16)
+        x = library.randn(256, 64, 512).to("cuda", library.bfloat16)
+        yield (
+            f"{kind} of 2 layers, 256 steps of 64 x 512",
+            lambda layer=layer, x=x: layer(x)[0].sum().backward(),
+            None,
+        )
 
 
 class Gpt:
@@ -177,7 +199,7 @@ def measured(library: Any, rounds: int, only: str) -> dict[str, dict[str, float]
     copy = copied_ms(library, rounds)
     bandwidth = 2 * 4 * COPY_ELEMENTS / copy / 1e6
     found: dict[str, dict[str, float]] = {"copy": {"ms": copy, "GB/s": bandwidth}}
-    for kind in (products, convolutions, passes, steps):
+    for kind in (products, convolutions, passes, sequences, steps):
         cases = iter(kind(library))
         while True:
             try:

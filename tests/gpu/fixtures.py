@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 #: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
-FAKE_LIBRARIES = {"cudnn": ("convolutions",), "cublas": ("products", "training")}
+FAKE_LIBRARIES = {"cudnn": ("convolutions",), "cublas": ("attention", "products", "recurrent", "training")}
 
 
 def fake_library(name: str) -> str:

@@ -49,6 +49,26 @@ def test_products_hand_cublas_what_it_expects() -> None:
 
 
 @pytest.mark.ci
+def test_attention_is_that_of_the_cpu_in_several_cases() -> None:
+    _assert_passed("attention", "few")
+
+
+@pytest.mark.slow
+def test_attention_is_that_of_the_cpu() -> None:
+    _assert_passed("attention")
+
+
+@pytest.mark.ci
+def test_recurrent_layers_are_those_of_the_cpu_in_two_dtypes() -> None:
+    _assert_passed("recurrent", "few")
+
+
+@pytest.mark.slow
+def test_recurrent_layers_are_those_of_the_cpu() -> None:
+    _assert_passed("recurrent")
+
+
+@pytest.mark.ci
 def test_graphs_are_captured_and_replayed() -> None:
     _assert_passed("graphs")
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import distrt
+from distrt.core.kernels.attention.plan import Plan
 from distrt.core.ops import attention as fused
-from distrt.core.ops.nn.attention import _plain_attention, _Plan
+from distrt.core.ops.nn.attention import _plain_attention
 from distrt.nn import functional as F
 from distrt.nn.attention import SDPBackend, sdpa_kernel
 from tests.oracle.compare import assert_same
@@ -31,8 +32,8 @@ SHAPES = [
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks far smaller than usual, so that small inputs have many."""
     scores, rows = request.param
-    monkeypatch.setitem(_Plan.groups.__globals__, "BLOCK", scores)
-    monkeypatch.setitem(_Plan.groups.__globals__, "CAUSAL_ROWS", rows)
+    monkeypatch.setitem(Plan.groups.__globals__, "BLOCK", scores)
+    monkeypatch.setitem(Plan.groups.__globals__, "CAUSAL_ROWS", rows)
 
 
 def _drawn(rng: np.random.Generator, *shape: int) -> Any:

@@ -16,7 +16,7 @@ from distrt.core.arrays import Array, dense_like, is_dense
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.loops import address, can_compile, function_of, vector_floats
 
-__all__ = ["cast", "cast_into"]
+__all__ = ["cast", "cast_into", "wide"]
 
 # Elements. Below, NumPy is done before the code is compiled.
 _LEAST = 1 << 14
@@ -35,6 +35,11 @@ def cast(array: Array, dtype: Any) -> Array:
     made = dense_like(source, dtype)
     _convert(source, made)
     return made
+
+
+def wide(array: Array) -> Array:
+    """The array itself, or a float32 copy of one in float16 or bfloat16."""
+    return cast(array, np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
 
 
 def cast_into(target: Array, array: Array) -> None:

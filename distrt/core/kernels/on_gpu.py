@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distrt.core.kernels.cublas import product as products
-    from distrt.core.kernels.cuda import checks, draws, loops, pooling, rows
+    from distrt.core.kernels.cuda import attention, checks, draws, loops, pooling, recurrent, rows
     from distrt.core.kernels.cudnn import convolution as convolutions
     from distrt.core.kernels.cudnn import library as cudnn
 else:
@@ -23,6 +23,7 @@ else:
     __getattr__ = late(
         globals(),
         {
+            "attention": "distrt.core.kernels.cuda.attention",
             "checks": "distrt.core.kernels.cuda.checks",
             "convolutions": "distrt.core.kernels.cudnn.convolution",
             "cudnn": "distrt.core.kernels.cudnn.library",
@@ -30,8 +31,20 @@ else:
             "loops": "distrt.core.kernels.cuda.loops",
             "pooling": "distrt.core.kernels.cuda.pooling",
             "products": "distrt.core.kernels.cublas.product",
+            "recurrent": "distrt.core.kernels.cuda.recurrent",
             "rows": "distrt.core.kernels.cuda.rows",
         },
     )
 
-__all__ = ["checks", "convolutions", "cudnn", "draws", "loops", "pooling", "products", "rows"]
+__all__ = [
+    "attention",
+    "checks",
+    "convolutions",
+    "cudnn",
+    "draws",
+    "loops",
+    "pooling",
+    "products",
+    "recurrent",
+    "rows",
+]

@@ -144,11 +144,26 @@ ROWS = (
         "one launch that reads a row once, instead of five to fifteen; not measured: no GPU has been at hand",
     ),
     Row(
+        "scaled_dot_product_attention and its gradients on GPUs, with dropout",
+        "distrt.core.kernels.cuda.attention",
+        "distrt.core.ops.nn.attention",
+        "floating dtypes; not where the mask gets a gradient",
+        "four launches for a block of scores forward, six backward, with products on tensor cores, instead of a dozen "
+        "each in float32; not measured",
+    ),
+    Row(
         "max pooling on GPUs",
         "distrt.core.kernels.cuda.pooling",
         "distrt.core.ops.spatial.pooling",
         "floating dtypes, in the order in which the image lies",
         "one launch and no wait, instead of five for each position of a window; not measured",
+    ),
+    Row(
+        "one layer and direction of an LSTM, a GRU or a plain RNN on GPUs, and its gradients",
+        "distrt.core.kernels.cuda.recurrent",
+        "distrt.core.ops.nn.recurrent_lstm, recurrent_gru, recurrent",
+        "floating dtypes",
+        "one product and one launch for a step, instead of a dozen and more; not measured",
     ),
     Row(
         "erf and gelu on GPUs, and every optimizer's rule",

@@ -159,6 +159,8 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
         (2, 6, 16),
     ),
     "LSTM": (lambda: nn.LSTM(6, 5, batch_first=True), (2, 4, 6)),
+    "LSTM with projections": (lambda: nn.LSTM(6, 5, 2, proj_size=3, bidirectional=True), (4, 2, 6)),
+    "RNN": (lambda: nn.RNN(6, 5, 2, dropout=0.5), (4, 2, 6)),
     "GRU": (lambda: nn.GRU(6, 5, batch_first=True), (2, 4, 6)),
 }
 

@@ -17,9 +17,10 @@ from distrt.core.arrays import Array, address_of, row_major
 from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import allows_tf32_in_products
+from distrt.core.kernels.casting import wide
 from distrt.core.kernels.nvidia import NvidiaLibrary, loaded
 
-__all__ = ["library", "product"]
+__all__ = ["library", "multiply", "product"]
 
 _NAMES = ("libcublas.so.13", "libcublas.so.12")
 
@@ -84,15 +85,35 @@ def product(
         return None
     if bias is not None:
         made[...] = bias
-    _multiply(cublas, left, right, made, 0 if bias is None else 1)
+    if right.ndim == 2 and left.ndim > 2:  # one matrix of many rows
+        _multiply(cublas, _in_one_matrix(left), right, made.reshape(-1, made.shape[-1]), 1, bias is not None)
+    else:
+        _multiply(cublas, left, right, made, 1, bias is not None)
     return made
 
 
-def _multiply(cublas: NvidiaLibrary, left: Array, right: Array, made: Array, beta: int) -> None:
-    """``made = left @ right + beta * made``: cuBLAS counts by columns, so it multiplies the transposes."""
-    if right.ndim == 2 and left.ndim > 2:  # one matrix of many rows
-        left = _in_one_matrix(left)
-        made = made.reshape(-1, made.shape[-1])
+def multiply(left: Array, right: Array, out: Array, factor: float = 1, onto: bool = False) -> None:
+    """Writes ``factor * left @ right`` into ``out``, or adds it to what is there; by CuPy where cuBLAS is not here.
+
+    Args:
+        left: of a floating dtype, (batch, n, k), or (n, k) for all of the batch.
+        right: of the same dtype, (batch, k, m), or (k, m).
+        out: of that dtype or of float32, (batch, n, m) or (n, m), each row in one piece.
+        factor: see above.
+        onto: whether it is added.
+    """
+    cublas = library()
+    if cublas is None or not left.size or not right.size:
+        made = np.matmul(wide(left), wide(right)) * out.dtype.type(factor)
+        out[...] = made + out if onto else made
+        return
+    _multiply(cublas, left, right, out, factor, onto)
+
+
+def _multiply(
+    cublas: NvidiaLibrary, left: Array, right: Array, made: Array, factor: float, onto: bool
+) -> None:
+    """``made = factor * left @ right``, or more by that: cuBLAS counts by columns, so it multiplies the transposes."""
     rows, inner = left.shape[-2:]
     columns, count = right.shape[-1], math.prod(made.shape[:-2])
     factors = [_Factor(each, made.shape[:-2]) for each in (right, left)]
@@ -100,11 +121,12 @@ def _multiply(cublas: NvidiaLibrary, left: Array, right: Array, made: Array, bet
     compute = _IN_FLOAT64 if made.dtype == np.float64 else _IN_FLOAT32
     if left.dtype == np.float32 and allows_tf32_in_products():
         compute = _IN_TF32
-    place = (c_void_p(address_of(made)), _DTYPES[made.dtype], columns, rows * columns)
+    line, step = made.strides[-2] // made.itemsize, made.strides[-3] // made.itemsize if made.ndim > 2 else 0
+    place = (c_void_p(address_of(made)), _DTYPES[made.dtype], max(line, columns), step)
     cublas.call(
         "cublasGemmStridedBatchedEx",
         *(cublas.handle(), *(each.operation for each in factors), columns, rows, inner),
-        *(byref(number(1)), *factors[0].matrix, *factors[1].matrix, byref(number(beta)), *place),
+        *(byref(number(factor)), *factors[0].matrix, *factors[1].matrix, byref(number(onto)), *place),
         *(count, compute, _BEST_ALGORITHM),
     )
 

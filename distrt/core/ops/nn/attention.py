@@ -7,29 +7,21 @@ denominator; backward computes each block of weights again from these. Source: D
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, is_on_gpu, largest
+from distrt.core.arrays import Array, largest
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels.attention import call as kernel
+from distrt.core.kernels.attention.plan import Group, Plan, later
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.half_rules import widened
 
 __all__ = ["attention"]
-
-#: How many scores there are at a time: few enough to stay near the processor, enough to keep it busy.
-BLOCK = 1 << 20
-
-#: On a GPU, where each block takes several launches: as many as half a gigabyte holds with what is made of them.
-GPU_BLOCK = 1 << 26
-
-#: How many queries of a causal product are handled at a time: what lies wholly beyond the diagonal is left out.
-CAUSAL_ROWS = 128
 
 
 @op(node="ScaledDotProductFlashAttentionForCpu", aux=("log_total",))
@@ -51,13 +43,16 @@ def attention(
 
     Shape: (…, L, E), (…, S, E), (…, S, V), and a mask that broadcasts to (…, L, S) -> (…, L, V).
     """
-    plan = _Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
+    plan = Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
     out = _result_like(query, value, plan)
     if not dropout_p and kernel.suits(query, key, value):
         found = kernel.attend(query, key, value, plan.mask, is_causal, scale, out)
         return out, found.reshape(*plan.batch, plan.length, 1)
     work = np.result_type(wide(query[..., :0]), np.float32)
     log_total = np.empty((*plan.batch, plan.length, 1), work, like=query)
+    if used.gpu and on_gpu.attention.suits(query, key, value, plan):
+        on_gpu.attention.attend(query, key, value, plan, scale, out, log_total)
+        return out, log_total
     rows_of_out = out[None] if plan.added else out
     for group in plan.groups():
         queries = group.take(query) * work.type(scale)
@@ -80,7 +75,7 @@ def attention(
     return out, log_total
 
 
-def _result_like(query: Array, value: Array, plan: _Plan) -> Array:
+def _result_like(query: Array, value: Array, plan: Plan) -> Array:
     """Room for the result, with the strides of the query where PyTorch's fused kernel gives it those.
 
     So ``out.transpose(1, 2).view(batch, length, -1)`` works where heads were made by ``view`` and ``transpose``.
@@ -107,10 +102,12 @@ def _attention_gradients(
     needs: Any,
 ) -> tuple[Any, ...]:
     """Source: Dao et al. 2022, section 3.1: the softmax's derivative needs but the row sums of g * out."""
-    plan = _Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
+    plan = Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
     if not dropout_p and not needs[3] and kernel.suits(query, key, value):
         found = kernel.attend_back(query, key, value, plan.mask, is_causal, scale, out, g, log_total)
         return (*found, None)
+    if used.gpu and not needs[3] and on_gpu.attention.suits(query, key, value, plan):
+        return (*on_gpu.attention.attend_back(query, key, value, plan, scale, out, g, log_total), None)
     work = log_total.dtype
     totals = [_Total(each, plan.batch, work) for each in (query, key, value)]
     g_mask = _Total(attn_mask, plan.batch, work) if needs[3] else None
@@ -129,11 +126,11 @@ def _attention_gradients(
             weights -= log_total[(*group.places, rows)]
             np.exp(weights, out=weights)
             slopes = np.matmul(g_out[:, rows], values[:, seen].swapaxes(-1, -2))
-            used = weights
+            dropped = weights
             if tile.kept is not None:
                 slopes *= tile.kept
-                used = weights * tile.kept
-            g_values[:, seen] += np.matmul(used.swapaxes(-1, -2), g_out[:, rows])
+                dropped = weights * tile.kept
+            g_values[:, seen] += np.matmul(dropped.swapaxes(-1, -2), g_out[:, rows])
             slopes -= row_sums[:, rows]
             slopes *= weights
             g_queries[:, rows] = np.matmul(slopes, keys[:, seen])
@@ -147,114 +144,7 @@ def _attention_gradients(
     return (*arrays, g_mask.array if g_mask is not None else None)
 
 
-# The order in which both directions go through the scores
-
-
-class _Group(NamedTuple):
-    """Some of the matrices of the batch: their numbers, and their index in each of the batch's dims."""
-
-    numbers: slice
-    places: tuple[Array, ...]
-    batch: tuple[int, ...]
-
-    def take(self, array: Array) -> Array:
-        """The matrices of these places, in a row; half precision as float32. Shape: (…, n, m) -> (places, n, m)."""
-        return wide(np.broadcast_to(array, (*self.batch, *array.shape[-2:]))[self.places])
-
-
-class _Tile(NamedTuple):
-    """Some rows of a group's scores, up to the last column that any of them sees."""
-
-    rows: slice
-    columns: int
-    mask: Array | None
-    is_causal: bool
-    kept: Array | None  # what dropout multiplies the weights with
-
-    def hide(self, scores: Array) -> None:
-        """Applies the masks to the scores, in place."""
-        if self.mask is not None:
-            scores += self.mask
-        if self.is_causal:
-            corner = scores[..., self.rows.start :]  # every row sees what is left of it
-            np.copyto(corner, -np.inf, where=_later(corner.shape[-2], corner.shape[-1], corner))
-
-
-def _later(queries: int, keys: int, like: Array) -> Array:
-    """True where a key comes after a query."""
-    return np.arange(keys, like=like) > np.arange(queries, like=like)[:, None]
-
-
-class _Plan:
-    """Which blocks of scores there are, and what hides some of them. Both directions follow the same plan."""
-
-    def __init__(
-        self,
-        query: Array,
-        key: Array,
-        value: Array,
-        mask: Array | None,
-        is_causal: bool,
-        dropout_p: float,
-        seed: int,
-    ) -> None:
-        own = np.broadcast_shapes(*[each.shape[:-2] for each in (query, key, value)])
-        self.added = 0 if own else 1  # a single matrix is a batch of one
-        self.batch = own or (1,)
-        self.length, self.source = query.shape[-2], key.shape[-2]
-        self.is_causal, self.dropout_p = is_causal, dropout_p
-        self.mask = mask
-        if mask is not None and mask.dtype == np.bool_:
-            self.mask = np.where(mask, np.float32(0), np.float32(-np.inf))
-        self._like = query
-        self.dtype = np.float64 if query.dtype == np.float64 else np.float32
-        self._draws = np.random.default_rng(seed) if dropout_p else None
-
-    def groups(self) -> Iterator[_Group]:
-        """The matrices of the batch, as many at a time as one block of scores holds."""
-        count = math.prod(self.batch)
-        together = max(1, self._block() // max(1, self._rows() * self.source))
-        for start in range(0, count, together):
-            numbers = slice(start, min(start + together, count))
-            places = np.unravel_index(np.arange(numbers.start, numbers.stop), self.batch)
-            yield _Group(numbers, places, self.batch)
-
-    def _rows(self) -> int:
-        fitting: int = max(1, min(self.length, self._block() // max(1, self.source)))
-        return min(fitting, CAUSAL_ROWS) if self.is_causal and not is_on_gpu(self._like) else fitting
-
-    def _block(self) -> int:
-        return GPU_BLOCK if is_on_gpu(self._like) else BLOCK
-
-    def tiles(self, group: _Group) -> Iterator[_Tile]:
-        """The scores of a group, some rows at a time."""
-        mask = self._mask_of(group)
-        for start in range(0, self.length, self._rows()):
-            rows = slice(start, min(start + self._rows(), self.length))
-            columns = min(rows.stop, self.source) if self.is_causal else self.source
-            part = None
-            if mask is not None:
-                part = mask[..., rows if mask.shape[-2] > 1 else slice(None), :]
-                part = part[..., :columns] if mask.shape[-1] > 1 else part
-            shape = (group.numbers.stop - group.numbers.start, rows.stop - rows.start, columns)
-            yield _Tile(rows, columns, part, self.is_causal, self._kept(shape))
-
-    def _mask_of(self, group: _Group) -> Array | None:
-        if self.mask is None:
-            return None
-        if math.prod(self.mask.shape[:-2]) == 1:  # one for all: no copies
-            return wide(self.mask.reshape(self.mask.shape[-2:]))
-        return group.take(self.mask)
-
-    def _kept(self, shape: tuple[int, ...]) -> Array | None:
-        if self._draws is None:
-            return None
-        factor = 0.0 if self.dropout_p == 1 else 1 / (1 - self.dropout_p)
-        if is_on_gpu(self._like):
-            key = int(self._draws.integers(2**63))
-            return on_gpu.draws.kept(shape, self.dropout_p, factor, key, self.dtype, self._like)
-        drawn = self._draws.random(shape, np.float32) >= self.dropout_p
-        return np.asarray(np.multiply(drawn, self.dtype(factor), dtype=self.dtype), like=self._like)
+# Sums of gradients
 
 
 class _Total:
@@ -268,9 +158,7 @@ class _Total:
         self._numbers = np.broadcast_to(numbers, batch).reshape(-1)
         self._broadcasts = math.prod(own) != math.prod(batch)
 
-    def add(
-        self, group: _Group, part: Array, rows: slice = slice(None), columns: slice = slice(None)
-    ) -> None:
+    def add(self, group: Group, part: Array, rows: slice = slice(None), columns: slice = slice(None)) -> None:
         """Adds what a group gives to some rows and columns (to all, where the input has but one)."""
         axes = []
         if self.array.shape[-2] == 1:
@@ -303,7 +191,7 @@ def _plain_attention(
     seed: int = 0,
 ) -> Any:
     """All scores at once: what the fused operation computes, and how it is differentiated twice."""
-    plan = _Plan(query._array, key._array, value._array, None, is_causal, dropout_p, seed)
+    plan = Plan(query._array, key._array, value._array, None, is_causal, dropout_p, seed)
     dtype = query._array.dtype
     query, key, value = (widened(each) for each in (query, key, value))
     scores = ops.matmul(ops.mul(query, scale), ops.transpose(key, -1, -2))
@@ -312,7 +200,7 @@ def _plain_attention(
     elif attn_mask is not None:
         scores = ops.add(scores, ops.to_dtype(attn_mask, scores._array.dtype))
     if is_causal:
-        scores = ops.masked_fill(scores, _later(plan.length, plan.source, scores._array), -math.inf)
+        scores = ops.masked_fill(scores, later(plan.length, plan.source, scores._array), -math.inf)
     unseeing = np.isneginf(scores._array).all(axis=-1, keepdims=True)
     weights = ops.softmax(ops.masked_fill(scores, unseeing, 0.0), -1)
     weights = ops.masked_fill(weights, unseeing, 0.0)
@@ -321,7 +209,7 @@ def _plain_attention(
     return ops.to_dtype(ops.matmul(weights, value), dtype)
 
 
-def _all_kept(plan: _Plan, weights: Array) -> Array:
+def _all_kept(plan: Plan, weights: Array) -> Array:
     """What dropout multiplies each weight with, drawn in the fused operation's order."""
     kept = np.zeros((math.prod(plan.batch), plan.length, plan.source), weights.dtype, like=weights)
     for group in plan.groups():

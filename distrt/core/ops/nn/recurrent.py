@@ -21,9 +21,11 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, filled
 from distrt.core.dtypes import dtype as dt
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.linalg.matrix import multiplied
 from distrt.core.ops.pointwise.half import rounded, wide
@@ -51,6 +53,9 @@ def rnn_layer(
     Shape: (rows, in), (batch, H) -> (rows, H), (batch, H).
     """
     output = project(input, weight_ih, bias_ih, bias_hh)
+    if used.gpu and on_gpu.recurrent.suits(hidden):
+        state, walked, is_tanh = hidden.copy(), steps(sizes, reverse), nonlinearity == "tanh"
+        return on_gpu.recurrent.plain(output, weight_hh, state, walked, is_tanh), state
     state, matrix = wide(hidden).copy(), wide(weight_hh).T
     for rows, count in steps(sizes, reverse):
         now = output[rows]
@@ -82,9 +87,15 @@ def _rnn_gradients(
     nonlinearity: str,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
+    carried = carried_from(g_last, hidden)
+    if used.gpu and on_gpu.recurrent.suits(hidden):
+        slopes, earlier = on_gpu.recurrent.plain_back(
+            *(output, hidden, weight_hh, carried, g_output, steps(sizes, not reverse), nonlinearity == "tanh")
+        )
+        g_input, *g_weights = weight_gradients(slopes, slopes, input, earlier, weight_ih, needs)
+        return g_input, carried, *g_weights
     out, matrix = wide(output), wide(weight_hh)
     slopes = 1 - np.square(out) if nonlinearity == "tanh" else (out > 0).astype(out.dtype)
-    carried = carried_from(g_last, hidden)
     g_out = None if g_output is None else wide(g_output)
     for rows, count in steps(sizes, not reverse):
         g_state = carried[:count]
@@ -130,7 +141,7 @@ def carried_from(g_last: Array | None, state: Array) -> Array:
     """The buffer in which a state's gradient travels back through time, as it starts."""
     if g_last is None:
         return np.zeros(state.shape, wide(state[:0]).dtype, like=state)
-    return np.array(wide(g_last), like=state)
+    return np.array(wide(g_last), order="C", like=state)
 
 
 def states_before(states: Array, initial: Array, sizes: Sizes, reverse: bool) -> Array:
@@ -181,9 +192,16 @@ def weight_gradients(
         g_input,
         g_ih,
         g_hh,
-        (g_projected.sum(axis=0) if sums is None else sums) if needs[-2] else None,
-        (g_recurrent.sum(axis=0) if sums is None else sums.copy()) if needs[-1] else None,
+        (_summed(g_projected) if sums is None else sums) if needs[-2] else None,
+        (_summed(g_recurrent) if sums is None else sums.copy()) if needs[-1] else None,
     )
+
+
+def _summed(rows: Array) -> Array:
+    """The sum of the rows, in at least float32: half precision by a product, which sums it up so."""
+    if rows.dtype.itemsize > 2:
+        return rows.sum(axis=0)
+    return _product(filled((1, len(rows)), 1, rows.dtype, rows), rows)[0]
 
 
 def _product(left: Array, right: Array, bias: Array | None = None, out: Array | None = None) -> Array:

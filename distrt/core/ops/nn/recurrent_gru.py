@@ -12,6 +12,8 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.linalg.matrix import multiplied
 from distrt.core.ops.nn.recurrent import (
@@ -47,6 +49,11 @@ def gru_layer(
     """
     size = hidden.shape[1]
     gates, state = project(input, weight_ih, bias_ih), wide(hidden).copy()
+    kind = input.dtype
+    if used.gpu and on_gpu.recurrent.suits(hidden):
+        walked = steps(sizes, reverse)
+        output, recurrent_new = on_gpu.recurrent.gru(gates, weight_hh, bias_hh, state, walked)
+        return output, state.astype(kind, copy=False), gates, recurrent_new
     matrix = wide(weight_hh).T
     shift = None if bias_hh is None else wide(bias_hh)
     recurrent_new = np.empty((len(gates), size), gates.dtype, like=gates)
@@ -69,7 +76,6 @@ def gru_layer(
         current *= sigmoids[:, size:]
         current += new
         output[rows] = current
-    kind = input.dtype
     return output.astype(kind, copy=False), state.astype(kind, copy=False), gates, recurrent_new
 
 
@@ -94,10 +100,18 @@ def _gru_gradients(
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
     size = hidden.shape[1]
+    carried = carried_from(g_last, hidden)
+    if used.gpu and on_gpu.recurrent.suits(hidden):
+        walked = steps(sizes, not reverse)
+        g_projected, g_recurrent, earlier = on_gpu.recurrent.gru_back(
+            gates, recurrent_new, output, hidden, weight_hh, carried, g_output, walked
+        )
+        before = earlier if needs[3] else None
+        g_input, *g_weights = weight_gradients(g_projected, g_recurrent, input, before, weight_ih, needs)
+        return g_input, carried, *g_weights
     earlier = states_before(wide(output), hidden, sizes, reverse)
     g_recurrent, slope_new = _slopes(gates, recurrent_new, earlier)
     update, matrix = gates[:, size : 2 * size], wide(weight_hh)
-    carried = carried_from(g_last, hidden)
     g_out = None if g_output is None else wide(g_output)
     for rows, count in steps(sizes, not reverse):
         g_state = carried[:count]

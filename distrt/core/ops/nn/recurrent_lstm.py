@@ -13,6 +13,8 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.kernels import lstm as kernel
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.indexing.repeats import Repeats, repeats_of
 from distrt.core.ops.linalg.matrix import multiplied
@@ -27,7 +29,7 @@ from distrt.core.ops.nn.recurrent import (
     steps,
     weight_gradients,
 )
-from distrt.core.ops.pointwise.half import readable, wide
+from distrt.core.ops.pointwise.half import readable, rounded, wide
 
 __all__ = ["lstm_layer"]
 
@@ -64,8 +66,12 @@ def lstm_layer(
     else:
         given = by_step(input, sizes) if batch_first else input
         gates = project(given, weight_ih, bias_ih, bias_hh)
-        projection = None if weight_hr is None else wide(weight_hr).T
-        output, *kept = _walk(gates, wide(weight_hh), projection, state, memory, sizes, reverse)
+        if used.gpu and on_gpu.recurrent.suits(hidden):
+            state, walked = hidden.copy(), steps(sizes, reverse)
+            output, *kept = on_gpu.recurrent.lstm(gates, weight_hh, weight_hr, state, memory, walked)
+        else:
+            projection = None if weight_hr is None else wide(weight_hr).T
+            output, *kept = _walk(gates, wide(weight_hh), projection, state, memory, sizes, reverse)
         if batch_first:
             output = by_sequence(output, sizes)
     kind = input.dtype
@@ -163,28 +169,34 @@ def _lstm_gradients(
             slopes, slopes, input, before, weight_ih, left, sums, repeated, slots
         )
         return found if g_input is None else g_input, carried, carried_cell, *g_weights, None
-    g_out = None if g_output is None else wide(g_output)
+    g_out = g_output
     if batch_first:
         input = by_step(input, sizes)
         g_out = None if g_out is None else by_step(g_out, sizes)
-    slopes, g_projected = _walk_back(
-        gates,
-        wide(weight_hh),
-        None if weight_hr is None else wide(weight_hr),
-        carried,
-        carried_cell,
-        g_out,
-        earlier_cells,
-        squashed,
-        sizes,
-        reverse,
-    )
+    if used.gpu and on_gpu.recurrent.suits(hidden):
+        known = (carried, carried_cell, g_out, earlier_cells, squashed, steps(sizes, not reverse))
+        slopes, g_projected = on_gpu.recurrent.lstm_back(gates, weight_hh, weight_hr, *known)
+    else:
+        slopes, g_projected = _walk_back(
+            gates,
+            wide(weight_hh),
+            None if weight_hr is None else wide(weight_hr),
+            carried,
+            carried_cell,
+            None if g_out is None else wide(g_out),
+            earlier_cells,
+            squashed,
+            sizes,
+            reverse,
+        )
     g_input, *g_weights = weight_gradients(slopes, slopes, input, before, weight_ih, needs[:7], slots=slots)
     if batch_first and g_input is not None:
         g_input = by_sequence(g_input, sizes)
     let_out = gates[:, 3 * cell.shape[1] :]
     g_projection = (
-        multiplied(g_projected.T, let_out * squashed) if needs[7] and g_projected is not None else None
+        multiplied(g_projected.T, rounded(let_out * squashed, g_projected.dtype))
+        if needs[7] and g_projected is not None
+        else None
     )
     return g_input, carried, carried_cell, *g_weights, g_projection
 

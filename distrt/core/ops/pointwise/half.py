@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-import numpy as np
-
 from distrt.core.arrays import Array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, NoKernelError
 from distrt.core.kernels.casting import cast
+from distrt.core.kernels.casting import wide as wide
 from distrt.core.ops.pointwise.type_names import scalar_type
-
-
-def wide(array: Array) -> Array:
-    """The array itself, or a float32 copy of one in float16 or bfloat16."""
-    return cast(array, np.float32) if array.dtype.itemsize == 2 and array.dtype.kind in "fV" else array
 
 
 def readable(array: Array) -> Array:

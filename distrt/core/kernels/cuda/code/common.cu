@@ -1,4 +1,4 @@
-// What all kernels begin with: numbers as they are stored, and sums over the threads of a block.
+// What all kernels begin with: numbers as they are stored, sums over the threads of a block, and random numbers.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -32,6 +32,12 @@ __device__ inline float as_bfloat16(float x) { bfloat16 y; put(&y, x); return wi
 template <class T> __device__ inline T larger(T a, T b) { return a >= b || a != a ? a : b; }   // NaN where one is
 template <class T> __device__ inline T smaller(T a, T b) { return a <= b || a != a ? a : b; }
 
+__device__ inline float minus_infinity() { return __uint_as_float(0xff800000u); }
+__device__ inline float power(float x) { return expf(x); }
+__device__ inline double power(double x) { return exp(x); }
+__device__ inline float logarithm(float x) { return logf(x); }
+__device__ inline double logarithm(double x) { return log(x); }
+
 // Block-wide reductions: every thread gets the result. THREADS is a multiple of 32; all threads must call.
 
 struct Sum { template <class T> __device__ static T of(T a, T b) { return a + b; } };
@@ -52,3 +58,26 @@ template <class How, int THREADS, class T> __device__ inline T over_block(T x) {
     for (int warp = 1; warp < THREADS / 32; warp++) total = How::of(total, of_warps[warp]);
     return total;
 }
+
+// Random numbers of Philox 4x32-10: a counter and a key give four words, whoever asks, in whatever order.
+// Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+__device__ inline void philox(u64 counter, u64 key, u32 words[4]) {
+    u32 a = (u32)counter, b = (u32)(counter >> 32), c = 0, d = 0, k0 = (u32)key, k1 = (u32)(key >> 32);
+    for (int round = 0; round < 10; round++) {
+        const u32 high0 = __umulhi(0xD2511F53u, a), low0 = 0xD2511F53u * a;
+        const u32 high1 = __umulhi(0xCD9E8D57u, c), low1 = 0xCD9E8D57u * c;
+        a = high1 ^ b ^ k0;
+        b = low1;
+        c = high0 ^ d ^ k1;
+        d = low0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    words[0] = a;
+    words[1] = b;
+    words[2] = c;
+    words[3] = d;
+}
+
+// One of Philox's words as a number in [0, 1).
+__device__ inline double share(u32 word) { return (word >> 8) * (1.0 / 16777216); }

@@ -25,11 +25,7 @@ template <class How> __device__ inline C over_row(C x) {
 #endif
 }
 
-__device__ inline C lowest() { return (C)__uint_as_float(0xff800000u); }
-__device__ inline float power(float x) { return expf(x); }
-__device__ inline double power(double x) { return exp(x); }
-__device__ inline float logarithm(float x) { return logf(x); }
-__device__ inline double logarithm(double x) { return log(x); }
+__device__ inline C lowest() { return (C)minus_infinity(); }
 
 // All threads of a warp or a block leave or stay together.
 #define ROWS \
