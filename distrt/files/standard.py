@@ -26,8 +26,8 @@ import numpy as np
 from distrt.core.device import device
 from distrt.core.tensors.size import Size
 from distrt.files.faults import UnpicklingError, quoted
+from distrt.files.opcodes import checked_key
 from distrt.files.rebuilding import Budget
-from distrt.files.unpickling import checked_key
 
 _ALWAYS = {
     "_codecs.encode": encode,
