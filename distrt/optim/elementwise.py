@@ -59,12 +59,20 @@ class ElementwiseOptimizer(Optimizer):
             params = group["params"]
             if updaters:
                 params = [param for param in params if param._updater is None]
-            for own in _by_device([param for param in params if param.grad is not None]):
-                with at(own[0]._array):
-                    states = [self._prepare(param, group) for param in own]
-                    if self._may_run(own, group):
-                        apply(self.rule, own, states, group)
+            params = [param for param in params if param.grad is not None]
+            if used.gpu:
+                for own in _by_device(params):
+                    with at(own[0]._array):
+                        self._update(own, group)
+            elif params:
+                self._update(params, group)
         return loss
+
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        """Updates parameters of one device, which have gradients."""
+        states = [self._prepare(param, group) for param in params]
+        if self._may_run(params, group):
+            apply(self.rule, params, states, group)
 
     def _prepare(self, param: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         """The state of a parameter that is about to be updated."""
@@ -132,9 +140,7 @@ def may_run(
 
 
 def _by_device(params: list[Tensor]) -> list[list[Tensor]]:
-    """The parameters of each device, in their order; nothing where there are none."""
-    if not used.gpu:
-        return [params] if params else []
+    """The parameters of each device, in their order."""
     found: dict[Any, list[Tensor]] = {}
     for param in params:
         found.setdefault(param.device, []).append(param)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 from array import array as packed
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import ml_dtypes
 import numpy as np
@@ -28,17 +29,24 @@ from distrt.core.kernels.loops import (
     is_worth_compiling,
     note_effort,
 )
+from distrt.core.modes import used
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
 from distrt.core.tensors.versions import note_change
-from distrt.optim.captured import CapturedStep
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
 from distrt.optim.rules import Group, Rule, State
 from distrt.optim.traced import trace
 
+if TYPE_CHECKING:
+    from distrt.core.gpu.capturing import Capture
+    from distrt.optim.captured import CapturedStep
+
 __all__ = ["RepeatedUpdate", "apply"]
 
 Numbers = dict[str, Any]
+
+#: Sets of arrays of one dtype, number and device, and the numbers of each.
+_Together = dict[tuple[Any, ...], tuple[list[list[Array]], list[Numbers]]]
 
 #: How a compiled loop takes a dtype: its own name for it, that of the constants, and elements in one.
 _LOOPED = {
@@ -79,24 +87,30 @@ def apply(
     is_recorded = bool(group.get("differentiable"))
     names = rule.state_names(group)
     if gradients is None:
-        gradients = [_gradient(param) for param in params]
+        gradients = _gradients(params)
     for param, gradient, state in zip(params, gradients, states, strict=True):
         _require_updatable(rule, param, gradient, state, names, is_recorded)
     changed: list[tuple[list[Array], Numbers]] = []
-    step = None if capturing.now is None else CapturedStep(capturing.now, rule, params, states, group)
+    step = None if capturing.now is None else _captured(capturing.now, rule, params, states, group)
     for place, (param, gradient, state) in enumerate(zip(params, gradients, states, strict=True)):
         # After all checks, since this changes the state.
         numbers = rule.numbers(param, state, group) if step is None else step.numbers[place]
-        own = [state[name] for name in names]
         if is_recorded:
-            _run_recorded(rule.update, [param, gradient, *own], numbers)
+            _run_recorded(rule.update, [param, gradient, *(state[name] for name in names)], numbers)
             continue
         target = None if targets is None else targets[place]
-        changed.append((_arrays(param, gradient, own, target), numbers))
-        for tensor in (param, *own):
-            note_change(tensor._counter)
+        changed.append((_arrays(param, gradient, state, names, target), numbers))
+        note_change(param._counter)
+        for name in names:
+            note_change(state[name]._counter)
     if changed:
         _run(_Update(rule.update, targets is not None), changed)
+
+
+def _captured(capture: Capture, *call: Any) -> CapturedStep:
+    from distrt.optim.captured import CapturedStep  # for CUDA graphs only
+
+    return CapturedStep(capture, *call)
 
 
 class RepeatedUpdate:
@@ -122,8 +136,9 @@ class RepeatedUpdate:
             return None
         names = rule.state_names(group)
         together: dict[tuple[Any, int], tuple[list[list[Array]], list[int]]] = {}
-        for place, (param, state, target) in enumerate(zip(params, states, targets, strict=True)):
-            rows = _in_rows(_arrays(param, _gradient(param), [state[name] for name in names], target))
+        sets_of_all = zip(params, _gradients(params), states, targets, strict=True)
+        for place, (param, gradient, state, target) in enumerate(sets_of_all):
+            rows = _in_rows(_arrays(param, gradient, state, names, target))
             if rows is None or is_on_gpu(rows[0]) or not can_compile(_LOOPED[rows[0].dtype][0]):
                 return None
             if rows[0].size:
@@ -145,15 +160,16 @@ class RepeatedUpdate:
                 assert has_run, "there is a compiler for these dtypes"
 
 
-def _gradient(param: Tensor) -> Tensor:
-    gradient = param.grad
-    assert gradient is not None, "those without a gradient are left out"
-    return gradient
+def _gradients(params: Sequence[Tensor]) -> list[Tensor]:
+    """Theirs: whoever calls has left out those without."""
+    return cast("list[Tensor]", [param.grad for param in params])
 
 
-def _arrays(param: Tensor, gradient: Tensor, states: Sequence[Tensor], target: Array | None) -> list[Array]:
+def _arrays(
+    param: Tensor, gradient: Tensor, state: State, names: Sequence[str], target: Array | None
+) -> list[Array]:
     """A set of arrays as an update takes it."""
-    arrays = [param._array, gradient._array, *(each._array for each in states)]
+    arrays = [param._array, gradient._array, *[state[name]._array for name in names]]
     return arrays if target is None else [*arrays, target]
 
 
@@ -208,36 +224,39 @@ def _run(update: _Update, changed: Sequence[tuple[list[Array], Numbers]]) -> Non
     In the given order where sets have elements in common, which only those of one dtype can.
     """
     is_worth_it = is_worth_compiling()
-    together: dict[tuple[Any, ...], list[tuple[list[Array], Numbers]]] = {}
+    together: _Together = {}
     scratches: dict[Any, Scratch] = {}
     for arrays, numbers in changed:
-        rows = _in_rows(arrays) if is_worth_it or is_on_gpu(arrays[0]) else None
+        rows = _in_rows(arrays) if is_worth_it or (used.gpu and is_on_gpu(arrays[0])) else None
         if rows is None:
-            refuse(
-                "the step of a parameter whose gradient or state lies otherwise",
-                "it has numbers in its kernels",
-            )
+            if used.gpu:
+                refuse(
+                    "the step of a parameter whose gradient or state lies otherwise",
+                    "it has numbers in its kernels",
+                )
             _run_compiled(update, together, scratches)
             _run_in_blocks(update, arrays, numbers, scratches)
         elif rows[0].size:
-            together.setdefault((rows[0].dtype, len(rows), device_of(rows[0])), []).append((rows, numbers))
+            sets, own = together.setdefault((rows[0].dtype, len(rows), _place(rows[0])), ([], []))
+            sets.append(rows)
+            own.append(numbers)
     _run_compiled(update, together, scratches)
 
 
-def _run_compiled(
-    update: _Update,
-    together: dict[tuple[Any, ...], list[tuple[list[Array], Numbers]]],
-    scratches: dict[Any, Scratch],
-) -> None:
+def _run_compiled(update: _Update, together: _Together, scratches: dict[Any, Scratch]) -> None:
     """Runs the update on sets that have been put together, and forgets them."""
-    for sets in together.values():
-        rows, numbers = [rows for rows, _ in sets], [numbers for _, numbers in sets]
-        run = (_OnGpu if is_on_gpu(rows[0][0]) else _Places)(update, rows).run
+    for sets, numbers in together.values():
+        run = (_OnGpu if used.gpu and is_on_gpu(sets[0][0]) else _Places)(update, sets).run
         for start, end in _stretches(numbers):
             if not run(start, end, numbers[start]):
                 for place in range(start, end):
-                    _run_in_blocks(update, rows[place], numbers[place], scratches)
+                    _run_in_blocks(update, sets[place], numbers[place], scratches)
     together.clear()
+
+
+def _place(array: Array) -> Any:
+    """What tells devices apart."""
+    return device_of(array) if used.gpu else None
 
 
 def _in_rows(arrays: list[Array]) -> list[Array] | None:
@@ -273,7 +292,7 @@ class _Places(_Sets):
     def __init__(self, update: _Update, sets: Sequence[Sequence[Array]]) -> None:
         super().__init__(update, sets)
         self._sizes = packed("q", [self._parts * arrays[0].size for arrays in sets])
-        self._pointers = packed("Q", [address(array) for arrays in sets for array in arrays])
+        self._pointers = packed("Q", map(address, chain.from_iterable(sets)))
         self._known: tuple[Loop | None, Run | None] = (
             None,
             None,
@@ -315,11 +334,12 @@ class _OnGpu(_Sets):
 
 def _stretches(numbers: Sequence[Numbers]) -> Iterator[tuple[int, int]]:
     """From where to where neighbours have the same numbers."""
-    start = 0
-    for end in range(1, len(numbers) + 1):
-        if end == len(numbers) or numbers[end] != numbers[start]:
+    start, first = 0, numbers[0]
+    for end, each in enumerate(numbers):
+        if each != first:
             yield start, end
-            start = end
+            start, first = end, each
+    yield start, len(numbers)
 
 
 @functools.lru_cache(maxsize=64)
@@ -340,13 +360,13 @@ def _run_in_blocks(
     arrays = _in_memory_order(arrays)
     flat = [_flat(array) for array in arrays]
     note_effort(flat[0].size + _PARAMETER_COST)
-    dtype, place = flat[0].dtype, device_of(flat[0])
+    dtype, place = flat[0].dtype, _place(flat[0])
     is_half = dtype.itemsize == 2
     scratch = scratches.get((dtype, place))
     if scratch is None:
         scratch = Scratch(np.float32, dtype, flat[0]) if is_half else Scratch(dtype, like=flat[0])
         scratches[dtype, place] = scratch
-    block = BLOCK if place.type == "cpu" else max(1, flat[0].size)
+    block = BLOCK if isinstance(flat[0], np.ndarray) else max(1, flat[0].size)
     for start in range(0, flat[0].size, block):
         pieces = [array[start : start + block] for array in flat]
         blocks = [Block(piece.astype(np.float32) if is_half else piece, scratch) for piece in pieces]
