@@ -165,7 +165,8 @@ class DeviceUpdate:
         for part, piece in zip(parts, pieces, strict=True):
             given = whole.get(part.parameter)
             if given:
-                own[piece] = given if given is part.state else part.cut(given, names)
+                is_cut = given is part.state
+                own[piece] = given if is_cut else part.cut(given, names)
         optimizer.state = own
         try:
             states = [optimizer._prepare(piece, group) for piece in pieces]
