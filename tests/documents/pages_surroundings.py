@@ -94,6 +94,18 @@ os.rename(os.path.join("runs", os.listdir("runs")[0]), "runs/20261121-100203-a1b
     "docs/onnx.md": _MODEL + "model = nn.Sequential(nn.Conv2d(3, 2, 3, stride=16), nn.ReLU())\n",
     "docs/reproducible.md": _WRAPPED,
     "docs/sharding.md": _WRAPPED + "loss, rank, path = criterion, 0, 'whole.pt'\n",
+    "docs/tensor_parallel.md": _MODEL
+    + """
+dist.init_process_group()
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
+
+model = nn.Module()
+model.blocks = nn.Sequential(Block(), Block())
+""",
 }
 
 #: By page: files in its folder.

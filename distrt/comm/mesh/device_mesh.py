@@ -31,7 +31,7 @@ from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.tensor import Tensor
 
-__all__ = ["DeviceMesh", "init_device_mesh"]
+__all__ = ["DeviceMesh", "current_mesh", "init_device_mesh"]
 
 
 def init_device_mesh(
@@ -399,6 +399,7 @@ class _Active(threading.local):
 
 
 _mesh_resources = _Active()
+current_mesh = _mesh_resources.get_current_mesh
 
 
 def _ranks(mesh: Any) -> npt.NDArray[Any]:

@@ -2,7 +2,8 @@
 
 from distrt.comm.mesh.device_mesh import DeviceMesh, init_device_mesh
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor
-from distrt.parallel.fully_sharded.distributing import distribute_tensor
+from distrt.parallel.fully_sharded.distributing import distribute_module, distribute_tensor
+from distrt.parallel.fully_sharded.making import empty, full, ones, rand, randn, zeros
 from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
 
 __all__ = [
@@ -12,6 +13,13 @@ __all__ = [
     "Placement",
     "Replicate",
     "Shard",
+    "distribute_module",
     "distribute_tensor",
+    "empty",
+    "full",
     "init_device_mesh",
+    "ones",
+    "rand",
+    "randn",
+    "zeros",
 ]

@@ -84,6 +84,11 @@ def cross_entropy(
     """
     require_tensors("cross_entropy_loss", input=input, target=target, weight=weight)
     reduction = reduction_of(reduction, size_average, reduce)
+    over_ranks = getattr(input, "_cross_entropy_over_ranks", None)  # of which this rank has some classes
+    if over_ranks is not None:
+        found = over_ranks(target, weight, ignore_index, reduction, label_smoothing)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
     probabilities = input.shape == target.shape
     if probabilities and not target.is_floating_point():
         raise DtypeError(

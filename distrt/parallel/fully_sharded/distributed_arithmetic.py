@@ -1,8 +1,9 @@
 """Operations on `DTensor` s that keep their meaning: element by element, and reductions to one number.
 
 An operation sees this rank's part. What it does element by element is this rank's part of the result; what it reduces
-to one number is a summand (a maximum, a norm), which is reduced over the ranks when somebody computes with it. All
-others give plain tensors of the part.
+to one number is a summand (a maximum, a norm), which is reduced over the ranks when somebody computes with it. A
+change of shape that leaves the dim that is cut a dim is the same change of the part. All others give plain tensors of
+the part.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array, as_array, filled
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor, wrap
 
@@ -33,6 +35,8 @@ def bind(cls: Any) -> None:
         setattr(cls, name, _element_by_element(name))
     for name in ("sum", "mean", "max", "min", "norm"):
         setattr(cls, name, _to_one_number(name))
+    for name in ("flatten", "reshape", "view"):
+        setattr(cls, name, _in_another_shape(name))
 
 
 def _element_by_element(name: str) -> Callable[..., Any]:
@@ -75,6 +79,36 @@ def _to_one_number(name: str) -> Callable[..., Any]:
     operation.__name__ = name
     operation.__doc__ = f"``Tensor.{name}``, to be reduced over the ranks."
     return operation
+
+
+def _in_another_shape(name: str) -> Callable[..., Any]:
+    plain = getattr(Tensor, name)
+
+    def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._layout.is_cut or any(isinstance(each, dt.dtype) for each in args):
+            return plain(self, *args, **kwargs)
+        dim = self._layout.dim
+        # Nothing is read: what comes out is the shape that the whole tensor would have.
+        whole = tuple(plain(wrap(np.broadcast_to(np.float32(0), self._layout.shape)), *args, **kwargs).shape)
+        found = _same_dim(self._layout.shape, dim, whole)
+        if found is None:
+            raise UnsupportedError(
+                f"{name}: {tuple(self.shape)}, of which ranks have parts along dim {dim}, to {whole}: that dim must "
+                "stay a dim; or give full_tensor()"
+            )
+        local = (*whole[:found], self._array.shape[dim], *whole[found + 1 :])
+        return self._cut_along(found, Tensor.reshape(self, local), whole)
+
+    operation.__name__ = name
+    operation.__doc__ = f"``Tensor.{name}`` of the whole tensor, where the dim that is cut stays one."
+    return operation
+
+
+def _same_dim(shape: tuple[int, ...], dim: int, whole: tuple[int, ...]) -> int | None:
+    """Which dim of the new shape is a dim of the old one."""
+    before = math.prod(shape[:dim])
+    dims = range(len(whole))
+    return next((n for n in dims if math.prod(whole[:n]) == before and whole[n] == shape[dim]), None)
 
 
 def reduced(local: Array, op: str, group: ProcessGroup) -> Array:

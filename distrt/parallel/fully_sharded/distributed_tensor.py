@@ -17,16 +17,19 @@ import numpy as np
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
-from distrt.core.arrays import Array, as_array, filled, is_on_gpu, row_major
+from distrt.core.arrays import Array, as_array, filled, is_on_gpu
 from distrt.core.errors import UnsupportedError
 from distrt.core.layouts import PlainArray
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.size import Size, one_of
 from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
+from distrt.parallel.fully_sharded.distributed_losses import cross_entropy_over_ranks
 from distrt.parallel.fully_sharded.layout import Layout, layout_for
 from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
+from distrt.parallel.fully_sharded.redistribution import moved
 
-__all__ = ["DTensor", "distributed", "from_description", "norm_over_ranks"]
+__all__ = ["DTensor", "distributed", "distributed_like", "from_description", "norm_over_ranks"]
 
 
 class _OnceReduced(PlainArray):
@@ -36,7 +39,7 @@ class _OnceReduced(PlainArray):
         if tensor is not None and (summand := tensor._summand) is not None:
             tensor._array, tensor._summand = _reduced(summand, tensor._layout), None
             mesh = tensor._layout.device_mesh
-            tensor._layout = Layout(mesh, (Replicate(),) * mesh.ndim, tensor._layout.shape)
+            tensor._layout = Layout(mesh, _everywhere(mesh), tensor._layout.shape)
         return super().__get__(tensor, owner)
 
 
@@ -49,6 +52,17 @@ class DTensor(Tensor):
     _layout: Layout
     _summand: Array | None = None  # what a rank has of what is to be reduced
     _array: Array = _OnceReduced()
+
+    @property
+    def _grad(self) -> DTensor | None:
+        """Its gradient, which lies as it does: passes give this rank's part."""
+        return vars(self).get("_gradient")
+
+    @_grad.setter
+    def _grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None and not isinstance(gradient, DTensor):
+            gradient = distributed_like(gradient, self._layout)
+        vars(self)["_gradient"] = gradient
 
     # -- the whole one
 
@@ -77,27 +91,28 @@ class DTensor(Tensor):
         """The ranks."""
         return self._layout.device_mesh
 
-    def to_local(self, *, grad_placements: Any = None) -> Tensor:
-        """This rank's part, as a plain tensor over the same memory."""
+    def to_local(self, *, grad_placements: Sequence[Placement] | None = None) -> Tensor:
+        """This rank's part, as a plain tensor over the same memory; gradients flow through it.
+
+        Args:
+            grad_placements: how the gradients of what is returned will lie; as this tensor does where not given.
+        """
         local = wrap(self._array if self._summand is None else self._summand)
         local._counter = self._counter
-        return local
+        if self._edge is None or not modes.grad:
+            return local
+        local._edge = self._edge
+        if self.is_leaf:  # what is returned is none
+            local = local.view_as(local)
+        return moved(local, self._layout, self.placements, grad_placements)
 
-    def full_tensor(self, *, grad_placements: Any = None) -> Tensor:
-        """The whole tensor, on every rank; all ranks call."""
-        if self._summand is not None:
-            return wrap(self._array)
-        group = self._layout.group
-        if group is None:
-            return self.to_local()
-        part = row_major(self._array)
-        whole = np.empty(self._layout.shape, part.dtype, like=part)
-        places = self._layout.places()
-        pieces = [np.empty(whole[place].shape, whole.dtype, like=part) for place in places]
-        group.all_gather(pieces, part).wait()
-        for place, piece in zip(places, pieces, strict=True):
-            whole[place] = piece
-        return wrap(whole)
+    def full_tensor(self, *, grad_placements: Sequence[Placement] | None = None) -> Tensor:
+        """The whole tensor, on every rank; all ranks call, also in the backward pass.
+
+        Args:
+            grad_placements: how the gradients of what is returned will lie: all of them on every rank where not given.
+        """
+        return moved(self.to_local(), self._layout, _everywhere(self.device_mesh), grad_placements)
 
     @classmethod
     def from_local(
@@ -110,15 +125,19 @@ class DTensor(Tensor):
         shape: Any = None,
         stride: Any = None,
     ) -> DTensor:
-        """The tensor whose part on this rank is given; the parts must be those of ``chunk``, or the shape be given."""
-        placed = tuple(placements or [Replicate()] * device_mesh.ndim)
+        """The tensor whose part on this rank is given; the parts must be those of ``chunk``, or the shape be given.
+
+        Gradients flow through it: that of a summand is the sum's.
+        """
+        placed = tuple(placements or _everywhere(device_mesh))
+        ndim = local_tensor._array.ndim
+        placed = tuple(Shard(each.dim % ndim) if isinstance(each, Shard) else each for each in placed)
         sizes = list(local_tensor._array.shape if shape is None else shape)
         if shape is None:
             for dim, placement in enumerate(placed):
                 if isinstance(placement, Shard):
                     sizes[placement.dim] *= device_mesh.get_group(dim).size()
-        made: DTensor = distributed(local_tensor._array, Layout(device_mesh, placed, tuple(sizes)))
-        return made
+        return distributed_like(local_tensor, Layout(device_mesh, placed, tuple(sizes)))
 
     def redistribute(
         self,
@@ -129,14 +148,14 @@ class DTensor(Tensor):
         forward_dtype: Any = None,
         backward_dtype: Any = None,
     ) -> DTensor:
-        """The same whole tensor, lying in another way; all ranks call. No gradient flows through it.
+        """The same whole tensor, lying in another way; all ranks call, also in the backward pass.
 
         Args:
             device_mesh: the present one, or None.
             placements: one for each dim of the mesh.
             async_op: accepted: it is there on return.
             forward_dtype: to convert to before.
-            backward_dtype: accepted, as no gradient comes.
+            backward_dtype: accepted: gradients move in the dtype in which they come.
 
         Raises:
             RuntimeError: no placements are given, or such that ranks would have summands.
@@ -147,17 +166,14 @@ class DTensor(Tensor):
             raise RuntimeError("placements is needed for redistribute!")
         if device_mesh is not None and device_mesh != mesh:
             raise UnsupportedError("redistribute: to another mesh: give full_tensor() to distribute_tensor")
-        source = self if forward_dtype is None else self.to(forward_dtype)
-        if tuple(placements) == self.placements:
-            return self._like(wrap(source._array))
         for old, new in zip(self.placements, placements, strict=False):
             if isinstance(new, Partial) and old != new:
                 raise RuntimeError(
                     f"Can not redistribute from {old} to {new}, redistributing to Partial is for internal use only!"
                 )
         layout = layout_for("redistribute", mesh, placements, self._layout.shape)
-        made: DTensor = distributed(layout.mine(source.full_tensor()._array).copy(), layout)
-        return made
+        local = self.to_local() if forward_dtype is None else self.to_local().to(forward_dtype)
+        return distributed_like(moved(local, self._layout, layout.placements), layout)
 
     # -- what keeps its class
 
@@ -168,6 +184,11 @@ class DTensor(Tensor):
         if local._edge is not None:
             made._edge = local._edge
         return made
+
+    def _cut_along(self, dim: int, local: Tensor, shape: tuple[int, ...]) -> DTensor:
+        """A tensor of another shape, cut along ``dim`` as this one is along its own."""
+        placed = tuple(Shard(dim) if isinstance(each, Shard) else each for each in self.placements)
+        return distributed_like(local, Layout(self.device_mesh, placed, shape))
 
     def _like(self, local: Tensor) -> DTensor:
         made: DTensor = object.__new__(type(self))
@@ -240,6 +261,19 @@ class DTensor(Tensor):
         total: DTensor = norm_over_ranks(tensors, order)
         return total
 
+    def _cross_entropy_over_ranks(
+        self, target: Tensor, weight: Tensor | None, *settings: Any
+    ) -> DTensor | None:
+        """The cross entropy of these logits, where they are cut by class; else None."""
+        if not self._layout.is_cut or self._layout.dim != min(1, len(self._layout.shape) - 1):
+            return None
+        target = target.to_local() if isinstance(target, DTensor) else target
+        weight = weight.to_local() if isinstance(weight, DTensor) else weight
+        found = cross_entropy_over_ranks(self.to_local(), self._layout, target, weight, *settings)
+        return distributed_like(
+            found, Layout(self.device_mesh, _everywhere(self.device_mesh), tuple(found.shape))
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> DTensor:
         """A copy of the part, in the same place."""
         if id(self) not in memo:
@@ -279,6 +313,19 @@ def distributed(local: Array, layout: Layout) -> Any:
     else:
         made._array = local
     return made
+
+
+def distributed_like(local: Tensor, layout: Layout) -> DTensor:
+    """The tensor whose part on this rank is given, with its place in the graph and its version."""
+    made: DTensor = distributed(local._array, layout)
+    made._counter = local._counter
+    if local._edge is not None:
+        made._edge = local._edge
+    return made
+
+
+def _everywhere(mesh: DeviceMesh) -> tuple[Placement, ...]:
+    return (Replicate(),) * mesh.ndim
 
 
 def _reduced(summand: Array, layout: Layout) -> Array:
@@ -343,7 +390,7 @@ def norm_over_ranks(tensors: Sequence[Tensor], order: float) -> Any:
     like = next(each for each in tensors if isinstance(each, DTensor))
     dtype = np.result_type(*(each._array.real.dtype for each in tensors))
     mesh = like.device_mesh
-    return distributed(as_array(value).astype(dtype), Layout(mesh, (Replicate(),) * mesh.ndim, ()))
+    return distributed(as_array(value).astype(dtype), Layout(mesh, _everywhere(mesh), ()))
 
 
 def _power_sum(array: Array, order: float) -> Array:

@@ -1,20 +1,23 @@
-"""``distribute_tensor``: a tensor that every rank has becomes one that lies on several ranks."""
+"""``distribute_tensor``, ``distribute_module``: what every rank has becomes what lies on several ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from distrt.comm.mesh.device_mesh import DeviceMesh
+from distrt import nn
+from distrt.comm.mesh.device_mesh import DeviceMesh, current_mesh
 from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor
-from distrt.parallel.fully_sharded.distributed_tensor import distributed
+from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.layout import layout_for
 from distrt.parallel.fully_sharded.placements import Placement
 
-__all__ = ["distribute_tensor"]
+__all__ = ["distribute_module", "distribute_tensor"]
 
 
 def distribute_tensor(
@@ -49,4 +52,70 @@ def distribute_tensor(
     return made.requires_grad_(tensor.requires_grad)
 
 
-distribute_tensor.__module__ = "distrt.distributed.tensor"
+def distribute_module(
+    module: nn.Module,
+    device_mesh: DeviceMesh | None = None,
+    partition_fn: Callable[[str, nn.Module, DeviceMesh], None] | None = None,
+    input_fn: Callable[..., Any] | None = None,
+    output_fn: Callable[..., Any] | None = None,
+) -> nn.Module:
+    """The module, with parameters and buffers that lie on several ranks; all ranks call.
+
+    Args:
+        module: the module; it is changed.
+        device_mesh: the ranks; the mesh of the ``with`` statement around where not given.
+        partition_fn: called with every submodule's name, the submodule and the mesh, replaces parameters; what it
+            leaves is replicated.
+        input_fn: called with the module, its inputs and the mesh before forward; what it returns replaces the inputs.
+        output_fn: called with the module, its outputs and the mesh after forward; what it returns replaces the outputs.
+
+    Raises:
+        RuntimeError: the module was distributed before.
+        ValueError: a function takes another number of arguments.
+    """
+    if getattr(module, "_distribute_module_applied", False):
+        raise RuntimeError(
+            "distribute_module should only be called once on a module, but it has already been called on this module!"
+        )
+    mesh = current_mesh() if device_mesh is None else device_mesh
+    for name, submodule in module.named_modules():
+        if partition_fn is not None:
+            partition_fn(name, submodule, mesh)
+        _replicate(submodule, mesh)
+    if input_fn is not None:
+        prepare = _with_module("input_fn", input_fn, "inputs")
+        module.register_forward_pre_hook(lambda module, inputs: prepare(module, inputs, mesh))
+    if output_fn is not None:
+        finish = _with_module("output_fn", output_fn, "outputs")
+        module.register_forward_hook(lambda module, inputs, outputs: finish(module, outputs, mesh))
+    module._distribute_module_applied = True
+    return module
+
+
+def _replicate(module: nn.Module, mesh: DeviceMesh) -> None:
+    for name, parameter in module._parameters.items():
+        if parameter is not None and not isinstance(parameter, DTensor):
+            module._parameters[name] = distribute_tensor(parameter, mesh)
+    for name, buffer in module._buffers.items():
+        if buffer is not None and not isinstance(buffer, DTensor):
+            module._buffers[name] = distribute_tensor(buffer, mesh)
+
+
+def _with_module(name: str, function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """The function with the module as its first argument."""
+    count = len(inspect.signature(function).parameters)
+    if count == 3:
+        return function
+    if count != 2:
+        raise ValueError(f"{name} should take in 3 arguments, but got {count} arguments!")
+    warnings.warn(
+        f"Deprecating {name} that takes two arguments ({what}, device_mesh), please use {name} that takes in (module, "
+        f"{what}, device_mesh) instead!",
+        FutureWarning,
+        stacklevel=3,
+    )
+    return lambda module, values, mesh: function(values, mesh)
+
+
+for _function in (distribute_module, distribute_tensor):
+    _function.__module__ = "distrt.distributed.tensor"
