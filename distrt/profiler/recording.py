@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.arrays import memory_of
 from distrt.core.process import activity
 from distrt.core.process.activity import CHECKPOINT
 from distrt.core.process.forking import lock_across_forks
@@ -312,9 +313,7 @@ def _owners_in(values: Iterable[Any]) -> Iterator[tuple[np.ndarray, int]]:
             continue
         array = each._array if isinstance(each, Tensor) else each
         if isinstance(array, np.ndarray):
-            owner = array
-            while isinstance(owner.base, np.ndarray):
-                owner = owner.base
+            owner = memory_of(array)
             yield owner, min(array.nbytes, owner.nbytes)
 
 
