@@ -94,9 +94,8 @@ def device_of(parameters: Sequence[Tensor], device_ids: Any, output_device: Any)
         raise ValueError(
             f"DistributedDataParallel: the model is on {sorted(map(str, devices))}: one rank drives one GPU"
         )
-    place = devices.pop() if devices else device("cpu")
+    place = next(iter(devices), device("cpu"))
     if place.type == "cpu" and (device_ids or output_device):
-        devices = {place}
         raise ValueError(
             "DistributedDataParallel device_ids and output_device arguments only work with "
             "single-device/multiple-device GPU modules or CPU modules, "
