@@ -149,8 +149,6 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             require_same_parameters(module, self.process_group, self.parameters_to_ignore)
             broadcast_from_rank_0(module, self.process_group, self._kept_apart(syncs_buffers))
         self._casting = None if mixed_precision is None else Casting(mixed_precision, module)
-        if self.device_type != "cpu" and reproducible is not None:
-            raise UnsupportedError("reproducible= needs a model on the CPU, got one on a GPU")
         if reproducible is not None and mixed_precision is not None:
             raise ValueError("reproducible= and mixed_precision= cannot be combined: use autocast")
         self.reproducible, self.shard_optimizer = reproducible, shard_optimizer

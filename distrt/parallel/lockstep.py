@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Protocol
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core import autocast
 from distrt.core.autograd import packing
 from distrt.core.errors import UnsupportedError
-from distrt.core.modes import modes, set_grad_enabled
+from distrt.core.gpu.places import same_queue
+from distrt.core.modes import modes, set_grad_enabled, used
 
 __all__ = ["Lane", "current_lane", "run_in_lockstep"]
 
@@ -65,6 +66,7 @@ class Lane(threading.Thread):
         self._modes, self._autocast = dict(vars(modes)), autocast.snapshot()
         self._hooks = packing.snapshot()
         self._variables = contextvars.copy_context()
+        self._queue = same_queue() if used.gpu else nullcontext()
         self._turn, self._turn_is_over = threading.Semaphore(0), threading.Semaphore(0)
         self._stack = ExitStack()
         self._is_abandoned = False
@@ -118,7 +120,7 @@ class Lane(threading.Thread):
         _current.lane = self
         vars(modes).update(self._modes)
         packing.restore(self._hooks)
-        with autocast.restored(self._autocast), self._contexts(), self._stack:
+        with self._queue, autocast.restored(self._autocast), self._contexts(), self._stack:
             self._stack.enter_context(self._state())
             self.output = self._work()
 

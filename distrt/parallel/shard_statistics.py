@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,21 @@ from distrt.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, c
 from distrt.nn.modules.module import Module
 from distrt.parallel.sync_batch_norm import SyncBatchNorm
 
-__all__ = ["ShardStatistics"]
+__all__ = ["ShardStatistics", "ShardsOwn"]
 
 _BATCH_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+
+
+class ShardsOwn(NamedTuple):
+    """The statistics of one shard.
+
+    Attributes:
+        uses: of each layer, whether the shard came to it.
+        values: each layer's mean and variance, float64, where the model is.
+    """
+
+    uses: Array
+    values: Array
 
 
 class ShardStatistics:
@@ -70,7 +82,7 @@ class ShardStatistics:
             yield from part.buffers()
 
     @contextmanager
-    def of_one_shard(self, found: list[Array]) -> Iterator[None]:
+    def of_one_shard(self, found: list[ShardsOwn]) -> Iterator[None]:
         """Has batch normalisation leave this shard's own statistics, which are then put away in ``found``."""
         kept = [(part, part.momentum, int(part.num_batches_tracked)) for _, part in self._norms]
         running = [(part.running_mean, part.running_var) for _, part in self._norms]
@@ -97,10 +109,11 @@ class ShardStatistics:
                     f"{name} was used {used} times in one forward pass: with reproducible= a layer of batch "
                     "normalisation can be used once"
                 )
-        used_at_all = np.array(times, np.float64)
-        found.append(np.concatenate([used_at_all, *(each.astype(np.float64) for each in row)]))
+        if row:
+            values = np.concatenate([each.astype(np.float64) for each in row])
+            found.append(ShardsOwn(np.array(times, np.uint8), values))
 
-    def move(self, found: list[Array]) -> None:
+    def move(self, found: list[ShardsOwn]) -> None:
         """Moves the running statistics by those of all shards, in their order; all ranks call.
 
         Args:
@@ -108,12 +121,17 @@ class ShardStatistics:
         """
         if not self._norms:
             return
-        mine = np.stack(found)
-        everybodys = np.empty((self._group.size(), *mine.shape))
-        self._group.all_gather(everybodys, mine)
-        for row in everybodys.reshape(-1, mine.shape[1]):
-            start = len(self._norms)
-            for used, (_, part) in zip(row[:start], self._norms, strict=True):
+        size = self._group.size()
+        uses, values = np.stack([each.uses for each in found]), np.stack([each.values for each in found])
+        all_uses = np.empty((size, *uses.shape), np.uint8)
+        self._group.all_gather(all_uses, uses)
+        everybodys = np.empty((size, *values.shape), like=values)
+        self._group.all_gather(everybodys, values)
+        for used_in, row in zip(
+            all_uses.reshape(-1, uses.shape[1]), everybodys.reshape(-1, values.shape[1]), strict=True
+        ):
+            start = 0
+            for used, (_, part) in zip(used_in, self._norms, strict=True):
                 size = part.num_features
                 mean, variance = row[start : start + size], row[start + size : start + 2 * size]
                 start += 2 * size

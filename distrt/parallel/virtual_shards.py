@@ -18,9 +18,9 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import along_tree
 from distrt.core import ops
-from distrt.core.arrays import Array
 from distrt.core.autograd.function import Function
 from distrt.core.errors import CollectiveMismatch, ShapeError, UnsupportedError
+from distrt.core.gpu.switches import switches
 from distrt.core.modes import modes
 from distrt.core.process.settings import get_num_threads, has_set_num_threads, set_num_threads
 from distrt.core.random import Generator, default_generator, initial_seed
@@ -28,7 +28,7 @@ from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
 from distrt.parallel.lockstep import Lane, run_in_lockstep
-from distrt.parallel.shard_statistics import ShardStatistics
+from distrt.parallel.shard_statistics import ShardsOwn, ShardStatistics
 from distrt.parallel.structures import map_tensors, map_together, tensors_in
 
 __all__ = ["VirtualShards"]
@@ -74,6 +74,8 @@ class VirtualShards:
         self._seed = int(seed[0])
         self._statistics = ShardStatistics(module, group)
         _settle_threads(group)
+        if any(each.is_cuda for each in module.parameters()):
+            _settle_algorithms()
 
     def __call__(self, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The module's output for this rank's part of the batch.
@@ -89,7 +91,7 @@ class VirtualShards:
         parts = self._cut((inputs, kwargs))
         copies = self._copies()
         others = self._counters()
-        found: list[Array] = []
+        found: list[ShardsOwn] = []
         if self._statistics.are_synced:
             outputs = self._in_lockstep(parts, copies)
         else:
@@ -198,6 +200,20 @@ def _settle_threads(group: ProcessGroup) -> None:
         raise CollectiveMismatch(
             f"with reproducible=, products use as many threads on every rank; set_num_threads was called with {told}"
         )
+
+
+def _settle_algorithms() -> None:
+    """On a GPU, algorithms that give the same bits every time, and are not chosen by how long they take.
+
+    Raises:
+        UnsupportedError: the script has them chosen so.
+    """
+    if switches.cudnn.benchmark:
+        raise UnsupportedError(
+            "reproducible= and backends.cudnn.benchmark=True cannot be combined: it takes whatever algorithm is "
+            "quickest at the time, and another one rounds otherwise"
+        )
+    switches.cudnn.deterministic = True
 
 
 class _Fork(Function):

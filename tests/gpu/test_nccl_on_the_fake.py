@@ -68,6 +68,12 @@ def test_sharded_models_train_as_on_the_cpu_in_the_memory_of_parts(size, backend
 
 
 @pytest.mark.ci
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_reproducible_training_has_the_bits_of_one_rank(size):
+    assert _said(str(size), "reproducible").count("bits") == 3 * size
+
+
+@pytest.mark.ci
 def test_a_sharded_model_trains_as_on_the_cpu():
     said = _said("2", "sharded", NCCL, "plain")
     assert said.count("0 of 1 ways differ") == 2

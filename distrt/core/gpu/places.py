@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,19 @@ def go_to(arrays: Iterable[Any]) -> None:
 def staying() -> AbstractContextManager[Any]:
     """A block after which the GPU is the current one that is so before."""
     return library.find().cuda.Device(library.current())  # type: ignore[no-any-return]
+
+
+def same_queue() -> AbstractContextManager[Any]:
+    """A block for another thread, in which the GPU and the stream are those that are the current ones here."""
+    cuda = library.find().cuda
+    gpu, stream = cuda.Device(library.current()), cuda.get_current_stream()
+
+    @contextmanager
+    def entered() -> Iterator[None]:
+        with gpu, stream:
+            yield
+
+    return entered()
 
 
 def is_pinned(array: Array) -> bool:

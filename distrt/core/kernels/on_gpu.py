@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distrt.core.kernels.cublas import product as products
-    from distrt.core.kernels.cuda import attention, checks, draws, loops, pooling, recurrent, rows
+    from distrt.core.kernels.cuda import adding, attention, checks, draws, loops, pooling, recurrent, rows
     from distrt.core.kernels.cudnn import convolution as convolutions
     from distrt.core.kernels.cudnn import library as cudnn
 else:
@@ -23,6 +23,7 @@ else:
     __getattr__ = late(
         globals(),
         {
+            "adding": "distrt.core.kernels.cuda.adding",
             "attention": "distrt.core.kernels.cuda.attention",
             "checks": "distrt.core.kernels.cuda.checks",
             "convolutions": "distrt.core.kernels.cudnn.convolution",
@@ -37,6 +38,7 @@ else:
     )
 
 __all__ = [
+    "adding",
     "attention",
     "checks",
     "convolutions",

@@ -163,9 +163,9 @@ class DeviceUpdate:
         pieces = [part.prepare() for part in parts]
         own: dict[Any, State] = defaultdict(dict)
         for part, piece in zip(parts, pieces, strict=True):
-            given = whole.get(part.parameter)
+            given: State | None = whole.get(part.parameter)
+            is_cut = given is part.state
             if given:
-                is_cut = given is part.state
                 own[piece] = given if is_cut else part.cut(given, names)
         optimizer.state = own
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from distrt.core.errors import UnsupportedError
-from distrt.parallel.bucket import Bucket
+from distrt.parallel.bucket import Bucket, OrderedBucket
 from distrt.parallel.sharding.shared_bucket import SharedBucket
 from distrt.parallel.sharding.shared_update import SharedUpdate
 
@@ -29,9 +29,12 @@ def bucket_class(model: DistributedDataParallel) -> type[Bucket]:
     Raises:
         UnsupportedError: the model cannot be sharded.
     """
+    if model.shard_optimizer:
+        _refuse(model)
+    if model.reproducible is not None and is_on_gpu(model):
+        return OrderedBucket
     if not model.shard_optimizer:
         return Bucket
-    _refuse(model)
     # Between machines, every rank has the whole average; so it has where a hook averages.
     has_whole = spans_machines(model) or is_on_gpu(model) or model._casting is not None
     return Bucket if has_whole else SharedBucket

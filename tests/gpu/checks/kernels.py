@@ -216,7 +216,33 @@ def pooling_agrees_with_the_cpu(few: bool) -> Iterator[str]:
                 yield f"{pool.__name__} {shape}{' channels last' * is_last}"
 
 
+def values_are_added_in_order(few: bool) -> Iterator[str]:
+    """At places named many times, where algorithms are to be deterministic: the sums of one order, time after time."""
+    rng = np.random.default_rng(0)
+    torch.use_deterministic_algorithms(True)
+    try:
+        for dtype in (torch.float32, torch.bfloat16) if few else TOLERANCES:
+            target = torch.tensor(rng.standard_normal((7, 5))).to(dtype)
+            values = torch.tensor(rng.standard_normal((300, 5))).to(dtype)
+            rows = torch.tensor(rng.integers(-7, 7, 300))
+            found = target.cuda().index_put((rows.cuda(),), values.cuda(), accumulate=True).cpu()
+            wide = target.double().numpy()
+            for row, value in zip(rows.tolist(), values.double().numpy(), strict=True):
+                wide[row] += value
+            limit = TOLERANCES[dtype] * 40
+            if not np.allclose(found.double().numpy(), wide, rtol=limit, atol=limit):
+                yield f"{dtype}: {found[0].tolist()}, expected {wide[0]}"
+            ordered = target.float().numpy().copy()
+            for row, value in zip(rows.tolist(), values.float().numpy(), strict=True):
+                ordered[row] += value
+            if dtype == torch.float32 and not np.array_equal(found.numpy(), ordered):
+                yield "another order than that of the values"
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 CHECKS = (
+    values_are_added_in_order,
     pooling_agrees_with_the_cpu,
     optimizers_have_the_bits_of_the_cpu,
     rows_agree_with_the_cpu,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.gpu.places import at
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
 __all__ = ["kept", "moving", "suits"]
@@ -34,9 +35,12 @@ def suits(like: Array) -> bool:
 
 def kept(shape: tuple[int, ...], p: float, scale: float, key: int, dtype: Any, like: Array) -> Array:
     """0 with probability ``p``, else ``scale``, where another array is."""
-    made = np.empty(shape, dtype, like=like)
-    if made.size:
-        blocks = min(MOST_BLOCKS, math.ceil(made.size / (4 * _THREADS)))
-        sizes = (np.int64(made.size), np.float64(p), np.float64(scale), np.uint64(key))
-        kernel("draws", "kept", T=C_TYPES[np.dtype(dtype)])((blocks,), (_THREADS,), (made, *sizes, moving.by))
+    with at(like):
+        made = np.empty(shape, dtype, like=like)
+        if made.size:
+            blocks = min(MOST_BLOCKS, math.ceil(made.size / (4 * _THREADS)))
+            sizes = (np.int64(made.size), np.float64(p), np.float64(scale), np.uint64(key))
+            kernel("draws", "kept", T=C_TYPES[np.dtype(dtype)])(
+                (blocks,), (_THREADS,), (made, *sizes, moving.by)
+            )
     return made

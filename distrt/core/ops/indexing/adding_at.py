@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, array_module, row_major
+from distrt.core.gpu import switches
+from distrt.core.kernels import on_gpu
 from distrt.core.ops.indexing.keys import as_tuple, key_beside
 from distrt.core.ops.pointwise.half import wide
 
@@ -33,9 +35,17 @@ def add_at(target: Array, key: Any, values: Any) -> None:
         ValueError: for values of a shape that does not fit.
     """
     if not isinstance(target, np.ndarray):
-        array_module(target).add.at(target, key_beside(as_tuple(key), target), values)  # by atomic additions
+        _add_on_gpu(target, key_beside(as_tuple(key), target), values)
     elif not _is_quick(target, key, values):
         np.add.at(target, key, values)
+
+
+def _add_on_gpu(target: Array, key: Any, values: Any) -> None:
+    """By atomic additions, as they come; where algorithms are to be deterministic, in one order."""
+    if switches.is_deterministic() and on_gpu.adding.suits(target):
+        on_gpu.adding.add_in_order(target, key, values)
+    else:
+        array_module(target).add.at(target, key, values)
 
 
 def _is_quick(target: Array, key: Any, values: Any) -> bool:
@@ -118,7 +128,7 @@ def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
     Shape: (numbers, features), (n), (n, features).
     """
     if not isinstance(rows, np.ndarray):
-        array_module(rows).add.at(sums, places, rows)
+        _add_on_gpu(sums, (places,), rows)
         if mean:
             sums /= np.maximum(np.bincount(places, minlength=len(sums)), 1)[:, None].astype(sums.real.dtype)
         return
