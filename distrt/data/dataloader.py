@@ -10,6 +10,7 @@ from itertools import repeat
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from distrt.core.gpu.library import device_count
 from distrt.core.random import Generator
 from distrt.data.collate import default_collate, default_convert
 from distrt.data.dataset import Dataset, IterableDataset, size_of
@@ -36,7 +37,9 @@ class DataLoader(Generic[T_co]):
             ``drop_last``.
         num_workers: how many processes load; 0: the calling one does. The order of the batches is the same.
         collate_fn: makes a batch of a list of samples; ``default_collate`` by default.
-        pin_memory: without a GPU there is nothing to pin, and a warning says so.
+        pin_memory: have batches in page-locked memory, which a GPU copies from while the program goes on: tensors in
+            whatever containers, and what has a method ``pin_memory``. Where processes load, a thread does it. Without
+            a GPU a warning says so.
         drop_last: drop a last batch that is shorter than ``batch_size``.
         timeout: seconds to wait for a batch of the workers; 0: for as long as they live.
         worker_init_fn: called in each worker with its number, after its random streams are seeded.
@@ -114,15 +117,29 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self) -> LoaderIterator:
         if not self.num_workers:
-            return InProcess(self)
+            return self._in_process()(self)
         warn_of_many_workers(self.num_workers)
         if not self.persistent_workers:
-            return InWorkers(self)
+            return self._in_workers()(self)
         if self._iterator is not None and self._iterator.is_open:
             self._iterator.begin_again(self)
         else:
-            self._iterator = InWorkers(self)
+            self._iterator = self._in_workers()(self)
         return self._iterator
+
+    def _in_process(self) -> type[InProcess]:
+        if not (self.pin_memory and device_count()):
+            return InProcess
+        from distrt.data.pinning import PinnedInProcess
+
+        return PinnedInProcess
+
+    def _in_workers(self) -> type[InWorkers]:
+        if not (self.pin_memory and device_count()):
+            return InWorkers
+        from distrt.data.pinning import PinnedInWorkers
+
+        return PinnedInWorkers
 
     @property
     def index_sampler(self) -> Iterable[Any]:

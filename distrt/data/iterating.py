@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from distrt.core.gpu.library import device_count
 from distrt.core.process.activity import DATA, doing
 from distrt.core.random import numpy_generator
 from distrt.data.dataset import IterableDataset, size_of
@@ -25,7 +26,7 @@ class LoaderIterator(Iterator[Any]):
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
-        if loader.pin_memory:
+        if loader.pin_memory and not device_count():
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't be "
                 "used.",

@@ -77,10 +77,28 @@ def telling(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
         try:
             return allocate(nbytes)
         except lack as error:
-            wanted = f"{nbytes / 2**30:.2f} GiB on GPU {library.current()}"
-            raise OutOfMemoryError(f"CUDA out of memory. Tried to allocate {wanted} ({error})") from error
+            raise OutOfMemoryError(_lacking(nbytes)) from error
 
     return allocated
+
+
+def _lacking(nbytes: int) -> str:
+    """PyTorch's words. CuPy has given back what it kept, and tried again."""
+    gpu = library.current()
+    free, total = library.find().cuda.runtime.memGetInfo()
+    used, held = counts[gpu].used, reserved()
+    return (
+        f"CUDA out of memory. Tried to allocate {_told(nbytes)}. GPU {gpu} has a total capacity of {_told(total)} of "
+        f"which {_told(free)} is free. Of the memory held by this process {_told(used)} is allocated by distrt, and "
+        f"{_told(max(0, held - used))} is reserved by distrt but unallocated."
+    )
+
+
+def _told(nbytes: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if nbytes >= size:
+            return f"{nbytes / size:.2f} {unit}"
+    return f"{nbytes} bytes"
 
 
 def reserved() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -47,14 +48,31 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
         refuse("a copy from the CPU", "the memory that it comes from is another's when the graph is replayed")
     with cupy.cuda.Device(target.index):
         if isinstance(array, np.ndarray):
-            return _uploaded(cupy, array)
+            return _uploaded(cupy, array, non_blocking)
         return cupy.array(array, copy=True, order="K")  # from another GPU
 
 
-def _uploaded(cupy: Any, array: Array) -> Array:
+def _uploaded(cupy: Any, array: Array, non_blocking: bool) -> Array:
     order = dim_order(array)
-    packed = cupy.asarray(np.ascontiguousarray(array.transpose(order)))
+    host = np.ascontiguousarray(array.transpose(order))
+    packed = _uploaded_later(cupy, host) if non_blocking and is_pinned(host) else cupy.asarray(host)
     return packed.transpose(np.argsort(order).tolist()) if array.ndim > 1 else packed.reshape(array.shape)
+
+
+def _uploaded_later(cupy: Any, host: Array) -> Array:
+    """What is in page-locked memory, copied from there while the program goes on; CuPy would copy it in between."""
+    made = cupy.empty(host.shape, host.dtype)
+    stream, done = cupy.cuda.get_current_stream(), cupy.cuda.Event(disable_timing=True)
+    made.set(host, stream)
+    done.record(stream)
+    while _on_their_way and _on_their_way[0][0].done:
+        _on_their_way.popleft()
+    _on_their_way.append((done, host))
+    return made
+
+
+#: What GPUs still read from the host's memory, and the mark behind it.
+_on_their_way: deque[tuple[Any, Array]] = deque()
 
 
 def _downloaded(array: Array) -> Array:
