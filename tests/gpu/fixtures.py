@@ -18,12 +18,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 #: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
-FAKE_LIBRARIES = {"cudnn": ("convolutions",), "cublas": ("attention", "products", "recurrent", "training")}
+FAKE_LIBRARIES = {
+    "cudnn": ("convolutions",),
+    "cublas": ("attention", "epilogues", "products", "recurrent", "training"),
+    "cublaslt": ("epilogues", "training"),
+}
 
 
 def fake_library(name: str) -> str:
     """The file of a library that computes on the CPU, compiled where that has not been done; "0" without a compiler."""
-    source = HERE / "fake" / f"{name}_on_cpu.cpp"
+    source = HERE / "fake" / f"{name.removesuffix('lt')}_on_cpu.cpp"
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     made = Path(tempfile.gettempdir()) / f"distrt-fake-{name}-{digest}.so"
     if shutil.which("g++") is None:

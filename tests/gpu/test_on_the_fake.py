@@ -49,6 +49,11 @@ def test_products_hand_cublas_what_it_expects() -> None:
 
 
 @pytest.mark.ci
+def test_products_with_biases_hand_cublaslt_what_it_expects() -> None:
+    _assert_passed("epilogues")
+
+
+@pytest.mark.ci
 def test_attention_is_that_of_the_cpu_in_several_cases() -> None:
     _assert_passed("attention", "few")
 

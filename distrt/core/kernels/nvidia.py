@@ -30,7 +30,7 @@ class NvidiaLibrary:
         functions: the loaded library.
         arguments: what each function takes, by its name.
         create: the name of the function that makes a handle.
-        set_stream: of the one that gives it a stream.
+        set_stream: of the one that gives it a stream; None where functions are told the stream.
         explain: the words for a status.
     """
 
@@ -39,7 +39,7 @@ class NvidiaLibrary:
         functions: Any,
         arguments: Mapping[str, list[Any]],
         create: str,
-        set_stream: str,
+        set_stream: str | None,
         explain: Callable[[int], str],
     ) -> None:
         self._functions, self._create, self._set_stream, self._explain = (
@@ -73,7 +73,8 @@ class NvidiaLibrary:
             handle = c_void_p()
             self.call(self._create, byref(handle))
             self._own.handles[number] = handle
-        self.call(self._set_stream, handle, c_void_p(gpus.find().cuda.get_current_stream().ptr))
+        if self._set_stream is not None:
+            self.call(self._set_stream, handle, c_void_p(gpus.find().cuda.get_current_stream().ptr))
         return handle
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distrt.core.kernels.cublas import epilogues
     from distrt.core.kernels.cublas import product as products
     from distrt.core.kernels.cuda import adding, attention, checks, draws, loops, pooling, recurrent, rows
     from distrt.core.kernels.cudnn import convolution as convolutions
@@ -29,6 +30,7 @@ else:
             "convolutions": "distrt.core.kernels.cudnn.convolution",
             "cudnn": "distrt.core.kernels.cudnn.library",
             "draws": "distrt.core.kernels.cuda.draws",
+            "epilogues": "distrt.core.kernels.cublas.epilogues",
             "loops": "distrt.core.kernels.cuda.loops",
             "pooling": "distrt.core.kernels.cuda.pooling",
             "products": "distrt.core.kernels.cublas.product",
@@ -44,6 +46,7 @@ __all__ = [
     "convolutions",
     "cudnn",
     "draws",
+    "epilogues",
     "loops",
     "pooling",
     "products",

@@ -14,20 +14,16 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, address_of, row_major
-from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
-from distrt.core.gpu.switches import allows_tf32_in_products
 from distrt.core.kernels.casting import wide
+from distrt.core.kernels.cublas import epilogues
+from distrt.core.kernels.cublas.factors import DTYPES, Factor, computed_in
 from distrt.core.kernels.nvidia import NvidiaLibrary, loaded
 
 __all__ = ["library", "multiply", "product"]
 
 _NAMES = ("libcublas.so.13", "libcublas.so.12")
 
-#: cuBLAS's numbers (``cudaDataType_t``, ``cublasComputeType_t``).
-_DTYPES = {dt.float32.numpy: 0, dt.float64.numpy: 1, dt.float16.numpy: 2, dt.bfloat16.numpy: 14}
-_IN_FLOAT32, _IN_FLOAT64, _IN_TF32 = 68, 70, 77
-_AS_IT_IS, _TRANSPOSED = 0, 1
 _BEST_ALGORITHM = -1
 
 _MATRIX = [c_void_p, c_int, c_int, c_longlong]  # address, dtype, step between lines, step between matrices
@@ -72,7 +68,7 @@ def product(
         out: where it is to be written.
     """
     kind = np.dtype(left.dtype if dtype is None else dtype)
-    if left.dtype not in _DTYPES or right.dtype != left.dtype or left.ndim < 2 or right.ndim < 2:
+    if left.dtype not in DTYPES or right.dtype != left.dtype or left.ndim < 2 or right.ndim < 2:
         return None
     if kind not in (left.dtype, np.float32) or (kind != left.dtype and left.dtype == np.float64):
         return None
@@ -84,6 +80,8 @@ def product(
     if made.shape != shape or made.dtype != kind or not made.flags.c_contiguous:
         return None
     if bias is not None:
+        if made.ndim == 2 and epilogues.add_bias(left, right, bias, made):
+            return made
         made[...] = bias
     if right.ndim == 2 and left.ndim > 2:  # one matrix of many rows
         _multiply(cublas, _in_one_matrix(left), right, made.reshape(-1, made.shape[-1]), 1, bias is not None)
@@ -116,67 +114,18 @@ def _multiply(
     """``made = factor * left @ right``, or more by that: cuBLAS counts by columns, so it multiplies the transposes."""
     rows, inner = left.shape[-2:]
     columns, count = right.shape[-1], math.prod(made.shape[:-2])
-    factors = [_Factor(each, made.shape[:-2]) for each in (right, left)]
+    factors = [Factor(each, made.shape[:-2]) for each in (right, left)]
     number = c_double if made.dtype == np.float64 else c_float
-    compute = _IN_FLOAT64 if made.dtype == np.float64 else _IN_FLOAT32
-    if left.dtype == np.float32 and allows_tf32_in_products():
-        compute = _IN_TF32
     line, step = made.strides[-2] // made.itemsize, made.strides[-3] // made.itemsize if made.ndim > 2 else 0
-    place = (c_void_p(address_of(made)), _DTYPES[made.dtype], max(line, columns), step)
+    place = (c_void_p(address_of(made)), DTYPES[made.dtype], max(line, columns), step)
     cublas.call(
         "cublasGemmStridedBatchedEx",
         *(cublas.handle(), *(each.operation for each in factors), columns, rows, inner),
         *(byref(number(factor)), *factors[0].matrix, *factors[1].matrix, byref(number(onto)), *place),
-        *(count, compute, _BEST_ALGORITHM),
+        *(count, computed_in(left.dtype, made.dtype), _BEST_ALGORITHM),
     )
 
 
 def _in_one_matrix(array: Array) -> Array:
     """(…, n, k) as (rows, k)."""
     return row_major(array).reshape(-1, array.shape[-1])
-
-
-class _Factor:
-    """A matrix or a batch of them, as cuBLAS takes it.
-
-    Attributes:
-        operation: whether it is transposed, seen by columns.
-        matrix: the arguments that describe it.
-    """
-
-    def __init__(self, array: Array, batch: Sizes) -> None:
-        if array.ndim == 2 or math.prod(array.shape[:-2]) == 1:
-            array = array.reshape(array.shape[-2:])
-        elif array.shape[:-2] != batch:
-            array = np.broadcast_to(array, (*batch, *array.shape[-2:]))
-        if array.ndim > 2:
-            array = _in_a_row(array)
-        array, is_by_rows, line = _by_lines(array)
-        step = array.strides[0] // array.itemsize if array.ndim == 3 else 0
-        self.operation = _AS_IT_IS if is_by_rows else _TRANSPOSED
-        self.matrix = (c_void_p(address_of(array)), _DTYPES[array.dtype], line, step)
-        self._array = array  # which lives as long as its address is needed
-
-
-def _in_a_row(array: Array) -> Array:
-    """(…, n, k) as (batch, n, k): a view where the steps allow it."""
-    size, steps = 1, []
-    for length, step in zip(reversed(array.shape[:-2]), reversed(array.strides[:-2]), strict=True):
-        if length != 1:
-            steps.append((step, size))
-            size *= length
-    unit = steps[0][0] if steps else 0
-    is_even = unit > 0 and all(step == unit * before for step, before in steps)
-    shape = (math.prod(array.shape[:-2]), *array.shape[-2:])
-    return array.reshape(shape) if is_even else row_major(array).reshape(shape)
-
-
-def _by_lines(array: Array) -> tuple[Array, bool, int]:
-    """The array, or a copy, whose matrices have rows or columns in one piece; which, and the step between these."""
-    height, width = array.shape[-2:]
-    rows, columns = (step // array.itemsize for step in array.strides[-2:])
-    if (columns == 1 or width == 1) and rows >= max(width, 1):
-        return array, True, rows
-    if (rows == 1 or height == 1) and columns >= max(height, 1):
-        return array, False, columns
-    return row_major(array), True, max(width, 1)

@@ -366,11 +366,22 @@ def _linear_gradients(
     if needs[1]:
         flat = input.reshape(-1, input.shape[-1])
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]
-        if slot is not None:
+        both = None
+        if (
+            used.gpu
+            and needs[2]
+            and is_on_gpu(rows)
+            and len(shape) == 2
+            and weight_strides[0] >= weight_strides[1]
+        ):
+            both = on_gpu.epilogues.weight_slopes(rows, flat, slot)
+        if both is not None:
+            g_weight, g_bias = both
+        elif slot is not None:
             g_weight = multiplied(rows.T, flat, out=slot)
         else:
             g_weight = _laid_out_as(weight_strides, rows.T, flat).reshape(shape)
-    if needs[2]:
+    if needs[2] and g_bias is None:
         g_bias = wide(rows).sum(axis=0)
     return g_input, g_weight, g_bias
 

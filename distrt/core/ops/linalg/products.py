@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.arrays import Array, Scalar, is_on_gpu, require_array
 from distrt.core.autocast import as_it_comes, autocasts
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
-from distrt.core.modes import modes
+from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.linalg.matrices import matrix_diagonal
 from distrt.core.ops.linalg.matrix import expanded, multiplied, require_dims, require_product, sizes
@@ -52,6 +52,9 @@ def _add_product(input: Array, mat1: Array, mat2: Array, beta: Scalar, alpha: Sc
     if mat1.shape[-1] != mat2.shape[-2]:
         raise ShapeError(f"mat1 and mat2 shapes cannot be multiplied ({sizes(mat1)} and {sizes(mat2)})")
     require_product("addmm", mat1)
+    if used.gpu and beta == alpha == 1 and input.ndim == 1 and mat1.ndim == 2 and is_on_gpu(mat1):
+        expanded(input, (len(mat1), mat2.shape[1]))
+        return multiplied(mat1, mat2, input)
     if mat1.dtype.kind in "iu":
         beta, alpha = int(beta), int(alpha)  # type: ignore[arg-type]
     is_half = mat1.dtype.itemsize == 2 and mat1.dtype.kind in "fV"
