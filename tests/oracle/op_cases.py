@@ -181,6 +181,20 @@ row(
     covers="add",
 )
 row("sub.alpha", lambda t, a, b: a.sub(b, alpha=2), pairs()[:3], covers="sub")
+row(
+    "add.alpha of a number",
+    lambda t, a: (a.add(2, alpha=3), t.sub(a, 2.5, alpha=2)),
+    ones()[:2],
+    dtypes=ALL,
+    covers="add sub",
+)
+row(
+    "add.alpha of an integer",
+    lambda t, a: (a.add(2, alpha=0.5), (a * 1).sub_(3, alpha=0.25)),
+    ones()[:2],
+    dtypes=HALVES,
+    covers="add sub",
+)
 row("mul", lambda t, a, b: t.mul(a, b), pairs(), dtypes=(*EVERY, *COMPLEX))
 row("div", lambda t, a, b: t.div(a, b), pairs(right="nonzero"), dtypes=ALL, covers="true_divide")
 row("true_divide", lambda t, a, b: t.true_divide(a, b), pairs(right="nonzero")[:2], dtypes=ALL)

@@ -123,14 +123,14 @@ multiply = mul
 @op(dtype="promote", layouts="follows")
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
-    return binary(np.add, input, other if alpha is _ONE else _scaled(other, alpha))
+    return binary(np.add, input, other if alpha is _ONE else _scaled(input, other, alpha))
 
 
 _ONE = 1
 
 
-def _scaled(other: Any, alpha: Scalar) -> Array:
-    other = as_array(other)
+def _scaled(input: Any, other: Any, alpha: Scalar) -> Array:
+    other = as_array(other) if hasattr(other, "dtype") else convert(other, input.dtype)
     if isinstance(alpha, bool) and other.dtype != np.bool_:
         raise DtypeError("Boolean alpha only supported for Boolean results.")
     if isinstance(alpha, float) and other.dtype not in dt.FLOATING_NUMPY:
@@ -151,7 +151,7 @@ def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> A
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead."
         )
-    return binary(np.subtract, input, other if alpha is _ONE else _scaled(other, alpha))
+    return binary(np.subtract, input, other if alpha is _ONE else _scaled(input, other, alpha))
 
 
 sub.node(lambda node: "Rsub1" if node.metas[0] is None else "Sub")
