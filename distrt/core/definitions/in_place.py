@@ -16,6 +16,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, Scalar, is_on_gpu
 from distrt.core.autocast import as_it_comes
+from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.op import op
@@ -60,7 +61,13 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
             array = self._array if is_known or not modes.grad else self._array.copy()
             stand_in = wrap(array, self._edge)
         run = function if modes.autocast is None else functools.partial(as_it_comes, function)
-        result = run(stand_in, *args, **kwargs)  # in place, nothing is cast
+        try:
+            result = run(stand_in, *args, **kwargs)  # in place, nothing is cast
+        except TypeError:
+            newer = in_newer_order(name, True, (stand_in, *args), kwargs)
+            if newer is None:
+                raise
+            result = run(*newer[0], **newer[1])
         return adopt(self, result, name)
 
     change.__name__ = change.__qualname__ = name

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import FOREIGN, explain, no_tensor
+from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DistrtError
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.names import NUMPY_NAMES
@@ -40,6 +41,9 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
             renamed = _renamed(kwargs, fault)
             if renamed is not None:
                 return run(*args, **renamed)
+            newer = in_newer_order(function.__name__, is_method, args, kwargs)
+            if newer is not None:
+                return run(*newer[0], **newer[1])
             better = _better(function, is_method, args, kwargs, fault)
             if better is None:
                 raise
