@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array, on_host
+from distrt.core.arrays import Array, as_array, is_array, is_on_gpu
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
@@ -201,6 +201,16 @@ def numpy_generator(generator: Generator | None) -> np.random.Generator:
     return generator.numpy
 
 
+def source_of(generator: Generator | None, like: Array | None) -> Any:
+    """Who draws what goes where an array is: NumPy's generator, or on a GPU one with the same methods."""
+    keys = numpy_generator(generator)
+    if like is None or like.__class__ is np.ndarray or not is_on_gpu(like):
+        return keys
+    from distrt.core.kernels import on_gpu
+
+    return on_gpu.draws.Source(keys, like)
+
+
 # Draws, in the dtype that they are wanted in
 
 #: For the dtypes that NumPy does not draw in: how many bits of a number in [0, 1) they hold, so that none rounds to 1.
@@ -212,45 +222,56 @@ def _require_drawable(name: str, kind: np.dtype[Any]) -> None:
         raise NoKernelError(f'"{name}" not implemented for {dt.known(kind)}')
 
 
-def draw_uniform(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None) -> Array:
-    """Uniform in [0, 1); both parts of a complex number are."""
+def draw_uniform(
+    shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None, like: Array | None = None
+) -> Array:
+    """Uniform in [0, 1), where ``like`` is; both parts of a complex number are."""
     _require_drawable("uniform", kind)
-    source = numpy_generator(generator)
+    source = source_of(generator, like)
     if kind in _FRACTION_BITS:
         steps = 1 << _FRACTION_BITS[kind]
-        return np.asarray(source.integers(0, steps, shape) / steps).astype(kind)
+        return as_array(source.integers(0, steps, shape) / steps).astype(kind)
     if kind.kind == "c":
         real = np.dtype(f"f{kind.itemsize // 2}")
-        return np.asarray(source.random((*shape, 2), real)).view(kind)[..., 0]
-    return np.asarray(source.random(shape, kind))
+        return as_array(source.random((*shape, 2), real)).view(kind)[..., 0]
+    return as_array(source.random(shape, kind))
 
 
-def draw_normal(shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None) -> Array:
-    """Normal with mean 0 and standard deviation 1; of a complex number, with parts of variance 1/2."""
+def draw_normal(
+    shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None, like: Array | None = None
+) -> Array:
+    """Normal with mean 0 and standard deviation 1, where ``like`` is; a complex number has parts of variance 1/2."""
     _require_drawable("normal_kernel_cpu", kind)
-    source = numpy_generator(generator)
+    source = source_of(generator, like)
     if kind.kind == "c":
         real = np.dtype(f"f{kind.itemsize // 2}")
         parts = source.standard_normal((*shape, 2), real)
-        return np.asarray(parts * np.asarray(np.sqrt(0.5), real)).view(kind)[..., 0]
+        return as_array(parts * real.type(np.sqrt(0.5))).view(kind)[..., 0]
     wide = np.dtype(np.float64) if kind == np.float64 else np.dtype(np.float32)
-    return np.asarray(source.standard_normal(shape, wide)).astype(kind, copy=False)
+    return as_array(source.standard_normal(shape, wide)).astype(kind, copy=False)
 
 
-def draw_exponential(shape: tuple[int, ...], generator: Generator | None) -> Array:
-    """Exponential with rate 1, in float64."""
-    return np.asarray(numpy_generator(generator).standard_exponential(shape))
+def draw_exponential(shape: tuple[int, ...], generator: Generator | None, like: Array | None = None) -> Array:
+    """Exponential with rate 1, in float64, where ``like`` is."""
+    return as_array(source_of(generator, like).standard_exponential(shape))
 
 
 def draw_bernoulli(
-    chances: Any, shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None
+    chances: Any,
+    shape: tuple[int, ...],
+    kind: np.dtype[Any],
+    generator: Generator | None,
+    like: Array | None = None,
 ) -> Array:
-    """1 with the probability given, else 0.
+    """1 with the probability given, else 0; where ``like`` is.
 
     Raises:
         ShapeError: for a probability outside 0 to 1.
     """
-    plain = on_host(chances) if is_array(chances) else np.asarray(chances)
-    if not ((plain >= 0) & (plain <= 1)).all():
+    plain = chances if is_array(chances) else np.asarray(chances)
+    if not bool(((plain >= 0) & (plain <= 1)).all()):
         raise ShapeError(f"bernoulli_ expects p to be in [0, 1], but got p={plain.reshape(-1)[:3].tolist()}")
-    return np.asarray(numpy_generator(generator).random(shape) < plain).astype(kind)
+    drawn = source_of(generator, like).random(shape)
+    if is_on_gpu(drawn) and isinstance(plain, np.ndarray):
+        plain = np.asarray(plain, like=drawn) if plain.ndim else float(plain)
+    return as_array(drawn < plain).astype(kind)

@@ -44,6 +44,11 @@ def test_kernels_agree_with_what_they_replace() -> None:
 
 
 @pytest.mark.ci
+def test_random_numbers_have_their_distributions() -> None:
+    _assert_passed("random_numbers")
+
+
+@pytest.mark.ci
 def test_products_hand_cublas_what_it_expects() -> None:
     _assert_passed("products")
 

@@ -14,7 +14,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.shapes.dims import sizes_of
-from distrt.core.random import Generator, draw_normal, draw_uniform, numpy_generator
+from distrt.core.random import Generator, draw_normal, draw_uniform, source_of
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = [
@@ -30,21 +30,25 @@ __all__ = [
 
 
 @factory
-def rand(*sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None) -> Array:
+def rand(
+    *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, beside: Any = None
+) -> Array:
     """Uniform in [0, 1)."""
-    return draw_uniform(shape_of("rand", sizes, size), dt.to_numpy(dtype), generator)
+    return draw_uniform(shape_of("rand", sizes, size), dt.to_numpy(dtype), generator, beside)
 
 
 @factory
-def randn(*sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None) -> Array:
+def randn(
+    *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, beside: Any = None
+) -> Array:
     """Normal with mean 0 and standard deviation 1."""
-    return draw_normal(shape_of("randn", sizes, size), dt.to_numpy(dtype), generator)
+    return draw_normal(shape_of("randn", sizes, size), dt.to_numpy(dtype), generator, beside)
 
 
 def _arranged(input: Tensor, drawn: Array) -> Array:
     """The numbers in the order of dims that the other tensor has."""
     made = dense_like(input._array, drawn.dtype)
-    made[...] = np.asarray(drawn, like=made)
+    made[...] = drawn
     return made
 
 
@@ -55,17 +59,23 @@ def _kind(input: Tensor, dtype: Any) -> np.dtype[Any]:
 @factory
 def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Array:
     """Uniform in [0, 1), of the same shape, dtype and order of dims."""
-    return _arranged(input, draw_uniform(input._array.shape, _kind(input, dtype), generator))
+    return _arranged(input, draw_uniform(input._array.shape, _kind(input, dtype), generator, input._array))
 
 
 @factory
 def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Array:
     """Normal, of the same shape, dtype and order of dims."""
-    return _arranged(input, draw_normal(input._array.shape, _kind(input, dtype), generator))
+    return _arranged(input, draw_normal(input._array.shape, _kind(input, dtype), generator, input._array))
 
 
 def _between(
-    name: str, low: Any, high: Any, shape: tuple[int, ...], kind: np.dtype[Any], generator: Generator | None
+    name: str,
+    low: Any,
+    high: Any,
+    shape: tuple[int, ...],
+    kind: np.dtype[Any],
+    generator: Generator | None,
+    beside: Array,
 ) -> Array:
     low, high = int(low), int(high)
     if low >= high:
@@ -76,8 +86,8 @@ def _between(
         least, most = (0, 1) if kind.kind == "b" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
         if low < least or high - 1 > most:
             raise ShapeError(f"from={low} and to - 1={high - 1} must both lie in the range of {kind}")
-    drawn = numpy_generator(generator).integers(low, high, shape, np.int64)
-    return np.asarray(drawn).astype(kind)
+    drawn = source_of(generator, beside).integers(low, high, shape, np.int64)
+    return as_array(drawn).astype(kind)
 
 
 @factory
@@ -88,6 +98,7 @@ def randint(
     size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
+    beside: Any = None,
 ) -> Array:
     """Integers in [low, high): ``randint(high, size)`` from 0 on, ``randint(low, high, size)``.
 
@@ -106,7 +117,7 @@ def randint(
             "randint() received an invalid combination of arguments: give high, or low and high, and a size"
         )
     return _between(
-        "random_", low or 0, high, sizes_of((tuple(size),)), dt.to_numpy(dtype, dt.int64), generator
+        "random_", low or 0, high, sizes_of((tuple(size),)), dt.to_numpy(dtype, dt.int64), generator, beside
     )
 
 
@@ -117,12 +128,12 @@ def randint_like(
     """Integers in [low, high), of the same shape, dtype and order of dims; with one bound, from 0 on."""
     if high is None:
         low, high = 0, low
-    drawn = _between("random_", low, high, input._array.shape, _kind(input, dtype), generator)
+    drawn = _between("random_", low, high, input._array.shape, _kind(input, dtype), generator, input._array)
     return _arranged(input, drawn)
 
 
 @factory
-def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -> Array:
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, beside: Any = None) -> Array:
     """The integers 0 to n - 1 in random order.
 
     Raises:
@@ -130,7 +141,8 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None) -
     """
     if n < 0:
         raise ShapeError(f"n must be non-negative, got {n}")
-    return numpy_generator(generator).permutation(n).astype(dt.to_numpy(dtype, dt.int64))
+    order: Array = source_of(generator, beside).permutation(n)
+    return order.astype(dt.to_numpy(dtype, dt.int64))
 
 
 def normal(
@@ -176,7 +188,7 @@ def _around(mean: Any, std: Any, generator: Generator | None) -> Tensor:
     _require_spread(std)
     shape = ops.broadcast_shapes(*(each.shape for each in given))
     kind = given[0]._array.dtype
-    values = np.asarray(draw_normal(tuple(shape), kind, generator), like=given[0]._array)
+    values = draw_normal(tuple(shape), kind, generator, given[0]._array)
     plain = [each._array if isinstance(each, Tensor) else each for each in (mean, std)]
     drawn: Tensor = ops.sampled(
         ops.expand(given[0], tuple(shape)), as_array(values * plain[1] + plain[0]).astype(kind)

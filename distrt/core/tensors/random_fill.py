@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, on_host
+from distrt.core.arrays import Array, as_array
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.pointwise.half import wide
-from distrt.core.random import Generator, draw_bernoulli, draw_normal, draw_uniform, numpy_generator
+from distrt.core.random import Generator, draw_bernoulli, draw_normal, draw_uniform, source_of
 from distrt.core.tensor import Tensor, wrap
 
 
 def _overwritten(self: Tensor, values: Any) -> Tensor:
-    return self.copy_(wrap(np.asarray(values).astype(self._array.dtype)))
+    return self.copy_(wrap(as_array(values).astype(self._array.dtype)))
 
 
 def _require_floating(self: Tensor, name: str) -> None:
@@ -42,7 +42,7 @@ def uniform_(self: Tensor, *bounds: float, generator: Generator | None = None, *
     if low > high:
         raise ShapeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
     kind = self._array.dtype
-    drawn = draw_uniform(self._array.shape, kind, generator)
+    drawn = draw_uniform(self._array.shape, kind, generator, self._array)
     if (low, high) != (0, 1):
         drawn = (wide(drawn) * (high - low) + low).astype(kind)
     return _overwritten(self, drawn)
@@ -58,7 +58,7 @@ def normal_(
     """
     if std < 0:
         raise ShapeError(f"normal expects std >= 0.0, but found std {std}")
-    drawn = draw_normal(self._array.shape, self._array.dtype, generator)
+    drawn = draw_normal(self._array.shape, self._array.dtype, generator, self._array)
     return _overwritten(self, wide(drawn) * std + mean)
 
 
@@ -80,7 +80,7 @@ def random_(self: Tensor, *bounds: int, generator: Generator | None = None, **na
         raise ShapeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     if self.dtype.category < 2 and (low < least or high - 1 > most):
         raise ShapeError(f"from={low} and to - 1={high - 1} must both lie in the range of {self.dtype}")
-    source = numpy_generator(generator)
+    source = source_of(generator, self._array)
     drawn = source.integers(low, high - 1, self._array.shape, np.int64, endpoint=True)
     return _overwritten(self, drawn)
 
@@ -108,13 +108,13 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     if isinstance(p, Tensor):
         if not p.dtype.is_floating_point:
             raise DtypeError(f"expected probabilities tensor to have floating type, got {p.dtype}")
-        p = np.broadcast_to(wide(on_host(p._array)), self._array.shape)
-    return _overwritten(self, draw_bernoulli(p, self._array.shape, self._array.dtype, generator))
+        p = np.broadcast_to(wide(p._array), self._array.shape)
+    return _overwritten(self, draw_bernoulli(p, self._array.shape, self._array.dtype, generator, self._array))
 
 
 def _uniform_open(self: Tensor, generator: Generator | None) -> Array:
     """Uniform in (0, 1), in float64."""
-    return 1 - numpy_generator(generator).random(self._array.shape)
+    return 1 - source_of(generator, self._array).random(self._array.shape)
 
 
 def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
@@ -126,7 +126,7 @@ def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None 
     _require_floating(self, "exponential_")
     if lambd <= 0:
         raise ShapeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    drawn = numpy_generator(generator).standard_exponential(self._array.shape) / lambd
+    drawn = source_of(generator, self._array).standard_exponential(self._array.shape) / lambd
     return _overwritten(self, np.maximum(drawn, np.finfo(np.float32).tiny))
 
 
@@ -141,7 +141,7 @@ def log_normal_(
     _require_floating(self, "log_normal_")
     if std <= 0:
         raise ShapeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    return _overwritten(self, numpy_generator(generator).lognormal(mean, std, self._array.shape))
+    return _overwritten(self, source_of(generator, self._array).lognormal(mean, std, self._array.shape))
 
 
 def cauchy_(
@@ -155,7 +155,7 @@ def cauchy_(
     _require_floating(self, "cauchy_")
     if sigma <= 0:
         raise ShapeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
-    drawn = numpy_generator(generator).standard_cauchy(self._array.shape)
+    drawn = source_of(generator, self._array).standard_cauchy(self._array.shape)
     return _overwritten(self, drawn * sigma + median)
 
 

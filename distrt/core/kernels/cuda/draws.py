@@ -14,7 +14,7 @@ from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.gpu.places import at
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
-__all__ = ["kept", "moving", "suits"]
+__all__ = ["Source", "kept", "moving", "suits"]
 
 _THREADS = 256
 
@@ -44,3 +44,61 @@ def kept(shape: tuple[int, ...], p: float, scale: float, key: int, dtype: Any, l
                 (blocks,), (_THREADS,), (made, *sizes, moving.by)
             )
     return made
+
+
+class Source:
+    """Draws with the names of NumPy's ``Generator``, of arrays on a GPU; each takes one key from the CPU's.
+
+    Args:
+        keys: draws the keys.
+        like: an array on the GPU.
+    """
+
+    def __init__(self, keys: np.random.Generator, like: Array) -> None:
+        self._keys, self._like = keys, like
+
+    def random(self, size: Any, dtype: Any = np.float64) -> Array:
+        """Uniform in [0, 1)."""
+        return self._fractions(size, dtype, 0)
+
+    def standard_normal(self, size: Any, dtype: Any = np.float64) -> Array:
+        """Normal with mean 0 and standard deviation 1."""
+        return self._fractions(size, dtype, 1)
+
+    def standard_exponential(self, size: Any, dtype: Any = np.float64) -> Array:
+        """Exponential with rate 1; never 0."""
+        return self._fractions(size, dtype, 2)
+
+    def lognormal(self, mean: float, sigma: float, size: Any) -> Array:
+        """The exponential of a normal number."""
+        return np.exp(self.standard_normal(size) * sigma + mean)
+
+    def standard_cauchy(self, size: Any) -> Array:
+        """Cauchy with median 0 and width 1."""
+        return np.tan((self.random(size) - 0.5) * math.pi)
+
+    def integers(
+        self, low: int, high: int, size: Any, dtype: Any = np.int64, endpoint: bool = False
+    ) -> Array:
+        """Whole numbers from ``low`` to ``high``, which is one of them with ``endpoint``."""
+        many = (high - low + endpoint) % 2**64
+        return self._drawn(size, "whole_numbers", np.int64, np.int64(low), np.uint64(many))
+
+    def permutation(self, count: int) -> Array:
+        """The numbers below ``count`` in an order of equal chance: that of as many drawn ones."""
+        with at(self._like):
+            return np.argsort(self.integers(0, 2**63, (count,)))
+
+    def _fractions(self, size: Any, dtype: Any, kind: int) -> Array:
+        return self._drawn(size, "fractions", dtype, np.int32(kind))
+
+    def _drawn(self, size: Any, name: str, dtype: Any, *numbers: Any) -> Array:
+        key = int(self._keys.integers(2**63))
+        with at(self._like):
+            made = np.empty(size, dtype, like=self._like)
+            if made.size:
+                blocks = min(MOST_BLOCKS, math.ceil(made.size / (2 * _THREADS)))
+                code = kernel("fractions", name, T="double" if made.dtype == np.float64 else "float")
+                arguments = (made, np.int64(made.size), np.uint64(key), moving.by, *numbers)
+                code((blocks,), (_THREADS,), arguments)
+        return made

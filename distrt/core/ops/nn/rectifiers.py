@@ -66,8 +66,8 @@ def rrelu(
     work = floating("leaky_relu_cpu", array)
     slopes: Any = work.dtype.type((lower + upper) / 2)
     if training:
-        drawn = draw_uniform(array.shape, work.dtype, generator)
-        slopes = np.asarray(drawn, like=work) * work.dtype.type(upper - lower) + work.dtype.type(lower)
+        drawn = draw_uniform(array.shape, work.dtype, generator, work)
+        slopes = drawn * work.dtype.type(upper - lower) + work.dtype.type(lower)
     return _rrelu(input, np.where(work > 0, work.dtype.type(1), slopes))
 
 

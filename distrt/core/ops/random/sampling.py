@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, on_host
+from distrt.core.arrays import Array, is_on_gpu, on_host
 from distrt.core.definitions.out import write_out
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.ops.pointwise.half import wide
-from distrt.core.random import Generator, draw_bernoulli, draw_exponential, numpy_generator
+from distrt.core.random import Generator, draw_bernoulli, draw_exponential, numpy_generator, source_of
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["bernoulli", "binomial", "multinomial", "poisson", "sampled"]
@@ -53,11 +53,12 @@ def bernoulli(
         ShapeError: for a probability outside 0 to 1.
     """
     if p is not None:
-        drawn = wrap(_beside(draw_bernoulli(p, input._array.shape, input._array.dtype, generator), input))
+        array = input._array
+        drawn = wrap(draw_bernoulli(p, array.shape, array.dtype, generator, array))
         return _returned("bernoulli", drawn, out)
     chances = _require_floating("bernoulli", input)
-    drawn = draw_bernoulli(wide(chances), chances.shape, chances.dtype, generator)
-    return _returned("bernoulli", sampled(input, _beside(drawn, input)), out)
+    drawn = draw_bernoulli(wide(chances), chances.shape, chances.dtype, generator, chances)
+    return _returned("bernoulli", sampled(input, drawn), out)
 
 
 def poisson(input: Tensor, generator: Generator | None = None) -> Any:
@@ -106,28 +107,32 @@ def multinomial(
         raise ShapeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > weights.shape[-1]:
         raise ShapeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    rows = np.atleast_2d(on_host(weights).astype(np.float64))
-    if not np.isfinite(rows).all() or (rows < 0).any():
+    rows = weights.astype(np.float64).reshape(-1, weights.shape[-1])
+    if not bool((np.isfinite(rows) & (rows >= 0)).all()):
         raise ShapeError("probability tensor contains either `inf`, `nan` or element < 0")
     totals = rows.sum(1, keepdims=True)
-    if (totals <= 0).any():
+    if bool((totals <= 0).any()):
         raise ShapeError("invalid multinomial distribution (sum of probabilities <= 0)")
     pick = _with_replacement if replacement else _distinct
     picked = pick(rows / totals, num_samples, generator)
-    return _returned(
-        "multinomial", wrap(_beside(picked.reshape(*weights.shape[:-1], num_samples), input)), out
-    )
+    return _returned("multinomial", wrap(picked.reshape(*weights.shape[:-1], num_samples)), out)
 
 
 def _with_replacement(rows: Array, count: int, generator: Generator | None) -> Array:
     edges = np.cumsum(rows, 1)
     edges /= edges[:, -1:]
-    drawn = numpy_generator(generator).random((rows.shape[0], count))
+    drawn = source_of(generator, rows).random((rows.shape[0], count))
+    if is_on_gpu(rows):  # all rows at once, one behind the other
+        number = np.arange(rows.shape[0], dtype=np.float64, like=rows)[:, None]
+        places = np.searchsorted((edges + number).reshape(-1), (drawn + number).reshape(-1), side="right")
+        first = number.astype(np.int64) * rows.shape[1]
+        return np.clip(places.reshape(drawn.shape) - first, 0, rows.shape[1] - 1)
     found = [np.searchsorted(edge, each, side="right") for edge, each in zip(edges, drawn, strict=True)]
     return np.array(found, np.int64).reshape(rows.shape[0], count)
 
 
 def _distinct(rows: Array, count: int, generator: Generator | None) -> Array:
     """The classes that ring first, where each waits an exponential time with its weight as the rate."""
-    waited = draw_exponential(rows.shape, generator) / np.maximum(rows, np.finfo(np.float64).tiny)
-    return np.argsort(waited, 1, kind="stable")[:, :count].astype(np.int64)
+    waited = draw_exponential(rows.shape, generator, rows) / np.maximum(rows, np.finfo(np.float64).tiny)
+    order = waited.argsort(1) if is_on_gpu(waited) else np.argsort(waited, 1, kind="stable")
+    return order[:, :count].astype(np.int64)
