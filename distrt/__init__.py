@@ -26,9 +26,10 @@ pi = math.pi
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
     (
-        "__config__ _dynamo _inductor accelerator amp autograd backends checkpoint compiler cpu cuda debugging "
-        "distributed distributions fft func functional futures hub jit linalg mps mtia multiprocessing nn onnx optim "
-        "overrides profiler random serialization signal special storage testing torch_version types utils version xpu "
+        "_C __config__ _dynamo _inductor accelerator amp autograd backends checkpoint compiler cpu cuda debugging "
+        "distributed distributions fft func functional futures fx hub jit linalg mps mtia multiprocessing nn onnx "
+        "optim overrides profiler random serialization signal special storage testing torch_version types utils "
+        "version xpu "
     ).split()
 )
 
@@ -147,6 +148,11 @@ def __getattr__(name: str) -> Any:
                 found = importlib.import_module("distrt.core.definitions.wording").worded(found)
         globals()[name] = found
         return found
+    if name.startswith("_foreach_"):
+        found = importlib.import_module("distrt.core.foreach").functions()
+        if name in found:
+            globals().update(found)
+            return found[name]
     raise AttributeError(f"module 'distrt' has no attribute {name!r}; README.md lists what this version has")
 
 

@@ -3,6 +3,7 @@
 import builtins as _b
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from distrt import _C as _C
 from distrt import __config__ as __config__
 from distrt import _dynamo as _dynamo
 from distrt import _inductor as _inductor
@@ -21,6 +22,7 @@ from distrt import fft as fft
 from distrt import func as func
 from distrt import functional as functional
 from distrt import futures as futures
+from distrt import fx as fx
 from distrt import hub as hub
 from distrt import jit as jit
 from distrt import linalg as linalg
@@ -90,7 +92,6 @@ float: dtype
 float16: dtype
 float32: dtype
 float64: dtype
-fx: Any
 half: dtype
 inf: _b.float
 int: dtype

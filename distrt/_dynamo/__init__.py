@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt._dynamo import config
+from distrt._dynamo import config, eval_frame
+from distrt._dynamo.eval_frame import OptimizedModule
 from distrt.compiler import (
     allow_in_graph,
     assume_constant_result,
@@ -17,11 +18,13 @@ from distrt.compiler import (
 from distrt.core.process.compiling import compile as _compile
 
 __all__ = [
+    "OptimizedModule",
     "allow_in_graph",
     "assume_constant_result",
     "config",
     "disable",
     "disallow_in_graph",
+    "eval_frame",
     "forbid_in_graph",
     "graph_break",
     "is_compiling",

@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from distrt.comm.child_failures import ChildFailedError
+
 __all__ = ["ErrorHandler", "get_error_handler", "record"]
 
 #: torchrun's name for the variable with the file's path; distrt-launch reads its ranks' ends itself and sets none.
@@ -39,6 +41,16 @@ class ErrorHandler:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(told, file)
 
+    def hand_on(self, error: ChildFailedError) -> None:
+        """Write the first failed child's report to the file that TORCHELASTIC_ERROR_FILE names; or the error itself."""
+        _, failure = error.get_first_failure()
+        path = os.environ.get(_VARIABLE)
+        if path and os.path.isfile(failure.error_file):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(failure.error_file_data, file)
+        else:
+            self.record_exception(error)
+
 
 def get_error_handler() -> ErrorHandler:
     """The one that `record` takes where none is given."""
@@ -62,6 +74,9 @@ def record(fn: Callable[..., Any], error_handler: ErrorHandler | None = None) ->
         except SystemExit as end:
             if end.code == 0:
                 return None
+            raise
+        except ChildFailedError as error:
+            handler.hand_on(error)
             raise
         except Exception as error:
             handler.record_exception(error)

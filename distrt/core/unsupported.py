@@ -71,7 +71,6 @@ METHODS: dict[str, str] = {
 MODULES: dict[str, str] = {
     "ao": _QUANTISED,
     "export": _GRAPH,
-    "fx": _GRAPH,
     "masked": "distrt has no masked tensors: use where, masked_fill or nansum",
     "nested": "distrt has no nested tensors: pad the sequences, or keep a list",
     "package": "distrt packages no programs: use pip, and distrt.save for tensors",

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 #: What a file's name ends with where it has a checksum: ``resnet18-f37072fd.pth``.
-_CHECKSUM = re.compile(r"-([a-f0-9]*)\.")
+CHECKSUM = re.compile(r"-([a-f0-9]*)\.")
 
 _folder: str | None = None  # what set_dir was given
 
@@ -74,7 +74,7 @@ def load_state_dict_from_url(
     path = os.path.join(folder, name)
     if not os.path.exists(path):
         sys.stderr.write(f'Downloading: "{url}" to {path}\n')
-        found = _CHECKSUM.search(name) if check_hash else None
+        found = CHECKSUM.search(name) if check_hash else None
         download(url, path, sha256_prefix=found.group(1) if found else None, progress=progress)
     loaded: dict[str, Any] = _load_file(path, map_location=map_location, weights_only=weights_only or None)
     return loaded

@@ -93,3 +93,25 @@ def test_an_element_lies_where_offset_and_strides_say(array: Any) -> None:
     for index in np.ndindex(array.shape):
         steps = zip(index, tensor.stride(), strict=True)
         assert storage[tensor.storage_offset() + sum(i * step for i, step in steps)] == array[index]
+
+
+def test_a_files_bytes_are_a_storage_and_tensors_over_it(tmp_path, torch):
+    path = tmp_path / "bytes"
+    path.write_bytes(np.arange(4, dtype=np.float32).tobytes())
+    for library in (distrt, torch):
+        storage = library.UntypedStorage.from_file(str(path), False, 16)
+        part = library.asarray(storage[4:12], dtype=library.uint8).view(dtype=library.float32)
+        assert part.tolist() == [1.0, 2.0]
+        part += 5  # in this process alone
+        assert path.read_bytes()[4:8] == np.float32(1).tobytes()
+        shared = library.UntypedStorage.from_file(str(path), True, 16)
+        library.asarray(shared, dtype=library.float32)[0] = 7.0
+        assert np.frombuffer(path.read_bytes(), np.float32)[0] == 7.0
+        with pytest.raises(RuntimeError):
+            library.UntypedStorage.from_file(str(path), False, 17)
+
+
+def test_a_shared_file_is_made_as_long_as_is_asked(tmp_path):
+    path = tmp_path / "new"
+    assert len(distrt.UntypedStorage.from_file(path, shared=True, nbytes=8)) == 8
+    assert path.stat().st_size == 8

@@ -15,7 +15,8 @@ from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import promote_types
 from distrt.core.errors import DataError, DtypeError
-from distrt.core.tensor import Tensor
+from distrt.core.storage.storage import is_storage
+from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]
 
@@ -315,6 +316,8 @@ def _aliased(obj: Any, dtype: Any) -> Tensor | None:
         return from_numpy(obj)
     if isinstance(obj, bytes | bytearray | memoryview):
         return frombuffer(obj, dtype=dt.default.floating if dtype is None else dtype)
+    if is_storage(obj):
+        return wrap(obj.untyped()._row.view(dt.to_numpy(dt.int64 if dtype is None else dtype)))
     return None
 
 

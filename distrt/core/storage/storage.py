@@ -6,6 +6,7 @@ Views of one memory have the same storage; writing to it is seen by all of them.
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -177,6 +178,31 @@ class UntypedStorage(_Storage):
     @classmethod
     def _around(cls, array: Array) -> UntypedStorage:
         return cls._of(row_of(array).view(np.uint8))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_file(
+        cls, filename: str | os.PathLike[str], shared: bool = False, nbytes: int = 0
+    ) -> UntypedStorage:
+        """The bytes of a file, read as they are used.
+
+        Args:
+            filename: where it is.
+            shared: whether changes go into the file, which is made, and made long enough, where it is not.
+            nbytes: how many bytes.
+
+        Raises:
+            OSError: the file is not there.
+            RuntimeError: it has fewer bytes.
+        """
+        if shared:
+            with open(filename, "ab") as file:
+                file.truncate(max(nbytes, file.tell()))
+        elif nbytes > (size := os.path.getsize(filename)):
+            raise RuntimeError(f"{os.fspath(filename)} has {size} bytes, fewer than nbytes={nbytes}")
+        if not nbytes:
+            return cls._of(np.empty(0, np.uint8))  # type: ignore[no-any-return]
+        mapped = np.memmap(filename, np.uint8, "r+" if shared else "c", shape=(nbytes,))
+        return cls._of(mapped.view(np.ndarray))  # type: ignore[no-any-return]
 
     def untyped(self) -> UntypedStorage:
         """Itself."""
