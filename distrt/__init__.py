@@ -142,10 +142,9 @@ def __getattr__(name: str) -> Any:
         else:
             module, attribute = _NAMES[name]
             found = getattr(importlib.import_module(module), attribute)
-            if module == "distrt.core.ops" and hasattr(found, "definition"):
-                found = found.definition.for_users()
             if module.startswith(("distrt.core.ops", "distrt.core.creation")):
-                found = importlib.import_module("distrt.core.definitions.wording").worded(found)
+                wording = importlib.import_module("distrt.core.definitions.wording")
+                found = wording.as_users_get(found, __name__, name)
         globals()[name] = found
         return found
     if name.startswith("_foreach_"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.definitions.out import write_out
+from distrt.core.definitions.wording import hand_out
 from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
@@ -103,3 +104,6 @@ def _made(name: str, values: Any, out: Any, dtype: Any, device: Any, requires_gr
     if out is not None:
         return write_out(name, made, out)  # type: ignore[no-any-return]
     return made.requires_grad_() if requires_grad else made
+
+
+hand_out(globals())

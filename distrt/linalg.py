@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core import ops
+from distrt.core.definitions.wording import hand_out
 from distrt.core.errors import LinAlgError
 from distrt.core.ops.linalg.chains import linalg_multi_dot as multi_dot
 from distrt.core.ops.linalg.determinants import linalg_det as det
@@ -91,3 +92,6 @@ __all__ = [
 def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:  # noqa: N803
     """The diagonals of ``dim1`` and ``dim2``, a view. Shape: (…, m, n) -> (…, min(m, n))."""
     return ops.diagonal(A, offset, dim1, dim2)
+
+
+hand_out(globals())

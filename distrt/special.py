@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distrt.core.definitions.wording import hand_out
 from distrt.core.ops import (
     airy_ai,
     bessel_j0,
@@ -121,3 +122,5 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+hand_out(globals())

@@ -158,6 +158,7 @@ class Definition:
         self.kept: list[str] = []
         self.keeps_arrays = False  # so that a second pass is refused, even where a number stood for a tensor
         self.backward: Callable[..., Any] | None = None
+        self._handed_out: list[Any] = []  # the users' forms
         self.function: OpFunction = self._make_function()
 
     # -- the verbs of a definition
@@ -187,17 +188,17 @@ class Definition:
 
     def _make_function(self) -> Any:
         self._namespace: dict[str, Any] = {"__name__": self.forward.__module__, "definition": self}
-        function = types.FunctionType(_stub.__code__, self._namespace, self.name)
+        function: Any = types.FunctionType(_stub.__code__, self._namespace, self.name)
         function.__doc__ = self.forward.__doc__
         function.__module__ = self.forward.__module__
         function.__qualname__ = self.name
         function.__annotations__ = self.forward.__annotations__
-        function.__signature__ = self.signature  # type: ignore[attr-defined]
+        function.__signature__ = self.signature
         for verb in ("gradient", "gradients", "outputs", "node"):
             setattr(function, verb, getattr(self, verb))
-        function.definition = self  # type: ignore[attr-defined]
-        function.composite = None  # type: ignore[attr-defined]
-        function.needs_of_gradients = None  # type: ignore[attr-defined]
+        function.definition = self
+        function.composite = None
+        function.needs_of_gradients = None
         return function
 
     @property
@@ -217,35 +218,41 @@ class Definition:
         self.node_class = type(self.node_name, (Node,), {"__slots__": ()})
         source = self.source()
         self.keeps_arrays = any(name in (*self.aux, *self.steering, *self.tensors) for name in self.kept)
-        filename = f"<op {self.name}>"
-        linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
         self._namespace.update(_namespace(self))
-        exec(compile(source, filename, "exec"), self._namespace)
-        written = self._namespace["call"]
-        self.backward = backward = self._namespace["backward"]
-        function: Any = self.function
-        function.__defaults__, function.__kwdefaults__ = written.__defaults__, written.__kwdefaults__
-        function.__code__ = written.__code__.replace(co_name=self.name)
+        made = self._put_in_place([self.function], source, f"<op {self.name}>")
+        self.backward = backward = made["backward"]
         return backward  # type: ignore[no-any-return]
 
     def for_users(self) -> Any:
         """The function as ``distrt.NAME``: the same code, but arrays and numbers alone are no tensors.
 
-        The rules' own form computes on arrays; a user who passes one has forgotten to make it a tensor.
+        The rules' own form computes on arrays; a user who passes one has forgotten to make it a tensor. Like that form,
+        this one is written at its first call.
         """
+        function = types.FunctionType(_users_stub.__code__, self._namespace, self.name)
+        for name in ("__doc__", "__annotations__", "__signature__", "definition", "composite"):
+            setattr(function, name, getattr(self.function, name))
+        self._handed_out.append(function)
+        return function
+
+    def first_users_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same for the users' form, which may go by several names."""
         if self.backward is None:
             self.compile()
-        filename = f"<op distrt.{self.name}>"
         source = Writer(self).call(strict=True) + "\n"
+        self._put_in_place(self._handed_out, source, f"<op distrt.{self.name}>")
+        return self._handed_out[0](*args, **kwargs)
+
+    def _put_in_place(self, stubs: list[Any], source: str, filename: str) -> dict[str, Any]:
+        """Compiles what was written, gives the stubs the code of ``call``, and returns the functions made."""
         linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
         made: dict[str, Any] = {}
         exec(compile(source, filename, "exec"), self._namespace, made)
-        function = made["call"]
-        for name in ("__doc__", "__annotations__", "__signature__", "definition", "composite"):
-            setattr(function, name, getattr(self.function, name))
-        function.__name__ = function.__qualname__ = self.name
-        function.__module__ = "distrt"
-        return function
+        call = made["call"]
+        for stub in stubs:
+            stub.__defaults__, stub.__kwdefaults__ = call.__defaults__, call.__kwdefaults__
+            stub.__code__ = call.__code__.replace(co_name=self.name)
+        return made
 
     def source(self) -> str:
         """The source of the call function and of the backward function."""
@@ -264,6 +271,10 @@ def node_name(given: str, operation: str) -> str:
 
 def _stub(*args: Any, **kwargs: Any) -> Any:
     return definition.first_call(args, kwargs)  # type: ignore[name-defined]  # noqa: F821 - in the op's own namespace
+
+
+def _users_stub(*args: Any, **kwargs: Any) -> Any:
+    return definition.first_users_call(args, kwargs)  # type: ignore[name-defined]  # noqa: F821 - as above
 
 
 def _is(parameter: inspect.Parameter, kind: str) -> bool:

@@ -367,6 +367,10 @@ SAID: dict[str, Callable[[Any], Any]] = {
     "where by floats, of numbers": lambda t: t.where(t.ones(2), 1, 0),
     "where by integers, of numbers": lambda t: t.where(t.tensor([1, 0]), 1, 0),
     "masked_fill by floats": lambda t: x23(t).masked_fill(x23(t), 0),
+    "div of an array": lambda t: t.div(np.ones(2), 2),
+    "fft of an array": lambda t: t.fft.fft(np.ones(2)),
+    "slogdet of an array": lambda t: t.linalg.slogdet(np.ones((2, 2))),
+    "cov of an array": lambda t: t.cov(np.ones((2, 2))),
     "allclose of dtypes": lambda t: t.allclose(t.ones(2), t.ones(2).double()),
 }
 

@@ -23,6 +23,21 @@ from distrt.core.tensors.names import NUMPY_NAMES
 _TENSOR_NAMES = frozenset(("input", "self", "tensor"))
 
 
+def hand_out(facade: dict[str, Any]) -> None:
+    """Puts what users get in the place of each function that a facade lists: ``hand_out(globals())`` at its end."""
+    for name in facade["__all__"]:
+        facade[name] = as_users_get(facade[name], facade["__name__"], name)
+
+
+def as_users_get(function: Any, module: str, name: str) -> Any:
+    """The function as ``module.name``: it takes no arrays for tensors, and has its errors in a user's words."""
+    definition = getattr(function, "definition", None)
+    made = worded(function) if definition is None else definition.for_users()
+    if made is not function:
+        made.__module__, made.__qualname__ = module, name  # where pickle finds it
+    return made
+
+
 def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..., Any]:
     """The function, with its errors about wrong arguments in a user's words; an operation says them itself."""
     if not inspect.isfunction(function) or hasattr(function, "definition"):
@@ -32,11 +47,6 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             result = function(*args, **kwargs)
-            # It was called on arrays, as the derivative rules call it.
-            if result.__class__ is np.ndarray or isinstance(result, np.generic):
-                given = (*args, *kwargs.values())[0]
-                raise no_tensor(function.__name__, "input", given)
-            return result
         except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
             renamed = _renamed(kwargs, fault)
             if renamed is not None:
@@ -48,8 +58,21 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
             if better is None:
                 raise
             raise better from fault
+        if result.__class__ is not Tensor and _is_of_arrays(result):
+            raise _no_tensor(function, args, kwargs)  # it computes on arrays, as the derivative rules have it
+        return result
 
     return run
+
+
+def _is_of_arrays(value: Any) -> bool:
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return isinstance(first, np.ndarray | np.generic)
+
+
+def _no_tensor(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> TypeError:
+    first = next(iter(inspect.signature(function).parameters if args else kwargs))
+    return no_tensor(function.__name__, first, (*args, *kwargs.values())[0])
 
 
 def _renamed(kwargs: dict[str, Any], fault: Exception) -> dict[str, Any] | None:
@@ -93,8 +116,11 @@ def _better(
             return TypeError(f"{name}(): argument '{parameter.name}'{place} must be {expected}, not {kind}")
     if isinstance(fault, DistrtError) or not FOREIGN.search(str(fault)):
         return None
+    values = (*args, *kwargs.values())
+    if _is_of_arrays(values) and not any(isinstance(value, Tensor) for value in values):
+        return _no_tensor(function, args, kwargs)
     if isinstance(fault, AttributeError | TypeError) or "literal" in str(fault):
-        kinds = ", ".join(type(value).__name__ for value in (*args, *kwargs.values()))
+        kinds = ", ".join(type(value).__name__ for value in values)
         return TypeError(f"{name}() received an invalid combination of arguments - got ({kinds})")
     return explain(fault, name, tuple(getattr(each, "_array", each) for each in args))
 
