@@ -187,10 +187,18 @@ def no_argument(operation: str, name: str) -> TypeError:
     return TypeError(f'{operation}() missing 1 required positional arguments: "{name}"')
 
 
-def no_tensor(operation: str, name: str, value: Any) -> TypeError:
+def no_tensor(operation: str, name: str, value: Any, position: int = 1) -> TypeError:
     """The error for a call by a user without any tensor among the arguments."""
     kind = f"{'numpy.' if isinstance(value, np.ndarray) else ''}{type(value).__name__}"
-    return TypeError(f"{operation}(): argument '{name}' (position 1) must be Tensor, not {kind}")
+    return TypeError(f"{operation}(): argument '{name}' (position {position}) must be Tensor, not {kind}")
+
+
+def require_numbers(operation: str, input: Any, other: Any) -> list[Any]:
+    """Two operands without a tensor among them, as Python's numbers; raises TypeError for what is no number."""
+    for position, (name, value) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(value, Scalar | np.number | np.bool_):
+            raise no_tensor(operation, name, value, position)
+    return [value.item() if isinstance(value, np.generic) else value for value in (input, other)]
 
 
 def require_sequence(operation: str, name: str, values: Any) -> None:

@@ -39,6 +39,7 @@ from distrt.core.arrays import (
     no_argument,
     no_tensor,
     require_array,
+    require_numbers,
     require_sequence,
 )
 from distrt.core.autograd.node import AccumulateGrad, Node, next_sequence
@@ -92,6 +93,7 @@ def op(
     node: str = "",
     holomorphic: bool = True,
     layouts: str = "",
+    numbers: bool = False,
 ) -> Callable[[Callable[..., Any]], OpFunction]:
     """Defines an operation.
 
@@ -107,10 +109,11 @@ def op(
         layouts: "follows" where the forward function takes images and volumes in any order of dims in memory, and gives
             the result in that of the input; "chooses" where it gives the result in whichever order it likes
             (``core/layouts.py``). An operation that says nothing gets its inputs as users see them.
+        numbers: a user may give two numbers, ``add(2, 3)``, which count as 0-d tensors.
     """
 
     def define(forward: Callable[..., Any]) -> OpFunction:
-        definition = Definition(forward, dtype, autocast, aux, view, node, holomorphic, layouts)
+        definition = Definition(forward, dtype, autocast, aux, view, node, holomorphic, layouts, numbers)
         REGISTRY[definition.name] = definition.function
         return definition.function
 
@@ -130,6 +133,7 @@ class Definition:
         node: str,
         holomorphic: bool = True,
         layouts: str = "",
+        numbers: bool = False,
     ) -> None:
         self.forward = forward
         self.name = forward.__name__.rstrip("_")
@@ -139,6 +143,7 @@ class Definition:
         self.view = view
         self.holomorphic = holomorphic
         self.layouts = layouts
+        self.takes_numbers = numbers
         self.node_name = node_name(node, self.name)
         self.name_of: Callable[[Any], str] | None = None
         self.node_class: type[Node] = Node  # one of its own, for its name, when the operation is compiled
@@ -224,7 +229,7 @@ class Definition:
         return backward  # type: ignore[no-any-return]
 
     def for_users(self) -> Any:
-        """The function as ``distrt.NAME``: the same code, but arrays and numbers alone are no tensors.
+        """The function as ``distrt.NAME``: the same code, but arrays alone are no tensors, nor numbers in most places.
 
         The rules' own form computes on arrays; a user who passes one has forgotten to make it a tensor. Like that form,
         this one is written at its first call.
@@ -315,6 +320,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "ref": weakref.ref,
         "require_array": require_array,
         "gpu": gpu,
+        "require_numbers": require_numbers,
         "as_array": as_array,
         "require_sequence": require_sequence,
         "used": used,

@@ -28,6 +28,16 @@ b = a + 2
 t.asarray(b, requires_grad=True), t.asarray(b, requires_grad=False), t.asarray(a, requires_grad=True) is a
 t.asarray(b, copy=True, requires_grad=True), t.asarray([1.0], requires_grad=True), t.asarray(t.ones(1))
 """,
+    "arithmetic of two numbers": """
+t.add(2, 3), t.add(2.5, 3), t.add(True, False), t.add(2, 1j), t.add(2, 3, alpha=4), t.add(2, 3, out=t.empty(0))
+t.sub(2, 3), t.subtract(2.5, 3), t.mul(2, 3), t.multiply(2.5, True), t.mul(True, True)
+t.div(2, 3), t.divide(2.5, 3), t.true_divide(1, 0), t.div(-7, 2, rounding_mode='trunc'), t.floor_divide(-7, 2)
+t.add(2, t.tensor(3)[()].numpy()[()]), t.div(t.tensor(1.5).numpy()[()], 2), t.add(2, 3).dtype, t.div(2, 3).dtype
+t.add(2, t.tensor([1])), t.add(t.tensor([1]), 2)
+t.add('a', 2)
+t.add(2, None)
+t.div(2, 'a')
+""",
     "a backend's name": """
 t.compiler.get_default_backend(), t.compiler.set_default_backend('eager'), t.compiler.get_default_backend()
 t.compiler.set_default_backend(None), t.compiler.get_default_backend()

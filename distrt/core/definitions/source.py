@@ -102,7 +102,9 @@ class Writer:
         flags = [f"t_{name}" for name in [*op.tensors, *op.steering, *([op.sequence] if op.sequence else [])]]
         self._put(1, f"if not ({' or '.join(flags)}):  # on arrays: a derivative rule, or the optimizer")
         first = (op.tensors or op.steering or [op.sequence or ""])[0]
-        if strict:  # an empty list has an error of its own
+        if strict and op.takes_numbers:
+            self._put(2, f"input, other = require_numbers({op.name!r}, input, other)")
+        elif strict:  # an empty list has an error of its own
             only = f"if len({first}): " if op.sequence else ""
             self._put(2, f"{only}raise no_tensor({op.name!r}, {first!r}, {first})")
         elif first and not op.sequence and "Scalar" not in str(op.parameters[first].annotation):

@@ -122,11 +122,13 @@ def _gradient_of_input(
     if reduce == "sum":
         return _placed(g, dim, index, include_self)
     if reduce == "mean":
-        return _placed(ops.div(g, _shares(g, src, dim, index, include_self)), dim, index, include_self)
+        return _placed(
+            ops.true_divide(g, _shares(g, src, dim, index, include_self)), dim, index, include_self
+        )
     if reduce == "prod":
         nonzero = ops.where(ops.eq(input, 0), ops.add(ops.mul(input, 0), 1), input)
         product = _scatter_reduce(nonzero, src, dim, index, reduce, include_self)
-        return _placed(ops.div(ops.mul(g, product), nonzero), dim, index, include_self)
+        return _placed(ops.true_divide(ops.mul(g, product), nonzero), dim, index, include_self)
     found = ops.zero_unless(_shared_extreme(g, input, src, dim, index, out), ops.eq(input, out))
     return _placed(found, dim, index, include_self)
 
@@ -137,7 +139,7 @@ def _gradient_of_src(
     if reduce == "sum":
         return _gathered_for(g, src, dim, index)
     if reduce == "mean":
-        return _gathered_for(ops.div(g, _shares(g, src, dim, index, include_self)), src, dim, index)
+        return _gathered_for(ops.true_divide(g, _shares(g, src, dim, index, include_self)), src, dim, index)
     if reduce == "prod":
         return _gradient_of_factors(g, input, src, dim, index, out, include_self)
     hit = ops.eq(src, _gathered_for(out, src, dim, index))
@@ -171,7 +173,7 @@ def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any
     values, best = _plain(src), _plain(out)
     hit = (values == _plain(_gathered_for(best, values, dim, _plain(index)))).astype(dtype)
     among = _plain(_scatter_add((_plain(input) == best).astype(dtype), hit, dim, _plain(index)))
-    return ops.div(g, np.where(among == 0, dtype.type(1), among))
+    return ops.true_divide(g, np.where(among == 0, dtype.type(1), among))
 
 
 def _gradient_of_factors(
@@ -186,7 +188,7 @@ def _gradient_of_factors(
     alone = zero & (_plain(_gathered_for(count, values, dim, _plain(index))) == 1)
     one = ops.add(ops.mul(src, 0), 1)
     others = _scatter_reduce(input, ops.where(alone, one, src), dim, index, "prod", include_self)
-    divided = ops.div(_gathered_for(ops.mul(g, out), src, dim, index), ops.where(zero, one, src))
+    divided = ops.true_divide(_gathered_for(ops.mul(g, out), src, dim, index), ops.where(zero, one, src))
     return ops.where(alone, _gathered_for(ops.mul(g, others), src, dim, index), divided)
 
 

@@ -98,7 +98,7 @@ def _spread(g: Any, bags: Array, mean: bool) -> Any:
         return rows
     plain: Array = getattr(bags, "_array", bags)
     sizes = np.bincount(plain)[plain][:, None] if plain.size else np.ones((0, 1))
-    return ops.div(rows, sizes.astype(getattr(g, "_array", g).dtype))
+    return ops.true_divide(rows, sizes.astype(getattr(g, "_array", g).dtype))
 
 
 bag_sum.gradient(

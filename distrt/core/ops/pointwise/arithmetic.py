@@ -110,7 +110,7 @@ def positive(input: Any) -> Any:
     return input
 
 
-@op(dtype="promote", layouts="follows")
+@op(dtype="promote", layouts="follows", numbers=True)
 def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input * other``. Shape: broadcasts."""
     return binary(np.multiply, input, other)
@@ -120,7 +120,7 @@ mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g,
 multiply = mul
 
 
-@op(dtype="promote", layouts="follows")
+@op(dtype="promote", layouts="follows", numbers=True)
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
     return binary(np.add, input, other if alpha is _ONE else _scaled(input, other, alpha))
@@ -143,7 +143,7 @@ def _scaled(input: Any, other: Any, alpha: Scalar) -> Array:
 add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
 
 
-@op(dtype="difference", layouts="follows")
+@op(dtype="difference", layouts="follows", numbers=True)
 def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input - alpha * other``. Shape: broadcasts."""
     if getattr(input, "dtype", None) == np.bool_:
@@ -165,7 +165,7 @@ def rsub(input: Any, other: Any, *, alpha: Scalar = 1) -> Any:
     return sub(other, input, alpha=alpha)
 
 
-@op(dtype="float", node="Div", layouts="follows")
+@op(dtype="float", node="Div", layouts="follows", numbers=True)
 def true_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other``; integers divide to the default floating dtype. Shape: broadcasts."""
     return binary(np.true_divide, input, other)

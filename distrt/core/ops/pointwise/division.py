@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array
+from distrt.core.arrays import Array, Scalar, as_array, require_numbers
 from distrt.core.definitions.out import takes_out
+from distrt.core.dtypes.promotion import convert, scalar_dtype
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
 from distrt.core.ops.pointwise.arithmetic import mul, neg, true_divide
 from distrt.core.ops.pointwise.comparison import zeros_of
 from distrt.core.ops.pointwise.half import no_derivative, refuse
+from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["div", "divide", "floor_divide", "fmod", "remainder"]
 
@@ -29,7 +31,7 @@ def _check(operation: str, dividend: Any, divisor: Any) -> None:
         raise DtypeError(f"ZeroDivisionError: {operation} of integers by zero")
 
 
-@op(dtype="promote")
+@op(dtype="promote", numbers=True)
 def floor_divide(input: Array | Scalar, other: Array | Scalar) -> Array:
     """``input / other`` rounded down. Shape: broadcasts."""
     _check("floor_divide", input, other)
@@ -66,8 +68,11 @@ truncate_divide.gradient(input=lambda g: zeros_of(g), other=lambda g: zeros_of(g
 
 
 @takes_out
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """``input / other``; ``rounding_mode`` may be "floor" or "trunc"."""
+def div(input: Array | Scalar, other: Array | Scalar, *, rounding_mode: str | None = None) -> Any:
+    """``input / other``, of tensors or numbers; ``rounding_mode`` may be "floor" or "trunc"."""
+    if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+        number, other = require_numbers("div", input, other)
+        input = wrap(convert(number, scalar_dtype(number)))
     if rounding_mode is None:
         return true_divide(input, other)
     if rounding_mode not in ("floor", "trunc"):
