@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import ops
+from distrt.core import numerics, ops
 from distrt.core.arrays import Array
 from distrt.core.creation import eye as eye_matrix
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.modes import no_grad
-from distrt.core.numerics.error_functions import erfc, ndtri
 from distrt.core.random import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
 
@@ -209,8 +208,8 @@ def trunc_normal_(
 
 def _between(low: float, high: float, shape: tuple[int, ...], source: np.random.Generator) -> Array:
     """Standard normal numbers from [low, high]: the inverse of the distribution function, at uniform places."""
-    edges = 0.5 * erfc(-np.array([low, high], np.float64) * math.sqrt(0.5))
-    return ndtri(np.asarray(edges[0] + source.random(shape) * (edges[1] - edges[0])))
+    edges = 0.5 * numerics.error_functions.erfc(-np.array([low, high], np.float64) * math.sqrt(0.5))
+    return numerics.error_functions.ndtri(np.asarray(edges[0] + source.random(shape) * (edges[1] - edges[0])))
 
 
 def _beyond(low: float, high: float, shape: tuple[int, ...], source: np.random.Generator) -> Array:

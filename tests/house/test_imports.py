@@ -172,3 +172,16 @@ def test_a_program_without_a_gpu_loads_no_code_for_gpus() -> None:
         timeout=60,
     )
     assert (result.stdout.strip(), result.stderr) == ("", "")
+
+
+def test_tables_of_special_functions_are_loaded_when_one_is_called() -> None:
+    program = """
+import sys, distrt, distrt.nn
+def loaded(): return sorted(name.rpartition(".")[2] for name in sys.modules if "core.numerics." in name)
+distrt.special.bessel_j0, distrt.nn.Linear(2, 2)(distrt.ones(2)), print(*loaded())
+distrt.special.bessel_j0(distrt.ones(2)), print(*loaded())
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False, text=True, timeout=60
+    )
+    assert result.stdout.splitlines() == ["single", "bessel_waves chebyshev single"], result.stderr

@@ -201,6 +201,11 @@ def y1(x: Array) -> Array:
     return _above_zero(x, np.where(x <= 8, x * odd - 2 / math.pi / x, _wave(x, 1, math.pi / 2)))
 
 
+def spherical_j0(x: Array) -> Array:
+    """The spherical function of order 0, sin(x) / x."""
+    return np.where(x == 0, 1.0, np.where(np.isinf(x), 0.0, np.sin(x) / x))
+
+
 def _near(size: Array) -> Array:
     return np.minimum(size, 8) ** 2 / 32 - 1
 

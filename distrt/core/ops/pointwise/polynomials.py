@@ -5,13 +5,12 @@ They are not differentiated, as in PyTorch: what they give asks for no gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from distrt.core import numerics
 from distrt.core.arrays import Array, Scalar, as_array, is_array
-from distrt.core.numerics import polynomials
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import refuse
 
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 
-def _polynomial(name: str, words: str, function: Callable[[Array, Array], Array]) -> Any:
+def _polynomial(name: str, words: str, function: str, is_shifted: bool = False) -> Any:
     """The operation, computed in float64 and rounded once; a degree's fraction is cut off."""
 
     def forward(input: Array | Scalar, n: Array | Scalar) -> Array:
@@ -41,47 +40,47 @@ def _polynomial(name: str, words: str, function: Callable[[Array, Array], Array]
         kind = next(
             each.dtype for each in given if is_array(each)
         )  # the other is a number, or of the same dtype
-        places = np.broadcast_arrays(x.astype(np.float64), np.trunc(degree.astype(np.float64)))
+        wide = x.astype(np.float64)
+        places = np.broadcast_arrays(
+            2 * wide - 1 if is_shifted else wide, np.trunc(degree.astype(np.float64))
+        )
         with np.errstate(all="ignore"):
-            return as_array(function(*places)).astype(kind)
+            return as_array(getattr(numerics.polynomials, function)(*places)).astype(kind)
 
     forward.__name__ = forward.__qualname__ = name
     forward.__doc__ = f"{words} polynomial of degree ``n``. Shape: broadcasts."
     return op(dtype="float")(forward)
 
 
-def _shifted(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
-    """As a function on [0, 1]."""
-    return lambda x, n: function(2 * x - 1, n)
-
-
-chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t", "Chebyshev's first", polynomials.chebyshev_t)
-chebyshev_polynomial_u = _polynomial("chebyshev_polynomial_u", "Chebyshev's second", polynomials.chebyshev_u)
-chebyshev_polynomial_v = _polynomial("chebyshev_polynomial_v", "Chebyshev's third", polynomials.chebyshev_v)
-chebyshev_polynomial_w = _polynomial("chebyshev_polynomial_w", "Chebyshev's fourth", polynomials.chebyshev_w)
-hermite_polynomial_h = _polynomial("hermite_polynomial_h", "Hermite's (as in physics)", polynomials.hermite_h)
-hermite_polynomial_he = _polynomial(
-    "hermite_polynomial_he", "Hermite's (as in probability)", polynomials.hermite_he
-)
-laguerre_polynomial_l = _polynomial("laguerre_polynomial_l", "Laguerre's", polynomials.laguerre_l)
-legendre_polynomial_p = _polynomial("legendre_polynomial_p", "Legendre's", polynomials.legendre_p)
+chebyshev_polynomial_t = _polynomial("chebyshev_polynomial_t", "Chebyshev's first", "chebyshev_t")
+chebyshev_polynomial_u = _polynomial("chebyshev_polynomial_u", "Chebyshev's second", "chebyshev_u")
+chebyshev_polynomial_v = _polynomial("chebyshev_polynomial_v", "Chebyshev's third", "chebyshev_v")
+chebyshev_polynomial_w = _polynomial("chebyshev_polynomial_w", "Chebyshev's fourth", "chebyshev_w")
+hermite_polynomial_h = _polynomial("hermite_polynomial_h", "Hermite's (as in physics)", "hermite_h")
+hermite_polynomial_he = _polynomial("hermite_polynomial_he", "Hermite's (as in probability)", "hermite_he")
+laguerre_polynomial_l = _polynomial("laguerre_polynomial_l", "Laguerre's", "laguerre_l")
+legendre_polynomial_p = _polynomial("legendre_polynomial_p", "Legendre's", "legendre_p")
 shifted_chebyshev_polynomial_t = _polynomial(
     "shifted_chebyshev_polynomial_t",
     "Chebyshev's first, shifted to [0, 1],",
-    _shifted(polynomials.chebyshev_t),
+    "chebyshev_t",
+    is_shifted=True,
 )
 shifted_chebyshev_polynomial_u = _polynomial(
     "shifted_chebyshev_polynomial_u",
     "Chebyshev's second, shifted to [0, 1],",
-    _shifted(polynomials.chebyshev_u),
+    "chebyshev_u",
+    is_shifted=True,
 )
 shifted_chebyshev_polynomial_v = _polynomial(
     "shifted_chebyshev_polynomial_v",
     "Chebyshev's third, shifted to [0, 1],",
-    _shifted(polynomials.chebyshev_v),
+    "chebyshev_v",
+    is_shifted=True,
 )
 shifted_chebyshev_polynomial_w = _polynomial(
     "shifted_chebyshev_polynomial_w",
     "Chebyshev's fourth, shifted to [0, 1],",
-    _shifted(polynomials.chebyshev_w),
+    "chebyshev_w",
+    is_shifted=True,
 )

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import numerics
 from distrt.core.arrays import Array, Scalar, as_array
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import ShapeError
-from distrt.core.numerics import bessel, error_functions, gamma, single
 from distrt.core.op import op
 from distrt.core.ops.pointwise.arithmetic import add, mul, neg, sub, true_divide
 from distrt.core.ops.pointwise.comparison import eq, le, logical_and, where
@@ -63,26 +63,26 @@ def _rounded(name: str, function: Callable[..., Array], *inputs: Array) -> Array
 def erf(input: Array) -> Array:
     """The error function."""
     if input.dtype == np.float32:
-        return single.erf(input)
-    return _rounded("erf", error_functions.erf, input)
+        return numerics.single.erf(input)
+    return _rounded("erf", numerics.error_functions.erf, input)
 
 
 @op(dtype="float")
 def erfc(input: Array) -> Array:
     """``1 - erf(input)``, of full precision where that is small."""
-    return _rounded("erfc", error_functions.erfc, input)
+    return _rounded("erfc", numerics.error_functions.erfc, input)
 
 
 @op(dtype="float", node="SpecialErfcx")
 def erfcx(input: Array) -> Array:
     """``exp(input ** 2) * erfc(input)``."""
-    return _rounded("erfcx", error_functions.erfcx, input)
+    return _rounded("erfcx", numerics.error_functions.erfcx, input)
 
 
 @op(dtype="float")
 def erfinv(input: Array) -> Array:
     """The number whose error function ``input`` is; infinite at -1 and 1."""
-    return _rounded("erfinv", error_functions.erfinv, input)
+    return _rounded("erfinv", numerics.error_functions.erfinv, input)
 
 
 erf.gradient(input=lambda g, input: mul(g, mul(exp(neg(mul(input, input))), _SLOPE)))
@@ -100,13 +100,13 @@ def ndtr(input: Any) -> Any:
 @op(dtype="float", node="SpecialNdtri")
 def ndtri(input: Array) -> Array:
     """The number below which a normal variable lies with probability ``input``."""
-    return _rounded("ndtri", error_functions.ndtri, input)
+    return _rounded("ndtri", numerics.error_functions.ndtri, input)
 
 
 @op(dtype="float", node="SpecialLogNdtr")
 def log_ndtr(input: Array) -> Array:
     """The logarithm of the probability that a normal variable lies below ``input``."""
-    return _rounded("log_ndtr", error_functions.log_ndtr, input)
+    return _rounded("log_ndtr", numerics.error_functions.log_ndtr, input)
 
 
 ndtri.gradient(input=lambda g, out: mul(g, mul(exp(mul(mul(out, out), 0.5)), math.sqrt(2 * math.pi))))
@@ -121,13 +121,13 @@ log_ndtr.gradient(
 @op(dtype="float")
 def lgamma(input: Array) -> Array:
     """The logarithm of the absolute value of the gamma function."""
-    return _rounded("lgamma", gamma.lgamma, input)
+    return _rounded("lgamma", numerics.gamma.lgamma, input)
 
 
 @op(dtype="float")
 def digamma(input: Array) -> Array:
     """The derivative of :func:`lgamma`."""
-    return _rounded("digamma", gamma.digamma, input)
+    return _rounded("digamma", numerics.gamma.digamma, input)
 
 
 @op(dtype="float")
@@ -139,7 +139,7 @@ def polygamma(n: int, input: Array) -> Array:
     """
     if n < 0:
         raise ShapeError(f"polygamma(n, x) does not support negative n, got {n}")
-    return _rounded("polygamma", lambda x: gamma.polygamma(n, x), input)
+    return _rounded("polygamma", lambda x: numerics.gamma.polygamma(n, x), input)
 
 
 lgamma.gradient(input=lambda g, input: mul(g, digamma(input)))
@@ -165,7 +165,7 @@ def mvlgamma(input: Any, p: int) -> Any:
 @op(dtype="float", node="SpecialZeta")
 def zeta(input: Array | Scalar, other: Array | Scalar) -> Array:
     """Hurwitz' zeta function: the sum of ``(other + k) ** -input`` over k >= 0. Shape: broadcasts."""
-    return _rounded("zeta", gamma.zeta, as_array(input), as_array(other))
+    return _rounded("zeta", numerics.gamma.zeta, as_array(input), as_array(other))
 
 
 zeta.gradient(
@@ -178,14 +178,14 @@ zeta.gradient(
 def igamma(input: Array, other: Array) -> Array:
     """The regularised lower incomplete gamma function of ``input`` at ``other``. Shape: broadcasts."""
     refuse("igamma", input, "biu")
-    return _rounded("igamma", gamma.gammainc, input, other)
+    return _rounded("igamma", numerics.gamma.gammainc, input, other)
 
 
 @op(dtype="promote")
 def igammac(input: Array, other: Array) -> Array:
     """The regularised upper incomplete gamma function of ``input`` at ``other``. Shape: broadcasts."""
     refuse("igammac", input, "biu")
-    return _rounded("igammac", gamma.gammaincc, input, other)
+    return _rounded("igammac", numerics.gamma.gammaincc, input, other)
 
 
 def _density(g: Any, shape: Any, at: Any) -> Any:
@@ -206,25 +206,25 @@ igammac.gradient(
 @op(dtype="float")
 def i0(input: Array) -> Array:
     """The modified Bessel function of the first kind, of order 0."""
-    return _rounded("i0", bessel.i0, input)
+    return _rounded("i0", numerics.bessel.i0, input)
 
 
 @op(dtype="float", node="SpecialI0E")
 def i0e(input: Array) -> Array:
     """``exp(-|input|) * i0(input)``."""
-    return _rounded("i0e", bessel.i0e, input)
+    return _rounded("i0e", numerics.bessel.i0e, input)
 
 
 @op(dtype="float", node="SpecialI1")
 def i1(input: Array) -> Array:
     """The modified Bessel function of the first kind, of order 1."""
-    return _rounded("i1", bessel.i1, input)
+    return _rounded("i1", numerics.bessel.i1, input)
 
 
 @op(dtype="float", node="SpecialI1E")
 def i1e(input: Array) -> Array:
     """``exp(-|input|) * i1(input)``."""
-    return _rounded("i1e", bessel.i1e, input)
+    return _rounded("i1e", numerics.bessel.i1e, input)
 
 
 def _over_input(out: Any, input: Any) -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import numerics
 from distrt.core.arrays import Array, on_host
-from distrt.core.numerics.pathwise import beta_path, gamma_path
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.arithmetic import mul, sub
 from distrt.core.ops.pointwise.half import no_derivative
@@ -26,7 +26,7 @@ def gamma_drawn(concentration: Array, values: IndexArray) -> Array:
 @op(node="StandardGammaGrad")
 def gamma_slope(concentration: Array, values: IndexArray) -> Array:
     """How much a gamma variable grows with its shape."""
-    wide = gamma_path(concentration.astype(np.float64), values.astype(np.float64))
+    wide = numerics.pathwise.gamma_path(concentration.astype(np.float64), values.astype(np.float64))
     return wide.astype(concentration.dtype)
 
 
@@ -51,7 +51,7 @@ def dirichlet_slope(concentration: Array, values: IndexArray) -> Array:
     parts, own = values.astype(np.float64), concentration.astype(np.float64)
     others = own.sum(-1, keepdims=True) - own
     rest = np.maximum(1 - parts, np.finfo(np.float64).tiny)
-    return (beta_path(parts, own, others) / rest).astype(concentration.dtype)
+    return (numerics.pathwise.beta_path(parts, own, others) / rest).astype(concentration.dtype)
 
 
 def _dirichlet_rule(g: Any, concentration: Any, values: Any) -> Any:
