@@ -2,6 +2,7 @@
 // barriers. A barrier that not all threads reach is an error, as is a launch or an argument that CUDA would refuse.
 
 #include <cmath>
+#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -25,45 +26,61 @@ static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace fibres {
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
-struct Fibre { ucontext_t context; State state; unsigned number; };
+struct Fibre { jmp_buf place; State state; bool is_new; };
 static std::vector<Fibre> all;
 static std::vector<std::vector<char>> stacks;
-static ucontext_t home;
+static jmp_buf home;
 static unsigned current;
 static void (*body)(void*);
 static void* given;
 static char slots[1024][16];
 
+// Back to who runs the block, until it is this fibre's turn again. Contexts serve to begin only, since each change of one
+// is a system call.
 static void wait(State at) {
-    all[current].state = at;
     unsigned self = current;
-    swapcontext(&all[self].context, &home);
+    all[self].state = at;
+    if (!_setjmp(all[self].place)) _longjmp(home, 1);
 }
 
 static void enter() {
-    body(given);
-    all[current].state = DONE;
-    swapcontext(&all[current].context, &home);
+    for (;;) {
+        body(given);
+        wait(DONE);
+    }
+}
+
+static void begin(unsigned n) {
+    ucontext_t context;
+    all[n].is_new = false;
+    getcontext(&context);
+    context.uc_stack.ss_sp = stacks[n].data();
+    context.uc_stack.ss_size = stacks[n].size();
+    context.uc_link = nullptr;
+    makecontext(&context, enter, 0);
+    setcontext(&context);
+}
+
+static void take_turn(unsigned n) {
+    if (_setjmp(home)) return;
+    if (all[n].is_new) begin(n);
+    _longjmp(all[n].place, 1);
 }
 
 static void run_block(unsigned threads, bool backwards) {
-    if (all.size() < threads) { all.resize(threads); stacks.resize(threads); }
-    for (unsigned n = 0; n < threads; n++) {
-        if (stacks[n].empty()) stacks[n].resize(1 << 16);
-        getcontext(&all[n].context);
-        all[n].context.uc_stack.ss_sp = stacks[n].data();
-        all[n].context.uc_stack.ss_size = stacks[n].size();
-        all[n].context.uc_link = &home;
-        makecontext(&all[n].context, enter, 0);
-        all[n].state = READY;
+    while (all.size() < threads) {
+        all.push_back({});
+        all.back().is_new = true;
+        stacks.emplace_back(1 << 16);
     }
+    for (unsigned n = 0; n < threads; n++) all[n].state = READY;
     for (;;) {
         for (unsigned k = 0; k < threads; k++) {
             unsigned n = backwards ? threads - 1 - k : k;
             if (all[n].state != READY) continue;
             current = n;
             threadIdx.x = n % blockDim.x; threadIdx.y = n / blockDim.x % blockDim.y; threadIdx.z = n / blockDim.x / blockDim.y;
-            swapcontext(&home, &all[n].context);
+            take_turn(n);
         }
         unsigned done = 0, at_block = 0, moved = 0;
         for (unsigned n = 0; n < threads; n++) { done += all[n].state == DONE; at_block += all[n].state == AT_BLOCK; }
@@ -74,7 +91,10 @@ static void run_block(unsigned threads, bool backwards) {
             for (unsigned n = warp; n < end; n++) there += all[n].state == AT_WARP;
             if (there == end - warp) { for (unsigned n = warp; n < end; n++) all[n].state = READY; moved++; }
         }
-        if (!moved) throw std::runtime_error("a barrier that not all threads reach");
+        if (!moved) {
+            for (auto& each : all) each.is_new = true;
+            throw std::runtime_error("a barrier that not all threads reach");
+        }
     }
 }
 
@@ -130,6 +150,16 @@ template <class T> static inline T from_lane(T value, unsigned lane) {
 }
 template <class T> static inline T __shfl_sync(unsigned, T value, int lane) { return from_lane(value, lane); }
 template <class T> static inline T __shfl_xor_sync(unsigned, T value, int far) { return from_lane(value, (fibres::current % 32) ^ far); }
+
+template <class T> static inline unsigned __match_any_sync(unsigned, T value) {
+    unsigned self = fibres::current, first = self / 32 * 32, found = 0;
+    memcpy(fibres::slots[self], &value, sizeof(T));
+    __syncwarp();
+    for (unsigned lane = 0; lane < 32; lane++) found |= (unsigned)!memcmp(fibres::slots[first + lane], &value, sizeof(T)) << lane;
+    __syncwarp();
+    return found;
+}
+static inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 
 template <class T> static inline T atomicAdd(T* at, T more) { T old = *at; *at = old + more; return old; }
 static inline unsigned atomicMin(unsigned* at, unsigned x) { unsigned old = *at; if (x < old) *at = x; return old; }
