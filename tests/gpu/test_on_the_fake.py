@@ -34,13 +34,15 @@ def test_operations_of_large_arrays_leave_the_kernels_of_the_cpu_alone() -> None
 
 
 @pytest.mark.ci
-def test_a_few_kernels_agree_with_what_they_replace() -> None:
-    _assert_passed("kernels", "few")
+@pytest.mark.parametrize("name", ["kernels", "images"])
+def test_a_few_kernels_agree_with_what_they_replace(name: str) -> None:
+    _assert_passed(name, "few")
 
 
 @pytest.mark.slow
-def test_kernels_agree_with_what_they_replace() -> None:
-    _assert_passed("kernels")
+@pytest.mark.parametrize("name", ["kernels", "images"])
+def test_kernels_agree_with_what_they_replace(name: str) -> None:
+    _assert_passed(name)
 
 
 @pytest.mark.ci

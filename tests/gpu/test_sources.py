@@ -71,7 +71,7 @@ def test_nvidias_compiler_takes_every_kernel(tmp_path: Path, monkeypatch: pytest
     if shutil.which("g++") is None:
         pytest.skip("the fake of CuPy, which says what the kernels are, needs g++")
     monkeypatch.setenv("FAKE_CUDA_SOURCES", str(tmp_path))
-    for check in ("kernels", "attention", "recurrent"):
+    for check in ("kernels", "images", "attention", "recurrent"):
         ended = run_check(check, "few")
         assert ended.returncode == 0, ended.stdout + ended.stderr
     sources = sorted(tmp_path.glob("*.cu"))

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from distrt.core.kernels.cublas import epilogues
     from distrt.core.kernels.cublas import product as products
-    from distrt.core.kernels.cuda import adding, attention, checks, draws, loops, pooling, recurrent, rows
+    from distrt.core.kernels.cuda import (
+        adding,
+        attention,
+        channels,
+        checks,
+        draws,
+        loops,
+        pooling,
+        recurrent,
+        rows,
+    )
     from distrt.core.kernels.cudnn import convolution as convolutions
     from distrt.core.kernels.cudnn import library as cudnn
 else:
@@ -26,6 +36,7 @@ else:
         {
             "adding": "distrt.core.kernels.cuda.adding",
             "attention": "distrt.core.kernels.cuda.attention",
+            "channels": "distrt.core.kernels.cuda.channels",
             "checks": "distrt.core.kernels.cuda.checks",
             "convolutions": "distrt.core.kernels.cudnn.convolution",
             "cudnn": "distrt.core.kernels.cudnn.library",
@@ -42,6 +53,7 @@ else:
 __all__ = [
     "adding",
     "attention",
+    "channels",
     "checks",
     "convolutions",
     "cudnn",

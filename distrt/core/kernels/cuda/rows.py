@@ -9,7 +9,17 @@ import numpy as np
 from distrt.core.arrays import Array, is_on_gpu, row_major
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
-__all__ = ["class_losses", "class_slopes", "normal_slopes", "normalise", "softmax", "softmax_slopes", "suits"]
+__all__ = [
+    "class_losses",
+    "class_slopes",
+    "computed",
+    "normal_slopes",
+    "normalise",
+    "parameters",
+    "softmax",
+    "softmax_slopes",
+    "suits",
+]
 
 _DTYPES = tuple(C_TYPES)
 _THREADS = 256
@@ -54,7 +64,7 @@ def class_losses(input: Array, targets: Array) -> tuple[Array, Array]:
 
     Shape: (N, C), (N) -> (N), (N, C).
     """
-    wide = _computed(input)
+    wide = computed(input)
     losses, probabilities = np.zeros(len(input), wide, like=input), np.empty(input.shape, wide, like=input)
     _launch("class_losses", input, row_major(input), _numbers(targets), losses, probabilities)
     return losses, probabilities
@@ -77,11 +87,11 @@ def normalise(
     input: Array, weight: Array | None, bias: Array | None, eps: float, is_centred: bool
 ) -> tuple[Array, Array, Array]:
     """As ``distrt.core.kernels.rows.normalise``."""
-    made, wide = np.empty(input.shape, input.dtype, like=input), _computed(input)
+    made, wide = np.empty(input.shape, input.dtype, like=input), computed(input)
     variances = np.empty((len(input), 1), wide, like=input)
     averages = np.empty((len(input), 1), wide, like=input) if is_centred else np.zeros((), wide, like=input)
-    parameters, stored = _parameters(input, weight, bias)
-    given = [row_major(input), *parameters, made, averages, variances]
+    given, stored = parameters(input, weight, bias)
+    given = [row_major(input), *given, made, averages, variances]
     _launch("normalise", input, *given, stored=stored, eps=eps, is_centred=is_centred)
     return made, averages, variances
 
@@ -96,9 +106,9 @@ def normal_slopes(
     is_centred: bool,
 ) -> tuple[Array, Array, Array]:
     """As ``distrt.core.kernels.rows.slopes``."""
-    found, wide = np.empty(input.shape, input.dtype, like=input), _computed(input)
+    found, wide = np.empty(input.shape, input.dtype, like=input), computed(input)
     g, input = row_major(g), row_major(input)
-    (weight, _), stored = _parameters(input, weight, None)
+    (weight, _), stored = parameters(input, weight, None)
     _launch(
         "normal_slopes",
         input,
@@ -119,19 +129,20 @@ def normal_slopes(
     return found, of_weight, of_bias
 
 
-def _parameters(input: Array, *given: Array | None) -> tuple[list[Array | None], str]:
+def parameters(input: Array, *given: Array | None) -> tuple[list[Array | None], str]:
     """Weight and bias, and what kernels call their dtype: the input's, or float32 beside half precision."""
     kinds = {each.dtype for each in given if each is not None}
     if len(kinds) > 1 or not kinds <= set(C_TYPES):
         kinds, given = (
-            {_computed(input)},
-            tuple(None if each is None else each.astype(_computed(input)) for each in given),
+            {computed(input)},
+            tuple(None if each is None else each.astype(computed(input)) for each in given),
         )
     stored = C_TYPES[np.dtype(next(iter(kinds)))] if kinds else "float"
     return [None if each is None else row_major(each) for each in given], stored
 
 
-def _computed(input: Array) -> Any:
+def computed(input: Array) -> Any:
+    """The dtype that kernels compute in."""
     return np.float64 if input.dtype == np.float64 else np.float32
 
 
@@ -152,7 +163,7 @@ def _launch(
     rows = typed.size // width
     lanes, threads, held = _shape(width)
     code = kernel("rows", name, T=C_TYPES[typed.dtype], W=stored, LANES=lanes, HELD=held)
-    numbers = [] if eps is None else [_computed(typed)(eps)]
+    numbers = [] if eps is None else [computed(typed)(eps)]
     blocks = min(MOST_BLOCKS, -(-rows * lanes // threads))
     flat = [np.int32(flag) for flag in flags.values()]
     code((blocks,), (threads,), (*arrays, np.int64(rows), np.int64(width), *numbers, *flat))

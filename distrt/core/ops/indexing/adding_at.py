@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, array_module, row_major
-from distrt.core.gpu import switches
+from distrt.core.arrays import Array, array_module, is_array, row_major
 from distrt.core.kernels import on_gpu
 from distrt.core.ops.indexing.keys import as_tuple, key_beside
 from distrt.core.ops.pointwise.half import wide
@@ -41,11 +40,45 @@ def add_at(target: Array, key: Any, values: Any) -> None:
 
 
 def _add_on_gpu(target: Array, key: Any, values: Any) -> None:
-    """By atomic additions, as they come; where algorithms are to be deterministic, in one order."""
-    if switches.is_deterministic() and on_gpu.adding.suits(target):
-        on_gpu.adding.add_in_order(target, key, values)
-    else:
+    """In an order that is always the same, where a kernel does that; else by atomic additions, as they come."""
+    if not _is_sorted(target, key, values):
         array_module(target).add.at(target, key, values)
+
+
+def _is_sorted(target: Array, key: tuple[Any, ...], values: Any) -> bool:
+    """Adds the values by a kernel, where there is one."""
+    arrays = [part for part in key if not isinstance(part, slice)]
+    found = _side_by_side(target, key, arrays) if on_gpu.adding.suits(target, *arrays) else None
+    if found is None:
+        return False
+    before, named, behind = found
+    first = len(before)
+    places = arrays[0] if len(arrays) == 1 else _one_number(arrays, target.shape[first:], _counted)
+    given = np.broadcast_to(np.asarray(values, target.dtype, like=target), (*before, *named, *behind))
+    on_gpu.adding.add_rows(target, places, given, outer=math.prod(before), wraps=True)
+    return True
+
+
+def _side_by_side(
+    target: Array, parts: Any, arrays: list[Array]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
+    """The sizes before, at and behind what arrays of numbers index, where they stand together and no slice picks."""
+    first = next((n for n, part in enumerate(parts) if is_array(part)), 0)
+    between = parts[first : first + len(arrays)]
+    others = (*parts[:first], *parts[first + len(arrays) :])
+    if (
+        not arrays
+        or any(not is_array(part) or part.dtype == np.bool_ for part in between)
+        or any(not isinstance(part, slice) or part != slice(None) for part in others)
+        or target.dtype.kind == "b"
+        or len(parts) > target.ndim
+    ):
+        return None
+    try:
+        named = np.broadcast_shapes(*[each.shape for each in arrays])
+    except ValueError:  # NumPy's indexing says so with an IndexError
+        return None
+    return target.shape[:first], named, target.shape[first + len(arrays) :]
 
 
 def _is_quick(target: Array, key: Any, values: Any) -> bool:
@@ -57,22 +90,11 @@ def _is_quick(target: Array, key: Any, values: Any) -> bool:
     if len(arrays) == 1 and arrays[0].dtype == np.bool_:  # a mask names nothing twice
         target[key] += values
         return True
-    first = next((n for n, part in enumerate(parts) if isinstance(part, np.ndarray)), 0)
-    between = parts[first : first + len(arrays)]
-    others = (*parts[:first], *parts[first + len(arrays) :])
-    if (
-        not arrays
-        or any(not isinstance(part, np.ndarray) or part.dtype == np.bool_ for part in between)
-        or any(not isinstance(part, slice) or part != slice(None) for part in others)
-        or target.dtype.kind == "b"
-        or len(parts) > target.ndim
-    ):
+    found = _side_by_side(target, parts, arrays)
+    if found is None:
         return False
-    try:
-        named = np.broadcast_shapes(*[each.shape for each in arrays])
-    except ValueError:  # NumPy's indexing says so with an IndexError
-        return False
-    before, behind = target.shape[:first], target.shape[first + len(arrays) :]
+    before, named, behind = found
+    first = len(before)
     width = math.prod(before) * math.prod(behind)
     if width * math.prod(named) < _MANY:
         return False
@@ -99,11 +121,16 @@ def _wrapped(index: Array, size: int) -> Array:
     return index if lowest >= 0 else np.where(index < 0, index + size, index)
 
 
-def _one_number(arrays: list[Array], shape: tuple[int, ...]) -> Array:
+def _counted(index: Array, size: int) -> Array:
+    """As ``_wrapped``, without a look at what is out of range, which a GPU would be waited for."""
+    return np.where(index < 0, index + size, index)
+
+
+def _one_number(arrays: list[Array], shape: tuple[int, ...], counted: Any = _wrapped) -> Array:
     """The number of each place that the arrays name in the dims in front."""
     total: Any = 0
     for index, size in zip(arrays, shape, strict=False):
-        total = total * size + _wrapped(index, size).astype(np.int64, copy=False)
+        total = total * size + counted(index, size).astype(np.int64, copy=False)
     return total
 
 
@@ -128,7 +155,10 @@ def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
     Shape: (numbers, features), (n), (n, features).
     """
     if not isinstance(rows, np.ndarray):
-        _add_on_gpu(sums, (places,), rows)
+        if on_gpu.adding.suits(sums, places):
+            on_gpu.adding.add_rows(sums, places, rows.astype(sums.dtype, copy=False), mean)
+            return
+        array_module(rows).add.at(sums, places, rows)
         if mean:
             sums /= np.maximum(np.bincount(places, minlength=len(sums)), 1)[:, None].astype(sums.real.dtype)
         return

@@ -17,6 +17,7 @@ from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, Meta, op
+from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.masking import assigned_element
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.shapes.dims import one_dim
@@ -272,6 +273,9 @@ def reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
     changed = np.array(wide(input), order="C", like=beside(input))
     if reduce == "prod" and not isinstance(changed, np.ndarray):
         return _multiplied_at(changed, places, values).astype(input.dtype, copy=False)
+    if reduce in ("sum", "mean") and not isinstance(changed, np.ndarray):
+        add_at(changed.reshape(-1), places, wide(values) if hasattr(values, "ndim") else values)
+        return changed.astype(input.dtype, copy=False)
     REDUCTIONS[reduce].at(changed.reshape(-1), places, wide(values) if hasattr(values, "ndim") else values)
     return changed.astype(input.dtype, copy=False)
 

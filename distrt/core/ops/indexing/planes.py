@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, filled
+from distrt.core.arrays import Array, filled, is_on_gpu
 from distrt.core.errors import ShapeError
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.spatial.average_pooling import bins
 from distrt.core.ops.spatial.pooling_shapes import require_filled, require_kernel
@@ -79,6 +82,8 @@ def _random_starts(sample: Array, size: int, out: int, kernel: int) -> Array:
 def _largest_of_bins(name: str, kernel_name: str, input: Array, size: Sizes) -> tuple[Array, Array]:
     require_filled(name, input, input.ndim - len(size) - 1)
     require_kernel(kernel_name, input, "biuc")
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.largest_of_bins(input, size)
     pairs = [bins(n, out) for n, out in zip(input.shape[-len(size) :], size, strict=True)]
     return _largest_from(input, [start for start, _ in pairs], [end - start for start, end in pairs])
 
@@ -162,6 +167,10 @@ def plane_add(input: Array, indices: IndexArray, shape: Sizes, dims: int) -> Arr
     """Zeros of ``shape`` with each element added at its place."""
     volume, planes = math.prod(shape[-dims:]), math.prod(shape[:-dims])
     first = np.arange(planes, like=input).reshape(*shape[:-dims], *[1] * dims) * volume
+    if used.gpu and is_on_gpu(input):
+        row = np.zeros(planes * volume, input.dtype, like=input)
+        add_at(row, (indices + first).reshape(-1), input.reshape(-1))
+        return row.reshape(shape)
     summed = np.bincount((indices + first).reshape(-1), wide(input).reshape(-1), planes * volume)
     return summed.reshape(shape).astype(input.dtype)
 

@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DataError, DimensionError, DtypeError, ShapeError
-from distrt.core.kernels import channels
+from distrt.core.kernels import channels, on_gpu
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import seen
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.nn.standardising import by_channel, plain, require_dtypes, slopes, standardise
 from distrt.core.ops.pointwise.half import rounded, wide
 from distrt.core.ops.pointwise.half_rules import widened
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.tensor import Tensor
-from distrt.core.tensors.history import write
+from distrt.core.tensors.history import require_writeable, write
+from distrt.core.tensors.versions import note_change
 
 __all__ = [
     "batch_norm",
@@ -63,8 +65,7 @@ def batch_norm(
     out, mean, variance = _batch_norm(input, weight, bias, eps)
     count = input.numel() // max(1, input.shape[1])
     if count:
-        move_running(running_mean, mean._array, momentum)
-        move_running(running_var, variance._array * _unbiased(count), momentum)
+        _move_both(running_mean, running_var, mean._array, variance._array, momentum, _unbiased(count))
     return out
 
 
@@ -108,6 +109,34 @@ def _require_sizes(
 def _require_both(running_mean: Tensor | None, running_var: Tensor | None) -> None:
     if (running_mean is None) != (running_var is None):
         raise DataError("running_mean and running_var must either both be None or neither be None")
+
+
+def _move_both(
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    mean: Array,
+    variance: Array,
+    momentum: float,
+    unbiased: float,
+) -> None:
+    """Both running statistics' steps towards a batch's, in place."""
+    if running_mean is None or running_var is None:
+        return
+    if is_on_gpu(mean) and _moved_on_gpu(running_mean, running_var, mean, variance, momentum, unbiased):
+        return
+    move_running(running_mean, mean, momentum)
+    move_running(running_var, variance * unbiased, momentum)
+
+
+def _moved_on_gpu(running_mean: Tensor, running_var: Tensor, *found: Any) -> bool:
+    """Both in one launch, where that can be done."""
+    for each in (running_mean, running_var):
+        require_writeable(each)
+    if not on_gpu.channels.move_running(running_mean._array, running_var._array, *found):
+        return False
+    for each in (running_mean, running_var):
+        note_change(each._counter)
+    return True
 
 
 def move_running(running: Tensor | None, found: Array, momentum: float) -> None:
@@ -197,6 +226,8 @@ def _batch_norm_by_running(
 ) -> Array:
     """Each channel minus ``mean``, over the root of ``variance``, scaled and shifted; these two have no gradient."""
     require_dtypes("batch_norm", input, weight, bias, mean, variance)
+    if used.gpu and on_gpu.channels.suits(input, _BATCH):
+        return on_gpu.channels.by_running(input, weight, bias, mean, variance, eps)
     scale = _scale(variance, eps)
     if weight is not None:
         scale = scale * wide(weight)
@@ -274,10 +305,8 @@ def instance_norm(
         return batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
     out, mean, variance = _instance_norm(input, weight, bias, eps)
     if running_mean is not None and input.numel():
-        move_running(running_mean, mean._array.mean(axis=0), momentum)
-        move_running(
-            running_var, variance._array.mean(axis=0) * _unbiased(math.prod(input.shape[2:])), momentum
-        )
+        found, varies = (each._array.mean(axis=0) for each in (mean, variance))
+        _move_both(running_mean, running_var, found, varies, momentum, _unbiased(math.prod(input.shape[2:])))
     return out
 
 

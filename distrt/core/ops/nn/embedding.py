@@ -13,6 +13,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, filled, is_on_gpu
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.pointwise.half import wide
@@ -80,13 +81,18 @@ def embedding_dense_backward(
         padding_idx: the number whose rows do not count; -1 for none.
         scale_grad_by_freq: divide each sum by how many rows it has.
     """
-    sums = np.zeros((num_weights, grad_output.shape[-1]), wide(grad_output[:0]).dtype, like=grad_output)
+    is_rounded_once = used.gpu and is_on_gpu(grad_output)
+    kind = grad_output.dtype if is_rounded_once else wide(grad_output[:0]).dtype
+    sums = np.zeros((num_weights, grad_output.shape[-1]), kind, like=grad_output)
     _add_up(sums, grad_output, indices, padding_idx, scale_grad_by_freq)
     return sums.astype(grad_output.dtype, copy=False)
 
 
 def _add_up(sums: Array, given: Array, indices: Array, padding_idx: int, mean: bool) -> None:
     """Puts the sum (or mean) of the rows with each number, but for the padding, into ``sums``, which is zero."""
+    if used.gpu and given.dtype == sums.dtype and on_gpu.adding.suits(sums, indices):
+        on_gpu.adding.add_rows(sums, indices, given, mean, padding_idx)
+        return
     places, rows = indices.reshape(-1), wide(given.reshape(indices.size, given.shape[-1]))
     if padding_idx >= 0:
         kept = places != padding_idx

@@ -42,6 +42,8 @@ def standardise(
 
     The statistics keep the view's dims, of size 1 where they were taken over.
     """
+    if used.gpu and is_centred and on_gpu.channels.suits(input, view.dims):
+        return on_gpu.channels.standardise(input, weight, bias, eps, view)
     work = readable(input).reshape(view.shape)
     if not work.size:
         statistics = [1 if n in view.dims else size for n, size in enumerate(view.shape)]
@@ -128,6 +130,8 @@ def slopes(
 
     Source: Ioffe and Szegedy 2015, section 3; the other normalisations differ in their dims alone.
     """
+    if used.gpu and is_centred and g.dtype == input.dtype and on_gpu.channels.suits(input, view.dims):
+        return on_gpu.channels.slopes(g, input, weight, average, variance, eps, needs, view)
     own, given = (readable(each).reshape(view.shape) for each in (g, input))
     if needs[0] and _are_rows(view):
         found = None

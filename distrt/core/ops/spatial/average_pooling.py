@@ -12,6 +12,8 @@ import numpy as np
 
 from distrt.core.arrays import Array, is_writeable, row_major
 from distrt.core.errors import ShapeError
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.spatial.pooling_shapes import pool_counts, require_filled, require_kernel
@@ -62,6 +64,10 @@ def _averages(
     out = pool_counts(input, kernel, stride, padding, (1,) * len(kernel), ceil_mode)
     if divisor_override == 0:
         raise ShapeError("divisor must be not zero")
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.averages(
+            input, out, kernel, stride, padding, count_include_pad, divisor_override
+        )
     spatial = input.shape[-len(kernel) :]
     total = surrounded(wide(input), padding, _after(spatial, out, kernel, stride, padding))
     for axis in range(-len(kernel), 0):
@@ -158,6 +164,10 @@ def avg_pool_spread(
 ) -> Array:
     """What the output's gradient ``input`` gives for the pooling's input of ``shape``."""
     dims = len(kernel)
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.shares_in(
+            input, shape, kernel, stride, padding, count_include_pad, divisor_override, dims=dims
+        )
     spatial, out = shape[-dims:], input.shape[-dims:]
     divisor = _divisor(spatial, out, kernel, stride, padding, count_include_pad, divisor_override)
     total = wide(input)
@@ -206,6 +216,8 @@ def adaptive_avg_pool3d(input: Array, size: Sizes) -> Array:
 @op(node="AdaptiveAvgPoolBackward")
 def adaptive_avg_pool_spread(input: Array, size: Sizes) -> Array:
     """What the output's gradient ``input`` gives for the pooling's input, whose last dims were ``size``."""
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.shares_in(input, (*input.shape[: -len(size)], *size), dims=len(size))
     total = wide(input)
     for axis in range(-len(size), 0):
         total = _bin_shares(total, axis, size[axis])
@@ -219,6 +231,8 @@ def bins(size: int, out: int) -> tuple[Array, Array]:
 
 
 def _bin_averages(input: Array, size: Sizes) -> Array:
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.bin_averages(input, size)
     total = wide(input)
     for axis in range(-len(size), 0):
         total = _bin_means(total, axis, size[axis])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, row_major
+from distrt.core.arrays import Array, is_on_gpu, row_major
 from distrt.core.kernels import max_pooling, on_gpu
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
@@ -113,6 +113,8 @@ def _places(
     winner: Array, shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes
 ) -> Array:
     """The winners' positions in their planes, as PyTorch counts them."""
+    if is_on_gpu(winner):
+        return on_gpu.pooling.places_of(winner, shape, kernel, stride, padding, dilation)
     dims = len(kernel)
     spatial, out = shape[-dims:], winner.shape[-dims:]
     offsets = np.zeros(math.prod(kernel), np.int64)
@@ -156,6 +158,8 @@ def max_pool_route(
     """Zeros of ``shape`` with each element added where its window's winner is."""
     if winner.dtype == np.int8 and max_pooling.suits(shape, winner, input.dtype, kernel, dilation):
         return max_pooling.route(input, winner, shape, kernel, stride, padding)
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.won(input, winner, shape, kernel, stride, padding, dilation)
     g, dims = wide(input), len(kernel)
     spatial, out = shape[-dims:], input.shape[-dims:]
     far = reach(out, kernel, stride, dilation)

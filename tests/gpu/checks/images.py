@@ -1,0 +1,224 @@
+"""Our own kernels for images in CUDA, norms by channel and pooling, beside the same on the CPU.
+
+``python -m tests.gpu.checks.images [few]``: with "few" those whose compiling on the fake takes no long time.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+import distrt as torch
+import distrt.nn.functional as F
+from tests.gpu.checks.kernels import TOLERANCES, main, results
+
+
+def _like(x: Any) -> Any:
+    """Running statistics for an input."""
+    return tuple(torch.linspace(low, 3, x.shape[1]).to(x) for low in (-1, 0.5))
+
+
+def _float(value: Any) -> Any:
+    return value.float() if value.itemsize == 2 else value
+
+
+NORMS: dict[str, Callable[..., Any]] = {
+    "batch_norm": lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
+    "batch_norm without parameters": lambda x: F.batch_norm(x, None, None, training=True),
+    "batch_norm, parameters not in half": lambda x, w, b: F.batch_norm(
+        x, None, None, _float(w), _float(b), training=True
+    ),
+    "batch_norm by running statistics": lambda x, w, b: F.batch_norm(x, *_like(x), w, b),
+    "instance_norm": lambda x, w, b: F.instance_norm(x, weight=w, bias=b),
+    "group_norm": lambda x, w, b: F.group_norm(x, _groups(x), w, b),
+    "group_norm without parameters": lambda x: F.group_norm(x, _groups(x)),
+    "group_norm of all": lambda x, w, b: F.group_norm(x, 1, w, b),
+}
+
+#: Images that are wide, narrow or have no width; many lines, one line, one channel; whole vectors and odd ones.
+IMAGES: dict[tuple[int, ...], str] = {
+    (3, 4, 9, 8): "both",
+    (70, 3, 5, 9): "plain",
+    (2, 6, 40, 32): "both",
+    (2, 3, 2, 3, 5): "plain",
+    (300, 40): "plain",
+    (2, 8, 3, 3): "last",
+    (4, 1, 7): "plain",
+    (1, 2, 20011): "plain",
+    (5, 64, 1, 1): "plain",
+    (600, 8, 4, 4): "last",
+    (2, 96, 6): "plain",
+}
+
+
+def _groups(x: Any) -> int:
+    return 2 if x.shape[1] % 2 == 0 else x.shape[1]
+
+
+def channels_agree_with_the_cpu(few: bool) -> Iterator[str]:
+    """Norms over batches, samples and groups, of images in both orders, with their gradients."""
+    for dtype in list(TOLERANCES)[: 1 if few else None]:
+        chosen = slice(0, 4) if few else slice(None, None, 1 if dtype == torch.float32 else 3)
+        for shape, orders in list(IMAGES.items())[chosen]:
+            for name, run in NORMS.items():
+                if len(shape) < 3 and name == "instance_norm":
+                    continue
+                if shape[2:] == (1, 1) and "batch" not in name:
+                    continue
+                parameters = 0 if "without" in name else 2
+                for is_last in {"plain": (False,), "last": (True,), "both": (False, True)}[orders]:
+                    ordered = _in_order(run, is_last)
+                    shapes = [shape, *[(shape[1],)] * parameters]
+                    pairs = zip(
+                        *(results(ordered, shapes, dtype, place) for place in ("cpu", "cuda:0")), strict=True
+                    )
+                    far = max(np.abs(there - here).max() / (1 + np.abs(here).max()) for here, there in pairs)
+                    if not far < 2 * TOLERANCES[dtype]:
+                        yield f"{name} {dtype} {shape}{' channels last' * is_last}: {far:.2g} apart"
+
+
+def _in_order(run: Callable[..., Any], is_last: bool) -> Callable[..., Any]:
+    def ordered(x: Any, *parameters: Any) -> Any:
+        return run(x.to(memory_format=torch.channels_last) if is_last else x, *parameters)
+
+    return ordered
+
+
+def statistics_lose_nothing(few: bool) -> Iterator[str]:
+    """Of channels whose mean is a thousand times their deviation, or whose first element is far off; odd addresses."""
+    rng = np.random.default_rng(1)
+    for shape in ((16, 3, 20, 11), (900, 5), (3, 2, 5000)):
+        values = (1000 + rng.standard_normal(shape)).astype(np.float32)
+        values[0, 0] = -3e5
+        axes = (0, *range(2, len(shape)))
+        expected = values.astype(np.float64).mean(axes), values.astype(np.float64).var(axes)
+        row = torch.tensor(np.concatenate([[0], values.reshape(-1)]).astype(np.float32)).to("cuda:0")
+        x = row[1:].view(shape)  # no vector can be read from here
+        mean, variance = torch.zeros(shape[1], device="cuda:0"), torch.zeros(shape[1], device="cuda:0")
+        F.batch_norm(x, mean, variance, training=True, momentum=1.0)
+        count = values.size // shape[1]
+        for name, found, right in (
+            ("mean", mean, expected[0]),
+            ("variance", variance, expected[1] * count / (count - 1)),
+        ):
+            far = (np.abs(found.cpu().numpy() - right) / np.abs(right)).max()
+            if not far < 2e-5:
+                yield f"{name} of {shape}: {far:.2g} off"
+
+
+def running_statistics_move_as_on_the_cpu(few: bool) -> Iterator[str]:
+    """Of batches and of samples, in several dtypes, and once for each call."""
+    for dtype in (torch.float32, torch.bfloat16):
+        for kind in (torch.nn.BatchNorm2d, torch.nn.InstanceNorm2d):
+            pair = []
+            for place in ("cpu", "cuda:0"):
+                torch.manual_seed(0)
+                layer = kind(6, affine=True, track_running_stats=True).to(place)
+                before = layer.running_mean._version
+                for _ in range(2):
+                    layer((torch.randn(4, 6, 5, 5) * 3 + 1).to(place, dtype))
+                if layer.running_mean._version == before:
+                    yield f"{kind.__name__}: a change is not counted"
+                layer.eval()
+                out = layer(torch.ones(2, 6, 3, 3).to(place, dtype))
+                pair.append([layer.running_mean, layer.running_var, out])
+            for here, there in zip(*pair, strict=True):
+                if not np.allclose(here.detach().float(), there.detach().float().cpu(), 1e-5, 1e-5):
+                    yield f"{kind.__name__} {dtype}"
+
+
+def pooling_agrees_with_the_cpu(few: bool) -> Iterator[str]:
+    """Images in both orders, lines and volumes, with padding, dilation and NaN: values, places and gradients."""
+    rng = np.random.default_rng(0)
+    for pool, shape, options in (
+        (F.max_pool2d, (2, 3, 9, 8), {"kernel_size": 3, "stride": 2, "padding": 1}),
+        (F.max_pool2d, (2, 3, 9, 8), {"kernel_size": (2, 3), "dilation": (2, 1)}),
+        (F.max_pool1d, (2, 3, 9), {"kernel_size": 2}),
+        (F.max_pool3d, (2, 3, 5, 4, 6), {"kernel_size": 2, "padding": 1}),
+    ):
+        values = rng.standard_normal(shape).astype(np.float32).round(1)
+        values.reshape(-1)[::17] = np.nan
+        for is_last in (False, True) if len(shape) == 4 else (False,):
+            pair = []
+            for place in ("cpu", "cuda:0"):
+                x = torch.tensor(values).to(place)
+                x = (x.to(memory_format=torch.channels_last) if is_last else x).requires_grad_()
+                out, where = pool(x, **options, return_indices=True)
+                out.nansum().backward()
+                pair.append([each.detach().cpu().numpy() for each in (out, where, x.grad)])
+            if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*pair, strict=True)):
+                yield f"{pool.__name__} {shape}{' channels last' * is_last}"
+
+
+AVERAGES: list[tuple[Callable[..., Any], tuple[int, ...], dict[str, Any]]] = [
+    (F.avg_pool1d, (2, 3, 11), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
+    (F.avg_pool2d, (2, 3, 9, 8), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    (F.avg_pool2d, (3, 9, 8), {"kernel_size": (2, 3), "padding": (0, 1), "count_include_pad": False}),
+    (F.avg_pool2d, (2, 3, 9, 9), {"kernel_size": 4, "stride": 3, "ceil_mode": True, "padding": 2}),
+    (F.avg_pool2d, (2, 3, 9, 9), {"kernel_size": 2, "stride": 3, "divisor_override": -5}),
+    (F.avg_pool2d, (1, 2, 30, 31), {"kernel_size": 11, "stride": 1, "padding": 5}),
+    (F.avg_pool3d, (2, 3, 5, 4, 6), {"kernel_size": 2, "padding": 1, "ceil_mode": True}),
+    (F.avg_pool3d, (0, 3, 5, 4, 6), {"kernel_size": 2}),
+    (F.adaptive_avg_pool1d, (2, 3, 11), {"output_size": 4}),
+    (F.adaptive_avg_pool2d, (2, 5, 7, 9), {"output_size": 1}),
+    (F.adaptive_avg_pool2d, (2, 3, 7, 9), {"output_size": (3, 5)}),
+    (F.adaptive_avg_pool2d, (2, 3, 4, 3), {"output_size": (7, 5)}),
+    (F.adaptive_avg_pool2d, (1, 2, 33, 40), {"output_size": (2, 3)}),
+    (F.adaptive_avg_pool3d, (3, 5, 4, 6), {"output_size": 3}),
+    (F.adaptive_max_pool1d, (2, 3, 11), {"output_size": 4}),
+    (F.adaptive_max_pool2d, (2, 3, 7, 9), {"output_size": (3, 5)}),
+    (F.adaptive_max_pool3d, (2, 3, 5, 4, 6), {"output_size": 3}),
+    (F.max_pool2d, (2, 3, 9, 8), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    (
+        F.max_pool2d,
+        (3, 12, 11),
+        {"kernel_size": 3, "stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True},
+    ),
+    (F.max_pool3d, (3, 5, 4, 6), {"kernel_size": 2}),
+    (F.max_pool3d, (2, 3, 5, 4, 6), {"kernel_size": 3, "stride": (1, 2, 1), "padding": 1}),
+]
+
+
+def pooling_of_every_kind_agrees_with_the_cpu(few: bool) -> Iterator[str]:
+    """Means and largest elements of windows and bins, overlapping or with gaps, in both orders; the gradients."""
+    for dtype in list(TOLERANCES)[: 1 if few else None]:
+        for pool, shape, options in AVERAGES:
+            for is_last in (False, True) if len(shape) == 4 else (False,):
+                run = _in_order(functools.partial(pool, **options), is_last)
+                pairs = zip(
+                    *(results(run, [shape], dtype, place) for place in ("cpu", "cuda:0")), strict=True
+                )
+                far = max(np.abs(there - here).max(initial=0) for here, there in pairs)
+                if not far < TOLERANCES[dtype]:
+                    yield f"{pool.__name__} {dtype} {shape} {options}{' channels last' * is_last}: {far:.2g} apart"
+
+
+def pooling_of_nan_takes_the_last(few: bool) -> Iterator[str]:
+    """The places of the largest elements of bins, where there are NaN and ties."""
+    values = np.random.default_rng(0).standard_normal((2, 3, 9, 8)).astype(np.float32).round(1)
+    values.reshape(-1)[::17] = np.nan
+    values[1] = -np.inf
+    pair = [
+        F.adaptive_max_pool2d(torch.tensor(values).to(place), (4, 3), True) for place in ("cpu", "cuda:0")
+    ]
+    for here, there in zip(*pair, strict=True):
+        if not np.array_equal(here.numpy(), there.cpu().numpy(), equal_nan=True):
+            yield f"{here.dtype}"
+
+
+CHECKS = (
+    channels_agree_with_the_cpu,
+    statistics_lose_nothing,
+    running_statistics_move_as_on_the_cpu,
+    pooling_agrees_with_the_cpu,
+    pooling_of_every_kind_agrees_with_the_cpu,
+    pooling_of_nan_takes_the_last,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main(CHECKS, "few" in sys.argv[1:]) else 0)
