@@ -101,6 +101,17 @@ def test_training_gives_the_losses_of_the_cpu() -> None:
 
 
 @pytest.mark.ci
+def test_a_part_of_the_table_of_layers_agrees_with_the_cpu() -> None:
+    _assert_passed("layers", "5", "40")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_the_table_of_layers_agrees_with_the_cpu(part: int) -> None:
+    _assert_passed("layers", str(part), "8")
+
+
+@pytest.mark.ci
 @pytest.mark.parametrize("part", range(0, PARTS, 8))
 def test_a_part_of_the_op_table_agrees_with_the_cpu(part: int) -> None:
     _assert_passed("operations", str(part), str(PARTS), "1")

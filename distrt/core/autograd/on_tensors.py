@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.arrays import beside
 from distrt.core.autograd.complaint import counted_names
 from distrt.core.autograd.laws import conjugating
 from distrt.core.autograd.node import Node
@@ -80,15 +81,16 @@ def _differentiate_composite(node: Node, values: dict[str, Any], gradients: Any)
     from distrt.core.tensor import wrap
 
     definition = node.definition
+    there = beside(next(each for each in gradients if each is not None))
     with_edges = []
     for name, edge, meta in zip(definition.differentiable, node.edges, node.metas, strict=True):
         if edge is not None:
             with_edges.append(name)
-            given = wrap(np.zeros(*meta), edge) if values.get(name) is None else values[name]
+            given = wrap(np.zeros(*meta, like=there), edge) if values.get(name) is None else values[name]
             values[name] = ops.identity(given)
             values[name]._counter = given._counter
         elif values.get(name) is None and f"{name}_meta" in values:  # not kept: no wanted gradient needs it
-            values[name] = wrap(np.zeros(*values[f"{name}_meta"]))
+            values[name] = wrap(np.zeros(*values[f"{name}_meta"], like=there))
     arguments = {name: values[name] for name in definition.parameters if name in values}
     results = definition.function.composite(**arguments)  # type: ignore[misc]
     several = results if isinstance(results, tuple) else (results,)

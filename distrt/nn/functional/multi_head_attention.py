@@ -140,7 +140,11 @@ def canonical_mask(
             UserWarning,
             stacklevel=3,
         )
-    return zeros(tuple(mask.shape), dtype=dtype).masked_fill_(mask, -math.inf) if is_bool else mask
+    return (
+        zeros(tuple(mask.shape), dtype=dtype, device=mask.device).masked_fill_(mask, -math.inf)
+        if is_bool
+        else mask
+    )
 
 
 def _check_hint(is_causal: bool, attn_mask: Tensor | None) -> None:
@@ -228,7 +232,7 @@ def _with_bias_rows(
 
 
 def _with_zero_row(heads: Tensor) -> Tensor:
-    row = zeros((*heads.shape[:2], 1, heads.shape[3]), dtype=heads.dtype)
+    row = zeros((*heads.shape[:2], 1, heads.shape[3]), dtype=heads.dtype, device=heads.device)
     return ops.cat([heads, row], 2)  # type: ignore[no-any-return]
 
 
@@ -262,7 +266,7 @@ def _merged(
 def _widened(mask: Tensor, extra: int) -> Tensor:
     if not extra:
         return mask
-    return ops.cat([mask, zeros((*mask.shape[:-1], extra), dtype=mask.dtype)], -1)  # type: ignore[no-any-return]
+    return ops.cat([mask, zeros((*mask.shape[:-1], extra), dtype=mask.dtype, device=mask.device)], -1)  # type: ignore[no-any-return]
 
 
 def _attend(

@@ -139,7 +139,7 @@ def local_response_norm(
     if size <= 0:
         raise ShapeError(f"kernel size should be greater than zero, but got kH: {size} kW: 1")
     before, after = (
-        zeros((input.shape[0], count, *input.shape[2:]), dtype=input.dtype)
+        zeros((input.shape[0], count, *input.shape[2:]), dtype=input.dtype, device=input.device)
         for count in (size // 2, (size - 1) // 2)
     )
     padded = ops.cat([before, ops.mul(input, input), after], 1)

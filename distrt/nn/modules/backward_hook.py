@@ -50,7 +50,9 @@ class BackwardHook:
         self.n_inputs = self.n_outputs = -1
         self.input_tensors_index: list[int] | None = None
         self.output_tensors_index: list[int] | None = None
-        self.untrained: dict[int, tuple[Any, Any]] = {}  # shape and dtype of inputs that require no grad
+        self.untrained: dict[
+            int, tuple[Any, Any, Any]
+        ] = {}  # shape, dtype, device of inputs that require no grad
 
     def setup_input_hook(self, args: Any) -> Any:
         """The arguments to call forward with."""
@@ -61,7 +63,7 @@ class BackwardHook:
         passed, self.input_tensors_index = _pass_through(args, lambda node: node.register_hook(hook))
         self.n_inputs = len(args)
         self.untrained = {
-            number: (tuple(args[number].shape), args[number].dtype)
+            number: (tuple(args[number].shape), args[number].dtype, args[number].device)
             for number in self.input_tensors_index or ()
             if not args[number].requires_grad
         }
@@ -152,8 +154,8 @@ def _spread(places: list[int], values: Sequence[Any], count: int) -> tuple[Any, 
     return tuple(spread)
 
 
-def _zeros(meta: tuple[Any, Any]) -> Any:
-    return zeros(meta[0], dtype=meta[1])
+def _zeros(meta: tuple[Any, Any, Any]) -> Any:
+    return zeros(meta[0], dtype=meta[1], device=meta[2])
 
 
 def _require_count(kind: str, what: str, returned: Any, expected: int) -> None:

@@ -184,7 +184,7 @@ class CrossMapLRN2d(_Response):
         if input.ndim != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
         batch, channels, height, width = input.shape
-        counted = wrap(_counted_channels(channels, self.size).astype(input._array.dtype))
+        counted = wrap(_counted_channels(channels, self.size).astype(input._array.dtype)).to(input.device)
         squares = ops.reshape(ops.mul(input, input), (batch, channels, height * width))
         sums = ops.reshape(ops.matmul(counted, squares), input.shape)
         scale = ops.add(ops.mul(sums, self.alpha / self.size), self.k)

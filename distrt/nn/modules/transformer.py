@@ -304,4 +304,4 @@ def _is_causal(mask: Tensor | None, hint: bool | None, size: int) -> bool:
         return hint is True
     if tuple(mask.shape) != (size, size):
         return False
-    return bool(ops.eq(mask, _causal_mask(size, None, mask.dtype)).all())
+    return bool(ops.eq(mask, _causal_mask(size, mask.device, mask.dtype)).all())
