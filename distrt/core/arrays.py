@@ -10,7 +10,7 @@ import numpy as np
 
 from distrt.core.errors import DistrtError, DtypeError, ShapeError
 
-Array = Any  # a numpy.ndarray, or a cupy.ndarray of the same interface
+Array = Any  # a numpy.ndarray, or a cupy.ndarray or a MetaArray of the same interface
 Scalar = bool | int | float | complex
 
 #: What a processor keeps and hands to another one as a whole: two ranks never write to one line.
@@ -45,6 +45,10 @@ def array_module(array: Array) -> Any:
         import cupy
 
         return cupy
+    if is_meta(array):
+        from distrt.core.meta import library
+
+        return library
     return np
 
 
@@ -53,9 +57,24 @@ def is_on_gpu(value: Any) -> bool:
     return value.__class__ is not np.ndarray and hasattr(value, "__cuda_array_interface__")
 
 
+def is_meta(value: Any) -> bool:
+    """True for an array without data (``core/meta``)."""
+    return value.__class__ is not np.ndarray and hasattr(value, "__meta_array__")
+
+
+def known_or(value: Any, otherwise: Any) -> Any:
+    """A number that was computed from data; what to take in its place where there is no data."""
+    return otherwise if is_meta(value) else value
+
+
+def known(answer: Any) -> bool:
+    """Whether something is known to be the case: where there is no data, nothing is. For checks of values."""
+    return not is_meta(answer) and bool(answer)
+
+
 def is_array(value: Any) -> bool:
-    """True for an array of NumPy's or CuPy's."""
-    return isinstance(value, np.ndarray) or is_on_gpu(value)
+    """True for an array of NumPy's or CuPy's, or one without data."""
+    return isinstance(value, np.ndarray) or is_on_gpu(value) or is_meta(value)
 
 
 def as_array(value: Any) -> Array:
@@ -70,7 +89,7 @@ def row_major(array: Array) -> Array:
 
 def accumulated(function: np.ufunc, array: Array, axis: int) -> Array:
     """``function.accumulate``, which CuPy has for sums and products only: there, by doubling the reach each time."""
-    if isinstance(array, np.ndarray):
+    if not is_on_gpu(array):
         return function.accumulate(array, axis=axis)
     running, reach = np.moveaxis(array, axis, 0).copy(), 1
     while reach < len(running):
@@ -102,7 +121,7 @@ def identity_matrix(rows: int, columns: int | None, dtype: Any, like: Array) -> 
 
 def memory_of(array: Array) -> Array:
     """The array whose memory this one lies in: itself, or what it is a view of in the end."""
-    if is_on_gpu(array):
+    if not isinstance(array, np.ndarray):
         return array if array.base is None else array.base
     while isinstance(array.base, np.ndarray):
         array = array.base
@@ -111,6 +130,8 @@ def memory_of(array: Array) -> Array:
 
 def address_of(array: Array) -> int:
     """The address of the first element."""
+    if is_meta(array):
+        return int(array.address)
     return int(array.data.ptr if is_on_gpu(array) else array.__array_interface__["data"][0])
 
 
@@ -263,14 +284,20 @@ def _describe(argument: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def dense_like(array: Array, dtype: np.dtype[Any]) -> Array:
+def dense_like(array: Array, dtype: np.dtype[Any], beside: Array | None = None) -> Array:
     """Memory as it comes, of the same shape and in the same order of dims; gaps and repeated elements are not kept.
+
+    It is where ``array`` is, or where another one is that is given.
 
     Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch.memory_format (preserve_format).
     """
     if array.flags.c_contiguous or not is_dense(array):
-        return np.empty(array.shape, dtype, like=array)
-    return np.empty_like(array, dtype, order="K")
+        return np.empty(array.shape, dtype, like=array if beside is None else beside)
+    if beside is None:
+        return np.empty_like(array, dtype, order="K")
+    order = dim_order(array)
+    made = np.empty([array.shape[dim] for dim in order], dtype, like=beside)
+    return made.transpose(np.argsort(order).tolist())
 
 
 def is_dense(array: Array) -> bool:

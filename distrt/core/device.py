@@ -1,4 +1,4 @@
-"""Where a tensor's memory is: ``cpu``, or ``cuda:N`` where a GPU is found; and the device that is meant by default."""
+"""Where a tensor's memory is: ``cpu``, ``cuda:N`` where a GPU is found, ``meta`` for none; and the default device."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def _parse(text: str, index: Any) -> tuple[str, int | None]:
 
 
 CPU = device("cpu")
+META = device("meta")
 
 
 class _Default(threading.local):
@@ -123,6 +124,8 @@ def require_available(wanted: Any) -> device:
     chosen = get_default_device() if wanted is None else device(wanted)
     if chosen.type == "cpu":
         return CPU  # there is one, whatever its number
+    if chosen.type == "meta":
+        return META
     if chosen.type != "cuda":
         raise missing(str(chosen))
     return _gpu(chosen)
@@ -152,7 +155,9 @@ def missing(wanted: str) -> DeviceMissing:
             f"Torch not compiled with CUDA enabled: device {wanted} was asked for, and distrt finds no GPU here. Use "
             "device('cpu'), or ask distrt.cuda.is_available() first"
         )
-    return DeviceMissing(f"device {wanted} is not supported; tensors live on the CPU or on CUDA GPUs")
+    return DeviceMissing(
+        f"device {wanted} is not supported; tensors live on the CPU, on CUDA GPUs or on meta"
+    )
 
 
 def get_device_module(device: Any = None) -> Any:

@@ -70,6 +70,10 @@ class DeviceError(DistrtError, RuntimeError):
     """A device that is not there, or two devices in one operation."""
 
 
+class NoDataError(DistrtError, NotImplementedError):
+    """Something that needs the data of a tensor on the meta device, which has none."""
+
+
 class DeviceMissing(DeviceError, AssertionError):  # noqa: N818 - named for what is the case
     """A device that this machine does not have.
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, as_array, is_array, is_on_gpu
+from distrt.core.arrays import Array, as_array, is_array, is_meta, is_on_gpu
+from distrt.core.device import META, require_available
 from distrt.core.device import device as device_type
-from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
-from distrt.core.errors import DataError, DtypeError, NoKernelError, ShapeError
+from distrt.core.errors import DataError, DeviceError, DtypeError, NoKernelError, ShapeError
 from distrt.core.tensor import Tensor, wrap
 
 DEFAULT_SEED = 67280421310721  # PyTorch's own, so that `initial_seed()` prints the familiar number
@@ -31,6 +31,8 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         self.device: device_type = require_available(device)
+        if self.device is META:
+            raise DeviceError("META device type not an accelerator.")
         self._start(DEFAULT_SEED, 0)
 
     def _start(self, seed: int, stream: int) -> None:
@@ -188,12 +190,16 @@ def fork_rng(
         set_rng_state(state)
 
 
-def numpy_generator(generator: Generator | None) -> np.random.Generator:
-    """The NumPy generator inside ``generator``, or inside the default one.
+def numpy_generator(generator: Generator | None, like: Array | None = None) -> np.random.Generator:
+    """The NumPy generator inside ``generator``, or inside the default one; for arrays without data, one of none.
 
     Raises:
         TypeError: for anything else.
     """
+    if is_meta(like):
+        from distrt.core.meta.drawing import nothing
+
+        return nothing  # type: ignore[return-value]
     if generator is None:
         return default_generator.numpy
     if not isinstance(generator, Generator):
@@ -202,8 +208,8 @@ def numpy_generator(generator: Generator | None) -> np.random.Generator:
 
 
 def source_of(generator: Generator | None, like: Array | None) -> Any:
-    """Who draws what goes where an array is: NumPy's generator, or on a GPU one with the same methods."""
-    keys = numpy_generator(generator)
+    """Who draws what goes where an array is: NumPy's generator, or on a GPU or meta one with the same methods."""
+    keys = numpy_generator(generator, like)
     if like is None or like.__class__ is np.ndarray or not is_on_gpu(like):
         return keys
     from distrt.core.kernels import on_gpu
@@ -268,6 +274,8 @@ def draw_bernoulli(
     Raises:
         ShapeError: for a probability outside 0 to 1.
     """
+    if is_meta(chances) or is_meta(like):
+        return np.empty(shape, kind, like=chances if is_meta(chances) else like)
     plain = chances if is_array(chances) else np.asarray(chances)
     if not bool(((plain >= 0) & (plain <= 1)).all()):
         raise ShapeError(f"bernoulli_ expects p to be in [0, 1], but got p={plain.reshape(-1)[:3].tolist()}")

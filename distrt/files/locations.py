@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core.device import device
-from distrt.core.errors import CheckpointError, UnsupportedError
+from distrt.core.device import META, device
+from distrt.core.errors import CheckpointError
 from distrt.core.gpu import library
+from distrt.core.gpu.places import moved
 from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.files.faults import callers_code
 
@@ -110,9 +111,8 @@ def _to_cpu(storage: Any, location: str) -> Any:
 
 def _to_meta(storage: Any, location: str) -> Any:
     if location == "meta":
-        raise UnsupportedError(
-            "distrt has no meta device: load with mmap=True, which reads what is used only"
-        )
+        return storage._of(moved(storage._row, META))
+    return None
 
 
 def _to_missing(name: str) -> _Deserializer:

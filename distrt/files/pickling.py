@@ -113,6 +113,9 @@ class Pickled:
         return rebuilding.from_type, (function, type(tensor), arguments, state)
 
     def _plain_tensor(self, tensor: Any) -> Any:
+        if tensor.is_meta:
+            sizes = tuple(tensor._array.shape)
+            return rebuilding.meta_tensor, (tensor.dtype, sizes, tensor.stride(), tensor.requires_grad)
         array, itemsize = tensor._array, tensor._array.itemsize
         row, kind = row_of_memory(array)
         offset, steps = place_of(array).offset, array.strides

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Place, place_in
+from distrt.core.creation import empty_strided
+from distrt.core.device import META
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.random import Generator
@@ -151,7 +153,19 @@ def part(local: Any, ranks: Any, names: Any, placed: Any, shape: Any, is_paramet
         raise CheckpointError(f"the file says nonsense of where a tensor lies: {quoted(error)}") from None
 
 
-_OF_TENSORS = frozenset((tensor_v1, tensor_v2, tensor_v3, parameter, parameter_with_state, device_tensor))
+@name_as("torch._utils", "_rebuild_meta_tensor_no_storage")
+def meta_tensor(dtype: Any, size: Any, stride: Any, requires_grad: Any) -> Tensor:
+    """A tensor without data; strides in elements."""
+    if not isinstance(dtype, dt.dtype) or not isinstance(requires_grad, bool):
+        raise CheckpointError(f"a tensor on the meta device needs a dtype and a bool, got {quoted(dtype)}")
+    sizes, steps = _sizes_and_steps(size, stride, dtype.itemsize)
+    made = empty_strided(sizes, steps, dtype=dtype, device=META)
+    return made.requires_grad_() if requires_grad else made
+
+
+_OF_TENSORS = frozenset(
+    (tensor_v1, tensor_v2, tensor_v3, parameter, parameter_with_state, device_tensor, meta_tensor)
+)
 
 #: What a file may call with arguments of its own choice.
 CALLABLE = frozenset((*_OF_TENSORS, from_type, generator, layout_named, part))
@@ -160,7 +174,6 @@ _LEFT_OUT = {
     "_rebuild_sparse_tensor": "sparse tensors",
     "_rebuild_qtensor": "quantised tensors",
     "_rebuild_nested_tensor": "nested tensors",
-    "_rebuild_meta_tensor_no_storage": "tensors on the meta device",
     "_rebuild_wrapper_subclass": "wrapped tensors",
     "_rebuild_device_tensor_from_numpy": "tensors of other devices as NumPy arrays",
 }
@@ -202,15 +215,11 @@ def _tensor(
 
 def _located(storage: TypedStorage, dtype: dt.dtype, offset: Any, size: Any, stride: Any) -> Any:
     """The elements of a storage at a place, which must lie inside it."""
-    sizes, steps = _integers("sizes", size), _integers("strides", stride)
-    (start,) = _integers("a storage offset", (offset,))
     itemsize, room = dtype.itemsize, storage.nbytes()
-    if len(sizes) != len(steps) or len(sizes) > _MOST_DIMS:
-        raise CheckpointError(f"a tensor of sizes {quoted(sizes)} cannot have the strides {quoted(steps)}")
-    if math.prod(max(each, 1) for each in sizes) * itemsize >= 2**63:
-        raise CheckpointError(f"a tensor of sizes {quoted(sizes)} is larger than any memory")
+    sizes, steps = _sizes_and_steps(size, stride, itemsize)
+    (start,) = _integers("a storage offset", (offset,))
     if 0 in sizes:
-        return np.empty(sizes, dtype.numpy)
+        return np.empty(sizes, dtype.numpy, like=storage._row)
     needed = start + sum((each - 1) * step for each, step in zip(sizes, steps, strict=True)) + 1
     if needed * itemsize > room:
         raise CheckpointError(
@@ -220,6 +229,16 @@ def _located(storage: TypedStorage, dtype: dt.dtype, offset: Any, size: Any, str
         )
     place = Place(sizes, tuple(step * itemsize for step in steps), start * itemsize, dtype.numpy)
     return place_in(storage._row, place)
+
+
+def _sizes_and_steps(size: Any, stride: Any, itemsize: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    sizes, steps = _integers("sizes", size), _integers("strides", stride)
+    if len(sizes) != len(steps) or len(sizes) > _MOST_DIMS:
+        raise CheckpointError(f"a tensor of sizes {quoted(sizes)} cannot have the strides {quoted(steps)}")
+    reach = sum((each - 1) * step for each, step in zip(sizes, steps, strict=True) if each)
+    if max(math.prod(max(each, 1) for each in sizes), reach) * itemsize >= 2**63:
+        raise CheckpointError(f"a tensor of sizes {quoted(sizes)} is larger than any memory")
+    return sizes, steps
 
 
 def _integers(what: str, values: Any) -> tuple[int, ...]:

@@ -126,6 +126,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
+    if tensor.is_meta:
+        return tensor
     with no_grad():
         return tensor.copy_(eye_matrix(*tensor.shape, dtype=tensor.dtype))
 
@@ -199,6 +201,8 @@ def trunc_normal_(
     flipped = low + high > 0  # the lower tail is the one with small probabilities, which floats resolve
     if flipped:
         low, high = -high, -low
+    if tensor.is_meta:
+        return tensor
     draw = _beyond if high < -8 else _between
     drawn = draw(low, high, tensor.shape, numpy_generator(generator))
     values = np.clip(mean + std * (-drawn if flipped else drawn), a, b)
@@ -338,6 +342,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
+    if tensor.is_meta:
+        return tensor
     count = math.ceil(sparsity * tensor.shape[0])
     normal_(tensor, 0, std, generator)
     order = np.argsort(numpy_generator(generator).random(tensor.shape), axis=0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.arrays import Array, is_array
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
 from distrt.core.kernels.casting import cast
@@ -28,7 +28,7 @@ def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
     from distrt.core import ops
 
     if not hasattr(gradient, "_array"):
-        if is_on_gpu(gradient):
+        if is_array(gradient):
             return _fit_array(gradient, meta, node, index)
         return fit(np.asarray(gradient), meta, node, index)
     if gradient._array.shape != shape:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, dense_like, filled, identity_matrix
+from distrt.core.arrays import Array, as_strided_view, dense_like, filled, identity_matrix
 from distrt.core.creation.factory import factory, sequence_of, shape_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
@@ -75,44 +75,44 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, beside: Array = None)
     return made
 
 
-def _like(input: Tensor, dtype: Any) -> Array:
+def _like(input: Tensor, dtype: Any, beside: Array) -> Array:
     if not isinstance(input, Tensor):
         raise TypeError(f"argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    return dense_like(input._array, input._array.dtype if dtype is None else dt.to_numpy(dtype))
+    return dense_like(input._array, input._array.dtype if dtype is None else dt.to_numpy(dtype), beside)
 
 
 @factory
-def empty_like(input: Tensor, *, dtype: Any = None) -> Array:
+def empty_like(input: Tensor, *, dtype: Any = None, beside: Array = None) -> Array:
     """Memory as it comes, of the same shape, dtype and order of dims."""
-    return fill_uninitialized(_like(input, dtype))
+    return fill_uninitialized(_like(input, dtype, beside))
 
 
 @factory
-def zeros_like(input: Tensor, *, dtype: Any = None) -> Array:
+def zeros_like(input: Tensor, *, dtype: Any = None, beside: Array = None) -> Array:
     """Zeros of the same shape, dtype and order of dims."""
-    made = _like(input, dtype)
+    made = _like(input, dtype, beside)
     made.fill(0)
     return made
 
 
 @factory
-def ones_like(input: Tensor, *, dtype: Any = None) -> Array:
+def ones_like(input: Tensor, *, dtype: Any = None, beside: Array = None) -> Array:
     """Ones of the same shape, dtype and order of dims."""
-    made = _like(input, dtype)
+    made = _like(input, dtype, beside)
     made.fill(1)
     return made
 
 
 @factory
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None) -> Array:
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, beside: Array = None) -> Array:
     """``fill_value`` everywhere, of the same shape, dtype and order of dims."""
-    made = _like(input, dtype)
+    made = _like(input, dtype, beside)
     made.fill(as_element(_plain(fill_value), made.dtype)[()])
     return made
 
 
 @factory
-def empty_strided(size: Any, stride: Any, *, dtype: Any = None) -> Array:
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, beside: Array = None) -> Array:
     """Memory as it comes, laid out with the steps (in elements) given.
 
     Raises:
@@ -129,14 +129,14 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None) -> Array:
         )
     kind = dt.to_numpy(dtype)
     span = sum((length - 1) * step for length, step in zip(shape, steps, strict=True)) + 1
-    memory = fill_uninitialized(np.empty(0 if 0 in shape else span, kind))
     if 0 in shape:
-        return np.empty(shape, kind)
-    return np.ndarray(shape, kind, memory, 0, tuple(step * kind.itemsize for step in steps))
+        return np.empty(shape, kind, like=beside)
+    memory = fill_uninitialized(np.empty(span, kind, like=beside))
+    return as_strided_view(memory, shape, tuple(step * kind.itemsize for step in steps))
 
 
 @factory
-def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None) -> Array:
+def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, beside: Array = None) -> Array:
     """Memory as it comes, with the dims in the order of ``physical_layout`` from the outermost to the innermost.
 
     Raises:
@@ -152,8 +152,8 @@ def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None) -> Arr
         raise ShapeError(
             f"Dimensions in physical_layout must each occur once in 0 to {len(shape) - 1}, got {order}"
         )
-    made = np.empty([shape[dim] for dim in order], dt.to_numpy(dtype))
-    return fill_uninitialized(made).transpose(np.argsort(order))
+    made = np.empty([shape[dim] for dim in order], dt.to_numpy(dtype), like=beside)
+    return fill_uninitialized(made).transpose(np.argsort(order).tolist())
 
 
 @factory

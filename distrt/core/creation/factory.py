@@ -60,7 +60,7 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
             raise UnsupportedError(f"{name}: tensors are strided; layout {layout} is not there")
         if out is not None and kwargs.get("dtype") is None and "dtype" in _names(function):
             kwargs["dtype"] = out.dtype
-        if "beside" in _names(function):
+        if "beside" in _names(function) and not (is_like and device is None):
             kwargs["beside"] = prototype(require_available(device))
         array = function(*args, **kwargs)
         if memory_format is not None and memory_format is not formats.preserve_format:

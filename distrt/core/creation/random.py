@@ -47,7 +47,7 @@ def randn(
 
 def _arranged(input: Tensor, drawn: Array) -> Array:
     """The numbers in the order of dims that the other tensor has."""
-    made = dense_like(input._array, drawn.dtype)
+    made = dense_like(input._array, drawn.dtype, drawn)
     made[...] = drawn
     return made
 
@@ -57,15 +57,21 @@ def _kind(input: Tensor, dtype: Any) -> np.dtype[Any]:
 
 
 @factory
-def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Array:
+def rand_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, beside: Any = None
+) -> Array:
     """Uniform in [0, 1), of the same shape, dtype and order of dims."""
-    return _arranged(input, draw_uniform(input._array.shape, _kind(input, dtype), generator, input._array))
+    place = input._array if beside is None else beside
+    return _arranged(input, draw_uniform(input._array.shape, _kind(input, dtype), generator, place))
 
 
 @factory
-def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: Any = None) -> Array:
+def randn_like(
+    input: Tensor, *, generator: Generator | None = None, dtype: Any = None, beside: Any = None
+) -> Array:
     """Normal, of the same shape, dtype and order of dims."""
-    return _arranged(input, draw_normal(input._array.shape, _kind(input, dtype), generator, input._array))
+    place = input._array if beside is None else beside
+    return _arranged(input, draw_normal(input._array.shape, _kind(input, dtype), generator, place))
 
 
 def _between(
@@ -123,12 +129,19 @@ def randint(
 
 @factory
 def randint_like(
-    input: Tensor, low: Any = 0, high: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    input: Tensor,
+    low: Any = 0,
+    high: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    beside: Any = None,
 ) -> Array:
     """Integers in [low, high), of the same shape, dtype and order of dims; with one bound, from 0 on."""
     if high is None:
         low, high = 0, low
-    drawn = _between("random_", low, high, input._array.shape, _kind(input, dtype), generator, input._array)
+    place = input._array if beside is None else beside
+    drawn = _between("random_", low, high, input._array.shape, _kind(input, dtype), generator, place)
     return _arranged(input, drawn)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core import gpu
-from distrt.core.arrays import Array, dim_order, is_on_gpu, memory_of
-from distrt.core.device import CPU, device
+from distrt.core.arrays import Array, dim_order, is_meta, is_on_gpu, memory_of
+from distrt.core.device import CPU, META, device
 from distrt.core.errors import DeviceError
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
@@ -27,7 +27,9 @@ def of_number(number: int) -> device:
 
 def device_of(array: Array) -> device:
     """Where an array's memory is."""
-    return of_number(array.device.id) if is_on_gpu(array) else CPU
+    if is_on_gpu(array):
+        return of_number(array.device.id)
+    return META if is_meta(array) else CPU
 
 
 def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
@@ -38,6 +40,10 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
     """
     if device_of(array) == target:
         return array
+    if target is META or is_meta(array):
+        from distrt.core.meta.crossing import crossed
+
+        return crossed(array, target)
     if target.type == "cpu":
         return _downloaded(array)
     cupy = library.find()

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu, row_major
+from distrt.core.arrays import Array, is_meta, is_on_gpu, row_major
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels.loops import Loop, Step, address, compiled, is_worth_compiling, note_effort
@@ -61,6 +61,8 @@ class Formula:
         """
         if used.gpu and is_on_gpu(arrays[0]):
             return self._on_gpu(arrays, dtype)
+        if is_meta(arrays[0]):
+            return self._without_data(arrays, dtype)
         arrays = tuple(map(np.asarray, arrays))
         rows = [each if each.flags.c_contiguous else each.copy() for each in arrays]
         shape, size = rows[0].shape, rows[0].size
@@ -89,6 +91,15 @@ class Formula:
         made = [np.empty(arrays[0].shape, kind, like=rows[0]) for kind in kinds]
         on_gpu.loops.run(loop, [[*rows, *made]], constants)
         made[0] = made[0].astype(dtype, copy=False)
+        return made[0] if results == 1 else tuple(made)
+
+    def _without_data(self, arrays: tuple[Array, ...], dtype: Any) -> Any:
+        halves = tuple(number for number, row in enumerate(arrays) if row.dtype == _HALF)
+        results = self._traced(len(arrays), halves, dtype == _HALF)[2]
+        made = [
+            np.empty(arrays[0].shape, np.float32 if number else dtype, like=arrays[0])
+            for number in range(results)
+        ]
         return made[0] if results == 1 else tuple(made)
 
     def _run_in_blocks(self, rows: list[Array], made: list[Array]) -> None:

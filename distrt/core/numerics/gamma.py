@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, known, known_or
 from distrt.core.numerics.chebyshev import chebyshev, in_blocks
 
 # lgamma(x) / ((x - 1) (x - 2)) on [1, 3], in x - 2
@@ -114,7 +114,7 @@ def zeta(s: Array, q: Array) -> Array:
     Infinite at s = 1 and at the poles in q; nan for s < 1, and for a negative q and a fractional s.
     """
     finite = np.where(np.isfinite(q), q, 1.0)
-    terms = 12 + int(min(max(0.0, -float(finite.min()) if finite.size else 0.0), 1e4))
+    terms = 12 + int(min(max(0.0, -float(known_or(finite.min(), 0)) if finite.size else 0.0), 1e4))
     total = np.zeros_like(q)
     for k in range(terms):
         total = total + np.power(q + k, -s)
@@ -175,7 +175,7 @@ def _series(a: Array, x: Array) -> Array:
         divisor = divisor + 1
         term = term * x / divisor
         total = total + term
-        if not np.any(term > total * 1e-17):
+        if not known(np.any(term > total * 1e-17)):
             break
     return total
 
@@ -193,7 +193,7 @@ def _fraction(a: Array, x: Array) -> Array:
         c = _apart_from_zero(b + weight / c)
         change = c * d
         found = found * change
-        if not np.any(np.abs(change - 1) > 1e-16):
+        if not known(np.any(np.abs(change - 1) > 1e-16)):
             break
     return found
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.device import META
 from distrt.core.errors import DtypeError
-from distrt.core.gpu.places import apart, device_of
+from distrt.core.gpu.places import apart, device_of, moved
 from distrt.core.modes import modes
 from distrt.core.ops.indexing.keys import key_beside, own_key, read_key
 from distrt.core.ops.indexing.masking import as_element
@@ -56,8 +57,8 @@ def _where_it_goes(given: Array, target: Array) -> Any:
     if isinstance(target, np.ndarray) and isinstance(given, np.ndarray):
         return given
     here, there = device_of(given), device_of(target)
-    if here == there:
-        return given
+    if here == there or there is META:
+        return moved(given, there)
     if not given.ndim:
         return given.item()
     raise apart("index_put_", there, here)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from distrt.core.arrays import Array, address_of, dim_order, memory_of
-from distrt.core.device import CPU, device
+from distrt.core.device import CPU, META, device
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError
 from distrt.core.gpu.places import device_of, is_pinned
@@ -153,7 +153,7 @@ class Attributes:
 
     def data_ptr(self) -> int:
         """The address of the first element; 0 where there is none."""
-        return address_of(self._array) if self._array.size else 0
+        return address_of(self._array) if self._array.size and not self.is_meta else 0
 
     def storage_offset(self) -> int:
         """Elements between the start of the memory that this tensor lies in and its first element."""
@@ -193,7 +193,8 @@ class Attributes:
 
     def get_device(self) -> int:
         """The number of the GPU that the tensor is on; -1 for the CPU."""
-        return -1 if self.is_cpu else self.device.index  # type: ignore[return-value]
+        index = self.device.index
+        return -1 if index is None else index
 
     @property
     def is_cpu(self) -> bool:
@@ -203,7 +204,12 @@ class Attributes:
     @property
     def is_cuda(self) -> bool:
         """True for a tensor in the memory of a GPU."""
-        return self.device is not CPU
+        return self.device.type == "cuda"
+
+    @property
+    def is_meta(self) -> bool:
+        """True for a tensor without data."""
+        return self.device is META
 
     @property
     def layout(self) -> formats.layout:
@@ -240,7 +246,6 @@ class Attributes:
 
     is_ipu = False
     is_maia = False
-    is_meta = False
     is_mkldnn = False
     is_mps = False
     is_mtia = False

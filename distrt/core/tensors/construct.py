@@ -25,8 +25,9 @@ def constructed(wanted: dt.dtype, args: tuple[Any, ...], kwargs: dict[str, Any])
         TypeError: for what is neither sizes nor a sequence nor a tensor.
         ShapeError: for a negative size.
     """
-    place = require_available(kwargs.pop("device", None))
-    return moved(_constructed(wanted, args, kwargs), place)
+    wished = kwargs.pop("device", None)
+    made = _constructed(wanted, args, kwargs)  # the default device is not for these, as in PyTorch
+    return made if wished is None else moved(made, require_available(wished))
 
 
 def _constructed(wanted: dt.dtype, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Array:
@@ -75,7 +76,7 @@ def _from_one(wanted: dt.dtype, data: Any) -> Array:
         raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
     if not isinstance(data, list | tuple | np.ndarray):
         data = list(data)
-    return tensor(data, dtype=wanted)._array
+    return tensor(data, dtype=wanted, device="cpu")._array
 
 
 class TensorType(type):

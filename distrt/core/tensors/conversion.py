@@ -136,7 +136,8 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
         ValueError: for a name that is no type.
     """
     if dtype is None:
-        return "torch." + TYPE_NAMES[self.dtype]
+        place = self.device.type
+        return f"torch.{'' if place == 'cpu' else place + '.'}{TYPE_NAMES[self.dtype]}"
     if isinstance(dtype, str):
         if dtype.startswith("torch.cuda."):
             raise missing("cuda")
@@ -152,12 +153,12 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """This tensor in the dtype of another."""
+    """This tensor in the dtype of another, and on its device."""
     if not isinstance(other, Tensor):
         raise TypeError(
             f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    return to(self, other.dtype)
+    return to(self, other)
 
 
 def cpu(self: Tensor, memory_format: formats.memory_format = formats.preserve_format) -> Tensor:

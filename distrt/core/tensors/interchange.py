@@ -33,7 +33,7 @@ class Interchange:
             raise AutogradError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        if self.is_cuda and not force:
+        if self.is_meta or (self.is_cuda and not force):
             raise TypeError(
                 f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
                 "memory first."
@@ -68,6 +68,8 @@ class Interchange:
         """
         if self._edge is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+        if self.is_meta:
+            raise BufferError("Cannot pack tensors on meta")
         if stream not in (None, -1):
             raise BufferError("a tensor in the memory of the CPU has no stream: leave stream=None")
         array = _writeable(self._array)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.core.arrays import on_host
+from distrt.core.arrays import is_meta, on_host
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError
 
@@ -103,7 +103,7 @@ def text_of(tensor: Tensor, contents: str | None = None) -> str:
 
 def _notes(tensor: Tensor) -> list[str]:
     """What follows the elements: the size where it cannot be seen, a dtype that is not the usual one, the graph."""
-    notes = [f"device='{tensor.device}'"] if tensor.is_cuda else []
+    notes = [f"device='{tensor.device}'"] if not tensor.is_cpu else []
     default = dt.default.floating
     usual: tuple[Any, ...] = (
         default,
@@ -111,7 +111,10 @@ def _notes(tensor: Tensor) -> list[str]:
         dt.int64,
         dt.bool_,
     )
-    if not tensor._array.size:
+    if tensor.is_meta:
+        notes.append(f"size={tuple(tensor.shape)}")
+        usual = (default,)  # there are no elements to see it by
+    elif not tensor._array.size:
         if tensor._array.ndim != 1:
             notes.append(f"size={tuple(tensor.shape)}")
         usual = (default,)  # there are no elements to see it by
@@ -146,6 +149,8 @@ def _with_notes(text: str, notes: list[str], indent: int) -> str:
 
 
 def _body(array: Any, indent: int) -> str:
+    if is_meta(array):
+        return "..."
     if not array.size:
         return "[]"
     array = on_host(array)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import gpu
-from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.gpu.capturing import refuse
 
@@ -97,6 +97,10 @@ class PythonValues:
 
 def _plain(array: Array, nested: bool = False) -> Any:
     """The elements as Python's own numbers; NumPy cannot convert bfloat16, so that goes by way of float32."""
+    if is_meta(array):
+        from distrt.core.meta.refusal import no_copy, no_item
+
+        raise no_copy() if nested else no_item()
     if is_on_gpu(array):
         refuse("the value of an element")
     if array.dtype.kind == "V":

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, filled, on_host
+from distrt.core.arrays import Array, as_array, filled, is_meta, known, on_host
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.modes import no_grad
@@ -127,8 +127,11 @@ def embedding_bag(
     _require_dtypes(input, weight, per_sample_weights)
     used = _used(places[:stop], weight, padding_idx)
     count = len(starts)
-    number = np.asarray(np.repeat(np.arange(count), np.diff(starts, append=stop)), like=places)[used]
-    places = places[:stop][used]
+    if is_meta(places):  # which of them are in which bag, nobody knows
+        number = np.empty(places.shape, np.int64, like=places)
+    else:
+        number = np.asarray(np.repeat(np.arange(count), np.diff(starts, append=stop)), like=places)[used]
+        places = places[:stop][used]
     if mode == "max":
         return ops.bag_max(weight, wrap(places), wrap(number), count)  # type: ignore[no-any-return]
     if per_sample_weights is None:
@@ -200,6 +203,8 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
             raise ShapeError("step must be nonzero")
         return places, np.arange(bags) * width, places.size
     require_rows("embedding_bag", offsets._array)
+    if offsets.is_meta:
+        return places, offsets._array[: len(offsets) - include_last_offset], places.size
     starts = on_host(offsets._array).astype(np.int64)
     if include_last_offset and not starts.size:
         raise ShapeError("include_last_offset: number of offset should be at least 1")
@@ -222,10 +227,10 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> t
 def _used(places: Array, weight: Tensor, padding_idx: int | None) -> Array:
     """Which numbers take part: all but ``padding_idx``."""
     rows = weight.shape[0]
-    wrong = places[(places < 0) | (places >= rows)]
-    if wrong.size:
+    wrong = (places < 0) | (places >= rows)
+    if known(wrong.any()):
         raise ShapeError(
-            f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {wrong[0]}"
+            f"embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {places[wrong][0]}"
         )
     if padding_idx is None:
         return filled(places.shape, True, np.bool_, places)

@@ -10,6 +10,7 @@ from distrt.core.creation import empty_like
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
+from distrt.core.errors import NoDataError
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.formats import memory_format as format_type
@@ -73,7 +74,13 @@ class Conversion(Walking):
             wanted = dtype if tensor.is_floating_point() or tensor.is_complex() else None
             if memory_format is not None and tensor.dim() in (4, 5):
                 return tensor.to(device, wanted, non_blocking, memory_format=memory_format)
-            return tensor.to(device, wanted, non_blocking)
+            try:
+                return tensor.to(device, wanted, non_blocking)
+            except NoDataError as error:
+                raise NoDataError(
+                    f"{error} Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() when moving module "
+                    "from meta to a different device."
+                ) from None
 
         return self._apply(convert)
 

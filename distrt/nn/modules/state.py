@@ -233,6 +233,8 @@ def _load_one(module: Any, name: str, key: str, tensor: Any, given: Any, assign:
                     module, name, _as_parameter(given, tensor) if isinstance(tensor, Parameter) else given
                 )
             else:
+                if tensor.is_meta and not given.is_meta:
+                    _warn_of_no_op(key)
                 tensor.copy_(given)
     except Exception as fault:
         return (
@@ -240,6 +242,16 @@ def _load_one(module: Any, name: str, key: str, tensor: Any, given: Any, assign:
             f"whose dimensions in the checkpoint are {given.size()}, an exception occurred : {fault.args}."
         )
     return None
+
+
+def _warn_of_no_op(key: str) -> None:
+    warnings.warn(
+        f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
+        "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
+        "corresponding key in the module instead of copying them in place?)",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 class _Loading:

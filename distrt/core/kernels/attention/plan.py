@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels.casting import wide
 from distrt.core.modes import used
@@ -94,6 +95,7 @@ class Plan:
         self.is_causal, self.dropout_p, self.given_mask = is_causal, dropout_p, mask
         self._like = query
         self._is_on_gpu = used.gpu and is_on_gpu(query)
+        self._is_meta = is_meta(query)
         self._dtype = np.float64 if query.dtype == np.float64 else np.float32
         self._draws = np.random.default_rng(seed) if dropout_p else None
 
@@ -143,11 +145,13 @@ class Plan:
 
     def _rows(self) -> int:
         fitting: int = max(1, min(self.length, self._block() // max(1, self.source)))
-        if not self.is_causal:
+        if not self.is_causal or self._is_meta:
             return fitting
         return min(fitting, GPU_CAUSAL_ROWS if self._is_on_gpu else CAUSAL_ROWS)
 
     def _block(self) -> int:
+        if self._is_meta:  # all at once: nothing is computed
+            return sys.maxsize
         return GPU_BLOCK if self._is_on_gpu else BLOCK
 
     def _mask_of(self, group: Group) -> Array | None:
@@ -166,5 +170,7 @@ class Plan:
                 room, self.dropout_p, self.factor, self.next_key(), self._dtype, self._like
             )
             return drawn[..., : shape[-1]]
+        if self._is_meta:
+            return np.empty(shape, self._dtype, like=self._like)
         drawn = self._draws.random(shape, np.float32) >= self.dropout_p
         return np.asarray(np.multiply(drawn, self._dtype(self.factor), dtype=self._dtype))

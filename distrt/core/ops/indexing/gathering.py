@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, beside
+from distrt.core.arrays import Array, Scalar, beside, is_meta, is_on_gpu, known
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
@@ -78,7 +78,7 @@ _INDEX_DTYPES = frozenset((np.dtype(np.int64), np.dtype(np.int32)))
 
 def require_in_range(places: Array, axis: int, size: int) -> None:
     """Raises ShapeError, the RuntimeError that PyTorch gives here, for an index outside 0 to ``size`` - 1."""
-    if places.size and (places.min() < 0 or places.max() >= size):
+    if places.size and not is_meta(places) and (places.min() < 0 or places.max() >= size):
         wrong = places[(places < 0) | (places >= size)].flat[0]
         raise ShapeError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
@@ -110,7 +110,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
             f"take_along_dim: {list(input.shape)} and {list(indices.shape)} do not broadcast apart from dim {axis}"
         ) from None
     size = input.shape[axis] if input.ndim else 1
-    if indices.numel() and int(indices._array.min()) < 0:
+    if indices.numel() and known(indices._array.min() < 0):
         indices = ops.where(ops.lt(indices, 0), ops.add(indices, size), indices)
     sizes = [(*common[:axis], each.shape[axis], *common[axis + 1 :]) for each in (input, indices)]
     return gather(ops.expand(input, sizes[0]), dim, ops.expand(indices, sizes[1]), **_out(out))
@@ -271,7 +271,7 @@ def _multiplied_at(target: Array, places: Array, values: Any) -> Array:
 def reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
     """A copy of ``input`` with the values added to (multiplied with, ...) what is at their places, in order."""
     changed = np.array(wide(input), order="C", like=beside(input))
-    if reduce == "prod" and not isinstance(changed, np.ndarray):
+    if reduce == "prod" and is_on_gpu(changed):
         return _multiplied_at(changed, places, values).astype(input.dtype, copy=False)
     if reduce in ("sum", "mean") and not isinstance(changed, np.ndarray):
         add_at(changed.reshape(-1), places, wide(values) if hasattr(values, "ndim") else values)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, beside, filled, is_array, row_major
+from distrt.core.arrays import Array, Scalar, beside, filled, is_array, is_meta, row_major
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
@@ -164,6 +164,8 @@ def _masked_scatter(input: Array, source: Array, mask: IndexArray) -> Array:
             f"masked_scatter: expected self and source to have same dtypes but got {dt.of(input)} and {dt.of(source)}"
         )
     whole, chosen = np.broadcast_arrays(input, mask)
+    if is_meta(chosen):
+        return whole.copy()
     count = int(np.count_nonzero(chosen))
     if count > source.size:
         raise ShapeError(f"Number of elements of source < number of ones in mask: {source.size} < {count}")
@@ -199,7 +201,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 def _in_row(name: str, index: Array, size: int) -> Array:
     if index.dtype != np.int64:
         raise DtypeError(f"{name}(): Expected a long tensor for index, but got {dt.of(index)}")
-    if index.size and (index.min() < -size or index.max() >= size):
+    if index.size and not is_meta(index) and (index.min() < -size or index.max() >= size):
         wrong = index[(index < -size) | (index >= size)].flat[0]
         raise DimensionError(f"out of range: tried to access index {wrong} on a tensor of {size} elements.")
     return index
@@ -286,6 +288,8 @@ def nonzero_static(input: Any, *, size: int, fill_value: int = -1) -> Any:
     """The first ``size`` rows of :func:`nonzero`, filled up with ``fill_value``. Shape: any -> (size, ndim)."""
     if size < 0:
         raise ShapeError(f"nonzero_static: 'size' must be an non-negative integer, but got {size}")
+    if input.is_meta:
+        return wrap(np.empty((size, input.ndim), np.int64, like=input._array))
     found = argwhere(input)._array[:size]
     made = filled((size, input.ndim), fill_value, np.int64, found)
     made[: len(found)] = found

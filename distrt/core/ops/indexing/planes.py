@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, filled, is_on_gpu
+from distrt.core.arrays import Array, filled, is_on_gpu, known
 from distrt.core.errors import ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
@@ -143,8 +143,9 @@ def max_unpool3d(input: Array, indices: IndexArray, size: Sizes) -> Array:
 def _put(name: str, input: Array, indices: Array, size: Sizes) -> Array:
     require_kernel(name, input, "biuc")
     volume = math.prod(size)
-    wrong = indices[(indices < 0) | (indices >= volume)]
-    if wrong.size:
+    wrong = (indices < 0) | (indices >= volume)
+    if known(wrong.any()):
+        wrong = indices[wrong]
         sizes = "x".join(map(str, size))
         raise ShapeError(f"Found an invalid max index: {wrong[0]} (output volumes are of size {sizes})")
     lead, count = input.shape[: -len(size)], math.prod(input.shape[-len(size) :])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar
+from distrt.core.arrays import Array, Scalar, is_meta
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import convert
@@ -38,7 +38,7 @@ def index_select(input: Array, dim: int, index: IndexArray) -> Array:
     if input.ndim == 0 and index.size != 1:
         raise ShapeError(f"index_select(): Index to scalar can have only 1 value, got {index.size} value(s)")
     size = input.shape[axis] if input.ndim else 1
-    if index.size and (index.min() < 0 or index.max() >= size):
+    if index.size and not is_meta(index) and (index.min() < 0 or index.max() >= size):
         raise DimensionError(f"index out of range in self: dimension {axis} has size {size}")
     if input.ndim == 0:
         return input.copy()
@@ -138,7 +138,11 @@ def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> A
 
 
 def require_places(said: str, index: Array, axis: int, size: int, negative: bool) -> None:
-    if index.size and (index.min() < (-size if negative else 0) or index.max() >= size):
+    if (
+        index.size
+        and not is_meta(index)
+        and (index.min() < (-size if negative else 0) or index.max() >= size)
+    ):
         wrong = index[(index < (-size if negative else 0)) | (index >= size)].flat[0]
         raise DimensionError(f"{said}index {wrong} is out of bounds for dimension {axis} with size {size}")
 
@@ -181,7 +185,8 @@ _index_fill.gradient(
 def _sum_of_filled(g: Any, dim: int, index: Any) -> Any:
     """The gradient of what fills: each slice that the index names counts once, however often it is named."""
     size = g.shape[dim] if g.ndim else 1
-    return ops.sum(index_select(g, dim, np.unique(getattr(index, "_array", index) % max(size, 1))))
+    places = getattr(index, "_array", index) % max(size, 1)
+    return ops.sum(index_select(g, dim, places if is_meta(places) else np.unique(places)))
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, beside, filled, identity_matrix, require_array
+from distrt.core.arrays import Array, as_array, beside, filled, identity_matrix, known_or, require_array
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -54,7 +54,7 @@ def _det(A: Array) -> Array:
 def _det_slope(g: Any, a: Any, out: Any) -> Any:
     """``g * det * inv(A)^T``, or through singular values where the determinant is 0, as it is smooth there too."""
     scale = ops.mul(g, out)
-    if np.all(getattr(out, "_array", out)):
+    if known_or(np.all(getattr(out, "_array", out)), True):
         turned = transposed(a)
         spread = ops.diag_embed(ops.expand(ops.unsqueeze(scale, -1), tuple(a.shape[:-1])))
         return ops.linalg_solve(turned, spread)
@@ -195,7 +195,7 @@ def linalg_matrix_exp(A: Array) -> Array:
     )
     scaled = (work / (2.0**halvings)[..., None, None]).astype(work.dtype)
     result = _pade(scaled)
-    for step in range(int(halvings.max())):
+    for step in range(int(known_or(halvings.max(), 0))):
         squared = np.matmul(result, result)
         result = np.where((halvings > step)[..., None, None], squared, result)
     return result.astype(A.dtype, copy=False)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, identity_matrix
+from distrt.core.arrays import Array, as_array, identity_matrix, known
 from distrt.core.autocast import autocasts
 from distrt.core.definitions.out import takes_out, write_out
 from distrt.core.errors import AutogradError
@@ -52,7 +52,7 @@ def _cholesky(input: Array) -> Any:
     batch = input.shape[:-2]
     try:
         found = np.linalg.cholesky(input)
-        if not np.isnan(np.diagonal(found, axis1=-2, axis2=-1)).any():
+        if not known(np.isnan(np.diagonal(found, axis1=-2, axis2=-1)).any()):
             return found, np.zeros(batch, np.int32, like=input)
     except np.linalg.LinAlgError:
         pass

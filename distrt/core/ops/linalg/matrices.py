@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, identity_matrix, require_array
+from distrt.core.arrays import Array, beside, identity_matrix, known, require_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, LinAlgError, ShapeError, UnsupportedError
 from distrt.core.ops.pointwise.type_names import scalar_type
@@ -72,7 +72,7 @@ def fail_where(name: str, failed: Array, says: Any) -> None:
         failed: for each matrix 0, or the position (from 1) of what went wrong.
         says: from that position, the message.
     """
-    if not np.any(failed):
+    if not known(np.any(failed)):
         return
     if failed.ndim == 0:
         raise LinAlgError(f"{name}: {says(int(failed))}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, require_array
+from distrt.core.arrays import Array, as_array, known, known_or, require_array
 from distrt.core.autocast import autocasts, lowered
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DtypeError, ShapeError
@@ -173,7 +173,11 @@ def _least_squares(a: Any, b: Any, is_vector: bool, rcond: float | None, driver:
     rank = (values > _cut(values, kind.type(0), kind.type(rtol))).sum(axis=-1)
     miss = ops.abs(ops.sub(product_of(a, solution), b))
     residuals = ops.sum(ops.mul(miss, miss), -2)
-    if rows <= columns or driver == "gelsy" or not (driver == "gels" or (rank == columns).all()):
+    if (
+        rows <= columns
+        or driver == "gelsy"
+        or not (driver == "gels" or known_or((rank == columns).all(), True))
+    ):
         residuals = ops.index(ops.reshape(residuals, (-1,)), (slice(0),))
     nothing = np.empty(0, np.int64, like=values)
     with_values = driver in ("gelsd", "gelss")
@@ -242,4 +246,4 @@ def linalg_cond(input: Any, p: Any = None) -> Any:
     inverse, info = ops.linalg_inv_ex(input)
     found = ops.mul(ops.linalg_matrix_norm(input, p), ops.linalg_matrix_norm(inverse, p))
     singular = as_array(info._array != 0)
-    return ops.where(singular, math.inf, found) if singular.any() else found
+    return ops.where(singular, math.inf, found) if known(singular.any()) else found

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, identity_matrix
+from distrt.core.arrays import Array, beside, identity_matrix, known
 from distrt.core.autocast import autocasts
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import AutogradError
@@ -63,7 +63,9 @@ def _differences(values: Any) -> Any:
 def _require_no_phase(name: str, diagonal: Any) -> None:
     """Raises AutogradError where a loss depends on the phase of complex vectors, which are given only up to one."""
     found = np.abs(getattr(diagonal, "_array", diagonal).imag)
-    if found.size and found.max() > 1e-2 * max(1.0, np.abs(getattr(diagonal, "_array", diagonal)).max()):
+    if found.size and known(
+        found.max() > 1e-2 * np.maximum(1.0, np.abs(getattr(diagonal, "_array", diagonal)).max())
+    ):
         raise AutogradError(
             f"{name}: The vectors in the complex case are specified up to multiplication by e^{{i phi}}. The specified "
             "loss function depends on this phase term, making it ill-defined."
@@ -260,7 +262,7 @@ def _eigvals(input: IndexArray) -> Array:
 
 
 def _require_finite(name: str, matrix: Array) -> None:
-    if not np.isfinite(matrix).all():
+    if known(~np.isfinite(matrix).all()):
         raise RuntimeError(f"{name}: input tensor should not contain infs or NaNs.")
 
 

@@ -207,10 +207,10 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
         DimensionError: for a target that is no class.
     """
     classes = input.shape[1]
-    is_looked_at = not is_on_gpu(target)
-    if not is_looked_at:
+    is_looked_at = isinstance(target, np.ndarray)
+    if is_on_gpu(target):
         on_gpu.checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
-    elif weight is None and target.size and not 0 <= ignore_index < classes:
+    elif is_looked_at and weight is None and target.size and not 0 <= ignore_index < classes:
         # A negative number is a large one without its sign.
         highest = target.max() if target.dtype.kind == "u" else row_major(target).view(np.uint64).max()
         if highest < classes:

@@ -108,7 +108,7 @@ def _drawn(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
         key = int(numpy_generator(None).integers(2**63))
         return on_gpu.draws.kept(shape, p, 1, key, np.float32, input._array) != 0
     precision = np.float64 if kind == np.float64 else np.float32
-    return np.asarray(numpy_generator(None).random(shape, precision) >= p, like=input._array)
+    return np.asarray(numpy_generator(None, input._array).random(shape, precision) >= p, like=input._array)
 
 
 @op(node="Mul")

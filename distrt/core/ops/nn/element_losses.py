@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, beside, filled
+from distrt.core.arrays import Array, as_array, beside, filled, known
 from distrt.core.dtypes.promotion import result_dtype
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
@@ -166,7 +166,7 @@ def binary_cross_entropy(input: Array, target: Array, weight: IndexArray, reduct
     _require_floats("binary_cross_entropy", input)
     probability, truth = wide(input), wide(target)
     for name, values in (("input", probability), ("target", truth)):
-        if not ((values >= 0) & (values <= 1)).all():
+        if known(((values < 0) | (values > 1) | (values != values)).any()):
             raise ShapeError(f"all elements of {name} should be between 0 and 1")
     lowest = probability.dtype.type(-100)
     losses = (truth - 1) * np.maximum(np.log1p(-probability), lowest)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, filled, is_on_gpu
+from distrt.core.arrays import Array, filled, is_meta, is_on_gpu, known_or
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
@@ -50,7 +50,7 @@ def embedding(
         on_gpu.checks.require_range(
             indices, 0, weight.shape[0], "index out of range in self: {0} of {1} rows"
         )
-    elif indices.size and (indices.min() < 0 or indices.max() >= weight.shape[0]):
+    elif indices.size and not is_meta(indices) and (indices.min() < 0 or indices.max() >= weight.shape[0]):
         raise DimensionError("index out of range in self")
     return weight.take(indices, 0)
 
@@ -96,7 +96,7 @@ def _add_up(sums: Array, given: Array, indices: Array, padding_idx: int, mean: b
     places, rows = indices.reshape(-1), wide(given.reshape(indices.size, given.shape[-1]))
     if padding_idx >= 0:
         kept = places != padding_idx
-        if not kept.all():
+        if not known_or(kept.all(), True):
             places, rows = places[kept], rows[kept]
     if places.size:
         add_rows(sums, places, rows, mean)
@@ -110,7 +110,7 @@ def _picked(g: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) ->
     places = getattr(indices, "_array", indices)
     shares = filled(places.shape, 1.0, np.float64, places)
     if scale_grad_by_freq and places.size:
-        shares = 1 / np.bincount(places.reshape(-1))[places]
+        shares = 1 / np.bincount(places.reshape(-1), minlength=1)[places]
     shares = np.where(places == padding_idx, 0, shares)[..., None]
     return ops.mul(found, shares.astype(getattr(found, "_array", found).dtype))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, filled
+from distrt.core.arrays import Array, filled, is_meta
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.indexing.gathering import zeros_of
@@ -74,7 +74,7 @@ def bag_max(weight: Array, places: IndexArray, bags: IndexArray, count: int) -> 
     The first of several gets the gradient; ``winner`` is its row, -1 in empty bags.
     """
     winner = filled((count, weight.shape[1]), -1, np.int64, weight)
-    if places.size:
+    if places.size and not is_meta(places):
         rows = weight.take(places, 0)
         starts = np.flatnonzero(np.diff(bags, prepend=-1))
         best = np.repeat(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, accumulated, as_array, beside
+from distrt.core.arrays import Array, accumulated, as_array, beside, is_meta, known
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.type_names import scalar_type
@@ -28,7 +28,7 @@ def multi_margin_loss(
         raise ShapeError(f"inconsistent weight size, expected {input.shape[1]} but got {list(weight.shape)}")
     if weight is not None and weight.dtype != input.dtype:
         raise DtypeError(f"expected scalar type {scalar_type(input)} but found {scalar_type(weight)}")
-    if ((target < 0) | (target >= input.shape[1])).any():
+    if known(((target < 0) | (target >= input.shape[1])).any()):
         raise ShapeError("target out of range")
     return as_array(_plain_multi_margin(input, target, p, margin, weight, reduction)).astype(
         input.dtype, copy=False
@@ -86,7 +86,7 @@ def multilabel_margin_loss(input: Array, target: IndexArray, reduction: str) -> 
     Shape: (N, C) twice -> () or (N). A row of ``target`` lists the classes that are meant, up to the first -1.
     """
     _require_dtypes("multilabel_margin_loss_forward_out_frame", input, target)
-    if target.size and (target.min() < -1 or target.max() >= input.shape[1]):
+    if target.size and not is_meta(target) and (target.min() < -1 or target.max() >= input.shape[1]):
         raise ShapeError("argument #2 'target' is out of range")
     return as_array(_plain_multilabel_margin(input, target, reduction)).astype(input.dtype, copy=False)
 
@@ -104,7 +104,8 @@ def _pairs(target: Array) -> tuple[Array, Array]:
     meant = np.where(listed, target, 0)
     is_meant = np.zeros(target.shape, bool, like=target)
     rows = np.broadcast_to(np.arange(target.shape[0], like=target)[:, None], target.shape)
-    is_meant[rows[listed], meant[listed]] = True
+    if not is_meta(target):
+        is_meant[rows[listed], meant[listed]] = True
     return meant, listed[:, :, None] & ~is_meant[:, None, :]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import numerics
-from distrt.core.arrays import Array, on_host
+from distrt.core.arrays import Array, as_array, on_host
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.arithmetic import mul, sub
 from distrt.core.ops.pointwise.half import no_derivative
@@ -66,7 +66,9 @@ dirichlet_slope.gradient(concentration=lambda g: no_derivative("_dirichlet_grad"
 def standard_gamma(concentration: Any, generator: Generator | None = None) -> Any:
     """A draw of each element's gamma distribution with rate 1, at least the dtype's smallest normal number."""
     kind = concentration._array.dtype
-    drawn = numpy_generator(generator).standard_gamma(on_host(concentration._array).astype(np.float64))
+    drawn = numpy_generator(generator, concentration._array).standard_gamma(
+        on_host(concentration._array).astype(np.float64)
+    )
     return gamma_drawn(concentration, _beside(concentration, np.maximum(drawn, _tiny(kind)).astype(kind)))
 
 
@@ -83,9 +85,9 @@ def sample_dirichlet(concentration: Any, generator: Generator | None = None) -> 
 
 def _log_gamma(shapes: Array, generator: Generator | None) -> Array:
     """Logarithms of gamma draws, also of shapes so small that the draws themselves would be 0."""
-    source = numpy_generator(generator)
+    source = numpy_generator(generator, shapes)
     raised = source.standard_gamma(shapes + 1)
-    return np.asarray(np.log(raised) + np.log1p(-source.random(shapes.shape)) / shapes)
+    return as_array(np.log(raised) + np.log1p(-source.random(shapes.shape)) / shapes)
 
 
 def _beside(tensor: Any, drawn: Array) -> Array:

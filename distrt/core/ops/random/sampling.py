@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu, on_host
+from distrt.core.arrays import Array, as_array, is_meta, is_on_gpu, known, on_host
 from distrt.core.definitions.out import write_out
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
@@ -68,19 +68,19 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Any:
         ShapeError: for a negative rate.
     """
     rates = _require_floating("poisson", input)
-    if not bool((wide(rates) >= 0).all()):
+    if known(~(wide(rates) >= 0).all()):
         raise ShapeError("invalid Poisson rate, expected rate to be non-negative")
-    drawn = numpy_generator(generator).poisson(on_host(rates).astype(np.float64))
-    return sampled(input, _beside(np.asarray(drawn).astype(rates.dtype), input))
+    drawn = numpy_generator(generator, rates).poisson(on_host(rates).astype(np.float64))
+    return sampled(input, _beside(as_array(drawn).astype(rates.dtype), input))
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Any:
     """How many of ``count`` tries succeed, each with probability ``prob``. Shape: the two broadcast."""
     tries, chances = _require_floating("binomial", count), _require_floating("binomial", prob)
-    drawn = numpy_generator(generator).binomial(
+    drawn = numpy_generator(generator, tries).binomial(
         on_host(tries).astype(np.int64), on_host(chances).astype(np.float64)
     )
-    return wrap(_beside(np.asarray(drawn).astype(tries.dtype), count))
+    return wrap(_beside(as_array(drawn).astype(tries.dtype), count))
 
 
 def multinomial(
@@ -107,6 +107,9 @@ def multinomial(
         raise ShapeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > weights.shape[-1]:
         raise ShapeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if is_meta(weights):
+        drawn = np.empty((*weights.shape[:-1], num_samples), np.int64, like=weights)
+        return _returned("multinomial", wrap(drawn), out)
     rows = weights.astype(np.float64).reshape(-1, weights.shape[-1])
     if not bool((np.isfinite(rows) & (rows >= 0)).all()):
         raise ShapeError("probability tensor contains either `inf`, `nan` or element < 0")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, known
 from distrt.core.definitions.out import write_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError, UnsupportedError
@@ -130,7 +130,7 @@ def _some(input: Array, name: str) -> Array:
 
 def shared_among_all_equals(g: Any, input: Any, out: Any) -> Any:
     """As for ``amax`` over all dims; where the value is nan, the nans share the gradient."""
-    if np.isnan(getattr(out, "_array", out)):
+    if known(np.isnan(getattr(out, "_array", out))):
         chosen = ops.isnan(input)
     else:
         chosen = ops.eq(input, out)

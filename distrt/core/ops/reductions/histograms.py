@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array
+from distrt.core.arrays import Array, is_array, is_meta
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
@@ -26,6 +26,8 @@ def histc(input: IndexArray, bins: int = 100, min: float = 0, max: float = 0) ->
         raise UnsupportedError(f"histc: not implemented for {dt.of(input)}")
     if bins <= 0:
         raise ShapeError(f"torch.histogram(): bins must be > 0, but got {bins}")
+    if is_meta(input):
+        return np.empty(bins, input.dtype, like=input)
     low, high = _bounds("torch.histc", wide(input), float(min), float(max))
     counts, _ = np.histogram(_inside(wide(input), low, high), bins, (low, high))
     return counts.astype(input.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, accumulated, filled
+from distrt.core.arrays import Array, accumulated, filled, known
 from distrt.core.autocast import autocasts
 from distrt.core.definitions.out import takes_out, write_out
 from distrt.core.dtypes import dtype as dt
@@ -211,7 +211,7 @@ def _fractions(name: str, input: Any, q: Any) -> Any:
         raise ShapeError(f"{name}() q must be a scalar or 1D tensor")
     if q.dtype != input.dtype:
         raise DtypeError(f"{name}() q tensor must be same dtype as the input tensor")
-    if not ((q._array >= 0) & (q._array <= 1)).all():
+    if known(~((q._array >= 0) & (q._array <= 1)).all()):
         raise ShapeError(f"{name}() q values must be in the range [0, 1]")
     return ops.reshape(q, (-1,))
 
@@ -224,7 +224,7 @@ def _ranks(ranked: Array, fractions: Any, ignore_nan: bool) -> Any:
         counts = np.maximum(last - missing.sum(axis=-1, keepdims=True), 0)
         return ops.mul(fractions, wrap(counts.astype(ranked.dtype)))
     ranks = ops.mul(fractions, float(last))
-    if ranked.ndim == 1 and not missing[-1]:
+    if ranked.ndim == 1 and not known(missing[-1]):
         return ranks
     return ops.where(wrap(missing.any(axis=-1, keepdims=True)), float(last), ranks)  # to where the nan stands
 

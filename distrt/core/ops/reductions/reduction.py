@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, known_or
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -189,7 +189,7 @@ def _prod_slope(g: Any, input: Any, out: Any, dim: int | None) -> Any:
     shape = tuple(input.shape)
     if not shape:
         return g
-    if getattr(input, "_array", input).all():
+    if known_or(getattr(input, "_array", input).all(), True):
         return ops.mul(spread(g, shape, dim), ops.true_divide(spread(out, shape, dim), input))
     axis = 0 if dim is None else one_dim(dim, len(shape))
     rows = ops.reshape(input, (-1,)) if dim is None else input

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, accumulated
+from distrt.core.arrays import Array, accumulated, known_or
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
 from distrt.core.op import op
@@ -77,7 +77,7 @@ def _cumprod_slope(g: Any, input: Any, out: Any, dim: int) -> Any:
     if not len(input.shape):
         return g
     axis = one_dim(dim, len(input.shape))
-    if getattr(input, "_array", input).all():
+    if known_or(getattr(input, "_array", input).all(), True):
         return ops.true_divide(_sum_of_later(ops.mul(g, out), axis), input)
     later = backward_recurrence(next_one(input, axis, 0), g, axis)
     return ops.mul(products_before(input, axis), later)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array
+from distrt.core.arrays import Array, Scalar, as_array, is_meta
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
@@ -171,7 +171,11 @@ def _check_sorter(name: str, sequence: Any, sorter: Any) -> None:
         )
     if sorter._array.dtype != np.int64:
         raise DtypeError(f"{name}: sorter must be a tensor of long dtype but got dtype {sorter.dtype}")
-    if sorter.numel() and not 0 <= int(sorter._array.min()) <= int(sorter._array.max()) < sequence.shape[-1]:
+    if (
+        sorter.numel()
+        and not sorter.is_meta
+        and not 0 <= int(sorter._array.min()) <= int(sorter._array.max()) < sequence.shape[-1]
+    ):
         raise ShapeError(f"{name}: sorter index out of range")
 
 
@@ -184,6 +188,8 @@ def _searched(sequence: IndexArray, values: IndexArray, sorter: Any, right: bool
     rows = wide(sequence if sorter is None else np.take_along_axis(sequence, sorter, -1))
     if rows.ndim == 1:
         places: Array = np.searchsorted(rows, wide(values), side)
+    elif is_meta(rows):
+        places = np.empty(values.shape, np.int64, like=rows)
     else:
         count = math.prod(rows.shape[:-1])
         flat = rows.reshape(count, rows.shape[-1]), wide(values).reshape(count, values.shape[-1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside
+from distrt.core.arrays import Array, beside, known
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -198,7 +198,7 @@ def _weights(count: int, fweights: Any, aweights: Any) -> Any:
                 f"cov(): expected {name} to have the same numel as there are observations in the input but got "
                 f"{each.numel()} != {count}"
             )
-        if (each._array < 0).any():
+        if known((each._array < 0).any()):
             raise ShapeError(f"cov(): {name} cannot be negative")
     if fweights is None or aweights is None:
         return aweights if fweights is None else fweights

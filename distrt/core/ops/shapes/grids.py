@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.arrays import known
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.tensor import Tensor, wrap
 
@@ -127,7 +128,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise ShapeError("Can not infer total number of classes from empty tensor.")
         return wrap(np.zeros((*classes.shape, num_classes), np.int64, like=classes))
-    if classes.min() < 0:
+    if known(classes.min() < 0):
         raise ShapeError("Class values must be non-negative.")
     if num_classes == -1:
         num_classes = int(classes.max()) + 1

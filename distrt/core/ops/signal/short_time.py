@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, filled, require_array
+from distrt.core.arrays import Array, beside, filled, known_or, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -254,7 +254,7 @@ def _cut(signal: Any, weights: Any, n_fft: int, center: bool, length: int | None
     end = start + length if length is not None else total - start
     kept = slice(start, min(end, total))
     signal, weights = ops.index(signal, (slice(None), kept)), ops.index(weights, (kept,))
-    smallest = float(np.abs(weights._array).min()) if weights._array.size else np.inf
+    smallest = float(known_or(np.abs(weights._array).min(), 1)) if weights._array.size else np.inf
     if not smallest > 1e-11:
         raise ShapeError(
             f"istft: window overlap add min: {smallest}: the windows leave gaps, in which the signal is unknown"

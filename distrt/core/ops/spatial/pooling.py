@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu, row_major
+from distrt.core.arrays import Array, is_on_gpu, known, row_major
 from distrt.core.kernels import max_pooling, on_gpu
 from distrt.core.kernels.onednn.convolution import channels_last
 from distrt.core.layouts import is_channels_last
@@ -83,7 +83,7 @@ def _largest(
         # A later position has the larger number, so the winner is a maximum, too: far faster than masked assignment.
         np.maximum(winner, (candidate > best) * number_type(number), out=winner)
         np.maximum(best, candidate, out=best)
-    if work.dtype.kind == "f" and np.isnan(best).any():
+    if work.dtype.kind == "f" and known(np.isnan(best).any()):
         for number, window in enumerate(slices):
             np.maximum(winner, np.isnan(padded[window]) * number_type(number), out=winner)
     return rounded(best, input.dtype), winner
