@@ -10,6 +10,7 @@ from typing import Any
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
 from distrt.core.device import device
+from distrt.core.errors import DeviceError
 from distrt.core.tensor import Tensor
 from distrt.nn.parameter import UninitializedParameter
 
@@ -95,6 +96,11 @@ def device_of(parameters: Sequence[Tensor], device_ids: Any, output_device: Any)
             f"DistributedDataParallel: the model is on {sorted(map(str, devices))}: one rank drives one GPU"
         )
     place = next(iter(devices), device("cpu"))
+    if place.type == "meta":
+        raise DeviceError(
+            "DistributedDataParallel: the model is on the meta device, so there are no values to agree on. Call "
+            "module.to_empty(device='cpu') and initialize it first"
+        )
     if place.type == "cpu" and (device_ids or output_device):
         raise ValueError(
             "DistributedDataParallel device_ids and output_device arguments only work with "

@@ -32,13 +32,13 @@ __all__ = ["DeviceArena", "DeviceMemory", "bring"]
 
 
 def bring(parameters: Iterable[Tensor], modules: Sequence[Module], place: device) -> None:
-    """Have parameters, and the buffers of modules, on the GPU.
+    """Have parameters, and the buffers of modules, on the GPU; those without data get some later.
 
     Raises:
         DeviceError: one is on another GPU.
     """
     buffers = [each for module in modules for each in module.buffers()]
-    for tensor in [*parameters, *buffers]:
+    for tensor in [each for each in (*parameters, *buffers) if not each.is_meta]:
         if tensor.is_cuda and device_of(tensor._array) != place:
             raise DeviceError(
                 f"fully_shard: a tensor of the model is on {tensor.device}, and this rank's GPU is {place}: "

@@ -17,11 +17,12 @@ import numpy as np
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
-from distrt.core.arrays import Array, as_array, filled, is_on_gpu
+from distrt.core.arrays import Array, as_array, filled
 from distrt.core.errors import UnsupportedError
 from distrt.core.layouts import PlainArray
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors.random_fill import METHODS as RANDOM_FILL
 from distrt.core.tensors.size import Size, one_of
 from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
 from distrt.parallel.fully_sharded.distributed_losses import cross_entropy_over_ranks
@@ -212,7 +213,7 @@ class DTensor(Tensor):
 
     def cpu(self, *args: Any, **kwargs: Any) -> DTensor:
         """The same with its part on the CPU; itself where it is."""
-        return self._like(super().cpu(*args, **kwargs)) if is_on_gpu(self._array) else self
+        return self._like(super().cpu(*args, **kwargs)) if not isinstance(self._array, np.ndarray) else self
 
     def cuda(self, *args: Any, **kwargs: Any) -> DTensor:
         """The same with its part on a GPU."""
@@ -300,8 +301,28 @@ class DTensor(Tensor):
         )
 
 
+def _drawing(name: str) -> Any:
+    """A method that fills with random numbers, so that the parts together are what one process would have drawn."""
+    plain = getattr(Tensor, name)
+
+    def method(self: DTensor, *args: Any, **kwargs: Any) -> DTensor:
+        if self.is_meta or not self._layout.is_cut:
+            plain(self, *args, **kwargs)
+            return self
+        whole = plain(
+            wrap(np.empty(self._layout.shape, self._array.dtype, like=self._array)), *args, **kwargs
+        )
+        return self.copy_(whole)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = plain.__doc__
+    return method
+
+
 DTensor.__module__ = "distrt.distributed.tensor"
 bind(DTensor)
+for _name in RANDOM_FILL:
+    setattr(DTensor, _name, _drawing(_name))
 
 
 def distributed(local: Array, layout: Layout) -> Any:

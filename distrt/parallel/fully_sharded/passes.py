@@ -96,6 +96,7 @@ class Passes:
         if not self._is_agreed and self._seen:
             self._agree()
         for unit in self.units:
+            unit.be_born()
             if unit.is_stale:
                 unit.give_back()
         self._members = self.units if members is None else list(members)

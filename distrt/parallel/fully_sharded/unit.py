@@ -44,6 +44,7 @@ class Unit:
     """Parameters that travel together.
 
     Attributes:
+        is_unborn: whether it has no memory yet, since its parameters were on the meta device.
         is_together: whether the ranks have the whole parameters in one memory, and gather them without a copy.
         reshards_after_forward, reshards_after_backward: whether the whole parameters go when a pass needs them no more.
         gathers_in_backward: whether backward needs them.
@@ -76,10 +77,6 @@ class Unit:
         self.when_reached: Callable[[], object] = lambda: None
         self.when_complete: Callable[[Unit], object] = lambda unit: None
         self.number = 0  # among the units of a model, counted from its root
-        may_be_together = self.memory.device is None and all(
-            each.used == each.own and not each.layout.dim for each in self.parameters
-        )
-        self._lay_out(one_copy(group, self._whole_bytes()) if may_be_together else None)
         self._gathering: tuple[Work, Array | None] | None = None
         self._reducing: RowReduction | SlotReduction | None = None
         self._reduced: ReducedRow | None = None  # by the last reduction
@@ -91,10 +88,48 @@ class Unit:
         self._arrived: set[int] = set()
         self._training: list[ShardedParameter] = []  # in the running pass
         self._hooked: list[ShardedParameter] = []  # they have gradients, and hooks that wait for these
+        self.is_together = False
+        self.is_unborn = any(each.whole.is_meta for each in self.parameters)
+        if not self.is_unborn:
+            self._take_memory()
         for position, each in enumerate(self.parameters):
-            each.cut(group.rank(), self._home(position))
+            each.cut(group.rank(), None if self.is_unborn else self._home(position))
             if each.whole.is_floating_point() or each.whole.is_complex():
                 self._hook(position, each)
+        if self.is_unborn:
+            for each in self.parameters:
+                each.give_back(is_gone=False)
+        else:
+            self._place_whole()
+
+    def _take_memory(self) -> None:
+        may_be_together = self.memory.device is None and all(
+            each.used == each.own and not each.layout.dim for each in self.parameters
+        )
+        self._lay_out(one_copy(self.group, self._whole_bytes()) if may_be_together else None)
+
+    def be_born(self) -> None:
+        """Take memory, where the module was on the meta device when it was sharded; all ranks call.
+
+        Raises:
+            RuntimeError: parameters are on the meta device still.
+        """
+        if not self.is_unborn:
+            return
+        parts = [each.current() for each in self.parameters]
+        left = [each.name for each, part in zip(self.parameters, parts, strict=True) if part.is_meta]
+        if left:
+            raise RuntimeError(
+                "FSDP parameters should be materialized from meta device before training, but the following were "
+                f"still on meta device: {left}. For example, call module.to_empty(device) to materialize to device "
+                "and call module.reset_parameters() on each module to initialize values."
+            )
+        self.is_unborn = False
+        for part, each in zip(parts, self.parameters, strict=True):
+            each.become(part._array.dtype, self.policy.param_dtype)
+        self._take_memory()
+        for position, each in enumerate(self.parameters):
+            each.bring_home(self._home(position))
         self._place_whole()
 
     def _whole_bytes(self) -> int:
@@ -229,6 +264,7 @@ class Unit:
 
     def _bring_home(self) -> None:
         """Have the parts lie in the row, whatever scripts have done with them."""
+        self.be_born()
         if all(each.is_settled for each in self.parameters):
             return
         found = [each.current() for each in self.parameters]

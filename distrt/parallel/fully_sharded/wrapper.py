@@ -25,6 +25,7 @@ from distrt.nn.modules.container import ModuleDict, ModuleList
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
 from distrt.nn.utils.clip_grad import clip_grad_norm_
+from distrt.parallel.fully_sharded.materializing import materialize
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.sharding import managed, mesh_of, shard
 from distrt.parallel.fully_sharded.state import ModuleState, states_of
@@ -63,8 +64,9 @@ class FullyShardedDataParallel(WrapperStates, Module):
         ignored_modules, ignored_states: what to leave alone.
         sync_module_states: take over rank 0's values first.
         device_mesh: the ranks, instead of ``process_group``.
-        cpu_offload, backward_prefetch, param_init_fn, device_id, forward_prefetch, limit_all_gathers, use_orig_params:
-            accepted.
+        param_init_fn: called with each module that has parameters on the meta device, to give them memory and values;
+            when not given, its ``to_empty`` and ``reset_parameters`` are.
+        cpu_offload, backward_prefetch, device_id, forward_prefetch, limit_all_gathers, use_orig_params: accepted.
 
     Raises:
         ValueError: both ``process_group`` and ``device_mesh``, or both ways to leave something alone.
@@ -116,10 +118,12 @@ class FullyShardedDataParallel(WrapperStates, Module):
                 "mixed_precision": mixed_precision,
                 "ignored_states": [each for each in module.parameters() if id(each) in ignored],
                 "sync_module_states": sync_module_states,
+                "param_init_fn": param_init_fn,
                 "device_mesh": mesh,
                 "cpu_offload": cpu_offload,
             }
             wrap_below(module, auto_wrap_policy, FullyShardedDataParallel, ignored, **options)
+        materialize(module, param_init_fn, FullyShardedDataParallel, ignored)
         if sync_module_states:
             _take_over(module, mesh, ignored)
         precision = mixed_precision or MixedPrecision()
