@@ -14,7 +14,7 @@ import pickle
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,11 @@ from distrt.checkpoint.manifest import NAME, Entry, Manifest, Piece, read_manife
 from distrt.checkpoint.parts import region_of
 from distrt.checkpoint.ranks import Ranks
 from distrt.checkpoint.tree import Path, encoded, flattened
-from distrt.core.arrays import Array, address_of
+from distrt.core.arrays import Array, address_of, is_on_gpu
+from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
+from distrt.core.gpu.places import moved
 from distrt.core.tensor import Tensor
 from distrt.files.atomic import write_atomically
 from distrt.files.checksum import crc32
@@ -132,6 +134,7 @@ class Save:
         self.attempt = self.about["attempt"] = everyone[0][0]
         owners = _owners([each for _, each in everyone])
         self._mine = {name: each for name, each in items.items() if owners[name, each.offsets] == ranks.rank}
+        _bring_down(self._mine.values())
         self._staging = staging
         self._uncopied: dict[str, Item] = {}
         self._changed = ""
@@ -348,6 +351,17 @@ def _item(name: str, path: Path, leaf: Any) -> Item:
     except (pickle.PicklingError, AttributeError, TypeError) as fault:
         raise CheckpointError(f"{name} cannot be saved: {fault}") from fault
     return Item(path, np.frombuffer(buffer.getvalue(), np.uint8), offsets=(0,))
+
+
+def _bring_down(items: Iterable[Item]) -> None:
+    """What is on a GPU, copied to the CPU: files are written from there. Names of one memory have one copy."""
+    copies: dict[tuple[int, Any, Any], Array] = {}
+    for each in items:
+        if each.array is not None and is_on_gpu(each.array):
+            place = address_of(each.array), each.array.shape, each.array.strides
+            if place not in copies:
+                copies[place] = moved(each.array, CPU)
+            each.array = copies[place]
 
 
 def _owners(everyone: list[list[Any]]) -> dict[tuple[str, tuple[int, ...]], int]:

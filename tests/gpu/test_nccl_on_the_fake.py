@@ -64,7 +64,7 @@ def test_data_parallel_training_gives_what_the_cpu_gives(backend):
 @pytest.mark.parametrize(("size", "backend"), [(2, NCCL), (3, NCCL), (2, "gloo")])
 def test_sharded_models_train_as_on_the_cpu_in_the_memory_of_parts(size, backend):
     said = _said(str(size), "sharded", backend)
-    assert said.count("0 of 18 ways differ") == size
+    assert said.count("0 of 19 ways differ") == size
 
 
 @pytest.mark.ci

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import distrt as torch
+import distrt.distributed.checkpoint as checkpoints
 import distrt.nn.functional as F
 from distrt import nn
 from distrt.comm.functions.gpu import give_lane
@@ -182,6 +185,28 @@ def saved(model: Any, optimizer: Any, x: Any, target: Any, number: int) -> Any:
     return loss
 
 
+def checkpointed(model: Any, optimizer: Any, x: Any, target: Any, number: int) -> Any:
+    """Parts go through a folder that all ranks write to, at once or meanwhile."""
+    loss = step(model, optimizer, x, target, number)
+    folder = [tempfile.mkdtemp() if torch.distributed.get_rank() == 0 else None]
+    torch.distributed.broadcast_object_list(folder, src=0)
+    found = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True))
+    if number % 2:
+        checkpoints.save(found, checkpoint_id=folder[0])
+    else:
+        checkpoints.async_save(found, checkpoint_id=folder[0]).result()
+    with torch.no_grad():
+        for each in model.parameters():
+            each.mul_(0)
+    found = dict(zip(("model", "optimizer"), get_state_dict(model, optimizer), strict=True))
+    checkpoints.load(found, checkpoint_id=folder[0])
+    set_state_dict(model, optimizer, model_state_dict=found["model"], optim_state_dict=found["optimizer"])
+    torch.distributed.barrier()
+    if torch.distributed.get_rank() == 0:
+        shutil.rmtree(folder[0])
+    return loss
+
+
 def late(model: Any, **options: Any) -> Made:
     """Cut on the CPU, and brought to the GPU then."""
     place = next(model.parameters()).device
@@ -218,6 +243,7 @@ WAYS: dict[str, Way] = {
     "checkpointed": (anew, sharded, 1e-4),
     "evaluation": (evaluated, sharded, 1e-4),
     "states": (saved, sharded, 1e-4),
+    "checkpoints": (checkpointed, sharded, 1e-4),
     "bfloat16": (step, lambda model: sharded(model, mp_policy=HALF), 0.05),
     "float16": (step, lambda model: sharded(model, mp_policy=NARROW), 0.05),
     "offloaded": (step, lambda model: sharded(model, offload_policy=CPUOffloadPolicy()), 1e-4),
