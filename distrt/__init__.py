@@ -96,7 +96,10 @@ _list(
 )
 _list("dtypes.limits", "finfo iinfo")
 _list("autograd.anomaly", "is_anomaly_check_nan_enabled is_anomaly_enabled")
-_list("random", "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state")
+_list(
+    "random.generator",
+    "Generator default_generator get_rng_state initial_seed manual_seed seed set_rng_state",
+)
 _list("creation.windows", "bartlett_window blackman_window hamming_window hann_window kaiser_window")
 _list(
     "modes", "enable_grad inference_mode is_grad_enabled is_inference_mode_enabled no_grad set_grad_enabled"

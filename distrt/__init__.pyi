@@ -56,7 +56,7 @@ from distrt.core.modes import enable_grad as enable_grad
 from distrt.core.modes import inference_mode as inference_mode
 from distrt.core.modes import no_grad as no_grad
 from distrt.core.modes import set_grad_enabled as set_grad_enabled
-from distrt.core.random import Generator as Generator
+from distrt.core.random.generator import Generator as Generator
 from distrt.core.storage.storage import TypedStorage as TypedStorage
 from distrt.core.storage.storage import UntypedStorage as UntypedStorage
 from distrt.core.tensor import Tensor as Tensor

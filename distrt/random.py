@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distrt.core.random import (
+from distrt.core.random.generator import (
     default_generator,
     fork_rng,
     get_rng_state,

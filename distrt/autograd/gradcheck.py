@@ -18,7 +18,7 @@ from distrt.core.autograd.roots import grad
 from distrt.core.creation import zeros_like
 from distrt.core.errors import AutogradError, UnsupportedError
 from distrt.core.modes import enable_grad
-from distrt.core.random import numpy_generator
+from distrt.core.random.generator import numpy_generator
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["GradcheckError", "gradcheck", "gradgradcheck"]

@@ -14,7 +14,7 @@ from typing import Any
 from distrt.autograd.trees import leaves_of, rebuilt, structure_of
 from distrt.core import ops
 from distrt.core.errors import ShapeError
-from distrt.core.random import default_generator
+from distrt.core.random.generator import default_generator
 from distrt.core.tensor import Tensor
 
 __all__ = ["vmap"]

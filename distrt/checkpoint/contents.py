@@ -19,7 +19,7 @@ from distrt.checkpoint.streams import set_streams, streams
 from distrt.checkpoint.tree import nested
 from distrt.core.arrays import address_of
 from distrt.core.errors import CheckpointError
-from distrt.core.random import Generator
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer

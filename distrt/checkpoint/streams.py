@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.random import default_generator
+from distrt.core.random.generator import default_generator
 
 __all__ = ["set_streams", "streams"]
 

@@ -291,13 +291,18 @@ def dense_like(array: Array, dtype: np.dtype[Any], beside: Array | None = None) 
 
     Source: https://pytorch.org/docs/stable/tensor_attributes.html#torch.memory_format (preserve_format).
     """
-    if array.flags.c_contiguous or not is_dense(array):
+    if array.flags.c_contiguous or _repeats(array):
         return np.empty(array.shape, dtype, like=array if beside is None else beside)
     if beside is None:
         return np.empty_like(array, dtype, order="K")
     order = dim_order(array)
     made = np.empty([array.shape[dim] for dim in order], dtype, like=beside)
     return made.transpose(np.argsort(order).tolist())
+
+
+def _repeats(array: Array) -> bool:
+    """True where a dim goes through the same elements again and again, as ``expand`` makes them."""
+    return any(step == 0 and size > 1 for step, size in zip(array.strides, array.shape, strict=True))
 
 
 def is_dense(array: Array) -> bool:

@@ -21,7 +21,7 @@ from distrt.core.errors import CaptureError
 from distrt.core.gpu.capturing import Capture, capturing, refuse
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import no_grad
-from distrt.core.random import numpy_generator
+from distrt.core.random.draws import draw_seed
 from distrt.core.tensor import Tensor, wrap
 from distrt.cuda.devices import cupy, synchronize
 from distrt.cuda.memory import empty_cache
@@ -120,7 +120,7 @@ class CUDAGraph:
         """
         if self._graph is None or self._capture is None:
             raise RuntimeError("Called CUDAGraph::replay without a preceding successful capture.")
-        self._key.fill(int(numpy_generator(None).integers(2**63)))
+        self._key.fill(draw_seed(None))
         for bring in self._capture.before_replay:
             bring()
         self._graph.launch()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from distrt.core import random as generators
 from distrt.core.gpu import library
+from distrt.core.random import generator as generators
 from distrt.cuda.devices import no_gpu, number_of
 
 __all__ = [

@@ -11,7 +11,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
 from distrt.core.gpu.library import device_count
-from distrt.core.random import Generator
+from distrt.core.random.generator import Generator
 from distrt.data.collate import default_collate, default_convert
 from distrt.data.dataset import Dataset, IterableDataset, size_of
 from distrt.data.fetching import Recipe

@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from distrt.core.errors import ShapeError
-from distrt.core.random import Generator, numpy_generator
+from distrt.core.random.draws import draw_permutation
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
@@ -214,9 +215,10 @@ def random_split(
         raise ValueError(
             f"Sum of input lengths does not equal the length of the input dataset: {sum(lengths)} != {size}"
         )
-    indices = numpy_generator(generator).permutation(size).tolist()
-    ends = itertools.accumulate(cast("Sequence[int]", lengths))
-    return [Subset(dataset, indices[end - length : end]) for end, length in zip(ends, lengths, strict=True)]
+    indices = draw_permutation(size, generator).tolist()
+    counts = cast("Sequence[int]", lengths)
+    ends = itertools.accumulate(counts)
+    return [Subset(dataset, indices[end - count : end]) for end, count in zip(ends, counts, strict=True)]
 
 
 def _shares(fractions: Sequence[float], size: int) -> list[int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import TypeVar
 
-from distrt.core.random import Generator, numpy_generator
+from distrt.core.random.draws import draw_permutation
+from distrt.core.random.generator import Generator
 from distrt.data.sampler import Sampler
 
 T_co = TypeVar("T_co", covariant=True)
@@ -197,7 +198,7 @@ class DistributedSampler(Sampler[int]):
         if not self.shuffle:
             return list(range(size))
         generator = Generator().manual_seed(self.seed + self.epoch)
-        order: list[int] = numpy_generator(generator).permutation(size).tolist()
+        order: list[int] = draw_permutation(size, generator).tolist()
         return order
 
 

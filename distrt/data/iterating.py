@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distrt.core.gpu.library import device_count
 from distrt.core.process.activity import DATA, doing
-from distrt.core.random import numpy_generator
+from distrt.core.random.draws import draw_seed
 from distrt.data.dataset import IterableDataset, size_of
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class LoaderIterator(Iterator[Any]):
     def _begin(self, loader: DataLoader[Any]) -> None:
         self._index_sampler = loader.index_sampler
         self._indices = iter(self._index_sampler)
-        self.base_seed = int(numpy_generator(loader.generator).integers(2**63))
+        self.base_seed = draw_seed(loader.generator)
         self._promised = loader._promised
         self._given = 0
         self._note_used = getattr(innermost_sampler(loader), "advance", None)

@@ -12,10 +12,14 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from distrt.core.creation import tensor
-from distrt.core.random import Generator, numpy_generator
+from distrt.core.ops import multinomial
+from distrt.core.random.draws import draw_integers, draw_permutation, draw_seed
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor
 
 T_co = TypeVar("T_co", covariant=True)
+
+_TOGETHER = 32  #: so many indices are drawn at a time, with replacement: PyTorch's number, for the same order
 
 
 class Sampler(Generic[T_co]):
@@ -73,14 +77,16 @@ class RandomSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         size = len(self.data_source)
-        random = numpy_generator(self.generator or _child_generator())
+        random = self.generator or _child_generator()
         if self.replacement:
-            yield from random.integers(size, size=self.num_samples).tolist()
+            for start in range(0, self.num_samples, _TOGETHER):
+                count = min(_TOGETHER, self.num_samples - start)
+                yield from draw_integers(0, size, (count,), random).tolist()
             return
-        left = self.num_samples
-        while left > 0:
-            yield from random.permutation(size)[:left].tolist()
-            left -= size
+        for _ in range(self.num_samples // size):
+            yield from draw_permutation(size, random).tolist()
+        last = draw_permutation(size, random).tolist()  # also for none of it: as PyTorch draws
+        yield from last[: self.num_samples % size]
 
     def __len__(self) -> int:
         return self.num_samples
@@ -94,7 +100,7 @@ class SubsetRandomSampler(Sampler[int]):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        for i in numpy_generator(self.generator).permutation(len(self.indices)).tolist():
+        for i in draw_permutation(len(self.indices), self.generator).tolist():
             yield self.indices[i]
 
     def __len__(self) -> int:
@@ -136,11 +142,13 @@ class WeightedRandomSampler(Sampler[int]):
         total = weights.sum()
         if not (np.isfinite(total) and total > 0 and weights.min() >= 0):
             raise RuntimeError("weights must be finite and non-negative, and at least one must be positive")
-        random = numpy_generator(self.generator)
-        if self.replacement:
-            yield from random.choice(weights.size, self.num_samples, p=weights / total).tolist()
-        else:
-            yield from _draw_without_replacement(weights, self.num_samples, random).tolist()
+        possible = np.count_nonzero(weights)
+        if not self.replacement and self.num_samples > possible:
+            raise RuntimeError(
+                f"cannot draw {self.num_samples} samples without replacement from {possible} with a positive weight"
+            )
+        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        yield from drawn.tolist()
 
     def __len__(self) -> int:
         return self.num_samples
@@ -175,20 +183,4 @@ def _check_positive(name: str, value: Any) -> None:
 
 def _child_generator() -> Generator:
     """A stream of its own, so that what runs between two batches cannot change the order of an epoch."""
-    seed = int(numpy_generator(None).integers(2**63))
-    return Generator().manual_seed(seed)
-
-
-def _draw_without_replacement(weights: Any, count: int, random: np.random.Generator) -> Any:
-    """The first ``count`` to arrive when ``i`` arrives after an exponential time of rate ``weights[i]``.
-
-    That is the order of successive weighted draws.
-    Source: Efraimidis and Spirakis, Weighted random sampling with a reservoir, 2006.
-    """
-    possible = np.flatnonzero(weights)
-    if count > possible.size:
-        raise RuntimeError(
-            f"cannot draw {count} samples without replacement from {possible.size} with a positive weight"
-        )
-    arrival = random.exponential(size=possible.size) / weights[possible]
-    return possible[np.argsort(arrival, kind="stable")[:count]]
+    return Generator().manual_seed(draw_seed(None))

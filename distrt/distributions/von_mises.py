@@ -9,7 +9,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import on_host
-from distrt.core.random import numpy_generator
+from distrt.core.random.generator import numpy_generator
 from distrt.core.tensor import wrap
 from distrt.distributions import constraints
 from distrt.distributions.distribution import Distribution

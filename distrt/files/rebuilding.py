@@ -16,7 +16,7 @@ from distrt.core.creation import empty_strided
 from distrt.core.device import META
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
-from distrt.core.random import Generator
+from distrt.core.random.generator import Generator
 from distrt.core.storage.copying import OWN
 from distrt.core.storage.storage import TypedStorage
 from distrt.core.tensor import Tensor, wrap

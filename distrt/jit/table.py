@@ -18,7 +18,7 @@ from distrt.core.device import device
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ScriptError
 from distrt.core.modes import is_grad_enabled
-from distrt.core.random import manual_seed
+from distrt.core.random.generator import manual_seed
 from distrt.core.tensor import Tensor
 from distrt.core.tensors import formats, questions
 from distrt.tracing import targets

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from distrt.core.errors import AutogradError
-from distrt.core.random import get_rng_state, set_rng_state
+from distrt.core.random.generator import get_rng_state, set_rng_state
 from distrt.core.tensor import Tensor
 from distrt.jit.program import Program
 from distrt.jit.recording import Calls, function_of

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import numerics, ops
-from distrt.core.arrays import Array
+from distrt.core import ops
+from distrt.core.creation import empty_like
 from distrt.core.creation import eye as eye_matrix
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.modes import no_grad
-from distrt.core.random import Generator, numpy_generator
+from distrt.core.random.draws import draw_permutation
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = [
@@ -197,42 +198,46 @@ def trunc_normal_(
         raise NoKernelError(f'"normal_kernel_cpu" not implemented for {tensor.dtype}')
     if a > b:
         raise ShapeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
-    low, high = (a - mean) / std, (b - mean) / std
-    flipped = low + high > 0  # the lower tail is the one with small probabilities, which floats resolve
-    if flipped:
-        low, high = -high, -low
     if tensor.is_meta:
         return tensor
-    draw = _beyond if high < -8 else _between
-    drawn = draw(low, high, tensor.shape, numpy_generator(generator))
-    values = np.clip(mean + std * (-drawn if flipped else drawn), a, b)
+    # Without a bound: where the density has less than 2**-53 of its largest value.
+    a = max(a, min(mean, b) - 9 * std) if math.isinf(a) else a
+    b = min(b, max(mean, a) + 9 * std) if math.isinf(b) else b
+    draw = _redrawn if _share(mean, std, a, b) > 0.3 else _rejected
     with no_grad():
-        return tensor.copy_(wrap(np.asarray(values)))
+        return tensor.copy_(draw(tensor, mean, std, a, b, generator))
 
 
-def _between(low: float, high: float, shape: tuple[int, ...], source: np.random.Generator) -> Array:
-    """Standard normal numbers from [low, high]: the inverse of the distribution function, at uniform places."""
-    edges = 0.5 * numerics.error_functions.erfc(-np.array([low, high], np.float64) * math.sqrt(0.5))
-    return numerics.error_functions.ndtri(np.asarray(edges[0] + source.random(shape) * (edges[1] - edges[0])))
+def _share(mean: float, std: float, a: float, b: float) -> float:
+    """How much of a normal distribution lies in [a, b]."""
+    edges = [math.erf((each - mean) / (std * math.sqrt(2))) for each in (a, b)]
+    return (edges[1] - edges[0]) / 2
 
 
-def _beyond(low: float, high: float, shape: tuple[int, ...], source: np.random.Generator) -> Array:
-    """Standard normal numbers from [low, high] where ``high`` is so low that probabilities are hardly floats.
+def _redrawn(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Generator | None
+) -> Tensor:
+    """Normal numbers, drawn again where they are outside."""
+    low, high = (tensor.new_tensor(each).item() for each in (a, b))  # as the dtype has them
+    drawn = empty_like(tensor).normal_(mean, std, generator=generator)
+    while (outside := (drawn < low) | (drawn > high)).any():
+        again = empty_like(tensor).normal_(mean, std, generator=generator)
+        drawn = ops.where(outside, again, drawn)
+    return drawn
 
-    The tail is nearly exponential: such numbers are drawn, and kept with the ratio of the densities.
 
-    Source: C. P. Robert, Simulation of truncated normal variables, 1995.
-    """
-    rate, width = -high, high - low
-    drawn = np.zeros(shape)
-    pending = np.ones(shape, bool)
-    while pending.any():
-        count = int(pending.sum())
-        depth = -np.log1p(source.random(count) * math.expm1(-rate * width)) / rate
-        kept = source.random(count) <= np.exp(-0.5 * depth * depth)
-        places = np.flatnonzero(pending)[kept]
-        drawn.reshape(-1)[places] = high - depth[kept]
-        pending.reshape(-1)[places] = False
+def _rejected(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Generator | None
+) -> Tensor:
+    """Uniform numbers, each kept in proportion to the density, of which the bounds have but a small part."""
+    top = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2  # the logarithm of the largest density
+    drawn, pending = tensor, None
+    while pending is None or pending.any():
+        again = empty_like(tensor).uniform_(a, b, generator=generator)
+        drawn = again if pending is None else ops.where(pending, again, drawn)
+        density = again.sub(mean).div_(std).pow_(2).mul_(-0.5).sub_(top)
+        missed = empty_like(tensor).uniform_(generator=generator).log_().gt(density)
+        pending = missed if pending is None else pending & missed
     return drawn
 
 
@@ -346,9 +351,11 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
         return tensor
     count = math.ceil(sparsity * tensor.shape[0])
     normal_(tensor, 0, std, generator)
-    order = np.argsort(numpy_generator(generator).random(tensor.shape), axis=0)
+    hidden = np.zeros(tensor.shape, np.bool_)
+    for column in hidden.T:
+        column[draw_permutation(tensor.shape[0], generator)[:count]] = True
     with no_grad():
-        return tensor.masked_fill_(wrap(np.argsort(order, axis=0) < count), 0)
+        return tensor.masked_fill_(wrap(hidden), 0)
 
 
 # The spellings of old

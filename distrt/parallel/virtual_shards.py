@@ -23,7 +23,7 @@ from distrt.core.errors import CollectiveMismatch, ShapeError, UnsupportedError
 from distrt.core.gpu.switches import switches
 from distrt.core.modes import modes
 from distrt.core.process.settings import get_num_threads, has_set_num_threads, set_num_threads
-from distrt.core.random import Generator, default_generator, initial_seed
+from distrt.core.random.generator import Source, default_generator, initial_seed
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.utils.stateless import replaced_tensors
@@ -153,13 +153,12 @@ class VirtualShards:
     @contextmanager
     def _own_stream(self, shard: int) -> Iterator[None]:
         """The default generator draws from the stream of this step and shard; afterwards it goes on where it was."""
-        before = default_generator.numpy
-        stream = _STREAMS | self.step << 16 | shard
-        default_generator.numpy = Generator().manual_seed(self._seed).stream(stream).numpy
+        before = default_generator.source
+        default_generator.source = Source(self._seed, _STREAMS | self.step << 16 | shard)
         try:
             yield
         finally:
-            default_generator.numpy = before
+            default_generator.source = before
 
     # State.
 

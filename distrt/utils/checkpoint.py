@@ -17,7 +17,7 @@ from distrt.core import autocast
 from distrt.core.autograd import complaint, engine, packing
 from distrt.core.errors import AutogradError
 from distrt.core.modes import enable_grad, is_grad_enabled
-from distrt.core.random import default_generator
+from distrt.core.random.generator import default_generator
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = [

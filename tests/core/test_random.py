@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import distrt
-from distrt.core.random import Generator
+from distrt.core.random.generator import Generator
 
 COUNT = 40_000
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import distrt.core.creation as ours
 import distrt.data
-from distrt.core.random import Generator, manual_seed
+from distrt.core.random.generator import Generator, manual_seed
 from distrt.data import (
     DataLoader,
     Dataset,

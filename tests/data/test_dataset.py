@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distrt.core.creation import arange, tensor
-from distrt.core.random import Generator, manual_seed
+from distrt.core.random.generator import Generator, manual_seed
 from distrt.data import (
     ChainDataset,
     ConcatDataset,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from distrt.core.creation import tensor
 from distrt.core.dtypes.dtype import float64
-from distrt.core.random import Generator, manual_seed
+from distrt.core.random.generator import Generator, manual_seed
 from distrt.data import (
     BatchSampler,
     RandomSampler,

@@ -14,6 +14,7 @@ import distrt
 from distrt.core.kernels.attention.plan import Plan
 from distrt.core.ops import attention as fused
 from distrt.core.ops.nn.attention import _plain_attention
+from distrt.core.random.draws import Replay
 from distrt.nn import functional as F
 from distrt.nn.attention import SDPBackend, sdpa_kernel
 from tests.oracle.compare import assert_same
@@ -58,9 +59,9 @@ def test_blocks_compute_what_the_plain_form_does(
         "one for all": lambda: _drawn(rng, *scores[-2:]),
     }[masked]()
     leaves = [each for each in (query, key, value, mask) if each is not None and each.requires_grad]
-    found = []
+    found, draws = [], Replay() if dropout_p else None
     for function in (fused, _plain_attention):
-        out = function(query, key, value, mask, is_causal, 0.4, dropout_p, 17)
+        out = function(query, key, value, mask, is_causal, 0.4, dropout_p, draws)
         weights = distrt.arange(out.numel(), dtype=distrt.float64).reshape(out.shape).cos()
         found.append([out, *distrt.autograd.grad((out * weights).sum(), leaves)])
     for number, (mine, plain) in enumerate(zip(*found, strict=True)):
@@ -70,8 +71,10 @@ def test_blocks_compute_what_the_plain_form_does(
 def test_gradients_of_dropout_are_differentiable(rng: np.random.Generator) -> None:
     given = [_drawn(rng, 2, 5, 3) for _ in range(3)]
 
+    draws = Replay()
+
     def run(*tensors: Any) -> Any:
-        return fused(*tensors, None, True, 0.5, 0.4, 3)
+        return fused(*tensors, None, True, 0.5, 0.4, draws)
 
     assert distrt.autograd.gradcheck(run, given) and distrt.autograd.gradgradcheck(run, given)
 

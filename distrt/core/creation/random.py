@@ -11,11 +11,17 @@ from distrt.core.arrays import Array, as_array, dense_like
 from distrt.core.creation.factory import factory, shape_of
 from distrt.core.definitions.out import write_out
 from distrt.core.dtypes import dtype as dt
-from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.shapes.dims import sizes_of
-from distrt.core.random import Generator, draw_normal, draw_uniform, source_of
-from distrt.core.tensor import Tensor, wrap
+from distrt.core.random.draws import (
+    draw_integers,
+    draw_normal,
+    draw_permutation,
+    draw_uniform,
+    laid_out,
+)
+from distrt.core.random.generator import Generator
+from distrt.core.tensor import Tensor
 
 __all__ = [
     "normal",
@@ -34,7 +40,7 @@ def rand(
     *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, beside: Any = None
 ) -> Array:
     """Uniform in [0, 1)."""
-    return draw_uniform(shape_of("rand", sizes, size), dt.to_numpy(dtype), generator, beside)
+    return draw_uniform(shape_of("rand", sizes, size), dt.to_numpy(dtype), generator, like=beside)
 
 
 @factory
@@ -42,18 +48,17 @@ def randn(
     *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, beside: Any = None
 ) -> Array:
     """Normal with mean 0 and standard deviation 1."""
-    return draw_normal(shape_of("randn", sizes, size), dt.to_numpy(dtype), generator, beside)
+    return draw_normal(shape_of("randn", sizes, size), dt.to_numpy(dtype), generator, like=beside)
 
 
-def _arranged(input: Tensor, drawn: Array) -> Array:
-    """The numbers in the order of dims that the other tensor has."""
-    made = dense_like(input._array, drawn.dtype, drawn)
-    made[...] = drawn
+def _room(input: Tensor, dtype: Any, beside: Array | None) -> Array:
+    """Memory of the same shape and order of dims as another tensor's."""
+    return dense_like(input._array, input._array.dtype if dtype is None else dt.to_numpy(dtype), beside)
+
+
+def _filled(made: Array, drawn: Array) -> Array:
+    made[...] = laid_out(drawn, made)
     return made
-
-
-def _kind(input: Tensor, dtype: Any) -> np.dtype[Any]:
-    return input._array.dtype if dtype is None else dt.to_numpy(dtype)
 
 
 @factory
@@ -61,8 +66,8 @@ def rand_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, beside: Any = None
 ) -> Array:
     """Uniform in [0, 1), of the same shape, dtype and order of dims."""
-    place = input._array if beside is None else beside
-    return _arranged(input, draw_uniform(input._array.shape, _kind(input, dtype), generator, place))
+    made = _room(input, dtype, beside)
+    return _filled(made, draw_uniform(made.shape, made.dtype, generator, like=made))
 
 
 @factory
@@ -70,8 +75,9 @@ def randn_like(
     input: Tensor, *, generator: Generator | None = None, dtype: Any = None, beside: Any = None
 ) -> Array:
     """Normal, of the same shape, dtype and order of dims."""
-    place = input._array if beside is None else beside
-    return _arranged(input, draw_normal(input._array.shape, _kind(input, dtype), generator, place))
+    made = _room(input, dtype, beside)
+    in_rows = bool(made.flags.c_contiguous)
+    return _filled(made, draw_normal(made.shape, made.dtype, generator, in_rows=in_rows, like=made))
 
 
 def _between(
@@ -92,8 +98,7 @@ def _between(
         least, most = (0, 1) if kind.kind == "b" else (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
         if low < least or high - 1 > most:
             raise ShapeError(f"from={low} and to - 1={high - 1} must both lie in the range of {kind}")
-    drawn = source_of(generator, beside).integers(low, high, shape, np.int64)
-    return as_array(drawn).astype(kind)
+    return draw_integers(low, high, shape, generator, like=beside).astype(kind)
 
 
 @factory
@@ -140,9 +145,8 @@ def randint_like(
     """Integers in [low, high), of the same shape, dtype and order of dims; with one bound, from 0 on."""
     if high is None:
         low, high = 0, low
-    place = input._array if beside is None else beside
-    drawn = _between("random_", low, high, input._array.shape, _kind(input, dtype), generator, place)
-    return _arranged(input, drawn)
+    made = _room(input, dtype, beside)
+    return _filled(made, _between("random_", low, high, made.shape, made.dtype, generator, made))
 
 
 @factory
@@ -154,8 +158,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, b
     """
     if n < 0:
         raise ShapeError(f"n must be non-negative, got {n}")
-    order: Array = source_of(generator, beside).permutation(n)
-    return order.astype(dt.to_numpy(dtype, dt.int64))
+    return draw_permutation(n, generator, beside).astype(dt.to_numpy(dtype, dt.int64), copy=False)
 
 
 def normal(
@@ -176,16 +179,26 @@ def normal(
     """
     if size is not None:
         _require_spread(std)
-        drawn = randn(tuple(size), generator=generator, dtype=dtype, **options)
-        spread, middle = (convert(each, drawn._array.dtype)[()] for each in (std, mean))
-        made: Tensor = wrap(drawn._array * spread + middle)
-        made = made.requires_grad_(bool(options.get("requires_grad")))
+        made = _normal(tuple(size), mean, std, generator=generator, dtype=dtype, **options)
     else:
         made = _around(mean, std, generator)
     if out is not None:
         write_out("normal", made, out)
         return out
     return made
+
+
+@factory
+def _normal(
+    size: tuple[int, ...],
+    mean: float,
+    std: float,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    beside: Any = None,
+) -> Array:
+    kind = dt.to_numpy(dtype)
+    return draw_normal(sizes_of((size,)), kind, generator, float(mean), float(std), like=beside)
 
 
 def _require_spread(std: Any) -> None:
@@ -201,7 +214,7 @@ def _around(mean: Any, std: Any, generator: Generator | None) -> Tensor:
     _require_spread(std)
     shape = ops.broadcast_shapes(*(each.shape for each in given))
     kind = given[0]._array.dtype
-    values = draw_normal(tuple(shape), kind, generator, given[0]._array)
+    values = draw_normal(tuple(shape), kind, generator, like=given[0]._array)
     plain = [each._array if isinstance(each, Tensor) else each for each in (mean, std)]
     drawn: Tensor = ops.sampled(
         ops.expand(given[0], tuple(shape)), as_array(values * plain[1] + plain[0]).astype(kind)

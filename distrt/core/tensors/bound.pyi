@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from distrt.core.device import device
 from distrt.core.dtypes.dtype import dtype
-from distrt.core.random import Generator
+from distrt.core.random.generator import Generator
 from distrt.core.tensors.size import Size
 from distrt.core.tensor import Tensor
 

@@ -6,15 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, as_array
+from distrt.core.arrays import as_array, dim_order
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.pointwise.half import wide
-from distrt.core.random import Generator, draw_bernoulli, draw_normal, draw_uniform, source_of
+from distrt.core.random.draws import (
+    draw_bernoulli,
+    draw_exponential,
+    draw_integers,
+    draw_normal,
+    draw_uniform,
+    draw_wide_normal,
+    draw_wide_uniform,
+    laid_out,
+)
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor, wrap
 
 
 def _overwritten(self: Tensor, values: Any) -> Tensor:
-    return self.copy_(wrap(as_array(values).astype(self._array.dtype)))
+    """Puts the numbers into the tensor, one after the other in the order of its memory."""
+    return self.copy_(wrap(laid_out(as_array(values).astype(self._array.dtype, copy=False), self._array)))
 
 
 def _require_floating(self: Tensor, name: str) -> None:
@@ -41,11 +52,9 @@ def uniform_(self: Tensor, *bounds: float, generator: Generator | None = None, *
     low, high = _bounds("uniform_", bounds, named, 0.0, 1.0)
     if low > high:
         raise ShapeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
-    kind = self._array.dtype
-    drawn = draw_uniform(self._array.shape, kind, generator, self._array)
-    if (low, high) != (0, 1):
-        drawn = (wide(drawn) * (high - low) + low).astype(kind)
-    return _overwritten(self, drawn)
+    return _overwritten(
+        self, draw_uniform(self._array.shape, self._array.dtype, generator, low, high, self._array)
+    )
 
 
 def normal_(
@@ -58,8 +67,9 @@ def normal_(
     """
     if std < 0:
         raise ShapeError(f"normal expects std >= 0.0, but found std {std}")
-    drawn = draw_normal(self._array.shape, self._array.dtype, generator, self._array)
-    return _overwritten(self, wide(drawn) * std + mean)
+    array = self._array
+    in_rows = bool(array.flags.c_contiguous)
+    return _overwritten(self, draw_normal(array.shape, array.dtype, generator, mean, std, in_rows, array))
 
 
 def random_(self: Tensor, *bounds: int, generator: Generator | None = None, **named: int) -> Tensor:
@@ -80,9 +90,8 @@ def random_(self: Tensor, *bounds: int, generator: Generator | None = None, **na
         raise ShapeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     if self.dtype.category < 2 and (low < least or high - 1 > most):
         raise ShapeError(f"from={low} and to - 1={high - 1} must both lie in the range of {self.dtype}")
-    source = source_of(generator, self._array)
-    drawn = source.integers(low, high - 1, self._array.shape, np.int64, endpoint=True)
-    return _overwritten(self, drawn)
+    words = 1 if self._array.itemsize < 8 and not bounds and not named else None
+    return _overwritten(self, draw_integers(low, high, self._array.shape, generator, words, self._array))
 
 
 def _exact_range(self: Tensor) -> tuple[int, int]:
@@ -108,13 +117,11 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     if isinstance(p, Tensor):
         if not p.dtype.is_floating_point:
             raise DtypeError(f"expected probabilities tensor to have floating type, got {p.dtype}")
-        p = np.broadcast_to(wide(p._array), self._array.shape)
-    return _overwritten(self, draw_bernoulli(p, self._array.shape, self._array.dtype, generator, self._array))
-
-
-def _uniform_open(self: Tensor, generator: Generator | None) -> Array:
-    """Uniform in (0, 1), in float64."""
-    return 1 - source_of(generator, self._array).random(self._array.shape)
+        chances = np.broadcast_to(wide(p._array), self._array.shape)
+        p = chances.transpose(dim_order(self._array)).reshape(-1)  # as they meet the numbers that are drawn
+    return _overwritten(
+        self, draw_bernoulli(p, (self._array.size,), self._array.dtype, generator, self._array)
+    )
 
 
 def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
@@ -126,7 +133,7 @@ def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None 
     _require_floating(self, "exponential_")
     if lambd <= 0:
         raise ShapeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
-    drawn = source_of(generator, self._array).standard_exponential(self._array.shape) / lambd
+    drawn = draw_exponential(self._array.shape, generator, self._array) / lambd
     return _overwritten(self, np.maximum(drawn, np.finfo(np.float32).tiny))
 
 
@@ -141,7 +148,9 @@ def log_normal_(
     _require_floating(self, "log_normal_")
     if std <= 0:
         raise ShapeError(f"log_normal_ expects std > 0.0, but found std={std}")
-    return _overwritten(self, source_of(generator, self._array).lognormal(mean, std, self._array.shape))
+    return _overwritten(
+        self, np.exp(draw_wide_normal(self._array.shape, generator, self._array) * std + mean)
+    )
 
 
 def cauchy_(
@@ -155,7 +164,7 @@ def cauchy_(
     _require_floating(self, "cauchy_")
     if sigma <= 0:
         raise ShapeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}")
-    drawn = source_of(generator, self._array).standard_cauchy(self._array.shape)
+    drawn = np.tan(np.pi * (draw_wide_uniform(self._array.shape, generator, self._array) - 0.5))
     return _overwritten(self, drawn * sigma + median)
 
 
@@ -167,7 +176,10 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     """
     if not 0 < p < 1:
         raise ShapeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    drawn = np.ceil(np.log(_uniform_open(self, generator)) / np.log1p(-p))
+    drawn = np.maximum(
+        draw_wide_uniform(self._array.shape, generator, self._array), np.finfo(np.float64).tiny
+    )
+    drawn = np.ceil(np.log(drawn) / np.log1p(-p))
     return _overwritten(self, np.maximum(drawn, 1))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from distrt.core.process.carrying import ExceptionWrapper
 from distrt.core.process.children import end_with_parent
 from distrt.core.process.settings import set_num_threads
-from distrt.core.random import manual_seed
+from distrt.core.random.generator import manual_seed
 from distrt.data.dataset import IterableDataset
 from distrt.data.fetching import Fetch, Recipe
 from distrt.data.workers.blocks import Blocks

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from distrt.core import creation, ops
-from distrt.core.random import manual_seed
+from distrt.core.random.generator import manual_seed
 from distrt.core.tensors import questions
 from distrt.jit import table
 from distrt.nn import functional

@@ -9,7 +9,7 @@ from distrt.core import ops
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.pointwise.type_names import c_type, scalar_type
-from distrt.core.random import numpy_generator
+from distrt.core.random.draws import Replay
 from distrt.core.tensor import Tensor
 
 __all__ = ["scaled_dot_product_attention"]
@@ -58,8 +58,7 @@ def scaled_dot_product_attention(
         )
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
-    seed = int(numpy_generator(None).integers(2**63)) if dropout_p else 0
-    options = (bool(is_causal), float(scale), float(dropout_p), seed)
+    options = (bool(is_causal), float(scale), float(dropout_p), Replay() if dropout_p else None)
     if enable_gqa and not _heads(query) == _heads(key) == _heads(value):
         return _grouped_attention(query, key, value, attn_mask, options)
     mask = _fitting_mask(query, key, value, attn_mask)

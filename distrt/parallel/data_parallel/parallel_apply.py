@@ -12,7 +12,8 @@ from distrt.core.autocast import get_autocast_dtype, is_autocast_enabled
 from distrt.core.device import device
 from distrt.core.gpu import library
 from distrt.core.modes import is_grad_enabled, set_grad_enabled
-from distrt.core.random import manual_seed, numpy_generator
+from distrt.core.random.draws import draw_seed
+from distrt.core.random.generator import manual_seed
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.data_parallel.devices import gpu_numbers, no_accelerator
@@ -55,7 +56,7 @@ def parallel_apply(
     numbers = [
         _number(given, each) for given, each in zip(inputs, devices or [None] * len(modules), strict=True)
     ]
-    seeds = numpy_generator(None).integers(2**63, size=len(modules)).tolist()
+    seeds = [draw_seed(None) for _ in modules]
     state = _State.current()
     runs = [partial(_run, state, *each) for each in zip(modules, inputs, named, numbers, seeds, strict=True)]
     with ThreadPoolExecutor(len(runs)) as pool:

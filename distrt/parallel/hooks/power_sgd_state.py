@@ -11,7 +11,7 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
 from distrt.core.creation import randn
-from distrt.core.random import Generator
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor
 from distrt.parallel.bucket import GradBucket
 

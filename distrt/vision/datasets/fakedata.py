@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from distrt.core.creation import tensor
-from distrt.core.random import Generator
+from distrt.core.random.draws import draw_integers, draw_normal
+from distrt.core.random.generator import Generator
 from distrt.vision.datasets.vision import VisionDataset
 from distrt.vision.pillow import pil
 
@@ -44,11 +45,11 @@ class FakeData(VisionDataset[Any]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if index >= len(self):
             raise IndexError(f"{type(self).__name__} index out of range")
-        random = Generator().manual_seed(index + self.random_offset).numpy
-        values = random.standard_normal(self.image_size, np.float32) * 255
+        random = Generator().manual_seed(index + self.random_offset)
+        values = draw_normal(tuple(self.image_size), np.dtype(np.float32), random) * 255
         pixels = values.astype(np.int64).astype(np.uint8).transpose(1, 2, 0)
         image = pil().fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        image, target = self._transformed(image, tensor(int(random.integers(self.num_classes))))
+        image, target = self._transformed(image, tensor(draw_integers(0, self.num_classes, (), random)))
         return image, target.item() if hasattr(target, "item") else target
 
     def __len__(self) -> int:

@@ -6,7 +6,9 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from distrt.core.random import numpy_generator
+import numpy as np
+
+from distrt.core.random.draws import draw_integers, draw_uniform
 from distrt.core.tensor import Tensor
 from distrt.vision.transforms.functional import get_dimensions
 
@@ -54,16 +56,19 @@ def fill_for(img: Any, fill: Any) -> Any:
     return [float(each) for each in fill]
 
 
+_FLOAT32 = np.dtype(np.float32)
+
+
 def chance(p: float) -> bool:
     """True with probability ``p``."""
-    return bool(numpy_generator(None).random() < p)
+    return bool(draw_uniform((1,), _FLOAT32, None)[0] < p)
 
 
 def uniform(low: float, high: float) -> float:
     """A number between the two."""
-    return float(low) + (float(high) - float(low)) * float(numpy_generator(None).random())
+    return float(draw_uniform((1,), _FLOAT32, None, float(low), float(high))[0])
 
 
 def whole(low: int, high: int) -> int:
     """A whole number from ``low`` up to below ``high``."""
-    return int(numpy_generator(None).integers(low, high))
+    return int(draw_integers(low, high, (1,), None)[0])

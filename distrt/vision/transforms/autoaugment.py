@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from distrt.core.creation import arange, from_numpy, linspace, rand, randint, tensor
-from distrt.core.random import numpy_generator
+from distrt.core.random.generator import numpy_generator
 from distrt.core.tensor import Tensor
 from distrt.nn import Module
 from distrt.vision.transforms import functional as F

@@ -6,7 +6,7 @@ import functools
 import math
 import sys
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,6 +76,9 @@ class Plan:
         batch: what the dims in front broadcast to, at least one.
         length: how many queries a matrix has.
         source: how many keys.
+
+    Args:
+        draws: what dropout is decided by (``core/random/draws.py``), None without it.
     """
 
     def __init__(
@@ -86,7 +89,7 @@ class Plan:
         mask: Array | None,
         is_causal: bool,
         dropout_p: float,
-        seed: int,
+        draws: Any,
     ) -> None:
         own = np.broadcast_shapes(*[each.shape[:-2] for each in (query, key, value)])
         self.added = 0 if own else 1  # a single matrix is a batch of one
@@ -97,7 +100,7 @@ class Plan:
         self._is_on_gpu = used.gpu and is_on_gpu(query)
         self._is_meta = is_meta(query)
         self._dtype = np.float64 if query.dtype == np.float64 else np.float32
-        self._draws = np.random.default_rng(seed) if dropout_p else None
+        self._draws = draws
 
     @functools.cached_property
     def mask(self) -> Array | None:
@@ -140,12 +143,11 @@ class Plan:
 
     def next_key(self) -> int:
         """On a GPU, the key from which a tile's random numbers are drawn; each tile asks once."""
-        assert self._draws is not None
-        return int(self._draws.integers(2**63))
+        return int(self._draws.seed())
 
     def _rows(self) -> int:
         fitting: int = max(1, min(self.length, self._block() // max(1, self.source)))
-        if not self.is_causal or self._is_meta:
+        if not self.is_causal or self._is_meta or (self._draws is not None and not self._is_on_gpu):
             return fitting
         return min(fitting, GPU_CAUSAL_ROWS if self._is_on_gpu else CAUSAL_ROWS)
 
@@ -172,5 +174,6 @@ class Plan:
             return drawn[..., : shape[-1]]
         if self._is_meta:
             return np.empty(shape, self._dtype, like=self._like)
-        drawn = self._draws.random(shape, np.float32) >= self.dropout_p
+        # For all keys, seen or not: so PyTorch draws.
+        drawn = self._draws.chance(1 - self.dropout_p, (*shape[:-1], self.source))[..., : shape[-1]]
         return np.asarray(np.multiply(drawn, self._dtype(self.factor), dtype=self._dtype))

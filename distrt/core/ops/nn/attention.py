@@ -20,6 +20,7 @@ from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.half_rules import widened
+from distrt.core.random.draws import Replay
 
 __all__ = ["attention"]
 
@@ -33,17 +34,17 @@ def attention(
     is_causal: bool,
     scale: float,
     dropout_p: float,
-    seed: int,
+    draws: Replay | None,
 ) -> Any:
     """``softmax(query @ key.T * scale + mask) @ value``, over the last two dims; the dims in front broadcast.
 
     A mask of bools says which keys a query sees, one of numbers is added to the scores; ``is_causal`` hides the keys
     that come after a query. A query that sees no key gives zeros. Each weight is zeroed with probability ``dropout_p``;
-    ``seed`` says which ones, so that backward finds the same.
+    ``draws`` says which ones, so that backward finds the same.
 
     Shape: (…, L, E), (…, S, E), (…, S, V), and a mask that broadcasts to (…, L, S) -> (…, L, V).
     """
-    plan = Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
+    plan = Plan(query, key, value, attn_mask, is_causal, dropout_p, draws and draws.again())
     out = _result_like(query, value, plan)
     if not dropout_p and kernel.suits(query, key, value):
         found = kernel.attend(query, key, value, plan.mask, is_causal, scale, out)
@@ -96,13 +97,13 @@ def _attention_gradients(
     is_causal: bool,
     scale: float,
     dropout_p: float,
-    seed: int,
+    draws: Replay | None,
     out: Any,
     log_total: Any,
     needs: Any,
 ) -> tuple[Any, ...]:
     """Source: Dao et al. 2022, section 3.1: the softmax's derivative needs but the row sums of g * out."""
-    plan = Plan(query, key, value, attn_mask, is_causal, dropout_p, seed)
+    plan = Plan(query, key, value, attn_mask, is_causal, dropout_p, draws and draws.again())
     if not dropout_p and not needs[3] and kernel.suits(query, key, value):
         found = kernel.attend_back(query, key, value, plan.mask, is_causal, scale, out, g, log_total)
         return (*found, None)
@@ -188,10 +189,10 @@ def _plain_attention(
     is_causal: bool = False,
     scale: float = 1.0,
     dropout_p: float = 0.0,
-    seed: int = 0,
+    draws: Replay | None = None,
 ) -> Any:
     """All scores at once: what the fused operation computes, and how it is differentiated twice."""
-    plan = Plan(query._array, key._array, value._array, None, is_causal, dropout_p, seed)
+    plan = Plan(query._array, key._array, value._array, None, is_causal, dropout_p, draws and draws.again())
     dtype = query._array.dtype
     query, key, value = (widened(each) for each in (query, key, value))
     scores = ops.matmul(ops.mul(query, scale), ops.transpose(key, -1, -2))

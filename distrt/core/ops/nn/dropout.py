@@ -18,7 +18,7 @@ from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.type_names import scalar_type
-from distrt.core.random import numpy_generator
+from distrt.core.random.draws import draw_chance, draw_seed, laid_out
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = [
@@ -91,7 +91,7 @@ def _kept(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
     if p == 1:
         return kind.type(0)
     if used.gpu and on_gpu.draws.suits(input._array):
-        key = int(numpy_generator(None).integers(2**63))
+        key = draw_seed(None)
         return on_gpu.draws.kept(tuple(shape), p, 1 / (1 - p), key, kind, input._array)
     kept = _drawn(input, p, tuple(shape))
     return np.multiply(kept, kind.type(1 / (1 - p)), dtype=kind)
@@ -105,10 +105,10 @@ def _drawn(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
     if kind.kind == "c":
         raise NoKernelError(f"\"bernoulli_scalar_cpu_\" not implemented for '{scalar_type(input)}'")
     if used.gpu and is_on_gpu(input._array):
-        key = int(numpy_generator(None).integers(2**63))
+        key = draw_seed(None)
         return on_gpu.draws.kept(shape, p, 1, key, np.float32, input._array) != 0
-    precision = np.float64 if kind == np.float64 else np.float32
-    return np.asarray(numpy_generator(None, input._array).random(shape, precision) >= p, like=input._array)
+    drawn = draw_chance(1 - p, shape, None, input._array)
+    return laid_out(drawn.reshape(-1), input._array) if shape == input.shape else drawn
 
 
 @op(node="Mul")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.autocast import autocasts
 from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
@@ -18,7 +18,8 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import floating, wide
 from distrt.core.ops.pointwise.half_rules import widened
 from distrt.core.ops.pointwise.type_names import scalar_type
-from distrt.core.random import Generator, draw_uniform
+from distrt.core.random.draws import draw_wide_uniform
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -66,9 +67,17 @@ def rrelu(
     work = floating("leaky_relu_cpu", array)
     slopes: Any = work.dtype.type((lower + upper) / 2)
     if training:
-        drawn = draw_uniform(array.shape, work.dtype, generator, work)
-        slopes = drawn * work.dtype.type(upper - lower) + work.dtype.type(lower)
+        slopes = _drawn_slopes(work, lower, upper, generator)
     return _rrelu(input, np.where(work > 0, work.dtype.type(1), slopes))
+
+
+def _drawn_slopes(work: Array, lower: float, upper: float, generator: Generator | None) -> Array:
+    if is_on_gpu(work):  # of all elements: to count those that need one would wait for the GPU
+        drawn = draw_wide_uniform(work.shape, generator, work)
+        return (drawn * (upper - lower) + lower).astype(work.dtype)
+    slopes, below = np.ones_like(work, order="C"), work <= 0
+    slopes[below] = draw_wide_uniform((int(np.count_nonzero(below)),), generator) * (upper - lower) + lower
+    return slopes
 
 
 @op(node="RreluWithNoise")

@@ -12,7 +12,7 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.arithmetic import mul, sub
 from distrt.core.ops.pointwise.half import no_derivative
 from distrt.core.ops.reductions.reduction import sum
-from distrt.core.random import Generator, numpy_generator
+from distrt.core.random.generator import Generator, numpy_generator
 
 __all__ = ["dirichlet_drawn", "gamma_drawn", "sample_dirichlet", "standard_gamma"]
 

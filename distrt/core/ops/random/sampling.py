@@ -12,7 +12,8 @@ from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.ops.pointwise.half import wide
-from distrt.core.random import Generator, draw_bernoulli, draw_exponential, numpy_generator, source_of
+from distrt.core.random.draws import draw_bernoulli, draw_exponential, draw_wide_uniform
+from distrt.core.random.generator import Generator, numpy_generator
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["bernoulli", "binomial", "multinomial", "poisson", "sampled"]
@@ -110,32 +111,32 @@ def multinomial(
     if is_meta(weights):
         drawn = np.empty((*weights.shape[:-1], num_samples), np.int64, like=weights)
         return _returned("multinomial", wrap(drawn), out)
-    rows = weights.astype(np.float64).reshape(-1, weights.shape[-1])
+    rows = wide(weights).reshape(-1, weights.shape[-1])
     if not bool((np.isfinite(rows) & (rows >= 0)).all()):
         raise ShapeError("probability tensor contains either `inf`, `nan` or element < 0")
-    totals = rows.sum(1, keepdims=True)
-    if bool((totals <= 0).any()):
+    if bool((rows.sum(1) <= 0).any()):
         raise ShapeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    pick = _with_replacement if replacement else _distinct
-    picked = pick(rows / totals, num_samples, generator)
+    pick = _with_replacement if replacement and num_samples > 1 else _distinct
+    picked = pick(rows, num_samples, generator)
     return _returned("multinomial", wrap(picked.reshape(*weights.shape[:-1], num_samples)), out)
 
 
 def _with_replacement(rows: Array, count: int, generator: Generator | None) -> Array:
     edges = np.cumsum(rows, 1)
     edges /= edges[:, -1:]
-    drawn = source_of(generator, rows).random((rows.shape[0], count))
+    drawn = draw_wide_uniform((rows.shape[0], count), generator, rows)
     if is_on_gpu(rows):  # all rows at once, one behind the other
         number = np.arange(rows.shape[0], dtype=np.float64, like=rows)[:, None]
         places = np.searchsorted((edges + number).reshape(-1), (drawn + number).reshape(-1), side="right")
         first = number.astype(np.int64) * rows.shape[1]
         return np.clip(places.reshape(drawn.shape) - first, 0, rows.shape[1] - 1)
-    found = [np.searchsorted(edge, each, side="right") for edge, each in zip(edges, drawn, strict=True)]
+    found = [np.searchsorted(edge, each) for edge, each in zip(edges, drawn, strict=True)]
     return np.array(found, np.int64).reshape(rows.shape[0], count)
 
 
 def _distinct(rows: Array, count: int, generator: Generator | None) -> Array:
     """The classes that ring first, where each waits an exponential time with its weight as the rate."""
-    waited = draw_exponential(rows.shape, generator, rows) / np.maximum(rows, np.finfo(np.float64).tiny)
-    order = waited.argsort(1) if is_on_gpu(waited) else np.argsort(waited, 1, kind="stable")
+    waited = draw_exponential(rows.shape, generator, rows).astype(rows.dtype)
+    hurry = -rows / np.maximum(waited, np.finfo(rows.dtype).tiny)
+    order = hurry.argsort(1) if is_on_gpu(hurry) else np.argsort(hurry, 1, kind="stable")
     return order[:, :count].astype(np.int64)
