@@ -435,6 +435,23 @@ row(
     smooth=False,
 )
 row(
+    "histogramdd",
+    lambda t, a, w: [
+        each
+        for hist, edges in (
+            t.histogramdd(a, 3),
+            t.histogramdd(a, [2, 3], range=[-1.0, 1.0, 0.0, 2.0], density=True),
+            t.histogramdd(a, bins=[4, 1], weight=w),
+            t.histogramdd(a.reshape(5, 6, 2), [t.tensor([-2.0, 0.0, 0.5], dtype=a.dtype)] * 2),
+            t.histogramdd(a[:0], [1, 2]),
+            t.histogramdd(t.ones_like(a), [2, 2]),
+        )
+        for each in (hist, *edges)
+    ],
+    [(In((30, 2), grad=False), In((30,), "positive", grad=False))],
+    smooth=False,
+)
+row(
     "sorting into out",
     lambda t, a: (
         *t.sort(a, out=(t.empty(0).to(a.dtype), t.empty(0).long())),

@@ -40,7 +40,7 @@ FUNCTIONS: dict[str, str] = {
     "differences": "cumulative_trapezoid diff gradient trapezoid trapz",
     "distances": "cdist dist norm pdist renorm",
     "extremes": "amax amin aminmax argmax argmin max min",
-    "histograms": "histc histogram",
+    "histograms": "histc histogram histogramdd",
     "order_statistics": "kthvalue median mode nanmedian nanquantile quantile",
     "reduction": "all any count_nonzero logsumexp mean nanmean nansum prod sum",
     "scan": "cummax cummin cumprod cumsum logcumsumexp",

@@ -71,12 +71,6 @@ _LEFT_OUT = (
         "LAPACK's factorisation of indefinite matrices is not among NumPy's",
     ),
     Known(
-        "histogramdd",
-        "*",
-        _MISSING,
-        "counts in several dims; numpy.histogramdd of tensor.numpy() is the same",
-    ),
-    Known(
         "masked.sum masked.prod masked.cumsum masked.cumprod masked.amax masked.amin masked.argmax masked.argmin "
         "masked.mean masked.median masked.norm masked.var masked.std masked.softmax masked.log_softmax masked.softmin "
         "masked.normalize masked.logaddexp masked.logsumexp",
