@@ -7,8 +7,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from distrt import nn
 from distrt.comm.mesh.device_mesh import DeviceMesh, current_mesh
 from distrt.core.errors import UnsupportedError
@@ -42,11 +40,11 @@ def distribute_tensor(
     layout = layout_for("distribute_tensor", device_mesh, placements, tuple(tensor._array.shape))
     if layout.is_partial:
         raise UnsupportedError(f"distribute_tensor: ranks would have summands, got {layout.placements}")
-    whole = np.array(tensor._array, order="C")
+    whole = tensor._array.copy(order="C")
     if src_data_rank is not None:
         for group in device_mesh.get_all_groups():
             group.broadcast(whole, src_data_rank).wait()
-    made = distributed(np.array(layout.mine(whole)), layout)
+    made = distributed(layout.mine(whole).copy(), layout)
     if getattr(tensor, "_is_param", False) or type(tensor).__name__ == "Parameter":
         made._is_param = True
     return made.requires_grad_(tensor.requires_grad)

@@ -30,6 +30,7 @@ __all__ = [
     "StateDictOptions",
     "get_model_state_dict",
     "name_of",
+    "on_cpu",
     "received",
     "set_model_state_dict",
     "verified",
@@ -161,7 +162,7 @@ def name_of(model: Module, key: str) -> str:
 def without_parts(tree: Any, options: StateDictOptions) -> Any:
     """A state with whole tensors, where that is asked for; empty on ranks that are not to have it."""
     if not options.full_state_dict:
-        return _mapped(lambda _, tensor: tensor.cpu(), tree) if options.cpu_offload else tree
+        return on_cpu(tree) if options.cpu_offload else tree
     is_kept = not options.cpu_offload or not is_initialized() or default_group().rank() == 0
 
     def whole(_: tuple[Any, ...], tensor: Tensor) -> Any:
@@ -172,6 +173,11 @@ def without_parts(tree: Any, options: StateDictOptions) -> Any:
 
     found = _mapped(whole, tree)
     return found if is_kept else {}
+
+
+def on_cpu(tree: Any) -> Any:
+    """The same with its tensors on the CPU."""
+    return _mapped(lambda _, tensor: tensor.cpu(), tree)
 
 
 def received(tree: Any, group: ProcessGroup, part: Callable[[tuple[Any, ...], Tensor], Any]) -> Any:

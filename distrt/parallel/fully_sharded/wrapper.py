@@ -12,10 +12,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
-import numpy as np
-
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup
+from distrt.core.arrays import row_major
 from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
 from distrt.core.gpu.library import device_count
@@ -314,7 +313,7 @@ def _take_over(module: Module, mesh: DeviceMesh, ignored: set[int]) -> None:
     tensors = [whole for _, _, whole in managed([module], ignored)]
     for tensor in [*tensors, *module.buffers()]:
         for group in mesh.get_all_groups():
-            values = np.ascontiguousarray(tensor._array)
+            values = row_major(tensor._array)
             group.broadcast(values, src=0).wait()
             tensor._array[...] = values
         tensor._counter[0] += 1

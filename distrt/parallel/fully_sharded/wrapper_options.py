@@ -79,7 +79,7 @@ class MixedPrecision:
 
 @dataclass
 class CPUOffload:
-    """Without effect: the parts of a model on the CPU are in its memory."""
+    """Whether the parts of a model that computes on a GPU are in the memory of the CPU."""
 
     offload_params: bool = False
 

@@ -10,7 +10,7 @@ from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor
 from distrt.parallel.fully_sharded.global_optimizer_state import get_optimizer_state_dict, numbered_for
-from distrt.parallel.fully_sharded.global_state import StateDictOptions
+from distrt.parallel.fully_sharded.global_state import StateDictOptions, on_cpu
 from distrt.parallel.fully_sharded.wrapper_options import (
     FullOptimStateDictConfig,
     FullStateDictConfig,
@@ -109,15 +109,20 @@ class WrapperStates(Module):
             *args, destination=destination, prefix=prefix, keep_vars=keep_vars
         )
         config = self._settings.state_dict_config
+        own = [key for key in found if key.startswith(prefix)]
         if self._settings.state_dict_type is not StateDictType.FULL_STATE_DICT:
+            if config.offload_to_cpu:
+                found.update({key: on_cpu(found[key]) for key in own})
             return found
         is_left_out = getattr(config, "rank0_only", False) and self.rank != 0
-        for key in [key for key in found if key.startswith(prefix)]:
+        for key in own:
             value = found[key]
             if isinstance(value, DTensor):
                 found[key] = value.full_tensor()
             if is_left_out:
                 del found[key]
+            elif config.offload_to_cpu:
+                found[key] = on_cpu(found[key])
         return found
 
     # -- the optimizer's
@@ -134,7 +139,7 @@ class WrapperStates(Module):
         )
         options = StateDictOptions(full_state_dict=is_whole, cpu_offload=is_whole and is_first_only)
         state: dict[str, Any] = get_optimizer_state_dict(model, optim, options=options)
-        return state
+        return on_cpu(state) if found and found[0]._settings.optim_state_dict_config.offload_to_cpu else state
 
     @staticmethod
     def full_optim_state_dict(

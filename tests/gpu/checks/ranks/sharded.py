@@ -21,8 +21,10 @@ from distrt.distributed.checkpoint.state_dict import StateDictOptions, get_state
 from distrt.distributed.fsdp import (
     CPUOffload,
     CPUOffloadPolicy,
+    FullStateDictConfig,
     FullyShardedDataParallel,
     MixedPrecisionPolicy,
+    StateDictType,
     fully_shard,
 )
 from distrt.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
@@ -114,7 +116,10 @@ def accumulated(model: Any, optimizer: Any, x: Any, target: Any, number: int) ->
 
 
 def unsynchronised(model: Any, optimizer: Any, x: Any, target: Any, number: int) -> Any:
-    """The same by FSDP's first form."""
+    """The same by FSDP's first form, whose whole states are on the CPU where asked for."""
+    kind = StateDictType.FULL_STATE_DICT
+    with FullyShardedDataParallel.state_dict_type(model, kind, FullStateDictConfig(offload_to_cpu=True)):
+        assert all(each.device.type == "cpu" for each in model.state_dict().values())
     optimizer.zero_grad()
     with model.no_sync():
         F.cross_entropy(model(x * 0.5), target).backward()
@@ -250,7 +255,7 @@ WAYS: dict[str, Way] = {
     "replicas": (step, replicated, 1e-4),
     "moved later": (step, late, 1e-4),
     "brought by the mesh": (step, brought, 1e-4),
-    "FSDP1": (step, wrapped, 1e-4),
+    "FSDP1": (step, lambda model: wrapped(model, sync_module_states=True), 1e-4),
     "FSDP1, no_sync": (unsynchronised, wrapped, 1e-4),
     "FSDP1, offloaded": (step, lambda model: wrapped(model, cpu_offload=CPUOffload(True)), 1e-4),
 }
