@@ -9,6 +9,7 @@ python benchmarks/gpu.py [--rounds N] [--only WORD] [--output FILE.json]
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import statistics
@@ -83,6 +84,53 @@ def passes(library: Any) -> Any:
     optimizer = library.optim.AdamW(parameters, lr=1e-3, fused=True)
     optimizer.step()
     yield "AdamW of 105 million parameters", optimizer.step, 100 * 1024 * 1024 * 4 * 7
+
+
+def images(library: Any) -> Any:
+    """Norms and pooling of images in both orders, forward and backward, and the bytes that they have to move."""
+    functional = library.nn.functional
+    weight = library.ones(256, device="cuda")
+    for order in ("contiguous_format", "channels_last"):
+        x = library.randn(64, 256, 56, 56).to("cuda", library.bfloat16)
+        x = x.to(memory_format=getattr(library, order)).requires_grad_()
+        size = x.numel() * 2
+        for name, run, there, back in (
+            ("batch_norm", lambda x: functional.batch_norm(x, None, None, weight, weight, True), 3, 5),
+            (
+                "group_norm",
+                lambda x: functional.group_norm(x, 32, weight.to(x.dtype), weight.to(x.dtype)),
+                3,
+                5,
+            ),
+            ("max_pool2d", lambda x: functional.max_pool2d(x, 3, 2, 1), 1.25, 1.25),
+            ("avg_pool2d", lambda x: functional.avg_pool2d(x, 2), 1.25, 1.25),
+            ("adaptive_avg_pool2d", lambda x: functional.adaptive_avg_pool2d(x, 1), 1, 1),
+        ):
+            yield f"{name}, {order}", functools.partial(run, x.detach()), there * size
+            out = run(x)
+            slope = library.ones_like(out)
+
+            def back_through(out: Any = out, x: Any = x, slope: Any = slope) -> None:
+                library.autograd.grad(out, x, slope, retain_graph=True)
+
+            yield f"{name}'s gradient, {order}", back_through, back * size
+
+
+def sums(library: Any) -> Any:
+    """The gradient of an embedding, and rows added by number; bytes: the rows, and the sums twice."""
+    table = library.randn(50304, 768).to("cuda").requires_grad_()
+    numbers = library.randint(0, 50304, (8, 1024)).to("cuda")
+    out = library.nn.functional.embedding(numbers, table)
+    slope = library.ones_like(out)
+    moved = 4 * 768 * (8192 + 2 * 50304)
+    yield "embedding's gradient", lambda: library.autograd.grad(out, table, slope, retain_graph=True), moved
+    rows, index = library.randn(1 << 20, 64).to("cuda"), library.randint(0, 1 << 16, (1 << 20,)).to("cuda")
+    target = library.zeros(1 << 16, 64, device="cuda")
+    yield (
+        "index_add of a million rows",
+        lambda: target.index_add_(0, index, rows),
+        4 * 64 * ((1 << 20) + (2 << 16)),
+    )
 
 
 def sequences(library: Any) -> Any:
@@ -199,7 +247,7 @@ def measured(library: Any, rounds: int, only: str) -> dict[str, dict[str, float]
     copy = copied_ms(library, rounds)
     bandwidth = 2 * 4 * COPY_ELEMENTS / copy / 1e6
     found: dict[str, dict[str, float]] = {"copy": {"ms": copy, "GB/s": bandwidth}}
-    for kind in (products, convolutions, passes, sequences, steps):
+    for kind in (products, convolutions, passes, images, sums, sequences, steps):
         cases = iter(kind(library))
         while True:
             try:

@@ -15,14 +15,14 @@ from distrt.core.gpu import library
 
 __all__ = ["cell", "kind_of", "raise_found"]
 
-_kinds: list[str] = []
+_kinds: list[tuple[str, type[Exception]]] = []
 
 
-def kind_of(message: str) -> int:
+def kind_of(message: str, error: type[Exception] = DimensionError) -> int:
     """A number for a kind of fault, from 1 on; ``{0}`` in the message is the number found, ``{1}`` the bound."""
-    if message not in _kinds:
-        _kinds.append(message)
-    return _kinds.index(message) + 1
+    if (message, error) not in _kinds:
+        _kinds.append((message, error))
+    return _kinds.index((message, error)) + 1
 
 
 @functools.cache
@@ -37,15 +37,15 @@ def raise_found() -> None:
     """Raises what kernels have found, once; called whenever the host has waited for a GPU.
 
     Raises:
-        DimensionError: for an index that was out of range.
+        DimensionError, ShapeError: for an index that was out of range, what its operation raises on the CPU.
     """
     if not cell.cache_info().currsize:
         return
     kind, number, bound = cell().tolist()
     if kind:
         cell()[0] = 0
-        message = _kinds[kind - 1].format(number, bound)
-        raise DimensionError(
-            f"{message} (a kernel on the GPU found this after its operation had returned; to see the line, run it on "
-            "the CPU)"
+        message, error = _kinds[kind - 1]
+        raise error(
+            f"{message.format(number, bound)} (a kernel on the GPU found this after its operation had returned; to see "
+            "the line, run it on the CPU)"
         )

@@ -159,6 +159,13 @@ ROWS = (
         "an image is read twice and written once in each direction: 3 launches instead of 14 to 33; not measured",
     ),
     Row(
+        "sums of rows by number on GPUs: embedding's gradient, index_add, scatter_add, index_put, gather's gradient",
+        "distrt.core.kernels.cuda.adding",
+        "distrt.core.ops.indexing.adding_at",
+        "floats and complex numbers without gaps",
+        "the same bits every time, without a wait, where CuPy adds atomically and its sorting waits; not measured",
+    ),
+    Row(
         "max, average and adaptive pooling on GPUs, and their gradients",
         "distrt.core.kernels.cuda.pooling",
         "distrt.core.ops.spatial.pooling, distrt.core.ops.spatial.average_pooling, distrt.core.ops.indexing.planes",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, address_of, is_dense, is_on_gpu, row_major
+from distrt.core.errors import DimensionError
 from distrt.core.gpu.faults import cell, kind_of
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
@@ -32,10 +33,23 @@ _GRADIENTS = np.dtype(
 )
 
 
-def require_range(numbers: Array, low: int, high: int, message: str, exempt: int | None = None) -> None:
-    """Lets a later wait raise DimensionError with the message where a number is not in [low, high), nor ``exempt``."""
+def require_range(
+    numbers: Array,
+    low: int,
+    high: int,
+    message: str,
+    exempt: int | None = None,
+    error: type[Exception] = DimensionError,
+) -> None:
+    """Lets a later wait raise an error with the message where a number is not in [low, high), nor ``exempt``.
+
+    Raises:
+        DimensionError: the error, at once, where no number could be right.
+    """
     if not numbers.size:
         return
+    if low >= high and exempt is None:
+        raise error(message.format("any number", high))
     kind = {8: "i64", 4: "int", 2: "short", 1: "signed char"}[numbers.dtype.itemsize]
     kind = kind if numbers.dtype.kind == "i" else {1: "unsigned char"}.get(numbers.dtype.itemsize, kind)
     bounds = (np.int64(low), np.int64(high), np.int64(exempt or 0), np.int32(exempt is not None))
@@ -48,7 +62,7 @@ def require_range(numbers: Array, low: int, high: int, message: str, exempt: int
             np.int64(numbers.size),
             *bounds,
             np.uint64(address_of(cell())),
-            np.int64(kind_of(message)),
+            np.int64(kind_of(message, error)),
         ),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, array_module, is_array, row_major
+from distrt.core.arrays import Array, array_module, is_array, is_on_gpu, row_major
 from distrt.core.kernels import on_gpu
 from distrt.core.ops.indexing.keys import as_tuple, key_beside
 from distrt.core.ops.pointwise.half import wide
@@ -41,8 +41,11 @@ def add_at(target: Array, key: Any, values: Any) -> None:
 
 def _add_on_gpu(target: Array, key: Any, values: Any) -> None:
     """In an order that is always the same, where a kernel does that; else by atomic additions, as they come."""
-    if not _is_sorted(target, key, values):
+    own = target if not is_on_gpu(target) or target.flags.c_contiguous else row_major(target)
+    if not _is_sorted(own, key, values):
         array_module(target).add.at(target, key, values)
+    elif own is not target:
+        target[...] = own
 
 
 def _is_sorted(target: Array, key: tuple[Any, ...], values: Any) -> bool:

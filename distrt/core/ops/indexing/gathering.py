@@ -16,6 +16,8 @@ from distrt.core.arrays import Array, Scalar, beside, is_meta, is_on_gpu, known
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.masking import assigned_element
@@ -78,7 +80,10 @@ _INDEX_DTYPES = frozenset((np.dtype(np.int64), np.dtype(np.int32)))
 
 def require_in_range(places: Array, axis: int, size: int) -> None:
     """Raises ShapeError, the RuntimeError that PyTorch gives here, for an index outside 0 to ``size`` - 1."""
-    if places.size and not is_meta(places) and (places.min() < 0 or places.max() >= size):
+    if used.gpu and is_on_gpu(places):
+        said = f"index {{0}} is out of bounds for dimension {axis} with size {{1}}"
+        on_gpu.checks.require_range(places, 0, size, said, error=ShapeError)
+    elif places.size and not is_meta(places) and (places.min() < 0 or places.max() >= size):
         wrong = places[(places < 0) | (places >= size)].flat[0]
         raise ShapeError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
@@ -110,7 +115,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any
             f"take_along_dim: {list(input.shape)} and {list(indices.shape)} do not broadcast apart from dim {axis}"
         ) from None
     size = input.shape[axis] if input.ndim else 1
-    if indices.numel() and known(indices._array.min() < 0):
+    if is_on_gpu(indices._array) or (indices.numel() and known(indices._array.min() < 0)):
         indices = ops.where(ops.lt(indices, 0), ops.add(indices, size), indices)
     sizes = [(*common[:axis], each.shape[axis], *common[axis + 1 :]) for each in (input, indices)]
     return gather(ops.expand(input, sizes[0]), dim, ops.expand(indices, sizes[1]), **_out(out))

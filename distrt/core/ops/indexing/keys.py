@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array
+from distrt.core.arrays import Array, is_array, is_on_gpu
 from distrt.core.errors import DimensionError
+from distrt.core.kernels import on_gpu
 from distrt.core.tensor import Tensor
 
 Key = tuple[Any, ...]
@@ -181,6 +182,17 @@ def key_beside(key: Any, array: Array) -> Any:
     if isinstance(array, np.ndarray):
         return key
     return tuple(np.asarray(part, like=array) if isinstance(part, np.ndarray) else part for part in key)
+
+
+def require_numbers(key: Any, array: Array) -> None:
+    """Lets a later wait raise DimensionError for an index out of range on a GPU, where CuPy would begin again."""
+    dim = 0
+    for part in as_tuple(key):
+        if is_on_gpu(part) and part.dtype != np.bool_ and dim < array.ndim:
+            size = array.shape[dim]
+            message = f"index {{0}} is out of bounds for dimension {dim} with size {{1}}"
+            on_gpu.checks.require_range(part, -size, size, message)
+        dim += _dims_taken(part)
 
 
 def is_view_key(key: Any) -> bool:

@@ -143,10 +143,12 @@ def max_unpool3d(input: Array, indices: IndexArray, size: Sizes) -> Array:
 def _put(name: str, input: Array, indices: Array, size: Sizes) -> Array:
     require_kernel(name, input, "biuc")
     volume = math.prod(size)
-    wrong = (indices < 0) | (indices >= volume)
-    if known(wrong.any()):
-        wrong = indices[wrong]
-        sizes = "x".join(map(str, size))
+    sizes = "x".join(map(str, size))
+    if used.gpu and is_on_gpu(indices):
+        message = f"Found an invalid max index: {{0}} (output volumes are of size {sizes})"
+        on_gpu.checks.require_range(indices, 0, volume, message, error=ShapeError)
+    elif known((outside := (indices < 0) | (indices >= volume)).any()):
+        wrong = indices[outside]
         raise ShapeError(f"Found an invalid max index: {wrong[0]} (output volumes are of size {sizes})")
     lead, count = input.shape[: -len(size)], math.prod(input.shape[-len(size) :])
     out = np.zeros((*lead, volume), input.dtype, like=input)

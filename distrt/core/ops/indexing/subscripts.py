@@ -14,6 +14,7 @@ import numpy as np
 from distrt.core.arrays import Array, Scalar, array_module, beside
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.keys import (
@@ -26,6 +27,7 @@ from distrt.core.ops.indexing.keys import (
     key_beside,
     own_key,
     read_key,
+    require_numbers,
 )
 from distrt.core.ops.shapes.dims import one_dim
 from distrt.core.tensor import Tensor
@@ -73,6 +75,8 @@ def _viewed(input: Array, key: Any) -> Array:
 @op(node="Index")
 def _index_copy(input: Array, key: Any) -> Array:
     """``input[key]`` as a copy."""
+    if used.gpu:
+        require_numbers(key, input)
     try:
         picked = input[key]
     except IndexError:
@@ -131,6 +135,8 @@ def put_at(target: Array, key: Key, values: Any, accumulate: bool = False) -> No
         DimensionError: for an index out of range.
         ShapeError: for values of another shape.
     """
+    if used.gpu:
+        require_numbers(key, target)
     try:
         if accumulate:
             add_at(target, key, values)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import known
+from distrt.core.arrays import is_on_gpu, known
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["cartesian_prod", "combinations", "meshgrid", "one_hot", "unravel_index"]
@@ -128,13 +130,16 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Any:
         if num_classes <= 0:
             raise ShapeError("Can not infer total number of classes from empty tensor.")
         return wrap(np.zeros((*classes.shape, num_classes), np.int64, like=classes))
-    if known(classes.min() < 0):
+    if used.gpu and is_on_gpu(classes) and num_classes > 0:
+        message = "Class values must be non-negative and smaller than num_classes ({1}), got {0}."
+        on_gpu.checks.require_range(classes, 0, num_classes, message, error=ShapeError)
+    elif known(classes.min() < 0):
         raise ShapeError("Class values must be non-negative.")
     if num_classes == -1:
         num_classes = int(classes.max()) + 1
     elif num_classes < 1:
         raise ShapeError("num_classes should be positive")
-    elif classes.max() >= num_classes:
+    elif not is_on_gpu(classes) and classes.max() >= num_classes:
         raise ShapeError(
             f"Class values must be smaller than num_classes ({num_classes}), got {classes.max()}."
         )

@@ -251,7 +251,7 @@ class ndarray:
         with np.errstate(all="ignore"):
             if isinstance(value, ndarray) and copied_later(self._host, _key(key), value._host):
                 return
-            settle(self._host)[_key(key)] = host(value)
+            settle(self._host)[_wrapped(_key(key), self.shape)] = host(value)
 
 
 class Flags:
@@ -315,11 +315,17 @@ def _key(key: Any) -> Any:
 
 
 def _wrapped(key: Any, shape: Any) -> Any:
-    """A key of arrays alone as CuPy takes it, whose numbers begin again behind the last one."""
+    """A key as CuPy takes it: numbers in arrays begin again behind the last one."""
     parts = key if isinstance(key, tuple) else (key,)
-    if not all(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts):
+    if any(part is Ellipsis or part is None for part in parts):
         return key
-    return tuple(part % max(size, 1) for part, size in zip(parts, shape, strict=False))
+    dim, taken = 0, []
+    for part in parts:
+        is_array = isinstance(part, np.ndarray)
+        is_number = is_array and part.dtype.kind in "iu" and dim < len(shape)
+        taken.append(part % max(shape[dim], 1) if is_number else part)
+        dim += part.ndim if is_array and part.dtype == np.bool_ else 1
+    return tuple(taken) if isinstance(key, tuple) else taken[0]
 
 
 def wrapped(result: Any, *sources: Any) -> Any:

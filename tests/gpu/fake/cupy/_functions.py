@@ -18,6 +18,7 @@ from .cuda.queued import settle
 _FROM_HOST = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray"}
 _TO_HOST = {"asnumpy"}
 _WITHOUT_KERNEL = {"empty", "empty_like"}
+_ALONG = {"take_along_axis": 2, "put_along_axis": 3}  # where the axis is among the arguments
 _SIZES = {"argwhere", "nonzero", "flatnonzero", "unique"}  # they wait for the device to learn a size
 
 
@@ -74,6 +75,10 @@ def function(
         take = settle if name == "array" else _as_it_is
         args = tuple(take(each._host) if isinstance(each, ndarray) else each for each in args)
         kwargs = {key: _unwrapped(value) for key, value in kwargs.items()}
+        if name in _ALONG:
+            axis = args[_ALONG[name]] if len(args) > _ALONG[name] else kwargs["axis"]
+            size = args[0].size if axis is None else args[0].shape[axis]
+            args = (args[0], args[1] % max(size, 1), *args[2:])  # as CuPy's indexing, which begins again
         for gone in ("blocking", "stream"):
             kwargs.pop(gone, None)
         with np.errstate(all="ignore"):
