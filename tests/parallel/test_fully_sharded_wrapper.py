@@ -146,6 +146,25 @@ def test_training_goes_on_from_an_optimizers_state(rank0_only):
     assert all(run_local(run, 2))
 
 
+def test_a_whole_state_that_rank_0_has_is_cut_for_all():
+    def run(group):
+        join(group)
+        model = FSDP(make("mlp"), auto_wrap_policy=LINEARS)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        loss_of(model, batches("mlp", 1)[0], group).backward()
+        optimizer.step()
+        whole = FSDP.full_optim_state_dict(model, optimizer)
+        parts = FSDP.scatter_full_optim_state_dict(None if group.rank() else whole, model, optim=optimizer)
+        held = optimizer.state_dict()
+        assert parts["param_groups"][0]["lr"] == 0.1 and parts["state"].keys() == held["state"].keys()
+        return all(
+            np.array_equal(parts["state"][n]["exp_avg"].to_local(), each["exp_avg"].to_local())
+            for n, each in held["state"].items()
+        )
+
+    assert all(run_local(run, 2))
+
+
 def test_whole_parameters_can_be_summoned_and_changed():
     def run(group):
         join(group)

@@ -404,3 +404,13 @@ def test_arguments_and_texts_are_pytorchs(torch, name):
 def test_every_public_name_is_there(torch, path):
     theirs, mine = (importlib.import_module(f"{library}.{path}") for library in ("torch", "distrt"))
     assert {name for name in theirs.__all__ if not hasattr(mine, name)} == set()
+
+
+@pytest.mark.parametrize(
+    "name", ["device_mesh.init_device_mesh", "device_mesh.DeviceMesh", "DTensor", "zeros"]
+)
+def test_older_addresses_lead_to_the_same(torch, name):
+    path, _, last = f"distributed._tensor.{name}".rpartition(".")
+    for library in ("torch", "distrt"):
+        older = getattr(importlib.import_module(f"{library}.{path}"), last)
+        assert older is getattr(importlib.import_module(f"{library}.distributed.tensor"), last)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from distrt.comm.functions.objects import broadcast_object_list
 from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor
@@ -179,6 +180,22 @@ class WrapperStates(Module):
         if optim is None:
             raise ValueError("shard_full_optim_state_dict: give the optimizer, as optim=")
         found: dict[str, Any] = numbered_for(model, optim, full_optim_state_dict)
+        return found
+
+    @staticmethod
+    def scatter_full_optim_state_dict(
+        full_optim_state_dict: dict[str, Any] | None,
+        model: Module,
+        optim_input: Any = None,
+        optim: Any = None,
+        group: Any = None,
+    ) -> dict[str, Any]:
+        """What ``optim.load_state_dict`` takes, of a whole state that rank 0 has; others give None. All call."""
+        given = [full_optim_state_dict]
+        broadcast_object_list(given, 0, group)
+        found: dict[str, Any] = WrapperStates.shard_full_optim_state_dict(
+            given[0] or {}, model, optim_input, optim
+        )
         return found
 
 

@@ -7,8 +7,15 @@ from distrt.distributed.tensor import (
     Placement,
     Replicate,
     Shard,
+    distribute_module,
     distribute_tensor,
+    empty,
+    full,
     init_device_mesh,
+    ones,
+    rand,
+    randn,
+    zeros,
 )
 
 __all__ = [
@@ -18,6 +25,13 @@ __all__ = [
     "Placement",
     "Replicate",
     "Shard",
+    "distribute_module",
     "distribute_tensor",
+    "empty",
+    "full",
     "init_device_mesh",
+    "ones",
+    "rand",
+    "randn",
+    "zeros",
 ]
