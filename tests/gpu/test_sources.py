@@ -64,18 +64,20 @@ def _by_nvcc(source: Path) -> str:
 
 
 @pytest.mark.slow
-def test_nvidias_compiler_takes_every_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("check", ["kernels", "images", "attention", "recurrent"])
+def test_nvidias_compiler_takes_every_kernel(
+    check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compiler = _compiler()
     if compiler is None:
         pytest.skip("neither CuPy with NVRTC (CUPY_PYTHON names a Python that has them) nor nvcc is here")
     if shutil.which("g++") is None:
         pytest.skip("the fake of CuPy, which says what the kernels are, needs g++")
     monkeypatch.setenv("FAKE_CUDA_SOURCES", str(tmp_path))
-    for check in ("kernels", "images", "attention", "recurrent"):
-        ended = run_check(check, "few")
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+    ended = run_check(check, "few")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     sources = sorted(tmp_path.glob("*.cu"))
-    assert len(sources) >= 10
+    assert sources
     with ThreadPoolExecutor(2) as pool:
         said = pool.map(lambda part: _compiled(compiler, part), (sources[::2], sources[1::2]))
     assert not "".join(said)

@@ -24,8 +24,8 @@ __all__ = ["attend", "attend_back", "suits"]
 _THREADS = 256
 
 #: Of rows up to some width: how many threads share one, how many a block has, and how many fours each one keeps.
-_SHAPES = ((128, 32, _THREADS, 1), (512, 32, _THREADS, 4), (4096, 256, 256, 4), (16384, 1024, 1024, 4))
-_LONG = (1024, 1024, 0)
+_SHAPES = ((128, 32, _THREADS, 1), (512, 32, _THREADS, 4), (4096, 256, 256, 4), (8192, 512, 512, 4))
+_LONG = (512, 512, 0)
 
 _TILE = np.dtype(
     [

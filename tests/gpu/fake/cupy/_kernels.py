@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -32,6 +33,9 @@ _CACHE = Path(tempfile.gettempdir()) / f"distrt-fake-cuda-{os.getuid()}"
 _FIRST_LINE = "// What only a GPU has."
 _LAST_LINE = "return (T*)address; }"
 
+#: A thread has 255 registers at most, and a block 65,536: more threads need a compiler that knows of them.
+_ALWAYS_FIT = 256
+
 _running = threading.Lock()  # a block's threads have one place, and there are several GPUs
 
 HAS_COMPILER = shutil.which("g++") is not None
@@ -54,10 +58,15 @@ class RawKernel:
 
     def __init__(self, module: RawModule, name: str) -> None:
         self._module, self._name = module, name
+        self._is_bounded = re.search(rf"__launch_bounds__\(\w+\)\s+{name}\(", module.code) is not None
 
     @recorded
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0) -> None:
         grid, block = ((*each, 1, 1)[:3] for each in (grid, block))
+        if math.prod(map(int, block)) > _ALWAYS_FIT and not self._is_bounded:
+            raise RuntimeError(
+                f"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, or by chance not: {self._name} has no __launch_bounds__"
+            )
         values = [_by_value(each) for each in args]
         pointers = (ctypes.c_void_p * len(values))(*[each.ctypes.data for each in values])
         sizes = (ctypes.c_size_t * len(values))(*[each.nbytes for each in values])

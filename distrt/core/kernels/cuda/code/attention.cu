@@ -7,6 +7,10 @@
 typedef Computed<T>::type C;
 typedef unsigned char u8;
 
+// A block may be larger than 256 threads only where the compiler knows: it takes fewer registers then, of which there
+// are 65,536 for a block.
+#define THREADS (LANES == 32 ? 256 : LANES)
+
 // How the matrices of an array lie, in elements: by numbers of the batch's dims, the outermost first.
 struct Layout {
     i64 sizes[DIMS], steps[DIMS], row, column;
@@ -99,7 +103,7 @@ __device__ inline Four<C> kept_of(const Dropout& drop, i64 four) {
 
 // exp(score - the row's largest), after dropout; the sum before it, and the logarithm of the softmax's denominator, which
 // is +inf for a query that sees no key. The weights may be where the scores are.
-extern "C" __global__ void weigh(
+extern "C" __global__ void __launch_bounds__(THREADS) weigh(
     const C* scores, T* weights, C* totals, C* log_totals, const M* mask, const Layout lay, const Tile tile, C scale,
     const Dropout drop
 ) {
@@ -158,7 +162,7 @@ extern "C" __global__ void pull(const T* g, const T* out, C* pulls, i64 rows, i6
 
 // The weights once more, after dropout, and the gradients of the scores; `pushes` are those of the weights after dropout.
 // The former may be where the scores are, the latter where the pushes are.
-extern "C" __global__ void slopes(
+extern "C" __global__ void __launch_bounds__(THREADS) slopes(
     const C* scores, const C* pushes, T* weights, T* found, const C* log_totals, const C* pulls, const M* mask,
     const Layout lay, const Tile tile, C scale, const Dropout drop
 ) {

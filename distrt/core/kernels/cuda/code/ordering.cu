@@ -24,7 +24,7 @@ extern "C" __global__ void count_digits(const K* keys, u32* counts, i64 count, i
 }
 
 // Every number becomes the sum of those before it; one block of 1024 threads.
-extern "C" __global__ void sum_before(u32* counts, i64 count) {
+extern "C" __global__ void __launch_bounds__(1024) sum_before(u32* counts, i64 count) {
     __shared__ u32 of_threads[1024];
     const i64 share = (count + 1023) / 1024, first = threadIdx.x * share, last = first + share < count ? first + share : count;
     u32 sum = 0;

@@ -5,6 +5,10 @@
 
 typedef Computed<T>::type C;
 
+// A block may be larger than 256 threads only where the compiler knows: it takes fewer registers then, of which there
+// are 65,536 for a block.
+#define THREADS (LANES == 32 ? 256 : LANES)
+
 #if HELD
 #define EACH(k, at) _Pragma("unroll") for (int k = 0; k < HELD; k++) if (const i64 at = lane + (i64)k * LANES; at < width)
 #define HOLD(name) C name[HELD]
@@ -34,7 +38,9 @@ __device__ inline C lowest() { return (C)minus_infinity(); }
     for (i64 number = (i64)blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES; number < rows; number += stride)
 
 // exp(x - max) / sum, or its logarithm.
-extern "C" __global__ void softmax(const T* input, T* out, i64 rows, i64 width, int is_log) {
+extern "C" __global__ void __launch_bounds__(THREADS) softmax(
+    const T* input, T* out, i64 rows, i64 width, int is_log
+) {
     ROWS {
         const T* row = input + number * width;
         T* made = out + number * width;
@@ -53,7 +59,9 @@ extern "C" __global__ void softmax(const T* input, T* out, i64 rows, i64 width, 
 }
 
 // The gradient of a softmax's input, or of its logarithm's, from those and their gradient.
-extern "C" __global__ void softmax_slopes(const T* g, const T* out, T* found, i64 rows, i64 width, int is_log) {
+extern "C" __global__ void __launch_bounds__(THREADS) softmax_slopes(
+    const T* g, const T* out, T* found, i64 rows, i64 width, int is_log
+) {
     ROWS {
         const T *own = g + number * width, *given = out + number * width;
         T* made = found + number * width;
@@ -73,7 +81,7 @@ extern "C" __global__ void softmax_slopes(const T* g, const T* out, T* found, i6
 }
 
 // The negative logarithm of the target's probability, and all probabilities.
-extern "C" __global__ void class_losses(
+extern "C" __global__ void __launch_bounds__(THREADS) class_losses(
     const T* input, const i64* targets, C* losses, C* probabilities, i64 rows, i64 width
 ) {
     ROWS {
@@ -92,7 +100,7 @@ extern "C" __global__ void class_losses(
 }
 
 // factor * (probability - 1 at the target): one factor for each row, or one for all.
-extern "C" __global__ void class_slopes(
+extern "C" __global__ void __launch_bounds__(THREADS) class_slopes(
     const C* probabilities, const C* factors, const i64* targets, T* found, i64 rows, i64 width, int is_one_factor
 ) {
     ROWS {
@@ -106,7 +114,7 @@ extern "C" __global__ void class_slopes(
 }
 
 // Rows with mean 0 (where they are to be centred) and variance 1, times weight plus bias.
-extern "C" __global__ void normalise(
+extern "C" __global__ void __launch_bounds__(THREADS) normalise(
     const T* input, const W* weight, const W* bias, T* out, C* averages, C* variances, i64 rows, i64 width, C eps,
     int is_centred
 ) {
@@ -136,7 +144,7 @@ extern "C" __global__ void normalise(
 }
 
 // The gradient of a normalisation's input.
-extern "C" __global__ void normal_slopes(
+extern "C" __global__ void __launch_bounds__(THREADS) normal_slopes(
     const T* g, const T* input, const W* weight, const C* averages, const C* variances, T* found, i64 rows, i64 width,
     C eps, int is_centred
 ) {
