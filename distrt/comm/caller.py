@@ -99,7 +99,8 @@ class Caller:
         """
         entry = self.begin(self._placed(call, operation.place), is_numbered)
         label = (call.operation, self.sequence if is_numbered else 0)
-        transfer = self._told(call, label[1], async_op)
+        is_heard = bool(activity.listeners)
+        transfer = self._told(call, label[1], async_op) if is_heard else None
 
         def end() -> None:
             if finish is not None:
@@ -111,7 +112,7 @@ class Caller:
         if async_op:
             work: Work = self.engine.launch(operation, label, end)
             return work
-        value = self._run(operation, label)
+        value = self._run(operation, label) if is_heard else self.engine.run(operation, label)
         end()
         return COMPLETED if is_numbered or value is None else _Received(int(value))
 

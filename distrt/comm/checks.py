@@ -16,6 +16,7 @@ from distrt.comm.reduction import AnyOp, Array, ReduceOp, as_sum
 from distrt.core.arrays import is_on_gpu, is_writeable, row_major
 from distrt.core.errors import DeviceError, DistributedError, ShapeError
 from distrt.core.gpu.places import device_of
+from distrt.core.modes import used
 
 __all__ = ["Checks", "Finish", "assign", "flattened", "is_flat", "lengths", "premultiplied"]
 
@@ -49,7 +50,7 @@ class Checks:
         self, operation: str, name: str, arrays: Array | Sequence[Array], other_name: str, other: Array
     ) -> Sequence[Array]:
         """The arrays of all ranks, given as one array stacked of such as ``other``, or as a sequence of its dtype."""
-        if isinstance(arrays, np.ndarray) or is_on_gpu(arrays):
+        if isinstance(arrays, np.ndarray) or (used.gpu and is_on_gpu(arrays)):
             stacked = cast("Array", arrays)
             if stacked.shape != (self._size, *other.shape):
                 text = (
@@ -88,7 +89,7 @@ class Checks:
 
     def same_dtype(self, operation: str, name: str, array: Array, other_name: str, other: Array) -> None:
         """Both have one dtype, and are in the memory of one device."""
-        if array.__class__ is not other.__class__ and is_on_gpu(array) != is_on_gpu(other):
+        if used.gpu and is_on_gpu(array) != is_on_gpu(other):
             text = f"{name} is on {device_of(array)} and {other_name} on {device_of(other)}; they must be on one device"
             raise DeviceError(self._describe(text, operation))
         if array.dtype != other.dtype:
@@ -130,9 +131,8 @@ class Checks:
 def is_flat(array: Array) -> bool:
     """Whether an array can be given to a transport as it is, to be written to."""
     flags = array.flags
-    return bool(
-        flags.carray if isinstance(array, np.ndarray) else flags.c_contiguous
-    )  # CuPy's have no `carray`
+    # CuPy's have no ``carray``.
+    return bool(flags.c_contiguous if used.gpu and is_on_gpu(array) else flags.carray)
 
 
 def flattened(array: Array) -> Array:

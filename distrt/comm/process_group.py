@@ -21,6 +21,7 @@ from distrt.comm.transport import Transport
 from distrt.comm.work import Work
 from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import DeviceError, DistributedError, ShapeError
+from distrt.core.modes import used
 from distrt.core.process import activity
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class ProcessGroup(GroupMemory):
         Raises:
             DeviceError: there is no such lane, in PyTorch's words.
         """
-        if isinstance(array, np.ndarray) or not is_on_gpu(array):
+        if not is_on_gpu(array):
             return self
         if self.gpu_lane is None:
             raise DeviceError(
@@ -127,7 +128,7 @@ class ProcessGroup(GroupMemory):
         The ranks' elements are always combined along one binary tree over the ranks, whatever the array's size, so
         that every run gives the same bits; ``deterministic`` asks for what is the case in any event.
         """
-        if array.__class__ is not np.ndarray and (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.all_reduce(array, op, async_op, deterministic)
         caller, engine = self._caller, self._engine
         if caller.closed_because is not None or engine.failed is not None:
@@ -139,7 +140,7 @@ class ProcessGroup(GroupMemory):
         if array.flags.carray:
             flat = array if array.ndim == 1 else array.reshape(-1)
             is_free = not async_op and engine.is_idle
-            if is_free and run is not None and (is_barred is None or not is_barred(flat)):
+            if run is not None and is_free and (is_barred is None or not is_barred(flat)):
                 if activity.is_heard_closely:
                     caller.run_heard(call, lambda label: run(flat, engine, label))
                     return COMPLETED
@@ -158,7 +159,7 @@ class ProcessGroup(GroupMemory):
 
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.reduce(array, dst, op, async_op)
         self._caller.require_open("reduce")
         self._checks.rank("reduce", "dst", dst, role="root")
@@ -180,14 +181,15 @@ class ProcessGroup(GroupMemory):
 
     def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
         """Replace ``array`` on every rank by rank ``src``'s."""
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.broadcast(array, src, async_op)
         self._caller.require_open("broadcast")
         check_dtype("broadcast", array.dtype)
         self._checks.rank("broadcast", "src", src, role="root")
         call = self._caller.call("broadcast", f"from rank {src}", array.dtype, array.size)
-        if is_flat(array) or src == self._rank:
-            flat = array.reshape(-1) if is_flat(array) else array.copy(order="C").reshape(-1)
+        is_own = is_flat(array)
+        if is_own or src == self._rank:
+            flat = (array if is_own else array.copy(order="C")).reshape(-1)
             return self._caller.run(call, self.transport.broadcast(flat, src, call.fingerprint), async_op)
         copy = self._checks.writable_copy("broadcast", array)
         operation = self.transport.broadcast(copy.reshape(-1), src, call.fingerprint)
@@ -198,7 +200,7 @@ class ProcessGroup(GroupMemory):
 
         Shape: output is one array (size, *array.shape), or one array a rank, of that rank's own shape.
         """
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.all_gather(output, array, async_op)
         self._caller.require_open("all_gather")
         check_dtype("all_gather", array.dtype)
@@ -216,7 +218,7 @@ class ProcessGroup(GroupMemory):
 
         Shape: output is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.gather(output, array, dst, async_op)
         self._caller.require_open("gather")
         check_dtype("gather", array.dtype)
@@ -238,7 +240,7 @@ class ProcessGroup(GroupMemory):
 
         Shape: inputs is (size, *array.shape), as one array or one a rank; on the other ranks None.
         """
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.scatter(array, inputs, src, async_op)
         self._caller.require_open("scatter")
         check_dtype("scatter", array.dtype)
@@ -271,7 +273,7 @@ class ProcessGroup(GroupMemory):
             meets_after: False where the caller has the ranks meet before it writes to ``array``, an `allocate`d buffer,
                 again: other ranks may still read it when this is over.
         """
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.reduce_scatter(output, array, op, async_op)
         self._caller.require_open("reduce_scatter")
         op, array = premultiplied(op, array)
@@ -296,7 +298,7 @@ class ProcessGroup(GroupMemory):
             ShapeError: what a rank sends and what its receiver expects differ in size (on every rank; the group
                 can be used further).
         """
-        if inputs and (lane := self.lane_of(inputs[0])) is not self:
+        if used.gpu and inputs and (lane := self.lane_of(inputs[0])) is not self:
             return lane.all_to_all(outputs, inputs, async_op)
         self._caller.require_open("all_to_all")
         for name, arrays in (("outputs", outputs), ("inputs", inputs)):
@@ -317,7 +319,7 @@ class ProcessGroup(GroupMemory):
             what: what the ranks come for, if it is the same for all of them: who comes for something else has not come.
             nbytes: how much this rank brings in memory that the ranks share, for those who record the run.
         """
-        if self.gpu_lane is not None:
+        if used.gpu and self.gpu_lane is not None:
             self.gpu_lane.drain()  # as PyTorch's, it waits for the GPU, too
         self._caller.require_open("barrier")
         call = self._caller.call("barrier", what) if what else self._caller.call("barrier")
@@ -329,7 +331,7 @@ class ProcessGroup(GroupMemory):
 
     def send(self, array: Array, dst: int, tag: int = 0, async_op: bool = False) -> Work:
         """Send ``array`` to rank ``dst``, which must receive it with the same tag."""
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.send(array, dst, tag, async_op)
         self._caller.require_open("send")
         check_dtype("send", array.dtype)
@@ -343,7 +345,7 @@ class ProcessGroup(GroupMemory):
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """Receive into ``array`` from rank ``src`` (None: from any); the work's ``source_rank()`` says from which."""
-        if (lane := self.lane_of(array)) is not self:
+        if used.gpu and (lane := self.lane_of(array)) is not self:
             return lane.recv(array, src, tag, async_op)
         self._caller.require_open("recv")
         check_dtype("recv", array.dtype)

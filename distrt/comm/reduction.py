@@ -136,8 +136,13 @@ def check_dtype(operation: str, dtype: np.dtype[Any]) -> None:
     Raises:
         DtypeError: for objects, strings, structures, longdouble, and foreign byte order.
     """
-    if dtype.name not in _NAMES or not dtype.isnative:
+    if not _is_carried(dtype):
         raise DtypeError(f"{operation}: dtype {dtype} is not one of {', '.join(sorted(_NAMES))}")
+
+
+@functools.lru_cache(maxsize=64)  # since NumPy takes microseconds to make a name
+def _is_carried(dtype: np.dtype[Any]) -> bool:
+    return dtype.name in _NAMES and dtype.isnative
 
 
 def along_tree(combine: Callable[[T, T], T], terms: Sequence[T]) -> T:

@@ -14,6 +14,7 @@ from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.arrays import as_strided_view, is_writeable
 from distrt.core.errors import DeviceError
+from distrt.core.modes import used
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
 from distrt.core.tensors.versions import INFERENCE
@@ -120,9 +121,9 @@ def written(tensor: Tensor) -> Array:
     Raises:
         ShapeError: where several elements are one place in memory (an expanded tensor), or memory is read-only.
     """
-    if tensor._array.size and not is_writeable(tensor._array):
-        require_writeable(tensor)
     array: Array = tensor._array
+    if (used.gpu or not array.flags.writeable) and array.size and not is_writeable(array):
+        require_writeable(tensor)
     return array
 
 

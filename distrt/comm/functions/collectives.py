@@ -9,8 +9,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
-
 from distrt.comm.functions import coalescing
 from distrt.comm.functions.arguments import (
     as_pairs,
@@ -31,6 +29,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import AnyOp, PremulSum, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.errors import ShapeError
+from distrt.core.modes import used
 from distrt.core.tensor import Tensor
 
 __all__ = ["all_reduce", "barrier", "broadcast", "gather", "premul_sum", "reduce", "scatter"]
@@ -63,9 +62,10 @@ def all_reduce(
     chosen = resolve(group, "all_reduce")
     if chosen is None:
         return None
-    require_op(op)
+    if op is not _SUM:
+        require_op(op)
     array = tensor._array
-    if array.__class__ is not np.ndarray or not array.flags.carray:
+    if used.gpu or not array.flags.carray:  # which CuPy's have not
         array = written(tensor)
     if op is not _SUM and array.dtype.kind == "c":
         require_complex_op("all_reduce", op)
