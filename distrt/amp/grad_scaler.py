@@ -245,12 +245,14 @@ class GradScaler:
     def _unscale_grads_(self, optimizer: Any, factor: float, allow_fp16: bool) -> dict[Any, Tensor]:
         """Multiplies the gradients; for each device that has any, a tensor that is 1 where one was not finite."""
         found, place = unscale(optimizer, factor, allow_fp16)
+        if place is None:
+            return found
         scale = self.get_scale()
         if callable(place):
             self._suspected = lambda: (
                 None if (known := place()) is None else located(optimizer, *known, scale)
             )
-        elif place is not None:
+        else:
             self._overflow = located(optimizer, *place, scale)
         return found
 

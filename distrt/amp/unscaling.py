@@ -68,7 +68,7 @@ def unscale(
     lowest = [_unscaled_there(found, some, factor) for some in there.values()]
     if lowest and not agreements_of(parameters):
         return found, lambda: _alone(_lowest(first, lowest))
-    place = _agreed(parameters, _lowest(first, lowest))
+    place = _agreed(parameters, _lowest(first, lowest) if lowest else first)
     if place is not None:
         for device in list(found) or [parameters[place[0]].device]:
             found[device] = _flag(True)

@@ -41,6 +41,8 @@ FAULTS = (AttributeError, ValueError, IndexError, TypeError)
 
 def array_module(array: Array) -> Any:
     """NumPy for a NumPy array, CuPy for a CuPy one: for the few functions that do not ask an array whose they are."""
+    if array.__class__ is np.ndarray:
+        return np
     if is_on_gpu(array):
         import cupy
 
@@ -79,7 +81,7 @@ def is_array(value: Any) -> bool:
 
 def as_array(value: Any) -> Array:
     """What a function of NumPy's or CuPy's returned, as an array: NumPy gives numbers where CuPy gives 0-d arrays."""
-    return value if is_array(value) else np.asarray(value)
+    return value if hasattr(value, "__array_function__") else np.asarray(value)
 
 
 def row_major(array: Array) -> Array:

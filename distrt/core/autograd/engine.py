@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import nullcontext
 from operator import attrgetter
 from typing import Any
 
@@ -132,7 +131,10 @@ class _Pass:
             if type(node) is AccumulateGrad:
                 self._consumed(node)
         self._reached, self._needed_nodes = order, self._needed(order)
-        with staying() if used.gpu else nullcontext():
+        if used.gpu:
+            with staying():
+                self._run_nodes(order, self._needed_nodes)
+        else:
             self._run_nodes(order, self._needed_nodes)
         if self.captured is None:
             return []
@@ -173,6 +175,7 @@ class _Pass:
     def _run_nodes(self, order: list[Node], needed: set[Node] | None) -> None:
         """The loop that a backward pass spends its time in; what is unusual is in the methods below."""
         arrived, consumers, summed, watcher = self.arrived, self.consumers, self.summed, self.watcher
+        create_graph, keep_graph, on_gpus, plain = self.create_graph, self.keep_graph, used.gpu, np.ndarray
         all_plain = needed is None and watcher is None
         results: Any
         result: Any
@@ -187,14 +190,14 @@ class _Pass:
                 gradient = arrived.pop(node, None)
                 gradients = None if gradient is None else (gradient,)
                 gradient = None
-            if used.gpu and gradients is not None:  # each GPU's nodes run there
+            if on_gpus and gradients is not None:  # each GPU's nodes run there
                 go_to(gradients)
             if gradients is None:
                 results = (None,) * len(edges)
             elif watcher is not None:
                 results = watcher.run(self, node, gradients)
-            elif self.create_graph:
-                results = differentiate_on_tensors(node, node.take_saved(self.keep_graph), gradients)
+            elif create_graph:
+                results = differentiate_on_tensors(node, node.take_saved(keep_graph), gradients)
             else:
                 into = self._slots(node) if definition.takes_into else None
                 backward: Any = definition.backward or definition.compile()
@@ -202,7 +205,7 @@ class _Pass:
                 if first is not None and first.dtype is not F32 and first.dtype.kind == "c":
                     backward = conjugating(definition, backward)
                 first = None
-                results = backward(edges, node.take_saved(self.keep_graph), *gradients, into)
+                results = backward(edges, node.take_saved(keep_graph), *gradients, into)
             if hooks is not None and AFTER in hooks and gradients is not None:
                 results = hooking.after(node, self._fitted(node, results), gradients)
             finished = None
@@ -212,7 +215,7 @@ class _Pass:
                 target, number = edge
                 if result is not None:
                     if (
-                        result.__class__ is not np.ndarray
+                        result.__class__ is not plain
                         or result.dtype is not meta[1]
                         or result.shape != meta[0]
                     ):
@@ -221,7 +224,7 @@ class _Pass:
                     known = arrived.get(place)
                     if known is None:
                         arrived[place] = result
-                    elif used.gpu:
+                    elif on_gpus:
                         go_to((known,))
                         self._arrive(place, result)
                     elif place in summed:
@@ -315,19 +318,21 @@ class _Pass:
 
     def _finish(self, leaf_node: AccumulateGrad) -> None:
         """Hands a leaf its gradient: its last consumer has run."""
-        if leaf_node not in self.arrived or (
-            self.captured is not None and (leaf_node, 0) not in self.captured
-        ):
+        gradient = self.arrived.pop(leaf_node, None)
+        if gradient is None:
             return
-        gradient = self.arrived.pop(leaf_node)
         if used.gpu:
             go_to((gradient,))
-        if leaf_node.hooks is not None:
-            gradient = hooking.call_hooks(hooking.in_order(leaf_node.hooks.get(0, {})), gradient)
-        if self.captured is not None:
-            self.captured[leaf_node, 0] = gradient
-        elif leaf_node.hooks is None:
+        captured, hooks = self.captured, leaf_node.hooks
+        if captured is None and hooks is None:
             accumulate(leaf_node, gradient)
+            return
+        if captured is not None and (leaf_node, 0) not in captured:
+            return
+        if hooks is not None:
+            gradient = hooking.call_hooks(hooking.in_order(hooks.get(0, {})), gradient)
+        if captured is not None:
+            captured[leaf_node, 0] = gradient
         else:
             (gradient,) = hooking.before(leaf_node, [gradient])
             accumulate(leaf_node, gradient)

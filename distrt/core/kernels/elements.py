@@ -26,10 +26,9 @@ _VERBS: dict[Any, str] = {np.add: "add", np.subtract: "sub", np.multiply: "mul",
 
 def binary(function: Any, first: Any, second: Any) -> Any:
     """``function(first, second)``, which is one of NumPy's four for arithmetic."""
-    one, two = getattr(first, "dtype", None), getattr(second, "dtype", None)
     if first.__class__ is not np.ndarray or second.__class__ is not np.ndarray:
         return function(first, second)
-    if not (one == _HALF and two == _HALF) or max(first.size, second.size) < _LEAST:
+    if not (first.dtype == _HALF and second.dtype == _HALF) or max(first.size, second.size) < _LEAST:
         return function(first, second)
     if _are_alike(first, second):
         made = dense_like(first, _HALF)

@@ -39,9 +39,9 @@ def suits(shape: Sizes, lying: Array, dtype: Any, kernel: Sizes, dilation: Sizes
         kernel: the window's sizes.
         dilation: between the positions of a window; only 1 is done.
     """
-    if lying.__class__ is not np.ndarray or len(shape) != 4:
+    if math.prod(shape) < _LEAST or lying.__class__ is not np.ndarray:
         return False
-    if dtype not in _DTYPES or math.prod(shape) < _LEAST or not is_channels_last(lying):
+    if len(shape) != 4 or dtype not in _DTYPES or not is_channels_last(lying):
         return False
     lanes = vector_floats()
     return bool(lanes) and shape[1] % lanes == 0 and set(dilation) == {1} and math.prod(kernel) <= 127

@@ -30,9 +30,9 @@ _RUN = 64
 
 def suits(input: Array) -> bool:
     """Whether these kernels do some rows: float32 or bfloat16, (rows, width), in whole pairs of vectors."""
-    if input.__class__ is not np.ndarray or input.ndim != 2:
+    if input.size < _LEAST or input.__class__ is not np.ndarray:
         return False
-    if input.dtype not in _DTYPES or input.size < _LEAST:
+    if input.ndim != 2 or input.dtype not in _DTYPES:
         return False
     lanes = vector_floats()
     return bool(lanes) and input.shape[1] % (2 * lanes) == 0

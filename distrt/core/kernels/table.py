@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels.onednn.columns import columns_of
@@ -230,7 +230,7 @@ def convolution_kernel(
     """The kernel for a convolution of these sizes, of arrays like one of them; None for NumPy."""
     geometry = Geometry(input, weight, output, stride, padding, dilation, groups)
     if like.__class__ is not np.ndarray:
-        return on_gpu.convolutions.convolution_of(geometry, like.dtype)
+        return on_gpu.convolutions.convolution_of(geometry, like.dtype) if is_on_gpu(like) else None
     return _kernel_of(geometry, like.dtype, _LEAST_PRODUCTS, _LEAST_FOR_WINOGRAD)
 
 

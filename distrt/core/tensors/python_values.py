@@ -97,17 +97,24 @@ class PythonValues:
 
 def _plain(array: Array, nested: bool = False) -> Any:
     """The elements as Python's own numbers; NumPy cannot convert bfloat16, so that goes by way of float32."""
+    if array.__class__ is not np.ndarray:
+        array = _fetched(array, nested)
+    if array.dtype.kind == "V":
+        array = array.astype(np.float32)
+    return array.tolist() if nested else array.item()
+
+
+def _fetched(array: Array, nested: bool) -> Array:
+    """The elements of an array that may be elsewhere than in the CPU's memory."""
     if is_meta(array):
         from distrt.core.meta.refusal import no_copy, no_item
 
         raise no_copy() if nested else no_item()
-    if is_on_gpu(array):
-        refuse("the value of an element")
-    if array.dtype.kind == "V":
-        array = array.astype(np.float32)
-    found = array.tolist() if nested else array.item()
-    if is_on_gpu(array):
-        gpu.faults.raise_found()
+    if not is_on_gpu(array):
+        return array
+    refuse("the value of an element")
+    found = array.get()
+    gpu.faults.raise_found()
     return found
 
 

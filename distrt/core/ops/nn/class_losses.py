@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, is_on_gpu, largest, row_major
+from distrt.core.arrays import Array, as_array, is_on_gpu, largest
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels import softmax as kernel
@@ -208,11 +208,11 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
     """
     classes = input.shape[1]
     is_looked_at = isinstance(target, np.ndarray)
-    if is_on_gpu(target):
+    if used.gpu and is_on_gpu(target):
         on_gpu.checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
     elif is_looked_at and weight is None and target.size and not 0 <= ignore_index < classes:
         # A negative number is a large one without its sign.
-        highest = target.max() if target.dtype.kind == "u" else row_major(target).view(np.uint64).max()
+        highest = target.max() if target.dtype.kind == "u" else target.view(np.uint64).max()
         if highest < classes:
             return _Places(target, None, None)
     counted = target != ignore_index

@@ -46,7 +46,7 @@ def embedding(
     if weight.ndim != 2:
         raise ShapeError("'weight' must be 2-D")
     require_rows("embedding", indices)
-    if is_on_gpu(indices):
+    if used.gpu and is_on_gpu(indices):
         on_gpu.checks.require_range(
             indices, 0, weight.shape[0], "index out of range in self: {0} of {1} rows"
         )

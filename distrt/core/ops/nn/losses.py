@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, is_array
+from distrt.core.arrays import Array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
 from distrt.core.kernels import on_gpu
@@ -41,25 +41,20 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     return powers.astype(work.dtype, copy=False)
 
 
-softmax.gradient(input=lambda g, out, dim: _softmax_slope(g, out, dim))
+softmax.gradient(input=lambda g, out, dim: _slope(g, out, dim, is_log=False))
 
 
-def _softmax_slope(g: Any, out: Any, dim: int) -> Any:
-    if (found := _by_kernel(g, out, dim, False)) is not None:
-        return found
-    g, out = widened(g), widened(out)
-    return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
-
-
-def _by_kernel(g: Any, out: Any, dim: int, is_log: bool) -> Array | None:
-    """The slope by a kernel, where there is one for these."""
-    if not (is_array(g) and is_array(out)) or not out.ndim or dim not in (-1, out.ndim - 1):
-        return None
-    if used.gpu and on_gpu.rows.suits(g, out):
+def _slope(g: Any, out: Any, dim: int, is_log: bool) -> Any:
+    """The input's gradient, for both."""
+    is_last = dim in (-1, out.ndim - 1)
+    if used.gpu and is_last and on_gpu.rows.suits(g, out):
         return on_gpu.rows.softmax_slopes(g, out, is_log)
-    if isinstance(out, np.ndarray) and kernel.suits(g := widened(g), out := widened(out)):
+    g, out = widened(g), widened(out)
+    if is_last and kernel.suits(g, out):
         return kernel.slopes(g, out, is_log)
-    return None
+    if is_log:
+        return ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True)))
+    return ops.mul(out, ops.sub(g, ops.sum(ops.mul(g, out), dim, True)))
 
 
 @op()
@@ -95,11 +90,4 @@ def _in_floats(input: Array, dtype: Any, name: str) -> Array:
     return input
 
 
-log_softmax.gradient(input=lambda g, out, dim: _log_softmax_slope(g, out, dim))
-
-
-def _log_softmax_slope(g: Any, out: Any, dim: int) -> Any:
-    if (found := _by_kernel(g, out, dim, True)) is not None:
-        return found
-    g, out = widened(g), widened(out)
-    return ops.sub(g, ops.mul(ops.exp(out), ops.sum(g, dim, True)))
+log_softmax.gradient(input=lambda g, out, dim: _slope(g, out, dim, is_log=True))

@@ -10,6 +10,7 @@ from distrt.core.arrays import Array, Scalar, as_array, beside, filled, is_on_gp
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import refuse, wide
 from distrt.core.ops.pointwise.type_names import scalar_type
@@ -221,7 +222,7 @@ def zero_unless(input: Array, condition: IndexArray) -> Array:
     The bits are masked. Where the condition follows no pattern, choosing element by element (``np.where``) takes six
     times as long, 135 against 26 us for 32,768 floats; a multiplication would turn inf into nan.
     """
-    if input.dtype.itemsize > 8 or is_on_gpu(input):
+    if input.dtype.itemsize > 8 or (used.gpu and is_on_gpu(input)):
         return np.where(condition, input, input.dtype.type(0))
     bits = np.dtype(f"u{input.dtype.itemsize}")
     mask = as_array(condition).astype(np.bool_, copy=False).astype(bits)
