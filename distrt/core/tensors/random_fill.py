@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import as_array, dim_order
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
+from distrt.core.gpu.places import at
+from distrt.core.modes import used
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.random.draws import (
     draw_bernoulli,
@@ -25,7 +28,8 @@ from distrt.core.tensor import Tensor, wrap
 
 def _overwritten(self: Tensor, values: Any) -> Tensor:
     """Puts the numbers into the tensor, one after the other in the order of its memory."""
-    return self.copy_(wrap(laid_out(as_array(values).astype(self._array.dtype, copy=False), self._array)))
+    with at(self._array) if used.gpu else nullcontext():
+        return self.copy_(wrap(laid_out(as_array(values).astype(self._array.dtype, copy=False), self._array)))
 
 
 def _require_floating(self: Tensor, name: str) -> None:

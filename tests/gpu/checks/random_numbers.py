@@ -120,6 +120,8 @@ def seeds() -> None:
     torch.manual_seed(7)
     other = torch.randn(5, device=f"cuda:{last}")
     assert other.device.index == last and other.tolist() == first[0]
+    assert (other.uniform_(2, 3) >= 2).all() and other.bernoulli_(0.5).max() <= 1
+    assert torch.cuda.current_device() == 0
 
 
 def nothing_comes_by_the_host() -> None:
