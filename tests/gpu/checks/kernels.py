@@ -236,7 +236,8 @@ def rows_of_every_kind_are_added_up(few: bool) -> Iterator[str]:
         for name, (run, shapes) in cases.items():
             pairs = zip(*(results(run, shapes, dtype, place) for place in ("cpu", "cuda:0")), strict=True)
             far = max(np.abs(there - here).max() / (1 + np.abs(here).max()) for here, there in pairs)
-            if not far < TOLERANCES[dtype]:
+            # In half precision the CPU rounds some sums at each step, and the GPU once.
+            if not far < TOLERANCES[dtype] * (4 if dtype.itemsize == 2 else 1):
                 yield f"{name} {dtype}: {far:.2g} apart"
     wide = torch.zeros(200_000, 2, device="cuda:0")  # numbers of three digits, one for most rows
     places = np.where(rng.random(140_000) < 0.7, 199_999, rng.integers(0, 200_000, 140_000))
@@ -253,7 +254,7 @@ def values_are_added_in_order(few: bool) -> Iterator[str]:
         values = torch.tensor(rng.standard_normal((300, 5))).to(dtype)
         rows = torch.tensor(rng.integers(-7, 7, 300))
         found = target.cuda().index_put((rows.cuda(),), values.cuda(), accumulate=True).cpu()
-        wide = target.double().numpy()
+        wide = target.double().numpy().copy()
         for row, value in zip(rows.tolist(), values.double().numpy(), strict=True):
             wide[row] += value
         limit = TOLERANCES[dtype] * 40
