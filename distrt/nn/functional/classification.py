@@ -156,7 +156,7 @@ def _smoothed(
     elif weight is None:
         uniform = ops.true_divide(ops.sum(losses), ops.sum(counted))
     else:
-        weights = weight[ops.masked_select(target, counted)]
+        weights = weight[ops.reshape(target, (-1,)) if target.is_meta else ops.masked_select(target, counted)]
         uniform = ops.true_divide(ops.sum(losses), ops.sum(weights))
     return ops.add(ops.mul(hard, 1 - label_smoothing), ops.mul(uniform, label_smoothing / classes))  # type: ignore[no-any-return]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from distrt.backends import mha
 from distrt.core import ops
+from distrt.core.arrays import known
 from distrt.core.creation import full
 from distrt.core.modes import is_grad_enabled
 from distrt.core.tensor import Tensor
@@ -304,4 +305,4 @@ def _is_causal(mask: Tensor | None, hint: bool | None, size: int) -> bool:
         return hint is True
     if tuple(mask.shape) != (size, size):
         return False
-    return bool(ops.eq(mask, _causal_mask(size, mask.device, mask.dtype)).all())
+    return known(ops.eq(mask, _causal_mask(size, mask.device, mask.dtype)).all()._array)

@@ -109,3 +109,23 @@ def test_encoders_and_decoders_are_trained() -> None:
     with META:
         inputs = torch.ones(32, 512, 512), torch.ones(32, 512, 512)
         _train(nn.Transformer(512, batch_first=True), inputs, lambda out: out.mean())
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+        ("Adam", {"amsgrad": True}),
+        ("AdamW", {"foreach": True}),
+        *[(kind, {}) for kind in "Adadelta Adagrad Adamax ASGD NAdam RAdam RMSprop Rprop".split()],
+    ],
+)
+def test_optimizers_take_steps_in_no_memory(kind: str, options: dict[str, Any]) -> None:
+    weight = nn.Parameter(torch.empty(10**5, 10**6, device=META))
+    optimizer = getattr(torch.optim, kind)([weight], **options)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (weight * 2).sum().backward()
+        optimizer.step()
+    states = [each for each in optimizer.state[weight].values() if torch.is_tensor(each) and each.ndim]
+    assert all(each.is_meta and each.shape == weight.shape for each in states)
