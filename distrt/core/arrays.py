@@ -132,9 +132,9 @@ def memory_of(array: Array) -> Array:
 
 def address_of(array: Array) -> int:
     """The address of the first element."""
-    if is_meta(array):
-        return int(array.address)
-    return int(array.data.ptr if is_on_gpu(array) else array.__array_interface__["data"][0])
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0])
+    return int(array.address if is_meta(array) else array.data.ptr)
 
 
 def on_host(array: Array) -> Array:

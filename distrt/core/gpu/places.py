@@ -27,6 +27,8 @@ def of_number(number: int) -> device:
 
 def device_of(array: Array) -> device:
     """Where an array's memory is."""
+    if isinstance(array, np.ndarray):
+        return CPU
     if is_on_gpu(array):
         return of_number(array.device.id)
     return META if is_meta(array) else CPU

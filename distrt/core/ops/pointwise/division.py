@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array, known, require_numbers
+from distrt.core.arrays import Array, Scalar, as_array, is_meta, require_numbers
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes.promotion import convert, scalar_dtype
 from distrt.core.errors import DtypeError
@@ -27,7 +27,11 @@ def _check(operation: str, dividend: Any, divisor: Any) -> None:
         DtypeError: for an integer zero among the divisors.
     """
     refuse(operation, dividend, "bc")
-    if getattr(divisor, "dtype", np.dtype(float)).kind in "iu" and known(~np.all(divisor)):
+    if (
+        getattr(divisor, "dtype", np.dtype(float)).kind in "iu"
+        and not is_meta(divisor)
+        and not np.all(divisor)
+    ):
         raise DtypeError(f"ZeroDivisionError: {operation} of integers by zero")
 
 
