@@ -97,7 +97,6 @@ class PythonValues:
 
 def _plain(array: Array, nested: bool = False) -> Any:
     """The elements as Python's own numbers; NumPy cannot convert bfloat16, so that goes by way of float32."""
-<<<<<<< HEAD
     if array.__class__ is not np.ndarray:
         array = _fetched(array, nested)
     if array.dtype.kind == "V":
@@ -107,35 +106,16 @@ def _plain(array: Array, nested: bool = False) -> Any:
 
 def _fetched(array: Array, nested: bool) -> Array:
     """The elements of an array that may be elsewhere than in the CPU's memory."""
-=======
-    is_elsewhere = array.__class__ is not np.ndarray
-    if is_elsewhere:
-        _require_data(array, nested)
-    if array.dtype.kind == "V":
-        array = array.astype(np.float32)
-    found = array.tolist() if nested else array.item()
-    if is_elsewhere and is_on_gpu(array):
-        gpu.faults.raise_found()
-    return found
-
-
-def _require_data(array: Array, nested: bool) -> None:
->>>>>>> eb21576 (Ask first whether an array is NumPy's where most are)
     if is_meta(array):
         from distrt.core.meta.refusal import no_copy, no_item
 
         raise no_copy() if nested else no_item()
-<<<<<<< HEAD
     if not is_on_gpu(array):
         return array
     refuse("the value of an element")
     found = array.get()
     gpu.faults.raise_found()
     return found
-=======
-    if is_on_gpu(array):
-        refuse("the value of an element")
->>>>>>> eb21576 (Ask first whether an array is NumPy's where most are)
 
 
 def _real(number: Any, kind: str) -> Any:
