@@ -91,6 +91,7 @@ HABITS: dict[str, Callable[[Any], Any]] = {
         t, lambda: [t.ones(2), t.tensor([1]), t.rand(2), t.nn.Linear(2, 3).weight, t.Tensor(2, 3).device,
                     t.from_numpy(np.ones(2)).device]
     ),
+    "storages": lambda t: [repr(_x(t).untyped_storage()), t.empty(2, device="meta").resize_(3, 4), _x(t).set_()],
     "place": lambda t: [
         _x(t).device, _x(t).is_meta, t.ones(1).is_meta, _x(t).is_cpu, _x(t).is_cuda, _x(t).get_device(),
         _x(t).data_ptr(),

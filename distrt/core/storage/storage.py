@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, address_of, row_of
+from distrt.core.arrays import Array, address_of, is_meta, row_of
 from distrt.core.device import CPU, device, require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError
@@ -108,6 +108,9 @@ class _Storage:
         self._row[...] = value
         return self
 
+    def _lines(self) -> str:
+        return "..." if is_meta(self._row) else " " + "\n ".join(str(value) for value in self.tolist())
+
     def _tensor(self) -> Any:
         from distrt.core.tensor import wrap
 
@@ -165,8 +168,8 @@ class TypedStorage(_Storage):
         return self._tensor()[self._position(index)].item()
 
     def __repr__(self) -> str:
-        lines = "\n ".join(str(value) for value in self.tolist())
-        return f" {lines}\n[torch.storage.TypedStorage(dtype={self.dtype}, device=cpu) of size {len(self)}]"
+        place = f"dtype={self.dtype}, device={self.device}"
+        return f"{self._lines()}\n[torch.storage.TypedStorage({place}) of size {len(self)}]"
 
     def _cast(self, wanted: dt.dtype) -> TypedStorage:
         return self._of(self._row.astype(wanted.numpy))  # type: ignore[no-any-return]
@@ -214,8 +217,7 @@ class UntypedStorage(_Storage):
         return int(self._row[self._position(index)])
 
     def __repr__(self) -> str:
-        lines = "\n ".join(str(value) for value in self.tolist())
-        return f" {lines}\n[torch.storage.UntypedStorage(device=cpu) of size {len(self)}]"
+        return f"{self._lines()}\n[torch.storage.UntypedStorage(device={self.device}) of size {len(self)}]"
 
 
 def _cast_to(wanted: dt.dtype) -> Any:

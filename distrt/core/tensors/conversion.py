@@ -200,6 +200,8 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
 
 def new(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """A tensor of this one's dtype: uninitialised for sizes, converted for data."""
+    if not self.is_cpu:
+        kwargs.setdefault("device", self.device)
     return wrap(constructed(self.dtype, args, kwargs))
 
 

@@ -127,7 +127,7 @@ def _resize(self: Tensor, sizes: tuple[int, ...]) -> Tensor:
     if array.shape == sizes:
         return self
     if start + count > row.size or not array.size:
-        larger = fill_uninitialized(np.zeros(count, array.dtype))
+        larger = fill_uninitialized(np.zeros(count, array.dtype, like=array))
         kept = row[start : start + count] if array.size else row[:0]
         larger[: kept.size] = kept
         self._array = larger.reshape(sizes)
@@ -146,7 +146,7 @@ def set_(
     """
     require_no_leaf(self)
     if source is None:
-        self._array = np.empty(0, self._array.dtype)
+        self._array = np.empty(0, self._array.dtype, like=self._array)
         return self
     if isinstance(source, TypedStorage):
         source = wrap(source._row)
