@@ -19,15 +19,18 @@ from distrt.core.errors import AutogradError
 from distrt.core.modes import enable_grad, is_grad_enabled
 from distrt.core.random.generator import default_generator
 from distrt.core.tensor import Tensor, wrap
+from distrt.utils.device_states import get_device_states, set_device_states
 
 __all__ = [
     "CheckpointError",
     "checkpoint",
     "checkpoint_sequential",
+    "get_device_states",
     "noop_context_fn",
     "repeated_in",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]
 
 Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]

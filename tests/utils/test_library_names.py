@@ -5,6 +5,7 @@ import pytest
 import distrt as torch
 from distrt import fx, hub, nn
 from distrt.core.errors import UnsupportedError
+from distrt.utils import checkpoint
 
 
 def test_a_function_that_is_marked_for_tracers_stays_the_function():
@@ -34,3 +35,9 @@ def test_notes_and_switches_of_the_extension_module_are_accepted():
 def test_the_checksum_in_a_files_name_is_found():
     assert hub.HASH_REGEX.search("resnet18-f37072fd.pth").group(1) == "f37072fd"
     assert hub.urlparse("https://host/a/b.pth").path == "/a/b.pth"
+
+
+def test_generators_of_gpus_are_kept_where_there_are_any():
+    numbers, states = checkpoint.get_device_states(torch.ones(2), [torch.ones(1)], "text")
+    assert numbers == states == []
+    checkpoint.set_device_states(numbers, states)
