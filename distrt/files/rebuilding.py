@@ -82,7 +82,7 @@ def tensor_v3(
     return _tensor(storage, storage_offset, size, stride, requires_grad, dtype, metadata)
 
 
-@name_as("distrt.core.random", "_restored")
+@name_as("distrt.core.random.generator", "_restored")
 def generator(state: Any) -> Generator:
     """A generator of random numbers where it stood; PyTorch's have other streams, and are not read."""
     return Generator().set_state(state)
