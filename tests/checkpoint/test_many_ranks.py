@@ -96,7 +96,7 @@ def test_every_rank_writes_its_part_once(wrapper, tmp_path):
     sizes = [path.stat().st_size for path in sorted(tmp_path.glob("*/*.safetensors"))]
     whole = sum(each.numel() for each in make("mlp").parameters()) * 3 * 8
     assert len(sizes) == 2 and min(sizes) > whole / 4
-    assert whole < sum(sizes) < whole + 16_000  # headers, and the random streams of both
+    assert whole < sum(sizes) < whole + 26_000  # headers, and the random streams of both
 
 
 def test_each_rank_has_its_own_random_stream(tmp_path):

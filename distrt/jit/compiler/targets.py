@@ -21,8 +21,7 @@ def target_of(function: Any) -> str | None:
     name = getattr(function, "__name__", "")
     if getattr(functional, name, None) is function:
         return f"nn.functional.{name}"
-    module = str(getattr(function, "__module__", ""))
-    if not module.startswith("distrt."):
+    if str(getattr(function, "__module__", "")).partition(".")[0] != "distrt":
         return None
     plain = _unwrapped(function)
     for space in (ops, creation):
