@@ -75,8 +75,7 @@ class DistributedSampler(Sampler[int]):
         ValueError: for a rank outside ``[0, num_replicas)``, or without a process group to ask; for shards that the
             ranks, or a batch that the shards, cannot divide evenly; for another padding, or none with shards.
 
-    Source: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.distributed.DistributedSampler
-    (the permutation itself is distrt's generator's, not PyTorch's).
+    Source: https://docs.pytorch.org/docs/stable/data.html#torch.utils.data.distributed.DistributedSampler.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from distrt.core.random.generator import Generator
 from distrt.core.storage.storage import TypedStorage
 from distrt.core.tensor import Tensor
 from distrt.files import rebuilding, standard
@@ -110,6 +111,8 @@ class ObjectBuilder:
         """
         if isinstance(value, Tensor):
             return rebuilding.put_attributes(value, state)
+        if isinstance(value, Generator):
+            return rebuilding.put_in_place(value, state)
         if standard.set_state(value, state, self._budget):
             return value
         if not self._rule.may_make(type(value)):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from distrt.core.device import device
 from distrt.core.dtypes import dtype as dt
+from distrt.core.random.generator import Generator
 from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.construct import TYPE_NAMES, TYPES
@@ -135,6 +136,7 @@ def _written(value: Any) -> tuple[str, str] | None:
 _NAMED: dict[Any, tuple[str, str]] = {
     Tensor: ("torch", "Tensor"),
     Size: ("torch", "Size"),
+    Generator: ("torch._C", "Generator"),
     device: ("torch", "device"),
     dt.dtype: ("torch", "dtype"),
     layout: ("torch", "layout"),

@@ -82,10 +82,21 @@ def tensor_v3(
     return _tensor(storage, storage_offset, size, stride, requires_grad, dtype, metadata)
 
 
-@name_as("distrt.core.random.generator", "_restored")
-def generator(state: Any) -> Generator:
-    """A generator of random numbers where it stood; PyTorch's have other streams, and are not read."""
-    return Generator().set_state(state)
+@name_as("torch._C", "Generator")
+def generator(device: Any) -> Generator:
+    """A generator of random numbers, which gets its state afterwards; those of GPUs draw by other means."""
+    if str(device) != "cpu":
+        raise CheckpointError(
+            f"a generator of the device {quoted(device)} cannot be read: distrt has the CPU's"
+        )
+    return Generator()
+
+
+def put_in_place(made: Generator, state: Any) -> Generator:
+    """The generator where the file's stood."""
+    if type(state) is not tuple or len(state) != 3 or not isinstance(state[2], Tensor):
+        raise CheckpointError(f"a generator's state is its seed, None and a tensor, got {quoted(state)}")
+    return made.set_state(state[2])
 
 
 @name_as("torch._utils", "_rebuild_parameter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -240,6 +241,18 @@ def test_a_state_goes_from_either_to_the_other(torch: ModuleType, seed: int) -> 
         np.testing.assert_allclose(second.randn(4).tolist(), expected[0], rtol=1e-6)
         assert second.rand(1000).tolist() == expected[1]
         assert first.initial_seed() == second.initial_seed()
+
+
+def test_a_saved_generator_goes_on_in_the_other_library(torch: ModuleType, seed: int) -> None:
+    for first, second in ((torch, distrt), (distrt, torch)):
+        saved = io.BytesIO()
+        generator = first.Generator().manual_seed(seed)
+        first.randn(3, generator=generator)
+        first.save({"generator": generator}, saved)
+        saved.seek(0)
+        loaded = second.load(saved, weights_only=False)["generator"]
+        assert second.rand(5, generator=loaded).tolist() == first.rand(5, generator=generator).tolist()
+        assert loaded.initial_seed() == seed
 
 
 def test_without_a_seed_the_numbers_are_those_of_the_default_one(torch: ModuleType) -> None:

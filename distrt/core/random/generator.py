@@ -183,15 +183,14 @@ class Generator:
         """Goes to where another generator stands. Returns self."""
         return self.set_state(state.get_state())
 
-    def __reduce__(self) -> Any:
-        return _restored, (self.get_state(),)
+    def __reduce__(self) -> Any:  # what PyTorch's gives
+        return Generator, (self.device,), (self._seed, None, self.get_state())
+
+    def __setstate__(self, state: tuple[int, None, Tensor]) -> None:
+        self.set_state(state[-1])
 
     def __repr__(self) -> str:
         return f"<torch.Generator device={self.device} seed={self._seed}>"
-
-
-def _restored(state: Tensor) -> Generator:
-    return Generator().set_state(state)
 
 
 def _seed_of(seed: Any) -> int:

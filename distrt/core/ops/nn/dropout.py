@@ -107,8 +107,8 @@ def _drawn(input: Tensor, p: float, shape: tuple[int, ...]) -> Array:
     if used.gpu and is_on_gpu(input._array):
         key = draw_seed(None)
         return on_gpu.draws.kept(shape, p, 1, key, np.float32, input._array) != 0
-    drawn = draw_chance(1 - p, shape, None, input._array)
-    return laid_out(drawn.reshape(-1), input._array) if shape == input.shape else drawn
+    drawn, array = draw_chance(1 - p, shape, None, input._array), input._array
+    return drawn if array.flags.c_contiguous or shape != input.shape else laid_out(drawn, array)
 
 
 @op(node="Mul")
