@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.autocast import autocasts
 from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
@@ -72,7 +72,9 @@ def rrelu(
 
 
 def _drawn_slopes(work: Array, lower: float, upper: float, generator: Generator | None) -> Array:
-    if is_on_gpu(work):  # of all elements: to count those that need one would wait for the GPU
+    if is_on_gpu(work) or is_meta(
+        work
+    ):  # of all elements: those that need one cannot be counted without a wait
         drawn = draw_wide_uniform(work.shape, generator, work)
         return (drawn * (upper - lower) + lower).astype(work.dtype)
     slopes, below = np.ones_like(work, order="C"), work <= 0
