@@ -53,17 +53,18 @@ class DTensor(Tensor):
     _layout: Layout
     _summand: Array | None = None  # what a rank has of what is to be reduced
     _array: Array = _OnceReduced()
+    _gradient: DTensor | None = None
 
     @property
     def _grad(self) -> DTensor | None:
         """Its gradient, which lies as it does: passes give this rank's part."""
-        return vars(self).get("_gradient")
+        return self._gradient
 
     @_grad.setter
     def _grad(self, gradient: Tensor | None) -> None:
         if gradient is not None and not isinstance(gradient, DTensor):
             gradient = distributed_like(gradient, self._layout)
-        vars(self)["_gradient"] = gradient
+        self._gradient = gradient
 
     # -- the whole one
 
