@@ -10,7 +10,7 @@ import pytest
 import distrt as torch
 from distrt import nn
 from distrt.comm.local import run_local
-from distrt.core.errors import UnsupportedError
+from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.distributed import tensor as distributed
 from distrt.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_module, distribute_tensor
 from distrt.distributed.tensor.parallel import (
@@ -236,6 +236,24 @@ def test_a_loss_of_logits_cut_by_class_takes_weights_reductions_and_targets_to_b
 
     for found in run_local(run, 3):  # 5 classes: 2, 2 and 1
         assert all(np.allclose(*pair, atol=1e-6) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ([0, 5], "Target 5 is out of bounds"),
+        ([-1, 0], "Target -1 is out of bounds"),
+        ([3], "Expected target size"),
+    ],
+)
+def test_a_loss_of_logits_cut_by_class_refuses_what_is_no_target(target, said):
+    def run(group):
+        cut = distribute_tensor(torch.randn(2, 5), mesh_of(group), [Shard(1)])
+        with pytest.raises((IndexError, ShapeError), match=said):
+            F.cross_entropy(cut, torch.tensor(target))
+        return F.cross_entropy(cut, torch.tensor([4, -100])).item() > 0
+
+    assert run_local(run, 2) == [True, True]
 
 
 def test_gradients_flow_through_distributed_tensors_and_moves():

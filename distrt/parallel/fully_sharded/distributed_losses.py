@@ -13,7 +13,8 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core import ops
 from distrt.core.arrays import array_module
-from distrt.core.errors import UnsupportedError
+from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.ops.nn.class_losses import require_classes
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.fully_sharded.layout import Layout
 from distrt.parallel.fully_sharded.placements import Partial, Replicate, parts
@@ -45,6 +46,8 @@ def cross_entropy_over_ranks(
 
     Raises:
         UnsupportedError: targets are probabilities, labels are to be smoothed, or two dims of the mesh are in use.
+        ShapeError: there is not one target for each row.
+        DimensionError: a target is no class.
     """
     if label_smoothing or target.is_floating_point() or layout.device_mesh.ndim > 1:
         raise UnsupportedError(
@@ -54,6 +57,9 @@ def cross_entropy_over_ranks(
     dim, mesh = layout.dim, layout.device_mesh
     group = mesh.get_group(0)
     rows = Layout(mesh, (Partial(),), (*layout.shape[:dim], *layout.shape[dim + 1 :]))
+    if target.shape != rows.shape:
+        raise ShapeError(f"Expected target size {list(rows.shape)}, got {list(target.shape)}")
+    require_classes(target._array, layout.shape[dim], ignore_index)
     mine = parts(layout.shape[dim], group.size())[group.rank()]
     shifted = local - _highest(local, dim, group).unsqueeze(dim)
     total = moved(ops.sum(ops.exp(shifted), dim), rows, (Replicate(),))

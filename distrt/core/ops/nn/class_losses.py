@@ -207,24 +207,29 @@ def _places(input: Array, target: Array, weight: Array | None, ignore_index: int
         DimensionError: for a target that is no class.
     """
     classes = input.shape[1]
-    is_looked_at = isinstance(target, np.ndarray)
-    if used.gpu and is_on_gpu(target):
-        on_gpu.checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
-    elif is_looked_at and weight is None and target.size and not 0 <= ignore_index < classes:
+    is_simple = weight is None and not 0 <= ignore_index < classes
+    if is_simple and target.size and isinstance(target, np.ndarray):
         # A negative number is a large one without its sign.
         highest = target.max() if target.dtype.kind == "u" else target.view(np.uint64).max()
         if highest < classes:
             return _Places(target, None, None)
+    require_classes(target, classes, ignore_index)
     counted = target != ignore_index
-    if is_looked_at:
-        wrong = counted & ((target < 0) | (target >= classes))
-        if wrong.any():
-            raise DimensionError(f"Target {int(target[wrong][0])} is out of bounds.")
     safe = np.where(counted, target, 0)
     work = np.float32 if input.dtype.itemsize == 2 else input.dtype
     if weight is None or not safe.size:
         return _Places(safe, counted, counted.astype(work))
     return _Places(safe, counted, np.where(counted, weight.reshape(-1)[safe], 0).astype(work))
+
+
+def require_classes(target: Array, classes: int, ignore_index: int) -> None:
+    """Raises DimensionError for a target that is no class; for one on a GPU, where the program waits next."""
+    if used.gpu and is_on_gpu(target):
+        on_gpu.checks.require_range(target, 0, classes, "Target {0} is out of bounds.", ignore_index)
+    elif isinstance(target, np.ndarray):
+        wrong = (target != ignore_index) & ((target < 0) | (target >= classes))
+        if wrong.any():
+            raise DimensionError(f"Target {int(target[wrong][0])} is out of bounds.")
 
 
 def _rows(safe: Array) -> Array:
