@@ -186,6 +186,31 @@ def test_two_layers_give_outputs_and_gradients_of_the_whole_ones_wherever_the_pa
         assert same([found], [expected.tolist()]) and same(theirs, gradients)
 
 
+@pytest.mark.parametrize("length", [5, 1])
+def test_positions_that_ranks_have_unequal_numbers_of_are_those_of_the_whole(length):
+    torch.manual_seed(0)
+    whole = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4)).double()
+    x = torch.randn(2, length, 4, dtype=torch.float64)
+    expected = whole(x)
+    (expected**2).sum().backward()
+    positions = Shard(1)
+    plan = {
+        "0": RowwiseParallel(input_layouts=Replicate(), output_layouts=positions, use_local_output=False),
+        "1": SequenceParallel(sequence_dim=-2),
+        "2": ColwiseParallel(input_layouts=positions, output_layouts=Replicate()),
+    }
+
+    def run(group):
+        model = parallelize_module(copy.deepcopy(whole), mesh_of(group), plan)
+        found = model(x)
+        (found**2).sum().backward()
+        return found.tolist(), [each.grad.full_tensor().tolist() for each in model.parameters()]
+
+    gradients = [each.grad.tolist() for each in whole.parameters()]
+    for found, theirs in run_local(run, 2):
+        assert same([found], [expected.tolist()]) and same(theirs, gradients)
+
+
 def test_an_embedding_of_which_ranks_have_columns_or_rows_is_the_whole_one():
     torch.manual_seed(0)
     whole, x = nn.Embedding(5, 4), torch.tensor([[0, 4], [2, 2]])

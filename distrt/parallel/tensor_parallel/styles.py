@@ -36,7 +36,7 @@ class _Layer(ParallelStyle):
         distribute_module(module, device_mesh, self._cut)
 
         def enter(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-            first = self._prepare(module, inputs[0], device_mesh)
+            first, vars(module)["_aside"] = self._prepare(module, inputs[0], device_mesh)
             for layer in module.modules():
                 _stand_in(layer, self._stand_ins(layer))
             return (first, *inputs[1:])
@@ -44,7 +44,7 @@ class _Layer(ParallelStyle):
         def leave(module: nn.Module, inputs: Any, output: Any) -> Any:
             for layer in module.modules():
                 _take_back(layer)
-            aside = vars(module).pop("_outside", None)
+            aside = vars(module).pop("_aside", None)
             return None if output is None else self._finish(module, output, aside, device_mesh)
 
         module.register_forward_pre_hook(enter)
@@ -73,8 +73,8 @@ class _Layer(ParallelStyle):
         """Replace the parameters by this rank's parts."""
 
     @abstractmethod
-    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> Tensor:
-        """What the layer computes with, of what it is given."""
+    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> tuple[Tensor, Any]:
+        """What the layer computes with, of what it is given; and what is put aside for `_finish`."""
 
     @abstractmethod
     def _finish(self, module: nn.Module, local: Tensor, aside: Any, mesh: DeviceMesh) -> Tensor:
@@ -133,9 +133,9 @@ class ColwiseParallel(_CutLayer):
         for each in list(module._parameters):
             self._distribute(module, each, mesh, Shard(dim))
 
-    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> Tensor:
+    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> tuple[Tensor, Any]:
         given = lying(value, mesh, self.input_layouts[0])
-        return moved(given.to_local(), given._layout, _COPIES, _SUMMANDS)
+        return moved(given.to_local(), given._layout, _COPIES, _SUMMANDS), None
 
     def _finish(self, module: nn.Module, local: Tensor, aside: Any, mesh: DeviceMesh) -> Tensor:
         width = module.embedding_dim if isinstance(module, nn.Embedding) else module.out_features
@@ -174,16 +174,15 @@ class RowwiseParallel(_CutLayer):
     def _cut(self, name: str, module: nn.Module, mesh: DeviceMesh) -> None:
         self._distribute(module, "weight", mesh, Shard(0 if isinstance(module, nn.Embedding) else 1))
 
-    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> Tensor:
+    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> tuple[Tensor, Any]:
         given = lying(value, mesh, self.input_layouts[0])
         local, layout = given.to_local(), given._layout
         if not isinstance(module, nn.Embedding):
-            return moved(local, layout, (Shard(len(layout.shape) - 1),))
+            return moved(local, layout, (Shard(len(layout.shape) - 1),)), None
         rows = parts(module.num_embeddings, mesh.size())[mesh.get_local_rank()]
         indices = moved(local, layout, _COPIES)
         outside = (indices < rows.start) | (indices >= rows.stop)
-        vars(module)["_outside"] = outside
-        return ops.masked_fill(indices - rows.start, outside, 0)  # type: ignore[no-any-return]
+        return ops.masked_fill(indices - rows.start, outside, 0), outside
 
     def _stand_ins(self, layer: nn.Module) -> dict[str, Tensor | None]:
         return {name: None if name == "bias" else each for name, each in super()._stand_ins(layer).items()}
@@ -239,13 +238,17 @@ class SequenceParallel(_Layer):
         held = {name: each for name, each in layer._parameters.items() if isinstance(each, DTensor)}
         return {name: moved(each.to_local(), each._layout, _COPIES, _SUMMANDS) for name, each in held.items()}
 
-    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> Tensor:
+    def _prepare(self, module: nn.Module, value: Any, mesh: DeviceMesh) -> tuple[Tensor, Any]:
         given = lying(value, mesh, self.sequence_sharding[0])
         layout = layout_for("SequenceParallel", mesh, self.sequence_sharding, given._layout.shape)
-        return moved(given.to_local(), given._layout, layout.placements)
+        return moved(given.to_local(), given._layout, layout.placements), layout
 
     def _finish(self, module: nn.Module, local: Tensor, aside: Any, mesh: DeviceMesh) -> Tensor:
-        return local if self.use_local_output else lying(local, mesh, self.sequence_sharding[0])
+        if self.use_local_output:
+            return local
+        shape = list(local.shape)
+        shape[aside.dim] = aside.shape[aside.dim]  # the parts may differ in size
+        return distributed_like(local, Layout(mesh, aside.placements, tuple(shape)))
 
 
 for _class in (ColwiseParallel, RowwiseParallel, SequenceParallel):
