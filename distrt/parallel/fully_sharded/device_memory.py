@@ -120,12 +120,8 @@ class DeviceArena:
 
     def release(self) -> None:
         """Give it back; it goes when nobody has a view of it."""
-        if self._bytes is None:
-            return
         _live.pop(id(self._bytes), None)
         self._bytes = None
-        if not _live:
-            modes.watch_with("sharded", None)
 
     def outline(self, place: slice, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         """What stands for an array in it while nothing is there: a single element, wherever one looks."""
@@ -169,6 +165,9 @@ class _LettingGo(Node):
 
 
 def _let_go(node: Node) -> None:
+    if not _live:  # arenas end on other threads, too, and with models that nobody gives back
+        modes.watch_with("sharded", None)
+        return
     if node.is_custom or not node.saved or node.saved is FREED or is_active():
         return
     saved = _each(node.saved, _gone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shutil
 import tempfile
@@ -17,6 +18,7 @@ from distrt import nn
 from distrt.comm.functions.gpu import give_lane
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import set_default_group
+from distrt.core.modes import modes
 from distrt.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 from distrt.distributed.fsdp import (
     CPUOffload,
@@ -307,6 +309,18 @@ def memory() -> int:
     return (before > 1.2 * parts) + (forward > 4) + (backward > 8)
 
 
+def forgotten() -> int:
+    """How many claims fail: when a model goes while it is whole, nobody looks any longer at what is recorded."""
+    model = nn.Linear(4, 4).cuda()
+    fully_shard(model, reshard_after_forward=False)
+    model(torch.ones(1, 4).cuda())
+    was_watched = modes.watch is not None
+    del model
+    gc.collect()
+    torch.ones(1, requires_grad=True).exp()
+    return (not was_watched) + (modes.watch is not None)
+
+
 def main(group: ProcessGroup, backend: str = "cpu:gloo,cuda:nccl", only: str = "") -> None:
     """Compares all; prints what differs."""
     give_lane(group, backend, group.timeout_s, None)
@@ -327,7 +341,7 @@ def main(group: ProcessGroup, backend: str = "cpu:gloo,cuda:nccl", only: str = "
         if any(each != everyone[0] for each in everyone):
             failed += 1
             print(f"FAILED {name}: ranks differ")
-    failed += memory()
+    failed += memory() + forgotten()
     print(f"{failed} of {len(ways)} ways differ")
     group.close()
     if failed:
