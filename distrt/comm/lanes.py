@@ -41,8 +41,10 @@ class Lanes:
         self._timeout_s: float | None = None
 
     def another(self, group: ProcessGroup) -> Lanes:
-        """The same for another group."""
-        return Lanes(self._make, group)
+        """The same for another group, with the same patience."""
+        made = Lanes(self._make, group)
+        made._timeout_s = self._timeout_s
+        return made
 
     def of(self, array: Array) -> Lane:
         """Who carries an array that is on a GPU.
