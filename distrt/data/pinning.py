@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PinnedInProcess", "PinnedInWorkers", "pin_memory"]
 
-_LOOK_EVERY_S = 0.1  # whether anybody still wants the batches
+_LOOK_EVERY_S = 0.1  # whether anybody still wants the batches, or still brings them
 
 
 def pin_memory(data: Any, device: Any = None) -> Any:
@@ -100,12 +100,27 @@ class PinnedInWorkers(InWorkers):
             arguments = weakref.ref(self), self._ready_ones, self._is_over, same_queue()
             self._thread = threading.Thread(target=_pin, args=arguments, name="distrt pinning", daemon=True)
             self._thread.start()
-        found = self._ready_ones.get()
+        found = self._found(self._thread)
         if isinstance(found, BaseException):
             self._end_thread()
             raise found
         batch, size = found
         return batch, size
+
+    def _found(self, thread: threading.Thread) -> Any:
+        """What the thread brings: a batch, or an error.
+
+        Raises:
+            RuntimeError: it has ended without.
+        """
+        while True:
+            is_alive = thread.is_alive()
+            try:
+                return self._ready_ones.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                if not is_alive:
+                    self._end_thread()
+                    raise RuntimeError("Pin memory thread exited unexpectedly") from None
 
     def _taken(self) -> tuple[Any, int]:
         return super()._next_batch()

@@ -1,11 +1,13 @@
 """Which parts of a batch are pinned, as PyTorch pins them; that it happens on GPUs is checked by tests/gpu."""
 
 from collections import OrderedDict, UserDict, UserList, namedtuple
+from contextlib import contextmanager
 from types import MappingProxyType
 
 import pytest
 
-from distrt.data.pinning import pin_memory
+from distrt.data import DataLoader, pinning
+from distrt.data.pinning import PinnedInWorkers, pin_memory
 from tests.gpu.fixtures import run_check
 
 Pair = namedtuple("Pair", ["first", "second"])
@@ -63,6 +65,20 @@ def test_containers_are_gone_through_as_by_pytorch(batch):
     found, expected = pin_memory(batch), theirs.pin_memory(batch)
     assert type(found) is type(expected)
     assert repr(found) == repr(expected)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_for_a_batch_is_told_when_the_thread_has_ended(monkeypatch):
+    @contextmanager
+    def lost():
+        raise OSError("no GPU is left")
+        yield
+
+    monkeypatch.setattr(pinning, "same_queue", lost)
+    found = PinnedInWorkers(DataLoader([1, 2], num_workers=1))
+    with pytest.raises(RuntimeError, match="Pin memory thread exited unexpectedly"):
+        next(found)
 
 
 @pytest.mark.ci
