@@ -81,6 +81,22 @@ def test_a_sharded_model_gets_memory_and_the_values_of_one_process() -> None:
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
+def test_values_that_are_there_stay_when_others_of_the_unit_come() -> None:
+    def run(group: Any) -> Any:
+        join(group)
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3, device="meta"))
+        weight = model[0].weight.detach().clone()
+        fully_shard(model)
+        assert [each.is_meta for each in model.parameters()] == [False, False, True, True]
+        model[1].to_empty(device="cpu")
+        model[1].reset_parameters()
+        model(torch.ones(1, 3)).sum().backward()
+        return (model[0].weight.full_tensor() == weight).all().item()
+
+    assert run_local(run, 2) == [True, True]
+
+
 def test_a_sharded_model_without_memory_says_what_to_do() -> None:
     def run(group: Any) -> None:
         join(group)

@@ -16,10 +16,8 @@ from distrt.amp import agree_on
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array, address_of, is_on_gpu
-from distrt.core.device import META
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
-from distrt.core.gpu.places import prototype
 from distrt.core.tensor import Tensor
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.layout import Layout
@@ -81,14 +79,15 @@ class ShardedParameter:
     def cut(self, rank: int, home: Array | None) -> None:
         """Move this rank's part of the whole one's values to ``home``, and let go of the whole one's memory.
 
-        Without a home, the part is on the meta device, where nothing has values.
+        Without a home, which comes later, to memory of its own; on the meta device, to none.
         """
         self.rank = rank
+        mine = self.whole._array[self.slices[rank]]
         if home is None:
-            local = np.empty(self.part_shapes[rank], self.own, like=prototype(META))
+            local = mine.copy()
         else:
             local = home.reshape(self.part_shapes[rank])
-            local[...] = _beside(local, self.whole._array[self.slices[rank]])
+            local[...] = _beside(local, mine)
         self._home = local
         self.part = self._as_parameter(local)
         self.whole.grad = None

@@ -44,7 +44,7 @@ class Unit:
     """Parameters that travel together.
 
     Attributes:
-        is_unborn: whether it has no memory yet, since its parameters were on the meta device.
+        is_unborn: whether it has no memory yet, since parameters were on the meta device.
         is_together: whether the ranks have the whole parameters in one memory, and gather them without a copy.
         reshards_after_forward, reshards_after_backward: whether the whole parameters go when a pass needs them no more.
         gathers_in_backward: whether backward needs them.
