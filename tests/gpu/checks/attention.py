@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from distrt.core.kernels import on_gpu
 from distrt.core.kernels.attention import plan
 from distrt.core.kernels.cublas import product
 from distrt.core.random.draws import Replay
+from tests.gpu.checking import apart, run_all
 
 #: Of results and gradients, in parts of the largest number: weights are rounded to these dtypes before they are used.
 TOLERANCES = {"float32": 3e-6, "float64": 1e-12, "float16": 3e-3, "bfloat16": 2e-2}
@@ -76,12 +76,6 @@ def attended(
     seed = library.tensor(rng.standard_normal(tuple(out.shape))).to(getattr(library, dtype))
     slopes = library.autograd.grad(out, made, seed.to(out.dtype).to(place))
     return [each.detach().cpu().to(library.float64).numpy() for each in (out, *slopes)]
-
-
-def apart(found: list[Any], expected: list[Any]) -> float:
-    """How far two lists of arrays differ, in parts of the largest number."""
-    pairs = zip(found, expected, strict=True)
-    return float(np.max([np.abs(one - other).max() / max(1, np.abs(other).max()) for one, other in pairs]))
 
 
 def results_are_those_of_the_cpu(few: bool) -> Iterator[str]:
@@ -195,20 +189,5 @@ CHECKS: tuple[Callable[[bool], Iterator[str]], ...] = (
 )
 
 
-def main(few: bool) -> int:
-    """Runs all; returns how many failed."""
-    failed = 0
-    for check in CHECKS:
-        try:
-            found = list(check(few))
-        except Exception:
-            found = [traceback.format_exc()]
-        for what in found:
-            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
-        failed += len(found)
-    print(f"{len(CHECKS)} checks, {failed} failed")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(1 if main("few" in sys.argv[1:]) else 0)
+    sys.exit(1 if run_all(CHECKS, "few" in sys.argv[1:]) else 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import distrt as torch
 import distrt.nn.functional as F
 from distrt.core.kernels.cublas import epilogues
+from tests.gpu.checking import run_all
 
 TOLERANCES = {torch.float32: 2e-6, torch.float64: 1e-12, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
@@ -98,17 +98,7 @@ def main() -> int:
     if epilogues.library() is None:
         print("cuBLASLt is not here")
         return -1
-    failed = 0
-    for check in CHECKS:
-        try:
-            found = list(check())
-        except Exception:
-            found = [traceback.format_exc()]
-        for what in found:
-            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
-        failed += len(found)
-    print(f"{len(CHECKS)} checks, {failed} failed")
-    return failed
+    return run_all(CHECKS)
 
 
 if __name__ == "__main__":

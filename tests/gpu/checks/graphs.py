@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import distrt as torch
 import distrt.nn.functional as F
 from distrt import nn
 from distrt.core.errors import CaptureError
+from tests.gpu.checking import run_all
 
 
 def captured(run: Callable[[], Any], warmups: int = 1) -> tuple[Any, Any]:
@@ -200,20 +200,5 @@ CHECKS = (
 )
 
 
-def main() -> int:
-    """Runs all; returns how many failed."""
-    failed = 0
-    for check in CHECKS:
-        try:
-            found = list(check())
-        except Exception:
-            found = [traceback.format_exc()]
-        for what in found:
-            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
-        failed += len(found)
-    print(f"{len(CHECKS)} checks, {failed} failed")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(1 if main() else 0)
+    sys.exit(1 if run_all(CHECKS) else 0)

@@ -14,7 +14,8 @@ import numpy as np
 
 import distrt as torch
 import distrt.nn.functional as F
-from tests.gpu.checks.kernels import TOLERANCES, main, results
+from tests.gpu.checking import run_all
+from tests.gpu.checks.kernels import TOLERANCES, results
 
 
 def _like(x: Any) -> Any:
@@ -221,4 +222,4 @@ CHECKS = (
 
 
 if __name__ == "__main__":
-    sys.exit(1 if main(CHECKS, "few" in sys.argv[1:]) else 0)
+    sys.exit(1 if run_all(CHECKS, "few" in sys.argv[1:]) else 0)

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 import distrt as torch
 import distrt.nn.functional as F
 from distrt.core.kernels.cuda import draws
+from tests.gpu.checking import run_all
 
 TOLERANCES = {torch.float32: 3e-6, torch.float64: 1e-12, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 #: For a warp of threads to each row, for a block, for one as large as there are, and for rows that are read twice.
@@ -277,20 +277,5 @@ CHECKS = (
 )
 
 
-def main(checks: Sequence[Callable[[bool], Iterator[str]]], few: bool) -> int:
-    """Runs some checks; returns how many failed."""
-    failed = 0
-    for check in checks:
-        try:
-            found = list(check(few))
-        except Exception:
-            found = [traceback.format_exc()]
-        for what in found:
-            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
-        failed += len(found)
-    print(f"{len(checks)} checks, {failed} failed")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(1 if main(CHECKS, "few" in sys.argv[1:]) else 0)
+    sys.exit(1 if run_all(CHECKS, "few" in sys.argv[1:]) else 0)

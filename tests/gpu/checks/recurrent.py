@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import distrt as torch
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels.cublas import product
+from tests.gpu.checking import apart, run_all
 
 #: Of outputs, states and gradients, in parts of the largest number: half precision rounds at every step.
 TOLERANCES = {"float32": 3e-6, "float64": 1e-12, "float16": 1e-2, "bfloat16": 6e-2}
@@ -66,12 +66,6 @@ def results(
     loss.backward()
     slopes = [each.grad for each in (x, *states, *layer.parameters())]
     return [each.detach().cpu().to(library.float64).numpy() for each in (*made, *slopes)]
-
-
-def apart(found: list[Any], expected: list[Any]) -> float:
-    """How far two lists of arrays differ, in parts of the largest number."""
-    pairs = zip(found, expected, strict=True)
-    return float(np.max([np.abs(one - other).max() / max(1, np.abs(other).max()) for one, other in pairs]))
 
 
 def layers_are_those_of_the_cpu(few: bool) -> Iterator[str]:
@@ -143,20 +137,5 @@ CHECKS: tuple[Callable[[bool], Iterator[str]], ...] = (
 )
 
 
-def main(few: bool) -> int:
-    """Runs all; returns how many failed."""
-    failed = 0
-    for check in CHECKS:
-        try:
-            found = list(check(few))
-        except Exception:
-            found = [traceback.format_exc()]
-        for what in found:
-            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
-        failed += len(found)
-    print(f"{len(CHECKS)} checks, {failed} failed")
-    return failed
-
-
 if __name__ == "__main__":
-    sys.exit(1 if main("few" in sys.argv[1:]) else 0)
+    sys.exit(1 if run_all(CHECKS, "few" in sys.argv[1:]) else 0)
