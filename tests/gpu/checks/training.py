@@ -16,7 +16,9 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=1e-4),
     "Adam": lambda parameters: torch.optim.Adam(parameters, lr=0.01),
     "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=0.01),
-    "RMSprop": lambda parameters: torch.optim.RMSprop(parameters, lr=0.01),
+    "RMSprop": lambda parameters: torch.optim.RMSprop(
+        parameters, lr=0.001
+    ),  # its first step is ten times that
     "Adagrad": torch.optim.Adagrad,
     "Rprop": torch.optim.Rprop,
 }
