@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array, is_meta
+from distrt.core.arrays import Array, filled, is_array, is_meta
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import IndexArray, op
@@ -158,7 +158,7 @@ def histogramdd(
 def _counted(points: Array, edges: list[Array], weights: Array | None) -> Array:
     """The counts in each box; a box has its lower edges, and the last along a dim the upper one, too."""
     shape = tuple(len(along) - 1 for along in edges)
-    inside = np.ones(len(points), bool, like=points)
+    inside = filled(len(points), True, bool, points)
     for dim, along in enumerate(edges):
         inside &= (points[:, dim] >= along[0]) & (points[:, dim] <= along[-1])
     if 0 in shape:
