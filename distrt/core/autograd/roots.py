@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from distrt.core.autograd.accumulation import accumulate, accumulate_tensor
 from distrt.core.autograd.engine import run_backward
 from distrt.core.autograd.node import AccumulateGrad, Edge, GraphNode
 from distrt.core.errors import AutogradError, UnsupportedError
+from distrt.core.gpu.places import at
+from distrt.core.modes import used
 
 if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
@@ -242,7 +245,8 @@ def _one(root: Tensor) -> Any:
         raise AutogradError(
             f"grad can be implicitly created only for real scalar outputs but got {root.dtype}"
         )
-    return filled(root._array.shape, 1, root._array.dtype, root._array)
+    with at(root._array) if used.gpu else nullcontext():
+        return filled(root._array.shape, 1, root._array.dtype, root._array)
 
 
 def _require_fit(number: int, root: Tensor, gradient: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from distrt.core.definitions.out import write_out
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
-from distrt.core.gpu.places import moved, prototype
-from distrt.core.modes import modes
+from distrt.core.gpu.places import at, moved, prototype
+from distrt.core.modes import modes, used
 from distrt.core.ops.shapes.dims import sizes_of
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors import formats
@@ -62,15 +63,30 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
             kwargs["dtype"] = out.dtype
         if "beside" in _names(function) and not (is_like and device is None):
             kwargs["beside"] = prototype(require_available(device))
-        array = function(*args, **kwargs)
-        if memory_format is not None and memory_format is not formats.preserve_format:
-            array = formats.arranged(array, memory_format)
         like = None if not is_like else args[0] if args else kwargs["input"]
+        if used.gpu:
+            with _where(kwargs.get("beside"), like):
+                array = _made(function, args, kwargs, memory_format)
+        else:
+            array = _made(function, args, kwargs, memory_format)
         made = finish(array, device, requires_grad, like)
         return made if out is None else write_out(name, made, out)
 
     vars(make)["__signature__"] = _signature(function)
     return make
+
+
+def _made(function: Callable[..., Array], args: Any, kwargs: dict[str, Any], memory_format: Any) -> Array:
+    array = function(*args, **kwargs)
+    if memory_format is None or memory_format is formats.preserve_format:
+        return array
+    return formats.arranged(array, memory_format)
+
+
+def _where(beside: Array | None, like: Any) -> AbstractContextManager[Any]:
+    """A block in which the GPU on which the tensor is to be is the current one: CuPy makes arrays there."""
+    array = getattr(like, "_array", None) if beside is None else beside
+    return nullcontext() if array is None else at(array)
 
 
 @functools.cache

@@ -18,7 +18,8 @@ from distrt.core.arrays import Array, Scalar, is_on_gpu
 from distrt.core.autocast import as_it_comes
 from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.modes import modes
+from distrt.core.gpu.places import at
+from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
@@ -58,7 +59,7 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
         if takes_any_layout and self._inner is not None:  # it is replaced, not overwritten
             stand_in = wrap_unseen(self._inner, self._edge)
         else:
-            array = self._array if is_known or not modes.grad else self._array.copy()
+            array = self._array if is_known or not modes.grad else _copy_of(self._array)
             stand_in = wrap(array, self._edge)
         run = function if modes.autocast is None else functools.partial(as_it_comes, function)
         try:
@@ -74,6 +75,13 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     change.__doc__ = f"In-place form of ``{name.rstrip('_')}``; returns this tensor."
     change.__wrapped__ = function  # type: ignore[attr-defined]
     return change
+
+
+def _copy_of(array: Array) -> Array:
+    if used.gpu:
+        with at(array):  # CuPy makes copies on the GPU that is the current one
+            return array.copy()
+    return array.copy()
 
 
 #: In place, the result must be of the tensor's own dtype: elsewhere a narrower one would be cast.
@@ -142,8 +150,11 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         return adopt(self, _copied(_stand_in(self), src), "copy_")
     if src._array.shape == self._array.shape:
         write(self, _real_part(src._array, self._array))
-        return self
-    write(self, _fitted(src._array, self._array))
+    elif used.gpu:
+        with at(self._array):
+            write(self, _fitted(src._array, self._array))
+    else:
+        write(self, _fitted(src._array, self._array))
     return self
 
 

@@ -10,8 +10,8 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.device import META
 from distrt.core.errors import DtypeError
-from distrt.core.gpu.places import apart, device_of, moved
-from distrt.core.modes import modes
+from distrt.core.gpu.places import apart, at, device_of, moved
+from distrt.core.modes import modes, used
 from distrt.core.ops.indexing.keys import key_beside, own_key, read_key
 from distrt.core.ops.indexing.masking import as_element
 from distrt.core.ops.indexing.subscripts import _index_put, put_at, require_values_of
@@ -41,11 +41,19 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
     given = _fitting(value, target, advanced)
     if hasattr(given, "ndim"):
         given = _where_it_goes(given, target)
+    if used.gpu:
+        with at(target):
+            _put(target, advanced, given)
+    else:
+        _put(target, advanced, given)
+    note_change(self._counter)
+
+
+def _put(target: Array, advanced: Any, given: Any) -> None:
     if advanced is not None:
         put_at(target, key_beside(advanced, target), given)
     else:
         _write_view(target, given)
-    note_change(self._counter)
 
 
 def _where_it_goes(given: Array, target: Array) -> Any:

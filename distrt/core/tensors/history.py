@@ -16,7 +16,8 @@ from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, nex
 from distrt.core.dtypes.dtype import FLOATING_NUMPY
 from distrt.core.dtypes.promotion import fitted
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
-from distrt.core.modes import modes
+from distrt.core.gpu.places import at
+from distrt.core.modes import modes, used
 from distrt.core.storage.sealed import unseal
 from distrt.core.tensors.versions import live_views, note_change, require_changeable
 
@@ -116,6 +117,15 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
             elements get the same, and an expanded tensor can be written to.
     """
     require_writeable(tensor, is_one_value, is_overwritten=True)
+    if used.gpu:
+        with at(tensor._array):
+            _overwrite(tensor, values)
+    else:
+        _overwrite(tensor, values)
+    note_change(tensor._counter)
+
+
+def _overwrite(tensor: Tensor, values: Any) -> None:
     try:
         tensor._array[...] = values if not isinstance(values, np.ndarray) or values.ndim else values[()]
     except OverflowError:
@@ -124,7 +134,6 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
                 f"value cannot be converted to type {tensor.dtype} without overflow: {values}"
             ) from None
         tensor._array[...] = fitted(values, tensor._array.dtype)
-    note_change(tensor._counter)
 
 
 def require_writeable(tensor: Tensor, may_repeat: bool = False, is_overwritten: bool = False) -> None:
@@ -183,8 +192,11 @@ def adopt(tensor: Tensor, result: Tensor, name: str, is_one_value: bool = False)
     _require_followed(tensor)
     _require_same_kind(tensor)
     require_writeable(tensor, is_one_value)
-    _release(tensor, result)
-    tensor._array[...] = result._array
+    if used.gpu:
+        with at(array):
+            _take_over(tensor, result)
+    else:
+        _take_over(tensor, result)
     note_change(tensor._counter)
     move(tensor, edge)
     return tensor
@@ -256,6 +268,11 @@ def _followers(base: Tensor) -> list[Tensor]:
         for view in live_views(base._counter)
         if view._base is base and view._array.dtype in FLOATING_NUMPY
     ]
+
+
+def _take_over(tensor: Tensor, result: Tensor) -> None:
+    _release(tensor, result)
+    tensor._array[...] = result._array
 
 
 def _release(tensor: Tensor, result: Tensor) -> None:

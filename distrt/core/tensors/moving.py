@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from distrt.core import ops
 from distrt.core.arrays import row_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, ShapeError
-from distrt.core.modes import modes
+from distrt.core.gpu.places import at
+from distrt.core.modes import modes, used
 from distrt.core.ops.shapes.dims import varargs
 from distrt.core.process.determinism import fill_uninitialized
 from distrt.core.storage.storage import TypedStorage
@@ -127,9 +129,10 @@ def _resize(self: Tensor, sizes: tuple[int, ...]) -> Tensor:
     if array.shape == sizes:
         return self
     if start + count > row.size or not array.size:
-        larger = fill_uninitialized(np.zeros(count, array.dtype, like=array))
-        kept = row[start : start + count] if array.size else row[:0]
-        larger[: kept.size] = kept
+        with at(array) if used.gpu else nullcontext():
+            larger = fill_uninitialized(np.zeros(count, array.dtype, like=array))
+            kept = row[start : start + count] if array.size else row[:0]
+            larger[: kept.size] = kept
         self._array = larger.reshape(sizes)
     else:
         self._array = row[start : start + count].reshape(sizes)

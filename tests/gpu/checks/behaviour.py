@@ -83,6 +83,32 @@ def check_devices_do_not_mix() -> None:
         _refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
 
 
+def check_what_is_not_recorded_runs_where_its_tensor_is() -> None:
+    """Changes in place, copies, what is made like another tensor, and the gradient that a pass starts with."""
+    if torch.cuda.device_count() < 2:
+        return
+    there = torch.device("cuda:1")
+    x, y = torch.ones(3, device=there), torch.arange(3.0, device=there)
+    assert torch.cuda.current_device() == 0
+    assert x.copy_(y).add_(y).mul_(2).tolist() == [0.0, 4.0, 8.0]
+    assert x.copy_(torch.ones(1, device=there)).tolist() == [1.0, 1.0, 1.0]
+    assert x.fill_(torch.tensor(3.0, device=there)).masked_fill_(y > 0, 4.0).tolist() == [3.0, 4.0, 4.0]
+    x[0], x[1:] = y[1], y[1:]
+    x[torch.tensor([0, 2], device=there)] += y[:2]
+    assert x.tolist() == [1.0, 1.0, 3.0]
+    assert torch.add(x, y, out=torch.empty_like(x)).tolist() == [1.0, 2.0, 5.0]
+    assert {each.device for each in (torch.ones_like(x), torch.rand_like(x), x.resize_(5), x)} == {there}
+    w = torch.ones(3, device=there, requires_grad=True)
+    made = w * 1
+    made[:2].mul_(y[1:])
+    (made.mul_(w) * y).sum().backward()
+    assert w.grad.tolist() == [0.0, 4.0, 4.0] and w.grad.device == there
+    norm = nn.BatchNorm1d(3).to(there)
+    norm(torch.rand(4, 3, device=there)).sum().backward()
+    norm.load_state_dict(nn.BatchNorm1d(3).state_dict())
+    assert torch.cuda.current_device() == 0
+
+
 def check_a_backend_of_the_cpu_alone_carries_nothing_of_gpus() -> None:
     """Collectives and DDP say so, instead of reading where the CPU cannot."""
     torch.distributed.init_process_group("shm", store=torch.distributed.HashStore(), rank=0, world_size=1)

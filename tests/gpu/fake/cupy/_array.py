@@ -212,7 +212,7 @@ class ndarray:
 
     @_recording.recorded
     def fill(self, value: Any) -> None:
-        settle(self._host).fill(host(value))
+        host(self).fill(host(value))
 
     @_recording.recorded
     def sort(self, axis: int = -1, *, kind: Any = None) -> None:
@@ -251,7 +251,7 @@ class ndarray:
         with np.errstate(all="ignore"):
             if isinstance(value, ndarray) and copied_later(self._host, _key(key), value._host):
                 return
-            settle(self._host)[_wrapped(_key(key), self.shape)] = host(value)
+            host(self)[_wrapped(_key(key), self.shape)] = host(value)
 
 
 class Flags:
