@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, beside, is_meta, is_on_gpu, known
+from distrt.core.arrays import Array, Scalar, beside, is_on_gpu, known
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
-from distrt.core.kernels import on_gpu
-from distrt.core.modes import used
 from distrt.core.op import IndexArray, Meta, op
 from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.masking import assigned_element
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.shapes.dims import one_dim
 
@@ -80,12 +79,8 @@ _INDEX_DTYPES = frozenset((np.dtype(np.int64), np.dtype(np.int32)))
 
 def require_in_range(places: Array, axis: int, size: int) -> None:
     """Raises ShapeError, the RuntimeError that PyTorch gives here, for an index outside 0 to ``size`` - 1."""
-    if used.gpu and is_on_gpu(places):
-        said = f"index {{0}} is out of bounds for dimension {axis} with size {{1}}"
-        on_gpu.checks.require_range(places, 0, size, said, error=ShapeError)
-    elif places.size and not is_meta(places) and (places.min() < 0 or places.max() >= size):
-        wrong = places[(places < 0) | (places >= size)].flat[0]
-        raise ShapeError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
+    said = "index {0} is out of bounds for dimension %d with size {1}"
+    require_range(places, 0, size, said, axis, error=ShapeError)
 
 
 def take_along_dim(input: Any, indices: Any, dim: int | None = None, *, out: Any = None) -> Any:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, beside, filled, is_array, is_meta, is_on_gpu, row_major
+from distrt.core.arrays import Array, Scalar, beside, filled, is_array, is_meta, row_major
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
-from distrt.core.kernels import on_gpu
-from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.type_names import c_type
 from distrt.core.tensor import Tensor, wrap
 
@@ -203,12 +202,8 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 def _in_row(name: str, index: Array, size: int) -> Array:
     if index.dtype != np.int64:
         raise DtypeError(f"{name}(): Expected a long tensor for index, but got {dt.of(index)}")
-    if used.gpu and is_on_gpu(index):
-        message = "out of range: tried to access index {0} on a tensor of {1} elements."
-        on_gpu.checks.require_range(index, -size, size, message)
-    elif index.size and not is_meta(index) and (index.min() < -size or index.max() >= size):
-        wrong = index[(index < -size) | (index >= size)].flat[0]
-        raise DimensionError(f"out of range: tried to access index {wrong} on a tensor of {size} elements.")
+    said = "out of range: tried to access index {0} on a tensor of {1} elements."
+    require_range(index, -size, size, said)
     return index
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, filled, is_on_gpu, known
+from distrt.core.arrays import Array, filled, is_on_gpu
 from distrt.core.errors import ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.adding_at import add_at
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.spatial.average_pooling import bins
 from distrt.core.ops.spatial.pooling_shapes import require_filled, require_kernel
@@ -143,13 +144,8 @@ def max_unpool3d(input: Array, indices: IndexArray, size: Sizes) -> Array:
 def _put(name: str, input: Array, indices: Array, size: Sizes) -> Array:
     require_kernel(name, input, "biuc")
     volume = math.prod(size)
-    sizes = "x".join(map(str, size))
-    if used.gpu and is_on_gpu(indices):
-        message = f"Found an invalid max index: {{0}} (output volumes are of size {sizes})"
-        on_gpu.checks.require_range(indices, 0, volume, message, error=ShapeError)
-    elif known((outside := (indices < 0) | (indices >= volume)).any()):
-        wrong = indices[outside]
-        raise ShapeError(f"Found an invalid max index: {wrong[0]} (output volumes are of size {sizes})")
+    message = "Found an invalid max index: {0} (output volumes are of size %s)"
+    require_range(indices, 0, volume, message, "x".join(map(str, size)), error=ShapeError)
     lead, count = input.shape[: -len(size)], math.prod(input.shape[-len(size) :])
     out = np.zeros((*lead, volume), input.dtype, like=input)
     np.put_along_axis(out, indices.reshape(*lead, count), input.reshape(*lead, count), -1)

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, is_meta, is_on_gpu
+from distrt.core.arrays import Array, Scalar, is_meta
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
-from distrt.core.kernels import on_gpu
-from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.gathering import require_in_range, zeros_of
 from distrt.core.ops.indexing.masking import assigned_element
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.shapes.dims import one_dim
 
@@ -40,11 +39,7 @@ def index_select(input: Array, dim: int, index: IndexArray) -> Array:
     if input.ndim == 0 and index.size != 1:
         raise ShapeError(f"index_select(): Index to scalar can have only 1 value, got {index.size} value(s)")
     size = input.shape[axis] if input.ndim else 1
-    if used.gpu and is_on_gpu(index):
-        said = f"index out of range in self: {{0}}; dimension {axis} has size {{1}}"
-        on_gpu.checks.require_range(index, 0, size, said)
-    elif index.size and not is_meta(index) and (index.min() < 0 or index.max() >= size):
-        raise DimensionError(f"index out of range in self: dimension {axis} has size {size}")
+    require_range(index, 0, size, "index out of range in self: {0}; dimension %d has size {1}", axis)
     if input.ndim == 0:
         return input.copy()
     return input.take(index.reshape(-1), axis)
@@ -143,16 +138,8 @@ def _index_placed(input: Array, source: Array, dim: int, index: IndexArray) -> A
 
 
 def require_places(said: str, index: Array, axis: int, size: int, negative: bool) -> None:
-    if used.gpu and is_on_gpu(index):
-        message = f"{said}index {{0}} is out of bounds for dimension {axis} with size {{1}}"
-        on_gpu.checks.require_range(index, -size if negative else 0, size, message)
-    elif (
-        index.size
-        and not is_meta(index)
-        and (index.min() < (-size if negative else 0) or index.max() >= size)
-    ):
-        wrong = index[(index < (-size if negative else 0)) | (index >= size)].flat[0]
-        raise DimensionError(f"{said}index {wrong} is out of bounds for dimension {axis} with size {size}")
+    message = "%sindex {0} is out of bounds for dimension %d with size {1}"
+    require_range(index, -size if negative else 0, size, message, said, axis)
 
 
 _index_placed.gradient(

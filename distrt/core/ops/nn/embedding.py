@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, filled, is_meta, is_on_gpu, known_or
-from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.arrays import Array, filled, is_on_gpu, known_or
+from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.adding_at import add_rows
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.type_names import scalar_type
 
@@ -46,12 +47,7 @@ def embedding(
     if weight.ndim != 2:
         raise ShapeError("'weight' must be 2-D")
     require_rows("embedding", indices)
-    if used.gpu and is_on_gpu(indices):
-        on_gpu.checks.require_range(
-            indices, 0, weight.shape[0], "index out of range in self: {0} of {1} rows"
-        )
-    elif indices.size and not is_meta(indices) and (indices.min() < 0 or indices.max() >= weight.shape[0]):
-        raise DimensionError("index out of range in self")
+    require_range(indices, 0, weight.shape[0], "index out of range in self: {0} of {1} rows")
     return weight.take(indices, 0)
 
 
