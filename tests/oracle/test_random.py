@@ -104,6 +104,11 @@ def test_ranges(torch: ModuleType, low: int, high: int, seed: int) -> None:
     _compare(torch, lambda m: m.randint(low, high, (40,)), seed)
 
 
+@pytest.mark.parametrize("least", [-(2**63), 1 - 2**63, -1])
+def test_ranges_up_to_the_largest_integer(torch: ModuleType, least: int, seed: int) -> None:
+    _compare(torch, lambda m: m.empty(40, dtype=m.int64).random_(least, None), seed)
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 1000, 200_000])
 def test_permutations(torch: ModuleType, count: int, seed: int) -> None:
     _compare(torch, lambda m: m.randperm(count), seed)

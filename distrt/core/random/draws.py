@@ -305,9 +305,9 @@ def draw_integers(
     if (there := _elsewhere(generator, like)) is not None:
         return as_array(there.integers(low, high, shape))
     source, count, span = source_of(generator), math.prod(shape), high - low
-    if span >= 2**64:
-        drawn = _long_words(source, count).view(np.int64)
-    elif words is None and span >= _LONG_RANGE:
+    if span >= 2**64:  # each word is one of them
+        return _long_words(source, count).view(np.int64).reshape(shape)
+    if words is None and span >= _LONG_RANGE:
         drawn = (_long_words(source, count) % np.uint64(span)).view(np.int64)
     else:
         drawn = (_words(source, count) % np.uint32(span)).astype(np.int64)
