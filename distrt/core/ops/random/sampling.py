@@ -138,5 +138,7 @@ def _distinct(rows: Array, count: int, generator: Generator | None) -> Array:
     """The classes that ring first, where each waits an exponential time with its weight as the rate."""
     waited = draw_exponential(rows.shape, generator, rows).astype(rows.dtype)
     hurry = -rows / np.maximum(waited, np.finfo(rows.dtype).tiny)
+    if count == 1:  # a token of a text: without sorting them all
+        return hurry.argmin(1, keepdims=True).astype(np.int64)
     order = hurry.argsort(1) if is_on_gpu(hurry) else np.argsort(hurry, 1, kind="stable")
     return order[:, :count].astype(np.int64)
