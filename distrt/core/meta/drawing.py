@@ -14,25 +14,15 @@ __all__ = ["nothing"]
 class _Nothing:
     """The methods of NumPy's generators that tensors are drawn by."""
 
-    def random(self, size: Any = (), dtype: Any = np.float64) -> MetaArray:
+    def random(self, size: Any, dtype: Any = np.float64) -> MetaArray:
         """Uniform in [0, 1)."""
         return made(size, dtype)
 
     standard_normal = standard_exponential = random
 
-    def standard_cauchy(self, size: Any = ()) -> MetaArray:
-        """Cauchy."""
-        return made(size, np.float64)
-
-    def lognormal(self, mean: float, sigma: float, size: Any = ()) -> MetaArray:
-        """The exponential of a normal one."""
-        return made(size, np.float64)
-
-    def integers(
-        self, low: Any, high: Any = None, size: Any = (), dtype: Any = np.int64, endpoint: bool = False
-    ) -> MetaArray:
+    def integers(self, low: int, high: int, size: Any) -> MetaArray:
         """Integers."""
-        return made(size, dtype)
+        return made(size, np.int64)
 
     def poisson(self, rates: MetaArray) -> MetaArray:
         """Poisson, of the rates given."""

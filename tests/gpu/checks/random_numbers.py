@@ -87,8 +87,7 @@ def whole_numbers() -> None:
         order.is_cuda and sorted(order.tolist()) == list(range(1000)) and order.tolist() != list(range(1000))
     )
     weights = torch.tensor([[1.0, 2.0, 0.0, 1.0], [0.0, 0.0, 5.0, 5.0]], device=CUDA)
-    for replacement in (True, False):
-        count = 4000 if replacement else 2
+    for replacement, count in ((True, 4000), (True, 1), (False, 2), (False, 1)):
         rows = torch.multinomial(weights, count, replacement)
         assert rows.is_cuda and rows.shape == (2, count)
         assert not (rows[0] == 2).any() and (rows[1] >= 2).all()

@@ -69,19 +69,9 @@ class Source:
         """Exponential with rate 1; never 0."""
         return self._fractions(size, dtype, 2)
 
-    def lognormal(self, mean: float, sigma: float, size: Any) -> Array:
-        """The exponential of a normal number."""
-        return np.exp(self.standard_normal(size) * sigma + mean)
-
-    def standard_cauchy(self, size: Any) -> Array:
-        """Cauchy with median 0 and width 1."""
-        return np.tan((self.random(size) - 0.5) * math.pi)
-
-    def integers(
-        self, low: int, high: int, size: Any, dtype: Any = np.int64, endpoint: bool = False
-    ) -> Array:
-        """Whole numbers from ``low`` to ``high``, which is one of them with ``endpoint``."""
-        many = (high - low + endpoint) % 2**64
+    def integers(self, low: int, high: int, size: Any) -> Array:
+        """Whole numbers in [low, high)."""
+        many = (high - low) % 2**64
         return self._drawn(size, "whole_numbers", np.int64, np.int64(low), np.uint64(many))
 
     def permutation(self, count: int) -> Array:
