@@ -277,7 +277,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 for _name in (
     "all any argmax argmin argpartition argsort clip cumprod cumsum diagonal dot max mean min prod ravel repeat round "
-    "searchsorted squeeze std sum swapaxes take trace var"
+    "searchsorted squeeze std sum swapaxes take var"
 ).split():
     setattr(MetaArray, _name, _function(_name))
 

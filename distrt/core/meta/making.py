@@ -75,10 +75,6 @@ def _linspace(start: Any, stop: Any, num: int = 50, dtype: Any = None, **named: 
     return made(num, np.float64 if dtype is None else dtype)
 
 
-def _tri(n: int, m: int | None = None, k: int = 0, dtype: Any = float, **named: Any) -> MetaArray:
-    return made((n, n if m is None else m), dtype)
-
-
 def _result_type(*given: Any) -> Any:
     return np.result_type(*(each.dtype if isinstance(each, MetaArray) else each for each in given))
 
@@ -86,26 +82,20 @@ def _result_type(*given: Any) -> Any:
 RULES: dict[str, Callable[..., Any]] = {
     "arange": _arange,
     "array": _array,
-    "asanyarray": _asarray,
     "asarray": _asarray,
     "ascontiguousarray": _contiguous,
-    "copy": lambda a, order="K", subok=False: a.copy(order),
     "empty": _new,
     "empty_like": _like,
     "eye": _eye,
     "full": _full,
     "full_like": _full_like,
-    "identity": lambda n, dtype=float, **named: _eye(n, dtype=dtype),
     "linspace": _linspace,
     "ones": _new,
     "ones_like": _like,
-    "tri": _tri,
-    "iscomplexobj": lambda x: x.dtype.kind == "c",
-    "isrealobj": lambda x: x.dtype.kind != "c",
+    "tri": _eye,
     "ndim": lambda a: a.ndim,
     "result_type": _result_type,
     "shape": lambda a: a.shape,
-    "size": lambda a, axis=None: a.size if axis is None else a.shape[axis],
     "zeros": _new,
     "zeros_like": _like,
 }

@@ -26,14 +26,6 @@ def _viewing(function: Callable[..., Any]) -> Callable[..., Any]:
     return rule
 
 
-def _each_viewing(function: Callable[..., Any]) -> Callable[..., Any]:
-    def rule(*arrays: MetaArray) -> Any:
-        found = [_viewing(function)(each) for each in arrays]
-        return found[0] if len(found) == 1 else found
-
-    return rule
-
-
 def _reshape(array: MetaArray, shape: Any, order: str = "C", **named: Any) -> MetaArray:
     return array.reshape(shape, **named)
 
@@ -148,26 +140,20 @@ RULES: dict[str, Callable[..., Any]] = {
     **{
         name: _viewing(getattr(np, name))
         for name in (
-            "array_split broadcast_to diagonal expand_dims flip fliplr flipud moveaxis permute_dims rollaxis rot90 "
-            "split squeeze swapaxes transpose"
+            "atleast_1d broadcast_to diagonal expand_dims flip moveaxis split squeeze swapaxes transpose"
         ).split()
     },
-    **{name: _each_viewing(getattr(np, name)) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
     "append": _append,
     "broadcast_arrays": _broadcast_arrays,
     "concatenate": _concatenate,
     "diff": _diff,
-    "imag": lambda val: val.imag,
     "lib.stride_tricks.as_strided": _as_strided,
-    "lib.stride_tricks.sliding_window_view": _viewing(np.lib.stride_tricks.sliding_window_view),
     "may_share_memory": lambda a, b, *rest: _memory(a) is _memory(b),
     "pad": _pad,
     "ravel": lambda a, order="C": a.reshape(-1),
-    "real": lambda val: val.real,
     "repeat": _repeat,
     "reshape": _reshape,
     "roll": _roll,
-    "shares_memory": lambda a, b, *rest: _memory(a) is _memory(b),
     "stack": _stack,
     "tile": _tile,
     "tril": _tril,

@@ -75,20 +75,13 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **named
 RULES: dict[str, Callable[..., Any]] = {
     **{
         name: _reducing(name)
-        for name in (
-            "all amax amin any argmax argmin count_nonzero max mean median min nanargmax nanargmin nanmax nanmean "
-            "nanmin nanprod nansum prod ptp std sum var"
-        ).split()
+        for name in "all any argmax argmin count_nonzero max mean min prod std sum var".split()
     },
-    **{name: _running(name) for name in ("cumprod", "cumsum", "nancumprod", "nancumsum")},
-    **{
-        name: _alike(name)
-        for name in "angle around fix i0 isneginf isposinf nan_to_num real_if_close round sinc unwrap".split()
-    },
+    **{name: _running(name) for name in ("cumprod", "cumsum")},
+    **{name: _alike(name) for name in "angle i0 isneginf isposinf round sinc".split()},
     "argpartition": lambda a, kth, axis=-1, **named: _order(a, axis),
     "argsort": _order,
     "clip": _clip,
     "lexsort": _lexsort,
-    "partition": lambda a, kth, axis=-1, **named: _sorted(a, axis),
     "sort": _sorted,
 }

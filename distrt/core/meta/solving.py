@@ -117,10 +117,6 @@ def _eig(a: MetaArray) -> Any:
     return _Eigen(_eigvals(a), made(a.shape, _complex(a.dtype)))
 
 
-def _pinv(a: MetaArray, *args: Any, **named: Any) -> MetaArray:
-    return made((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
-
-
 # Fourier transforms
 
 
@@ -173,8 +169,6 @@ RULES: dict[str, Callable[..., Any]] = {
     "linalg.eigvals": _eigvals,
     "linalg.eigvalsh": _eigvalsh,
     "linalg.inv": _square,
-    "linalg.matrix_power": _square,
-    "linalg.pinv": _pinv,
     "linalg.qr": _qr,
     "linalg.slogdet": _slogdet,
     "linalg.solve": _solve,
