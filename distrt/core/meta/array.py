@@ -251,7 +251,7 @@ def view_of(array: MetaArray, ghost: Any) -> MetaArray:
 
 def require_fit(value: Any, shape: tuple[int, ...]) -> None:
     """Raises NumPy's error for a value that cannot be broadcast to a shape."""
-    given = value.shape if hasattr(value, "shape") else np.shape(value)
+    given = np.shape(value)
     kept = tuple(given[max(len(given) - len(shape), 0) :])  # leading ones may be too many
     if given != kept and any(size != 1 for size in given[: len(given) - len(shape)]):
         kept = tuple(given)

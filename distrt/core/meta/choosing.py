@@ -27,7 +27,7 @@ def _where(condition: Any, *values: Any) -> MetaArray:
 def _take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise") -> Any:
     if not isinstance(a, MetaArray):
         a = made(a.shape, a.dtype)
-    wanted = indices.shape if isinstance(indices, MetaArray) else np.shape(indices)
+    wanted = np.shape(indices)
     if out is not None:
         return out
     if axis is None:
@@ -53,27 +53,20 @@ def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -
 
 
 def _searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> MetaArray:
-    return made(v.shape if isinstance(v, MetaArray) else np.shape(v), np.intp)
+    return made(np.shape(v), np.intp)
 
 
 def _bincount(x: Any, weights: Any = None, minlength: int = 0) -> MetaArray:
     if not minlength and x.size:
         raise refusal.no_data("the largest element, which is the size of the result")
-    return made(
-        minlength, np.intp if weights is None else np.float64
-    )  # callers say how many there are at most
+    # Callers say how many there are at most.
+    return made(minlength, np.intp if weights is None else np.float64)
 
 
 def _histogram(
     a: Any, bins: Any = 10, *args: Any, weights: Any = None, **named: Any
 ) -> tuple[MetaArray, MetaArray]:
-    count = (
-        bins
-        if isinstance(bins, int)
-        else np.shape(bins)[0] - 1
-        if not isinstance(bins, MetaArray)
-        else len(bins) - 1
-    )
+    count = bins if isinstance(bins, int) else len(bins) - 1
     return made(count, np.intp if weights is None else weights.dtype), made(count + 1, np.float64)
 
 

@@ -68,8 +68,7 @@ def _is_advanced(part: Any) -> bool:
 
 def _shape(array: MetaArray, parts: list[Any]) -> tuple[int, ...]:
     """The sizes: those of the indices together, and of what lies before, between and after them."""
-    common = np.broadcast_shapes(*(np.shape(part) if not isinstance(part, MetaArray) else part.shape
-                                   for part in parts if _is_advanced(part)))  # fmt: skip
+    common = np.broadcast_shapes(*(np.shape(part) for part in parts if _is_advanced(part)))
     before: list[int] = []
     after: list[int] = []
     dim, seen, is_apart = 0, False, False
@@ -89,11 +88,13 @@ def _shape(array: MetaArray, parts: list[Any]) -> tuple[int, ...]:
 def _small(array: MetaArray, parts: list[Any]) -> Any:
     """The same of the twin, all of whose dims it takes whole."""
     key = tuple(
-        np.zeros(clamped(np.shape(part) if not isinstance(part, MetaArray) else part.shape), np.intp)
+        np.zeros(clamped(np.shape(part)), np.intp)
         if _is_advanced(part)
-        else part if part is None else slice(None)
+        else None
+        if part is None
+        else slice(None)
         for part in parts
-    )  # fmt: skip
+    )
     small = twin(array)
     if 0 in small.shape:
         small = np.empty(tuple(max(size, 1) for size in small.shape), small.dtype)

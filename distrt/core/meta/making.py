@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.meta.array import MetaArray, made
-from distrt.core.meta.twins import clamped, flat, laid_as, twin
+from distrt.core.meta.twins import clamped, laid_as, twin
 
 __all__ = ["RULES"]
 
@@ -40,12 +40,18 @@ def _array(
 ) -> MetaArray:
     if isinstance(data, MetaArray):
         return data.astype(data.dtype if dtype is None else dtype, order, copy=copy is not False)
-    if isinstance(data, list | tuple) and any(isinstance(each, MetaArray) for each in flat(data)):
+    if isinstance(data, list | tuple) and _has_meta(data):
         parts = [_array(each, dtype) if not isinstance(each, MetaArray) else each for each in data]
         kind = np.result_type(*(each.dtype for each in parts)) if dtype is None else dtype
         return made((len(parts), *parts[0].shape), kind)
     array = np.asarray(data, dtype)
     return laid_as(np.empty_like(array, shape=clamped(array.shape)), array.shape)
+
+
+def _has_meta(data: Any) -> bool:
+    return any(
+        _has_meta(each) if isinstance(each, list | tuple) else isinstance(each, MetaArray) for each in data
+    )
 
 
 def _asarray(data: Any, dtype: Any = None, order: Any = None, **named: Any) -> MetaArray:

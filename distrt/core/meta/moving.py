@@ -31,9 +31,7 @@ def _reshape(array: MetaArray, shape: Any, order: str = "C", **named: Any) -> Me
 
 
 def _broadcast_arrays(*arrays: Any, subok: bool = False) -> tuple[Any, ...]:
-    shape = np.broadcast_shapes(
-        *(each.shape if isinstance(each, MetaArray) else np.shape(each) for each in arrays)
-    )
+    shape = np.broadcast_shapes(*map(np.shape, arrays))
     given = [
         each if isinstance(each, MetaArray) else made(np.shape(each), np.asarray(each).dtype)
         for each in arrays
@@ -68,14 +66,14 @@ def _concatenate(arrays: Any, axis: int | None = 0, out: Any = None, **named: An
     shape[axis] = sum(each.shape[axis] for each in parts)
     if out is not None:
         return out  # type: ignore[no-any-return]
-    return laid_as(np.concatenate([twin(each) for each in parts], axis, **named), tuple(shape))
+    return laid_as(np.concatenate(twin(parts), axis, **named), tuple(shape))
 
 
 def _stack(arrays: Any, axis: int = 0, out: Any = None, **named: Any) -> MetaArray:
     parts = list(arrays)
     if len({each.shape for each in parts}) != 1:
         raise ValueError("all input arrays must have the same shape")
-    small = np.stack([twin(each) for each in parts], axis)
+    small = np.stack(twin(parts), axis)
     axis = int(np.lib.array_utils.normalize_axis_index(axis, small.ndim))
     return laid_as(small, (*parts[0].shape[:axis], len(parts), *parts[0].shape[axis:]))
 

@@ -65,8 +65,7 @@ def _lexsort(keys: Any, axis: int = -1) -> MetaArray:
 
 def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **named: Any) -> Any:
     low, high = named.pop("min", a_min), named.pop("max", a_max)
-    shape = np.broadcast_shapes(*(np.shape(each) if not isinstance(each, MetaArray) else each.shape
-                                  for each in (a, low, high) if each is not None))  # fmt: skip
+    shape = np.broadcast_shapes(*(np.shape(each) for each in (a, low, high) if each is not None))
     return (
         laid_as(np.asarray(np.clip(twin(a), twin(low), twin(high), **named)), shape) if out is None else out
     )

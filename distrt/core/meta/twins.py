@@ -7,14 +7,13 @@ dtype, the order and the errors of the true result; only its sizes are to be kno
 from __future__ import annotations
 
 import functools
-import itertools
 from typing import Any
 
 import numpy as np
 
 from distrt.core.meta.array import MetaArray, made, strides_of
 
-__all__ = ["laid_as", "twin", "twins"]
+__all__ = ["clamped", "laid_as", "twin"]
 
 
 def twin(value: Any) -> Any:
@@ -26,13 +25,8 @@ def twin(value: Any) -> Any:
     return value
 
 
-def twins(values: Any) -> list[Any]:
-    """The twins of several."""
-    return [twin(each) for each in values]
-
-
 def _twin(array: MetaArray) -> Any:
-    shape = tuple([min(size, 2) for size in array.shape])
+    shape = clamped(array.shape)
     if array.flags.c_contiguous and 1 not in shape:
         return _packed(shape, array.dtype)
     order = order_of(array)
@@ -65,10 +59,3 @@ def order_of(array: Any) -> list[int]:
 def clamped(shape: Any) -> tuple[int, ...]:
     """The sizes of a twin."""
     return tuple(min(size, 2) for size in shape)
-
-
-def flat(values: Any) -> Any:
-    """The values, and those in lists among them."""
-    return itertools.chain.from_iterable(
-        each if isinstance(each, list | tuple) else (each,) for each in values
-    )
