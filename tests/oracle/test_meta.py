@@ -110,6 +110,8 @@ HABITS: dict[str, Callable[[Any], Any]] = {
     "a generator": lambda t: t.Generator("meta"),
     "beside data": lambda t: _x(t) + t.ones(2, 3),
     "beside a number with data": lambda t: _x(t) + t.ones(()),
+    "stacked with data": lambda t: t.stack([_x(t), t.ones(2, 3)]),
+    "multiplied with data": lambda t: t.dot(_x(t, 3), t.ones(3)),
     "copied over data": lambda t: t.ones(2, 3).copy_(_x(t)),
     "copied from data": lambda t: _x(t).copy_(t.ones(2, 3)),
     "sizes that do not fit": lambda t: _x(t) + _x(t, 4),

@@ -71,6 +71,7 @@ def _concatenate(arrays: Any, axis: int | None = 0, out: Any = None, **named: An
 
 def _stack(arrays: Any, axis: int = 0, out: Any = None, **named: Any) -> MetaArray:
     parts = list(arrays)
+    require_together("stack", parts)
     if len({each.shape for each in parts}) != 1:
         raise ValueError("all input arrays must have the same shape")
     small = np.stack(twin(parts), axis)

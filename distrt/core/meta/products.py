@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.meta.array import made
-from distrt.core.meta.ufuncs import require_fit_out
+from distrt.core.meta.ufuncs import require_fit_out, require_together
 
 __all__ = ["RULES", "matmul"]
 
@@ -47,6 +47,7 @@ def matmul(first: Any, second: Any, /, out: Any = None, **named: Any) -> Any:
 
 
 def _dot(a: Any, b: Any, out: Any = None) -> Any:
+    require_together("dot", (a, b))
     if not a.ndim or not b.ndim:
         return a * b
     if a.ndim <= 2 and b.ndim <= 2:
