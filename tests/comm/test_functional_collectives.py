@@ -58,6 +58,19 @@ def test_parts_are_exchanged_and_a_tensor_is_broadcast():
     assert on_ranks(run) == [([0.0, 10.0, 11.0], [10.0, 11.0, 12.0]), ([1.0, 2.0, 12.0], [10.0, 11.0, 12.0])]
 
 
+def test_who_broadcasts_is_counted_within_the_group():
+    def run(group, rank):
+        some = torch.distributed.new_group([1, 2])
+        given = torch.full((1,), float(rank), requires_grad=True)
+        if not rank:
+            return None
+        found = collectives.broadcast(given, 1, some)
+        (found * rank).sum().backward()
+        return found.item(), given.grad.item()
+
+    assert on_ranks(run, 3) == [None, (2.0, 0.0), (2.0, 3.0)]
+
+
 def test_groups_are_given_as_meshes_or_lists_of_all_ranks():
     def run(group, rank):
         mesh = torch.distributed.init_device_mesh("cpu", (1, 2), mesh_dim_names=("dp", "tp"))

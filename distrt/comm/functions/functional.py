@@ -18,7 +18,7 @@ from distrt.comm.functions.differentiable import (
     _Broadcast,
     _ReduceScatter,
 )
-from distrt.comm.functions.membership import get_process_group_ranks, get_world_size
+from distrt.comm.functions.membership import get_global_rank, get_process_group_ranks, get_world_size
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import ReduceOp
 from distrt.comm.world import default_group
@@ -54,8 +54,9 @@ def wait_tensor(tensor: Tensor) -> Tensor:
 
 
 def broadcast(self: Tensor, src: int, group: Any, tag: str = "") -> Tensor:
-    """Rank ``src``'s tensor, on every rank. Gradients are summed on that rank."""
-    made: Tensor = _Broadcast.apply(src, _group(group), self)
+    """The tensor of the group's rank ``src``, on every rank. Gradients are summed on that rank."""
+    of = _group(group)
+    made: Tensor = _Broadcast.apply(get_global_rank(of, src), of, self)
     return made
 
 
