@@ -75,6 +75,7 @@ def test_groups_are_given_as_meshes_or_lists_of_all_ranks():
     def run(group, rank):
         mesh = torch.distributed.init_device_mesh("cpu", (1, 2), mesh_dim_names=("dp", "tp"))
         groups = [mesh["tp"], (mesh, 1), (mesh, "tp"), [0, 1], mesh["tp"].get_group()]
+        groups.append(groups[-1].group_name)
         found = [collectives.all_reduce(torch.ones(1), "sum", each).item() for each in groups]
         with pytest.raises(UnsupportedError, match="new_group"):
             collectives.all_reduce(torch.ones(1), "sum", [0])
@@ -88,7 +89,7 @@ def test_groups_are_given_as_meshes_or_lists_of_all_ranks():
             found.append(collectives.all_gather_tensor(torch.ones(1), 0, group).numel())
         return found
 
-    assert on_ranks(run) == [[2.0] * 6] * 2
+    assert on_ranks(run) == [[2.0] * 7] * 2
 
 
 @pytest.mark.parametrize("name", collectives.__all__)

@@ -19,6 +19,7 @@ from distrt.comm.functions.differentiable import (
     _ReduceScatter,
 )
 from distrt.comm.functions.membership import get_global_rank, get_process_group_ranks, get_world_size
+from distrt.comm.functions.registry import resolve_process_group
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import ReduceOp
 from distrt.comm.world import default_group
@@ -66,7 +67,7 @@ def all_reduce(self: Tensor, reduceOp: str, group: Any, tag: str = "") -> Tensor
     Args:
         self: this rank's.
         reduceOp: "sum", "avg", "product", "min" or "max".
-        group: a process group, a mesh of one dim, a mesh and one of its dims, or a list of all ranks.
+        group: a process group or its name, a mesh of one dim, a mesh and one of its dims, or a list of all ranks.
         tag: accepted.
 
     Raises:
@@ -181,6 +182,8 @@ def _op(name: str) -> ReduceOp:
 def _group(given: Any) -> ProcessGroup:
     if isinstance(given, ProcessGroup):
         return given
+    if isinstance(given, str):
+        return resolve_process_group(given)
     mesh, dim = given if isinstance(given, tuple) and hasattr(given[0], "get_group") else (given, None)
     if hasattr(mesh, "get_group"):
         found: ProcessGroup = mesh.get_group(dim)
@@ -188,5 +191,6 @@ def _group(given: Any) -> ProcessGroup:
     if isinstance(given, list | tuple) and list(given) == get_process_group_ranks(default_group()):
         return default_group()
     raise UnsupportedError(
-        f"a process group, a DeviceMesh of one dim, or (mesh, dim) was expected, got {given!r}: make one with new_group"
+        f"a process group or its name, a DeviceMesh of one dim, or (mesh, dim) was expected, got {given!r}: make one "
+        "with new_group"
     )
