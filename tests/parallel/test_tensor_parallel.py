@@ -318,6 +318,37 @@ def test_the_whole_of_a_part_that_requires_grad_gives_the_part_its_gradient():
     assert run_local(run, 2) == [[0.0, 2.0, 4.0, 6.0, 8.0, 10.0]] * 2
 
 
+@pytest.mark.parametrize("rows", [4, 1])
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda x: x.norm(),
+        lambda x: x.norm(1),
+        lambda x: x.norm(3),
+        lambda x: x.norm(float("inf")),
+        lambda x: x.norm(-float("inf")),
+        lambda x: x.max(),
+        lambda x: x.min(),
+        lambda x: x.sum(),
+        lambda x: x.mean(),
+        lambda x: x.norm() * x.max(),
+    ],
+    ids="norm norm1 norm3 norminf norm-inf max min sum mean product".split(),
+)
+def test_a_number_of_all_parts_gives_each_part_its_gradient(number, rows):
+    values = torch.tensor([[3.0, -1.0], [0.0, 3.0], [-2.0, 1.0], [2.0, 3.0]], dtype=torch.float64)[:rows]
+    whole = values.clone().requires_grad_()
+    number(whole).backward()
+
+    def run(group):
+        part = distribute_tensor(values, mesh_of(group), [Shard(0)]).requires_grad_()
+        number(part).backward()
+        return part.grad.full_tensor().tolist()
+
+    for found in run_local(run, 3):
+        assert np.allclose(found, whole.grad.tolist())
+
+
 def test_a_layer_that_raises_has_its_parameters_again():
     def run(group):
         layer = parallelize_module(nn.Linear(4, 4), mesh_of(group), RowwiseParallel())

@@ -16,8 +16,10 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array, as_array, filled
+from distrt.core.autograd.function import Function, once_differentiable
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["bind", "reduced"]
@@ -63,22 +65,58 @@ def _to_one_number(name: str) -> Callable[..., Any]:
             or (name == "norm" and not is_norm)
         ):
             return plain(self, *args, **kwargs)
+        if name == "sum":
+            return self._partial(plain(self), "sum")
         if name == "mean":
             return self._partial(plain_sum(self) / self.numel(), "sum")
+        how: tuple[float, ...] = ()
+        op, least = name, math.inf if name == "min" else -math.inf
         if name == "norm":
             order = float(args[0] if args else kwargs.get("p", 2))
-            least = math.inf if order == -math.inf else 0.0
-            nothing = wrap(filled((), least, self._array.real.dtype, self._array))
-            return self._partial(plain(self, order) if self._array.size else nothing, f"norm{order}")
-        if name in ("max", "min") and not self._array.size:
-            least = -math.inf if name == "max" else math.inf
-            return self._partial(wrap(filled((), least, self._array.dtype, self._array)), name)
-        return self._partial(plain(self), name)
+            how, op, least = (order,), f"norm{order}", math.inf if order == -math.inf else 0.0
+        own = plain(self, *how) if self._array.size else _nothing(self, least)
+        if own._edge is not None:
+            own = _Share.apply(own, self._array, op, self._layout.group)
+        return self._partial(own, op)
 
     plain_sum = Tensor.sum
     operation.__name__ = name
     operation.__doc__ = f"``Tensor.{name}``, to be reduced over the ranks."
     return operation
+
+
+def _nothing(part: Tensor, least: float) -> Tensor:
+    """What a rank without elements says. It takes part in the backward pass, as all do."""
+    if part._edge is not None and modes.grad:
+        return Tensor.sum(part).abs() + least
+    return wrap(filled((), least, part._array.real.dtype, part._array))
+
+
+class _Share(Function):
+    """A rank's own norm or extreme; its gradient is by how much that of all ranks moves with it."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, part: Array, op: str, group: ProcessGroup) -> Tensor:
+        ctx.own, ctx.op, ctx.group = own._array, op, group
+        is_norm = op.startswith("norm")
+        ctx.order = float(op.removeprefix("norm")) if is_norm else math.inf
+        if math.isinf(ctx.order):
+            sizes = np.abs(part) if is_norm else part
+            ctx.count = as_array((sizes == own._array).sum()).astype(np.float64)
+        return own.view_as(own)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        own, group = ctx.own, ctx.group
+        total = reduced(own, ctx.op, group)
+        if math.isinf(ctx.order):  # it moves with the elements that are as large, as with each of them
+            mine = as_array(np.where(own == total, ctx.count, 0.0))
+            share = mine / reduced(mine, "sum", group)
+        else:
+            ratio = own.astype(np.float64) / total
+            share = np.where(total == 0, 0.0, ratio ** (ctx.order - 1))
+        return gradient * wrap(as_array(share).astype(gradient._array.dtype)), None, None, None
 
 
 def _in_another_shape(name: str) -> Callable[..., Any]:
