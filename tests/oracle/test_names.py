@@ -45,8 +45,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     )
     | _left(
         "machinery of the reentrant way",
-        "CheckpointFunction DefaultDeviceType GraphExecGroup check_backward_validity detach_variable get_device_states "
-        "set_device_states",
+        "CheckpointFunction DefaultDeviceType GraphExecGroup check_backward_validity detach_variable",
     ),
     "utils.data": _left(
         "there are no DataPipes",
