@@ -9,11 +9,25 @@ Hence views, strides, addresses and in-place changes are those of an ordinary te
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from distrt.core.arrays import Array, row_major
 
-__all__ = ["PlainArray", "are_inside", "is_channels_last", "is_seen", "seen", "settle"]
+__all__ = [
+    "PlainArray",
+    "are_inside",
+    "channels_last",
+    "empty_channels_last",
+    "empty_lying",
+    "is_channels_last",
+    "is_seen",
+    "lying",
+    "seen",
+    "settle",
+]
 
 
 class PlainArray:
@@ -61,6 +75,33 @@ def is_channels_last(array: Array) -> bool:
     if array.ndim == 5:
         return not array.flags.c_contiguous and array.transpose(0, 2, 3, 4, 1).flags.c_contiguous
     return False
+
+
+def channels_last(array: Array) -> Array:
+    """The array with its channels side by side in memory: itself, or a copy."""
+    order = (0, *range(2, array.ndim), 1)
+    turned = array.transpose(order)
+    if turned.flags.c_contiguous:
+        return array
+    return row_major(turned).transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
+
+
+def empty_channels_last(shape: tuple[int, ...], dtype: Any = np.float32, like: Array | None = None) -> Array:
+    """Room for an array of this shape whose channels lie side by side."""
+    if shape[1] == 1 or math.prod(shape[2:]) == 1:  # both orders at once: the steps shall be the usual ones
+        return np.empty(shape, dtype, like=like)
+    room: Array = np.empty((shape[0], *shape[2:], shape[1]), dtype, like=like)
+    return room.transpose(0, room.ndim - 1, *range(1, room.ndim - 1))
+
+
+def lying(array: Array, is_last: bool) -> Array:
+    """The array with its channels side by side, or in row-major order: itself, or a copy."""
+    return channels_last(array) if is_last else row_major(array)
+
+
+def empty_lying(shape: tuple[int, ...], dtype: Any, is_last: bool, like: Array) -> Array:
+    """Room for an array of this shape beside another one, with its channels side by side or in row-major order."""
+    return empty_channels_last(shape, dtype, like) if is_last else np.empty(shape, dtype, like=like)
 
 
 def is_seen(*inputs: Any) -> bool:

@@ -15,8 +15,7 @@ from distrt.core.arrays import Array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels.casting import cast
 from distrt.core.kernels.loops import address, function_of, vector_floats
-from distrt.core.kernels.onednn.convolution import channels_last, empty_channels_last
-from distrt.core.layouts import is_channels_last
+from distrt.core.layouts import channels_last, empty_channels_last, is_channels_last
 
 __all__ = ["largest", "route", "suits"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import channels, loops
-from distrt.core.kernels.onednn.convolution import channels_last
+from distrt.core.layouts import channels_last
 
 pytestmark = pytest.mark.skipif(not loops.vector_floats(), reason="no compiler, or no AVX2")
 

@@ -8,11 +8,12 @@ import pytest
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import loops, table
 from distrt.core.kernels.onednn import columns, product
-from distrt.core.kernels.onednn.convolution import Geometry, channels_last, convolution_of
+from distrt.core.kernels.onednn.convolution import Geometry, convolution_of
 from distrt.core.kernels.onednn.library import library
 from distrt.core.kernels.onednn.product import multiplies_bfloat16
 from distrt.core.kernels.winograd import convolution as winograd
 from distrt.core.kernels.winograd.convolution import winograd_of
+from distrt.core.layouts import channels_last
 from distrt.core.ops.spatial.windows import window_counts
 from distrt.core.process.settings import get_num_threads, set_num_threads
 

@@ -7,7 +7,7 @@ import pytest
 
 from distrt.core.dtypes import dtype as dt
 from distrt.core.kernels import loops, max_pooling
-from distrt.core.kernels.onednn.convolution import channels_last
+from distrt.core.layouts import channels_last
 from distrt.core.ops.spatial.pooling_shapes import pool_counts
 
 pooling = import_module("distrt.core.ops.spatial.pooling")

@@ -15,8 +15,7 @@ import numpy as np
 from distrt.core.arrays import Array, address_of, is_on_gpu, row_major
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 from distrt.core.kernels.cuda.rows import computed, parameters
-from distrt.core.kernels.onednn.convolution import channels_last
-from distrt.core.layouts import is_channels_last
+from distrt.core.layouts import is_channels_last, lying
 
 __all__ = ["by_running", "move_running", "slopes", "standardise", "suits"]
 
@@ -95,7 +94,7 @@ def slopes(
 ) -> tuple[Array | None, Array | None, Array | None]:
     """As ``distrt.core.ops.nn.standardising.slopes``."""
     image, seen, sets = _seen(input, view)
-    g = channels_last(g) if is_channels_last(image) else row_major(g)
+    g = lying(g, is_channels_last(image))
     wide, channels = computed(image), seen.channels
     of_each = np.empty((6, channels), wide, like=image)
     of_bias, of_weight, centers, scales, factors, shifts = of_each

@@ -9,8 +9,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, is_on_gpu, row_major
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
-from distrt.core.kernels.onednn.convolution import channels_last
-from distrt.core.layouts import is_channels_last
+from distrt.core.layouts import empty_lying, is_channels_last, lying
 
 __all__ = ["averages", "bin_averages", "largest", "largest_of_bins", "places_of", "shares_in", "suits", "won"]
 
@@ -43,7 +42,7 @@ def largest(
     """The largest element of each window, and its number among the window's positions."""
     image, is_last = _laid(input, len(out))
     shape = (*image.shape[: -len(out)], *out)
-    best, winner = (_room(shape, dtype, is_last, image) for dtype in (image.dtype, number_type))
+    best, winner = (empty_lying(shape, dtype, is_last, image) for dtype in (image.dtype, number_type))
     table = _table(image.shape, shape, is_last, window, stride, padding, dilation)
     _launch("largest", best, (image, best, winner, None), table, image, _kind(winner))
     return best, winner
@@ -64,7 +63,7 @@ def places_of(
 ) -> Array:
     """The places in their planes of what won in each window of images of ``shape``."""
     winner, is_last = _laid(winner, len(window))
-    places = _room(winner.shape, np.int64, is_last, winner)
+    places = empty_lying(winner.shape, np.int64, is_last, winner)
     table = _table(shape, winner.shape, is_last, window, stride, padding, dilation)
     _launch("places_of", places, (winner, places), table, winner, _kind(winner), T="float")
     return places
@@ -75,8 +74,8 @@ def won(
 ) -> Array:
     """To each element of images of ``shape`` the gradients of the windows that it has won, in the winners' order."""
     winner, is_last = _laid(winner, len(window))
-    g = channels_last(g) if is_last else row_major(g)
-    found = _room(shape, g.dtype, is_last, g)
+    g = lying(g, is_last)
+    found = empty_lying(shape, g.dtype, is_last, g)
     table = _table(shape, winner.shape, is_last, window, stride, padding, dilation)
     _launch("won", found, (g, winner, found), table, g, _kind(winner))
     return found
@@ -103,7 +102,7 @@ def averages(
 def bin_averages(input: Array, out: Sizes) -> Array:
     """The mean of each of ``out`` bins, in the image's order."""
     image, is_last = _laid(input, len(out))
-    made = _room((*image.shape[: -len(out)], *out), image.dtype, is_last, image)
+    made = empty_lying((*image.shape[: -len(out)], *out), image.dtype, is_last, image)
     table = _table(image.shape, made.shape, is_last, *_none(len(out)))
     volume = math.prod(image.shape[-len(out) :]) // max(1, math.prod(out))
     _launch("averages", made, (image, made), table, image, LANES=_lanes(volume, made, is_last), ADAPTIVE=1)
@@ -123,7 +122,7 @@ def shares_in(
 ) -> Array:
     """To each element of images of ``shape`` its shares in the gradients of windows, or of bins where none is given."""
     g, is_last = (row_major(g), False) if window is not None else _laid(g, dims)
-    found = _room(shape, g.dtype, is_last, g)
+    found = empty_lying(shape, g.dtype, is_last, g)
     none = _none(dims)
     table = _table(shape, g.shape, is_last, window or none[0], stride or none[1], padding or none[2], none[3])
     table["divisor"], table["counts_padding"] = divisor or 0, count_include_pad
@@ -138,13 +137,6 @@ def _laid(image: Array, dims: int) -> tuple[Array, bool]:
     """Images of so many dims whose channels lie side by side, or some in row-major order; and which they are."""
     is_last = image.ndim == dims + 2 and is_channels_last(image)
     return (image if is_last else row_major(image)), is_last
-
-
-def _room(shape: Sizes, dtype: Any, is_last: bool, like: Array) -> Array:
-    if not is_last:
-        return np.empty(shape, dtype, like=like)
-    room = np.empty((shape[0], *shape[2:], shape[1]), dtype, like=like)
-    return room.transpose(0, room.ndim - 1, *range(1, room.ndim - 1))
 
 
 def _none(dims: int) -> tuple[Sizes, Sizes, Sizes, Sizes]:

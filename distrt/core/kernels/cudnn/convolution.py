@@ -22,7 +22,7 @@ from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import is_deterministic, switches
 from distrt.core.kernels.cudnn.library import CuDNN, CuDNNError, Found, library
 from distrt.core.kernels.onednn.convolution import Geometry
-from distrt.core.layouts import is_channels_last
+from distrt.core.layouts import empty_lying, is_channels_last, lying
 
 __all__ = ["CuDNNConvolution", "convolution_of"]
 
@@ -92,8 +92,8 @@ class CuDNNConvolution:
 
     def _run(self, way: _Way, first: Array, second: Array, shape: Sizes) -> Array:
         is_last = self._wants_channels_last(first, second)
-        given = [_lying(each, is_last) for each in (first, second)]
-        made = _room(shape, self.dtype, is_last, first)
+        given = [lying(each, is_last) for each in (first, second)]
+        made = empty_lying(shape, self.dtype, is_last, first)
         cudnn = self._cudnn
         plan = _plan_of(cudnn, self._geometry, self.dtype, way, is_last, _wish(), gpus.current())
         number = c_double if self.dtype == np.float64 else c_float
@@ -113,21 +113,6 @@ class CuDNNConvolution:
         if self.dtype == np.float64 or len(self._geometry.input) != 4:
             return False
         return self.dtype.itemsize == 2 or any(map(is_channels_last, arrays))
-
-
-def _lying(array: Array, is_last: bool) -> Array:
-    """The array in one of the two orders that cuDNN is given."""
-    if not is_last:
-        return row_major(array)
-    order = (0, *range(2, array.ndim), 1)
-    return row_major(array.transpose(order)).transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
-
-
-def _room(shape: Sizes, dtype: Any, is_last: bool, like: Array) -> Array:
-    if not is_last:
-        return np.empty(shape, dtype, like=like)
-    room = np.empty((shape[0], *shape[2:], shape[1]), dtype, like=like)
-    return room.transpose(0, room.ndim - 1, *range(1, room.ndim - 1))
 
 
 class _Wish(NamedTuple):

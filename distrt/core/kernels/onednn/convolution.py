@@ -7,17 +7,17 @@ weight is put into the order that its primitive likes, at every call, which cost
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array, row_major
+from distrt.core.arrays import Array
 from distrt.core.kernels.onednn.library import OneDNN, OneDNNError, library
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES, Primitive, description_of, dims
+from distrt.core.layouts import channels_last, empty_channels_last
 
-__all__ = ["Geometry", "OneDNNConvolution", "channels_last", "convolution_of"]
+__all__ = ["Geometry", "OneDNNConvolution", "convolution_of"]
 
 _TRAINING, _DIRECT = 64, 1
 _SRC_MD, _DIFF_SRC_MD, _WEIGHTS_MD, _DIFF_WEIGHTS_MD, _DST_MD, _DIFF_DST_MD = 129, 130, 131, 132, 133, 134
@@ -52,23 +52,6 @@ def convolution_of(geometry: Geometry, dtype: str = "float32") -> OneDNNConvolut
         return OneDNNConvolution(onednn, geometry, dtype)
     except OneDNNError:
         return None
-
-
-def channels_last(array: Array) -> Array:
-    """The array with its channels side by side in memory: itself, or a copy."""
-    order = (0, *range(2, array.ndim), 1)
-    turned = array.transpose(order)
-    if turned.flags.c_contiguous:
-        return array
-    return row_major(turned).transpose(0, array.ndim - 1, *range(1, array.ndim - 1))
-
-
-def empty_channels_last(shape: Sizes, dtype: Any = np.float32) -> Array:
-    """Room for an array of this shape whose channels lie side by side."""
-    if shape[1] == 1 or math.prod(shape[2:]) == 1:  # both orders at once: the steps shall be the usual ones
-        return np.empty(shape, dtype)
-    room = np.empty((shape[0], *shape[2:], shape[1]), dtype)
-    return room.transpose(0, room.ndim - 1, *range(1, room.ndim - 1))
 
 
 class OneDNNConvolution:

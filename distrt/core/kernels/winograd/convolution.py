@@ -9,10 +9,11 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.kernels.loops import address, can_compile, function_of, multiplies_bfloat16, vector_floats
-from distrt.core.kernels.onednn.convolution import Geometry, channels_last, empty_channels_last
+from distrt.core.kernels.onednn.convolution import Geometry
 from distrt.core.kernels.onednn.primitive import NUMPY_TYPES
 from distrt.core.kernels.rooms import GAP, Rooms
 from distrt.core.kernels.threads import in_parts
+from distrt.core.layouts import channels_last, empty_channels_last
 from distrt.core.process.settings import get_num_threads
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DataError, DimensionError, DtypeError, ShapeError
 from distrt.core.kernels import channels, on_gpu
-from distrt.core.kernels.onednn.convolution import channels_last
-from distrt.core.layouts import seen
+from distrt.core.layouts import channels_last, seen
 from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.nn.standardising import by_channel, plain, require_dtypes, slopes, standardise

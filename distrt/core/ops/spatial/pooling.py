@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu, known, row_major
+from distrt.core.arrays import Array, is_on_gpu, known
 from distrt.core.kernels import max_pooling, on_gpu
-from distrt.core.kernels.onednn.convolution import channels_last
-from distrt.core.layouts import is_channels_last
+from distrt.core.layouts import empty_lying, is_channels_last, lying
 from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import rounded, wide
@@ -74,7 +73,8 @@ def _largest(
     lowest = -np.inf if work.dtype.kind == "f" else np.iinfo(work.dtype).min
     padded = _covered(work, out, kernel, stride, padding, dilation, lowest)
     shape = (*input.shape[: -len(out)], *out)
-    best, winner = _room(shape, work, work.dtype), _room(shape, work, number_type)
+    is_last = is_channels_last(work)
+    best, winner = (empty_lying(shape, kind, is_last, work) for kind in (work.dtype, number_type))
     best[...] = lowest
     winner[...] = np.asarray(_first_inside(out, kernel, stride, padding, dilation), like=winner)
     slices = window_slices(out, kernel, stride, dilation)
@@ -87,15 +87,6 @@ def _largest(
         for number, window in enumerate(slices):
             np.maximum(winner, np.isnan(padded[window]) * number_type(number), out=winner)
     return rounded(best, input.dtype), winner
-
-
-def _room(shape: Sizes, like: Array, dtype: Any) -> Array:
-    """Room for an array of this shape, with its channels last where another's are."""
-    if not is_channels_last(like):
-        return np.empty(shape, dtype, like=like)
-    return np.empty((shape[0], *shape[2:], shape[1]), dtype, like=like).transpose(
-        0, len(shape) - 1, *range(1, len(shape) - 1)
-    )
 
 
 def _first_inside(out: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Array:
@@ -164,7 +155,7 @@ def max_pool_route(
     spatial, out = shape[-dims:], input.shape[-dims:]
     far = reach(out, kernel, stride, dilation)
     covered = [max(n + p, r) for n, p, r in zip(spatial, padding, far, strict=True)]
-    routed = _room((*shape[:-dims], *covered), winner, g.dtype)
+    routed = empty_lying((*shape[:-dims], *covered), g.dtype, is_channels_last(winner), winner)
     routed[...] = 0
     zero, several = g.dtype.type(0), overlap(kernel, stride, dilation)
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
@@ -174,7 +165,7 @@ def max_pool_route(
         else:
             np.copyto(routed[window], g, where=won)
     found = routed[inner(spatial, padding)]
-    found = channels_last(found) if is_channels_last(routed) else row_major(found)
+    found = lying(found, is_channels_last(routed))
     return rounded(found, input.dtype)
 
 
