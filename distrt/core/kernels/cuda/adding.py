@@ -10,23 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, address_of, is_on_gpu, row_major
-from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
+from distrt.core.arrays import Array, is_on_gpu, row_major
+from distrt.core.kernels.cuda.launching import C_TYPES, I_TYPES, MOST_BLOCKS, aligned, kernel
 from distrt.core.kernels.cuda.rows import computed
 
-__all__ = ["I_TYPES", "add_rows", "suits"]
-
-#: What kernels call the dtypes of numbers.
-I_TYPES = {
-    np.dtype(kind): name
-    for kind, name in {
-        np.int64: "i64",
-        np.int32: "int",
-        np.int16: "short",
-        np.int8: "signed char",
-        np.uint8: "unsigned char",
-    }.items()
-}
+__all__ = ["add_rows", "suits"]
 
 _THREADS = 256
 _TILE = 2048  # numbers that a block sorts at once, as in code/ordering.cu
@@ -35,7 +23,7 @@ _DIGIT_BITS = 8
 # Rows of a thread; the second where there are many, so that one number's share in a long list is joined quickly.
 _STRETCH, _LONG_STRETCH, _MANY = 32, 256, 1 << 17
 
-_MOST_AT_ONCE = 4  # columns of a thread
+_MOST_AT_ONCE = 4  # columns of a thread; half as many of double precision
 
 _SHAPE = np.dtype(
     [
@@ -91,7 +79,8 @@ def add_rows(
     keys, order = _sorted(places, size, wraps)
     table, stretch = np.zeros(1, _SHAPE), _STRETCH if count < _MANY else _LONG_STRETCH
     table[0] = (count, size, outer, inner, stretch, mean, padding)
-    stretches, vector = -(-count // stretch), _vector(inner, sums, rows)
+    stretches = -(-count // stretch)
+    vector = aligned(inner, _MOST_AT_ONCE // (1 + (sums.itemsize == 8)), sums, rows)
     waiting = np.empty((2, stretches * outer * inner), computed(rows), like=rows)
     chosen: dict[str, Any] = {"T": C_TYPES[rows.dtype], "K": _key_type(size)[0], "VECTOR": vector}
     grid = (min(MOST_BLOCKS * 16, -(-stretches * outer * inner // (vector * _THREADS))),)
@@ -100,16 +89,6 @@ def add_rows(
     kernel("adding", "add_stretches", **chosen)(grid, (_THREADS,), given)
     if stretches > 1:
         kernel("adding", "join_stretches", **chosen)(grid, (_THREADS,), (keys, sums, begun, more, table))
-
-
-def _vector(inner: int, *arrays: Array) -> int:
-    """How many columns are read at once."""
-    vector = _MOST_AT_ONCE if arrays[0].itemsize < 8 else _MOST_AT_ONCE // 2
-    while vector > 1 and (
-        inner % vector or any(address_of(each) % (vector * each.itemsize) for each in arrays)
-    ):
-        vector //= 2
-    return vector
 
 
 def _key_type(size: int) -> tuple[str, Any]:

@@ -18,6 +18,7 @@ from distrt.core.kernels.attention.plan import Plan, padded
 from distrt.core.kernels.cublas.product import multiply
 from distrt.core.kernels.cuda.draws import moving
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
+from distrt.core.kernels.cuda.rows import computed
 
 __all__ = ["attend", "attend_back", "suits"]
 
@@ -140,7 +141,7 @@ class _Call:
 
     def __init__(self, query: Array, plan: Plan, scale: float) -> None:
         self._query, self._plan = query, plan
-        self.computed = np.dtype(np.float64 if query.dtype == np.float64 else np.float32)
+        self.computed = np.dtype(computed(query))
         self._scale = self.computed.type(scale)
         self._mask = None
         if plan.given_mask is not None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array, address_of, is_on_gpu, row_major
-from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
+from distrt.core.arrays import Array, is_on_gpu, row_major
+from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, aligned, kernel
 from distrt.core.kernels.cuda.rows import computed, parameters
 from distrt.core.layouts import is_channels_last, lying
 
@@ -100,7 +100,7 @@ def slopes(
     of_bias, of_weight, centers, scales, factors, shifts = of_each
     found, columns, parts = _summed(image, g, average, seen, sets.own)
     (weight,), stored = parameters(image, weight)
-    code = _code("settle_slopes", image, W=stored, PAIRED=1, T=_C_TYPES[wide])
+    code = _code("settle_slopes", image, W=stored, PAIRED=1, T=C_TYPES[np.dtype(wide)])
     numbers = (
         *map(np.int64, (sets.sets, columns, parts, sets.own, sets.weights)),
         wide(sets.members),
@@ -165,7 +165,6 @@ def _seen(input: Array, view: Any) -> tuple[Array, _Seen, _Sets]:
 # Launches
 
 # What is open of kernels that do not look at it: all the same, so that what is compiled is little.
-_C_TYPES = {np.float32: "float", np.float64: "double"}
 _REST: dict[str, Any] = {"LANES": 32, "ACROSS": 32, "I": "u32"}
 
 
@@ -182,15 +181,8 @@ def _warps(count: int) -> tuple[tuple[int], tuple[int]]:
     return (min(MOST_BLOCKS, -(-count * 32 // _THREADS)),), (_THREADS,)
 
 
-def _vector(length: int, *arrays: Array | None) -> int:
-    """How many elements are read at once of stretches of a length, that all begin where the arrays do or behind."""
-    given = [each for each in arrays if each is not None]
-    vector = _VECTOR_BYTES // int(given[0].itemsize)
-    while vector > 1 and (
-        length % vector or any(address_of(each) % (vector * each.itemsize) for each in given)
-    ):
-        vector //= 2
-    return vector
+def _at_once(image: Array) -> int:
+    return _VECTOR_BYTES // int(image.itemsize)
 
 
 def _summed(
@@ -201,7 +193,7 @@ def _summed(
     sums = 3 if g is None else 2
     if lines > 1 and width < (_NARROW if lines >= _MANY_LINES else _NARROWEST):
         return _summed_by_column(image, g, means, seen, own, sums)
-    vector = _vector(width, image, g)
+    vector = aligned(width, _at_once(image), image, g)
     parts = max(1, min(_ENOUGH_BLOCKS // channels, lines * width // _WORTH_A_BLOCK))
     lanes = 256 if lines * width // parts > 2048 else 32
     found = np.empty(sums * parts * channels, computed(image), like=image)
@@ -216,7 +208,7 @@ def _summed_by_column(
     image: Array, g: Array | None, means: Array | None, seen: _Seen, own: int, sums: int
 ) -> tuple[Array, int, int]:
     lines, channels, width = seen
-    vector = _vector(channels * width, image, g)
+    vector = aligned(channels * width, _at_once(image), image, g)
     wide, across = channels * width // vector, 1
     while across < min(32, wide):
         across *= 2
@@ -252,7 +244,7 @@ def _settled(
         wide(sets.members),
         wide(eps),
     )
-    code = _code("settle_moments", image, W=stored, PAIRED=0, T=_C_TYPES[wide])
+    code = _code("settle_moments", image, W=stored, PAIRED=0, T=C_TYPES[np.dtype(wide)])
     code(*_warps(sets.sets), (found, means, variances, weight, bias, *lines, *numbers))
     return lines
 
@@ -260,7 +252,7 @@ def _settled(
 def _along(image: Array, g: Array | None, lines: Any, scales: Array | None, seen: _Seen) -> Array:
     """Each channel along its line, where the image's elements lie."""
     out = np.empty_like(image)
-    vector = _vector(_VECTOR_BYTES, image, g, out)
+    vector = aligned(_VECTOR_BYTES, _at_once(image), image, g, out)
     index = "u32" if image.size < 1 << 31 else "u64"
     code = _code("along_lines", image, vector, PAIRED=int(g is not None), I=index)
     blocks = min(MOST_BLOCKS, -(-image.size // (vector * _THREADS)))

@@ -10,7 +10,7 @@ import numpy as np
 from distrt.core.arrays import Array, address_of, is_dense, is_on_gpu, row_major
 from distrt.core.errors import DimensionError
 from distrt.core.gpu.faults import cell, kind_of
-from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
+from distrt.core.kernels.cuda.launching import C_TYPES, I_TYPES, MOST_BLOCKS, kernel
 
 __all__ = ["NONE", "require_range", "suits", "unscale"]
 
@@ -50,11 +50,9 @@ def require_range(
         return
     if low >= high and exempt is None:
         raise error(message.format("any number", high))
-    kind = {8: "i64", 4: "int", 2: "short", 1: "signed char"}[numbers.dtype.itemsize]
-    kind = kind if numbers.dtype.kind == "i" else {1: "unsigned char"}.get(numbers.dtype.itemsize, kind)
     bounds = (np.int64(low), np.int64(high), np.int64(exempt or 0), np.int32(exempt is not None))
     blocks = min(MOST_BLOCKS, -(-numbers.size // _THREADS))
-    _code("require_range", "float", kind)(
+    _code("require_range", "float", I_TYPES[numbers.dtype])(
         (blocks,),
         (_THREADS,),
         (

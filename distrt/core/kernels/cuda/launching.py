@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
+
+from distrt.core.arrays import Array, address_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library
 
-__all__ = ["C_TYPES", "MOST_BLOCKS", "kernel", "module", "source"]
+__all__ = ["C_TYPES", "I_TYPES", "MOST_BLOCKS", "aligned", "kernel", "module", "source"]
 
 #: What kernels call the dtypes.
 C_TYPES = {
@@ -16,6 +19,18 @@ C_TYPES = {
     dt.float64.numpy: "double",
     dt.float16.numpy: "float16",
     dt.bfloat16.numpy: "bfloat16",
+}
+
+#: The same of whole numbers.
+I_TYPES = {
+    np.dtype(kind): name
+    for kind, name in {
+        np.int64: "i64",
+        np.int32: "int",
+        np.int16: "short",
+        np.int8: "signed char",
+        np.uint8: "unsigned char",
+    }.items()
 }
 
 #: Blocks for kernels whose threads go on through what is left: enough to fill any GPU several times.
@@ -42,6 +57,17 @@ def kernel(file: str, name: str, **defined: Any) -> Any:
 def _kernel(gpu: int, file: str, name: str, defined: tuple[tuple[str, Any], ...]) -> Any:
     lines = [f"#define {key} {value}" for key, value in defined]
     return module(gpu, "\n".join([*lines, _read(file)])).get_function(name)
+
+
+def aligned(length: int, most: int, *arrays: Array | None) -> int:
+    """How many elements, at most so many, threads read at once of stretches of a length, where all arrays begin so."""
+    at_once = most
+    while at_once > 1 and (
+        length % at_once
+        or any(address_of(each) % (at_once * each.itemsize) for each in arrays if each is not None)
+    ):
+        at_once //= 2
+    return at_once
 
 
 @functools.lru_cache(maxsize=512)

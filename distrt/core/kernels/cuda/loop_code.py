@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from distrt.core.kernels.cuda.launching import C_TYPES
 from distrt.core.kernels.loops import Loop, Step
 
 __all__ = ["PER_BLOCK", "THREADS", "code_of", "computed_type"]
@@ -10,7 +11,7 @@ THREADS = 256
 _AT_ONCE = 4  # elements of each thread that are under way together, so that memory is kept busy
 PER_BLOCK = THREADS * _AT_ONCE * 2
 
-_STORED = {"float32": "float", "float64": "double", "float16": "float16", "bfloat16": "bfloat16"}
+_STORED = {dtype.name: name for dtype, name in C_TYPES.items()}
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _CALLED = {"max": "larger", "min": "smaller", "float16": "as_float16", "bfloat16": "as_bfloat16"}
 

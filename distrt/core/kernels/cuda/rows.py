@@ -21,7 +21,6 @@ __all__ = [
     "suits",
 ]
 
-_DTYPES = tuple(C_TYPES)
 _THREADS = 256
 
 #: Of rows up to some width: how many threads share one, and how many a block has. Each keeps up to 16 elements.
@@ -38,7 +37,7 @@ def suits(*arrays: Array) -> bool:
         is_on_gpu(first)
         and first.ndim > 0
         and first.size > 0
-        and first.dtype in _DTYPES
+        and first.dtype in C_TYPES
         and all(
             is_on_gpu(each) and each.dtype == first.dtype and each.shape == first.shape for each in arrays
         )
