@@ -349,6 +349,34 @@ def test_a_number_of_all_parts_gives_each_part_its_gradient(number, rows):
         assert np.allclose(found, whole.grad.tolist())
 
 
+@pytest.mark.parametrize(
+    "together",
+    [
+        lambda x, w: x / x.norm(),
+        lambda x, w: x.sum() * x,
+        lambda x, w: x * w,
+        lambda x, w: w - x,
+        lambda x, w: (x + w.exp()).square() * x.mean(),
+    ],
+)
+def test_what_every_rank_has_gets_the_gradients_of_all_parts(together):
+    x = torch.arange(1.0, 9.0, dtype=torch.float64).reshape(4, 2)
+    w = torch.tensor([2.0, 0.5], dtype=torch.float64)
+    wholes = [x.clone().requires_grad_(), w.clone().requires_grad_()]
+    (together(*wholes) * x.sqrt()).sum().backward()
+
+    def run(group):
+        mesh = mesh_of(group)
+        placed = zip((x, w), ([Shard(0)], [Replicate()]), strict=True)
+        parts = [distribute_tensor(each, mesh, lies).requires_grad_() for each, lies in placed]
+        (together(*parts) * distribute_tensor(x.sqrt(), mesh, [Shard(0)])).sum().backward()
+        return [None if each.grad is None else each.grad.full_tensor().tolist() for each in parts]
+
+    for found in run_local(run, 3):
+        for mine, whole in zip(found, wholes, strict=True):
+            assert (mine is None and whole.grad is None) or np.allclose(mine, whole.grad.tolist())
+
+
 def test_a_layer_that_raises_has_its_parameters_again():
     def run(group):
         layer = parallelize_module(nn.Linear(4, 4), mesh_of(group), RowwiseParallel())

@@ -21,6 +21,8 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap
+from distrt.parallel.fully_sharded.layout import Layout
+from distrt.parallel.fully_sharded.placements import Partial, Replicate, Shard
 
 __all__ = ["bind", "reduced"]
 
@@ -45,13 +47,30 @@ def _element_by_element(name: str) -> Callable[..., Any]:
     plain = getattr(Tensor, name)
 
     def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = plain(self, *args, **kwargs)
-        is_like = isinstance(result, Tensor) and result._array.shape == self._array.shape
-        return self._like(result) if is_like else result
+        operands = [self, *args]
+        like = next(filter(_is_cut, operands), self)
+        if modes.grad and _is_cut(like):
+            operands = [_beside(each, like._layout) for each in operands]
+        result = plain(*operands, **kwargs)
+        is_like = isinstance(result, Tensor) and result._array.shape == like._array.shape
+        return like._like(result) if is_like else result
 
     operation.__name__ = name
     operation.__doc__ = f"``Tensor.{name}`` of this rank's part."
     return operation
+
+
+def _is_cut(value: Any) -> bool:
+    return hasattr(value, "_layout") and value._layout.is_cut
+
+
+def _beside(value: Any, layout: Layout) -> Any:
+    """An operand of a tensor that is cut: what every rank has whole gets a summand of its gradient from each."""
+    if not hasattr(value, "_layout") or value._layout.is_cut or value._edge is None:
+        return value
+    assert value._array is not None, "what is a summand is reduced first"
+    placements = (Partial() if isinstance(each, Shard) else Replicate() for each in layout.placements)
+    return value.to_local(grad_placements=tuple(placements))
 
 
 def _to_one_number(name: str) -> Callable[..., Any]:
