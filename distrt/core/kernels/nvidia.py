@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import logging
 import os
 import threading
+import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ctypes import byref, c_int, c_void_p
 from pathlib import Path
@@ -52,6 +55,7 @@ class NvidiaLibrary:
             function = getattr(functions, name)
             function.argtypes, function.restype = kinds, c_int
         self._own = threading.local()
+        self._free: defaultdict[int, list[c_void_p]] = defaultdict(list)  # of threads that have ended, by GPU
 
     def call(self, name: str, *arguments: Any) -> None:
         """Calls a function.
@@ -66,16 +70,37 @@ class NvidiaLibrary:
     def handle(self) -> c_void_p:
         """The handle of this thread and the current GPU, whose calls go into the current stream."""
         if not hasattr(self._own, "handles"):
-            self._own.handles = {}
-        number = gpus.current()
-        handle: c_void_p | None = self._own.handles.get(number)
+            self._own.handles = _Handles()
+            weakref.finalize(
+                self._own.handles, _give_back, self._own.handles.by_gpu, self._free
+            ).atexit = False
+        number, own = gpus.current(), self._own.handles.by_gpu
+        handle: c_void_p | None = own.get(number)
         if handle is None:
-            handle = c_void_p()
-            self.call(self._create, byref(handle))
-            self._own.handles[number] = handle
+            handle = own[number] = self._taken(number)
         if self._set_stream is not None:
             self.call(self._set_stream, handle, c_void_p(gpus.find().cuda.get_current_stream().ptr))
         return handle
+
+    def _taken(self, number: int) -> c_void_p:
+        """A handle that no thread has: each has memory of its GPU, and is slow to make."""
+        with contextlib.suppress(IndexError):
+            return self._free[number].pop()
+        made = c_void_p()
+        self.call(self._create, byref(made))
+        return made
+
+
+class _Handles:
+    """A thread's handles by the numbers of their GPUs; gone when the thread has ended."""
+
+    def __init__(self) -> None:
+        self.by_gpu: dict[int, c_void_p] = {}
+
+
+def _give_back(handles: dict[int, c_void_p], free: defaultdict[int, list[c_void_p]]) -> None:
+    for number, handle in handles.items():
+        free[number].append(handle)
 
 
 def loaded(variable: str, packages: Sequence[str], names: Sequence[str], without: str) -> Any:
