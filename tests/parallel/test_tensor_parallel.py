@@ -323,6 +323,7 @@ def test_the_whole_of_a_part_that_requires_grad_gives_the_part_its_gradient():
     "number",
     [
         lambda x: x.norm(),
+        lambda x: x.norm(p="fro"),
         lambda x: x.norm(1),
         lambda x: x.norm(3),
         lambda x: x.norm(float("inf")),
@@ -333,7 +334,7 @@ def test_the_whole_of_a_part_that_requires_grad_gives_the_part_its_gradient():
         lambda x: x.mean(),
         lambda x: x.norm() * x.max(),
     ],
-    ids="norm norm1 norm3 norminf norm-inf max min sum mean product".split(),
+    ids="norm fro norm1 norm3 norminf norm-inf max min sum mean product".split(),
 )
 def test_a_number_of_all_parts_gives_each_part_its_gradient(number, rows):
     values = torch.tensor([[3.0, -1.0], [0.0, 3.0], [-2.0, 1.0], [2.0, 3.0]], dtype=torch.float64)[:rows]

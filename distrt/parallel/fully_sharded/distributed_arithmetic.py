@@ -91,7 +91,8 @@ def _to_one_number(name: str) -> Callable[..., Any]:
         how: tuple[float, ...] = ()
         op, least = name, math.inf if name == "min" else -math.inf
         if name == "norm":
-            order = float(args[0] if args else kwargs.get("p", 2))
+            given = args[0] if args else kwargs.get("p", 2)
+            order = 2.0 if given in (None, "fro") else float(given)
             how, op, least = (order,), f"norm{order}", math.inf if order == -math.inf else 0.0
         own = plain(self, *how) if self._array.size else _nothing(self, least)
         if own._edge is not None:
