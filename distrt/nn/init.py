@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.creation import empty_like
+from distrt.core.creation import empty_like, zeros
 from distrt.core.creation import eye as eye_matrix
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.modes import no_grad
@@ -127,10 +127,8 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    if tensor.is_meta:
-        return tensor
     with no_grad():
-        return tensor.copy_(eye_matrix(*tensor.shape, dtype=tensor.dtype))
+        return tensor.copy_(eye_matrix(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -147,10 +145,10 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     size = outputs // groups
     kept = np.arange(min(size, inputs))
     rows = (np.arange(groups)[:, None] * size + kept).reshape(-1)
-    values = np.zeros(tensor.shape, tensor._array.dtype)
+    values = zeros(tuple(tensor.shape), dtype=tensor.dtype, device=tensor.device)
     values[(rows, np.tile(kept, groups), *(extent // 2 for extent in tensor.shape[2:]))] = 1
     with no_grad():
-        return tensor.copy_(wrap(values))
+        return tensor.copy_(values)
 
 
 # Drawing from one distribution

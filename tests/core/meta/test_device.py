@@ -101,6 +101,12 @@ def test_initializers_leave_it_as_it_is(initialize: str) -> None:
     assert weight.is_meta
 
 
+@pytest.mark.parametrize(("initialize", "dims"), [("eye_", 2), ("dirac_", 3), ("sparse_", 2)])
+def test_initializers_take_no_memory(initialize: str, dims: int) -> None:
+    weight = torch.empty((10**6, 10**6, 3)[:dims], device="meta")
+    assert getattr(nn.init, initialize)(weight, *[0.5] * (initialize == "sparse_")) is weight
+
+
 def test_drawing_on_meta_moves_no_generator() -> None:
     torch.manual_seed(3)
     expected = torch.rand(2)
