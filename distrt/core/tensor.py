@@ -15,7 +15,7 @@ from distrt.core.arrays import address_of as address_of
 from distrt.core.arrays import memory_of as memory_of
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, RemovableHandle
 from distrt.core.dtypes import dtype as dt
-from distrt.core.errors import AutogradError, DtypeError, ShapeError
+from distrt.core.errors import AutogradError, DeviceError, DtypeError, ShapeError
 from distrt.core.layouts import PlainArray, is_channels_last
 from distrt.core.modes import modes
 from distrt.core.storage.copying import Copying
@@ -154,6 +154,11 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
                 raise DtypeError(
                     f"attempting to assign a gradient with dtype '{value.dtype}' to a tensor of dtype '{self.dtype}'. "
                     "The gradient must match the tensor's dtype: convert it with .to(dtype)"
+                )
+            if value._array.__class__ is not self._array.__class__ and value.device != self.device:
+                raise DeviceError(
+                    f"attempting to assign a gradient with device type '{value.device.type}' to a tensor with device "
+                    f"type '{self.device.type}'. Please ensure that the gradient and the tensor are on the same device"
                 )
         self._grad = value
 

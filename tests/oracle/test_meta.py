@@ -112,6 +112,12 @@ HABITS: dict[str, Callable[[Any], Any]] = {
     "beside a number with data": lambda t: _x(t) + t.ones(()),
     "stacked with data": lambda t: t.stack([_x(t), t.ones(2, 3)]),
     "multiplied with data": lambda t: t.dot(_x(t, 3), t.ones(3)),
+    "a gradient with data": lambda t: _x(t, requires_grad=True).mul(2).backward(t.ones(2, 3)),
+    "a gradient without data": lambda t: t.ones(3, requires_grad=True).mul(2).backward(_x(t, 3)),
+    "a gradient without data that is set": lambda t: setattr(t.ones(3), "grad", _x(t, 3)),
+    "a number with data for a gradient": lambda t: t.autograd.grad(
+        (x := _x(t, requires_grad=True)).sum(), x, t.ones(())
+    ),
     "copied over data": lambda t: t.ones(2, 3).copy_(_x(t)),
     "copied from data": lambda t: _x(t).copy_(t.ones(2, 3)),
     "sizes that do not fit": lambda t: _x(t) + _x(t, 4),

@@ -232,6 +232,8 @@ def _grad_of_root(number: int, root: Any, gradient: Any, create_graph: bool) -> 
         started = _one(root)
         return wrap(started) if create_graph else started
     _require_fit(number, root, gradient)
+    if gradient.device != root.device:  # a number, which may come from anywhere
+        gradient = gradient.to(root.device)
     return gradient if create_graph else gradient._array.astype(root._array.dtype, copy=False)
 
 
@@ -259,6 +261,10 @@ def _require_fit(number: int, root: Tensor, gradient: Tensor) -> None:
         raise AutogradError(
             "For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
             f"grad_output[{number}] has a dtype of {gradient.dtype} and output[{number}] has a dtype of {root.dtype}."
+        )
+    if gradient.ndim and gradient.device != root.device:
+        raise AutogradError(
+            f"invalid gradient at index {number} - expected device {root.device} but got {gradient.device}"
         )
 
 
