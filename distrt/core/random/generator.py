@@ -114,7 +114,7 @@ class Generator:
 
         Raises:
             DataError: for an integer of more bits.
-        DtypeError: for what is no integer.
+            DtypeError: for what is no integer.
         """
         self._start(_seed_of(seed), 0)
         return self
