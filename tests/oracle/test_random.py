@@ -104,6 +104,22 @@ def test_ranges(torch: ModuleType, low: int, high: int, seed: int) -> None:
     _compare(torch, lambda m: m.randint(low, high, (40,)), seed)
 
 
+@pytest.mark.parametrize(
+    ("kind", "bounds"),
+    [
+        ("float32", (-3e38, 3e38)),
+        ("float32", (0, 1e39)),
+        ("float16", (0, 7e4)),
+        ("float64", (float("-inf"), 0)),
+        ("float32", (0, float("nan"))),
+    ],
+)
+def test_ranges_beyond_the_dtype_are_refused(torch: ModuleType, kind: str, bounds: Any) -> None:
+    for module in (torch, distrt):
+        with pytest.raises(RuntimeError, match=r"is out of bounds for|expects to-from <="):
+            module.empty(3, dtype=getattr(module, kind)).uniform_(*bounds)
+
+
 @pytest.mark.parametrize("least", [-(2**63), 1 - 2**63, -1])
 def test_ranges_up_to_the_largest_integer(torch: ModuleType, least: int, seed: int) -> None:
     _compare(torch, lambda m: m.empty(40, dtype=m.int64).random_(least, None), seed)

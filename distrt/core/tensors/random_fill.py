@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import as_array, dim_order
+from distrt.core.dtypes.limits import finfo
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.gpu.places import at
 from distrt.core.modes import used
@@ -51,11 +53,17 @@ def uniform_(self: Tensor, *bounds: float, generator: Generator | None = None, *
     """Overwrites every element with a number drawn uniformly from [from, to); returns this tensor.
 
     Raises:
-        ShapeError: where ``from`` is larger than ``to``.
+        ShapeError: where ``from`` is larger than ``to``, and for a bound or a difference that the dtype cannot hold.
     """
     low, high = _bounds("uniform_", bounds, named, 0.0, 1.0)
+    most = finfo(self.dtype).max if self.dtype.is_floating_point else math.inf
+    for name, bound in (("from", low), ("to", high)):
+        if not -most <= bound <= most:
+            raise ShapeError(f"uniform_: {name} is out of bounds for {self.dtype}, got {bound}")
     if low > high:
         raise ShapeError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}")
+    if high - low > most:
+        raise ShapeError(f"uniform_ expects to-from <= {most}, but found from={low} and to={high}")
     return _overwritten(
         self, draw_uniform(self._array.shape, self._array.dtype, generator, low, high, self._array)
     )
