@@ -6,6 +6,7 @@ The running statistics are moved here, outside the graph. Called by ``nn/functio
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DataError, DimensionError, DtypeError, ShapeError
+from distrt.core.gpu.places import at
 from distrt.core.kernels import channels, on_gpu
 from distrt.core.layouts import channels_last, seen
 from distrt.core.modes import used
@@ -121,10 +123,11 @@ def _move_both(
     """Both running statistics' steps towards a batch's, in place."""
     if running_mean is None or running_var is None:
         return
-    if is_on_gpu(mean) and _moved_on_gpu(running_mean, running_var, mean, variance, momentum, unbiased):
-        return
-    move_running(running_mean, mean, momentum)
-    move_running(running_var, variance * unbiased, momentum)
+    with at(mean) if used.gpu else nullcontext():
+        if is_on_gpu(mean) and _moved_on_gpu(running_mean, running_var, mean, variance, momentum, unbiased):
+            return
+        move_running(running_mean, mean, momentum)
+        move_running(running_var, variance * unbiased, momentum)
 
 
 def _moved_on_gpu(running_mean: Tensor, running_var: Tensor, *found: Any) -> bool:

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from ._array import ndarray
+from ._array import host, ndarray
 from ._recording import recorded
 from .cuda.memory import _DEVICE_MEMORY
-from .cuda.queued import settle, wait_for_stream
+from .cuda.queued import wait_for_stream
 
 _HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 _CACHE = Path(tempfile.gettempdir()) / f"distrt-fake-cuda-{os.getuid()}"
@@ -83,7 +83,7 @@ class RawKernel:
 def _by_value(value: Any) -> Any:
     """The bytes that a kernel gets, as CuPy hands them over."""
     if isinstance(value, ndarray):
-        settle(value._host)
+        host(value)  # on another GPU nothing is at this address
         return np.array([value.data.ptr - _DEVICE_MEMORY], np.uint64)
     if value is None:
         return np.zeros(1, np.uint64)
