@@ -35,9 +35,9 @@ def arrays(rng, batch, length, source, width, out_width):
 
 def both_ways(query, key, value, g, mask=None, is_causal=False):
     """The result and the gradients of query, key and value."""
-    out, log_total = FORWARD(query, key, value, mask, is_causal, SCALE, 0.0, 0)
+    out, log_total = FORWARD(query, key, value, mask, is_causal, SCALE, 0.0, None)
     needs = (True, True, True, False)
-    found = BACKWARD(g, query, key, value, mask, is_causal, SCALE, 0.0, 0, out, log_total, needs)
+    found = BACKWARD(g, query, key, value, mask, is_causal, SCALE, 0.0, None, out, log_total, needs)
     return [out, *found[:3]]
 
 
@@ -85,7 +85,7 @@ def test_gradients_agree_with_differences(rng):
 
     def along(step):
         moved = [each + step * direction for each, direction in zip(inputs, directions, strict=True)]
-        return (FORWARD(*moved, None, True, SCALE, 0.0, 0)[0] * g).sum()
+        return (FORWARD(*moved, None, True, SCALE, 0.0, None)[0] * g).sum()
 
     difference = (along(1e-5) - along(-1e-5)) / 2e-5
     gradients = both_ways(*narrow(*given), None, True)[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _SPARSE = "sparse tensors are left out"
 _QUANTISED = "quantised tensors are left out"
-_RANDOM = "random numbers of a stream that is distrt's own"
+_RANDOM = "numbers that nobody seeded, or that are drawn otherwise"
 _UNSET = "memory that nobody has set"
 _ROUNDING = "the size of a rounding error, or what hangs on it"
 _ADDRESS = "an object whose text is another"
@@ -22,16 +22,9 @@ _NAMES = {
         quantize_per_tensor quantize_per_tensor_dynamic quantized_batch_norm quantized_max_pool1d
         quantized_max_pool2d
     """,
-    _RANDOM: """
-        Generator.get_state Generator.seed bernoulli multinomial normal poisson nn.Module.to nn.Embedding
-        nn.EmbeddingBag nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
-        nn.functional.gumbel_softmax nn.init.sparse_ nn.init.trunc_normal_ testing.make_tensor
-    """,
+    _RANDOM: "Generator.seed poisson",
     _UNSET: "Tensor.new_empty Tensor.new_empty_strided empty_strided nn.RMSNorm nn.utils.skip_init",
-    _ROUNDING: """
-        cholesky_inverse cholesky_solve svd nn.Unfold linalg.householder_product linalg.solve_triangular
-        linalg.svd
-    """,
+    _ROUNDING: "cholesky_inverse cholesky_solve nn.Unfold",
     _ADDRESS: """
         Generator.manual_seed Generator.set_state vmap nn.CrossEntropyLoss nn.LinearCrossEntropyLoss
         autograd.profiler.record_function
@@ -40,7 +33,7 @@ _NAMES = {
         Event Tensor.grad_dtype accelerator.Graph accelerator.Graph.debug_dump accelerator.synchronize
         autograd.enforce_grad_layout_policy autograd.graph.allow_mutation_on_saved_tensors
         cpu.get_capabilities distributed.optim.DistributedOptimizer from_file func.functionalize
-        func.rearrange hash_tensor histogramdd linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve
+        func.rearrange hash_tensor linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve
         overrides.get_ignored_functions overrides.get_testing_overrides overrides.redispatch_function
         vision.ops.FeaturePyramidNetwork vision.ops.MultiScaleRoIAlign
     """,

@@ -1,8 +1,7 @@
 """``python -m tests.oracle.examples.run LIBRARY EXAMPLES NAMES OUT``: each docstring in its own process.
 
 LIBRARY is torch or distrt, which then stands under the name of torch. NAMES is a JSON list of those to run. OUT becomes
-a JSON object: name -> what each statement printed and raised. Random numbers of the usual functions come from NumPy,
-so that both libraries draw the same.
+a JSON object: name -> what each statement printed and raised. Both libraries start with the same seed.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ def _names(library: str) -> dict[str, Any]:
     from torch.nn import functional
 
     torch.set_num_threads(1)
-    _draw_from_numpy(torch)
+    _fill_what_is_empty(torch)
     found = {
         "torch": torch,
         "torchvision": torchvision,
@@ -73,51 +72,17 @@ def _names(library: str) -> dict[str, Any]:
     return found | {"np": np, "math": math, "__name__": "__main__"}
 
 
-def _draw_from_numpy(torch: Any) -> None:
-    """Has the usual functions of random numbers, and ``normal_`` and ``uniform_``, draw the same in both libraries."""
+def _fill_what_is_empty(torch: Any) -> None:
+    """Has ``empty`` give numbers that are the same in both libraries, not what the memory happens to hold."""
     stream = np.random.RandomState(0)
 
-    def real(draw: Any) -> Any:
-        def drawn(*sizes: Any, **options: Any) -> Any:
-            shape = options.pop("size", None) or (
-                sizes[0] if sizes and not isinstance(sizes[0], int) else sizes
-            )
-            values = np.resize(
-                draw(min(_MOST, math.prod(shape))), tuple(shape)
-            )  # what is large repeats itself
-            return _tensor(torch, values, options, torch.get_default_dtype())
+    def empty(*sizes: Any, **options: Any) -> Any:
+        shape = options.pop("size", None) or (sizes[0] if sizes and not isinstance(sizes[0], int) else sizes)
+        drawn = stream.random_sample(min(_MOST, math.prod(shape)))
+        values = np.resize(drawn, tuple(shape))  # what is large repeats itself
+        return _tensor(torch, values, options, torch.get_default_dtype())
 
-        return drawn
-
-    def integers(low: int, high: Any = None, size: Any = None, **options: Any) -> Any:
-        if not isinstance(high, int):
-            low, high, size = 0, low, high if size is None else size
-        return _tensor(torch, stream.randint(low, high, tuple(size)), options, torch.int64)
-
-    def permuted(number: int, **options: Any) -> Any:
-        return _tensor(torch, stream.permutation(number), options, torch.int64)
-
-    normal, even = real(stream.standard_normal), real(stream.random_sample)
-    drawers = {"randn": normal, "rand": even, "empty": even, "randint": integers, "randperm": permuted}
-    for name, drawer in drawers.items():
-        setattr(torch, name, _or(drawer, getattr(torch, name)))
-    for name, drawer in {"randn_like": normal, "rand_like": even}.items():
-        setattr(
-            torch,
-            name,
-            lambda x, drawer=drawer, **options: drawer(tuple(x.shape), **{"dtype": x.dtype} | options),
-        )
-
-    def fill(self: Any, values: Any) -> Any:
-        with torch.no_grad():
-            return self.copy_(torch.tensor(values).to(self.dtype))
-
-    torch.Tensor.normal_ = lambda self, mean=0.0, std=1.0, **_: fill(
-        self, mean + std * stream.standard_normal(tuple(self.shape))
-    )
-    torch.Tensor.uniform_ = lambda self, a=0.0, b=1.0, **_: fill(
-        self, a + (b - a) * stream.random_sample(tuple(self.shape))
-    )
+    torch.empty = _or(empty, torch.empty)
 
 
 def _tensor(torch: Any, values: Any, options: dict[str, Any], usual: Any) -> Any:
