@@ -24,7 +24,7 @@ _NAMES = {
     """,
     _RANDOM: "Generator.seed poisson",
     _UNSET: "Tensor.new_empty Tensor.new_empty_strided empty_strided nn.RMSNorm nn.utils.skip_init",
-    _ROUNDING: "cholesky_inverse cholesky_solve nn.Unfold",
+    _ROUNDING: "Tensor.view cholesky_inverse cholesky_solve nn.Unfold",
     _ADDRESS: """
         Generator.manual_seed Generator.set_state vmap nn.CrossEntropyLoss nn.LinearCrossEntropyLoss
         autograd.profiler.record_function
