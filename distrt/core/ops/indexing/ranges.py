@@ -9,8 +9,6 @@ from distrt.core.errors import DimensionError
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
 
-__all__ = ["require_range"]
-
 
 def require_range(
     numbers: Array,
