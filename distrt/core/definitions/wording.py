@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from distrt.core import gpu
 from distrt.core.arrays import FOREIGN, explain, no_tensor
 from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DistrtError
+from distrt.core.modes import used
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.names import NUMPY_NAMES
+
+#: What a fault says that is in PyTorch's words already.
+_IN_PYTORCHS_WORDS = re.compile(r"\(\): argument '|has no attribute 'size'$")
 
 _TENSOR_NAMES = frozenset(("input", "self", "tensor"))
 
@@ -46,7 +52,10 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            result = function(*args, **kwargs)
+            if used.gpu:
+                result = gpu.calls.there(function, *args, **kwargs)
+            else:
+                result = function(*args, **kwargs)
         except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
             renamed = _renamed(kwargs, fault)
             if renamed is not None:
@@ -95,6 +104,8 @@ def _better(
     fault: Exception,
 ) -> Exception | None:
     """The error to raise instead, or None where this one may stay."""
+    if _IN_PYTORCHS_WORDS.search(str(fault)):
+        return None
     signature = inspect.signature(function)
     try:
         given = signature.bind(*args, **kwargs).arguments

@@ -33,6 +33,18 @@ def run(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
         return forward(*args, **kwargs)
 
 
+def there(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Calls what is composed of operations with the GPU of its tensors as the current one: it may compute itself."""
+    for each in _arrays((*args, *kwargs.values())):
+        array = getattr(each, "_array", each)
+        if is_on_gpu(array):
+            if array.device.id == library.current():
+                break
+            with array.device:
+                return function(*args, **kwargs)
+    return function(*args, **kwargs)
+
+
 def _captured(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """As ``forward``, which may do nothing but launch kernels.
 

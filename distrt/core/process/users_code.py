@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from types import CodeType, FrameType
 
-__all__ = ["OURS", "line_of", "place_text", "users_frame"]
+__all__ = ["OURS", "line_of", "place_text", "users_frame", "warn"]
 
 #: How the names of our files begin: those of this package, and those of the functions that operations are made into.
 OURS = (os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep, "<op ")
@@ -16,6 +18,14 @@ def users_frame(frame: FrameType | None, ours: tuple[str, ...] = OURS) -> FrameT
     while frame is not None and frame.f_code.co_filename.startswith(ours):
         frame = frame.f_back
     return frame
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """``warnings.warn`` of the user's line, however many of our own functions stand between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def line_of(code: CodeType, instruction: int) -> int:

@@ -5,6 +5,7 @@ Each family lists what it gives in its own ``__all__``.
 
 import sys
 
+from distrt.core.definitions.wording import as_users_get
 from distrt.nn.functional.activation import *
 from distrt.nn.functional.adaptive_pooling import *
 from distrt.nn.functional.attention import *
@@ -35,3 +36,6 @@ _FAMILIES = [
 ]
 
 __all__ = sorted({name for family in _FAMILIES for name in family.__all__})  # noqa: PLE0605 - one list, not two
+
+for _name in __all__:
+    globals()[_name] = as_users_get(globals()[_name], __name__, _name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from distrt.core import ops
@@ -22,6 +21,7 @@ from distrt.core.definitions.in_place_functions import (
     threshold_,
 )
 from distrt.core.definitions.wording import worded
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -198,10 +198,9 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 def _dim(input: Tensor, dim: int | None, name: str, stacklevel: int) -> int:
     if dim is not None:
         return dim
-    warnings.warn(
+    warn(
         f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
         UserWarning,
-        stacklevel=stacklevel,
     )
     return 0 if input.ndim in (0, 1, 3) else 1
 
@@ -221,7 +220,7 @@ def gumbel_softmax(
     Source: Jang, Gu and Poole 2016.
     """
     if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", UserWarning, stacklevel=2)
+        warn("`eps` parameter is deprecated and has no effect.", UserWarning)
     noise = -empty_like(logits, requires_grad=False).exponential_().log()
     soft: Tensor = ops.softmax((logits + noise) / tau, dim)
     if not hard:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 from distrt.core import ops
 from distrt.core.definitions.in_place_functions import (
     alpha_dropout_,
@@ -12,6 +10,7 @@ from distrt.core.definitions.in_place_functions import (
     feature_dropout_,
 )
 from distrt.core.definitions.wording import worded
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -92,13 +91,12 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if input.ndim not in (3, 4):
         _warn_of_dims("dropout2d", input.ndim, 2, "3D or 4D")
     if input.ndim == 3:
-        warnings.warn(
+        warn(
             "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired "
             "- input is interpreted as shape (N, C, L), where C is the channel dim. This behavior will change in a "
             "future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). To maintain "
             "the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
             UserWarning,
-            stacklevel=2,
         )
     return _drop_channels(input, p, training, inplace, True)
 
@@ -116,13 +114,12 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def _warn_of_dims(name: str, ndim: int, spatial: int, expected: str) -> None:
-    warnings.warn(
+    warn(
         f"{name}: Received a {ndim}-D input to {name}, which is deprecated and will result in an error in a future "
         "release. To retain the behavior and silence this warning, please use dropout instead. Note that "
         f"{name} exists to provide channel-wise dropout on inputs with {spatial} spatial dimensions, a channel "
         f"dimension, and an optional batch dimension (i.e. {expected} inputs).",
         UserWarning,
-        stacklevel=3,
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from distrt.core import ops
@@ -13,6 +11,7 @@ from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.modes import no_grad
 from distrt.core.ops.nn.embedding import require_rows
 from distrt.core.ops.pointwise.type_names import scalar_type
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["embedding", "embedding_bag"]
@@ -109,10 +108,9 @@ def embedding_bag(
         ValueError: for arguments that do not go together.
     """
     if weight.dtype == dt.int64 and input.dtype.is_floating_point:
-        warnings.warn(
+        warn(
             "Argument order of nn.functional.embedding_bag was changed. Usage `embedding_bag(weight, input, ...)` is "
-            "deprecated, and should now be `embedding_bag(input, weight, ...)`.",
-            stacklevel=2,
+            "deprecated, and should now be `embedding_bag(input, weight, ...)`."
         )
         weight, input = input, weight
     _require_arguments(input, weight, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights)

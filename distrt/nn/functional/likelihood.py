@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 from distrt.core import ops
 from distrt.core.autocast import autocasts
 from distrt.core.creation import ones_like
 from distrt.core.errors import DtypeError
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.reductions import reduced, reduction_of, require_tensors
 
@@ -31,12 +31,11 @@ def kl_div(
     """
     wanted = "sum" if reduction == "batchmean" else reduction
     if size_average is None and reduce is None and reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
             UserWarning,
-            stacklevel=2,
         )
     wanted = reduction_of(wanted, size_average, reduce)
     require_tensors("kl_div", input=input, target=target)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from distrt.core import ops
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.classification import cross_entropy
 from distrt.nn.functional.reductions import require_no_gradient
@@ -83,13 +83,12 @@ def _is_divisible(
     is_long = str(target.dtype) == "torch.int64"
     if reduction in ("mean", "sum", "none") and label_smoothing == 0 and is_long and not out_features:
         return True
-    warnings.warn(
+    warn(
         "linear_cross_entropy: ``options`` ignored; chunked path needs reduction in {'mean','sum','none'}, "
         f"label_smoothing == 0, target.dtype == int64, out_features == (). Got reduction={reduction!r}, "
         f"label_smoothing={label_smoothing}, target.dtype={target.dtype}, out_features={out_features}, tracing=False, "
         f"linear_bias.shape={None if linear_bias is None else tuple(linear_bias.shape)}.",
         UserWarning,
-        stacklevel=3,
     )
     return False
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from distrt.core import ops
 from distrt.core.autocast import lowered
 from distrt.core.creation import zeros
 from distrt.core.modes import modes
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.functional.attention import scaled_dot_product_attention
 from distrt.nn.functional.dropout import dropout
@@ -135,10 +135,9 @@ def canonical_mask(
     if not is_bool and not mask.is_floating_point():
         raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     if other is not None and mask.dtype != other.dtype:
-        warnings.warn(
+        warn(
             f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.",
             UserWarning,
-            stacklevel=3,
         )
     return (
         zeros(tuple(mask.shape), dtype=dtype, device=mask.device).masked_fill_(mask, -math.inf)

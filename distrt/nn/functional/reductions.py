@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from distrt.core import ops
 from distrt.core.errors import AutogradError
 from distrt.core.modes import is_grad_enabled
 from distrt.core.ops.linalg.matrix import require_broadcast
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 
@@ -23,11 +23,7 @@ def reduction_of(reduction: str, size_average: bool | None = None, reduce: bool 
     if size_average is not None or reduce is not None:
         return legacy_reduction(size_average, reduce)
     if reduction == "elementwise_mean":
-        warnings.warn(
-            "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", UserWarning)
         return "mean"
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not a valid value for reduction")
@@ -39,10 +35,9 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
     reduced = reduce is None or reduce
     averaged = size_average is None or size_average
     reduction = "none" if not reduced else "mean" if averaged else "sum"
-    warnings.warn(
+    warn(
         f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
         UserWarning,
-        stacklevel=4,
     )
     return reduction
 
@@ -71,11 +66,10 @@ def same_size(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in the shape that they broadcast to, with a warning where they differ."""
     if input.size() == target.size():
         return input, target
-    warnings.warn(
+    warn(
         f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). This will "
         "likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
         UserWarning,
-        stacklevel=3,
     )
     require_broadcast(input.shape, target.shape)
     expanded_input, expanded_target = ops.broadcast_tensors(input, target)

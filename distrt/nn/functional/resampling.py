@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from distrt.core.modes import modes
 from distrt.core.ops.pointwise.half import refuse
 from distrt.core.ops.spatial.resampling import Taps
 from distrt.core.ops.spatial.resampling_taps import antialias_taps, taps_of, unchanged
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
@@ -105,9 +105,7 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 
 
 def _deprecated(name: str) -> None:
-    warnings.warn(
-        f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=3
-    )
+    warn(f"`nn.functional.{name}` is deprecated. Use `nn.functional.interpolate` instead.")
 
 
 # -- arguments

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.pointwise.half import refuse, wide
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.ops.spatial.resampling_taps import cubic_weights
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["affine_grid", "grid_sample"]
@@ -48,10 +48,9 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             f"{theta.shape}."
         )
     if align_corners and min(size[2:]) == 1:
-        warnings.warn(
+        warn(
             "Since version 1.3.0, affine_grid behavior has changed for unit-size grids when align_corners=True. This "
-            "is not an intended use case of affine_grid. See the documentation of affine_grid for details.",
-            stacklevel=2,
+            "is not an intended use case of affine_grid. See the documentation of affine_grid for details."
         )
     elif min(size) <= 0:
         raise ValueError(f"Expected non-zero, positive output size. Got {size}")
@@ -79,11 +78,10 @@ def _pixels(sizes: tuple[int, ...], align_corners: bool) -> Any:
 
 def _decided(align_corners: bool | None) -> bool:
     if align_corners is None:
-        warnings.warn(
+        warn(
             "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
             "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
-            "details.",
-            stacklevel=3,
+            "details."
         )
     return bool(align_corners)
 
