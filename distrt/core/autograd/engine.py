@@ -124,6 +124,12 @@ class _Pass:
         self._needed_nodes: set[Node] | None = None
 
     def run(self, roots: list[Edge], gradients: list[Any]) -> list[Any]:
+        if not used.gpu:
+            return self._run(roots, gradients)
+        with staying():
+            return self._run(roots, gradients)
+
+    def _run(self, roots: list[Edge], gradients: list[Any]) -> list[Any]:
         order = self._order(roots)
         for (node, number), gradient in zip(roots, gradients, strict=True):
             self._arrive((node, number) if number else node, gradient)
@@ -131,11 +137,7 @@ class _Pass:
             if type(node) is AccumulateGrad:
                 self._consumed(node)
         self._reached, self._needed_nodes = order, self._needed(order)
-        if used.gpu:
-            with staying():
-                self._run_nodes(order, self._needed_nodes)
-        else:
-            self._run_nodes(order, self._needed_nodes)
+        self._run_nodes(order, self._needed_nodes)
         if self.captured is None:
             return []
         return [self.captured[edge] for edge in self.wanted]
@@ -225,7 +227,6 @@ class _Pass:
                     if known is None:
                         arrived[place] = result
                     elif on_gpus:
-                        go_to((known,))
                         self._arrive(place, result)
                     elif place in summed:
                         add_into(known, result)
@@ -275,6 +276,8 @@ class _Pass:
         if known is None:
             self.arrived[place] = gradient
             return
+        if used.gpu:
+            go_to((known,))
         total = added(known, gradient)
         if isinstance(total, np.generic):  # what NumPy makes of two 0-d arrays
             total = np.asarray(total)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core import ops
+from distrt.core import gpu, ops
 from distrt.core.arrays import Array, Scalar, is_on_gpu
 from distrt.core.autocast import as_it_comes
 from distrt.core.definitions.older_forms import in_newer_order
@@ -62,6 +62,8 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
             array = self._array if is_known or not modes.grad else _copy_of(self._array)
             stand_in = wrap(array, self._edge)
         run = function if modes.autocast is None else functools.partial(as_it_comes, function)
+        if used.gpu and not is_operation:
+            run = functools.partial(gpu.calls.there, run)
         try:
             result = run(stand_in, *args, **kwargs)  # in place, nothing is cast
         except TypeError:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from distrt.core.errors import AutogradError, DtypeError
-from distrt.core.modes import modes
+from distrt.core.gpu.places import at
+from distrt.core.modes import modes, used
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable, write
 
@@ -45,7 +47,8 @@ def write_out(operation: str, result: Any, out: Any) -> Any:
                 UserWarning,
                 stacklevel=4,
             )
-        out._array = result._array.astype(out._array.dtype)
+        with at(result._array) if used.gpu else nullcontext():
+            out._array = result._array.astype(out._array.dtype)
         return out
     write(out, result._array)
     return out

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array
+from distrt.core.arrays import Array, is_array, is_on_gpu
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
+from distrt.core.modes import used
 
 _FLOATING = dt.FLOATING_NUMPY
 _UNSIGNED = frozenset(each.numpy for each in dt.UNSIGNED)
@@ -99,7 +100,12 @@ def _across_ranks(higher: np.dtype[Any], lower: np.dtype[Any]) -> np.dtype[Any]:
 def convert(value: Any, dtype: np.dtype[Any]) -> Any:
     """``value`` as an array of ``dtype``; the same array where nothing changes. A Python int wraps, as in PyTorch."""
     if hasattr(value, "dtype"):
-        return value if value.dtype == dtype else value.astype(dtype)
+        if value.dtype == dtype:
+            return value
+        if used.gpu and is_on_gpu(value):
+            with value.device:  # CuPy computes on the GPU that is the current one
+                return value.astype(dtype)
+        return value.astype(dtype)
     return np.array(value).astype(dtype)
 
 

@@ -60,6 +60,11 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
         return cupy.array(array, copy=True, order="K")  # from another GPU
 
 
+def beside(array: Array, tensor: Any) -> Array:
+    """What was computed on the CPU for a tensor, where that tensor is."""
+    return moved(array, device_of(tensor._array))
+
+
 def _uploaded(cupy: Any, array: Array, non_blocking: bool) -> Array:
     order = dim_order(array)
     host = np.ascontiguousarray(array.transpose(order))

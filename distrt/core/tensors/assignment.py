@@ -28,6 +28,14 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
         ShapeError: for a tensor of another shape.
         DtypeError: for a tensor of another dtype where the key selects by index, which does not convert.
     """
+    if used.gpu:
+        with at(self._array):
+            _set(self, key, value)
+    else:
+        _set(self, key, value)
+
+
+def _set(self: Tensor, key: Any, value: Any) -> None:
     _require_value(self, value)
     basic, advanced = read_key(key, self._array.ndim)
     if self._edge is not None or self._base is not None:
@@ -41,19 +49,11 @@ def set_item(self: Tensor, key: Any, value: Any) -> None:
     given = _fitting(value, target, advanced)
     if hasattr(given, "ndim"):
         given = _where_it_goes(given, target)
-    if used.gpu:
-        with at(target):
-            _put(target, advanced, given)
-    else:
-        _put(target, advanced, given)
-    note_change(self._counter)
-
-
-def _put(target: Array, advanced: Any, given: Any) -> None:
     if advanced is not None:
         put_at(target, key_beside(advanced, target), given)
     else:
         _write_view(target, given)
+    note_change(self._counter)
 
 
 def _where_it_goes(given: Array, target: Array) -> Any:

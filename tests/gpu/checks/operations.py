@@ -1,6 +1,7 @@
 """The op table on a GPU beside the CPU: values, dtypes, first gradients; and that results stay on the GPU.
 
-``python -m tests.gpu.checks.operations PART PARTS [DTYPES]`` runs every PARTS-th case, in its first DTYPES dtypes.
+``python -m tests.gpu.checks.operations PART PARTS [DTYPES]`` runs every PARTS-th case, in its first DTYPES dtypes. The
+last GPU is taken, while the first is the current one: where there are several, each operation has to go there itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _ROUNDED_BETWEEN = ("attention", "gru", "lstm", "rnn_")
 
 def main(part: int, parts: int, dtypes: int) -> int:
     """Runs a part of the table; returns how many cases failed."""
-    place = distrt.device("cuda:0")
+    place = distrt.device(f"cuda:{distrt.cuda.device_count() - 1}")
     failed = 0
     chosen = CASES[part::parts]
     for case in chosen:

@@ -8,6 +8,7 @@ import numpy as np
 
 from distrt.core import numerics
 from distrt.core.arrays import Array, as_array, on_host
+from distrt.core.gpu.places import beside
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.arithmetic import mul, sub
 from distrt.core.ops.pointwise.half import no_derivative
@@ -69,7 +70,7 @@ def standard_gamma(concentration: Any, generator: Generator | None = None) -> An
     drawn = numpy_generator(generator, concentration._array).standard_gamma(
         on_host(concentration._array).astype(np.float64)
     )
-    return gamma_drawn(concentration, _beside(concentration, np.maximum(drawn, _tiny(kind)).astype(kind)))
+    return gamma_drawn(concentration, beside(np.maximum(drawn, _tiny(kind)).astype(kind), concentration))
 
 
 def sample_dirichlet(concentration: Any, generator: Generator | None = None) -> Any:
@@ -78,9 +79,7 @@ def sample_dirichlet(concentration: Any, generator: Generator | None = None) -> 
     drawn = _log_gamma(on_host(concentration._array).astype(np.float64), generator)
     shares = np.exp(drawn - drawn.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
-    return dirichlet_drawn(
-        concentration, _beside(concentration, np.maximum(shares, _tiny(kind)).astype(kind))
-    )
+    return dirichlet_drawn(concentration, beside(np.maximum(shares, _tiny(kind)).astype(kind), concentration))
 
 
 def _log_gamma(shapes: Array, generator: Generator | None) -> Array:
@@ -88,10 +87,6 @@ def _log_gamma(shapes: Array, generator: Generator | None) -> Array:
     source = numpy_generator(generator, shapes)
     raised = source.standard_gamma(shapes + 1)
     return as_array(np.log(raised) + np.log1p(-source.random(shapes.shape)) / shapes)
-
-
-def _beside(tensor: Any, drawn: Array) -> Array:
-    return np.asarray(drawn, like=tensor._array)
 
 
 def _tiny(kind: np.dtype[Any]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from distrt.core.arrays import Array, as_array, is_meta, is_on_gpu, known, on_host
 from distrt.core.definitions.out import write_out
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
+from distrt.core.gpu.places import beside
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.ops.pointwise.half import wide
@@ -26,11 +27,6 @@ def sampled(input: Array, values: IndexArray) -> Array:
 
 
 sampled.gradient(input=lambda g: zero_unless(g, False))
-
-
-def _beside(drawn: Any, input: Tensor) -> Array:
-    """What the CPU has drawn, where the tensor is that it was drawn for."""
-    return np.asarray(drawn, like=input._array)
 
 
 def _returned(name: str, result: Any, out: Any) -> Any:
@@ -72,7 +68,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Any:
     if known(~(wide(rates) >= 0).all()):
         raise ShapeError("invalid Poisson rate, expected rate to be non-negative")
     drawn = numpy_generator(generator, rates).poisson(on_host(rates).astype(np.float64))
-    return sampled(input, _beside(as_array(drawn).astype(rates.dtype), input))
+    return sampled(input, beside(as_array(drawn).astype(rates.dtype), input))
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Any:
@@ -81,7 +77,7 @@ def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) ->
     drawn = numpy_generator(generator, tries).binomial(
         on_host(tries).astype(np.int64), on_host(chances).astype(np.float64)
     )
-    return wrap(_beside(as_array(drawn).astype(tries.dtype), count))
+    return wrap(beside(as_array(drawn).astype(tries.dtype), count))
 
 
 def multinomial(
