@@ -17,6 +17,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
+#: What a check ends with that had to be stopped.
+TOO_LATE = 124
+
 #: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
 FAKE_LIBRARIES = {
     "cudnn": ("convolutions",),
@@ -50,7 +53,7 @@ def run_check(
 ) -> subprocess.CompletedProcess[str]:
     """Runs ``tests/gpu/checks/NAME.py``; with ``fake``, CuPy's fake stands in for CuPy and its GPUs.
 
-    ``variables`` are set in its environment.
+    ``variables`` are set in its environment. A check that is not over after ``seconds`` ends with ``TOO_LATE``.
     """
     path = [str(ROOT), *([str(HERE / "fake")] if fake else []), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(filter(None, path))}
@@ -58,6 +61,11 @@ def run_check(
         for library, checks in FAKE_LIBRARIES.items():
             environment[f"DISTRT_{library.upper()}"] = fake_library(library) if name in checks else "0"
     command = [sys.executable, "-W", "error", "-m", f"tests.gpu.checks.{name}", *arguments]
-    return subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
-    )
+    try:
+        return subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as fault:
+        said = [each.decode(errors="replace") if each else "" for each in (fault.stdout, fault.stderr)]
+        late = f"\nended after {seconds:.0f} s, which is all that it was given\n"
+        return subprocess.CompletedProcess(command, TOO_LATE, said[0], said[1] + late)
