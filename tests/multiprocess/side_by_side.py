@@ -37,7 +37,8 @@ def told(call, *kinds):
         raise
 """
 
-#: PyTorch takes seconds to import, so its ranks are forked from one process that has.
+#: PyTorch takes seconds to import, so its ranks are forked from one process that has. They end where their script does:
+#: now and then PyTorch dies while Python shuts down ("terminate called without an active exception", from its threads).
 _FORKING = """
 import os, sys
 import torch.distributed
@@ -51,7 +52,8 @@ for rank, script in enumerate(scripts):
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
         sys.argv = [script]
         exec(compile(open(script).read(), script, "exec"), {"__name__": "__main__"})
-        sys.exit()
+        sys.stdout.flush()
+        os._exit(0)
     children.append(child)
 sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children))
 """
