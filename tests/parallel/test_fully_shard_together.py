@@ -5,7 +5,7 @@ import pytest
 
 import distrt as torch
 from distrt.comm.local import run_local
-from distrt.parallel.fully_sharded import slots, unit
+from distrt.parallel.fully_sharded import slots, whole_parameters
 from distrt.parallel.fully_sharded.unit import Unit
 from tests.parallel.sharded_models import (
     MODELS,
@@ -26,7 +26,7 @@ def in_one_memory(monkeypatch):
     def one_copy(group, *shape):
         return group.allocate(shape, np.uint8, copies=1)
 
-    for room in (unit, slots):
+    for room in (whole_parameters, slots):
         monkeypatch.setattr(room, "one_copy", one_copy)
 
 

@@ -8,7 +8,6 @@ Source: https://docs.pytorch.org/docs/stable/fsdp.html
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
 from distrt.core.gpu.library import device_count
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.container import ModuleDict, ModuleList
 from distrt.nn.modules.module import Module
@@ -91,19 +91,8 @@ class FullyShardedDataParallel(WrapperStates, Module):
         device_mesh: DeviceMesh | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(module, ModuleList | ModuleDict):
-            warnings.warn(
-                f"FSDP will not all-gather parameters for containers that do not implement forward: {module}",
-                stacklevel=2,
-            )
         strategy = sharding_strategy or ShardingStrategy.FULL_SHARD
-        if strategy is ShardingStrategy.NO_SHARD:
-            warnings.warn(
-                "The `NO_SHARD` sharding strategy is deprecated. If having issues, please use "
-                "`DistributedDataParallel` instead.",
-                FutureWarning,
-                stacklevel=2,
-            )
+        _warn_of(module, strategy)
         if device_id is not None and device_count():
             module.to(device("cuda", device_id) if isinstance(device_id, int) else device_id)
         mesh = _mesh(process_group, device_mesh, module)
@@ -128,11 +117,6 @@ class FullyShardedDataParallel(WrapperStates, Module):
         precision = mixed_precision or MixedPrecision()
         if precision.buffer_dtype is not None:
             _cast_buffers(module, precision.buffer_dtype)
-        policy = MixedPrecisionPolicy(
-            precision.param_dtype,
-            precision.reduce_dtype,
-            cast_forward_inputs=precision.cast_forward_inputs or precision.cast_root_forward_inputs,
-        )
         self._modules[_INNER] = module
         self.sharding_strategy, self.mixed_precision = strategy, precision
         self.process_group = mesh.get_group(mesh.ndim - 1)
@@ -141,7 +125,7 @@ class FullyShardedDataParallel(WrapperStates, Module):
             [module],
             mesh,
             _ON_SHARDS[strategy],
-            policy,
+            _policy(precision),
             ignored,
             offloads=bool(cpu_offload and cpu_offload.offload_params),
         )
@@ -272,6 +256,25 @@ class FullyShardedDataParallel(WrapperStates, Module):
 
 
 FullyShardedDataParallel.__module__ = "distrt.distributed.fsdp.fully_sharded_data_parallel"
+
+
+def _warn_of(module: Module, strategy: ShardingStrategy) -> None:
+    if isinstance(module, ModuleList | ModuleDict):
+        warn(f"FSDP will not all-gather parameters for containers that do not implement forward: {module}")
+    if strategy is ShardingStrategy.NO_SHARD:
+        warn(
+            "The `NO_SHARD` sharding strategy is deprecated. If having issues, please use "
+            "`DistributedDataParallel` instead.",
+            FutureWarning,
+        )
+
+
+def _policy(precision: MixedPrecision) -> MixedPrecisionPolicy:
+    return MixedPrecisionPolicy(
+        precision.param_dtype,
+        precision.reduce_dtype,
+        cast_forward_inputs=precision.cast_forward_inputs or precision.cast_root_forward_inputs,
+    )
 
 
 def _mesh(group: Any, mesh: DeviceMesh | None, module: Module) -> DeviceMesh:
