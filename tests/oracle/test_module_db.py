@@ -40,7 +40,9 @@ WIDER = {"nn.LinearCrossEntropyLoss": 5.0, "nn.CTCLoss": 3.0}
 RANDOM = ("nn.AlphaDropout", "nn.Dropout", "nn.FeatureAlphaDropout", "nn.FractionalMaxPool", "nn.RReLU")
 
 #: What distrt says in other words, by module and PyTorch's message: why.
-OTHER_WORDS = {("nn.Embedding", "index out of range in self"): "says which index, and how many rows there are"}
+OTHER_WORDS = {
+    ("nn.Embedding", "index out of range in self"): "says which index, and how many rows there are"
+}
 
 TABLE = {info.name: info for info in module_db}
 

@@ -173,22 +173,8 @@ def _lstm_gradients(
     if batch_first:
         input = by_step(input, sizes)
         g_out = None if g_out is None else by_step(g_out, sizes)
-    if used.gpu and on_gpu.recurrent.suits(hidden):
-        known = (carried, carried_cell, g_out, earlier_cells, squashed, steps(sizes, not reverse))
-        slopes, g_projected = on_gpu.recurrent.lstm_back(gates, weight_hh, weight_hr, *known)
-    else:
-        slopes, g_projected = _walk_back(
-            gates,
-            wide(weight_hh),
-            None if weight_hr is None else wide(weight_hr),
-            carried,
-            carried_cell,
-            None if g_out is None else wide(g_out),
-            earlier_cells,
-            squashed,
-            sizes,
-            reverse,
-        )
+    known = (carried, carried_cell, g_out, earlier_cells, squashed)
+    slopes, g_projected = _went_back(gates, weight_hh, weight_hr, known, sizes, reverse)
     g_input, *g_weights = weight_gradients(slopes, slopes, input, before, weight_ih, needs[:7], slots=slots)
     if batch_first and g_input is not None:
         g_input = by_sequence(g_input, sizes)
@@ -199,6 +185,33 @@ def _lstm_gradients(
         else None
     )
     return g_input, carried, carried_cell, *g_weights, g_projection
+
+
+def _went_back(
+    gates: Array,
+    weight_hh: Array,
+    weight_hr: Array | None,
+    known: tuple[Any, Any, Any, Any, Any],
+    sizes: Sizes,
+    reverse: bool,
+) -> tuple[Array, Array | None]:
+    """Gradients of the projected input, and of what was projected: step by step, on a GPU or the CPU."""
+    if used.gpu and on_gpu.recurrent.suits(known[0]):
+        walked = steps(sizes, not reverse)
+        return on_gpu.recurrent.lstm_back(gates, weight_hh, weight_hr, *known, walked)
+    carried, carried_cell, g_out, earlier_cells, squashed = known
+    return _walk_back(
+        gates,
+        wide(weight_hh),
+        None if weight_hr is None else wide(weight_hr),
+        carried,
+        carried_cell,
+        None if g_out is None else wide(g_out),
+        earlier_cells,
+        squashed,
+        sizes,
+        reverse,
+    )
 
 
 def _walk_back(
