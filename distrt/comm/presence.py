@@ -225,7 +225,7 @@ def _create(purpose: str, name: str, directory: Path | None) -> tuple[str, int]:
 
     On a network's file system every store to mapped memory may wait for a server: there, the file has no name.
     """
-    if directory is not None and _file_system(directory) in _LOCAL_FILE_SYSTEMS:
+    if directory is not None and _file_system(directory) in ("", *_LOCAL_FILE_SYSTEMS):
         with contextlib.suppress(OSError):  # a run directory that cannot be written to
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
             return str(directory / name), os.open(directory / name, flags, 0o600)
@@ -234,7 +234,7 @@ def _create(purpose: str, name: str, directory: Path | None) -> tuple[str, int]:
 
 
 def _file_system(directory: Path) -> str:
-    """The kind of file system that a directory is on, by the kernel's name for it."""
+    """The kind of file system that a directory is on, by the kernel's name for it; "" below a chroot's root."""
     found, kind, path = "", "", str(directory.resolve())
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/mounts").read_text().splitlines():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import ml_dtypes
@@ -22,7 +23,9 @@ def test_numpy_shares_memory_both_ways() -> None:
     x[0, 0] = -1
     assert array[0, 0] == -1
     assert array.shape == (3, 2)
-    array.shape = (1, 3, 2)  # the caller's own view: the tensor does not notice
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of NumPy 2.5
+        array.shape = (1, 3, 2)  # the caller's own view: the tensor does not notice
     assert x.shape == (2, 3)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import multiprocessing
+import warnings
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -268,6 +269,7 @@ def test_pinned_memory_without_a_gpu_is_a_warning_as_in_pytorch(
 ) -> None:
     loader = data_module.DataLoader([1, 2, 3], pin_memory=True, num_workers=workers)
     with pytest.warns(UserWarning, match="'pin_memory' argument is set as true but no accelerator is found"):
+        warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork")  # from Python 3.12 on
         assert [batch.tolist() for batch in loader] == [[1], [2], [3]]
 
 

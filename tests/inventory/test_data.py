@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def test_worker_processes_give_the_same_batches() -> None:
     assert len(alone) == 5
     loader: Any = DataLoader(data, 2, num_workers=1, pin_memory=True, drop_last=True, persistent_workers=True)
     with pytest.warns(UserWarning, match="no accelerator is found"):
+        warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork")  # from Python 3.12 on
         assert [batch.tolist() for batch in loader] == alone
     assert [batch.tolist() for batch in loader] == alone
     with pytest.raises(ZeroDivisionError, match="Caught ZeroDivisionError in DataLoader worker process 0"):

@@ -92,7 +92,7 @@ class ndarray:
 
     @shape.setter
     def shape(self, shape: Any) -> None:
-        self._host.shape = shape
+        self._host = np.reshape(self._host, shape, copy=False)
 
     @property
     def data(self) -> Any:
