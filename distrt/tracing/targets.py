@@ -126,7 +126,7 @@ class _Known:
                 self._add(function if name in _creating() else _unwrapped(function), name)
         for name in functional.__all__:
             function = _unwrapped(getattr(functional, name))
-            if function.__module__.startswith("distrt.nn.functional"):
+            if not hasattr(function, "definition") and function.__module__.startswith("distrt.nn.functional"):
                 self._add(function, f"nn.functional.{name}")
         for name, function in _methods().items():
             self._add(_unwrapped(function), f"Tensor.{name}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -169,3 +171,13 @@ def test_a_trace_of_a_script_and_a_script_of_a_trace() -> None:
     assert scripted(distrt.zeros(2), 3).tolist() == loaded(distrt.zeros(2), 3).tolist() == [3.0, 6.0]
     again = distrt.jit.trace(lambda x: scripted(x, 2), distrt.zeros(2))
     assert again(distrt.ones(2)).tolist() == [3.0, 5.0]
+
+
+def test_nothing_has_to_be_called_before_a_trace() -> None:
+    """Operations are compiled at their first call; until then many share the code of a stub."""
+    script = "import distrt as torch\nm = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU())\n"
+    script += "print(torch.jit.trace(m, torch.randn(1, 4)).graph)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "functional.relu(linear)" in ended.stdout
