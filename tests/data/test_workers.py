@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import warnings
 from types import ModuleType
 from typing import Any
 
@@ -176,6 +177,7 @@ def test_a_stream_that_is_longer_than_promised_warns() -> None:
     loader = DataLoader(Promising(8), batch_size=None, num_workers=2)
     assert len(loader) == 3
     with pytest.warns(UserWarning, match="was reported to be 3"):
+        warnings.filterwarnings("ignore", ".* is multi-threaded, use of fork")  # from Python 3.12 on
         list(loader)
 
 
