@@ -25,6 +25,8 @@ from typing import NoReturn
 EXIT_PATIENCE_S = 2.0  # how long an interpreter may take to end after an uncaught exception
 _PR_SET_PDEATHSIG = 1
 _EXIT_CODES = {"AuthenticationError": 77, "RendezvousError": 69}  # otherwise 1, Python's own
+# Read now: from Python 3.14 on this file's __file__ is gone when the excepthook is called.
+_BOOTSTRAP = (__file__, "<frozen runpy>")
 
 
 def main() -> None:
@@ -37,9 +39,7 @@ def main() -> None:
         run_program(target, arguments)
     faulthandler.enable()
     show_stacks_on_demand()
-    module = types.ModuleType("__main__")
-    module.__dict__.update(__annotations__={}, __builtins__=sys.modules["builtins"])
-    sys.modules["__main__"] = module
+    sys.modules["__main__"] = module = fresh_main()
     if kind == "module":
         run_module(target, arguments)
     elif kind == "path":
@@ -48,6 +48,18 @@ def main() -> None:
         run_container(target, arguments)
     else:
         run_script(module, target, arguments)
+
+
+def fresh_main() -> types.ModuleType:
+    """Return an empty ``__main__``, with what the interpreter puts into its own.
+
+    From Python 3.14 on that is no ``__annotations__``: one that were there would hide those that the script states.
+    """
+    module, given = types.ModuleType("__main__"), vars(sys.modules["__main__"])
+    module.__dict__["__builtins__"] = given["__builtins__"]
+    if "__annotations__" in given:
+        module.__annotations__ = {}
+    return module
 
 
 def die_with_launcher(launcher_pid: int) -> None:
@@ -186,7 +198,7 @@ def summarize(kind: type[BaseException], error: BaseException) -> str:
 
 def without_bootstrap(trace: types.TracebackType | None) -> types.TracebackType | None:
     """Drop the leading frames of this file and of the machinery that runs the target."""
-    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
+    while trace is not None and trace.tb_frame.f_code.co_filename in _BOOTSTRAP:
         trace = trace.tb_next
     return trace
 

@@ -329,10 +329,12 @@ def test_a_rank_sees_itself_as_plain_python_would(
 ) -> None:
     text = script("""
         import json, sys
-        names = ["__name__", "__file__", "__doc__", "__package__", "__cached__", "__annotations__"]
+        names: list[str] = ["__name__", "__file__", "__doc__", "__package__", "__cached__"]
         loader, spec = type(__loader__).__name__, getattr(__spec__, "name", None)
-        own = [sys.modules["__main__"].__dict__ is globals(), type(__builtins__).__name__, sorted(globals())]
-        print(json.dumps([sys.argv, sys.path, [globals()[name] for name in names], loader, spec, own]))
+        main = sys.modules["__main__"]
+        own = [main.__dict__ is globals(), type(__builtins__).__name__, sorted(globals())]
+        stated = str(main.__annotations__)
+        print(json.dumps([sys.argv, sys.path, [globals()[name] for name in names], loader, spec, own, stated]))
     """)
     (tmp_path / "script.py").write_text(text)
     target = ["-m", "script"] if is_module else ["script.py"]
