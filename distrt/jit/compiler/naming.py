@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import types
+import typing
 from typing import TYPE_CHECKING, Any
 
 from distrt.core.tensor import Tensor
@@ -191,7 +192,7 @@ def _declared_type(module: Module, name: str, annotations: Any) -> Any:
     if isinstance(given, Attribute):
         return kinds.of_annotation(given.type)
     for cls in type(module).__mro__:
-        stated = vars(cls).get("__annotations__", {}).get(name)
+        stated = inspect.get_annotations(cls).get(name)
         if stated is None or isinstance(stated, str):
             continue
         try:
@@ -203,6 +204,13 @@ def _declared_type(module: Module, name: str, annotations: Any) -> Any:
 
 def _declared_optional(module: Module, name: str) -> bool:
     given = module.__dict__.get(name)
-    return (isinstance(given, Attribute) and "Optional" in str(given.type)) or any(
-        "Optional" in str(vars(cls).get("__annotations__", {}).get(name)) for cls in type(module).__mro__
+    return (isinstance(given, Attribute) and _is_optional(given.type)) or any(
+        _is_optional(inspect.get_annotations(cls).get(name)) for cls in type(module).__mro__
     )
+
+
+def _is_optional(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return "Optional" in annotation
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return is_union and type(None) in typing.get_args(annotation)

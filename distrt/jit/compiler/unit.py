@@ -135,7 +135,7 @@ def constants_of(module: Module) -> set[str]:
     """Names that the class declares as constants: ``__constants__``, or a ``Final`` annotation."""
     found = set(getattr(type(module), "__constants__", ()))
     for cls in type(module).__mro__:
-        found |= {name for name, each in vars(cls).get("__annotations__", {}).items() if "Final" in str(each)}
+        found |= {name for name, each in inspect.get_annotations(cls).items() if "Final" in str(each)}
     return found
 
 
