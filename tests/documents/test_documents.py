@@ -9,10 +9,12 @@ from __future__ import annotations
 import ast
 import contextlib
 import linecache
+import multiprocessing
 import pathlib
 import sys
 import types
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -107,6 +109,16 @@ def _marked(name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
 
 
+@pytest.fixture
+def forked_workers() -> Iterator[None]:
+    """Workers as the documents' authors had them: with the classes of the ``__main__`` that a test makes up."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("fork", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("name", [_marked(name) for name in BLOCKS])
 def test_block_runs(name: str, request: pytest.FixtureRequest, tmp_path: Any, monkeypatch: Any) -> None:
     if name in WAITS_FOR:

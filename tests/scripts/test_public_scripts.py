@@ -41,6 +41,12 @@ def as_torch(folder: Path, script: str, *arguments: str) -> str:
     return run(folder, "-m", "distrt.compat", str(HERE / "public" / script), *arguments)
 
 
+def forking_workers(script: str) -> str:
+    """A program that runs a script whose workers must be forks: it does not ask whether it is ``__main__``."""
+    fork = "import multiprocessing, runpy, sys\nmultiprocessing.set_start_method('fork')\n"
+    return f"{fork}sys.argv[0] = {str(HERE / 'public' / script)!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+
+
 def numbers(text: str, before: str) -> list[float]:
     """The numbers that follow a text."""
     return [float(each) for each in re.findall(before + r"\s*([-\d.]+)", text)]
@@ -63,9 +69,7 @@ def test_colours_with_workers_and_a_checkpoint(tmp_path: Path) -> None:
     known = write_colours(tmp_path / "data")
     lines = [f"CIFAR10.{name} = {value!r}\n" for name, value in known.items()]
     checksums = "from torchvision.datasets import CIFAR10\n" + "".join(lines)
-    script = HERE / "public" / "cifar.py"
-    start = f"sys.argv[0] = {str(script)!r}\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
-    prelude = f"{checksums}import runpy, sys\n{start}"
+    prelude = checksums + forking_workers("cifar.py")
     said = run(tmp_path, "-m", "distrt.compat", "-c", prelude, "--epochs", "1", "--lr", "0.02")
     assert len(numbers(said, "Loss:")) == 4 and (tmp_path / "checkpoint" / "ckpt.pth").exists()
     said = run(tmp_path, "-m", "distrt.compat", "-c", prelude, "--epochs", "1", "--resume", "--lr", "0.02")
@@ -105,7 +109,8 @@ def test_words(tmp_path: Path, options: list[str]) -> None:
 
 @pytest.mark.ci
 def test_pictures_out_of_noise(tmp_path: Path) -> None:
-    said = as_torch(tmp_path, "dcgan.py", "--dataset", "fake", "--outf", "out", "--manualSeed", "1")
+    options = ["--dataset", "fake", "--outf", "out", "--manualSeed", "1"]
+    said = run(tmp_path, "-m", "distrt.compat", "-c", forking_workers("dcgan.py"), *options)
     assert len(numbers(said, "Loss_D:")) == 3
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"real_samples.png", "fake_samples_epoch_000.png", "netG_epoch_0.pth", "netD_epoch_0.pth"}
