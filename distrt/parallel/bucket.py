@@ -27,6 +27,7 @@ from distrt.core.arrays import (
     memory_of,
 )
 from distrt.core.errors import ShapeError
+from distrt.core.process.references import ARGUMENT
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.questions import typename
 from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
@@ -34,10 +35,12 @@ from distrt.parallel.leases import Lease, allocate_leased, give_back, renew
 #: What users may put in the place of the all-reduce; it averages, too.
 CommHook: TypeAlias = Callable[["GradBucket"], Any]
 
-#: References to an array that one object alone has: its own, and the argument of `getrefcount`.
+#: References to a slot that its bucket alone has: that of the list, and of what the list gives to `getrefcount`.
 _UNSHARED = 2
 #: To a former slot that only its parameter's gradient shows: a list's, a variable's, the gradient's, the argument.
-_WHEN_LEAVING = 4
+_WHEN_LEAVING = 3 + ARGUMENT
+#: To an array that one gradient alone has: its own, a variable's, the argument.
+_WHEN_ASKED = 2 + ARGUMENT
 
 
 class GradBucket:
@@ -319,7 +322,7 @@ def _memory(array: Any) -> Any:
 def _is_shown_elsewhere(gradient: Tensor) -> bool:
     """Whether somebody else looks at the memory of a gradient, and may see the average there, as in PyTorch."""
     array = gradient._array
-    is_ours = memory_of(array) is array and getrefcount(array) <= _UNSHARED + 1  # the variable
+    is_ours = memory_of(array) is array and getrefcount(array) <= _WHEN_ASKED
     return not is_ours and is_writeable(array)
 
 

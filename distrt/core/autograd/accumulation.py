@@ -9,16 +9,17 @@ import numpy as np
 
 from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
+from distrt.core.process.references import ARGUMENT, PARAMETER
 from distrt.core.storage.sealed import unseal
 
 if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
 
-#: References to a fresh array while ``accumulate`` holds it: the caller's variable, the parameter, getrefcount's own.
-_REFERENCES_WHEN_OURS = 3
+#: References to a fresh array while ``accumulate`` holds it: the caller's variable, and what comes with the call.
+_REFERENCES_WHEN_OURS = 1 + PARAMETER + ARGUMENT
 
 #: References to a bucket's slot while `free_slot` asks: the bucket's, the parameter's, a variable, getrefcount's own.
-_REFERENCES_WHEN_FREE = 4
+_REFERENCES_WHEN_FREE = 3 + ARGUMENT
 
 
 def free_slot(leaf: Tensor) -> Array | None:
