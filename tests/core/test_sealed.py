@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import distrt as torch
-from distrt.core.storage import sealed
+from distrt.core.storage import copying, sealed
 from distrt.core.storage.sealed import ReleaseToCopy, seal
 from distrt.core.tensor import wrap
 
@@ -90,10 +90,20 @@ def test_a_gradient_is_added_to_in_memory_of_its_own():
 
 def test_copies_are_ordinary():
     _, tensor = make()
-    for other in (copy.deepcopy(tensor), pickle.loads(pickle.dumps(tensor)), tensor.clone()):
+    pickled = [pickle.loads(pickle.dumps(tensor, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    for other in (copy.deepcopy(tensor), tensor.clone(), *pickled):
         other.mul_(2)
         assert other.sum().item() == 2 * tensor.sum().item()
     assert not tensor._array.flags.writeable
+
+
+def test_tensors_that_share_sealed_memory_share_what_is_unpickled():
+    _, tensor = make()
+    whole, row = pickle.loads(pickle.dumps([tensor, tensor[1]], 5))
+    whole.mul_(2)
+    assert row.tolist() == whole[1].tolist() == [6, 8, 10]
+    gc.collect()
+    assert not copying._in_place_of
 
 
 def test_nothing_is_remembered_of_memory_that_is_gone():

@@ -7,10 +7,11 @@ that owns the memory again. The third base class of ``Tensor``.
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core.arrays import Array, Place, memory_of, place_in, place_of, row_of
+from distrt.core.arrays import Array, Place, is_writeable, memory_of, place_in, place_of, row_of
 from distrt.core.errors import AutogradError
 
 #: The attributes that a tensor has as a tensor; all others were put on it by users, and go with it.
@@ -88,8 +89,23 @@ def rebuild(
     import distrt.core.tensors.methods  # noqa: F401 - a process may unpickle a tensor before it has used any name of distrt
 
     tensor: Any = object.__new__(cls)
-    tensor._array = place_in(row_of(memory), place)
+    tensor._array = place_in(row_of(_writeable(memory)), place)
     tensor._counter = [0]
     tensor.requires_grad_(requires_grad)
     vars(tensor).update(attributes or {})
     return tensor
+
+
+#: By the number of an array that cannot be written to: the one in its place, for as long as the array is there.
+_in_place_of: dict[int, Array] = {}
+
+
+def _writeable(memory: Array) -> Array:
+    """The memory, or what all tensors of one pickle get for it: protocol 5 brings read-only arrays back as such."""
+    if is_writeable(memory):
+        return memory
+    number = id(memory)
+    if number not in _in_place_of:
+        _in_place_of[number] = memory.copy()
+        weakref.finalize(memory, _in_place_of.pop, number, None).atexit = False
+    return _in_place_of[number]
