@@ -90,7 +90,9 @@ def test_a_gradient_is_added_to_in_memory_of_its_own():
 
 def test_copies_are_ordinary():
     _, tensor = make()
-    pickled = [pickle.loads(pickle.dumps(tensor, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    pickled = [
+        pickle.loads(pickle.dumps(tensor, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)
+    ]
     for other in (copy.deepcopy(tensor), tensor.clone(), *pickled):
         other.mul_(2)
         assert other.sum().item() == 2 * tensor.sum().item()
