@@ -59,6 +59,7 @@ _HARMLESS = (argparse.Namespace, types.SimpleNamespace, uuid.UUID)
 
 _scalar: Any = np.float64(0).__reduce__()[0]  # numpy._core.multiarray.scalar
 _reconstruct: Any = np.empty(0).__reduce__()[0]  # numpy._core.multiarray._reconstruct
+_from_buffer: Any = np.empty(0).__reduce_ex__(5)[0]  # numpy._core.numeric._frombuffer
 
 #: Makes an object in protocols 0 and 1; the builder does its work.
 RECONSTRUCTOR: Any = copyreg._reconstructor  # type: ignore[attr-defined]
@@ -71,6 +72,8 @@ _ON_REQUEST: dict[str, Any] = {
     "numpy._core.multiarray._reconstruct": _reconstruct,
     "numpy.core.multiarray.scalar": _scalar,
     "numpy._core.multiarray.scalar": _scalar,
+    "numpy.core.numeric._frombuffer": _from_buffer,
+    "numpy._core.numeric._frombuffer": _from_buffer,
     "numpy.dtype": np.dtype,
     "numpy.ndarray": np.ndarray,
 }
@@ -227,6 +230,29 @@ def _numpy_array(budget: Budget, kind: Any, shape: Any, code: Any) -> Any:
     return np.empty(0, np.int8)
 
 
+def _numpy_array_from_buffer(
+    budget: Budget, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None
+) -> Any:
+    """As protocol 5 has arrays, in the memory of their bytes; ``axes``: how the dims of ``shape`` are permuted."""
+    if type(data) not in (bytes, bytearray):
+        raise UnpicklingError(f"an array needs bytes, got {quoted(data)}")
+    _check_array(shape, dtype, len(data))
+    if order not in ("C", "F") and not (order == "K" and _permutes(axes, len(shape))):
+        raise UnpicklingError(f"an array has the order {quoted((order, axes))}")
+    flat = np.frombuffer(data, dtype) if data else np.empty(0, dtype)
+    if order == "K":
+        return flat.reshape(shape).transpose(axes)
+    return flat.reshape(shape, order=order)
+
+
+def _permutes(axes: Any, dims: int) -> bool:
+    return (
+        isinstance(axes, tuple | list)
+        and all(type(each) is int for each in axes)
+        and sorted(axes) == list(range(dims))
+    )
+
+
 #: What a file may call -> what is called in its place, with a budget before the arguments.
 CALLS: dict[Any, Any] = {
     encode: _encode,
@@ -249,6 +275,7 @@ CALLS: dict[Any, Any] = {
     np.dtype: _numpy_dtype,
     _scalar: _numpy_scalar,
     _reconstruct: _numpy_array,
+    _from_buffer: _numpy_array_from_buffer,
     **{each: _plain_to(each) for each in (*_DATES, *_PATHS)},
 }
 
@@ -290,16 +317,18 @@ def _fill_array(array: Any, state: Any, budget: Budget) -> None:
     _, shape, dtype, in_columns, data = state
     if type(data) is str:  # the bytes of Python 2, decoded as Latin 1
         data = data.encode("latin1")
-    if (
-        not isinstance(dtype, np.dtype)
-        or dtype.hasobject
-        or type(data) is not bytes
-        or type(shape) is not tuple
-    ):
+    if type(data) is not bytes:
+        raise UnpicklingError("NumPy arrays of Python objects are not read from files")
+    _check_array(shape, dtype, len(data))
+    budget.spend(len(data))
+    array.__setstate__((1, shape, dtype, bool(in_columns), data))
+
+
+def _check_array(shape: Any, dtype: Any, length: int) -> None:
+    """Raises UnpicklingError where so many bytes are no array of numbers or text of this shape."""
+    if not isinstance(dtype, np.dtype) or dtype.hasobject or type(shape) is not tuple:
         raise UnpicklingError("NumPy arrays of Python objects are not read from files")
     if not all(type(each) is int and each >= 0 for each in shape):
         raise UnpicklingError(f"an array has the shape {quoted(shape)}")
-    if len(data) != math.prod(shape) * dtype.itemsize or len(shape) > 64:
-        raise UnpicklingError(f"an array of shape {quoted(shape)} has {len(data)} bytes")
-    budget.spend(len(data))
-    array.__setstate__((1, shape, dtype, bool(in_columns), data))
+    if length != math.prod(shape) * dtype.itemsize or len(shape) > 64:
+        raise UnpicklingError(f"an array of shape {quoted(shape)} has {length} bytes")

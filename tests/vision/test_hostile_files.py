@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from distrt.core.errors import DatasetError
+from distrt.files.faults import UnpicklingError
 from distrt.files.plain import load_plain
 from distrt.utils.data import DataLoader
 from distrt.vision import datasets
@@ -142,11 +143,59 @@ def test_a_file_with_another_checksum_is_not_even_read(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_plain_pickles_have_arrays_and_nothing_else(tmp_path: Path) -> None:
-    value = {"a": np.arange(3.0), "b": [1, "x", None, 2.5], "c": np.float32(3)}
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_plain_pickles_have_arrays_and_nothing_else(tmp_path: Path, protocol: int) -> None:
+    table = np.arange(24.0).reshape(2, 3, 4)
+    value = {
+        "arrays": [np.arange(3.0), table, table.T, table.transpose(1, 2, 0), table[:, ::2]],
+        "others": [np.arange(3, dtype=">i2"), np.array(["a", "bc"]), np.frombuffer(b"ab", np.uint8)],
+        "b": [1, "x", None, 2.5],
+        "c": np.float32(3),
+    }
     path = tmp_path / "plain"
-    path.write_bytes(pickle.dumps(value))
-    assert str(load_plain(str(path))) == str(value)
+    path.write_bytes(pickle.dumps(value, protocol))
+    expected = pickle.loads(path.read_bytes())  # which may have another byte order than it was given
+    assert str(load_plain(str(path))) == str(expected)
+
+
+def test_an_empty_array_of_protocol_5_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "plain"
+    path.write_bytes(pickle.dumps(np.empty((0, 2), np.float32), 5))
+    found = load_plain(str(path))
+    assert (found.shape, found.dtype) == ((0, 2), np.float32)
+
+
+ROOM = bytes(16)
+
+ARRAYS_THAT_LIE: dict[str, tuple[tuple[Any, ...], str]] = {
+    "objects": ((ROOM, np.dtype(object), (2,), "C"), "arrays of dtype .O8. are not read"),
+    "no bytes": ((16, np.dtype("f8"), (2,), "C"), "needs bytes"),
+    "no dtype": ((ROOM, "f8", (2,), "C"), "arrays of Python objects"),
+    "too large": ((ROOM, np.dtype("f8"), (2**40,), "C"), "has 16 bytes"),
+    "too many dims": ((ROOM, np.dtype("f8"), (1,) * 70 + (2,), "C"), "has 16 bytes"),
+    "a negative size": ((ROOM, np.dtype("f8"), (-1,), "C"), r"has the shape \(-1,\)"),
+    "no order": ((ROOM, np.dtype("f8"), (2,), "X"), "has the order"),
+    "one dim twice": ((ROOM, np.dtype("f8"), (2, 1), "K", (0, 0)), "has the order"),
+}
+
+
+class _Array:
+    """Its pickle is an array's of protocol 5 with these arguments."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __reduce__(self) -> Any:
+        return np.empty(0).__reduce_ex__(5)[0], self.arguments
+
+
+@pytest.mark.parametrize("name", ARRAYS_THAT_LIE)
+def test_arrays_of_protocol_5_that_lie_are_refused(tmp_path: Path, name: str) -> None:
+    arguments, told = ARRAYS_THAT_LIE[name]
+    path = tmp_path / "plain"
+    path.write_bytes(pickle.dumps(_Array(*arguments), 5))
+    with pytest.raises(UnpicklingError, match=told):
+        load_plain(str(path))
 
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:
