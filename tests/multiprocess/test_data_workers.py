@@ -131,7 +131,7 @@ ALONE = """
         def __len__(self): return 10**6
         def __getitem__(self, i):
             open(f"worker{os.getpid()}", "w").close()
-            time.sleep(0.01)
+            time.sleep(float(sys.argv[3]))
             return i
     def train():
         for batch in DataLoader(Slow(), 2, num_workers=2, multiprocessing_context=sys.argv[1]): pass
@@ -150,12 +150,12 @@ def start_alone(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes
     """Start a program with a loader, in a session of its own; give it when both its workers work."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(method: str, thread: str) -> subprocess.Popen[bytes]:
+    def start(method: str, thread: str, sample_s: float = 0.01) -> subprocess.Popen[bytes]:
         script = tmp_path / "alone.py"
         script.write_text(textwrap.dedent(ALONE))
         marker = uuid.uuid4().hex
         process = subprocess.Popen(
-            [sys.executable, str(script), method, thread],
+            [sys.executable, str(script), method, thread, str(sample_s)],
             cwd=tmp_path,
             env=clean_environment(marker),
             stderr=subprocess.PIPE,
@@ -189,10 +189,15 @@ def wait_until_gone(folder: Path, within_s: float) -> None:
 @pytest.mark.ci
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("thread", ["main thread", "another thread"])
+@pytest.mark.parametrize("sample_s", [0.01, 100], ids=["soon ready", "busy"])
 def test_workers_end_when_their_parent_is_killed(
-    start_alone: Callable[..., subprocess.Popen[bytes]], tmp_path: Path, method: str, thread: str
+    start_alone: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+    method: str,
+    thread: str,
+    sample_s: float,
 ) -> None:
-    process = start_alone(method, thread)
+    process = start_alone(method, thread, sample_s)
     process.kill()
     process.communicate()
     wait_until_gone(tmp_path, within_s=3.0)

@@ -3,6 +3,7 @@
 ``distrt.multiprocessing`` and the workers of ``DataLoader`` are started with it.
 """
 
+import contextlib
 import ctypes
 import multiprocessing
 import multiprocessing.connection
@@ -30,19 +31,30 @@ def end_with_parent(started_by_lasting_thread: bool) -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    if started_by_lasting_thread:
+    starter = os.getppid()
+    # A fork server is what the kernel takes for the parent, and lives until the last process that it started has ended.
+    if started_by_lasting_thread and starter == parent.pid:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     else:
+        # The sentinel alone would not do: a process that somebody else has forked may hold its other end.
+        signs = [parent.sentinel, *_death_of(parent)]
         threading.Thread(
-            target=_outlive_not, args=(parent, os.getppid()), name="distrt-parent", daemon=True
+            target=_outlive_not, args=(signs, starter), name="distrt-parent", daemon=True
         ).start()
     if not parent.is_alive():  # it died before the kernel was told
         os._exit(1)
 
 
-def _outlive_not(parent: BaseProcess, starter: int) -> None:
-    # The sentinel alone would not do: a process that somebody else has forked may hold its other end.
-    while not multiprocessing.connection.wait([parent.sentinel], _LOOK_S) and os.getppid() == starter:
+def _death_of(process: BaseProcess) -> list[int]:
+    """A descriptor that is ready when a process has ended; none where the kernel has no such descriptors."""
+    assert process.pid is not None, "a parent has been started"
+    with contextlib.suppress(OSError):
+        return [os.pidfd_open(process.pid)]
+    return []
+
+
+def _outlive_not(signs: list[int], starter: int) -> None:
+    while not multiprocessing.connection.wait(signs, _LOOK_S) and os.getppid() == starter:
         pass
     os.kill(os.getpid(), signal.SIGKILL)
 
