@@ -25,6 +25,11 @@ _LOOK_S = 1.0  # how often processes are looked at that give no sign
 _PATIENCE_S = 5.0  # between telling workers to end and killing them
 _PATIENCE_AFTER_DEATH_S = 0.2  # the error must not wait for the others
 _END_BEFORE_DAEMONS = 10  # priority at exit: multiprocessing terminates daemons after what is at least 0
+_GUARD = (
+    "The error that it has printed says why. Often it is this: where workers are not forked (by default from Python "
+    "3.14 on), they import the program first, and a program that is being imported must not start workers itself. Put "
+    "what it does below `if __name__ == '__main__':`, or pass multiprocessing_context='fork'."
+)
 
 
 class WorkerDied(RuntimeError):  # noqa: N818 - named for what is the case; PyTorch raises a RuntimeError
@@ -34,11 +39,13 @@ class WorkerDied(RuntimeError):  # noqa: N818 - named for what is the case; PyTo
 class Worker:
     """One worker: its process, this end of its channel, and the memory that it has lent."""
 
-    def __init__(self, number: int, channel: Channel, process: BaseProcess) -> None:
+    def __init__(self, number: int, channel: Channel, process: BaseProcess, is_forked: bool) -> None:
         self.number = number
         self.channel = channel
         self.process = process
+        self.is_forked = is_forked
         self.loans = Loans()
+        self.has_spoken = False
 
     def do(self, turn: int, number: int, index: Any) -> None:
         """Gives it a task."""
@@ -103,6 +110,7 @@ class Pool:
                     self._mourn(each)
                 if came is None:
                     continue
+                each.has_spoken = True
                 message, descriptor = came
                 if not isinstance(message, NewBlock):
                     return each, message
@@ -138,7 +146,7 @@ class Pool:
         process: BaseProcess = context.Process(target=work, args=(post, theirs, inherited), daemon=True)
         try:
             process.start()
-            self.workers.append(Worker(post.number, ours, process))
+            self.workers.append(Worker(post.number, ours, process, is_forked))
         except (TypeError, AttributeError, pickle.PicklingError):
             warnings.warn(
                 "Got pickle error when attempting to start a worker Process. This might be because the worker Process "
@@ -147,6 +155,11 @@ class Pool:
                 stacklevel=5,
             )
             raise
+        except (ConnectionError, EOFError) as error:
+            raise WorkerDied(
+                f"DataLoader worker {post.number} of {post.workers} was not started: multiprocessing's fork server "
+                f"has ended. {_GUARD}"
+            ) from error
         finally:
             theirs.close()
             if not any(each.channel is ours for each in self.workers):
@@ -182,7 +195,8 @@ def _obituary(worker: Worker, count: int) -> str:
     which = f"It was worker {worker.number} of {count}"
     if code is None or code >= 0:
         how = "" if code is None else f" with exit code {code}"
-        return f"DataLoader worker (pid(s) {pid}) exited unexpectedly{how}. {which}."
+        text = f"DataLoader worker (pid(s) {pid}) exited unexpectedly{how}. {which}."
+        return text if worker.has_spoken or worker.is_forked or code != 1 else f"{text} {_GUARD}"
     name = signal_name(-code)
     what = signal.strsignal(-code)
     text = f"DataLoader worker (pid {pid}) is killed by signal: {what}. {which}, and {name} ended it."
