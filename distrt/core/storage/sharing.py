@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20  # bytes of a file that holds several tensors: a model's parameters need few descriptors
 _ALIGNED = 64
+_MOST_FILES = (
+    240  # that a new process gets for tensors that were not shared: a fork server passes on 252 descriptors
+)
 
 
 class FileMap(mmap.mmap):
@@ -179,12 +182,14 @@ def _register(kind: Any) -> None:
 def _sent(tensor: Tensor) -> Any:
     """What ``multiprocessing`` pickles: shared memory by its file; other memory is shared first, for a new process.
 
+    Beyond a number of files, memory that was not shared is copied: lists of tensors may be long.
     What goes through a queue and is not shared is copied: its sender need not live on until it is fetched.
     """
     from multiprocessing.context import get_spawning_popen
 
     require_no_history(tensor)
-    if get_spawning_popen() is not None and memory_of(tensor._array).flags.writeable:
+    new: Any = get_spawning_popen()
+    if new is not None and len(new._fds) < _MOST_FILES and memory_of(tensor._array).flags.writeable:
         share_memory_(tensor)
     part = memory_of(tensor._array).base
     if not isinstance(part, _Part):

@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
 from distrt.core.process.children import signal_name
+from distrt.core.storage.sharing import send_through_multiprocessing
 from distrt.data.workers.channel import Channel, ChannelClosed
 from distrt.data.workers.loans import Loans
 from distrt.data.workers.process import Begin, NewBlock, Post, Result, Task, work
@@ -68,6 +69,8 @@ class Pool:
             self, _end, (self.workers,), exitpriority=_END_BEFORE_DAEMONS
         )
         chosen: Any = multiprocessing.get_context() if context is None else context
+        if chosen.get_start_method() != "fork":
+            send_through_multiprocessing()  # a dataset's tensors lie in memory once, not once per worker
         try:
             for post in posts:
                 self._start(chosen, post)
