@@ -11,7 +11,9 @@ import importlib.util
 import inspect
 import os
 import shutil
+import sys
 import tempfile
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -188,6 +190,26 @@ def no_listening_socket_is_left() -> Iterator[None]:
         rows = (line.split() for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:])
         listening += [row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes]
     assert not listening, f"this process still listens at {listening} (address:port, hexadecimal)"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_helper_of_multiprocessing_is_left() -> Iterator[None]:
+    """Ends the standard library's fork server and resource tracker, which live as long as their parent, but for this.
+
+    They end once nobody holds their pipes. Whoever does so still is not waited for: the leak check names it.
+    """
+    yield
+    for name in ("forkserver", "resource_tracker"):
+        module = sys.modules.get(f"multiprocessing.{name}")
+        if module is not None:
+            ending = threading.Thread(target=stop_helper, args=(getattr(module, f"_{name}"),), daemon=True)
+            ending.start()
+            ending.join(3.0)
+
+
+def stop_helper(helper: Any) -> None:
+    with contextlib.suppress(OSError):  # this process has ended meanwhile
+        helper._stop()
 
 
 def shm_names() -> set[str]:

@@ -3,7 +3,6 @@
 import gc
 import multiprocessing
 from collections.abc import Iterator
-from multiprocessing import forkserver, resource_tracker
 from typing import Any
 
 import pytest
@@ -15,16 +14,12 @@ def batches(loader: Any) -> list[Any]:
     return [described(batch) for batch in loader]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_helpers_left() -> Iterator[None]:
-    """The standard library's own helper processes live as long as their parent, but for this."""
-    yield
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
-
-
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     yield
     gc.collect()
-    assert multiprocessing.active_children() == []
+    left = multiprocessing.active_children()
+    for each in left:  # of a test that failed, whose traceback holds the loader: the next is not to find them
+        each.kill()
+        each.join()
+    assert left == []

@@ -3,8 +3,11 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,17 +15,20 @@ import pytest
 
 from distrt.core.kernels import loops
 from distrt.data import DataLoader
-from tests.data.loaders import batches, no_helpers_left, no_process_is_left  # noqa: F401
+from tests.data.loaders import batches, no_process_is_left  # noqa: F401
 from tests.data.worker_data import (
     Ending,
     Failing,
+    FailingInItsOwnWay,
     Rows,
     Slow,
+    a_function,
     fail_to_start,
     samples,
 )
 
 PROMPT_S = 2.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -63,17 +69,14 @@ def test_errors_messages_begin_as_in_pytorch(torch: ModuleType) -> None:
 
 @pytest.mark.ci
 def test_an_error_whose_class_is_known_to_nobody_else_is_a_runtime_error_that_names_it() -> None:
-    class LocalError(Exception):
-        pass
-
     with pytest.raises(RuntimeError, match="Caught LocalError in DataLoader worker process 1"):
-        list(DataLoader(Failing(LocalError("here")), 2, num_workers=2))
+        list(DataLoader(FailingInItsOwnWay(), 2, num_workers=2))
 
 
 @pytest.mark.ci
 def test_an_object_that_cannot_travel_is_an_error() -> None:
     with pytest.raises(Exception, match=r"Caught \w+ in DataLoader worker process 0(.|\n)*pickle"):
-        list(DataLoader(Rows(), 2, num_workers=1, collate_fn=lambda batch: lambda: batch))
+        list(DataLoader(Rows(), 2, num_workers=1, collate_fn=a_function))
 
 
 @pytest.mark.ci
@@ -99,13 +102,13 @@ def test_a_worker_that_cannot_start_says_so(persistent: bool) -> None:
     ],
 )
 def test_a_worker_that_dies_is_named_at_once(end: str, told: str) -> None:
-    loader = DataLoader(Ending(end), 2, num_workers=2, persistent_workers=True)
+    loader = DataLoader(Ending(end), 2, num_workers=2, persistent_workers=True, prefetch_factor=1)
     iterator = iter(loader)
-    assert next(iterator)["y"].tolist() == [0, 1]
+    assert [next(iterator)["y"].tolist() for _ in range(2)] == [[0, 1], [2, 3]]
     began = time.monotonic()
     for _ in range(2):
         with pytest.raises(RuntimeError, match=told):
-            next(iterator)
+            list(iterator)  # the other worker's batch may come first
     assert time.monotonic() - began < PROMPT_S
     assert multiprocessing.active_children() == []
     assert next(iter(loader))["y"].tolist() == [0, 1], "another pass starts other workers"
@@ -160,5 +163,38 @@ def test_a_fork_waits_for_a_thread_that_compiles() -> None:
     thread = threading.Thread(target=compile_something)
     thread.start()
     held.wait()
-    assert [batch.tolist() for batch in DataLoader(Compiling(2), 2, num_workers=1, timeout=5)] == [[0, 1]]
+    loader = DataLoader(Compiling(2), 2, num_workers=1, timeout=5, multiprocessing_context="fork")
+    assert [batch.tolist() for batch in loader] == [[0, 1]]
     thread.join()
+
+
+UNGUARDED = """
+from distrt.data import DataLoader
+for batch in DataLoader(range(4), 2, num_workers=2, multiprocessing_context={method!r}):
+    print(batch.tolist())
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("start", [["program.py"], ["-m", "program"]], ids=["script", "module"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_program_that_starts_workers_while_it_is_imported_is_told_of_the_guard(
+    tmp_path: Path, method: str, start: list[str]
+) -> None:
+    (tmp_path / "program.py").write_text(UNGUARDED.format(method=method))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(
+        [sys.executable, *start],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if method == "fork":
+        assert (run.returncode, run.stdout) == (0, "[0, 1]\n[2, 3]\n"), run.stderr
+        return
+    last = run.stderr.strip().split("\n")[-1]
+    assert (run.returncode, run.stdout) == (1, "")
+    assert "WorkerDied: DataLoader worker" in last and "below `if __name__ == '__main__':`" in last

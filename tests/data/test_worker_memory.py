@@ -8,10 +8,14 @@ import pytest
 
 import distrt as torch
 from distrt.data import DataLoader, Dataset
-from tests.data.loaders import batches, no_helpers_left, no_process_is_left  # noqa: F401
+from tests.data.loaders import batches, no_process_is_left  # noqa: F401
 from tests.data.worker_data import (
     LARGE,
+    Keeping,
+    Many,
+    Pair,
     Rows,
+    WithGraph,
     samples,
 )
 
@@ -30,16 +34,7 @@ def test_blocks_are_used_again_and_never_while_somebody_looks() -> None:
 
 
 def test_a_batch_that_the_worker_keeps_is_not_overwritten() -> None:
-    class Caching:
-        def __init__(self) -> None:
-            self.first: Any = None
-
-        def __call__(self, batch: Any) -> Any:
-            made = torch.utils.data.default_collate(batch)
-            self.first = made if self.first is None else self.first
-            return self.first["x"], made["x"]
-
-    for number, (first, own) in enumerate(DataLoader(Rows(40), 2, num_workers=1, collate_fn=Caching())):
+    for number, (first, own) in enumerate(DataLoader(Rows(40), 2, num_workers=1, collate_fn=Keeping())):
         assert first.tolist() == [[0.0] * LARGE, [1.0] * LARGE]
         assert own[1, 0] == 2 * number + 1
 
@@ -117,14 +112,6 @@ def test_everything_travels(name: str) -> None:
 
 @pytest.mark.ci
 def test_tensors_that_share_memory_still_do() -> None:
-    class Pair(Dataset):
-        def __len__(self) -> int:
-            return 1
-
-        def __getitem__(self, i: int) -> Any:
-            whole = torch.zeros(LARGE)
-            return whole, whole[: LARGE - 1]
-
     ((whole, part),) = DataLoader(Pair(), batch_size=None, num_workers=1, collate_fn=samples)
     part[0] = 5
     assert whole[0] == 5
@@ -132,32 +119,22 @@ def test_tensors_that_share_memory_still_do() -> None:
 
 @pytest.mark.ci
 def test_what_has_a_graph_is_refused_as_in_pytorch() -> None:
-    class Graph(Rows):
-        def __getitem__(self, i: int) -> Any:
-            return torch.ones(LARGE, requires_grad=True) * 2
-
     with pytest.raises(
         RuntimeError, match="Cowardly refusing to serialize non-leaf tensor which requires_grad"
     ):
-        list(DataLoader(Graph(), batch_size=None, num_workers=1))
+        list(DataLoader(WithGraph(), batch_size=None, num_workers=1))
 
 
 @pytest.mark.ci
 def test_long_lists_of_indices_and_long_batches_pass_one_another() -> None:
-    class Long(Dataset):
-        def __len__(self) -> int:
-            return 200_000
-
-        def __getitem__(self, i: int) -> str:
-            return f"number {i}"
-
-    loader = DataLoader(Long(), 40_000, num_workers=1, prefetch_factor=5, collate_fn=samples)
+    loader = DataLoader(Many(), 40_000, num_workers=1, prefetch_factor=5, collate_fn=samples)
     assert [each for batch in loader for each in batch] == [f"number {i}" for i in range(200_000)]
 
 
 @pytest.mark.ci
 def test_a_forked_process_has_workers_of_its_own_and_leaves_its_parents_alone() -> None:
-    loader = DataLoader(Rows(12), 2, num_workers=1, persistent_workers=True)
+    # Not by a fork server, which Python takes for a child of whoever was forked from the process that started it.
+    loader = DataLoader(Rows(12), 2, num_workers=1, persistent_workers=True, multiprocessing_context="fork")
     iterator = iter(loader)
     next(iterator)
     child = os.fork()
@@ -175,3 +152,35 @@ def test_a_forked_process_has_workers_of_its_own_and_leaves_its_parents_alone() 
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert [batch["y"][0].item() for batch in iterator] == [2, 4, 6, 8, 10]
+
+
+class Sums(Dataset):
+    """Sample i is the sum of the i-th tensor."""
+
+    def __init__(self, tensors: list[torch.Tensor]) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def __getitem__(self, i: int) -> float:
+        return self.tensors[i].sum().item()
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_workers_that_are_not_forked_see_the_tensors_of_the_dataset_in_the_same_memory(method: str) -> None:
+    tensors = [torch.zeros(LARGE), torch.ones(LARGE)]
+    loader = DataLoader(
+        Sums(tensors), 2, num_workers=2, multiprocessing_context=method, persistent_workers=True
+    )
+    assert [each.tolist() for each in loader] == [[0, LARGE]]
+    tensors[0][:] = 2
+    assert [each.tolist() for each in loader] == [[2 * LARGE, LARGE]]
+
+
+@pytest.mark.ci
+def test_a_fork_server_takes_a_dataset_of_more_tensors_than_it_passes_descriptors_on() -> None:
+    tensors = [torch.full((1 << 18,), float(i % 2)) for i in range(300)]
+    loader = DataLoader(Sums(tensors), 100, num_workers=1, multiprocessing_context="forkserver")
+    assert [each.sum().item() for each in loader] == [50 << 18] * 3

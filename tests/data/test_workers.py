@@ -12,10 +12,11 @@ import pytest
 import distrt as torch
 from distrt.data import DataLoader, DistributedSampler, TensorDataset, get_worker_info
 from distrt.data.workers.process import _seed_streams
-from tests.data.loaders import batches, no_helpers_left, no_process_is_left  # noqa: F401
+from tests.data.loaders import batches, no_process_is_left  # noqa: F401
 from tests.data.worker_data import (
     LARGE,
     About,
+    Promising,
     Rows,
     Shares,
     Slow,
@@ -151,7 +152,9 @@ def test_streams_come_in_pytorchs_order(torch: ModuleType, batch_size: int | Non
             info = their_info()
             return iter(range(info.id, 7 * (1 + info.id), 2))
 
-    expected = torch.utils.data.DataLoader(Theirs(), batch_size, num_workers=2, prefetch_factor=1)
+    expected = torch.utils.data.DataLoader(
+        Theirs(), batch_size, num_workers=2, prefetch_factor=1, multiprocessing_context="fork"
+    )
     actual = DataLoader(Shares(7), batch_size, num_workers=2, prefetch_factor=1)
     assert batches(actual) == batches(expected)
 
@@ -170,10 +173,6 @@ def test_streams_come_in_one_order_whichever_worker_is_slow(persistent: bool) ->
 
 @pytest.mark.ci
 def test_a_stream_that_is_longer_than_promised_warns() -> None:
-    class Promising(Shares):
-        def __len__(self) -> int:
-            return 3
-
     loader = DataLoader(Promising(8), batch_size=None, num_workers=2)
     assert len(loader) == 3
     with pytest.warns(UserWarning, match="was reported to be 3"):

@@ -63,14 +63,14 @@ class Failing(Rows):
 
 
 class Ending(Rows):
-    """Whoever makes sample 3 ends."""
+    """Whoever makes sample 7 ends."""
 
     def __init__(self, end):
         super().__init__()
         self.end = end
 
     def __getitem__(self, i):
-        if i == 3:
+        if i == 7:
             time.sleep(0.1)
             os.kill(os.getpid(), signal.SIGKILL) if self.end == "killed" else os._exit(7)
         return super().__getitem__(i)
@@ -103,8 +103,72 @@ class Shares(IterableDataset):
             yield i
 
 
+class Promising(Shares):
+    """A stream that is longer than it says."""
+
+    def __len__(self):
+        return 3
+
+
+class Pair(Dataset):
+    """Two tensors that lie in the same memory."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, i):
+        whole = torch.zeros(LARGE)
+        return whole, whole[: LARGE - 1]
+
+
+class WithGraph(Rows):
+    """Its samples have a history."""
+
+    def __getitem__(self, i):
+        return torch.ones(LARGE, requires_grad=True) * 2
+
+
+class Many(Dataset):
+    """Many small samples."""
+
+    def __len__(self):
+        return 200_000
+
+    def __getitem__(self, i):
+        return f"number {i}"
+
+
+class FailingInItsOwnWay(Rows):
+    """Sample 3 raises an error whose class nobody can import."""
+
+    def __getitem__(self, i):
+        class LocalError(Exception):
+            pass
+
+        if i == 3:
+            raise LocalError("here")
+        return super().__getitem__(i)
+
+
+class Keeping:
+    """A collate_fn that gives its first batch again beside each."""
+
+    def __init__(self):
+        self.first = None
+
+    def __call__(self, batch):
+        made = torch.utils.data.default_collate(batch)
+        self.first = made if self.first is None else self.first
+        return self.first["x"], made["x"]
+
+
 def samples(batch):
     return batch
+
+
+def a_function(batch):
+    """A collate_fn whose result cannot be pickled."""
+    return lambda: batch
 
 
 def note_start(number):

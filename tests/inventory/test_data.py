@@ -55,6 +55,11 @@ def test_tensors_of_one_length() -> None:
         TensorDataset(torch.ones(5), torch.ones(4))
 
 
+def fails(batch: Any) -> Any:
+    """A collate_fn that any worker can import, however it is started."""
+    raise ZeroDivisionError
+
+
 @covers("P4", "P5", "P6", "P8")
 def test_worker_processes_give_the_same_batches() -> None:
     data = list(range(11))
@@ -66,7 +71,7 @@ def test_worker_processes_give_the_same_batches() -> None:
         assert [batch.tolist() for batch in loader] == alone
     assert [batch.tolist() for batch in loader] == alone
     with pytest.raises(ZeroDivisionError, match="Caught ZeroDivisionError in DataLoader worker process 0"):
-        list(DataLoader(data, 2, num_workers=1, collate_fn=lambda batch: 1 / 0))
+        list(DataLoader(data, 2, num_workers=1, collate_fn=fails))
     with pytest.raises(ValueError, match="persistent_workers option needs num_workers > 0"):
         DataLoader(data, persistent_workers=True)
 

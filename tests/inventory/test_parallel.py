@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import socket
-from collections.abc import Iterator
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -16,13 +14,6 @@ import distrt.distributed as dist
 import distrt.nn as nn
 from distrt.nn.parallel import DistributedDataParallel
 from tests.inventory.rows import covers
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_helper_left() -> Iterator[None]:
-    """The standard library's own helper process lives as long as its parent, but for this."""
-    yield
-    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 @covers("T1")

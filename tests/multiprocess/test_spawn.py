@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import pytest
@@ -37,14 +36,6 @@ def is_gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_helpers_left():
-    """The standard library's own helper processes live as long as their parent, but for this."""
-    yield
-    forkserver._forkserver._stop()
-    resource_tracker._resource_tracker._stop()
 
 
 @pytest.fixture
