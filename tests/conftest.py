@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import inspect
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -232,12 +233,21 @@ def living_descendants() -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if command and int(process.name) != os.getpid() and started_by_this_run(process):
+            if not command or int(process.name) == os.getpid() or not started_by_this_run(process):
+                continue
+            if not helps_this_process(process, command):
                 found.append((process.name, command))
         except OSError:  # it ended, or is not ours to read
             continue
     of_xdist = "exec(eval(sys.stdin.readline()))"
     return [f"process {pid} ({command[:200]})" for pid, command in found if of_xdist not in command]
+
+
+def helps_this_process(process: Path, command: str) -> bool:
+    """Whether ``multiprocessing`` keeps it for as long as this process lives; what it forked in turn is no helper."""
+    is_helper = re.search(r"from multiprocessing\.(forkserver|resource_tracker) import main", command)
+    parent = re.search(r"^PPid:\s*(\d+)$", (process / "status").read_text(), re.MULTILINE)
+    return is_helper is not None and parent is not None and int(parent[1]) == os.getpid()
 
 
 def held_elsewhere() -> set[str]:

@@ -174,6 +174,29 @@ def test_run_that_leaves_a_shared_segment_or_a_process_fails_and_names_it(tmp_pa
     assert re.search(rf"FAILED this run left process {pid[1]} \(.*time.sleep\(60\)", told)
 
 
+STARTS_BY_A_SERVER = """
+import multiprocessing, time
+def test_starts_a_process():
+    global process
+    process = multiprocessing.get_context("forkserver").Process(target=time.sleep, args=({seconds},), daemon=True)
+    process.start()
+    print("pid", process.pid)
+    if not {seconds}:
+        process.join()
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_server_that_forks_is_not_left_behind_but_what_it_forked_is(tmp_path: Path, seconds: int) -> None:
+    told = run_files(tmp_path, tests={"server": STARTS_BY_A_SERVER.format(seconds=seconds)})
+    pid = re.search(r"pid (\d+)", told)
+    assert pid is not None
+    left = re.findall(r"FAILED this run left (?:process )?(\S+)", told)
+    assert left == ([pid[1]] if seconds else [])
+    assert told.endswith(f"exit code {int(seconds > 0)}")
+
+
 ALONE = """
 import time, pytest
 from pathlib import Path
