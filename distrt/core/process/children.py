@@ -46,9 +46,9 @@ def end_with_parent(started_by_lasting_thread: bool) -> None:
 
 
 def _death_of(process: BaseProcess) -> list[int]:
-    """A descriptor that is ready when a process has ended; none where the kernel has no such descriptors."""
+    """A descriptor that is ready when a process has ended; none where the kernel or Python has none."""
     assert process.pid is not None, "a parent has been started"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         return [os.pidfd_open(process.pid)]
     return []
 
