@@ -189,7 +189,8 @@ def _sent(tensor: Tensor) -> Any:
 
     require_no_history(tensor)
     new: Any = get_spawning_popen()
-    if new is not None and len(new._fds) < _MOST_FILES and memory_of(tensor._array).flags.writeable:
+    is_full = len(getattr(new, "_fds", ())) >= _MOST_FILES  # what multiprocessing's own Popen will pass on
+    if new is not None and not is_full and memory_of(tensor._array).flags.writeable:
         share_memory_(tensor)
     part = memory_of(tensor._array).base
     if not isinstance(part, _Part):
