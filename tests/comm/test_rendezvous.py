@@ -12,6 +12,7 @@ import pytest
 from distrt.comm.rendezvous import register_rendezvous_handler, rendezvous, rendezvous_iterator
 from distrt.comm.stores.memory import HashStore
 from distrt.core.errors import DistNetworkError, RendezvousError
+from tests.ports import free_port
 
 FOREIGN = re.compile(r"(DISTRT|TORCHELASTIC|MASTER|LOCAL|SLURM|PMI|OMPI|MPI)_|(RANK|WORLD_SIZE)$")
 
@@ -21,11 +22,6 @@ def no_launcher(monkeypatch):
     for name in os.environ:
         if FOREIGN.match(name):
             monkeypatch.delenv(name)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def meet(methods, size, given=True):

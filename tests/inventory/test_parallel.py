@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import distrt.distributed as dist
 import distrt.nn as nn
 from distrt.nn.parallel import DistributedDataParallel
 from tests.inventory.rows import covers
+from tests.ports import free_port
 
 
 @covers("T1")
@@ -78,8 +78,7 @@ def fail(rank: int) -> None:
 
 @covers("T2", "T3", "T4", "T6", "T8")
 def test_processes_are_started_and_train_together(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     torch.multiprocessing.spawn(train, args=(2, port, str(tmp_path)), nprocs=2)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["0", "1"]
 

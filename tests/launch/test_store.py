@@ -15,6 +15,7 @@ from distrt.comm.stores import wire
 from distrt.comm.stores.client import Store, connect_store
 from distrt.comm.stores.server import StoreServer
 from distrt.core.errors import AuthenticationError, RendezvousError
+from tests.ports import free_port
 
 SECRET = b"s" * 32
 
@@ -249,8 +250,7 @@ def test_without_a_secret_only_loopback_is_served() -> None:
 
 
 def test_without_a_launcher_rank_0_hosts_and_the_others_may_come_first() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     places = [Environment(rank, 2, rank, 2, "127.0.0.1", port) for rank in range(2)]
     thread, results = in_thread(lambda: _get_and_close(connect_store(places[1], 5)))
     time.sleep(0.1)

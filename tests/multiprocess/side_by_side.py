@@ -10,7 +10,6 @@ import importlib.util
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import pytest
 
 from tests.multiprocess.conftest import clean_environment
 from tests.oracles import NO_TORCH
+from tests.ports import free_port
 
 _PRELUDE = """
 import ctypes as _ctypes
@@ -103,9 +103,7 @@ def for_distrt(script: str) -> str:
 
 
 def _place(size: int) -> dict[str, str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     return clean_environment(
         f"side by side {port}",
         {

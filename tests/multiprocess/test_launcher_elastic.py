@@ -11,7 +11,7 @@ import pytest
 
 from tests.multiprocess.conftest import PROMPT_S, Job, RankRun
 from tests.multiprocess.namespaces import needs_namespaces, two_machines
-from tests.multiprocess.test_launcher_machines import free_port
+from tests.ports import free_port
 
 StartJob = Callable[..., Job]
 

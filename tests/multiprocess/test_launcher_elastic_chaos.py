@@ -13,7 +13,7 @@ import pytest
 
 from tests.multiprocess.conftest import PROMPT_S, Job
 from tests.multiprocess.test_launcher_elastic import TRAIN, steps_in
-from tests.multiprocess.test_launcher_machines import free_port
+from tests.ports import free_port
 
 StartJob = Callable[..., Job]
 TROUBLE_S = 25.0

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import pytest
 from tests.multiprocess.conftest import PROMPT_S, Job, RankRun
 from tests.multiprocess.mpi_ranks import MPIEXEC
 from tests.multiprocess.namespaces import needs_namespaces, two_machines
+from tests.ports import free_port
 
 RunRanks = Callable[..., RankRun]
 StartJob = Callable[..., Job]
@@ -39,11 +39,6 @@ FAIL_FIRST = (
 """
 )
 WAIT = MEET + "    while True: time.sleep(0.05)\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def start_machines(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.multiprocess.conftest import PROMPT_S, ROOT, Job, RankRun
-from tests.multiprocess.test_launcher_machines import free_port
+from tests.ports import free_port
 
 StartJob = Callable[..., Job]
 EXAMPLE = ROOT / "examples" / "resumable.py"

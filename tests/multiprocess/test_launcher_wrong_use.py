@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.multiprocess.conftest import PROMPT_S, Job, RankRun
-from tests.multiprocess.test_launcher_machines import free_port
 from tests.multiprocess.test_launcher_surroundings import small_disk
+from tests.ports import free_port
 
 StartJob = Callable[..., Job]
 SECRET, OTHER = "aa" * 32, "bb" * 32

@@ -4,7 +4,6 @@ import logging
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,11 +16,7 @@ import distrt as torch
 import distrt.multiprocessing as mp
 from tests.multiprocess import spawned
 from tests.multiprocess.conftest import MARKER, ROOT
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+from tests.ports import free_port
 
 
 def wait_until(condition, timeout_s=10.0) -> None:

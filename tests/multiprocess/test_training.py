@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 import distrt
 from tests.multiprocess.conftest import PROMPT_S, ROOT, Job, RankRun, clean_environment
 from tests.parallel.models import batches, make, train
+from tests.ports import free_port
 
 RunRanks = Callable[..., RankRun]
 StartJob = Callable[..., Job]
@@ -138,8 +138,7 @@ def test_a_rank_that_never_joins_is_named_to_those_that_wait(run_ranks: RunRanks
 
 @pytest.mark.ci
 def test_ranks_started_by_hand_meet_at_the_master_address(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     script = (
         "import distrt as torch, distrt.distributed as dist\n"
         "dist.init_process_group('gloo')\n"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.scripts.data import write_colours, write_digits, write_words
 
 HERE = Path(__file__).parent
@@ -87,8 +87,7 @@ def test_photographs_of_any_architecture(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_photographs_by_spawned_ranks_with_workers(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+    url = f"tcp://127.0.0.1:{free_port()}"
     ranks = ["--multiprocessing-distributed", "--world-size", "1", "--rank", "0", "--dist-url", url]
     said = as_torch(
         tmp_path, "imagenet.py", "--dummy", "--epochs", "1", "-j", "1", "-a", "squeezenet1_1", *ranks
