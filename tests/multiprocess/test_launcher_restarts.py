@@ -81,6 +81,7 @@ ALL_REDUCE = """
     ones = torch.ones(3)
     dist.all_reduce(ones)
     print("sum", float(ones[0]), flush=True)
+    dist.barrier()  # both have printed
     if attempt == "0" and rank == 1:
         print("killed", time.time(), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
