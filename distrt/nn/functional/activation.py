@@ -20,7 +20,6 @@ from distrt.core.definitions.in_place_functions import (
     silu_,
     threshold_,
 )
-from distrt.core.definitions.wording import worded
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
@@ -68,7 +67,7 @@ gelu = ops.gelu
 hardshrink = ops.hardshrink
 logsigmoid = ops.log_sigmoid
 one_hot = ops.one_hot
-prelu = worded(ops.prelu)
+prelu = ops.prelu
 softplus = ops.softplus
 softshrink = ops.softshrink
 
@@ -181,21 +180,21 @@ def sigmoid(input: Tensor) -> Tensor:
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
-    """Exponentials along ``dim``, divided by their sum."""
-    return ops.softmax(input, _dim(input, dim, "softmax", _stacklevel), dtype)  # type: ignore[no-any-return]
+    """Exponentials along ``dim``, divided by their sum. ``_stacklevel`` has no effect."""
+    return ops.softmax(input, _dim(input, dim, "softmax"), dtype)  # type: ignore[no-any-return]
 
 
 def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The softmax of ``-input``."""
-    return ops.softmax(-input, _dim(input, dim, "softmin", _stacklevel), dtype)  # type: ignore[no-any-return]
+    return ops.softmax(-input, _dim(input, dim, "softmin"), dtype)  # type: ignore[no-any-return]
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The logarithm of the softmax along ``dim``."""
-    return ops.log_softmax(input, _dim(input, dim, "log_softmax", _stacklevel), dtype)  # type: ignore[no-any-return]
+    return ops.log_softmax(input, _dim(input, dim, "log_softmax"), dtype)  # type: ignore[no-any-return]
 
 
-def _dim(input: Tensor, dim: int | None, name: str, stacklevel: int) -> int:
+def _dim(input: Tensor, dim: int | None, name: str) -> int:
     if dim is not None:
         return dim
     warn(

@@ -9,7 +9,6 @@ from distrt.core.definitions.in_place_functions import (
     feature_alpha_dropout_,
     feature_dropout_,
 )
-from distrt.core.definitions.wording import worded
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
@@ -35,11 +34,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         ValueError: for a probability outside 0 to 1.
     """
     _require_probability(p)
-    return dropout_(input, p, training) if inplace else _dropout(input, p, training)
-
-
-_dropout = worded(ops.dropout)
-_feature_dropout = worded(ops.feature_dropout)
+    return dropout_(input, p, training) if inplace else ops.dropout(input, p, training)
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
@@ -129,5 +124,5 @@ def _drop_channels(input: Tensor, p: float, training: bool, inplace: bool, is_ba
         feature_dropout_(input if is_batched else input.unsqueeze(0), p, training)
         return input
     if is_batched:
-        return _feature_dropout(input, p, training)  # type: ignore[no-any-return]
-    return ops.squeeze(_feature_dropout(ops.unsqueeze(input, 0), p, training), 0)  # type: ignore[no-any-return]
+        return ops.feature_dropout(input, p, training)  # type: ignore[no-any-return]
+    return ops.squeeze(ops.feature_dropout(ops.unsqueeze(input, 0), p, training), 0)  # type: ignore[no-any-return]

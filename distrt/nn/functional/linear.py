@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from distrt.core import ops
-from distrt.core.definitions.wording import worded
 
 __all__ = ["bilinear", "linear"]
 
-bilinear = worded(ops.bilinear)
+bilinear = ops.bilinear
 linear = ops.linear

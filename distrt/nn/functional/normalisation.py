@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from distrt.core import ops
 from distrt.core.creation import zeros
-from distrt.core.definitions.wording import worded
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 
@@ -20,9 +19,6 @@ __all__ = [
     "normalize",
     "rms_norm",
 ]
-
-_layer_norm = worded(ops.layer_norm)
-_rms_norm = worded(ops.rms_norm)
 
 
 def batch_norm(
@@ -89,14 +85,14 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalises the last dims, which are of ``normalized_shape``, of each sample."""
-    return _layer_norm(input, normalized_shape, weight, bias, eps)  # type: ignore[no-any-return]
+    return ops.layer_norm(input, normalized_shape, weight, bias, eps)  # type: ignore[no-any-return]
 
 
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """Divides the last dims, which are of ``normalized_shape``, by their root mean square."""
-    return _rms_norm(input, normalized_shape, weight, eps)  # type: ignore[no-any-return]
+    return ops.rms_norm(input, normalized_shape, weight, eps)  # type: ignore[no-any-return]
 
 
 def group_norm(
