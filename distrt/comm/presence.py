@@ -40,7 +40,9 @@ __all__ = [
 
 _SIGNAL = signal.SIGRTMIN + 9  # few programs use any of these
 _NOT_SHOWN = ("distrt/comm/presence.py", "distrt/comm/diagnosis.py", "launch/ranks/rank.py")
-_LOCAL_FILE_SYSTEMS = frozenset("bcachefs btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split())
+_LOCAL_FILE_SYSTEMS = frozenset(
+    ["", *"bcachefs btrfs ext2 ext3 ext4 f2fs overlay ramfs tmpfs xfs zfs".split()]
+)
 _SERVING = ("distrt/comm/", f"{os.path.dirname(threading.__file__)}/threading.py", "/selectors.py")
 _STATES = {"T": "stopped by a signal", "t": "stopped by a debugger", "D": "waiting for a disk", "Z": "dead"}
 
@@ -225,7 +227,7 @@ def _create(purpose: str, name: str, directory: Path | None) -> tuple[str, int]:
 
     On a network's file system every store to mapped memory may wait for a server: there, the file has no name.
     """
-    if directory is not None and _file_system(directory) in ("", *_LOCAL_FILE_SYSTEMS):
+    if directory is not None and _file_system(directory) in _LOCAL_FILE_SYSTEMS:
         with contextlib.suppress(OSError):  # a run directory that cannot be written to
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
             return str(directory / name), os.open(directory / name, flags, 0o600)

@@ -10,14 +10,12 @@ Hence views, strides, addresses and in-place changes are those of an ordinary te
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import Array, row_major
 from distrt.core.gpu.places import at
-from distrt.core.modes import used
 
 __all__ = [
     "PlainArray",
@@ -46,7 +44,7 @@ class PlainArray:
         attributes = tensor.__dict__
         if inner is not None:
             # Two threads may both come here: the first one's array is the tensor's.
-            with at(inner) if used.gpu else nullcontext():
+            with at(inner):
                 attributes.setdefault("_array", row_major(inner))
             tensor._inner = None
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from distrt.core.errors import AutogradError, DtypeError
 from distrt.core.gpu.places import at
-from distrt.core.modes import modes, used
+from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable, write
 
@@ -47,7 +46,7 @@ def write_out(operation: str, result: Any, out: Any) -> Any:
                 UserWarning,
                 stacklevel=4,
             )
-        with at(result._array) if used.gpu else nullcontext():
+        with at(result._array):
             out._array = result._array.astype(out._array.dtype)
         return out
     write(out, result._array)

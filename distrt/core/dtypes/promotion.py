@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array, is_on_gpu
+from distrt.core.arrays import Array, is_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
+from distrt.core.gpu.places import at
 from distrt.core.modes import used
 
 _FLOATING = dt.FLOATING_NUMPY
@@ -102,8 +103,8 @@ def convert(value: Any, dtype: np.dtype[Any]) -> Any:
     if hasattr(value, "dtype"):
         if value.dtype == dtype:
             return value
-        if used.gpu and is_on_gpu(value):
-            with value.device:  # CuPy computes on the GPU that is the current one
+        if used.gpu:
+            with at(value):  # CuPy computes on the GPU that is the current one
                 return value.astype(dtype)
         return value.astype(dtype)
     return np.array(value).astype(dtype)

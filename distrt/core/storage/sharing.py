@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 20  # bytes of a file that holds several tensors: a model's parameters need few descriptors
 _ALIGNED = 64
-_MOST_FILES = (
-    240  # that a new process gets for tensors that were not shared: a fork server passes on 252 descriptors
-)
+# That a new process gets for tensors that were not shared: a fork server passes on 252 descriptors.
+_MOST_FILES = 240
 
 
 class FileMap(mmap.mmap):
