@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from distrt.core import ops
-from distrt.core.arrays import on_host
-from distrt.core.random.generator import numpy_generator
+from distrt.core.random.families import draw_von_mises
 from distrt.core.tensor import wrap
 from distrt.distributions import constraints
 from distrt.distributions.distribution import Distribution
@@ -36,14 +33,10 @@ class VonMises(Distribution):
         return self.concentration * ops.cos(value - self.loc) - normalizer
 
     def sample(self, sample_shape: Any = ()) -> Any:
-        shape = self._extended_shape(sample_shape)
-        kind = self.loc._array.dtype
-        strength, middle = (
-            on_host(each._array).astype(np.float64) for each in (self.concentration, self.loc)
-        )
-        drawn = numpy_generator(None).vonmises(0.0, np.broadcast_to(strength, shape), shape)
-        turned = (drawn + middle + math.pi) % (2 * math.pi) - math.pi
-        return wrap(np.asarray(np.asarray(turned).astype(kind), like=self.loc._array))
+        strengths = self.concentration.detach().expand(self._extended_shape(sample_shape))
+        drawn = wrap(draw_von_mises(strengths._array, None))
+        turned = (drawn + self.loc.detach().double() + math.pi) % (2 * math.pi) - math.pi
+        return turned.to(self.loc.dtype)
 
     @property
     def mean(self) -> Any:

@@ -46,8 +46,9 @@ def test_kernels_agree_with_what_they_replace(name: str) -> None:
 
 
 @pytest.mark.ci
-def test_random_numbers_have_their_distributions() -> None:
-    _assert_passed("random_numbers")
+@pytest.mark.parametrize("name", ["random_numbers", "families"])
+def test_random_numbers_have_their_distributions(name: str) -> None:
+    _assert_passed(name)
 
 
 @pytest.mark.ci

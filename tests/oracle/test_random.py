@@ -282,6 +282,14 @@ def test_without_a_seed_the_numbers_are_those_of_the_default_one(torch: ModuleTy
     assert distrt.rand(5, generator=own).tolist() == torch.rand(5, generator=theirs).tolist()
 
 
+def test_binomial_counts_that_are_certain(torch: ModuleType) -> None:
+    """Of no tries, of chances outside 0 to 1, and of none at all."""
+    for m in (distrt, torch):
+        tries, chances = m.tensor([-1.0, 0, 5, 5, 5, 5]), m.tensor([0.5, 0.5, -0.1, 0, 1, 1.5])
+        assert m.binomial(tries, chances).tolist() == [0, 0, 0, 0, 5, 5]
+        assert m.isnan(m.binomial(m.tensor([5.0]), m.tensor([m.nan]))).all()
+
+
 @pytest.mark.ci
 def test_a_short_training_prints_the_same_losses(torch: ModuleType, seed: int) -> None:
     def train(m: Any) -> list[Any]:

@@ -36,6 +36,10 @@ class _Nothing:
         """How many of so many tries succeed."""
         return made(np.broadcast_shapes(tries.shape, chances.shape), np.int64)
 
+    def vonmises(self, mu: float, kappa: MetaArray) -> MetaArray:
+        """Angles, of the concentrations given."""
+        return made(kappa.shape, np.float64)
+
     def permutation(self, count: int) -> MetaArray:
         """Integers in random order."""
         return made(count, np.int64)

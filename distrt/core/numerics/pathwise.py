@@ -22,12 +22,12 @@ from distrt.core.numerics.gamma import digamma
 # Nodes and weights on (0, infinity): u = exp(pi/2 sinh(s)) for equal steps of s.
 _STEP = 0.05
 _S = np.arange(-3.4, 3.4 + _STEP / 2, _STEP)
-_NODES = np.exp(math.pi / 2 * np.sinh(_S))
-_WEIGHTS = _STEP * math.pi / 2 * np.cosh(_S) * _NODES
+NODES = np.exp(math.pi / 2 * np.sinh(_S))
+WEIGHTS = _STEP * math.pi / 2 * np.cosh(_S) * NODES
 
 
 def _integral(values: Array) -> Array:
-    return np.where(np.isfinite(values), values, 0.0) @ np.asarray(_WEIGHTS, like=values)
+    return np.where(np.isfinite(values), values, 0.0) @ np.asarray(WEIGHTS, like=values)
 
 
 @in_blocks
@@ -42,7 +42,7 @@ def gamma_path(a: Array, x: Array) -> Array:
 def _gamma_below(a: Array, x: Array) -> Array:
     """t = x exp(-u)."""
     scale = 1 / np.maximum(a - x, np.sqrt(a))
-    u = scale[..., None] * np.asarray(_NODES, like=scale)
+    u = scale[..., None] * np.asarray(NODES, like=scale)
     density = np.exp(-a[..., None] * u - x[..., None] * np.expm1(-u))
     return -x * scale * _integral(density * ((np.log(x) - digamma(a))[..., None] - u))
 
@@ -51,7 +51,7 @@ def _gamma_above(a: Array, x: Array) -> Array:
     """t = x + s."""
     scale = np.maximum(x, np.finfo(np.float64).tiny) / np.maximum(x - a, np.sqrt(a))
     scale = np.minimum(scale, 1 + np.sqrt(x))
-    s = scale[..., None] * np.asarray(_NODES, like=scale)
+    s = scale[..., None] * np.asarray(NODES, like=scale)
     ratio = np.log1p(s / x[..., None])
     density = np.exp((a[..., None] - 1) * ratio - s)
     return scale * _integral(density * ((np.log(x) - digamma(a))[..., None] + ratio))
@@ -73,7 +73,7 @@ def beta_path(x: Array, a: Array, b: Array) -> Array:
 def _side(x: Array, a: Array, b: Array, logarithm: Any, expected: Array) -> Array:
     """The integral over t = x exp(-u) of the density over p(x) x, times the score."""
     scale = 1 / np.maximum(np.abs(a - (a + b) * x) / (1 - x), np.sqrt(a * (a + b) / b))
-    u = scale[..., None] * np.asarray(_NODES, like=scale)
+    u = scale[..., None] * np.asarray(NODES, like=scale)
     rest = np.log1p(-x[..., None] * np.exp(-u))
     density = np.exp(-a[..., None] * u + (b[..., None] - 1) * (rest - np.log1p(-x)[..., None]))
     return scale * _integral(density * (logarithm(u, rest) - expected[..., None]))

@@ -20,7 +20,7 @@ import numpy as np
 from distrt.core.arrays import Array, as_array, dim_order, is_array, is_meta, is_on_gpu, on_host
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import NoKernelError, ShapeError
-from distrt.core.kernels import on_gpu, shuffling
+from distrt.core.kernels import shuffling
 from distrt.core.modes import used
 from distrt.core.random.generator import Generator, Source, numpy_generator, source_of
 
@@ -38,6 +38,7 @@ __all__ = [
     "draw_wide_normal",
     "draw_wide_uniform",
     "laid_out",
+    "where_it_lies",
 ]
 
 Drawing = TypeVar("Drawing", bound=Callable[..., Any])
@@ -59,12 +60,10 @@ def _elsewhere(generator: Generator | None, like: Array | None) -> Any:
     """What draws on a GPU, by a key of the generator's, or without data, if ``like`` is there; else None."""
     if like is None or like.__class__ is np.ndarray:
         return None
-    if is_on_gpu(like):
-        return on_gpu.draws.Source(source_of(generator).numpy, like)
-    return numpy_generator(generator, like) if is_meta(like) else None
+    return numpy_generator(generator, like) if is_on_gpu(like) or is_meta(like) else None
 
 
-def _where_it_lies(draw: Drawing) -> Drawing:
+def where_it_lies(draw: Drawing) -> Drawing:
     """Has the GPU of the array that a draw is for be the current one meanwhile: what follows a draw runs there."""
 
     @functools.wraps(draw)
@@ -118,7 +117,7 @@ def _require_drawable(name: str, kind: np.dtype[Any]) -> None:
         raise NoKernelError(f'"{name}" not implemented for {dt.known(kind)}')
 
 
-@_where_it_lies
+@where_it_lies
 def draw_uniform(
     shape: tuple[int, ...],
     kind: np.dtype[Any],
@@ -146,7 +145,7 @@ def draw_uniform(
     return np.where(made == kind.type(high), kind.type(low), made).reshape(shape)  # where it was rounded up
 
 
-@_where_it_lies
+@where_it_lies
 def draw_wide_uniform(
     shape: tuple[int, ...], generator: Generator | None, like: Array | None = None
 ) -> Array:
@@ -159,7 +158,7 @@ def draw_wide_uniform(
 # Normal
 
 
-@_where_it_lies
+@where_it_lies
 def draw_normal(
     shape: tuple[int, ...],
     kind: np.dtype[Any],
@@ -220,7 +219,7 @@ def _in_groups(units: Array, mean: float, std: float) -> Array:
     return made.reshape(-1)
 
 
-@_where_it_lies
+@where_it_lies
 def draw_wide_normal(shape: tuple[int, ...], generator: Generator | None, like: Array | None = None) -> Array:
     """Normal with mean 0 and variance 1, in float64, drawn in pairs: one may wait for the next draw."""
     if (there := _elsewhere(generator, like)) is not None:
@@ -241,7 +240,7 @@ def draw_wide_normal(shape: tuple[int, ...], generator: Generator | None, like: 
 # Others
 
 
-@_where_it_lies
+@where_it_lies
 def draw_exponential(shape: tuple[int, ...], generator: Generator | None, like: Array | None = None) -> Array:
     """Exponential with rate 1, in float64."""
     if (there := _elsewhere(generator, like)) is not None:
@@ -250,7 +249,7 @@ def draw_exponential(shape: tuple[int, ...], generator: Generator | None, like: 
     return np.negative(np.log1p(np.negative(drawn, out=drawn), out=drawn), out=drawn)
 
 
-@_where_it_lies
+@where_it_lies
 def draw_chance(
     p: float, shape: tuple[int, ...], generator: Generator | None, like: Array | None = None
 ) -> Array:
@@ -262,7 +261,7 @@ def draw_chance(
     return np.asarray(words < np.uint64(math.ceil(p * 2**53))).reshape(shape)
 
 
-@_where_it_lies
+@where_it_lies
 def draw_bernoulli(
     chances: Any,
     shape: tuple[int, ...],
@@ -292,7 +291,7 @@ def draw_bernoulli(
     return np.asarray(drawn < plain).astype(kind)
 
 
-@_where_it_lies
+@where_it_lies
 def draw_integers(
     low: int,
     high: int,
@@ -321,7 +320,7 @@ def draw_seed(generator: Generator | None) -> int:
     return int(_long_words(source_of(generator), 1)[0]) & (2**63 - 1)
 
 
-@_where_it_lies
+@where_it_lies
 def draw_permutation(count: int, generator: Generator | None, like: Array | None = None) -> Array:
     """The integers 0 to ``count`` - 1 in random order, int64 (Fisher and Yates)."""
     if (there := _elsewhere(generator, like)) is not None:

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.random.bit_generator import ISeedSequence
 
-from distrt.core.arrays import Array, is_meta
+from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.device import META, require_available
 from distrt.core.device import device as device_type
 from distrt.core.errors import DataError, DeviceError, DtypeError, ShapeError
+from distrt.core.kernels import on_gpu
 from distrt.core.tensor import Tensor, wrap
 
 DEFAULT_SEED = 67280421310721  # PyTorch's own, so that a script without a seed draws the same numbers, too
@@ -271,7 +272,9 @@ def source_of(generator: Generator | None) -> Source:
 
 
 def numpy_generator(generator: Generator | None, like: Array | None = None) -> np.random.Generator:
-    """NumPy's distributions, of the words of ``generator`` or of the default one; for arrays without data, of none.
+    """NumPy's distributions, of the words of ``generator`` or of the default one.
+
+    For arrays on a GPU they are made there, by a key of the generator's; for arrays without data, of no words.
 
     Raises:
         TypeError: for anything else.
@@ -280,4 +283,5 @@ def numpy_generator(generator: Generator | None, like: Array | None = None) -> n
         from distrt.core.meta.drawing import nothing
 
         return nothing  # type: ignore[return-value]
-    return source_of(generator).numpy
+    words = source_of(generator).numpy
+    return words if like is None or not is_on_gpu(like) else on_gpu.draws.Source(words, like)  # type: ignore[return-value]

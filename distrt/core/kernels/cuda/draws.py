@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.arrays import Array, address_of, is_on_gpu, row_major
+from distrt.core.errors import DataError, ShapeError
+from distrt.core.gpu.faults import cell, kind_of
 from distrt.core.gpu.places import at
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
@@ -78,6 +80,37 @@ class Source:
         """The numbers below ``count`` in an order of equal chance: that of as many drawn ones."""
         with at(self._like):
             return np.argsort(self.integers(0, 2**63, (count,)))
+
+    def standard_gamma(self, shape: Array) -> Array:
+        """Gamma with rate 1."""
+        return self._each("gamma_numbers", ("shape < 0", DataError), shape)
+
+    def poisson(self, lam: Array) -> Array:
+        """Poisson; counts are float64, as they are of `binomial`."""
+        wrong = "invalid Poisson rate, expected rate to be non-negative"
+        return self._each("poisson_numbers", (wrong, ShapeError), lam)
+
+    def binomial(self, n: Array, p: Array) -> Array:
+        """How many of ``n`` tries succeed; nobody tries less than 0 times, and chances are bounded. NaN for NaN."""
+        return self._each("binomial_numbers", None, n, p)
+
+    def vonmises(self, mu: float, kappa: Array) -> Array:
+        """Angles around ``mu``."""
+        return mu + self._each("von_mises_numbers", ("kappa < 0", DataError), kappa)
+
+    def _each(self, name: str, wrong: tuple[str, type[Exception]] | None, *parameters: Array) -> Array:
+        """A number for each element of the parameters, whose faults are raised where the program waits next."""
+        key = int(self._keys.integers(2**63))
+        with at(self._like):
+            spread = np.broadcast_arrays(*[each.astype(np.float64, copy=False) for each in parameters])
+            made = np.empty(spread[0].shape, np.float64, like=self._like)
+            if made.size:
+                blocks = min(MOST_BLOCKS, math.ceil(made.size / _THREADS))
+                fault = (np.uint64(address_of(cell())), np.int64(kind_of(*wrong) if wrong else 0))
+                arguments = (made, np.int64(made.size), np.uint64(key), moving.by, *fault)
+                code = kernel("families", name)
+                code((blocks,), (_THREADS,), (*arguments, *map(row_major, spread)))
+        return made
 
     def _fractions(self, size: Any, dtype: Any, kind: int) -> Array:
         return self._drawn(size, "fractions", dtype, np.int32(kind))

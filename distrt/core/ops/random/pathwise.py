@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 
 from distrt.core import numerics
-from distrt.core.arrays import Array, as_array, on_host
-from distrt.core.gpu.places import beside
+from distrt.core.arrays import Array, as_array, is_on_gpu
+from distrt.core.gpu.places import at
+from distrt.core.kernels import on_gpu
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.arithmetic import mul, sub
 from distrt.core.ops.pointwise.half import no_derivative
 from distrt.core.ops.reductions.reduction import sum
-from distrt.core.random.generator import Generator, numpy_generator
+from distrt.core.random.families import draw_gamma, draw_log_gamma
+from distrt.core.random.generator import Generator
 
 __all__ = ["dirichlet_drawn", "gamma_drawn", "sample_dirichlet", "standard_gamma"]
 
@@ -27,8 +29,9 @@ def gamma_drawn(concentration: Array, values: IndexArray) -> Array:
 @op(node="StandardGammaGrad")
 def gamma_slope(concentration: Array, values: IndexArray) -> Array:
     """How much a gamma variable grows with its shape."""
-    wide = numerics.pathwise.gamma_path(concentration.astype(np.float64), values.astype(np.float64))
-    return wide.astype(concentration.dtype)
+    path = on_gpu.pathwise if is_on_gpu(values) else numerics.pathwise
+    found = path.gamma_path(concentration.astype(np.float64), values.astype(np.float64))
+    return found.astype(concentration.dtype)
 
 
 gamma_drawn.gradient(
@@ -52,7 +55,8 @@ def dirichlet_slope(concentration: Array, values: IndexArray) -> Array:
     parts, own = values.astype(np.float64), concentration.astype(np.float64)
     others = own.sum(-1, keepdims=True) - own
     rest = np.maximum(1 - parts, np.finfo(np.float64).tiny)
-    return (numerics.pathwise.beta_path(parts, own, others) / rest).astype(concentration.dtype)
+    path = on_gpu.pathwise if is_on_gpu(values) else numerics.pathwise
+    return as_array(path.beta_path(parts, own, others) / rest).astype(concentration.dtype)
 
 
 def _dirichlet_rule(g: Any, concentration: Any, values: Any) -> Any:
@@ -66,28 +70,23 @@ dirichlet_slope.gradient(concentration=lambda g: no_derivative("_dirichlet_grad"
 
 def standard_gamma(concentration: Any, generator: Generator | None = None) -> Any:
     """A draw of each element's gamma distribution with rate 1, at least the dtype's smallest normal number."""
-    kind = concentration._array.dtype
-    drawn = numpy_generator(generator, concentration._array).standard_gamma(
-        on_host(concentration._array).astype(np.float64)
-    )
-    return gamma_drawn(concentration, beside(np.maximum(drawn, _tiny(kind)).astype(kind), concentration))
+    shapes = concentration._array
+    with at(shapes):
+        values = _above_zero(draw_gamma(shapes, generator), shapes.dtype)
+    return gamma_drawn(concentration, values)
 
 
 def sample_dirichlet(concentration: Any, generator: Generator | None = None) -> Any:
     """A draw of the Dirichlet distribution of each row. Shape: (…, parts)."""
-    kind = concentration._array.dtype
-    drawn = _log_gamma(on_host(concentration._array).astype(np.float64), generator)
-    shares = np.exp(drawn - drawn.max(-1, keepdims=True))
-    shares /= shares.sum(-1, keepdims=True)
-    return dirichlet_drawn(concentration, beside(np.maximum(shares, _tiny(kind)).astype(kind), concentration))
+    shapes = concentration._array
+    with at(shapes):
+        drawn = draw_log_gamma(shapes, generator)
+        shares = np.exp(drawn - drawn.max(-1, keepdims=True))
+        shares /= shares.sum(-1, keepdims=True)
+        values = _above_zero(shares, shapes.dtype)
+    return dirichlet_drawn(concentration, values)
 
 
-def _log_gamma(shapes: Array, generator: Generator | None) -> Array:
-    """Logarithms of gamma draws, also of shapes so small that the draws themselves would be 0."""
-    source = numpy_generator(generator, shapes)
-    raised = source.standard_gamma(shapes + 1)
-    return as_array(np.log(raised) + np.log1p(-source.random(shapes.shape)) / shapes)
-
-
-def _tiny(kind: np.dtype[Any]) -> float:
-    return float(np.finfo(np.float64 if kind == np.float64 else np.float32).tiny)
+def _above_zero(drawn: Array, kind: np.dtype[Any]) -> Array:
+    smallest = np.finfo(np.float64 if kind == np.float64 else np.float32).tiny
+    return as_array(np.maximum(drawn, float(smallest))).astype(kind)

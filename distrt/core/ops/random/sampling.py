@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, as_array, is_meta, is_on_gpu, known, on_host
+from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.definitions.out import write_out
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
-from distrt.core.gpu.places import beside
+from distrt.core.gpu.places import at
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.random.draws import draw_bernoulli, draw_exponential, draw_wide_uniform
-from distrt.core.random.generator import Generator, numpy_generator
+from distrt.core.random.families import draw_binomial, draw_poisson
+from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["bernoulli", "binomial", "multinomial", "poisson", "sampled"]
@@ -65,19 +66,18 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Any:
         ShapeError: for a negative rate.
     """
     rates = _require_floating("poisson", input)
-    if known(~(wide(rates) >= 0).all()):
-        raise ShapeError("invalid Poisson rate, expected rate to be non-negative")
-    drawn = numpy_generator(generator, rates).poisson(on_host(rates).astype(np.float64))
-    return sampled(input, beside(as_array(drawn).astype(rates.dtype), input))
+    return sampled(input, _narrow(draw_poisson(rates, generator), rates))
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Any:
-    """How many of ``count`` tries succeed, each with probability ``prob``. Shape: the two broadcast."""
+    """How many of ``count`` tries succeed, each with probability ``prob``; NaN for NaN. Shape: the two broadcast."""
     tries, chances = _require_floating("binomial", count), _require_floating("binomial", prob)
-    drawn = numpy_generator(generator, tries).binomial(
-        on_host(tries).astype(np.int64), on_host(chances).astype(np.float64)
-    )
-    return wrap(beside(as_array(drawn).astype(tries.dtype), count))
+    return wrap(_narrow(draw_binomial(tries, chances, generator), tries))
+
+
+def _narrow(drawn: Array, like: Array) -> Array:
+    with at(like):
+        return drawn.astype(like.dtype)
 
 
 def multinomial(

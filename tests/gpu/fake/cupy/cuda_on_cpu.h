@@ -16,6 +16,7 @@
 #define __global__
 #define __device__
 #define __host__
+#define __constant__ static
 #define __forceinline__ inline
 #define __restrict__
 #define __shared__ static

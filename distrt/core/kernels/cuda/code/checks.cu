@@ -6,12 +6,7 @@ extern "C" __global__ void require_range(
 ) {
     for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (i64)gridDim.x * blockDim.x) {
         const i64 number = (i64)numbers[at];
-        if ((number < low || number >= high) && !(has_exempt && number == exempt)) {
-            fault[1] = number;
-            fault[2] = high;
-            __threadfence_system();
-            fault[0] = kind;
-        }
+        if ((number < low || number >= high) && !(has_exempt && number == exempt)) note(fault, kind, number, high);
     }
 }
 

@@ -59,10 +59,19 @@ template <class How, int THREADS, class T> __device__ inline T over_block(T x) {
     return total;
 }
 
+// Tells the host what is wrong (core/gpu/faults.py): the kind, the number found, the bound.
+__device__ inline void note(i64* fault, i64 kind, i64 number, i64 bound) {
+    fault[1] = number;
+    fault[2] = bound;
+    __threadfence_system();
+    fault[0] = kind;
+}
+
 // Random numbers of Philox 4x32-10: a counter and a key give four words, whoever asks, in whatever order.
 // Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
-__device__ inline void philox(u64 counter, u64 key, u32 words[4]) {
-    u32 a = (u32)counter, b = (u32)(counter >> 32), c = 0, d = 0, k0 = (u32)key, k1 = (u32)(key >> 32);
+__device__ inline void philox(u64 counter, u64 key, u32 words[4], u64 block = 0) {
+    u32 a = (u32)counter, b = (u32)(counter >> 32), c = (u32)block, d = (u32)(block >> 32);
+    u32 k0 = (u32)key, k1 = (u32)(key >> 32);
     for (int round = 0; round < 10; round++) {
         const u32 high0 = __umulhi(0xD2511F53u, a), low0 = 0xD2511F53u * a;
         const u32 high1 = __umulhi(0xCD9E8D57u, c), low1 = 0xCD9E8D57u * c;
@@ -81,3 +90,15 @@ __device__ inline void philox(u64 counter, u64 key, u32 words[4]) {
 
 // One of Philox's words as a number in [0, 1).
 __device__ inline double share(u32 word) { return (word >> 8) * (1.0 / 16777216); }
+
+// Sixty-four bits of two words; how many fractions of one they count, half a step above zero where none may be zero.
+__device__ inline u64 joined(u32 a, u32 b) { return (u64)a << 32 | b; }
+
+template <class C> struct Fraction {
+    __device__ static C from(u32 a, u32 b) { return (C)((joined(a, b) >> 11) * (1.0 / 9007199254740992.0)); }
+    __device__ static C above(u32 a, u32 b) { return (C)(((joined(a, b) >> 11) + 0.5) * (1.0 / 9007199254740992.0)); }
+};
+template <> struct Fraction<float> {
+    __device__ static float from(u32 a, u32) { return (a >> 8) * (1.0f / 16777216); }
+    __device__ static float above(u32 a, u32) { return ((a >> 9) + 0.5f) * (1.0f / 8388608); }
+};

@@ -1,17 +1,5 @@
 // Numbers of distributions, from Philox's words (common.cu). T is float or double.
 
-// Sixty-four bits of two words; how many fractions of one they count, half a step above zero where none may be zero.
-__device__ inline u64 joined(u32 a, u32 b) { return (u64)a << 32 | b; }
-
-template <class C> struct Fraction {
-    __device__ static C from(u32 a, u32 b) { return (C)((joined(a, b) >> 11) * (1.0 / 9007199254740992.0)); }
-    __device__ static C above(u32 a, u32 b) { return (C)(((joined(a, b) >> 11) + 0.5) * (1.0 / 9007199254740992.0)); }
-};
-template <> struct Fraction<float> {
-    __device__ static float from(u32 a, u32) { return (a >> 8) * (1.0f / 16777216); }
-    __device__ static float above(u32 a, u32) { return ((a >> 9) + 0.5f) * (1.0f / 8388608); }
-};
-
 __device__ inline float turned(float x, int is_second) { return is_second ? sinf(x) : cosf(x); }
 __device__ inline double turned(double x, int is_second) { return is_second ? sin(x) : cos(x); }
 
