@@ -62,6 +62,7 @@ def _become(command: list[str], is_dry_run: bool, say: Callable[[str], None]) ->
     if is_dry_run:
         print(shlex.join(command))
         return OK
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1, signal.SIGUSR2))  # which this launcher held
     try:
         os.execvp(command[0], command)
     except OSError as error:

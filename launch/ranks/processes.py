@@ -18,6 +18,7 @@ from pathlib import Path
 
 from launch.exit_codes import PREEMPTED
 from launch.job import Target
+from launch.ranks.rank import EARLY
 
 __all__ = [
     "STACKS_SIGNAL",
@@ -141,13 +142,15 @@ def start_rank(
     """Start ``rank`` behind the gate, with its output in pipes or (not ``is_piped``) on the launcher's.
 
     Rank 0 reads the launcher's standard input unless that is a terminal; all others read nothing. ``PYTHON_EXEC``
-    names another interpreter, as for torchrun.
+    names another interpreter, as for torchrun. Signals that an interpreter that starts would not survive, or not in
+    silence, wait for ``rank.py``.
     """
     arguments = target.arguments_of(int(environment["DISTRT_LOCAL_RANK"]))
     command = [*python_command(), _BOOTSTRAP, str(gate_fd), target.kind, target.name, *arguments]
     has_input = rank == 0 and not os.isatty(0)
     out_read, out_write = _wide_pipe() if is_piped else (None, None)
     err_read, err_write = _wide_pipe() if is_piped else (None, None)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, EARLY)
     try:
         process = subprocess.Popen(
             command,
@@ -159,6 +162,7 @@ def start_rank(
             pass_fds=(gate_fd,),
         )
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for fd in (out_write, err_write):
             if fd is not None:
                 os.close(fd)

@@ -12,10 +12,12 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # this file's own folder, which the interpreter put there
 
+import _signal  # type: ignore[import-not-found] # whose getsignal makes no enumeration of what it finds
 import faulthandler
 import json
 import os
 import signal
+import threading
 import time
 import traceback
 import types
@@ -23,6 +25,9 @@ from pathlib import Path
 from typing import NoReturn
 
 EXIT_PATIENCE_S = 2.0  # how long an interpreter may take to end after an uncaught exception
+#: What may come before this file has begun. SIGINT would have the interpreter print a traceback of its own.
+EARLY = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+_LOOK_S = 0.1
 _PR_SET_PDEATHSIG = 1
 _EXIT_CODES = {"AuthenticationError": 77, "RendezvousError": 69}  # otherwise 1, Python's own
 # Read now: from Python 3.14 on this file's __file__ is gone when the excepthook is called.
@@ -33,6 +38,9 @@ def main() -> None:
     """Prepare this process, then run the target in it; returns when the target's main module ends."""
     gate_fd, kind, target, *arguments = sys.argv[1:]
     sys.excepthook = Recorder()
+    if kind != "program":
+        wait_for_handlers()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, EARLY)  # which `processes.start_rank` held
     die_with_launcher(int(os.environ["DISTRT_LAUNCHER_PID"]))
     wait_at_gate(int(gate_fd))
     if kind == "program":
@@ -60,6 +68,45 @@ def fresh_main() -> types.ModuleType:
     if "__annotations__" in given:
         module.__annotations__ = {}
     return module
+
+
+class UntilHandled:
+    """The first handler of a signal for scripts, such as a batch system's "save now": keeps it until they have theirs.
+
+    Without a handler it would end a rank that still imports what it needs. It is equal to ``SIG_DFL``, and
+    ``signal.getsignal`` takes it for that, since libraries install their handlers only where there is none.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other == signal.SIG_DFL
+
+    def __call__(self, number: int, frame: types.FrameType | None) -> None:
+        """Note the signal; one that a later handler hands on has been heard."""
+        if self.came or _signal.getsignal(number) is not self:
+            return
+        self.came = True
+        threading.Thread(
+            target=self._repeat, args=(number, os.getpid()), name="distrt-early", daemon=True
+        ).start()
+
+    def _repeat(self, number: int, pid: int) -> None:
+        while _signal.getsignal(number) is self:
+            time.sleep(_LOOK_S)
+        self.came = False
+        os.kill(pid, number)
+
+
+def wait_for_handlers() -> None:
+    """Keep signals that mean something to scripts alone until these listen; not those that are to end the job."""
+    endings = os.environ.get("TORCHELASTIC_SIGNALS_TO_HANDLE", "").split(",")
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        if number.name not in endings and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, UntilHandled())
 
 
 def die_with_launcher(launcher_pid: int) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 from launch.ranks.processes import Ending, RankProcess, group_exists, signal_group
 from launch.ranks.signals import SignalInbox
 from launch.ranks.streams import Streams
+from launch.ranks.unheard import PERIOD_S, Unheard
 
 __all__ = ["Halt", "Outcome", "Supervisor", "TimeLimits", "Watch"]
 
@@ -99,6 +100,7 @@ class Supervisor:
         self._kill_at: float | None = None
         self._stopped_by: signal.Signals | None = None
         self._halt: Halt | None = None
+        self._unheard = Unheard()
         self._selector = selector
         self._selector.register(inbox, selectors.EVENT_READ, self._on_signal)
         self._streams = streams
@@ -112,9 +114,12 @@ class Supervisor:
     def run(self) -> Outcome:
         """Watch until the end; the sinks may still hold output that their files did not take."""
         try:
+            self._on_signal()  # what came before there were ranks
             while self._alive or self._lingering:
                 for key, _ in self._selector.select(self._patience_s()):
                     key.data()
+                if self._unheard:
+                    self._unheard.look(self._alive)
                 self._take_the_dead()
                 self._end_leftovers()
                 self._kill_when_due()
@@ -131,6 +136,8 @@ class Supervisor:
         if self._lingering or not self._has_pidfds:
             return _POLL_S
         due = [*self._watches.values(), self._kill_at, self._streams.due_at()]
+        if self._unheard:
+            due.append(time.monotonic() + PERIOD_S)
         first = min((at for at in due if at is not None), default=None)
         return None if first is None else max(0.0, first - time.monotonic())
 
@@ -140,7 +147,7 @@ class Supervisor:
     def _on_signal(self) -> None:
         for number in self._inbox.take():
             if not self._inbox.ends_job(number):
-                self._pass_on(number)
+                self._unheard.pass_on(number, self._alive)
             elif self._told_at is None:
                 self._stopped_by = number
                 self._tell_to_end(RankProcess.send, number, self._limits.stop_s)

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from launch.submission.batch import BatchSystem, State
-from launch.submission.plan import SECRET, Plan, minutes, shell_words
+from launch.submission.plan import HELD, HOLD, SECRET, Plan, minutes, shell_words
 
 __all__ = ["LSF"]
 
@@ -16,10 +16,14 @@ __all__ = ["LSF"]
 def _script(plan: Plan) -> str:
     lines = ["#!/bin/bash", *(f"#BSUB {option}" for option in _options(plan)), ""]
     lines += [f"cd {shlex.quote(str(plan.folder))} || exit 73", SECRET]
+    held = ""
+    if plan.is_warned:
+        lines.append(HOLD.rstrip())
+        held = f" {HELD}"
     if plan.nodes[1] == 1:
-        return "\n".join([*lines, shell_words(plan.command, "exec")]) + "\n"
+        return "\n".join([*lines, shell_words(plan.command, f"exec{held}")]) + "\n"
     lines.append('hosts=$(awk \'!seen[$1]++ {printf "%s ", $1}\' "$LSB_DJOB_HOSTFILE")')
-    return "\n".join([*lines, shell_words(plan.command, 'exec blaunch -z "$hosts"')]) + "\n"
+    return "\n".join([*lines, shell_words(plan.command, f'exec blaunch -z "$hosts"{held}')]) + "\n"
 
 
 def _options(plan: Plan) -> Iterator[str]:

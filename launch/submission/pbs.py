@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 
 from launch.submission.batch import BatchSystem, State
-from launch.submission.plan import SECRET, Plan, shell_words
+from launch.submission.plan import HELD, HOLD, SECRET, Plan, shell_words
 
 __all__ = ["PBS"]
 
@@ -39,10 +39,11 @@ exit "$code"
 
 def _script(plan: Plan) -> str:
     # timeout passes the launcher's exit code on, and warns the ranks of one machine, who tell those of the others.
-    first = (
-        f"timeout --preserve-status --signal=USR1 {plan.limit_s - plan.warning_s}" if plan.is_warned else ""
-    )
-    command = shell_words(plan.command, first)
+    command = shell_words(plan.command, "")
+    if plan.is_warned:
+        warned_s = plan.limit_s - plan.warning_s
+        first = f"timeout --preserve-status --signal=USR1 {warned_s} {HELD}"
+        command = HOLD + shell_words(plan.command, first)
     end = "DISTRT_TASK"
     while f"\n{end}\n" in command:
         end += "_"

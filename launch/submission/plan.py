@@ -6,10 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SECRET", "Plan", "minutes", "read_array", "read_nodes", "read_time", "shell_words"]
+__all__ = [
+    "HELD",
+    "HOLD",
+    "SECRET",
+    "Plan",
+    "minutes",
+    "read_array",
+    "read_nodes",
+    "read_time",
+    "shell_words",
+]
 
 #: A line of shell that gives the tasks of one job a secret of their own. It is on no command line.
 SECRET = "export DISTRT_JOB_SECRET=\"$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \\n')\""
+#: A line of shell, and what a launcher is then started with, so that a warning that comes before it listens waits for
+#: it. A mask is inherited by what is executed, as a trap is not; coreutils before 8.31 can but have it ignored.
+HOLD = """\
+hold=(env --block-signal=USR1) # until the launcher listens
+"${hold[@]}" true 2>/dev/null || hold=(bash -c 'trap "" USR1; exec "$@"' bash)
+"""
+HELD = '"${hold[@]}"'
 _LINE = 100
 _DAYS = re.compile(r"(?P<d>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?")
 _HOURS = re.compile(r"(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)")

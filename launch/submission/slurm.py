@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 
 from launch.submission.batch import BatchSystem, State
-from launch.submission.plan import SECRET, Plan, minutes, shell_words
+from launch.submission.plan import HELD, HOLD, SECRET, Plan, minutes, shell_words
 
 __all__ = ["SLURM"]
 
@@ -30,6 +30,9 @@ def _script(plan: Plan) -> str:
     lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in _options(plan)), ""]
     # A step does not inherit it (since 22.05), and has one core where cores are bound.
     srun = _SRUN.format(cpus=f" --cpus-per-task={plan.cpus}" if plan.cpus else "")
+    if plan.is_warned:
+        lines.append(HOLD.rstrip())
+        srun += f" {HELD}"
     return "\n".join([*lines, SECRET, shell_words(plan.command, srun)]) + "\n" + _END
 
 

@@ -117,6 +117,30 @@ def test_a_warning_by_hand_is_a_warning(slurm, undisturbed):
     assert run.stdout.count("the ranks have saved, and ended with 75") == 2, run
 
 
+def test_a_warning_in_the_first_second_is_neither_deadly_nor_lost(slurm, undisturbed):
+    submitted = Submitted(slurm, f"{TWO_BY_TWO} --time 10:00", pause=0.1)
+    deadline = time.monotonic() + 60
+    while len(launchers_of(submitted)) < 2:
+        assert time.monotonic() < deadline
+    for _ in range(8):  # Slurm forgets what comes in the first 0.1 s; the next ones find launchers that start
+        slurm.command("scancel", "--signal=USR1", submitted.job)
+    run = submitted.end()
+    begun, checksum = result(run)
+    assert checksum == undisturbed and begun[0] == 0 and "requeued 1 times" in run.stderr, run
+    assert run.stdout.count("the ranks have saved, and ended with 75") == 2, run
+
+
+def launchers_of(submitted):
+    """The processes that srun has started, whatever they are about to become."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if words[0] != b"srun" and b"--nproc-per-node" in words and b"launch" in words:
+                found += [path] * (str(submitted.folder).encode() in words and b"submit" not in words)
+    return found
+
+
 def test_a_job_that_loses_a_node_goes_on_when_there_is_one_again(slurm, undisturbed):
     submitted = Submitted(slurm, TWO_BY_TWO)
     submitted.wait_for_a_checkpoint()
