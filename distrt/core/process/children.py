@@ -1,4 +1,6 @@
-"""Lives of child processes: they end when their parent does, even where it is killed. Standard library only.
+"""Lives of child processes: they end when their parent does, even where it is killed, and by nobody else's end.
+
+Standard library only.
 
 ``distrt.multiprocessing`` and the workers of ``DataLoader`` are started with it.
 """
@@ -9,8 +11,10 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 __all__ = ["end_with_parent", "outlives_children", "signal_name"]
 
@@ -65,3 +69,23 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"<Unknown signal {number}>"
+
+
+def _leave_to_parent() -> None:
+    """After ``os.fork``: leave the parent its processes, which multiprocessing takes for this one's, too.
+
+    At exit it would end the parent's daemons (the workers of a loader), and it would wait for the parent's fork server
+    before it asks that for a process, which raises ChildProcessError. Its own forks forget the former by themselves.
+    """
+    getattr(multiprocessing.process, "_children", set()).clear()
+    server: Any = getattr(sys.modules.get("multiprocessing.forkserver"), "_forkserver", None)
+    if getattr(server, "_forkserver_pid", None) is None:
+        return
+    with contextlib.suppress(OSError):  # open in any process, it keeps the server alive
+        os.close(server._forkserver_alive_fd)
+    wishes = {name: value for name, value in vars(server).items() if name.startswith("_preload")}
+    server.__init__()
+    vars(server).update(wishes)
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

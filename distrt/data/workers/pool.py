@@ -87,6 +87,13 @@ class Pool:
         """Whether the workers are there, as far as is known, and are this process's."""
         return self._died is None and self._pid == os.getpid() and self._end.still_active()
 
+    def __del__(self) -> None:
+        if (
+            self._pid != os.getpid()
+        ):  # the workers are the parent's, and so is their end; these ends are copies
+            for each in self.workers:
+                each.channel.close()
+
     def begin(self, turn: int) -> None:
         """Tells all of a new pass."""
         for each in self.workers:
