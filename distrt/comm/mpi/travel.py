@@ -85,19 +85,22 @@ class Traveller:
             ]
             for place in range(len(links.mates))
         ]
+        if len(links.mates) == 1:  # nobody to share with: what comes goes where it belongs
+            arrivals = links.post(sends, [(rank, outputs[rank]) for rank in away[0]])
+            yield from links.local(
+                links.node.all_gather([outputs[links.rank]], flat, links.fingerprint).steps
+            )
+            yield arrivals
+            return
         packed = [np.empty(sum(outputs[rank].size for rank in ranks), flat.dtype) for ranks in away]
         arriving = _cut(packed[links.place], [outputs[rank].size for rank in away[links.place]])
         arrivals = links.post(sends, list(zip(away[links.place], arriving, strict=True)))
         near = [outputs[mate] for mate in links.mates]
         yield from links.local(links.node.all_gather(near, flat, links.fingerprint).steps)
         yield arrivals
-        if len(links.mates) > 1:
-            theirs = [np.empty_like(each) for each in packed]
-            yield from links.local(
-                links.node.all_gather(theirs, packed[links.place], links.fingerprint).steps
-            )
-            packed = theirs
-        for ranks, block in zip(away, packed, strict=True):
+        theirs = [np.empty_like(each) for each in packed]
+        yield from links.local(links.node.all_gather(theirs, packed[links.place], links.fingerprint).steps)
+        for ranks, block in zip(away, theirs, strict=True):
             for rank, part in zip(ranks, _cut(block, [outputs[rank].size for rank in ranks]), strict=True):
                 outputs[rank][...] = part
 
