@@ -186,7 +186,7 @@ class ProcessGroup(GroupMemory):
         self._caller.require_open("broadcast")
         check_dtype("broadcast", array.dtype)
         self._checks.rank("broadcast", "src", src, role="root")
-        call = self._caller.call("broadcast", f"from rank {src}", array.dtype, array.size)
+        call = self._moved("broadcast", f"from rank {src}", array.dtype, array.size)
         is_own = is_flat(array)
         if is_own or src == self._rank:
             flat = (array if is_own else array.copy(order="C")).reshape(-1)
@@ -206,7 +206,7 @@ class ProcessGroup(GroupMemory):
         check_dtype("all_gather", array.dtype)
         outputs = self._checks.one_per_rank("all_gather", "output", output, "array", array)
         self._checks.alike("all_gather", "output", outputs[self._rank], "array", array)
-        call = self._caller.call("all_gather", array.dtype, *lengths(outputs))
+        call = self._moved("all_gather", array.dtype, *lengths(outputs))
         flats, finish = self._checks.outputs("all_gather", outputs)
         operation = self.transport.all_gather(flats, flattened(array), call.fingerprint)
         return self._caller.run(call, operation, async_op, finish)
@@ -223,7 +223,7 @@ class ProcessGroup(GroupMemory):
         self._caller.require_open("gather")
         check_dtype("gather", array.dtype)
         self._checks.rank("gather", "dst", dst, role="root")
-        call = self._caller.call("gather", f"to rank {dst}", array.dtype, array.size)
+        call = self._moved("gather", f"to rank {dst}", array.dtype, array.size)
         flats, finish = None, None
         if self._rank == dst:
             if output is None:
@@ -245,7 +245,7 @@ class ProcessGroup(GroupMemory):
         self._caller.require_open("scatter")
         check_dtype("scatter", array.dtype)
         self._checks.rank("scatter", "src", src, role="root")
-        call = self._caller.call("scatter", f"from rank {src}", array.dtype, array.size)
+        call = self._moved("scatter", f"from rank {src}", array.dtype, array.size)
         (flat,), finish = self._checks.outputs("scatter", [array])
         parts = None
         if self._rank == src:
@@ -306,7 +306,7 @@ class ProcessGroup(GroupMemory):
             for each in arrays:
                 check_dtype("all_to_all", each.dtype)
                 self._checks.same_dtype("all_to_all", name, each, "inputs", inputs[0])
-        call = self._caller.call("all_to_all", inputs[0].dtype)
+        call = self._moved("all_to_all", inputs[0].dtype)
         flats, finish = self._checks.outputs("all_to_all", outputs)
         operation = self.transport.all_to_all(flats, [flattened(each) for each in inputs], call.fingerprint)
         return self._caller.run(call, operation, async_op, finish)
@@ -338,7 +338,7 @@ class ProcessGroup(GroupMemory):
         self._checks.rank("send", "dst", dst)
         if dst == self._rank:
             raise DistributedError(self.label("a rank cannot send to itself", "send"))
-        call = self._caller.call("send", f"to rank {dst}", array.dtype, array.size)
+        call = self._moved("send", f"to rank {dst}", array.dtype, array.size)
         return self._caller.run(
             call, self.transport.send(flattened(array), dst, tag), async_op, is_numbered=False
         )
@@ -355,7 +355,7 @@ class ProcessGroup(GroupMemory):
                 raise DistributedError(self.label("a rank cannot receive from itself", "recv"))
         (flat,), finish = self._checks.outputs("recv", [array])
         source = "any rank" if src is None else f"rank {src}"
-        call = self._caller.call("recv", f"from {source}", array.dtype, array.size)
+        call = self._moved("recv", f"from {source}", array.dtype, array.size)
         return self._caller.run(
             call, self.transport.recv(flat, src, tag), async_op, finish, is_numbered=False
         )
@@ -378,6 +378,10 @@ class ProcessGroup(GroupMemory):
     def label(self, text: str, operation: str, sequence: int | None = None) -> str:
         """``text`` as every error of the group begins: see `Caller.label`."""
         return self._caller.label(text, operation, sequence)
+
+    def _moved(self, operation: str, *details: object) -> Call:
+        """The call of an operation that computes nothing."""
+        return self._caller.call(operation, *details)
 
     def _reduction(self, op: ReduceOp, dtype: np.dtype[Any]) -> Reduction:
         reduction = self._reductions.get((op, dtype))

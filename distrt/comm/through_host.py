@@ -1,7 +1,7 @@
 """`HostLane`: arrays on a GPU, exchanged through page-locked memory of the CPU.
 
-For the backends whose transports read from the CPU's memory alone ("gloo", "mpi"): what is sent is copied down, what
-has come is copied up. The program waits for both, since it is the CPU that does the work in between.
+For the backends whose work the CPU does ("gloo", "mpi"): what is sent is copied down, what has come is copied up. The
+program waits for both. `distrt.comm.mpi.lane` leaves these copies out where it can.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ class HostLane:
 
     def __init__(self, control: ProcessGroup) -> None:
         self._control = control
+        self._mover = (
+            control  #: carries what computes nothing, in the memory that `_outgoing` and `_incoming` give
+        )
 
     def all_reduce(
         self,
@@ -55,29 +58,29 @@ class HostLane:
     def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
         """As on the CPU."""
         is_source = self._control.rank() == src
-        host = _down(array) if is_source else _like(array)
-        work = self._control.broadcast(host, src, async_op)
-        return _up(work, async_op, [] if is_source else [(array, host)])
+        inner = self._outgoing(array) if is_source else self._incoming(array)
+        work = self._mover.broadcast(inner, src, async_op)
+        return _up(work, async_op, [] if is_source else [(array, inner)])
 
     def all_gather(self, output: Array | Sequence[Array], array: Array, async_op: bool = False) -> Work:
         """As on the CPU."""
-        outputs, pairs = _outputs(output)
-        return _up(self._control.all_gather(outputs, _down(array), async_op), async_op, pairs)
+        outputs, pairs = self._outputs(output)
+        return _up(self._mover.all_gather(outputs, self._outgoing(array), async_op), async_op, pairs)
 
     def gather(
         self, output: Array | Sequence[Array] | None, array: Array, dst: int, async_op: bool = False
     ) -> Work:
         """As on the CPU."""
-        outputs, pairs = (None, []) if output is None else _outputs(output)
-        return _up(self._control.gather(outputs, _down(array), dst, async_op), async_op, pairs)
+        outputs, pairs = (None, []) if output is None else self._outputs(output)
+        return _up(self._mover.gather(outputs, self._outgoing(array), dst, async_op), async_op, pairs)
 
     def scatter(
         self, array: Array, inputs: Array | Sequence[Array] | None, src: int, async_op: bool = False
     ) -> Work:
         """As on the CPU."""
-        host = _like(array)
-        given = None if inputs is None else [*map(_down, inputs)]
-        return _up(self._control.scatter(host, given, src, async_op), async_op, [(array, host)])
+        inner = self._incoming(array)
+        given = None if inputs is None else [*map(self._outgoing, inputs)]
+        return _up(self._mover.scatter(inner, given, src, async_op), async_op, [(array, inner)])
 
     def reduce_scatter(
         self,
@@ -94,17 +97,30 @@ class HostLane:
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], async_op: bool = False) -> Work:
         """As on the CPU."""
-        targets, pairs = _outputs(outputs)
-        return _up(self._control.all_to_all(targets, [*map(_down, inputs)], async_op), async_op, pairs)
+        targets, pairs = self._outputs(outputs)
+        work = self._mover.all_to_all(targets, [*map(self._outgoing, inputs)], async_op)
+        return _up(work, async_op, pairs)
 
     def send(self, array: Array, dst: int, tag: int = 0, async_op: bool = False) -> Work:
         """As on the CPU."""
-        return self._control.send(_down(array), dst, tag, async_op)
+        return self._mover.send(self._outgoing(array), dst, tag, async_op)
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """As on the CPU."""
-        host = _like(array)
-        return _up(self._control.recv(host, src, tag, async_op), async_op, [(array, host)])
+        inner = self._incoming(array)
+        return _up(self._mover.recv(inner, src, tag, async_op), async_op, [(array, inner)])
+
+    def _outgoing(self, array: Array) -> Array:
+        """Memory with an array's elements, for `_mover` to read."""
+        return _down(array)
+
+    def _incoming(self, array: Array) -> Array:
+        """Memory for an array's elements, for `_mover` to write."""
+        return _like(array)
+
+    def _outputs(self, arrays: Array | Sequence[Array]) -> tuple[Sequence[Array], list[tuple[Array, Array]]]:
+        pairs = [(each, self._incoming(each)) for each in arrays]
+        return [inner for _, inner in pairs], pairs
 
     def connect(self) -> None:
         """Nothing to do: the ranks of the group have found one another."""
@@ -147,23 +163,20 @@ def _down(array: Array) -> Array:
     return host
 
 
-def _outputs(arrays: Array | Sequence[Array]) -> tuple[Sequence[Array], list[tuple[Array, Array]]]:
-    pairs = [(each, _like(each)) for each in arrays]
-    return [host for _, host in pairs], pairs
-
-
 def _up(work: Work, async_op: bool, pairs: Sequence[tuple[Array, Array]]) -> Work:
-    """Bring results up: at once, or when somebody waits."""
+    """Bring results home, from where they are not: at once, or when somebody waits."""
+    away = [(array, inner) for array, inner in pairs if array.size and array is not inner]
 
     def bring() -> None:
-        for array, host in pairs:
-            if array.size:
-                with _gpu_of(array):
-                    array[...] = gpus.find().asarray(host, blocking=True)  # `host` is free after that
+        for array, inner in away:
+            with _gpu_of(array):
+                is_up = is_on_gpu(inner)
+                array[...] = inner if is_up else gpus.find().asarray(inner, blocking=True)  # then it is free
 
-    if async_op:
+    if async_op and away:
         return BroughtUp(work, bring)
-    bring()
+    if not async_op:
+        bring()
     return work
 
 

@@ -174,6 +174,11 @@ class Transport(ABC):
         return range(self.size)
 
     @property
+    def takes_gpu_memory(self) -> bool:
+        """Whether what computes nothing (broadcasts, gathering, messages, ...) takes arrays on a GPU as they are."""
+        return False
+
+    @property
     def ends_together(self) -> bool:
         """Whether a collective on an `allocate`d buffer ends only when all ranks are done with it."""
         return False

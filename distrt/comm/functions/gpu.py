@@ -1,4 +1,4 @@
-"""What a backend's name means for tensors on a GPU: NCCL for "nccl", the memory of the CPU for "gloo" and "mpi"."""
+"""What a backend's name means for tensors on a GPU: NCCL for "nccl", the CPU or MPI itself for the others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ def give_lane(group: ProcessGroup, backend: str, timeout_s: float | None, bound:
 
     def make(group: ProcessGroup, number: int) -> Lane:
         if kind != Backend.NCCL:
-            from distrt.comm.through_host import HostLane  # most jobs have no GPU
+            if kind == Backend.MPI and group.transport.takes_gpu_memory:
+                from distrt.comm.mpi.lane import MpiLane  # most jobs have no GPU
+
+                return MpiLane(group, number)
+            from distrt.comm.through_host import HostLane
 
             return HostLane(group)
         from distrt.comm.nccl.group import GpuGroup

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from distrt.comm.mpi.gpu_memory import bytes_of
 from distrt.comm.mpi.mail import Arrivals, collective_tags
 from distrt.comm.mpi.node import Node, in_group
-from distrt.comm.mpi.start import MpiWorld
 from distrt.comm.mpi.tree import Placement
+from distrt.comm.mpi.world import MpiWorld
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
 from distrt.comm.transport import block_bounds
@@ -61,7 +60,6 @@ class Links:
         self.machines = len(placement.members)
         self.mates = placement.members[self.machine]
         self.place = placement.place(self.rank)
-        self.under_way: set[Arrivals] = world.under_way
         self.fingerprint = 0
         self._begun = 0  # how many calls; every rank counts the same
         self._first_tag, self._tags = collective_tags(comm, world.mpi)
@@ -101,12 +99,12 @@ class Links:
         self.require_living([rank for rank, _ in sends])
         requests = []
         for rank, array in receives:
-            requests.append(comm.Irecv([_raw(array), mpi.BYTE], rank, tag))
+            requests.append(comm.Irecv([bytes_of(mpi, array), mpi.BYTE], rank, tag))
         for rank, array in sends:
-            requests.append(comm.Isend([_raw(array), mpi.BYTE], rank, tag))
+            requests.append(comm.Isend([bytes_of(mpi, array), mpi.BYTE], rank, tag))
         ranks = [rank for rank, _ in (*receives, *sends)]
         buffers = [array for _, array in (*receives, *sends)]
-        arrivals = Arrivals(mpi, requests, ranks, buffers, self.gone, self.under_way)
+        arrivals = Arrivals(self.world, requests, ranks, buffers, self.gone)
         self._posted = [each for each in self._posted if not each.is_done]
         self._posted.append(arrivals)
         return arrivals
@@ -152,7 +150,3 @@ class Links:
     def _blame(self, rank: int, text: str) -> str:
         self.world.failed = text = text.replace(f"rank {self.members[rank]} ", f"rank {rank} ", 1)
         return text
-
-
-def _raw(array: Array) -> Array:
-    return array.reshape(-1).view(np.uint8)

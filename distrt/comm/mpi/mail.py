@@ -9,96 +9,65 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from distrt.comm.progress import Steps, Wait
+from distrt.comm.mpi.gpu_memory import Queued, bytes_of
+from distrt.comm.mpi.polled import Gone, Polled
+from distrt.comm.mpi.world import MpiWorld
+from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
 from distrt.comm.transport import misfit
+from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import DistributedError, PeerFailed, ShapeError
+from distrt.core.modes import used
 
-__all__ = ["Arrivals", "Gone", "Mail", "collective_tags"]
+__all__ = ["Arrivals", "Mail", "collective_tags"]
 
 _HEADER = struct.Struct("=q16s")  # bytes, dtype
 _NEWS_S = 1.0
 _KEPT_BYTES = 256 * 1024  # as much as fits into a ring of shared memory
 _POLL_S, _LONGEST_POLL_S = 20e-6, 1e-3
 
-Gone = Callable[[list[int]], str | None]  # says what became of a rank without which one cannot go on
-
-
-class Polled(Wait):
-    """Waiting for what must be asked about again and again."""
-
-    __slots__ = ("_gone", "_lock", "_over")
-
-    def __init__(self, gone: Gone) -> None:
-        self._gone = gone
-        self._over = False
-        self._lock = threading.Lock()
-
-    @abstractmethod
-    def poll(self) -> bool:
-        """Whether it is over (called by one thread at a time)."""
-
-    def is_over(self) -> bool:
-        if not self._over and self._lock.acquire(blocking=False):  # else another thread is asking
-            try:
-                self._over = self._over or self.poll()
-            finally:
-                self._lock.release()
-        return self._over
-
-    def sleep(self, seconds: float, sleeper: int) -> None:
-        deadline, pause_s = time.monotonic() + seconds, _POLL_S
-        while not self.is_over() and (remaining_s := deadline - time.monotonic()) > 0:
-            time.sleep(min(pause_s, remaining_s))
-            pause_s = min(2 * pause_s, _LONGEST_POLL_S)
-
-    def lost(self) -> str | None:
-        return self._gone(self.missing())
-
 
 class Arrivals(Polled):
     """Waiting for messages under way, to and from several ranks.
 
     Args:
-        mpi: the module ``mpi4py.MPI``.
+        world: MPI; this is kept there, and with it the buffers, until all have arrived, whoever gives up waiting.
         requests: what MPI gave for each.
         ranks: whom each goes to or comes from.
         buffers: what MPI reads or writes.
         gone: see `Gone`.
-        under_way: where this is kept, and with it the buffers, until all have arrived, whoever gives up waiting.
     """
 
-    __slots__ = ("_buffers", "_mpi", "_ranks", "_requests", "_under_way")
+    __slots__ = ("_buffers", "_ranks", "_requests", "_world")
 
     def __init__(
         self,
-        mpi: Any,
+        world: MpiWorld,
         requests: Sequence[Any],
         ranks: Sequence[int],
         buffers: Sequence[Array],
         gone: Gone,
-        under_way: set[Arrivals],
     ) -> None:
         super().__init__(gone)
-        self._mpi = mpi
-        self._under_way = under_way
-        under_way.add(self)
+        self._world = world
+        world.under_way.add(self)
         self._requests, self._ranks, self._buffers = list(requests), list(ranks), list(buffers)
 
     def poll(self) -> bool:
         """Whether all have arrived."""
+        mpi = self._world.mpi
         try:
-            if not self._mpi.Request.Testall(self._requests):
-                return False
-        except self._mpi.Exception as error:
+            with self._world.at_gpu():
+                if not mpi.Request.Testall(self._requests):
+                    return False
+        except mpi.Exception as error:
             raise PeerFailed(self._reason() or f"MPI: {error}") from error
-        self._under_way.discard(self)
+        self._world.under_way.discard(self)
         self._requests.clear()
         self._buffers.clear()
         return True
@@ -116,7 +85,7 @@ class Arrivals(Polled):
         return text
 
     def missing(self) -> list[int]:  # noqa: D102
-        with self._lock:  # they are forgotten once all have arrived
+        with self._lock, self._world.at_gpu():  # they are forgotten once all have arrived
             pending = [
                 rank
                 for rank, request in zip(self._ranks, self._requests, strict=False)
@@ -128,31 +97,34 @@ class Arrivals(Polled):
 class _Receipt:
     """A posted receive."""
 
-    __slots__ = ("array", "buffer", "fault", "is_here", "request", "source", "tag", "wanted")
+    __slots__ = ("after", "array", "buffer", "fault", "is_here", "request", "source", "tag", "wanted")
 
-    def __init__(self, array: Array, wanted: int | None, tag: int) -> None:
-        self.array, self.wanted, self.tag = array, wanted, tag
+    def __init__(self, array: Array, wanted: int | None, tag: int, after: Queued | None) -> None:
+        self.array, self.wanted, self.tag, self.after = array, wanted, tag, after
         self.source: int | None = None
         self.request: Any = None
-        self.buffer: Array | None = None
+        self.buffer: Any = None
         self.fault: str | None = None
         self.is_here = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its array may be written to."""
+        return self.after is None or self.after.is_over()
 
 
 class Mail:
     """One rank's messages with tags. A header says what comes; then the bytes come, to where they belong.
 
     Args:
-        mpi: the module ``mpi4py.MPI``.
+        world: MPI.
         comm: the group's communicator.
         gone: see `Gone`.
-        under_way: see `Arrivals`.
     """
 
-    def __init__(self, mpi: Any, comm: Any, gone: Gone, under_way: set[Arrivals]) -> None:
-        self._mpi, self._comm, self._gone = mpi, comm, gone
-        self._under_way = under_way
-        first_of_collectives, _ = collective_tags(comm, mpi)
+    def __init__(self, world: MpiWorld, comm: Any, gone: Gone) -> None:
+        self._world, self._mpi, self._comm, self._gone = world, world.mpi, comm, gone
+        first_of_collectives, _ = collective_tags(comm, world.mpi)
         self._highest = (first_of_collectives - 2) // 2  # each of the user's tags takes two of MPI's
         self._posted: list[_Receipt] = []  # in posting order
         # Copies of short messages, to whom, and of how many bytes.
@@ -169,14 +141,15 @@ class Mail:
             return PeerFailed(text)
         header = np.frombuffer(_HEADER.pack(flat.nbytes, flat.dtype.name.encode()), np.uint8).copy()
         is_kept = flat.nbytes <= self._space(dst)
-        body = flat.view(np.uint8)
-        body = body.copy() if is_kept else body
+        body = flat.copy() if is_kept else flat
+        if is_kept and used.gpu and is_on_gpu(body):
+            yield self._world.gpu_of(body).mark()  # MPI would read before it is copied
         with self._lock:
             requests = [
                 self._comm.Isend([header, self._mpi.BYTE], dst, 2 * tag),
-                self._comm.Isend([body, self._mpi.BYTE], dst, 2 * tag + 1),
+                self._comm.Isend([bytes_of(self._mpi, body), self._mpi.BYTE], dst, 2 * tag + 1),
             ]
-        sent = Arrivals(self._mpi, requests, [dst, dst], [header, body], self._gone, self._under_way)
+        sent = Arrivals(self._world, requests, [dst, dst], [header, body], self._gone)
         if not is_kept:
             self._long = [*(each for each in self._long if not each.is_done), sent]
             yield sent
@@ -209,11 +182,11 @@ class Mail:
             pause_s = _POLL_S if gone else min(2 * pause_s, _LONGEST_POLL_S)
             time.sleep(pause_s)
 
-    def recv(self, flat: Array, src: int | None, tag: int) -> Steps:
-        """The steps of a receive."""
+    def recv(self, flat: Array, src: int | None, tag: int, after: Queued | None = None) -> Steps:
+        """The steps of a receive; ``flat`` is written to when ``after`` is over."""
         if (fault := self._refuse(tag)) is not None:
             return fault
-        receipt = _Receipt(flat, src, tag)
+        receipt = _Receipt(flat, src, tag, after)
         with self._lock:
             self._posted.append(receipt)
         yield _Letter(self, receipt, self._gone)
@@ -242,7 +215,7 @@ class Mail:
     def _match(self, receipt: _Receipt, waiting: set[tuple[int | None, int]]) -> bool:
         """Give a receive the next message for it, unless that is for one that was posted before."""
         tag = receipt.tag
-        if (None, tag) in waiting or (receipt.wanted, tag) in waiting:
+        if (None, tag) in waiting or (receipt.wanted, tag) in waiting or not receipt.is_free:
             return False
         if receipt.wanted is not None:
             sources = [receipt.wanted]
@@ -265,7 +238,8 @@ class Mail:
         name, array = dtype.rstrip(b"\0").decode(), receipt.array
         receipt.source = source
         receipt.fault = misfit(source, nbytes, name, array)
-        receipt.buffer = array.view(np.uint8) if receipt.fault is None else np.empty(nbytes, np.uint8)
+        fits = receipt.fault is None
+        receipt.buffer = bytes_of(self._mpi, array) if fits else np.empty(nbytes, np.uint8)
         receipt.request = self._comm.Irecv([receipt.buffer, self._mpi.BYTE], source, 2 * receipt.tag + 1)
 
     def _refuse(self, tag: int) -> DistributedError | None:
@@ -284,7 +258,8 @@ class _Letter(Polled):
         self._mail, self._receipt = mail, receipt
 
     def poll(self) -> bool:
-        self._mail.pump()
+        with self._mail._world.at_gpu():
+            self._mail.pump()
         return self._receipt.is_here
 
     def missing(self) -> list[int]:

@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from distrt.comm.environment import Environment, require_same_world
+from distrt.comm.mpi import cuda_aware
 from distrt.comm.mpi.lifeline import Lifeline
 from distrt.comm.mpi.pmi import Board, PmiServer
+from distrt.comm.mpi.world import MpiWorld
 from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
 
-__all__ = ["MpiWorld", "is_started_by_mpi", "start_mpi", "take_over", "within"]
+__all__ = ["is_started_by_mpi", "start_mpi", "take_over", "within"]
 
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -47,28 +49,6 @@ _MANAGERS = (
 )
 
 
-class MpiWorld:
-    """MPI as all ranks of the job see it.
-
-    Attributes:
-        mpi: the module ``mpi4py.MPI``.
-        comm: a communicator of our own in which every rank has the number that it has in the job.
-        lifeline: tells which ranks have died or left.
-        under_way: the messages of all groups that have not arrived; they have ``is_over()``.
-        failed: set it to the reason why this rank must not wait for the others at its end.
-    """
-
-    def __init__(self, mpi: Any, comm: Any, lifeline: Lifeline, timeout_s: float) -> None:
-        self.under_way: set[Any] = set()
-        self.failed: str | None = None
-        self.timeout_s = timeout_s
-        self.mpi = mpi
-        self.comm = comm
-        self.lifeline = lifeline
-        self.rank: int = comm.Get_rank()
-        self.size: int = comm.Get_size()
-
-
 class _Process:
     """This process's MPI, from its start to its end."""
 
@@ -77,7 +57,7 @@ class _Process:
         self.world: MpiWorld | None = None
         self._server = server
         self._is_ours = is_ours  # we started it, so nobody but us ends it
-        self._library = ctypes.CDLL(mpi.__file__)
+        self.library = ctypes.CDLL(mpi.__file__)
         self._pid = os.getpid()
 
     def begin(self, world: MpiWorld) -> None:
@@ -122,7 +102,7 @@ class _Process:
     def _finalize(self) -> None:
         try:
             # mpi4py keeps the interpreter's lock here, and the thread that serves PMI needs it.
-            within(_FINALIZE_S, "MPI_Finalize", self._library.MPI_Finalize)
+            within(_FINALIZE_S, "MPI_Finalize", self.library.MPI_Finalize)
         except RendezvousError as error:
             _log.warning("%s", error)
         if self._server is not None:
@@ -164,8 +144,10 @@ def start_mpi(
 
     Raises:
         UnsupportedError: mpi4py or an MPI is missing, or MPI cannot be used from several threads.
+        SettingError: ``DISTRT_MPI_CUDA`` is not a value that it can have.
         RendezvousError: the ranks did not find one another, or MPI sees another world than the job.
     """
+    cuda_aware.read_wish()  # a mistake is told before anybody waits
     rank, size = environment.rank, environment.world_size
     generation = (store.add("mpi/started", 1) - 1) // size
     prefix = f"mpi/{generation}"
@@ -181,7 +163,9 @@ def start_mpi(
     comm = _own_communicator(process.mpi, environment, timeout_s)
     _unlink_shared_memory(process.mpi, comm, timeout_s)
     lifeline = Lifeline.connect(rank, size, store, f"{prefix}/lifeline", timeout_s, environment.secret)
-    world = MpiWorld(process.mpi, comm, lifeline, timeout_s)
+    answer = cuda_aware.ask(process.library, process.mpi.Get_library_version())
+    takes = within(timeout_s, "MPI_Allgather", lambda: cuda_aware.agreed(comm, answer))
+    world = MpiWorld(process.mpi, comm, lifeline, timeout_s, takes)
     process.begin(world)
     return world
 

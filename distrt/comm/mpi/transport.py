@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,10 @@ from distrt.comm.mpi.links import Links
 from distrt.comm.mpi.mail import Mail
 from distrt.comm.mpi.node import LoneNode, Node, SharedNode
 from distrt.comm.mpi.reduce import Reducer
-from distrt.comm.mpi.start import MpiWorld, start_mpi, within
+from distrt.comm.mpi.start import start_mpi, within
 from distrt.comm.mpi.travel import Traveller
 from distrt.comm.mpi.tree import Placement
+from distrt.comm.mpi.world import MpiWorld
 from distrt.comm.presence import here
 from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction
@@ -31,7 +32,9 @@ from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
 from distrt.comm.status import Status, StatusPage
 from distrt.comm.transport import Transport
+from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import PeerFailed
+from distrt.core.modes import used
 
 __all__ = ["MpiTransport"]
 
@@ -46,14 +49,14 @@ class MpiTransport(Transport):
 
     kind = "mpi"
 
-    def __init__(self, links: Links, store: Store, prefix: str) -> None:
+    def __init__(self, links: Links, apart: Links | None, store: Store, prefix: str) -> None:
         super().__init__(links.rank, links.size)
-        self._links = links
+        self._links, self._apart = links, apart
         self._store, self._prefix = store, prefix
         self.identity = prefix
         self._reducer = Reducer(links)
         self._traveller = Traveller(links)
-        self._mail = Mail(links.world.mpi, links.comm, links.gone_peer, links.under_way)
+        self._mail = Mail(links.world, links.comm, links.gone_peer)
         self._owner_pid = os.getpid()
         here(links.world.rank).on_failure.add(self)
 
@@ -81,7 +84,7 @@ class MpiTransport(Transport):
         """
         world = start_mpi(environment, store, timeout_s, machines)
         comm = within(timeout_s, "MPI_Comm_dup", world.comm.Dup)
-        return cls._of(world, comm, range(environment.world_size), machines, store, prefix)
+        return cls._of(world, comm, range(environment.world_size), machines, store, prefix, timeout_s)
 
     @classmethod
     def _of(
@@ -92,6 +95,7 @@ class MpiTransport(Transport):
         machines: Sequence[object],
         store: Store,
         prefix: str,
+        timeout_s: float,
     ) -> MpiTransport:
         comm.Set_errhandler(world.mpi.ERRORS_RETURN)
         placement = Placement(machines)
@@ -110,7 +114,14 @@ class MpiTransport(Transport):
                 len(placement.members),
                 [len(terms) for terms in placement.terms],
             )
-        return cls(Links(world, comm, members, placement, node, prefix), store, prefix)
+        apart = None
+        if (
+            world.takes_gpu_memory
+        ):  # every rank by itself: GPUs have no memory in common that the ranks could use
+            own = within(timeout_s, "MPI_Comm_dup", comm.Dup)
+            own.Set_errhandler(world.mpi.ERRORS_RETURN)
+            apart = Links(world, own, members, Placement(range(len(members))), LoneNode(), prefix)
+        return cls(Links(world, comm, members, placement, node, prefix), apart, store, prefix)
 
     @property
     def page(self) -> StatusPage:
@@ -186,7 +197,7 @@ class MpiTransport(Transport):
         tag = zlib.crc32(prefix.encode()) % 30000
         comm = within(timeout_s, "MPI_Comm_create_group", lambda: world.comm.Create_group(group, tag))
         group.Free()
-        return self._of(world, comm, members, machines, self._store, prefix)
+        return self._of(world, comm, members, machines, self._store, prefix, timeout_s)
 
     # Collectives: one after another, in the order in which all ranks call them.
 
@@ -204,48 +215,60 @@ class MpiTransport(Transport):
 
     def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._in_order(self._traveller.broadcast(flat, src), flat.nbytes, fingerprint)
+        return self._moved(flat, lambda way: way.broadcast(flat, src), flat.nbytes, fingerprint)
 
     def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._in_order(
-            self._traveller.all_gather(outputs, flat), sum(each.nbytes for each in outputs), fingerprint
-        )
+        nbytes = sum(each.nbytes for each in outputs)
+        return self._moved(flat, lambda way: way.all_gather(outputs, flat), nbytes, fingerprint)
 
     def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._in_order(self._traveller.gather(outputs, flat, dst), flat.nbytes, fingerprint)
+        return self._moved(flat, lambda way: way.gather(outputs, flat, dst), flat.nbytes, fingerprint)
 
     def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._in_order(self._traveller.scatter(flat, inputs, src), flat.nbytes, fingerprint)
+        return self._moved(flat, lambda way: way.scatter(flat, inputs, src), flat.nbytes, fingerprint)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """See `Traveller`."""
         nbytes = sum(each.nbytes for each in (*inputs, *outputs))
-        return self._in_order(self._traveller.all_to_all(outputs, inputs), nbytes, fingerprint)
+        return self._moved(inputs[0], lambda way: way.all_to_all(outputs, inputs), nbytes, fingerprint)
 
     def barrier(self, fingerprint: int) -> Operation:
         """See `Traveller`."""
         return self._in_order(self._traveller.barrier(), 0, fingerprint)
 
-    def _in_order(self, steps: Steps, nbytes: int, fingerprint: int) -> Operation:
-        def begin() -> Steps:
-            self._links.begin(fingerprint)
-            return (yield from steps)
+    def _moved(
+        self, sample: Array, steps: Callable[[Traveller], Steps], nbytes: int, fingerprint: int
+    ) -> Operation:
+        """An operation that computes nothing, on arrays that are where ``sample`` is."""
+        if not (used.gpu and is_on_gpu(sample)):
+            return self._in_order(steps(self._traveller), nbytes, fingerprint)
+        assert self._apart is not None, "lanes ask first"
+        begun = _begun(self._apart, steps(Traveller(self._apart)), fingerprint)
+        return Operation(self._behind_gpu(sample, begun), _COLLECTIVES, nbytes >= _LONG_BYTES)
 
-        return Operation(begin(), _COLLECTIVES, nbytes >= _LONG_BYTES)
+    def _in_order(self, steps: Steps, nbytes: int, fingerprint: int) -> Operation:
+        return Operation(_begun(self._links, steps, fingerprint), _COLLECTIVES, nbytes >= _LONG_BYTES)
 
     # Messages. MPI has shared memory of its own for those within a machine.
 
     def send(self, flat: Array, dst: int, tag: int) -> Operation:
         """A header, then the bytes."""
-        return Operation(self._mail.send(flat, dst, tag), ("send", dst), flat.nbytes >= _LONG_BYTES)
+        steps = self._behind_gpu(flat, self._mail.send(flat, dst, tag))
+        return Operation(steps, ("send", dst), flat.nbytes >= _LONG_BYTES)
 
     def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
         """From one rank, or from any."""
-        steps = self._mail.recv(flat, src, tag)
+        after = self._links.world.gpu_of(flat).mark() if used.gpu and is_on_gpu(flat) else None
+        steps = self._mail.recv(flat, src, tag, after)  # posted at once: the order of the calls counts
         return Operation(steps, steps, flat.nbytes >= _LONG_BYTES)
+
+    def _behind_gpu(self, sample: Array, steps: Steps) -> Steps:
+        if used.gpu and is_on_gpu(sample):
+            return self._links.world.gpu_of(sample).behind(steps)
+        return steps
 
     # Memory.
 
@@ -256,6 +279,11 @@ class MpiTransport(Transport):
     def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """One piece of memory on each machine."""
         return self._in_order(self._traveller.allocate_one(shape, dtype), 0, fingerprint)
+
+    @property
+    def takes_gpu_memory(self) -> bool:
+        """Where MPI does, on all ranks of the job (`distrt.comm.mpi.cuda_aware`)."""
+        return self._apart is not None
 
     @property
     def mates(self) -> Sequence[int]:
@@ -281,7 +309,13 @@ class MpiTransport(Transport):
 
     def _is_waiting(self) -> bool:
         """Whether MPI would wait at its end for messages that nobody wants any more."""
+        posted = [links for links in (self._links, self._apart) if links is not None]
         try:
-            return self._links.is_waiting or self._mail.is_waiting
+            return any(links.is_waiting for links in posted) or self._mail.is_waiting
         except PeerFailed:
             return True
+
+
+def _begun(links: Links, steps: Steps, fingerprint: int) -> Steps:
+    links.begin(fingerprint)
+    return (yield from steps)

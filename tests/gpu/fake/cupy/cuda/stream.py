@@ -63,6 +63,18 @@ class Stream:
         self.asked.append("wait_event")
         self.tail = live([*self.tail, *event.tail])
 
+    def launch_host_func(self, callback: Any, arg: Any) -> None:
+        pending = Pending([])
+        before, self.tail = self.tail, [pending]
+
+        def run() -> None:
+            for each in before:
+                each.wait()
+            callback(arg)
+            pending.end()
+
+        threading.Thread(target=run, daemon=True).start()
+
     def record(self, event: Event | None = None) -> Event:
         event = Event() if event is None else event
         event.record(self)
