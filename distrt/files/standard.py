@@ -1,7 +1,8 @@
-"""Objects of Python and NumPy that files may hold, each made by a function that looks at the arguments first.
+"""Objects of Python that files may hold, each made by a function that looks at the arguments first.
 
-``CALLS`` has these functions by what the file calls. Most classes are harmless in themselves; what has to be kept out
-are arguments that make a small file large (``bytearray(10**12)``), or that run code (a codec by its name).
+``CALLS`` has these functions by what the file calls, those for NumPy's values (``arrays``) among them. Most classes are
+harmless in themselves; what has to be kept out are arguments that make a small file large (``bytearray(10**12)``), or
+that run code (a codec by its name).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import datetime
 import decimal
 import fractions
 import functools
-import math
 import pathlib
 import re
 import types
@@ -25,6 +25,7 @@ import numpy as np
 
 from distrt.core.device import device
 from distrt.core.tensors.size import Size
+from distrt.files import arrays
 from distrt.files.faults import UnpicklingError, quoted
 from distrt.files.opcodes import checked_key
 from distrt.files.rebuilding import Budget
@@ -57,10 +58,6 @@ _STANDARD = (
 #: These may be made empty, and given any attributes.
 _HARMLESS = (argparse.Namespace, types.SimpleNamespace, uuid.UUID)
 
-_scalar: Any = np.float64(0).__reduce__()[0]  # numpy._core.multiarray.scalar
-_reconstruct: Any = np.empty(0).__reduce__()[0]  # numpy._core.multiarray._reconstruct
-_from_buffer: Any = np.empty(0).__reduce_ex__(5)[0]  # numpy._core.numeric._frombuffer
-
 #: Makes an object in protocols 0 and 1; the builder does its work.
 RECONSTRUCTOR: Any = copyreg._reconstructor  # type: ignore[attr-defined]
 
@@ -68,12 +65,12 @@ _ON_REQUEST: dict[str, Any] = {
     **{f"{each.__module__}.{each.__qualname__}": each for each in _STANDARD},
     "builtins.Ellipsis": ...,
     "copyreg._reconstructor": RECONSTRUCTOR,
-    "numpy.core.multiarray._reconstruct": _reconstruct,
-    "numpy._core.multiarray._reconstruct": _reconstruct,
-    "numpy.core.multiarray.scalar": _scalar,
-    "numpy._core.multiarray.scalar": _scalar,
-    "numpy.core.numeric._frombuffer": _from_buffer,
-    "numpy._core.numeric._frombuffer": _from_buffer,
+    "numpy.core.multiarray._reconstruct": arrays.RECONSTRUCT,
+    "numpy._core.multiarray._reconstruct": arrays.RECONSTRUCT,
+    "numpy.core.multiarray.scalar": arrays.SCALAR,
+    "numpy._core.multiarray.scalar": arrays.SCALAR,
+    "numpy.core.numeric._frombuffer": arrays.FROM_BUFFER,
+    "numpy._core.numeric._frombuffer": arrays.FROM_BUFFER,
     "numpy.dtype": np.dtype,
     "numpy.ndarray": np.ndarray,
 }
@@ -212,50 +209,17 @@ def _partial(budget: Budget, function: Any, *rest: Any) -> Any:
     return functools.partial(function)
 
 
-def _numpy_dtype(budget: Budget, kind: Any, align: Any = False, copy: Any = True) -> Any:
-    if not isinstance(kind, str) or not re.fullmatch(r"[<>=|]?([biufcSU]\d{1,4}|[mM]8)", kind):
-        raise UnpicklingError(f"NumPy arrays of dtype {quoted(kind)} are not read from files")
-    return np.dtype(kind, False, True)  # a copy, whose byte order can be set
-
-
-def _numpy_scalar(budget: Budget, dtype: Any, data: Any) -> Any:
-    if not isinstance(dtype, np.dtype) or not isinstance(data, bytes) or dtype.hasobject:
-        raise UnpicklingError(f"a NumPy number needs a dtype and bytes, got {quoted(dtype)}")
-    return np.frombuffer(data, dtype, 1)[0]
-
-
-def _numpy_array(budget: Budget, kind: Any, shape: Any, code: Any) -> Any:
-    if kind is not np.ndarray or shape != (0,):
-        raise UnpicklingError(f"arrays of class {quoted(kind)} are not read from files")
-    return np.empty(0, np.int8)
-
-
-def _numpy_array_from_buffer(
-    budget: Budget, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None
-) -> Any:
-    """As protocol 5 has arrays, in the memory of their bytes; ``axes``: how the dims of ``shape`` are permuted."""
-    if type(data) not in (bytes, bytearray):
-        raise UnpicklingError(f"an array needs bytes, got {quoted(data)}")
-    _check_array(shape, dtype, len(data))
-    if order not in ("C", "F") and not (order == "K" and _permutes(axes, len(shape))):
-        raise UnpicklingError(f"an array has the order {quoted((order, axes))}")
-    flat = np.frombuffer(data, dtype) if data else np.empty(0, dtype)
-    if order == "K":
-        return flat.reshape(shape).transpose(axes)
-    return flat.reshape(shape, order=order)
-
-
-def _permutes(axes: Any, dims: int) -> bool:
-    return (
-        isinstance(axes, tuple | list)
-        and all(type(each) is int for each in axes)
-        and sorted(axes) == list(range(dims))
-    )
+def _bytes(budget: Budget, *arguments: Any) -> bytes:
+    """As protocols 0 to 2 have ``b""``; longer ones are encoded text."""
+    if arguments:
+        raise UnpicklingError(f"bytes are written as encoded text, not as {quoted(arguments)}")
+    return b""
 
 
 #: What a file may call -> what is called in its place, with a budget before the arguments.
 CALLS: dict[Any, Any] = {
     encode: _encode,
+    bytes: _bytes,
     bytearray: _bytearray,
     complex: _complex,
     set: _set_of(set),
@@ -272,10 +236,7 @@ CALLS: dict[Any, Any] = {
     fractions.Fraction: _fraction,
     functools.partial: _partial,
     types.SimpleNamespace: _empty_namespace,
-    np.dtype: _numpy_dtype,
-    _scalar: _numpy_scalar,
-    _reconstruct: _numpy_array,
-    _from_buffer: _numpy_array_from_buffer,
+    **arrays.CALLS,
     **{each: _plain_to(each) for each in (*_DATES, *_PATHS)},
 }
 
@@ -287,10 +248,6 @@ def set_state(value: Any, state: Any, budget: Budget) -> bool:
     """Gives an object of NumPy or of the standard library its state; False where it is none of these."""
     if type(value) is collections.OrderedDict:
         vars(value).update(state)
-    elif isinstance(value, np.dtype):
-        _set_byte_order(value, state)
-    elif type(value) is np.ndarray:
-        _fill_array(value, state, budget)
     elif type(value) is functools.partial:
         function, arguments, keywords, attributes = state
         if not callable(function) or type(arguments) is not tuple or type(keywords) is not dict or attributes:
@@ -301,34 +258,5 @@ def set_state(value: Any, state: Any, budget: Budget) -> bool:
         number: Any = value
         number.__setstate__({"int": int(state["int"])})
     else:
-        return False
+        return arrays.set_state(value, state, budget)
     return True
-
-
-def _set_byte_order(dtype: Any, state: Any) -> None:
-    order, fields = state[1], state[2:5]
-    if order not in ("<", ">", "|", "=") or any(each is not None for each in fields):
-        raise UnpicklingError(f"NumPy arrays of records are not read from files: {quoted(state)}")
-    if dtype.kind not in "SUmM" and order in "<>":
-        dtype.__setstate__((3, order, None, None, None, -1, -1, 0))
-
-
-def _fill_array(array: Any, state: Any, budget: Budget) -> None:
-    _, shape, dtype, in_columns, data = state
-    if type(data) is str:  # the bytes of Python 2, decoded as Latin 1
-        data = data.encode("latin1")
-    if type(data) is not bytes:
-        raise UnpicklingError("NumPy arrays of Python objects are not read from files")
-    _check_array(shape, dtype, len(data))
-    budget.spend(len(data))
-    array.__setstate__((1, shape, dtype, bool(in_columns), data))
-
-
-def _check_array(shape: Any, dtype: Any, length: int) -> None:
-    """Raises UnpicklingError where so many bytes are no array of numbers or text of this shape."""
-    if not isinstance(dtype, np.dtype) or dtype.hasobject or type(shape) is not tuple:
-        raise UnpicklingError("NumPy arrays of Python objects are not read from files")
-    if not all(type(each) is int and each >= 0 for each in shape):
-        raise UnpicklingError(f"an array has the shape {quoted(shape)}")
-    if length != math.prod(shape) * dtype.itemsize or len(shape) > 64:
-        raise UnpicklingError(f"an array of shape {quoted(shape)} has {length} bytes")
