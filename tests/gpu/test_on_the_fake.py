@@ -82,6 +82,16 @@ def test_recurrent_layers_are_those_of_the_cpu() -> None:
 
 
 @pytest.mark.ci
+def test_ctc_is_that_of_the_cpu_in_one_reduction() -> None:
+    _assert_passed("ctc", "few")
+
+
+@pytest.mark.slow
+def test_ctc_is_that_of_the_cpu() -> None:
+    _assert_passed("ctc")
+
+
+@pytest.mark.ci
 def test_graphs_are_captured_and_replayed() -> None:
     _assert_passed("graphs")
 

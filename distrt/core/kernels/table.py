@@ -180,6 +180,20 @@ ROWS = (
         "one product and one launch for a step, instead of a dozen and more; not measured",
     ),
     Row(
+        "ctc_loss on GPUs, and its gradient",
+        "distrt.core.kernels.cuda.ctc",
+        "distrt.core.ops.nn.ctc",
+        "float32 and float64",
+        "one launch for all steps forward, three backward, no wait, instead of a dozen for each step; not measured",
+    ),
+    Row(
+        "derivatives of gamma and Dirichlet numbers by their parameters on GPUs",
+        "distrt.core.kernels.cuda.pathwise",
+        "distrt.core.numerics.pathwise",
+        "everywhere",
+        "one launch and no memory, instead of dozens that keep 137 numbers for each; not measured",
+    ),
+    Row(
         "erf and gelu on GPUs, and every optimizer's rule",
         "distrt.core.kernels.cuda.loops",
         "the same formula or rule, operation by operation, with the same bits",

@@ -2,21 +2,63 @@
 
 The labels stand with a blank before, between and behind them. A path may stay, step to the next place, or step over a
 blank between two labels that differ; ``alpha`` sums over the paths up to a place, ``beta`` over those from it on, both
-as logarithms. Every step in time is one array operation over all sequences and places.
+as logarithms. Every step in time is one array operation over all sequences and places; on a GPU kernels walk instead.
 Source: Graves et al. 2006, section 4.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, is_on_gpu
+from distrt.core.errors import DimensionError, ShapeError
+from distrt.core.gpu.faults import kind_of
+from distrt.core.kernels import on_gpu
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import no_derivative
 
 __all__ = ["ctc_loss"]
+
+
+class Fault(NamedTuple):
+    """What may be wrong with lengths and labels; ``{0}`` in the message is the number found, ``{1}`` the bound."""
+
+    message: str
+    error: type[Exception] = ShapeError
+
+    def raised(self, number: int, bound: int = 0) -> Exception:
+        """The error to raise."""
+        return self.error(self.message.format(number, bound))
+
+
+class Faults(NamedTuple):
+    """All that may be, in the order in which kernels have them."""
+
+    few_steps: Fault
+    many_steps: Fault
+    few_labels: Fault
+    long_row: Fault
+    other_sum: Fault
+    no_class: Fault
+
+
+PLACE = " (while checking arguments for ctc_loss_allocate_outputs)"
+
+FAULTS = Faults(
+    Fault(f"Expected input_lengths to have value at least 0, but got value {{0}}{PLACE}"),
+    Fault(f"Expected input_lengths to have value at most {{1}}, but got value {{0}}{PLACE}"),
+    Fault(f"Expected target_lengths to have value at least 0, but got value {{0}}{PLACE}"),
+    Fault(
+        "Expected tensor to have size at least {0} at dimension 1, but got size {1} for argument #2 "
+        f"'targets'{PLACE}"
+    ),
+    Fault(
+        f"Expected tensor to have size {{0}} at dimension 0, but got size {{1}} for argument #2 'targets'{PLACE}"
+    ),
+    Fault("ctc_loss: target {0} is out of bounds for {1} classes, the blank among them", DimensionError),
+)
 
 
 @op(node="CtcLoss", aux=("alpha",))
@@ -30,8 +72,12 @@ def ctc_loss(
 ) -> Any:
     """The negative log probability of each row of labels.
 
-    Shape: (T, N, C), (N, S), (N), (N) -> (N). Labels behind their row's length may be anything.
+    Shape: (T, N, C), (N, S), (N), (N) -> (N). Labels behind their row's length may be anything. On a GPU all labels may
+    be in one row.
     """
+    if is_on_gpu(log_probs):
+        kinds = [kind_of(*fault) for fault in FAULTS]
+        return on_gpu.ctc.losses(log_probs, targets, input_lengths, target_lengths, blank, kinds)
     steps, count = log_probs.shape[:2]
     places = _with_blanks(targets, target_lengths, blank)
     at_places = _at_places(log_probs, places)
@@ -107,6 +153,9 @@ def _ctc_loss_backward(
     zero_infinity: bool,
 ) -> Array:
     """The gradient for probabilities that sum to 1, as PyTorch's: ``exp(log_probs)`` minus the share of the paths."""
+    if is_on_gpu(log_probs):
+        given = (log_probs, targets, input_lengths, target_lengths, alpha)
+        return on_gpu.ctc.slopes(g, *given, blank, zero_infinity)
     steps, count, classes = log_probs.shape
     places = _with_blanks(targets, target_lengths, blank)
     through = alpha + _beta(_at_places(log_probs, places), places, input_lengths, target_lengths)
