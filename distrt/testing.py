@@ -6,7 +6,6 @@ Source: https://pytorch.org/docs/stable/testing.html.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from distrt.core.creation.arbitrary import make_tensor
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import promote_types
 from distrt.core.ops.pointwise.half import wide
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors import methods as methods  # every tensor that is made here has its methods
 
@@ -101,10 +101,9 @@ def assert_allclose(
     msg: str = "",
 ) -> None:
     """The older form of ``assert_close``: NaN equals NaN, and dtypes, devices and strides may differ."""
-    warnings.warn(
+    warn(
         "`torch.testing.assert_allclose()` is deprecated since 1.12; use `torch.testing.assert_close()` instead.",
         FutureWarning,
-        stacklevel=2,
     )
     if not isinstance(actual, Tensor):
         actual = tensor(actual)

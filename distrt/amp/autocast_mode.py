@@ -7,7 +7,6 @@ Source: https://docs.pytorch.org/docs/2.13/amp.html
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from distrt.core.autocast import is_autocast_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DeviceError
 from distrt.core.gpu import library
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = ["autocast", "autocast_decorator", "custom_bwd", "custom_fwd", "is_autocast_available"]
@@ -56,9 +56,9 @@ class autocast:  # noqa: N801 - PyTorch's own spelling
         if not is_autocast_available(device_type):
             raise DeviceError(f"User specified an unsupported autocast device_type '{device_type}'")
         self._cache_enabled = casting.is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
-        self._enabled = enabled and self._is_possible(stacklevel=3 + (type(self) is not autocast))
+        self._enabled = enabled and self._is_possible()
 
-    def _is_possible(self, stacklevel: int) -> bool:
+    def _is_possible(self) -> bool:
         """False, with a warning, for a device that is not there and for a dtype that it has no autocast for."""
         complaint = None
         if self.device == "cuda" and not library.device_count():
@@ -70,7 +70,7 @@ class autocast:  # noqa: N801 - PyTorch's own spelling
                 f"{name} Autocast only supports dtypes of {', '.join(map(str, _SUPPORTED))} currently."
             )
         if complaint:
-            warnings.warn(complaint, stacklevel=stacklevel)
+            warn(complaint)
         return complaint is None
 
     def __enter__(self) -> autocast:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -20,6 +19,7 @@ import numpy as np
 from distrt.amp.overflow import Overflow, located
 from distrt.amp.unscaling import unscale
 from distrt.core.gpu import library
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["GradScaler", "OptState", "Overflow"]
@@ -72,10 +72,7 @@ class GradScaler:
         self._overflow: Overflow | None = None
         self._suspected: Callable[[], Overflow | None] | None = None
         if device == "cuda" and enabled and not library.device_count():
-            warnings.warn(
-                "torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.",
-                stacklevel=2 + (type(self) is not GradScaler),
-            )
+            warn("torch.cuda.amp.GradScaler is enabled, but CUDA is not available.  Disabling.")
             self._enabled = False
         if self._enabled:
             if growth_factor <= 1.0:
@@ -170,12 +167,11 @@ class GradScaler:
         """The step of an optimizer that unscales and skips itself: it gets ``grad_scale`` and ``found_inf``."""
         takes_scaler = "grad_scaler" in inspect.signature(optimizer.step).parameters
         if takes_scaler:
-            warnings.warn(
+            warn(
                 "GradScaler is going to stop passing itself as a keyword argument to the passed "
                 "optimizer. In the near future GradScaler registers `grad_scale: Tensor` and "
                 "`found_inf: Tensor` to the passed optimizer and let the optimizer use them directly.",
                 FutureWarning,
-                stacklevel=3,
             )
             kwargs["grad_scaler"] = self
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from distrt.core.process.users_code import warn
 
 __all__ = ["warn_of_older_spelling"]
 
@@ -14,8 +14,4 @@ def warn_of_older_spelling(called: str, instead: str) -> None:
         called: what was called, below ``torch``: "cuda.amp.autocast(args...)".
         instead: what to call, below ``torch.amp``: "autocast('cuda', args...)".
     """
-    warnings.warn(
-        f"`torch.{called}` is deprecated. Please use `torch.amp.{instead}` instead.",
-        FutureWarning,
-        stacklevel=3,
-    )
+    warn(f"`torch.{called}` is deprecated. Please use `torch.amp.{instead}` instead.", FutureWarning)

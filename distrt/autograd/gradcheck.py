@@ -6,7 +6,6 @@ holds ``d/dx + i d/dy``, which is what a gradient is. Source: https://pytorch.or
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from distrt.core.autograd.roots import grad
 from distrt.core.creation import zeros_like
 from distrt.core.errors import AutogradError, UnsupportedError
 from distrt.core.modes import enable_grad
+from distrt.core.process.users_code import warn
 from distrt.core.random.generator import numpy_generator
 from distrt.core.tensor import Tensor, wrap
 
@@ -323,11 +323,9 @@ def _require_usable(inputs: Tensors) -> None:
         if not _moves(each):
             continue
         if each._array.dtype not in (np.float64, np.complex128):
-            warnings.warn(
+            warn(
                 f"Input #{number} requires gradient and is not a double precision floating point or complex. This "
-                "check will likely fail if all the inputs are not of double precision floating point or complex. ",
-                UserWarning,
-                stacklevel=4,
+                "check will likely fail if all the inputs are not of double precision floating point or complex. "
             )
         if any(step == 0 and size > 1 for step, size in zip(each.stride(), each.shape, strict=True)):
             raise AutogradError(

@@ -11,7 +11,6 @@ import os
 import re
 import threading
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from distrt.checkpoint.writing import Save, Staging
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import CheckpointError
 from distrt.core.process.activity import CHECKPOINT, doing
+from distrt.core.process.users_code import warn
 from distrt.files.atomic import write_atomically
 
 __all__ = ["Checkpoints", "Found", "found_in"]
@@ -209,7 +209,7 @@ class Checkpoints:
             said = "; ".join(f"rank {rank}: {failure}" for rank, failure in failures.items())
             reasons.append(said)
             if self._ranks.rank == 0:
-                warnings.warn(f"the checkpoint of step {each.step} is passed over: {said}", stacklevel=2)
+                warn(f"the checkpoint of step {each.step} is passed over: {said}")
         if reasons:
             raise CheckpointError(f"no checkpoint in {self.folder} is whole: {' / '.join(reasons)}")
         return None

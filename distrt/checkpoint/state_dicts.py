@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
@@ -25,6 +24,7 @@ from distrt.checkpoint.writing import Save, Staging
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.errors import CheckpointError, UnsupportedError
+from distrt.core.process.users_code import warn
 
 __all__ = ["Stateful", "async_save", "load", "load_state_dict", "save", "save_state_dict"]
 
@@ -186,11 +186,10 @@ def _begun(state: Mapping[str, Any], writer: FileSystemWriter, ranks: Ranks, sta
 def _allow_overwriting(writer: FileSystemWriter) -> None:
     if not writer.overwrite:
         raise RuntimeError("Checkpoint already exists and self.overwrite=False.")
-    warnings.warn(
+    warn(
         f"Detected an existing checkpoint in {writer.path}, overwriting since self.overwrite=True. Past version 2.5 of "
         "PyTorch, `overwrite` will default to False. Set this variable to True to maintain this functionality or False "
-        "to raise when an existing checkpoint is found.",
-        stacklevel=4,
+        "to raise when an existing checkpoint is found."
     )
 
 
@@ -229,10 +228,9 @@ def _states(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ranks(group: ProcessGroup | None, no_dist: bool, verb: str) -> Ranks:
     if no_dist or not is_initialized():
-        warnings.warn(
+        warn(
             "torch.distributed is disabled, unavailable or uninitialized, assuming the intent is to "
-            f"{verb} in a single process.",
-            stacklevel=3,
+            f"{verb} in a single process."
         )
         return Ranks(is_alone=True)
     return Ranks(group)
@@ -268,9 +266,8 @@ def _folder(given: Any, checkpoint_id: Folder, kind: Any) -> Any:
 
 
 def _warn_of(verb: str) -> None:
-    warnings.warn(
+    warn(
         f"`{verb}_state_dict` is deprecated and will be removed in future versions."
         f"{' ' if verb == 'load' else ''}Please use `{verb}` instead.",
         FutureWarning,
-        stacklevel=3,
     )

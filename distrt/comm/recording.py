@@ -8,11 +8,11 @@ import json
 import os
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from distrt.comm.child_failures import ChildFailedError
+from distrt.core.process.users_code import warn
 
 __all__ = ["ErrorHandler", "get_error_handler", "record"]
 
@@ -28,7 +28,7 @@ class ErrorHandler:
         try:
             faulthandler.enable(all_threads=True)
         except Exception as error:  # such as a stderr that is no file
-            warnings.warn(f"Unable to enable fault handler. {type(error).__name__}: {error}", stacklevel=2)
+            warn(f"Unable to enable fault handler. {type(error).__name__}: {error}")
 
     def record_exception(self, e: BaseException) -> None:
         """Write an exception, as JSON, to the file that TORCHELASTIC_ERROR_FILE names."""

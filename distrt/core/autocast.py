@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import functools
 import threading
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
@@ -30,6 +29,7 @@ from distrt.core.errors import DtypeError
 from distrt.core.gpu import library
 from distrt.core.layouts import seen
 from distrt.core.modes import modes, used
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -347,9 +347,7 @@ def _require(function: str, name: str, position: int, value: Any, kind: type) ->
 
 
 def _deprecated(called: str, instead: str) -> None:
-    warnings.warn(
-        f"torch.{called} is deprecated. Please use torch.{instead} instead.", DeprecationWarning, stacklevel=3
-    )
+    warn(f"torch.{called} is deprecated. Please use torch.{instead} instead.", DeprecationWarning)
 
 
 def get_autocast_gpu_dtype() -> dt.dtype:

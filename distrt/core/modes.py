@@ -10,11 +10,12 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from distrt.core.process.users_code import warn
 
 
 class _Modes(threading.local):
@@ -185,12 +186,11 @@ class inference_mode:  # noqa: N801
 
 def _decorate(function: Callable[..., Any], make: Callable[[], Any]) -> Callable[..., Any]:
     if inspect.isclass(function):
-        warnings.warn(
+        warn(
             "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
             "functions or methods. To preserve the current behavior of class decoration, you can directly decorate the "
             "`__init__` method and nothing else.",
             FutureWarning,
-            stacklevel=3,
         )
     if inspect.isgeneratorfunction(function):
 

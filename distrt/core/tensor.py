@@ -5,7 +5,6 @@ The arithmetic lives in ``core/ops``; ``core/tensors/methods.py`` binds it to th
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +17,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError, DtypeError, ShapeError
 from distrt.core.layouts import PlainArray, is_channels_last
 from distrt.core.modes import modes
+from distrt.core.process.users_code import warn
 from distrt.core.storage.copying import Copying
 from distrt.core.storage.memory import keep_freed_memory
 from distrt.core.tensors.attributes import Attributes
@@ -127,12 +127,10 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     def grad(self) -> Tensor | None:
         """The gradient that backward passes have added up; None before the first."""
         if self._grad is None and self._edge is not None and not self.is_leaf and not self.retains_grad:
-            warnings.warn(
+            warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
                 "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
-                "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor.",
-                UserWarning,
-                stacklevel=2,
+                "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor."
             )
         return self._grad
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
 from distrt.core.errors import ShapeError
+from distrt.core.process.users_code import warn
 from distrt.core.random.draws import draw_permutation
 from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor
@@ -230,9 +230,7 @@ def _shares(fractions: Sequence[float], size: int) -> list[int]:
         shares[i % len(shares)] += 1
     for i, share in enumerate(shares):
         if share == 0:
-            warnings.warn(
-                f"Length of split at index {i} is 0. This might result in an empty dataset.", stacklevel=3
-            )
+            warn(f"Length of split at index {i} is 0. This might result in an empty dataset.")
     return shares
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from distrt.core.gpu.library import device_count
 from distrt.core.process.activity import DATA, doing
+from distrt.core.process.users_code import warn
 from distrt.core.random.draws import draw_seed
 from distrt.data.dataset import IterableDataset, size_of
 
@@ -27,10 +27,9 @@ class LoaderIterator(Iterator[Any]):
 
     def __init__(self, loader: DataLoader[Any]) -> None:
         if loader.pin_memory and not device_count():
-            warnings.warn(
+            warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't be "
-                "used.",
-                stacklevel=4,
+                "used."
             )
         self._recipe = loader.recipe()
         self._begin(loader)
@@ -54,10 +53,9 @@ class LoaderIterator(Iterator[Any]):
             batch, size = self._next_batch()
         self._given += 1
         if self._promised is not None and self._given == self._promised + 1:
-            warnings.warn(
+            warn(
                 f"Length of IterableDataset {self._recipe.dataset} was reported to be {self._promised} (when accessing "
-                f"len(dataloader)), but more has been fetched",
-                stacklevel=2,
+                f"len(dataloader)), but more has been fetched"
             )
         if self._note_used is not None:
             self._note_used(size)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import warnings
 from multiprocessing.context import BaseContext
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.data.dataset import IterableDataset
 
 __all__ = ["check_sampling", "check_workers", "checked_context", "warn_of_many_workers"]
@@ -97,10 +97,9 @@ def warn_of_many_workers(count: int) -> None:
     """Says so where there are more workers than cores."""
     cores = len(os.sched_getaffinity(0))
     if count > cores:
-        warnings.warn(
+        warn(
             f"This DataLoader will create {count} worker processes in total. Our suggested max number of worker in "
             f"current system is {cores}, which is smaller than what this DataLoader is going to create. Please be "
             "aware that excessive worker creation might get DataLoader running slow or even freeze, lower the worker "
-            "number to avoid potential slowness/freeze if necessary.",
-            stacklevel=3,
+            "number to avoid potential slowness/freeze if necessary."
         )

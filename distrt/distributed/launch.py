@@ -4,9 +4,9 @@ With ``--use-env`` it is ``python -m distrt.distributed.run``, under which scrip
 """
 
 import sys
-import warnings
 from collections.abc import Sequence
 
+from distrt.core.process.users_code import warn
 from launch.cli import main as run
 from launch.command.arguments import parse_arguments
 from launch.command.options import split_options
@@ -22,11 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: as of ``distrt-launch``; ``--use-env`` leaves that argument out.
     """
-    warnings.warn(
+    warn(
         "The module torch.distributed.launch is deprecated and will be removed in future. Use torchrun "
         "(distrt-launch): it sets the environment variable LOCAL_RANK, which --use-env relies on, too",
         FutureWarning,
-        stacklevel=2,
     )
     switches, words = split_options(sys.argv[1:] if argv is None else argv, _SWITCHES)
     if switches:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.distributions.distribution import Distribution
 
 __all__ = ["kl_divergence", "register_kl"]
@@ -46,11 +46,10 @@ def _rule_for(type_p: type, type_q: type) -> Rule | None:
     nearest = min(found, key=distances)
     by_q = min(found, key=lambda pair: distances(pair)[::-1])
     if _RULES[nearest] is not _RULES[by_q]:
-        warnings.warn(
+        warn(
             f"Ambiguous kl_divergence({type_p.__name__}, {type_q.__name__}). Please register_kl"
             f"({nearest[0].__name__}, {by_q[1].__name__})",
             RuntimeWarning,
-            stacklevel=3,
         )
     return _RULES[nearest]
 

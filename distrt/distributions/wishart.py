@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import arange, tensor
 from distrt.core.dtypes.limits import finfo
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.distributions import constraints
 from distrt.distributions.chi2 import Chi2
@@ -75,9 +75,8 @@ class Wishart(CovarianceMatrices, ExponentialFamily):
         if bool(ops.any(self.df <= least)):
             raise ValueError(f"Value of df={df} expected to be greater than ndim - 1 = {least}.")
         if bool(ops.any(self.df < least + 1)):
-            warnings.warn(
-                "Low df values detected. Singular samples are highly likely to occur for ndim - 1 < df < ndim.",
-                stacklevel=2,
+            warn(
+                "Low df values detected. Singular samples are highly likely to occur for ndim - 1 < df < ndim."
             )
         self.__dict__[name] = matrix.expand(*batch_shape, -1, -1)
         super().__init__(batch_shape, matrix.shape[-2:], validate_args=validate_args)
@@ -115,7 +114,7 @@ class Wishart(CovarianceMatrices, ExponentialFamily):
                 return drawn
             drawn = ops.where(self._matrices(fits), drawn, self._drawn(sample_shape))
         if not bool(ops.all(self.support.check(drawn))):
-            warnings.warn("Singular sample detected.", stacklevel=2)
+            warn("Singular sample detected.")
         return drawn
 
     def _drawn(self, sample_shape: Any) -> Any:

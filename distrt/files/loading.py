@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.errors import CheckpointError, UnsupportedError
 from distrt.core.process.activity import CHECKPOINT, doing
+from distrt.core.process.users_code import warn
 from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.files import legacy, strangers
 from distrt.files.allowed import Rule
@@ -72,7 +72,7 @@ def load(
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     if pickle_load_args and weights_only is not False:
-        warnings.warn("pickle_load_args only works if `weights_only=False`.", stacklevel=2)
+        warn("pickle_load_args only works if `weights_only=False`.")
     unknown = set(pickle_load_args) - ({"encoding"} if weights_only is not False else _PICKLE_ARGUMENTS)
     if unknown:
         raise TypeError(f"load() got an unexpected keyword argument '{min(unknown)}'")
@@ -260,11 +260,9 @@ def _forced(weights_only: bool | None) -> bool | None:
     if strict:
         return True
     if wide and weights_only is None:
-        warnings.warn(
+        warn(
             "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the`weights_only` argument was not "
-            "explicitly passed to `torch.load`, forcing weights_only=False.",
-            UserWarning,
-            stacklevel=3,
+            "explicitly passed to `torch.load`, forcing weights_only=False."
         )
         return False
     return weights_only

@@ -15,7 +15,6 @@ import pickletools
 import re
 import secrets
 import types
-import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -27,6 +26,7 @@ from distrt.core.device import device
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.gpu.places import device_of
+from distrt.core.process.users_code import warn
 from distrt.core.storage.copying import attributes_of
 from distrt.core.storage.storage import TypedStorage, UntypedStorage
 from distrt.core.tensor import Tensor
@@ -190,11 +190,9 @@ def _warn_of_hooks(tensor: Any) -> None:
     node, number = tensor._edge
     for key, hook in (node.hooks or {}).get(number, {}).items():
         if key != RUNS_LAST and not hasattr(hook, "__torch_unserializable__"):
-            warnings.warn(
+            warn(
                 f"backward hook {hook!r} on tensor will not be serialized.  If this is expected, you can decorate the "
-                "function with @torch.utils.hooks.unserializable_hook to suppress this warning",
-                UserWarning,
-                stacklevel=2,
+                "function with @torch.utils.hooks.unserializable_hook to suppress this warning"
             )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
+from distrt.core.process.users_code import warn
 from distrt.jit.types import holds, of_annotation
 from distrt.tracing import is_tracing as _is_recorded
 
@@ -45,11 +45,10 @@ def ignore(drop: Any = False, **kwargs: Any) -> Any:
     if not isinstance(drop, bool):
         raise RuntimeError(f"Argument to @torch.jit.ignore must be a bool or a function but got {drop}")
     if kwargs.pop("drop_on_export", False):
-        warnings.warn(
+        warn(
             "ignore(drop_on_export=True) has been deprecated. TorchScript will now drop the function call on "
             "compilation. Use torch.jit.unused now. {}",
             FutureWarning,
-            stacklevel=2,
         )
         drop = True
 

@@ -6,11 +6,11 @@ import contextlib
 import functools
 import inspect
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from distrt.core.errors import UnsupportedError
+from distrt.core.process.users_code import warn
 from distrt.jit.compiler.unit import Unit
 from distrt.jit.decorators import export
 from distrt.jit.frontend import NotSupportedError
@@ -42,10 +42,9 @@ def script(
         TypeError: for what is none of these.
     """
     if optimize is not None:
-        warnings.warn(
+        warn(
             "`optimize` is deprecated and has no effect. Use `with torch.jit.optimized_execution()` instead",
             FutureWarning,
-            stacklevel=2,
         )
     if isinstance(obj, RecursiveScriptModule | ScriptFunction | list | dict) or getattr(
         obj, _INTERFACE, False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from distrt.core.errors import AutogradError
+from distrt.core.process.users_code import warn
 from distrt.core.random.generator import get_rng_state, set_rng_state
 from distrt.core.tensor import Tensor
 from distrt.jit.program import Program
@@ -59,15 +59,13 @@ def trace(
         TracingCheckError: where the function calls other operations the second time.
     """
     if optimize is not None:
-        warnings.warn(
+        warn(
             "`optimize` is deprecated and has no effect. Use `with torch.jit.optimized_execution()` instead",
             FutureWarning,
-            stacklevel=2,
         )
     if isinstance(func, RecursiveScriptModule | ScriptFunction):
-        warnings.warn(
-            "The input to trace is already a ScriptModule, tracing it is a no-op. Returning the object as is.",
-            stacklevel=2,
+        warn(
+            "The input to trace is already a ScriptModule, tracing it is a no-op. Returning the object as is."
         )
         return func
     options = _Options(check_trace, check_inputs, check_tolerance, strict)
@@ -140,13 +138,12 @@ class _Options:
             with _Kept(module):
                 _compare(again.result, traced(*_copied(given[0]), **_copied(given[1])), self._tolerance)
         if random:
-            warnings.warn(
+            warn(
                 "Trace had nondeterministic nodes. Did you forget call .eval() on your model? Nodes:\n\t"
                 + "\n\t".join(map(str, random[:20]))
                 + "\nThis may cause errors in trace checking. To disable trace checking, pass check_trace=False to "
                 "torch.jit.trace()",
                 TracerWarning,
-                stacklevel=4,
             )
 
 
@@ -223,7 +220,7 @@ def _look_at_containers(result: Any) -> None:
         )
         if isinstance(result, dict):
             raise RuntimeError(said)
-        warnings.warn(said, TracerWarning, stacklevel=5)
+        warn(said, TracerWarning)
     elif isinstance(result, tuple):
         for each in result:
             _look_at_containers(each)
@@ -333,11 +330,10 @@ def _compare(expected: Any, given: Any, tolerance: float) -> None:
         try:
             assert_close(one.detach(), other.detach(), rtol=tolerance, atol=1e-5, equal_nan=True)
         except AssertionError as fault:
-            warnings.warn(
+            warn(
                 f"Output nr {number + 1}. of the traced function does not match the corresponding output of the Python "
                 f"function. Detailed error:\n{fault}",
                 TracerWarning,
-                stacklevel=5,
             )
 
 

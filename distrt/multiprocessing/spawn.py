@@ -13,7 +13,6 @@ import os
 import sys
 import time
 import traceback
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing import reduction
@@ -21,6 +20,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from distrt.core.process.children import end_with_parent, outlives_children, signal_name
+from distrt.core.process.users_code import warn
 
 __all__ = [
     "ProcessContext",
@@ -59,12 +59,11 @@ def spawn(
         ProcessExitedException: a process was killed or exited with another code than 0.
     """
     if start_method != "spawn":
-        warnings.warn(
+        warn(
             f"This method only supports start_method=spawn (got: {start_method}).\n"
             "To use a different start_method use:\n\t\t"
             " distrt.multiprocessing.start_processes(...)",
             FutureWarning,
-            stacklevel=2,
         )
     return start_processes(fn, args, nprocs, join, daemon, start_method="spawn")
 
@@ -247,7 +246,7 @@ class SpawnContext(ProcessContext):
     """``ProcessContext`` under its name before PyTorch 1.4."""
 
     def __init__(self, processes: Sequence[BaseProcess], reports: Sequence[_Report]) -> None:
-        warnings.warn("SpawnContext is renamed to ProcessContext since 1.4 release.", stacklevel=2)
+        warn("SpawnContext is renamed to ProcessContext since 1.4 release.")
         super().__init__(processes, reports)
 
 

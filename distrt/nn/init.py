@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ from distrt.core.creation import empty_like, zeros
 from distrt.core.creation import eye as eye_matrix
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.random.draws import draw_permutation
 from distrt.core.random.generator import Generator
 from distrt.core.tensor import Tensor, wrap
@@ -187,10 +187,9 @@ def trunc_normal_(
         NoKernelError: for a dtype that is not floating point.
     """
     if mean < a - 2 * std or mean > b + 2 * std:
-        warnings.warn(
+        warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. "
-            "The distribution of values may be incorrect.",
-            stacklevel=2,
+            "The distribution of values may be incorrect."
         )
     if not tensor.dtype.is_floating_point:
         raise NoKernelError(f'"normal_kernel_cpu" not implemented for {tensor.dtype}')
@@ -298,7 +297,7 @@ def kaiming_normal_(
 
 
 def _nothing_to_do(tensor: Tensor) -> Tensor:
-    warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    warn("Initializing zero-element tensors is a no-op")
     return tensor
 
 
@@ -365,9 +364,7 @@ def _deprecated(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @functools.wraps(function)
     def renamed(*args: Any, **kwargs: Any) -> Tensor:
-        warnings.warn(
-            f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning, stacklevel=2
-        )
+        warn(f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning)
         return function(*args, **kwargs)
 
     renamed.__name__ = renamed.__qualname__ = old

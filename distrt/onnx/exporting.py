@@ -12,6 +12,7 @@ from typing import Any
 
 from distrt.core.modes import no_grad
 from distrt.core.op import REGISTRY
+from distrt.core.process.users_code import warn
 from distrt.nn.modules.module import Module
 from distrt.onnx.axes import Axes, asked
 from distrt.onnx.drawing import Drawing
@@ -257,12 +258,11 @@ def _sizes_of_counts(
 
 def _warn_of_counts(graph: Graph) -> None:
     node = counting(graph)[0]
-    warnings.warn(
+    warn(
         f"the model may be wrong for other values than those given: {node.target} in "
         f"{node.scope or 'the model itself'} ({node.where}) gives as many elements as its values say, and no "
         "values were found for which it gives another number",
         TracerWarning,
-        stacklevel=4,
     )
 
 
@@ -308,11 +308,7 @@ def _warn_of_unknown(axes: Axes, outputs: Sequence[str]) -> None:
     """Says which of ``dynamic_axes`` are the names of nothing: these axes keep their sizes."""
     for name in axes.of_outputs:
         if name not in outputs:
-            warnings.warn(
-                f"Provided key {name} for dynamic axes is not a valid input/output name: it has no effect",
-                UserWarning,
-                stacklevel=3,
-            )
+            warn(f"Provided key {name} for dynamic axes is not a valid input/output name: it has no effect")
 
 
 def _outputs(

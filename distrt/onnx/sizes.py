@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from distrt.core.dtypes import dtype as dt
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.tracing import Graph, Node, TracerWarning, Value, values_in
 
@@ -131,9 +131,7 @@ def _plain(nest: Any) -> Any:
 
 
 def _warn(what: str) -> None:
-    warnings.warn(
-        f"the model may be wrong for other sizes than those given: {what}", TracerWarning, stacklevel=5
-    )
+    warn(f"the model may be wrong for other sizes than those given: {what}", TracerWarning)
 
 
 def outputs_of(graph: Graph) -> list[Value]:

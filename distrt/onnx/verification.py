@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 from distrt.onnx.errors import OnnxExporterError, OnnxExporterWarning
 from distrt.onnx.model import ONNXProgram
@@ -86,7 +86,7 @@ def require_same_outputs(
         if not found.max_rel_diff < _RELATIVE:
             said.append(f"a large relative difference of {found.max_rel_diff:f}")
         if said:
-            warnings.warn(f"Output '{found.name}' has {', '.join(said)}", OnnxExporterWarning, stacklevel=3)
+            warn(f"Output '{found.name}' has {', '.join(said)}", OnnxExporterWarning)
 
 
 def _compared(name: str, expected: Tensor, actual: Tensor) -> VerificationInfo:

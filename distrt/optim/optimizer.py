@@ -7,7 +7,6 @@ Users' own optimizers derive from it as they do in PyTorch: they override ``step
 from __future__ import annotations
 
 import functools
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeAlias
@@ -16,6 +15,7 @@ from distrt.core.autograd.node import RemovableHandle
 from distrt.core.modes import modes
 from distrt.core.process import steps
 from distrt.core.process.activity import OPTIMIZER, doing
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.questions import typename
 from distrt.optim.saving import checked_groups, loaded_state, saved
@@ -127,10 +127,9 @@ class Optimizer:
             param_group.setdefault(name, default)
         ids = {id(param) for param in param_group["params"]}
         if len(ids) != len(param_group["params"]):
-            warnings.warn(
+            warn(
                 "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error; "
-                "see github.com/pytorch/pytorch/issues/40967 for more information",
-                stacklevel=3,
+                "see github.com/pytorch/pytorch/issues/40967 for more information"
             )
         self._require_apart(param_group, ids)
         self.param_groups.append(param_group)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +18,7 @@ from distrt.comm.world import default_group, is_initialized
 from distrt.core.errors import UnsupportedError
 from distrt.core.modes import modes
 from distrt.core.process.activity import FORWARD, doing
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
@@ -131,11 +131,10 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         self.dim = dim
         self.forward_sync_buffers, syncs_buffers = sync_flags(broadcast_buffers, forward_sync_buffers)
         if check_reduction:
-            warnings.warn(
+            warn(
                 "The `check_reduction` argument in `DistributedDataParallel` module is deprecated. "
                 "Please avoid using it.",
                 FutureWarning,
-                stacklevel=2,
             )
         self.find_unused_parameters, self.static_graph = find_unused_parameters, static_graph
         if static_graph:

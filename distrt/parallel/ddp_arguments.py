@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
 from distrt.core.device import device
 from distrt.core.errors import DeviceError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.parameter import UninitializedParameter
 
@@ -121,7 +121,7 @@ def _as_device(named: Any) -> device:
 def sync_flags(broadcast_buffers: bool | None, forward_sync_buffers: bool | None) -> tuple[bool, bool]:
     """Whether forward passes give every rank rank 0's buffers, and whether the constructor does."""
     if broadcast_buffers is not None:
-        warnings.warn(
+        warn(
             "Both `broadcast_buffers` and `forward_sync_buffers` were specified. `broadcast_buffers` is deprecated and "
             "its value is ignored when `forward_sync_buffers` is provided."
             if forward_sync_buffers is not None
@@ -130,7 +130,6 @@ def sync_flags(broadcast_buffers: bool | None, forward_sync_buffers: bool | None
             "buffers NOT being synced at init (e.g. rank-local buffers), keep using `broadcast_buffers=False` until "
             "`init_sync_buffers` is available.",
             FutureWarning,
-            stacklevel=3,
         )
     if forward_sync_buffers is not None:
         return forward_sync_buffers, True
@@ -141,11 +140,10 @@ def sync_flags(broadcast_buffers: bool | None, forward_sync_buffers: bool | None
 def warn_of_useless_search(find_unused_parameters: bool) -> None:
     """Says that a static graph finds unused parameters by itself."""
     if find_unused_parameters:
-        warnings.warn(
+        warn(
             "You passed find_unused_parameters=true to DistributedDataParallel, `_set_static_graph` will detect "
             "unused parameters automatically, so you do not need to set find_unused_parameters=true, just be sure "
-            "these unused parameters will not change during training loop while calling `_set_static_graph`.",
-            stacklevel=3,
+            "these unused parameters will not change during training loop while calling `_set_static_graph`."
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.device import device
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.buffers import BufferHook, BufferHookLocation
@@ -87,7 +87,7 @@ class PrivateNames:
 
     def _set_static_graph(self) -> None:
         if self.static_graph:
-            warnings.warn("You've set static_graph to be True, no need to set it again.", stacklevel=2)
+            warn("You've set static_graph to be True, no need to set it again.")
             return
         if self.reducer.iteration >= 0:
             raise RuntimeError(

@@ -11,7 +11,6 @@ Source: https://docs.pytorch.org/docs/stable/distributed.algorithms.join.html.
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
@@ -21,6 +20,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp, Work
 from distrt.core.device import device
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["Join", "JoinHook", "Joinable"]
@@ -122,13 +122,12 @@ class Join:
                 hook.main_hook()
             iterations += 1
             if iterations == _MANY_ITERATIONS:
-                warnings.warn(
+                warn(
                     "Detected uneven input skew of greater than "
                     f"{_MANY_ITERATIONS}. This means that rank "
                     f"{self._group.rank()} has at least {_MANY_ITERATIONS} "
                     "fewer inputs than other currently-active ranks. This level of skew could "
-                    "lead to performance degradation during training.",
-                    stacklevel=2,
+                    "lead to performance degradation during training."
                 )
         for hook in self._hooks:
             hook.post_hook(is_last)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from distrt.core.process.users_code import warn
 
 __all__ = ["Asked", "DeviceType", "ProfilerActivity", "checked", "kineto_available", "supported_activities"]
 
@@ -58,7 +59,7 @@ def checked(activities: Iterable[Asked] | None) -> set[ProfilerActivity]:
             raise ValueError(f"Activity {each} specified more than once")
     found = set(asked) & supported_activities()
     for each in sorted(set(asked) - found, key=lambda activity: activity.value):
-        warnings.warn(f"{each.name} is not available, disabling {each.name} profiling", stacklevel=4)
+        warn(f"{each.name} is not available, disabling {each.name} profiling")
     assert found, "No activities specified for the profiler"
     return found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any, ClassVar
 
+from distrt.core.process.users_code import warn
 from distrt.profiler.events import EventList, FunctionEventAvg
 from distrt.profiler.session import profile as session
 
@@ -48,9 +48,7 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     ) -> None:
         self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
         if enabled and (device := "cuda" if use_cuda else use_device) is not None:
-            warnings.warn(
-                f"{device.upper()} is not available, disabling {device.upper()} profiling", stacklevel=2
-            )
+            warn(f"{device.upper()} is not available, disabling {device.upper()} profiling")
         assert use_cpu or not enabled, "Device-only events supported only with Kineto (use_kineto=True)"
         self._session = session(
             record_shapes=record_shapes,

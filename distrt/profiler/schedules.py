@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-import warnings
 from collections.abc import Callable
+
+from distrt.core.process.users_code import warn
 
 __all__ = ["ProfilerAction", "Schedule", "always", "schedule"]
 
@@ -50,7 +51,7 @@ def schedule(
         raise AssertionError(f"Invalid profiler schedule arguments. Got {said}.")
 
     if not warmup:
-        warnings.warn("Profiler won't be using warmup, this can skew profiler results", stacklevel=2)
+        warn("Profiler won't be using warmup, this can skew profiler results")
 
     def action(step: int) -> ProfilerAction:
         assert step >= 0, f"Step must be non-negative. Got {step}."

@@ -6,10 +6,10 @@ import json
 import os
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.profiler import activities as available
 from distrt.profiler.annotations import record_function
 from distrt.profiler.events import EventList
@@ -71,7 +71,7 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     ) -> None:
         if use_cuda is not None:
             said = "`use_cuda` is deprecated, use `activities` argument instead"
-            warnings.warn(said, FutureWarning, stacklevel=2)
+            warn(said, FutureWarning)
         self.activities = available.checked(activities)
         self._has_steps = schedule is not None
         self.schedule = schedule or always
@@ -146,7 +146,7 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         elif before is not ProfilerAction.NONE and not goes_on:
             if after is ProfilerAction.NONE or before.is_recording:
                 said = f"Incorrect schedule: {before.name} followed by {after.name if after else None}"
-                warnings.warn(said, stacklevel=3)
+                warn(said)
             self.stop_trace(keep=before.is_recording)
         if after not in (ProfilerAction.NONE, None) and not goes_on:
             self.start_trace()
@@ -191,10 +191,9 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     def _tell_of_cycles(self) -> None:
         if not self._has_told:
             self._has_told = True
-            warnings.warn(
+            warn(
                 "Warning: Profiler clears events at the end of each cycle. Only events from the current cycle will be "
-                "reported. To keep events across cycles, set acc_events=True.",
-                stacklevel=4,
+                "reported. To keep events across cycles, set acc_events=True."
             )
 
     # -- what was recorded

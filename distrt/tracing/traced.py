@@ -10,10 +10,10 @@ import functools
 import operator
 import sys
 import types
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.size import Size, one_of
 
@@ -36,7 +36,7 @@ def _leaves(what: str, advice: str = _CONSTANT) -> None:
     """Warns, at the user's line, that a value leaves the recording; the library's own checks of sizes go unsaid."""
     if _is_ours(sys._getframe(2)):
         return
-    warnings.warn(f"{what} {advice}", TracerWarning, stacklevel=3)
+    warn(f"{what} {advice}", TracerWarning)
 
 
 def _is_ours(frame: types.FrameType) -> bool:
@@ -137,7 +137,7 @@ class TracedInt(int):
 
 def _leaves_by_comparison() -> None:
     if not _is_ours(sys._getframe(3)):
-        warnings.warn(f"Converting a tensor to a Python boolean {_CONSTANT}", TracerWarning, stacklevel=4)
+        warn(f"Converting a tensor to a Python boolean {_CONSTANT}", TracerWarning)
 
 
 class TracedSize(Size):

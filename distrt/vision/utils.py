@@ -6,13 +6,13 @@ Source: https://pytorch.org/vision/stable/utils.html.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from distrt.core import ops
 from distrt.core.dtypes import dtype as dt
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.vision.pillow import pil
 from distrt.vision.transforms.functional import to_pil_image
@@ -138,7 +138,7 @@ def draw_bounding_boxes(
     _check_image(image)
     count = boxes.shape[0]
     if count == 0:
-        warnings.warn("boxes doesn't contain any box. No box was drawn", stacklevel=2)
+        warn("boxes doesn't contain any box. No box was drawn")
         return image
     if bool((boxes[:, 0] > boxes[:, 2]).any()) or bool((boxes[:, 1] > boxes[:, 3]).any()):
         raise ValueError(
@@ -202,6 +202,6 @@ def _colors(colors: Any, count: int) -> list[tuple[int, ...]]:
 def _font(font: str | None, size: int | None) -> Any:
     if font is None:
         if size is not None:
-            warnings.warn("Argument 'font_size' will be ignored since 'font' is not set.", stacklevel=3)
+            warn("Argument 'font_size' will be ignored since 'font' is not set.")
         return pil("ImageFont").load_default()
     return pil("ImageFont").truetype(font=font, size=size or 10)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import importlib.util
-import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,6 +16,7 @@ from typing import Any, ClassVar
 from distrt.comm.reduction import ReduceOp
 from distrt.core.device import device
 from distrt.core.gpu.library import device_count
+from distrt.core.process.users_code import warn
 
 __all__ = [
     "Backend",
@@ -127,10 +127,9 @@ class Backend(str):
         if known not in cls.backend_list:
             cls.backend_list.append(known)
         if devices is None:
-            warnings.warn(
+            warn(
                 f"Device capability of {name} unspecified, assuming `cpu` and `cuda` or `xpu`. Please specify it via "
-                "the `devices` argument of `register_backend`.",
-                stacklevel=2,
+                "the `devices` argument of `register_backend`."
             )
         served = ["cpu", "cuda"] if devices is None else [devices] if isinstance(devices, str) else devices
         for kind in served if devices is not None else ():
@@ -157,10 +156,9 @@ class BackendConfig:
         elif ":" in name:
             self.device_backend_map = _read_pairs(name)
         else:
-            warnings.warn(
+            warn(
                 f"Device capability of {name} unknown, assuming `cpu` and `cuda`. You can specify it in "
-                "`device:backend` format in `init_process_group` call.",
-                stacklevel=2,
+                "`device:backend` format in `init_process_group` call."
             )
             self.device_backend_map = dict.fromkeys(("cpu", "cuda", "xpu"), name)
 
@@ -301,9 +299,7 @@ def served(backend: str | None) -> tuple[str, str]:
     """
     asked = Backend(Backend.UNDEFINED if backend is None else backend)
     if asked == Backend.NCCL and not _has_nccl():
-        warnings.warn(
-            "no GPU is available, so backend 'nccl' is served by shared memory", UserWarning, stacklevel=3
-        )
+        warn("no GPU is available, so backend 'nccl' is served by shared memory")
         asked = Backend.GLOO
     by_device = BackendConfig(asked).device_backend_map
     for name in by_device.values():

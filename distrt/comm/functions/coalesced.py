@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from distrt.comm.functions.arguments import (
@@ -23,6 +22,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import AnyOp, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -193,7 +193,7 @@ def _warn(name: str, instead: str | None, is_private: bool = False) -> None:
         )
     else:
         text = f"`torch.distributed.{name}` is deprecated. Please use `torch.distributed.{instead}` instead."
-    warnings.warn(text, FutureWarning, stacklevel=3)
+    warn(text, FutureWarning)
 
 
 class _ReduceOps:
@@ -204,10 +204,9 @@ class _ReduceOps:
             raise AttributeError(
                 f"reduce_op has no operation {name!r}; it has {', '.join(ReduceOp.__members__)}"
             )
-        warnings.warn(
+        warn(
             "`torch.distributed.reduce_op` is deprecated, please use `torch.distributed.ReduceOp` instead",
             FutureWarning,
-            stacklevel=2,
         )
         return getattr(ReduceOp, name)
 

@@ -7,7 +7,6 @@ Source: ``torch.distributed.nn.functional``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import AnyOp, ReduceOp
 from distrt.core.autograd.function import Function
 from distrt.core.creation import empty, empty_like, zeros_like
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -100,11 +100,10 @@ def all_reduce(tensor: Tensor, op: AnyOp = ReduceOp.SUM, group: ProcessGroup | N
 
 
 def _warn(name: str, instead: str | None = None) -> None:
-    warnings.warn(
+    warn(
         f"torch.distributed.nn.functional.{name} is deprecated, use "
         f"torch.distributed._functional_collectives.{instead or name} instead.",
         FutureWarning,
-        stacklevel=3,
     )
 
 

@@ -7,7 +7,6 @@ Source: ``torch.distributed._functional_collectives``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from distrt.comm.world import default_group
 from distrt.core import ops
 from distrt.core.creation import empty, empty_like
 from distrt.core.errors import ShapeError, UnsupportedError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -164,11 +164,10 @@ def reduce_scatter_tensor_autograd(
 
 
 def _warn(name: str, instead: str) -> None:
-    warnings.warn(
+    warn(
         f"`torch.distributed._functional_collectives.{name}` is deprecated. "
         f"Please use `torch.distributed._functional_collectives.{instead}` instead.",
         FutureWarning,
-        stacklevel=3,
     )
 
 

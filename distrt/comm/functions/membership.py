@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 from distrt.comm import world
 from distrt.comm.functions.backend import Backend, BackendConfig
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.errors import NoGroupError
+from distrt.core.process.users_code import warn
 
 if TYPE_CHECKING:
     from distrt.comm.functions.process_group import ProcessGroup as HeldGroup
@@ -69,9 +69,7 @@ def resolve(group: Any, what: str) -> ProcessGroup | None:
     if not is_non_member(group):
         raise TypeError(f"{what}: group: expected a ProcessGroup or None, got {type(group).__name__}")
     rank = world.default_group().rank() if world.is_initialized() else -1
-    warnings.warn(
-        f"Running {what} on global rank {rank} which does not belong to the given group.", stacklevel=3
-    )
+    warn(f"Running {what} on global rank {rank} which does not belong to the given group.")
     return None
 
 

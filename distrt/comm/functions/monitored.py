@@ -7,7 +7,6 @@ fails: rank 0 says that it is there, the others answer, and it tells all of them
 from __future__ import annotations
 
 import time
-import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from distrt.comm.functions.membership import resolve
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.progress import name_ranks
 from distrt.core.errors import CollectiveTimeout
+from distrt.core.process.users_code import warn
 
 __all__ = ["monitored_barrier"]
 
@@ -58,10 +58,9 @@ def _seconds(timeout: Any, group: ProcessGroup) -> float:
     if timeout is None:
         return group.timeout_s
     if isinstance(timeout, float):
-        warnings.warn(
+        warn(
             f"Please specify timeout arg as a timedelta. Converting current value of {timeout} assuming it represents "
-            "seconds",
-            stacklevel=3,
+            "seconds"
         )
         return timeout
     if not isinstance(timeout, timedelta):

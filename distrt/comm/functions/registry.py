@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import timedelta
 from typing import Any, NewType, TypeAlias
 
@@ -17,6 +16,7 @@ from distrt.comm.functions.process_group import ProcessGroup
 from distrt.comm.process_group import ProcessGroup as ArrayGroup
 from distrt.core.device import device
 from distrt.core.errors import DistributedError, NoGroupError
+from distrt.core.process.users_code import warn
 
 __all__ = [
     "GroupName",
@@ -102,10 +102,7 @@ def get_default_store() -> Any:
 def get_default_timeout(backend: str) -> timedelta:
     """How long collectives of a backend may wait where nobody says."""
     if backend == Backend.NCCL and default_pg_nccl_timeout is None:
-        warnings.warn(
-            "Attempted to get default timeout for nccl backend, but NCCL support is not compiled",
-            stacklevel=2,
-        )
+        warn("Attempted to get default timeout for nccl backend, but NCCL support is not compiled")
     return (default_pg_nccl_timeout if backend == Backend.NCCL else None) or default_pg_timeout
 
 
@@ -133,11 +130,10 @@ def get_object_coll_device(group: ProcessGroup | None = None) -> str:
 
 def get_pg_default_device(group: ProcessGroup | None = None) -> device:
     """The device that a group serves."""
-    warnings.warn(
+    warn(
         "`_get_pg_default_device` will be deprecated, it only stays for backward-compatibility reason. If you need to "
         "find a device for object collectives, please use `_get_object_coll_device`. If you need to query the device "
-        "types supported by group, please use `_device_capability(group)`. ",
-        stacklevel=2,
+        "types supported by group, please use `_device_capability(group)`. "
     )
     return device(get_object_coll_device(group))
 
@@ -149,11 +145,10 @@ def group_size(group: ArrayGroup | None) -> int:
 
 def global_rank(group: ArrayGroup, rank: int) -> int:
     """The name that `get_global_rank` had before."""
-    warnings.warn(
+    warn(
         "`torch.distributed.distributed_c10d._get_global_rank` is deprecated, please use "
         "`torch.distributed.distributed_c10d.get_global_rank` instead",
         FutureWarning,
-        stacklevel=2,
     )
     return get_global_rank(group, rank)
 

@@ -7,7 +7,6 @@ in the same order. Source: https://docs.pytorch.org/docs/stable/distributed.html
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.core.creation import tensor
 from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = ["DeviceMesh", "current_mesh", "init_device_mesh"]
@@ -238,11 +238,9 @@ class DeviceMesh(MeshView):
             )
         chosen = [parts[name] for name in names]
         if any(mesh is not self for mesh, _ in chosen):
-            warnings.warn(
+            warn(
                 "Slicing a flattened dim from root mesh will be deprecated in PT 2.11. Users need to bookkeep the "
-                "flattened mesh directly. ",
-                UserWarning,
-                stacklevel=2,
+                "flattened mesh directly. "
             )
         axes = tuple(mesh._axes[dim] for mesh, dim in chosen)
         if not mesh_layout.is_ascending(axes):

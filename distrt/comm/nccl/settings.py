@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import NamedTuple
 
 from distrt.core.errors import SettingError
+from distrt.core.process.users_code import warn
 
 __all__ = ["ABORT_ONLY", "IGNORE", "Settings", "read"]
 
@@ -41,7 +41,7 @@ def read() -> Settings:
     """
     ignored = sorted(name for name in os.environ if name.startswith("TORCH_NCCL_") and name not in _OBEYED)
     if ignored:
-        warnings.warn(f"without effect in distrt: {', '.join(ignored)}", UserWarning, stacklevel=2)
+        warn(f"without effect in distrt: {', '.join(ignored)}")
     handling = _value("TORCH_NCCL_ASYNC_ERROR_HANDLING", "3", ("0", "1", "2", "3"))
     return Settings(
         blocking_wait=_value("TORCH_NCCL_BLOCKING_WAIT", "0", ("0", "1")) == "1",

@@ -6,7 +6,6 @@ The mode belongs to a thread, as every other.
 from __future__ import annotations
 
 import traceback
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from distrt.core.arrays import is_array
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
+from distrt.core.process.users_code import warn
 
 _STACK, _PARENT = "traceback_", "parent_"  # PyTorch's names in Node.metadata
 _INSIDE = str(Path(__file__).parents[1])  # the frames of distrt.core are of no use to the reader
@@ -63,11 +63,9 @@ class detect_anomaly:  # noqa: N801
 
     def __init__(self, check_nan: bool = True) -> None:
         self._check_nan = check_nan
-        warnings.warn(
+        warn(
             "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "
-            "debugging.",
-            UserWarning,
-            stacklevel=2,
+            "debugging."
         )
 
     def __enter__(self) -> None:
@@ -157,6 +155,6 @@ def _blame(node: Node, error: Exception) -> None:
 
 def _say(text: str, error: Exception) -> None:
     try:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warn(text)
     except UserWarning:  # warnings are errors here: the one that is under way must not be lost
         error.add_note(text)

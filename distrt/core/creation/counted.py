@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from distrt.core.creation.factory import factory, number_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.indexing.masking import as_element
+from distrt.core.process.users_code import warn
 
 __all__ = ["arange", "linspace", "logspace", "range", "tril_indices", "triu_indices", "vander"]
 
@@ -70,11 +70,9 @@ def _steps(start: Any, end: Any, step: Any, kind: np.dtype[Any]) -> Array:
 @factory
 def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None) -> Array:
     """As ``arange`` with the end included, and of the default dtype; deprecated."""
-    warnings.warn(
+    warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
-        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
-        UserWarning,
-        stacklevel=3,
+        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end)."
     )
     if end is None:
         start, end = 0, start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import promote_types
 from distrt.core.errors import DataError, DtypeError
+from distrt.core.process.users_code import warn
 from distrt.core.storage.storage import is_storage
 from distrt.core.tensor import Tensor, wrap
 
@@ -44,11 +44,9 @@ def tensor(
         DtypeError: for what is no number, or has no place in the dtype.
     """
     if isinstance(data, Tensor):
-        warnings.warn(
+        warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning,
-            stacklevel=2,
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
         )
         array = data._array.astype(data._array.dtype if dtype is None else dt.to_numpy(dtype))
     else:
@@ -248,12 +246,10 @@ def from_numpy(ndarray: Any) -> Tensor:
 
 
 def _warn_read_only(what: str) -> None:
-    warnings.warn(
+    warn(
         f"The given {what} is not writable, and PyTorch does not support non-writable tensors. This means writing to "
         "this tensor will result in undefined behavior. You may want to copy the array to protect its data or make it "
-        "writable before converting it to a tensor.",
-        UserWarning,
-        stacklevel=4,
+        "writable before converting it to a tensor."
     )
 
 
@@ -303,7 +299,7 @@ def asarray(
     elif wanted != found._array.dtype or device is not None:
         found = found.to(dtype=dt.known(wanted), device=device)
     if requires_grad is None and found.requires_grad:
-        warnings.warn(_STAYS, stacklevel=2)
+        warn(_STAYS)
     if requires_grad is False and found.requires_grad:
         return found.detach()
     return found.requires_grad_() if requires_grad and not found.requires_grad else found

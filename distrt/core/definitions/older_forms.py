@@ -6,10 +6,11 @@ Looked at where a call has failed, so it costs the others nothing. Source: PyTor
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from distrt.core.process.settings import is_warn_always_enabled
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = ["in_newer_order"]
@@ -33,7 +34,7 @@ def in_newer_order(
 ) -> tuple[list[Any], dict[str, Any]] | None:
     """The arguments of a call in today's order, and all its keywords; None where this is no older form.
 
-    Warns, once for each name.
+    Warns, once for each name, or each time after ``set_warn_always``.
 
     Args:
         name: the operation's, or its in-place form's.
@@ -46,20 +47,21 @@ def in_newer_order(
     names = numbers.split()
     if order not in (_OF_METHODS if is_method else _OF_FUNCTIONS).get(numbers, ()) or {*names} & {*kwargs}:
         return None
-    _tell(name)
+    (_tell if is_warn_always_enabled() else _tell_once)(name)
     moved = [place for place, kind in enumerate(order) if kind == "n"][: len(names)]
     kept = [each for place, each in enumerate(args) if place not in moved]
     return kept, dict(zip(names, (args[place] for place in moved), strict=False)) | dict(kwargs)
 
 
-@functools.cache
 def _tell(name: str) -> None:
     tensors, numbers = (each.split() for each in _NAMES[name.rstrip("_")])
     given = ", ".join(f"Tensor {each}" for each in tensors)
     before = ", ".join(f"Number {each}" for each in numbers)
     today = ", ".join(f"Number {each} = 1" for each in numbers)
-    warnings.warn(
+    warn(
         f"This overload of {name} is deprecated:\n\t{name}({before}, {given})\n"
-        f"Consider using one of the following signatures instead:\n\t{name}({given}, *, {today})",
-        stacklevel=4,
+        f"Consider using one of the following signatures instead:\n\t{name}({given}, *, {today})"
     )
+
+
+_tell_once = functools.cache(_tell)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from distrt.core.errors import AutogradError, DtypeError
 from distrt.core.gpu.places import at
 from distrt.core.modes import modes
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable, write
 
@@ -40,11 +40,9 @@ def write_out(operation: str, result: Any, out: Any) -> Any:
     if result._array.shape != out._array.shape:
         require_writeable(out, is_overwritten=True)
         if out._array.size:
-            warnings.warn(
+            warn(
                 f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does "
-                f"not match the required output shape {list(result.shape)}. Resize it to zero elements first.",
-                UserWarning,
-                stacklevel=4,
+                f"not match the required output shape {list(result.shape)}. Resize it to zero elements first."
             )
         with at(result._array):
             out._array = result._array.astype(out._array.dtype)

@@ -9,11 +9,12 @@ import ctypes
 import functools
 import os
 import pathlib
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from distrt.core.process.users_code import warn
 
 __all__ = [
     "get_float32_matmul_precision",
@@ -118,11 +119,9 @@ def _positive(name: str, count: Any) -> int:
 def set_float32_matmul_precision(precision: str) -> None:
     """Remembers "highest", "high" or "medium"; products of float32 are computed in float32 with each."""
     if precision not in _PRECISIONS:
-        warnings.warn(
+        warn(
             f"{precision} is not one of 'highest', 'high', or 'medium'; the current set_float32_matmul_precision call "
-            "has no effect.",
-            UserWarning,
-            stacklevel=2,
+            "has no effect."
         )
         return
     _settings.matmul_precision = precision

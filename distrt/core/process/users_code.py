@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
 import warnings
@@ -12,6 +14,9 @@ __all__ = ["OURS", "line_of", "place_text", "users_frame", "warn"]
 #: How the names of our files begin: those of this package, and those of the functions that operations are made into.
 OURS = (os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) + os.sep, "<op ")
 
+#: Ours, and what the standard library runs between a user's line and ours: context managers, dispatch by type.
+_BETWEEN = (*OURS, contextlib.__file__, functools.__file__)
+
 
 def users_frame(frame: FrameType | None, ours: tuple[str, ...] = OURS) -> FrameType | None:
     """The innermost frame that is none of ours, from ``frame`` outwards; None where all are."""
@@ -21,11 +26,20 @@ def users_frame(frame: FrameType | None, ours: tuple[str, ...] = OURS) -> FrameT
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """``warnings.warn`` of the user's line, however many of our own functions stand between."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    """``warnings.warn`` of the user's line, however many of our functions, and decorators' frames, stand between."""
+    frame: FrameType = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_BETWEEN):
+        frame = frame.f_back
+    names = frame.f_globals
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        names.get("__name__", "<string>"),
+        names.setdefault("__warningregistry__", {}),
+        names,
+    )
 
 
 def line_of(code: CodeType, instruction: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from distrt.core.device import missing, require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError
 from distrt.core.gpu import library
+from distrt.core.process.users_code import warn
 from distrt.core.storage.sharing import is_shared, share_memory_
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors import formats
@@ -100,7 +100,7 @@ def _no_target(target: tuple[Any, ...]) -> TypeError:
 def cast(self: Tensor, wanted: np.dtype[Any]) -> Tensor:
     """A copy in another element type."""
     if self._array.dtype.kind == "c" and wanted.kind not in "cb":
-        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=3)
+        warn("Casting complex values to real discards the imaginary part")
         return ops.to_dtype(ops.real(self), wanted)  # type: ignore[no-any-return]
     return ops.to_dtype(self, wanted)  # type: ignore[no-any-return]
 

@@ -6,7 +6,6 @@ Bound to ``Tensor`` by ``core/tensors/methods.py``; the functions are in ``core/
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -21,6 +20,7 @@ from distrt.core.gpu.places import at
 from distrt.core.modes import modes, used
 from distrt.core.ops.shapes.dims import varargs
 from distrt.core.process.determinism import fill_uninitialized
+from distrt.core.process.users_code import warn
 from distrt.core.storage.storage import TypedStorage
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.history import require_no_leaf
@@ -110,7 +110,7 @@ def resize(self: Tensor, *sizes: Any) -> Tensor:
     Raises:
         ShapeError: where the number of elements would change.
     """
-    warnings.warn("non-inplace resize is deprecated", UserWarning, stacklevel=2)
+    warn("non-inplace resize is deprecated")
     return ops.reshape(self, varargs(sizes))  # type: ignore[no-any-return]
 
 

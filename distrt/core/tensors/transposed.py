@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from distrt.core import ops
 from distrt.core.errors import ShapeError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 
@@ -15,12 +15,10 @@ def _t(self: Tensor) -> Tensor:
     if self.ndim == 0:
         _warn_of_0d("T", "This function is the identity in these cases.")
     elif self.ndim != 2:
-        warnings.warn(
+        warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will "
             "throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
-            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
-            UserWarning,
-            stacklevel=2,
+            "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
         )
     return ops.permute(self, tuple(reversed(range(self.ndim))))  # type: ignore[no-any-return]
 
@@ -63,7 +61,7 @@ def _swapped(self: Tensor, name: str) -> Tensor:
 
 
 def _warn_of_0d(name: str, advice: str) -> None:
-    warnings.warn(f"Tensor.{name} is deprecated on 0-D tensors. {advice}", UserWarning, stacklevel=3)
+    warn(f"Tensor.{name} is deprecated on 0-D tensors. {advice}")
 
 
 def _real(self: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ import os
 import pickle
 import signal
 import time
-import warnings
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, NoReturn
 
 from distrt.core.process.children import signal_name
+from distrt.core.process.users_code import warn
 from distrt.core.storage.sharing import send_through_multiprocessing
 from distrt.data.workers.channel import Channel, ChannelClosed
 from distrt.data.workers.loans import Loans
@@ -158,11 +158,10 @@ class Pool:
             process.start()
             self.workers.append(Worker(post.number, ours, process, is_forked))
         except (TypeError, AttributeError, pickle.PicklingError):
-            warnings.warn(
+            warn(
                 "Got pickle error when attempting to start a worker Process. This might be because the worker Process "
                 f"arguments are not picklable. With the start method {context.get_start_method()!r} dataset, "
-                "collate_fn and worker_init_fn must be; multiprocessing_context='fork' takes them as they are.",
-                stacklevel=5,
+                "collate_fn and worker_init_fn must be; multiprocessing_context='fork' takes them as they are."
             )
             raise
         except (ConnectionError, EOFError) as error:

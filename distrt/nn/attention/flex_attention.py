@@ -8,13 +8,13 @@ Source: https://docs.pytorch.org/docs/stable/nn.attention.flex_attention.html
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from distrt.core import ops
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.attention.block_mask import (
     BlockMask,
@@ -116,11 +116,10 @@ def flex_attention(
         lse = ops.logsumexp(scores, -1) if return_aux.lse else None
         return output, AuxOutput(lse, highest if return_aux.max_scores else None)
     if return_lse:
-        warnings.warn(
+        warn(
             "return_lse is deprecated and will be removed in v2.10. Please use return_aux=AuxRequest(lse=True) "
             "instead.",
             FutureWarning,
-            stacklevel=2,
         )
         return output, ops.logsumexp(scores, -1)
     return output

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from distrt.core.creation import empty
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init as initial
@@ -133,9 +133,7 @@ class Hardtanh(_MaybeInPlace):
 def _renamed(old: str, new: str, given: float | None, value: float) -> float:
     if given is None:
         return value
-    warnings.warn(
-        f"keyword argument `{old}` is deprecated and renamed to `{new}`", FutureWarning, stacklevel=3
-    )
+    warn(f"keyword argument `{old}` is deprecated and renamed to `{new}`", FutureWarning)
     return given
 
 

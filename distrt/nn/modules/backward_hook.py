@@ -7,7 +7,6 @@ are known.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from distrt.core.autograd.function import Function
 from distrt.core.creation import zeros
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 
@@ -95,11 +95,10 @@ class BackwardHook:
         return tuple(known[number] for number in self.output_tensors_index)
 
     def _fire_without_inputs(self) -> None:
-        warnings.warn(
+        warn(
             "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs "
             "require gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module"
-            ".register_full_backward_hook for more details.",
-            stacklevel=5,
+            ".register_full_backward_hook for more details."
         )
         for hook in self.user_hooks:
             returned = hook(self.module, (None,) * self.n_inputs, self.grad_outputs)

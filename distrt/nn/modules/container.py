@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
 from itertools import chain
 from typing import Any, Self
 
+from distrt.core.process.users_code import warn
 from distrt.nn.modules.container_keys import pairs_of, place_in
 from distrt.nn.modules.module import Module
 from distrt.nn.modules.parameter_containers import ParameterDict, ParameterList
@@ -19,11 +19,10 @@ class Container(Module):
     """A module with children that are given by keyword; deprecated since ``Module`` can do the same."""
 
     def __init__(self, **kwargs: Any) -> None:
-        warnings.warn(
+        warn(
             "`nn.Container` is deprecated. All of its functionality is now implemented in `nn.Module`. Subclass that "
             "instead.",
             FutureWarning,
-            stacklevel=2,
         )
         super().__init__()
         for name, module in kwargs.items():

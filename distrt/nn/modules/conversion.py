@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import NoDataError
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.formats import memory_format as format_type
 from distrt.nn.modules.walking import Walking
@@ -62,12 +62,11 @@ class Conversion(Walking):
                 f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
             )
         if dtype is not None and dtype.is_complex:
-            warnings.warn(
+            warn(
                 "Complex modules are a new feature under active development whose design may change, and some "
                 "modules might not work as expected when using complex tensors as parameters or buffers. Please file "
                 "an issue at https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml if a complex "
-                "module does not work as expected.",
-                stacklevel=2,
+                "module does not work as expected."
             )
 
         def convert(tensor: Any) -> Any:

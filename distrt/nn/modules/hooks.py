@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import warnings
 import weakref
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules import global_hooks
 from distrt.nn.modules.backward_hook import BackwardHook
@@ -192,10 +192,9 @@ class _Call:
         self._after_forward()
         if backward is not None:
             if not isinstance(self.result, Tensor | tuple):
-                warnings.warn(
+                warn(
                     "For backward hooks to be called, module output should be a Tensor or a tuple of Tensors but "
-                    f"received {type(self.result)}",
-                    stacklevel=4,
+                    f"received {type(self.result)}"
                 )
             self.result = backward.setup_output_hook(self.result)
         if last_operation:
@@ -265,10 +264,9 @@ class _Call:
                 try:
                     self._call_forward_hook(number, hook)
                 except Exception as fault:
-                    warnings.warn(
+                    warn(
                         f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as "
-                        f"another error was raised in forward: {fault}",
-                        stacklevel=4,
+                        f"another error was raised in forward: {fault}"
                     )
 
 
@@ -308,4 +306,4 @@ def _warn_of_what_is_missed(args: Any, result: Any, node: Any) -> None:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, FutureWarning, stacklevel=7)
+    warn(text, FutureWarning)

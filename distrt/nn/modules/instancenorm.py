@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn.modules.batchnorm import _NormBase, _require_dims
@@ -43,11 +43,9 @@ class _InstanceNorm(_NormBase):
                     f"expected input's size at dim={dim} to match num_features ({self.num_features}), but got: "
                     f"{input.shape[dim]}."
                 )
-            warnings.warn(
+            warn(
                 f"input's size at dim={dim} does not match num_features. You can silence this warning by not passing "
-                "in num_features, which is not used because affine=False",
-                UserWarning,
-                stacklevel=2,
+                "in num_features, which is not used because affine=False"
             )
         if dim == 0:
             return self._normalised(input.unsqueeze(0)).squeeze(0)

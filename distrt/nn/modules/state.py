@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.global_hooks import Hook, Hooks, RemovableHandle, add
 from distrt.nn.modules.hooks import WrappedHook
@@ -54,11 +54,10 @@ class State(Registration):
             keep_vars: give the parameters themselves, which require grad.
         """
         if args:
-            warnings.warn(
+            warn(
                 "Positional args are being deprecated, use kwargs instead. Refer to "
                 "https://pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.state_dict for details.",
                 FutureWarning,
-                stacklevel=2,
             )
             destination = args[0] if destination is None else destination
             prefix = args[1] if len(args) > 1 and prefix == "" else prefix
@@ -245,12 +244,10 @@ def _load_one(module: Any, name: str, key: str, tensor: Any, given: Any, assign:
 
 
 def _warn_of_no_op(key: str) -> None:
-    warnings.warn(
+    warn(
         f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the current model, "
         "which is a no-op. (Did you mean to pass `assign=True` to assign items in the state dictionary to their "
-        "corresponding key in the module instead of copying them in place?)",
-        UserWarning,
-        stacklevel=2,
+        "corresponding key in the module instead of copying them in place?)"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
 from typing import Any
 
 from distrt.backends import mha
@@ -12,6 +11,7 @@ from distrt.core import ops
 from distrt.core.arrays import known
 from distrt.core.creation import full
 from distrt.core.modes import is_grad_enabled
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn import functional as F
 from distrt.nn import init
@@ -178,11 +178,9 @@ class TransformerEncoder(Module):
         self.mask_check = mask_check
         reason = _why_not_nested(encoder_layer)
         if enable_nested_tensor and reason:
-            warnings.warn(
+            warn(
                 "enable_nested_tensor is True, but self.use_nested_tensor is False because "
-                f"encoder_layer{reason}",
-                UserWarning,
-                stacklevel=2,
+                f"encoder_layer{reason}"
             )
             self.use_nested_tensor = False
 

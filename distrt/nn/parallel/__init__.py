@@ -3,9 +3,9 @@
 All of it lives in the room ``distrt.parallel``. ``SyncBatchNorm`` is here for ``distrt.nn``, which may not reach there.
 """
 
-import warnings
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.nn.parallel.data_parallel import DataParallel, data_parallel
 from distrt.nn.parallel.distributed import DistributedDataParallel
 from distrt.nn.parallel.parallel_apply import parallel_apply
@@ -29,10 +29,9 @@ class DistributedDataParallelCPU(DistributedDataParallel):
     """The former name of ``DistributedDataParallel`` on CPUs."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        warnings.warn(
+        warn(
             "`torch.nn.parallel.DistributedDataParallelCPU` is deprecated, "
             "please use `torch.nn.parallel.DistributedDataParallel` instead.",
             FutureWarning,
-            stacklevel=2,
         )
         super().__init__(*args, **kwargs)

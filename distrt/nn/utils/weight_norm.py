@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, TypeVar
 
 from distrt.core import ops
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter, UninitializedParameter
@@ -46,10 +46,9 @@ class WeightNorm:
         Raises:
             RuntimeError: where it has been done already.
         """
-        warnings.warn(
+        warn(
             "`torch.nn.utils.weight_norm` is deprecated in favor of `torch.nn.utils.parametrizations.weight_norm`.",
             FutureWarning,
-            stacklevel=3,
         )
         for hook in module._forward_pre_hooks.values():
             if isinstance(hook, WeightNorm) and hook.name == name:

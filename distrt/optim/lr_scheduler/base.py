@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import warnings
 import weakref
 from collections.abc import Iterator
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.optim.optimizer import Optimizer
 
@@ -90,7 +90,7 @@ class LRScheduler:
             self._warn_of_order()
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
+            warn(EPOCH_DEPRECATION_WARNING)
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: Any = None) -> None:
@@ -119,19 +119,15 @@ class LRScheduler:
 
     def _warn_of_order(self) -> None:
         if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
-            warnings.warn(
+            warn(
                 "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
-                f"Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. {_HOW_TO}",
-                UserWarning,
-                stacklevel=3,
+                f"Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. {_HOW_TO}"
             )
         elif not getattr(self.optimizer, "_opt_called", False):
-            warnings.warn(
+            warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, you "
                 "should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure to "
-                f"do this will result in PyTorch skipping the first value of the learning rate schedule. {_HOW_TO}",
-                UserWarning,
-                stacklevel=3,
+                f"do this will result in PyTorch skipping the first value of the learning rate schedule. {_HOW_TO}"
             )
 
     # -- rates
@@ -153,11 +149,7 @@ class LRScheduler:
 
     def _warn_outside_step(self) -> None:
         if not self._get_lr_called_within_step:
-            warnings.warn(
-                "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
-                UserWarning,
-                stacklevel=3,
-            )
+            warn("To get the last learning rate computed by the scheduler, please use `get_last_lr()`.")
 
     # -- state
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.optim.optimizer import Optimizer
 from distrt.parallel.averaging.periodic import ModelAverager
 
@@ -42,9 +42,8 @@ class PostLocalSGDOptimizer(Optimizer):
         """Take over the other optimizer's state, and the averager's steps."""
         self.optim.load_state_dict(state_dict)
         if "step" not in state_dict:
-            warnings.warn(
-                "Loaded state dict does not contain a step counter for an averager. Setting step counter to 0.",
-                stacklevel=2,
+            warn(
+                "Loaded state dict does not contain a step counter for an averager. Setting step counter to 0."
             )
         self.averager.step = state_dict.get("step", 0)
 

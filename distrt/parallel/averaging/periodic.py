@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.parallel.averaging.parameters import average_parameters_or_parameter_groups
 
@@ -61,10 +61,9 @@ class PeriodicModelAverager(ModelAverager):
 
 def warn_of_each_step(when: str) -> None:
     """Warn, in the caller's caller's place, that data parallelism does the same."""
-    warnings.warn(
+    warn(
         f"{when}no need to use model averaging because the communication cost "
         "of all-reducing parameters will be no less than the cost of all-reducing gradients "
         "by DistributedDataParallel in the backward pass. Therefore, only "
-        "DistributedDataParallel should be used for this case.",
-        stacklevel=3,
+        "DistributedDataParallel should be used for this case."
     )

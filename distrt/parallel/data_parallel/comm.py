@@ -6,7 +6,6 @@ processes, ``distrt.distributed`` has the same by other names.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from distrt.core import ops
 from distrt.core.device import device
 from distrt.core.gpu import library
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.parallel.data_parallel.devices import device_index, gpu_numbers, no_accelerator, on_gpu
 
@@ -140,11 +140,10 @@ def gather(
             f"'destination' must not be specified when 'out' is specified, but got destination={destination}"
         )
     if out is None and isinstance(destination, int) and destination == -1:
-        warnings.warn(
+        warn(
             "Using -1 to represent CPU tensor is deprecated. Please use a "
             'device object or string instead, e.g., "cpu".',
             FutureWarning,
-            stacklevel=2,
         )
     chosen = device_index(destination, optional=True, allow_cpu=True)
     if not library.device_count():

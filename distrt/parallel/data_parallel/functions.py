@@ -5,12 +5,12 @@ Each one's gradient is another one: copies are added up, parts are put together.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from distrt.core.autograd.function import Function
 from distrt.core.device import device
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.parallel.data_parallel import comm
 from distrt.parallel.data_parallel.devices import device_index, gpu_numbers
@@ -73,11 +73,10 @@ class Gather(Function):
         ctx.are_numbers = dim == 0 and all(not each.dim() for each in inputs)
         if ctx.are_numbers:
             inputs = tuple(each.view(1) for each in inputs)
-            warnings.warn(
+            warn(
                 "Was asked to gather along dimension 0, but all "
                 "input tensors were scalars; will instead unsqueeze "
-                "and return a vector.",
-                stacklevel=2,
+                "and return a vector."
             )
         ctx.sizes = [each.shape[dim] for each in inputs]
         return comm.gather(inputs, dim, target_device)

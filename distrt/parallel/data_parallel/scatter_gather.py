@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.parallel.data_parallel.functions import Gather, Scatter
 
@@ -47,9 +47,7 @@ def _is_namedtuple(value: Any) -> bool:
 
 def is_namedtuple(obj: Any) -> bool:
     """Whether ``obj`` is a named tuple; deprecated, as in PyTorch."""
-    warnings.warn(
-        "`is_namedtuple` is deprecated, please use the python checks instead", FutureWarning, stacklevel=2
-    )
+    warn("`is_namedtuple` is deprecated, please use the python checks instead", FutureWarning)
     return _is_namedtuple(obj)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from distrt import nn
 from distrt.comm.mesh.device_mesh import DeviceMesh, current_mesh
 from distrt.core.errors import UnsupportedError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.layout import layout_for
@@ -106,11 +106,10 @@ def _with_module(name: str, function: Callable[..., Any], what: str) -> Callable
         return function
     if count != 2:
         raise ValueError(f"{name} should take in 3 arguments, but got {count} arguments!")
-    warnings.warn(
+    warn(
         f"Deprecating {name} that takes two arguments ({what}, device_mesh), please use {name} that takes in (module, "
         f"{what}, device_mesh) instead!",
         FutureWarning,
-        stacklevel=3,
     )
     return lambda module, values, mesh: function(values, mesh)
 

@@ -8,7 +8,6 @@ Source: https://docs.pytorch.org/docs/stable/distributed.checkpoint.html
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.arrays import on_host
 from distrt.core.modes import no_grad
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.nn.modules.state import _IncompatibleKeys
@@ -75,11 +75,10 @@ def verified(options: StateDictOptions | None, submodules: Any = None) -> StateD
         ValueError: what comes from rank 0 must be whole.
     """
     if submodules:
-        warnings.warn(
+        warn(
             "Getting submodules only model/optim state_dict is deprecated and will be removed in 2.5. This feature can "
             "be achieved by manually filtering out the state_dict returned from get_state_dict.",
             FutureWarning,
-            stacklevel=3,
         )
     options = options or StateDictOptions()
     if options.broadcast_from_rank0 and not options.full_state_dict:

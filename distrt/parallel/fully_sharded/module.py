@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import types
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,6 +14,7 @@ from typing import Any, NoReturn, Self, cast
 
 from distrt.core.errors import DistributedError, UnsupportedError
 from distrt.core.process.activity import FORWARD, doing
+from distrt.core.process.users_code import warn
 from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of
@@ -164,7 +164,7 @@ class FSDPModule:
 
     def set_reduce_scatter_divide_factor(self, factor: float) -> None:
         """Deprecated: use :meth:`set_gradient_divide_factor`."""
-        warnings.warn("Use `set_gradient_divide_factor` instead", FutureWarning, stacklevel=2)
+        warn("Use `set_gradient_divide_factor` instead", FutureWarning)
         self.set_gradient_divide_factor(factor)
 
     def set_all_reduce_hook(self, hook: Callable[[Any], None], *, stream: Any = None) -> None:

@@ -5,7 +5,6 @@ Source: https://docs.pytorch.org/docs/stable/distributed.fsdp.fully_shard.html
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from distrt.comm.world import default_group, is_initialized
 from distrt.core.device import device
 from distrt.core.errors import UnsupportedError
 from distrt.core.gpu.library import current, device_count
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.container import ModuleDict, ModuleList
 from distrt.nn.modules.module import Module
@@ -185,10 +185,9 @@ def _reshards(wanted: Any, mesh: DeviceMesh) -> bool:
             f"If passing reshard_after_forward as an int, it should be a factor of {size}, not {wanted}"
         )
     if wanted == 1:
-        warnings.warn(
+        warn(
             "reshard_after_forward=1 (int) means resharding parameters to world size 1, instead of "
-            "reshard_after_forward=True (bool)",
-            stacklevel=3,
+            "reshard_after_forward=True (bool)"
         )
     return wanted > 1
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from fnmatch import fnmatch
 
 from distrt.comm.mesh.device_mesh import DeviceMesh, current_mesh
+from distrt.core.process.users_code import warn
 from distrt.nn import Module
 from distrt.parallel.tensor_parallel.style import ParallelStyle
 
@@ -77,7 +77,7 @@ def _matching(module: Module, path: str) -> list[Module]:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=3)
+    warn(text)
 
 
 parallelize_module.__module__ = "distrt.distributed.tensor.parallel"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import string
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from distrt.core.errors import DatasetError, DownloadError
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.files.loading import load
 from distrt.vision.datasets.idx import read_idx
@@ -168,7 +168,7 @@ class MNIST(VisionDataset[Any]):
 
 def _renamed(old: str, new: str) -> property:
     def get(self: MNIST) -> Any:
-        warnings.warn(f"{old} has been renamed {new}", stacklevel=2)
+        warn(f"{old} has been renamed {new}")
         return getattr(self, new)
 
     get.__doc__ = f"The old name of ``{new}``."

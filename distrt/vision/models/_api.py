@@ -6,13 +6,13 @@ import fnmatch
 import functools
 import importlib
 import inspect
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
 from typing import Any, Protocol
 
+from distrt.core.process.users_code import warn
 from distrt.files.hub import load_state_dict_from_url
 from distrt.nn import Module
 
@@ -175,7 +175,7 @@ def _chosen_weights(name: str, weights_class: Any, args: tuple[Any, ...], kwargs
 
 
 def _deprecated(message: str) -> None:
-    warnings.warn(message, stacklevel=4)
+    warn(message)
 
 
 # -- the list of models

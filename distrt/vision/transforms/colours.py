@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from distrt.core.creation import empty, randperm, tensor
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn import Module
 from distrt.vision.transforms import functional as F
@@ -294,7 +294,7 @@ class RandomErasing(Module):
         if not isinstance(ratio, tuple | list):
             raise TypeError("Ratio should be a sequence")
         if scale[0] > scale[1] or ratio[0] > ratio[1]:
-            warnings.warn("Scale and ratio should be of kind (min, max)", stacklevel=2)
+            warn("Scale and ratio should be of kind (min, max)")
         if scale[0] < 0 or scale[1] > 1:
             raise ValueError("Scale should be between 0 and 1")
         if p < 0 or p > 1:

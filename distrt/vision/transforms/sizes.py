@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from distrt.core.process.users_code import warn
 from distrt.nn import Module
 from distrt.vision.transforms import functional as F
 from distrt.vision.transforms.arguments import two_sizes, uniform, whole
@@ -170,7 +170,7 @@ class RandomResizedCrop(Module):
         if not isinstance(ratio, Sequence):
             raise TypeError("Ratio should be a sequence")
         if scale[0] > scale[1] or ratio[0] > ratio[1]:
-            warnings.warn("Scale and ratio should be of kind (min, max)", stacklevel=2)
+            warn("Scale and ratio should be of kind (min, max)")
         self.interpolation = interpolation_mode(interpolation)
         self.antialias = antialias
         self.scale = scale

@@ -6,7 +6,6 @@ Each element of the index names one element. What names whole slices (``index_se
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from distrt.core.ops.indexing.masking import assigned_element
 from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.shapes.dims import one_dim
+from distrt.core.process.users_code import warn
 
 __all__ = ["gather", "scatter", "scatter_add", "take_along_dim"]
 
@@ -218,11 +218,9 @@ def scatter(
     if reduce is None:
         return _scatter(input, given, dim, index)
     if as_tensor:
-        warnings.warn(
+        warn(
             "The reduce argument of torch.scatter with Tensor src is deprecated and will be removed in a future "
-            "PyTorch release. Use torch.scatter_reduce instead for more reduction options.",
-            UserWarning,
-            stacklevel=3,
+            "PyTorch release. Use torch.scatter_reduce instead for more reduction options."
         )
     if reduce not in ("add", "multiply"):
         raise ShapeError("reduce argument must be either add or multiply.")

@@ -9,7 +9,6 @@ and False none.
 from __future__ import annotations
 
 import operator
-import warnings
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from distrt.core.arrays import Array, is_array, is_on_gpu
 from distrt.core.errors import DimensionError
 from distrt.core.kernels import on_gpu
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 Key = tuple[Any, ...]
@@ -67,12 +67,10 @@ def _parts_of(key: Any) -> tuple[Any, ...]:
     if isinstance(key, tuple):
         return key
     if isinstance(key, list) and len(key) < _AS_TUPLE_BELOW and any(map(_has_structure, key)):
-        warnings.warn(
+        warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch "
             "2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
-            "x[torch.tensor(seq)], which will result either in an error or a different result",
-            UserWarning,
-            stacklevel=5,
+            "x[torch.tensor(seq)], which will result either in an error or a different result"
         )
         return tuple(key)
     return (key,)
@@ -132,11 +130,7 @@ def array_part(part: Any) -> Any:
         if array.dtype == np.uint8 and array.ndim == 0:
             return bool(array)
         if array.dtype == np.uint8:
-            warnings.warn(
-                "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
-                UserWarning,
-                stacklevel=6,
-            )
+            warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.")
             array = array.astype(np.bool_)
         if array.dtype not in _INDEX_DTYPES:
             raise DimensionError("tensors used as indices must be long, int, byte or bool tensors")

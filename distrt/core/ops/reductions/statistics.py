@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.reductions.reduction import add_up, mean, spread
 from distrt.core.ops.shapes.dims import Dims, all_dims, count_over
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 
 __all__ = ["corrcoef", "cov", "std", "std_mean", "var", "var_mean"]
@@ -39,11 +39,9 @@ def _variance(input: Array, dim: Dims, correction: float, keepdim: bool) -> Arra
     axes = all_dims(dim, input.ndim)
     freedom = count_over(input.shape, dim) - correction
     if freedom <= 0:
-        warnings.warn(
+        warn(
             "std/var: degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input "
-            "numel divided by output numel).",
-            UserWarning,
-            stacklevel=5,
+            "numel divided by output numel)."
         )
     centred = wide(input)
     centred = centred - np.true_divide(
@@ -170,11 +168,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     products = ops.matmul(centred, ops.conj(ops.transpose(weighted, 0, 1)))
     divisor = _divisor(total, weights, aweights, correction)
     if float(divisor) <= 0:
-        warnings.warn(
+        warn(
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of "
-            "observations.",
-            UserWarning,
-            stacklevel=2,
+            "observations."
         )
         divisor = 0.0
     return ops.squeeze(ops.true_divide(products, divisor))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from distrt.core.arrays import is_on_gpu, known
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import used
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["cartesian_prod", "combinations", "meshgrid", "one_hot", "unravel_index"]
@@ -34,11 +34,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Any, ...]:
     """
     given = _unpacked(tensors)
     if indexing is None:
-        warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.")
     elif indexing not in ("ij", "xy"):
         raise ShapeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     if not given:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from distrt.core.autocast import autocasts
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.ops.signal.fourier import fft_fft, fft_ifft, fft_irfft, fft_rfft
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import wrap
 
 __all__ = ["istft", "stft"]
@@ -89,11 +89,9 @@ def stft(
 
 
 def _warn_of_no_window(name: str) -> None:
-    warnings.warn(
+    warn(
         f"{name}: a window was not provided. A rectangular window will be applied, which is known to cause spectral "
-        "leakage. Other windows such as distrt.hann_window are recommended.",
-        UserWarning,
-        stacklevel=3,
+        "leakage. Other windows such as distrt.hann_window are recommended."
     )
 
 
@@ -261,11 +259,9 @@ def _cut(signal: Any, weights: Any, n_fft: int, center: bool, length: int | None
         )
     signal = ops.true_divide(signal, weights)
     if length is not None and end > total:
-        warnings.warn(
+        warn(
             "The length of signal is shorter than the length parameter. Result is being padded with zeros in the tail. "
-            "Please check your center and hop_length settings.",
-            UserWarning,
-            stacklevel=3,
+            "Please check your center and hop_length settings."
         )
         filled = (slice(None), slice(0, signal.shape[-1]))
         signal = ops.index_scatter(signal, (signal.shape[0], length), filled)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from distrt.core.dtypes import dtype as dt
+from distrt.core.process.users_code import warn
 from distrt.nn.functional import interpolate
 from distrt.vision.transforms.functional.images import as_batch, get_dimensions, is_tensor_image, unbatched
 from distrt.vision.transforms.interpolation import PILLOW_CODES, InterpolationMode, interpolation_mode
@@ -54,10 +54,7 @@ def resize(
         return img
     if not is_tensor_image(img):
         if antialias is False:
-            warnings.warn(
-                "Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.",
-                stacklevel=2,
-            )
+            warn("Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.")
         return img.resize((new[1], new[0]), PILLOW_CODES[mode])
     smooth = mode in _SMOOTH  # of the others, interpolate refuses what tensors do not have
     result = interpolate(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import linspace, ones, tensor
 from distrt.core.dtypes import dtype as dt
+from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.functional import grid_sample
 from distrt.vision.transforms.functional.conversion import pil_to_tensor, to_pil_image
@@ -234,7 +234,7 @@ def _sampled(img: Tensor, grid: Tensor, mode: InterpolationMode, fill: Any) -> T
         raise ValueError(f"Interpolation mode '{mode.value}' is unsupported with Tensor input")
     channels = get_dimensions(img)[0]
     if fill is not None and not isinstance(fill, int | float | tuple | list):
-        warnings.warn("Argument fill should be either int, float, tuple or list", stacklevel=3)
+        warn("Argument fill should be either int, float, tuple or list")
     if isinstance(fill, tuple | list) and len(fill) not in (1, channels):
         raise ValueError(
             "The number of elements in 'fill' cannot broadcast to match the number of channels of the image "
