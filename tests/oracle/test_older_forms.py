@@ -69,7 +69,7 @@ def test_what_never_was_a_form_is_refused(name: str, torch: Any) -> None:
 
 
 def test_it_warns_once_in_pytorchs_words() -> None:
-    older_forms._tell.cache_clear()
+    older_forms._tell_once.cache_clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for _ in range(3):
