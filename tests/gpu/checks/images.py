@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 import distrt as torch
 import distrt.nn.functional as F
-from tests.gpu.checking import run_all
+from distrt.core.kernels.cuda import channels
+from tests.gpu.checking import apart, run_all
 from tests.gpu.checks.kernels import TOLERANCES, results
 
 
@@ -34,6 +35,7 @@ NORMS: dict[str, Callable[..., Any]] = {
         x, None, None, _float(w), _float(b), training=True
     ),
     "batch_norm by running statistics": lambda x, w, b: F.batch_norm(x, *_like(x), w, b),
+    "batch_norm by running statistics without parameters": lambda x: F.batch_norm(x, *_like(x)),
     "instance_norm": lambda x, w, b: F.instance_norm(x, weight=w, bias=b),
     "group_norm": lambda x, w, b: F.group_norm(x, _groups(x), w, b),
     "group_norm without parameters": lambda x: F.group_norm(x, _groups(x)),
@@ -109,6 +111,49 @@ def statistics_lose_nothing(few: bool) -> Iterator[str]:
             far = (np.abs(found.cpu().numpy() - right) / np.abs(right)).max()
             if not far < 2e-5:
                 yield f"{name} of {shape}: {far:.2g} off"
+
+
+def launched(rooms: Sequence[Any], run: Callable[[], object]) -> list[str]:
+    """The kernels of our own that ``run`` launches, of modules that get theirs by ``kernel``."""
+    names: list[str] = []
+    real = [room.kernel for room in rooms]
+
+    def noting(find: Callable[..., Any]) -> Callable[..., Any]:
+        def found(file: str, name: str, **defined: Any) -> Any:
+            code = find(file, name, **defined)
+            return lambda *given: (names.append(name), code(*given))[1]
+
+        return found
+
+    for room, find in zip(rooms, real, strict=True):
+        room.kernel = noting(find)
+    try:
+        run()
+    finally:
+        for room, find in zip(rooms, real, strict=True):
+            room.kernel = find
+    return names
+
+
+def frozen_norms_take_few_launches(few: bool) -> Iterator[str]:
+    """Two for the gradient of the input, or of weight and bias, and three for all, which agree with the CPU's."""
+    for wanted in ((1, 0, 0), (0, 1, 1), (0, 0, 1), (1, 1, 1)):
+        pair = []
+        for place in ("cpu", "cuda:0"):
+            rng = np.random.default_rng(0)
+            given = [torch.tensor(rng.standard_normal(shape)).float() for shape in ((3, 8, 5, 6), (8,), (8,))]
+            given = [
+                each.to(place).requires_grad_(bool(wish)) for each, wish in zip(given, wanted, strict=True)
+            ]
+            x, w, b = given
+            out = F.batch_norm(x, *_like(x), w, b)
+            slope = torch.tensor(rng.standard_normal(out.shape)).float().to(place)
+            names = launched([channels], functools.partial(out.backward, slope))
+            if place != "cpu" and len(names) != 1 + wanted[0] + (wanted[2] or wanted[1]):
+                yield f"{wanted}: {names}"
+            pair.append([each.grad.cpu().numpy() for each in given if each.grad is not None])
+        if not apart(*pair) < TOLERANCES[torch.float32]:
+            yield f"{wanted}: {apart(*pair):.2g} apart"
 
 
 def running_statistics_move_as_on_the_cpu(few: bool) -> Iterator[str]:
@@ -214,6 +259,7 @@ def pooling_of_nan_takes_the_last(few: bool) -> Iterator[str]:
 CHECKS = (
     channels_agree_with_the_cpu,
     statistics_lose_nothing,
+    frozen_norms_take_few_launches,
     running_statistics_move_as_on_the_cpu,
     pooling_agrees_with_the_cpu,
     pooling_of_every_kind_agrees_with_the_cpu,

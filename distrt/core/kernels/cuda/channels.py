@@ -17,7 +17,7 @@ from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, aligned, ke
 from distrt.core.kernels.cuda.rows import computed, parameters
 from distrt.core.layouts import is_channels_last, lying
 
-__all__ = ["by_running", "move_running", "slopes", "standardise", "suits"]
+__all__ = ["by_running", "move_running", "slopes", "slopes_by_running", "standardise", "suits"]
 
 _THREADS = 256
 _VECTOR_BYTES = 16
@@ -71,15 +71,37 @@ def standardise(
 
 
 def by_running(
-    input: Array, weight: Array | None, bias: Array | None, mean: Array, variance: Array, eps: float
+    input: Array, weight: Array | None, bias: Array | None, mean: Array | None, variance: Array, eps: float
 ) -> Array:
-    """Each channel of (N, C, …) minus its mean, over the root of its variance, scaled and shifted."""
+    """Each channel of (N, C, …) minus its mean, if there is one, over the root of its variance, scaled and shifted."""
     image, seen = _by_channel(input)
-    wide = computed(image)
-    known = [row_major(each.reshape(-1).astype(wide, copy=False)) for each in (mean, variance)]
+    known = [None if each is None else _known(each, image) for each in (mean, variance)]
     sets = _Sets(seen.channels, 1, seen.channels, 1)
     lines = _settled(None, known[0], known[1], weight, bias, sets, 1, 0, eps, image)
     return _along(image, None, lines, None, seen)
+
+
+def slopes_by_running(
+    g: Array,
+    input: Array | None,
+    weight: Array | None,
+    mean: Array,
+    variance: Array,
+    eps: float,
+    needs: tuple[bool, ...],
+) -> tuple[Array | None, Array | None, Array | None]:
+    """The gradients of what `by_running` is given: the statistics have none. ``input`` is for the weight's alone."""
+    if not any(needs[1:]):
+        return by_running(g, weight, None, None, variance, eps), None, None
+    image, seen = _by_channel(g if input is None else input)
+    g = lying(g, is_channels_last(image))
+    wide, channels = computed(image), seen.channels
+    average, varies = _known(mean, image), _known(variance, image)
+    of_each = np.empty((6, channels), wide, like=image)
+    _settle_slopes(image, g, average, varies, weight, of_each, seen, _Sets(channels, 1, channels, 1), eps)
+    of_bias, of_weight, _, scales = of_each[:4]
+    g_input = _along(g, None, (None, scales, None), None, seen) if needs[0] else None
+    return g_input, of_weight if needs[1] else None, of_bias if needs[2] else None
 
 
 def slopes(
@@ -97,16 +119,8 @@ def slopes(
     g = lying(g, is_channels_last(image))
     wide, channels = computed(image), seen.channels
     of_each = np.empty((6, channels), wide, like=image)
-    of_bias, of_weight, centers, scales, factors, shifts = of_each
-    found, columns, parts = _summed(image, g, average, seen, sets.own)
-    (weight,), stored = parameters(image, weight)
-    code = _code("settle_slopes", image, W=stored, PAIRED=1, T=C_TYPES[np.dtype(wide)])
-    numbers = (
-        *map(np.int64, (sets.sets, columns, parts, sets.own, sets.weights)),
-        wide(sets.members),
-        wide(eps),
-    )
-    code(*_warps(sets.sets), (found, average, variance, weight, *of_each, *numbers))
+    _settle_slopes(image, g, average, variance, weight, of_each, seen, sets, eps)
+    centers, scales, factors, shifts = of_each[2:]
     g_input = _along(image, g, (centers, factors, shifts), scales, seen) if needs[0] else None
     of_each = of_each[:2].reshape(2, -1, sets.weights)
     if of_each.shape[1] > 1:
@@ -149,6 +163,11 @@ def _by_channel(input: Array) -> tuple[Array, _Seen]:
     if is_channels_last(input):
         return input, _Seen(input.size // channels, channels, 1)
     return row_major(input), _Seen(input.shape[0], channels, math.prod(input.shape[2:]))
+
+
+def _known(statistic: Array, image: Array) -> Array:
+    """One for each channel, in the dtype that images are computed in."""
+    return row_major(statistic.reshape(-1).astype(computed(image), copy=False))
 
 
 def _seen(input: Array, view: Any) -> tuple[Array, _Seen, _Sets]:
@@ -223,9 +242,33 @@ def _summed_by_column(
     return found, width, parts
 
 
+def _settle_slopes(
+    image: Array,
+    g: Array,
+    means: Array,
+    variances: Array,
+    weight: Array | None,
+    of_each: Array,
+    seen: _Seen,
+    sets: _Sets,
+    eps: float,
+) -> None:
+    """Into ``of_each``: the gradients of bias and weight, center, scale, and the line of what statistics pass on."""
+    wide = computed(image)
+    found, columns, parts = _summed(image, g, means, seen, sets.own)
+    (weight,), stored = parameters(image, weight)
+    code = _code("settle_slopes", image, W=stored, PAIRED=1, T=C_TYPES[np.dtype(wide)])
+    numbers = (
+        *map(np.int64, (sets.sets, columns, parts, sets.own, sets.weights)),
+        wide(sets.members),
+        wide(eps),
+    )
+    code(*_warps(sets.sets), (found, means, variances, weight, *of_each, *numbers))
+
+
 def _settled(
     found: Array | None,
-    means: Array,
+    means: Array | None,
     variances: Array,
     weight: Array | None,
     bias: Array | None,

@@ -250,6 +250,44 @@ def _scale(variance: Any, eps: float) -> Array:
     return np.true_divide(1, np.sqrt(known + known.dtype.type(eps)), dtype=known.dtype)
 
 
+@_batch_norm_by_running.gradients
+def _by_running_gradients(
+    g: Any, input: Any, input_meta: Any, weight: Any, mean: Any, variance: Any, eps: float, needs: Any
+) -> tuple[Any, ...]:
+    if used.gpu and g.dtype == input_meta.dtype and on_gpu.channels.suits(g, _BATCH):
+        return on_gpu.channels.slopes_by_running(g, input, weight, mean, variance, eps, needs)
+    return (
+        _input_slope(g, weight, variance, eps) if needs[0] else None,
+        _weight_slope(g, input, mean, variance, eps) if needs[1] else None,
+        _by_channel_sum(widened(g)) if needs[2] else None,
+    )
+
+
+_batch_norm_by_running.needs_of_gradients = {"input": ("weight",), "weight": ("input",)}
+
+
+def _plain_by_running(
+    input: Any,
+    weight: Any = None,
+    bias: Any = None,
+    mean: Any = None,
+    variance: Any = None,
+    eps: float = 1e-5,
+) -> Any:
+    out = _input_slope(ops.sub(widened(input), _in_channels(mean, input.ndim)), weight, variance, eps)
+    if bias is not None:
+        out = ops.add(out, ops.reshape(widened(bias), (-1, *[1] * (input.ndim - 2))))
+    return ops.to_dtype(out, getattr(input, "_array", input).dtype)
+
+
+_batch_norm_by_running.composite = _plain_by_running
+
+
+def _in_channels(statistic: Any, ndim: int) -> Array:
+    """A running statistic beside images of so many dims."""
+    return wide(getattr(statistic, "_array", statistic)).reshape(-1, *[1] * (ndim - 2))
+
+
 def _input_slope(g: Any, weight: Any, variance: Any, eps: float) -> Any:
     scale: Any = _scale(variance, eps)
     if weight is not None:
@@ -258,21 +296,13 @@ def _input_slope(g: Any, weight: Any, variance: Any, eps: float) -> Any:
 
 
 def _weight_slope(g: Any, input: Any, mean: Any, variance: Any, eps: float) -> Any:
-    sizes = (-1, *[1] * (g.ndim - 2))
-    known = wide(getattr(mean, "_array", mean)).reshape(sizes)
-    normal = ops.mul(ops.sub(widened(input), known), _scale(variance, eps).reshape(sizes))
+    scale = _scale(variance, eps).reshape(-1, *[1] * (g.ndim - 2))
+    normal = ops.mul(ops.sub(widened(input), _in_channels(mean, g.ndim)), scale)
     return _by_channel_sum(ops.mul(widened(g), normal))
 
 
 def _by_channel_sum(g: Any) -> Any:
     return ops.sum(g, (0, *range(2, g.ndim)))
-
-
-_batch_norm_by_running.gradient(
-    input=lambda g, weight, variance, eps: _input_slope(g, weight, variance, eps),
-    weight=lambda g, input, mean, variance, eps: _weight_slope(g, input, mean, variance, eps),
-    bias=lambda g: _by_channel_sum(widened(g)),
-)
 
 
 # Each channel of each sample

@@ -187,7 +187,7 @@ extern "C" __global__ void settle_moments(
             }
             __syncwarp();
         }
-        const C mean = means[set], inverse = 1 / sqrt(variances[set] + eps);
+        const C mean = means ? means[set] : 0, inverse = 1 / sqrt(variances[set] + eps);
         for (i64 channel = set * own + lane; channel < (set + 1) * own; channel += 32) {
             const i64 at = channel % weights;
             centers[channel] = mean;
@@ -230,7 +230,8 @@ extern "C" __global__ void settle_slopes(
     }
 }
 
-// (input - center) * factor + more; with PAIRED plus slope * scale. Each channel has its own numbers.
+// (input - center) * factor + shift; with PAIRED plus slope * scale. Each channel has its own numbers; centers and shifts
+// that are not there are 0.
 extern "C" __global__ void along_lines(
     const T* input, const T* slopes, const C* centers, const C* factors, const C* shifts, const C* scales, T* out, i64 count,
     i64 channels, i64 width
@@ -254,7 +255,8 @@ extern "C" __global__ void along_lines(
         }
         _Pragma("unroll") for (int v = 0; v < VECTOR; v++) {
             if (!is_whole && first + v >= count) break;
-            C value = (widened(some.each[v]) - centers[channel]) * factors[channel] + shifts[channel];
+            C value = (widened(some.each[v]) - (centers ? centers[channel] : 0)) * factors[channel];
+            if (shifts) value += shifts[channel];
 #if PAIRED
             value += widened(others.each[v]) * scales[channel];
 #endif
