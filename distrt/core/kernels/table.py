@@ -166,7 +166,7 @@ ROWS = (
         "the same bits every time, without a wait, where CuPy adds atomically and its sorting waits; not measured",
     ),
     Row(
-        "max, average and adaptive pooling on GPUs, and their gradients",
+        "max, average, adaptive and fractional pooling on GPUs, and their gradients",
         "distrt.core.kernels.cuda.pooling",
         "distrt.core.ops.spatial.pooling, distrt.core.ops.spatial.average_pooling, distrt.core.ops.indexing.planes",
         "floating dtypes, in the order in which the image lies",

@@ -14,7 +14,7 @@ import numpy as np
 
 import distrt as torch
 import distrt.nn.functional as F
-from distrt.core.kernels.cuda import channels
+from distrt.core.kernels.cuda import channels, pooling
 from tests.gpu.checking import apart, run_all
 from tests.gpu.checks.kernels import TOLERANCES, results
 
@@ -256,6 +256,54 @@ def pooling_of_nan_takes_the_last(few: bool) -> Iterator[str]:
             yield f"{here.dtype}"
 
 
+#: Windows at random steps: the pooling, its input, window and number of windows.
+FRACTIONAL: list[tuple[Callable[..., Any], tuple[int, ...], Any, Any]] = [
+    (F.fractional_max_pool2d, (2, 3, 13, 17), 3, (5, 7)),
+    (F.fractional_max_pool3d, (2, 3, 9, 7, 8), 2, (4, 3, 1)),
+    (F.fractional_max_pool2d, (1, 2, 300, 170), 2, (150, 90)),
+    (F.fractional_max_pool2d, (3, 13, 700), (3, 2), (5, 600)),
+    (F.fractional_max_pool3d, (3, 9, 7, 8), (2, 1, 3), (7, 6, 2)),
+    (F.fractional_max_pool2d, (0, 3, 9, 9), 2, 3),
+]
+
+
+def pooling_at_random_steps_agrees_with_the_cpu(few: bool) -> Iterator[str]:
+    """Values and places to the bit, in one launch; gradients in another one, with overlapping windows, ties and NaN."""
+    for dtype in list(TOLERANCES)[: 1 if few else None]:
+        for pool, shape, kernel, size in FRACTIONAL[: 2 if few else None]:
+            dims = 2 if pool is F.fractional_max_pool2d else 3
+            planes = (1, *shape)[-dims - 2 : -dims]
+            pair = []
+            for place in ("cpu", "cuda:0"):
+                rng = np.random.default_rng(0)
+                values = rng.standard_normal(shape).round(1)
+                values.reshape(-1)[::31] = np.nan
+                x = torch.tensor(values).to(dtype).to(place).requires_grad_()
+                samples = torch.tensor(rng.random((*planes, dims))).to(dtype).to(place)
+                slope = torch.tensor(rng.standard_normal((*shape[:-dims], *np.broadcast_to(size, dims))))
+                run = functools.partial(pool, x, kernel, size, _random_samples=samples, return_indices=True)
+                found: list[Any] = []
+                names = launched(
+                    [pooling], functools.partial(_extend_by, found, run, slope.to(dtype).to(place))
+                )
+                if place != "cpu" and names != ["largest", "gathered"] * bool(x.numel()):
+                    yield f"{pool.__name__}: {names}"
+                pair.append([each.detach().cpu().double().numpy() for each in (*found, x.grad)])
+            what = f"{pool.__name__} {dtype} {shape}"
+            if not all(
+                np.array_equal(a, b, equal_nan=True) for a, b in zip(pair[0][:2], pair[1][:2], strict=True)
+            ):
+                yield what
+            if not apart(pair[0][2:], pair[1][2:]) < TOLERANCES[dtype]:
+                yield f"the gradient of {what}: {apart(pair[0][2:], pair[1][2:]):.2g} apart"
+
+
+def _extend_by(found: list[Any], run: Callable[[], Any], slope: Any) -> None:
+    """What a pooling gives, whose first result is differentiated."""
+    found.extend(run())
+    found[0].backward(slope)
+
+
 CHECKS = (
     channels_agree_with_the_cpu,
     statistics_lose_nothing,
@@ -264,6 +312,7 @@ CHECKS = (
     pooling_agrees_with_the_cpu,
     pooling_of_every_kind_agrees_with_the_cpu,
     pooling_of_nan_takes_the_last,
+    pooling_at_random_steps_agrees_with_the_cpu,
 )
 
 

@@ -11,7 +11,18 @@ from distrt.core.arrays import Array, is_on_gpu, row_major
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 from distrt.core.layouts import empty_lying, is_channels_last, lying
 
-__all__ = ["averages", "bin_averages", "largest", "largest_of_bins", "places_of", "shares_in", "suits", "won"]
+__all__ = [
+    "averages",
+    "bin_averages",
+    "gathered",
+    "largest",
+    "largest_at_random",
+    "largest_of_bins",
+    "places_of",
+    "shares_in",
+    "suits",
+    "won",
+]
 
 _THREADS = 256
 _SIZES = ("in", "out", "kernel", "stride", "padding", "dilation")
@@ -44,7 +55,7 @@ def largest(
     shape = (*image.shape[: -len(out)], *out)
     best, winner = (empty_lying(shape, dtype, is_last, image) for dtype in (image.dtype, number_type))
     table = _table(image.shape, shape, is_last, window, stride, padding, dilation)
-    _launch("largest", best, (image, best, winner, None), table, image, _kind(winner))
+    _launch("largest", best, (image, best, winner, None, None), table, image, _kind(winner))
     return best, winner
 
 
@@ -54,8 +65,41 @@ def largest_of_bins(input: Array, out: Sizes) -> tuple[Array, Array]:
     shape = (*image.shape[: -len(out)], *out)
     best, places = np.empty(shape, image.dtype, like=image), np.empty(shape, np.int64, like=image)
     table = _table(image.shape, shape, False, *_none(len(out)))
-    _launch("largest", best, (image, best, None, places), table, image, ADAPTIVE=1)
+    _launch("largest", best, (image, best, None, places, None), table, image, ADAPTIVE=1)
     return best, places
+
+
+def largest_at_random(input: Array, out: Sizes, window: Sizes, samples: Array) -> tuple[Array, Array]:
+    """The largest element of each of ``out`` windows at random steps, and its place in its plane.
+
+    Shape: samples (..., dims), a row for each plane of the input, of its dtype.
+    """
+    image, dims = row_major(input), len(out)
+    shape = (*image.shape[:-dims], *out)
+    best, places = np.empty(shape, image.dtype, like=image), np.empty(shape, np.int64, like=image)
+    table = _table(image.shape, shape, False, window, *_none(dims)[1:])
+    arrays = image, best, None, places, row_major(samples)
+    _launch("largest", best, arrays, table, image, FRACTIONAL=dims)
+    return best, places
+
+
+def gathered(
+    g: Array, places: Array, shape: Sizes, dims: int, window: Sizes | None, samples: Array | None
+) -> Array:
+    """To each element of images of ``shape`` the gradients of the bins, or windows, that found it the largest.
+
+    Args:
+        g, places: of each of them.
+        shape, dims: of the images, and how many dims have bins.
+        window, samples: as `largest_at_random` had them; None for bins.
+    """
+    g = row_major(g)
+    found = np.empty(shape, g.dtype, like=g)
+    table = _table(shape, g.shape, False, window or _none(dims)[0], *_none(dims)[1:])
+    arrays = g, row_major(places), None if samples is None else row_major(samples), found
+    are_bins = samples is None
+    _launch("gathered", found, arrays, table, g, ADAPTIVE=int(are_bins), FRACTIONAL=0 if are_bins else dims)
+    return found
 
 
 def places_of(
@@ -185,6 +229,14 @@ def _launch(
     if not made.size:
         return
     index = "u32" if max(made.size, image.size) < 1 << 31 else "u64"
-    choices = {"T": C_TYPES.get(image.dtype), "N": kind, "I": index, "ADAPTIVE": 0, "LANES": 1, **defined}
+    choices = {
+        "T": C_TYPES.get(image.dtype),
+        "N": kind,
+        "I": index,
+        "ADAPTIVE": 0,
+        "FRACTIONAL": 0,
+        "LANES": 1,
+    }
+    choices |= defined
     blocks = min(MOST_BLOCKS, -(-made.size * choices["LANES"] // _THREADS))
     kernel("pooling", name, **choices)((blocks,), (_THREADS,), (*arrays, np.int64(made.size), table))

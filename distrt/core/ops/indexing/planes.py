@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,13 @@ __all__ = [
 ]
 
 
+class Windows(NamedTuple):
+    """What places were found in: windows of ``kernel`` at random steps, or bins where these are None."""
+
+    kernel: Sizes | None = None
+    samples: Array | None = None
+
+
 @op(node="AdaptiveMaxPool2D")
 def adaptive_max_pool2d(input: Array, size: Sizes) -> Any:
     """The largest element of each of ``size`` bins, and its place. Shape: (N, C, H, W) or (C, H, W)."""
@@ -49,6 +56,8 @@ def adaptive_max_pool3d(input: Array, size: Sizes) -> Any:
 @op(node="FractionalMaxPool2D")
 def fractional_max_pool2d(input: Array, kernel: Sizes, size: Sizes, samples: IndexArray) -> Any:
     """The largest element of each of ``size`` windows at random steps. Shape: (N, C, H, W), samples (N, C, 2)."""
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.largest_at_random(input, size, kernel, samples)
     # The samples are for the width first, then for the height.
     lines = zip((1, 0), _lines(input, size, kernel), strict=True)
     starts = [_random_starts(samples[..., n], *sizes) for n, sizes in lines]
@@ -58,6 +67,8 @@ def fractional_max_pool2d(input: Array, kernel: Sizes, size: Sizes, samples: Ind
 @op(node="FractionalMaxPool3D")
 def fractional_max_pool3d(input: Array, kernel: Sizes, size: Sizes, samples: IndexArray) -> Any:
     """The largest element of each of ``size`` windows at random steps. Shape: (N, C, D, H, W), samples (N, C, 3)."""
+    if used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.largest_at_random(input, size, kernel, samples)
     starts = [_random_starts(samples[..., n], *sizes) for n, sizes in enumerate(_lines(input, size, kernel))]
     return _largest_from(input, starts, [np.full(1, each) for each in kernel])
 
@@ -162,8 +173,12 @@ def plane_pick(input: Array, indices: IndexArray, dims: int) -> Array:
 
 
 @op()
-def plane_add(input: Array, indices: IndexArray, shape: Sizes, dims: int) -> Array:
-    """Zeros of ``shape`` with each element added at its place."""
+def plane_add(
+    input: Array, indices: IndexArray, shape: Sizes, dims: int, windows: Windows | None = None
+) -> Array:
+    """Zeros of ``shape`` with each element added at its place; ``windows`` say where that can be, if something does."""
+    if windows is not None and used.gpu and on_gpu.pooling.suits(input):
+        return on_gpu.pooling.gathered(input, indices, shape, dims, *windows)
     volume, planes = math.prod(shape[-dims:]), math.prod(shape[:-dims])
     first = np.arange(planes, like=input).reshape(*shape[:-dims], *[1] * dims) * volume
     if used.gpu and is_on_gpu(input):
@@ -174,11 +189,22 @@ def plane_add(input: Array, indices: IndexArray, shape: Sizes, dims: int) -> Arr
     return summed.reshape(shape).astype(input.dtype)
 
 
-for _pool in (adaptive_max_pool2d, adaptive_max_pool3d, fractional_max_pool2d, fractional_max_pool3d):
+for _pool in (adaptive_max_pool2d, adaptive_max_pool3d):
     _pool.outputs("output", "indices")
     _pool.gradient(
         input=lambda g_output, indices, input_meta, size: plane_add(
-            g_output, indices, input_meta.shape, len(size)
+            g_output, indices, input_meta.shape, len(size), Windows()
+        )
+    )
+for _pool in (fractional_max_pool2d, fractional_max_pool3d):
+    _pool.outputs("output", "indices")
+    _pool.gradient(
+        input=lambda g_output, indices, input_meta, kernel, size, samples: plane_add(
+            g_output,
+            indices,
+            input_meta.shape,
+            len(size),
+            Windows(kernel, getattr(samples, "_array", samples)),
         )
     )
 for _unpool in (max_unpool2d, max_unpool3d):

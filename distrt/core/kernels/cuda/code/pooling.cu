@@ -1,4 +1,5 @@
-// Pooling over windows of one size, or over bins that share a dim out among themselves (ADAPTIVE), and the way back, which
+// Pooling over windows of one size, at steps of one size or at random ones in so many dims (FRACTIONAL), or over bins that
+// share a dim out among themselves (ADAPTIVE); and the way back, which
 // gathers: each element looks into the windows that it is in, so that no two threads write to one place.
 // A line is an image of one row, and that a volume of one plane. T: the dtype; N: that of numbers among a window's
 // positions; I: that of indices, 32 bits where that is enough.
@@ -50,6 +51,44 @@ __device__ inline void windows_with(const Windows& w, int dim, int at, int* firs
 #endif
 }
 
+#if FRACTIONAL
+__device__ inline C rounded(C value) {
+    T kept;
+    put(&kept, value);
+    return widened(kept);
+}
+
+// Where a window of a dim begins, by the sample of its plane, computed in the dtype of samples (Graham 2014). Samples of
+// planes are for the width first.
+__device__ inline int start_of(const Windows& w, int dim, int number, const T* samples, I plane) {
+    const int space = w.in[dim] - w.kernel[dim], last = w.out[dim] - 1;
+    if (number >= last) return space;
+    const C sample = widened(samples[plane * FRACTIONAL + (FRACTIONAL == 2 ? 2 - dim : dim)]);
+    const C step = rounded(rounded(space) / rounded(last));
+    return (int)rounded(rounded(rounded(number) + sample) * step) - (int)rounded(sample * step);
+}
+#endif
+
+// As windows_with, of windows at random steps, too; there may be some among them that the element is not in.
+__device__ inline void windows_near(
+    const Windows& w, int dim, int at, const T* samples, I plane, int* first, int* last
+) {
+#if FRACTIONAL
+    const int end = w.out[dim] - 1;  // the last stands at the end of the dim, those before in their order
+    int low = 0, high = end;
+    while (low < high) {
+        const int middle = (low + high) / 2;
+        if (start_of(w, dim, middle, samples, plane) + w.kernel[dim] > at) high = middle;
+        else low = middle + 1;
+    }
+    *first = low;
+    for (*last = low; *last < end && start_of(w, dim, *last, samples, plane) <= at; ++*last);
+    if (at >= w.in[dim] - w.kernel[dim]) *last = w.out[dim];
+#else
+    windows_with(w, dim, at, first, last);
+#endif
+}
+
 // What the sum of a window is divided by, as far as a dim goes.
 __device__ inline int share(const Windows& w, int dim, int number) {
     int first, last;
@@ -68,7 +107,9 @@ __device__ inline int share(const Windows& w, int dim, int number) {
 
 // The largest element of each window, and its number among the window's positions, or its place in the plane; the last NaN,
 // where there is one.
-extern "C" __global__ void largest(const T* input, T* best, N* winner, i64* places, i64 count, const Windows w) {
+extern "C" __global__ void largest(
+    const T* input, T* best, N* winner, i64* places, const T* samples, i64 count, const Windows w
+) {
     EACH(number, count) {
         const Place place = place_of((I)number, w.out, w.channels);
         bool has_one = false, is_nan = false;
@@ -79,6 +120,10 @@ extern "C" __global__ void largest(const T* input, T* best, N* winner, i64* plac
         for (int dim = 0; dim < 3; dim++) {
 #if ADAPTIVE
             bounds(w, dim, place.at[dim], from + dim, to + dim);
+            step[dim] = 1;
+#elif FRACTIONAL
+            from[dim] = start_of(w, dim, place.at[dim], samples, place.plane);
+            to[dim] = from[dim] + w.kernel[dim];
             step[dim] = 1;
 #else
             from[dim] = place.at[dim] * w.stride[dim] - w.padding[dim];
@@ -96,7 +141,7 @@ extern "C" __global__ void largest(const T* input, T* best, N* winner, i64* plac
                     has_one = true;
                     most = value;
                     kept = found;
-                    chosen = ADAPTIVE ? (a * w.in[1] + b) * w.in[2] + c : position;
+                    chosen = ADAPTIVE || FRACTIONAL ? (a * w.in[1] + b) * w.in[2] + c : position;
                 }
             }
         best[number] = kept;
@@ -133,6 +178,26 @@ extern "C" __global__ void won(const T* slopes, const N* winner, T* found, i64 c
                 const int position = (x / w.dilation[0] * w.kernel[1] + y / w.dilation[1]) * w.kernel[2] + z / w.dilation[2];
                 const I at = number_of(place, a, b, c, w.out, w.channels);
                 if ((int)winner[at] == position) total += widened(slopes[at]);
+            }
+        put(found + number, total);
+    }
+}
+
+// To each element the gradients of the windows whose largest is at its place.
+extern "C" __global__ void gathered(
+    const T* slopes, const i64* places, const T* samples, T* found, i64 count, const Windows w
+) {
+    EACH(number, count) {
+        const Place place = place_of((I)number, w.in, w.channels);
+        int first[3], last[3];
+        for (int dim = 0; dim < 3; dim++)
+            windows_near(w, dim, place.at[dim], samples, place.plane, first + dim, last + dim);
+        const i64 mine = ((i64)place.at[0] * w.in[1] + place.at[1]) * w.in[2] + place.at[2];
+        C total = 0;
+        for (int a = first[0]; a < last[0]; a++) for (int b = first[1]; b < last[1]; b++)
+            for (int c = first[2]; c < last[2]; c++) {
+                const I at = number_of(place, a, b, c, w.out, w.channels);
+                if (places[at] == mine) total += widened(slopes[at]);
             }
         put(found + number, total);
     }
