@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +100,27 @@ def accumulated(function: np.ufunc, array: Array, axis: int) -> Array:
     return np.moveaxis(running, 0, axis)
 
 
+def chosen(condition: Array, one: Any, other: Any) -> Array:
+    """``np.where``, which makes float32 of bfloat16 on a GPU: there, the bits are chosen."""
+    place = next((value for value in (condition, one, other) if is_on_gpu(value)), None)
+    if place is None:
+        return np.where(condition, one, other)
+    condition = np.asarray(condition, like=place)
+    kinds = {value.dtype for value in (one, other) if hasattr(value, "dtype")}
+    if len(kinds) != 1:
+        return np.where(condition, one, other)
+    kind = kinds.pop()
+    return through_bits(lambda *bits: np.where(condition, *bits), kind, one, other)
+
+
+def through_bits(move: Callable[..., Array], kind: np.dtype[Any], *values: Any) -> Array:
+    """``move(*values)``, which moves elements and computes nothing: of bfloat16 as whole numbers of the same bits."""
+    if kind.kind != "V":
+        return move(*values)
+    bits = np.dtype(f"u{kind.itemsize}")
+    return move(*((v if is_array(v) else np.asarray(v, kind)[()]).view(bits) for v in values)).view(kind)
+
+
 def filled(shape: Any, value: Any, dtype: Any, like: Array) -> Array:
     """A new array of one value, where another one is."""
     made: Array = np.empty(shape, dtype, like=like)
@@ -113,7 +134,7 @@ def largest(array: Array, axis: int) -> Array:
         shape = list(array.shape)
         shape[axis] = 1
         return filled(shape, -np.inf, array.dtype, array)
-    return np.maximum.reduce(array, axis=axis, keepdims=True)
+    return array.max(axis=axis, keepdims=True)
 
 
 def identity_matrix(rows: int, columns: int | None, dtype: Any, like: Array) -> Array:

@@ -196,7 +196,7 @@ class graph:  # noqa: N801 - PyTorch's own spelling
         if fault is None:
             return
         self.cuda_graph.reset()  # half a graph is none
-        if isinstance(fault, RuntimeError) and not isinstance(fault, CaptureError) and "apture" in str(fault):
+        if isinstance(fault, RuntimeError) and not isinstance(fault, CaptureError) and "aptur" in str(fault):
             raise CaptureError(f"{_culprit(where)} cannot be captured in a CUDA graph: {fault}") from fault
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.errors import CaptureError
 from distrt.core.gpu.capturing import Capture
+from distrt.core.gpu.memory import outside_of_graphs
 from distrt.core.kernels.loops import Loop
 from distrt.core.tensor import Tensor
 from distrt.optim.rules import Group, Rule, State
@@ -52,7 +53,8 @@ class CapturedStep:
         number = next(index for index, each in enumerate(self.numbers) if each is numbers)
         loop, constants = trace(numbers)
         kind = np.float64 if loop.dtype == "float64" else np.float32
-        made = np.empty(max(1, len(constants)), kind, like=like)
+        with outside_of_graphs():
+            made = np.empty(max(1, len(constants)), kind, like=like)
         self._launches.append((number, trace, loop, made))
         return made
 

@@ -56,7 +56,7 @@ def _captured(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: A
     except RuntimeError as fault:
         if isinstance(fault, CaptureError):
             raise CaptureError(f"{name.strip('_')}: {fault}") from fault
-        if "apture" in str(fault):  # cudaErrorStreamCaptureUnsupported and its kin
+        if "aptur" in str(fault):  # cudaErrorStreamCaptureUnsupported and its kin
             raise CaptureError(f"{name.strip('_')} cannot be captured in a CUDA graph: {fault}") from fault
         raise
 

@@ -9,7 +9,7 @@ import functools
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from distrt.core.errors import OutOfMemoryError
@@ -80,6 +80,19 @@ def telling(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
             raise OutOfMemoryError(_lacking(nbytes)) from error
 
     return allocated
+
+
+def outside_of_graphs() -> AbstractContextManager[None]:
+    """Allocations inside are of the pool that all share, while a graph is captured, too.
+
+    For what is written from outside before a replay: in the graph's own memory, an earlier kernel of the graph could
+    have the same place for something else.
+    """
+    cupy = library.find()
+    made: AbstractContextManager[None] = cupy.cuda.using_allocator(
+        telling(cupy.get_default_memory_pool().malloc)
+    )
+    return made
 
 
 def _lacking(nbytes: int) -> str:

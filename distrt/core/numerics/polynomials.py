@@ -101,7 +101,7 @@ def _by_recurrence(n: Array, first: Array, following: Callable[[int, Array, Arra
     """The value of degree n, from those of the degrees 0 (which is 1) and 1, and of each from the two below it."""
     found = np.where(n < 0, 0.0, 1.0)
     before, now = np.ones_like(first), first
-    for degree in range(1, int(known_or(n.max(initial=0), 0)) + 1):
+    for degree in range(1, int(known_or(n.max(), 0) if n.size else 0) + 1):
         np.copyto(found, now, where=n == degree)
         before, now = now, following(degree, now, before)
     return found

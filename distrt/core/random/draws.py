@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from distrt.core.arrays import Array, as_array, dim_order, is_array, is_meta, is_on_gpu, on_host
+from distrt.core.arrays import Array, as_array, chosen, dim_order, is_array, is_meta, is_on_gpu, on_host
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import NoKernelError, ShapeError
 from distrt.core.kernels import shuffling
@@ -142,7 +142,7 @@ def draw_uniform(
         drawn *= last - first
         drawn += first
     made = drawn.astype(kind, copy=False)
-    return np.where(made == kind.type(high), kind.type(low), made).reshape(shape)  # where it was rounded up
+    return chosen(made == kind.type(high), kind.type(low), made).reshape(shape)  # where it was rounded up
 
 
 @where_it_lies

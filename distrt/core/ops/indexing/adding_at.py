@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, array_module, is_array, is_on_gpu, row_major
+from distrt.core.arrays import Array, is_array, is_on_gpu, row_major
 from distrt.core.kernels import on_gpu
+from distrt.core.ops.indexing import atomic
 from distrt.core.ops.indexing.keys import as_tuple, key_beside
 from distrt.core.ops.pointwise.half import wide
 
@@ -43,7 +44,7 @@ def _add_on_gpu(target: Array, key: Any, values: Any) -> None:
     """In an order that is always the same, where a kernel does that; else by atomic additions, as they come."""
     own = target if not is_on_gpu(target) or target.flags.c_contiguous else row_major(target)
     if not _is_sorted(own, key, values):
-        array_module(target).add.at(target, key, values)
+        atomic.add(target, key, values)
     elif own is not target:
         target[...] = own
 
@@ -161,7 +162,7 @@ def add_rows(sums: Array, places: Array, rows: Array, mean: bool) -> None:
         if on_gpu.adding.suits(sums, places):
             on_gpu.adding.add_rows(sums, places, rows.astype(sums.dtype, copy=False), mean)
             return
-        array_module(rows).add.at(sums, places, rows)
+        atomic.add(sums, places, rows)
         if mean:
             sums /= np.maximum(np.bincount(places, minlength=len(sums)), 1)[:, None].astype(sums.real.dtype)
         return

@@ -16,6 +16,7 @@ from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, Meta, op
+from distrt.core.ops.indexing import atomic
 from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.masking import assigned_element
 from distrt.core.ops.indexing.ranges import require_range
@@ -274,7 +275,11 @@ def reduced_at(input: Array, places: Array, values: Any, reduce: str) -> Array:
     if reduce in ("sum", "mean") and not isinstance(changed, np.ndarray):
         add_at(changed.reshape(-1), places, wide(values) if hasattr(values, "ndim") else values)
         return changed.astype(input.dtype, copy=False)
-    REDUCTIONS[reduce].at(changed.reshape(-1), places, wide(values) if hasattr(values, "ndim") else values)
+    values = wide(values) if hasattr(values, "ndim") else values
+    if is_on_gpu(changed):
+        atomic.extreme(changed.reshape(-1), places, values, reduce == "amax")
+    else:
+        REDUCTIONS[reduce].at(changed.reshape(-1), places, values)
     return changed.astype(input.dtype, copy=False)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, beside, filled, is_array, is_meta, row_major
+from distrt.core.arrays import Array, Scalar, beside, chosen, filled, is_array, is_meta, row_major
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.type_names import c_type
 from distrt.core.tensor import Tensor, wrap
@@ -96,8 +97,8 @@ def _require_mask(name: str, mask: Array) -> None:
 def _masked_fill(input: Array, value: Array | Scalar, mask: IndexArray) -> Array:
     """``value`` where ``mask``, else ``input``. Shape: broadcasts."""
     _require_mask("masked_fill_", mask)
-    chosen = np.where(mask, value, input)
-    return np.asarray(chosen, order="C", like=chosen)
+    filling = chosen(mask, value, input)
+    return np.asarray(filling, order="C", like=filling)
 
 
 _masked_fill.gradient(
@@ -244,7 +245,7 @@ def _put(input: Array, source: Array, index: IndexArray, accumulate: bool) -> Ar
     changed = np.array(input, order="C", like=input)
     row, places = changed.reshape(-1), index.reshape(-1)
     if accumulate:
-        np.add.at(row, places, source.reshape(-1))
+        add_at(row, places, source.reshape(-1))
     else:
         row[places] = source.reshape(-1)
     return changed

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, filled
+from distrt.core.arrays import Array, beside, chosen, filled
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import ShapeError
 from distrt.core.op import IndexArray, Meta, op
@@ -164,7 +164,7 @@ def _shares(g: Any, src: Any, dim: int, index: Any, include_self: bool) -> Array
     dtype = _numpy_dtype(g)
     start = filled(tuple(g.shape), int(include_self), dtype, beside(g))
     count = _plain(_scatter_add(start, filled(tuple(src.shape), 1, dtype, beside(src)), dim, _plain(index)))
-    return np.where(count == 0, dtype.type(1), count)
+    return chosen(count == 0, dtype.type(1), count)
 
 
 def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any) -> Any:
@@ -173,7 +173,7 @@ def _shared_extreme(g: Any, input: Any, src: Any, dim: int, index: Any, out: Any
     values, best = _plain(src), _plain(out)
     hit = (values == _plain(_gathered_for(best, values, dim, _plain(index)))).astype(dtype)
     among = _plain(_scatter_add((_plain(input) == best).astype(dtype), hit, dim, _plain(index)))
-    return ops.true_divide(g, np.where(among == 0, dtype.type(1), among))
+    return ops.true_divide(g, chosen(among == 0, dtype.type(1), among))
 
 
 def _gradient_of_factors(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, is_on_gpu, largest
+from distrt.core.arrays import Array, as_array, chosen, is_on_gpu, largest
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels import softmax as kernel
@@ -274,13 +274,13 @@ def _reduced(losses: Array, places: _Places, reduction: str, dtype: np.dtype[Any
             return losses.astype(dtype, copy=False), scale
         result = np.add.reduce(losses, axis=None)
         return as_array(result / count if reduction == "mean" else result).astype(dtype, copy=False), scale
-    losses = np.where(counted, losses * weights, losses.dtype.type(0))
+    losses = chosen(counted, losses * weights, losses.dtype.type(0))
     if reduction == "none":
         return losses.astype(dtype, copy=False), weights
     result = np.add.reduce(losses, axis=None)
     if reduction == "mean":
         total = np.add.reduce(weights, axis=None)
-        result, weights = result / total, np.where(counted, weights / total, weights.dtype.type(0))
+        result, weights = result / total, chosen(counted, weights / total, weights.dtype.type(0))
     return as_array(result).astype(dtype, copy=False), weights
 
 

@@ -159,7 +159,7 @@ def _ctc_loss_backward(
     steps, count, classes = log_probs.shape
     places = _with_blanks(targets, target_lengths, blank)
     through = alpha + _beta(_at_places(log_probs, places), places, input_lengths, target_lengths)
-    peak = np.maximum.reduce(through, axis=2, keepdims=True)
+    peak = through.max(axis=2, keepdims=True)
     peak = np.where(np.isfinite(peak), peak, 0.0)
     label = np.arange(steps * count).reshape(steps, count, 1) * classes + places
     shares = np.bincount(label.ravel(), np.exp(through - peak).ravel(), steps * count * classes)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, filled, is_meta
+from distrt.core.arrays import Array, chosen, filled, is_meta
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.indexing import atomic
 from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.indexing.gathering import zeros_of
 from distrt.core.ops.nn.embedding import embedding, embedding_dense_backward
@@ -59,10 +60,10 @@ def _reduced(choose: np.ufunc, rows: Array, starts: Array, bags: Array, count: i
     """``choose.reduceat(rows, starts)``: of each bag that is not empty. CuPy has it for sums only."""
     if isinstance(rows, np.ndarray):
         return choose.reduceat(rows, starts, 0)
-    chosen = np.zeros((count, rows.shape[1]), rows.dtype, like=rows)
-    chosen[bags[starts]] = rows[starts]
-    choose.at(chosen, bags, rows)
-    return chosen[bags[starts]]
+    best = np.zeros((count, rows.shape[1]), rows.dtype, like=rows)
+    best[bags[starts]] = rows[starts]
+    atomic.extreme(best, bags, rows, choose is np.maximum)
+    return best[bags[starts]]
 
 
 @op(node="EmbeddingBag", aux=("winner",))
@@ -88,7 +89,7 @@ def bag_max(weight: Array, places: IndexArray, bags: IndexArray, count: int) -> 
         if weight.size
         else np.zeros(winner.shape, like=winner)
     )
-    return np.where(winner < 0, weight.dtype.type(0), found.astype(weight.dtype, copy=False)), winner
+    return chosen(winner < 0, weight.dtype.type(0), found.astype(weight.dtype, copy=False)), winner
 
 
 def _spread(g: Any, bags: Array, mean: bool) -> Any:

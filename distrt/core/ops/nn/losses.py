@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, chosen
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
 from distrt.core.kernels import on_gpu
@@ -29,13 +29,13 @@ def softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     axis = one_dim(dim, input.ndim)
     work = _in_floats(input, dtype, "softmax")
     if not work.size or not work.ndim:
-        return np.where(np.isfinite(work), work.dtype.type(1), work.dtype.type(np.nan))
+        return chosen(np.isfinite(work), work.dtype.type(1), work.dtype.type(np.nan))
     if used.gpu and axis == work.ndim - 1 and on_gpu.rows.suits(work):
         return on_gpu.rows.softmax(work, is_log=False)
     values = wide(work)
     if axis == work.ndim - 1 and kernel.suits(values):
         return kernel.spread(values)[0].astype(work.dtype, copy=False)
-    powers = values - np.maximum.reduce(values, axis=axis, keepdims=True)
+    powers = values - values.max(axis=axis, keepdims=True)
     np.exp(powers, out=powers)
     powers /= np.add.reduce(powers, axis=axis, keepdims=True)
     return powers.astype(work.dtype, copy=False)
@@ -66,7 +66,7 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
     axis = one_dim(dim, input.ndim)
     work = _in_floats(input, dtype, "log_softmax")
     if not work.size or not work.ndim:
-        return np.where(np.isfinite(work), work.dtype.type(0), work.dtype.type(np.nan))
+        return chosen(np.isfinite(work), work.dtype.type(0), work.dtype.type(np.nan))
     if used.gpu and axis == work.ndim - 1 and on_gpu.rows.suits(work):
         return on_gpu.rows.softmax(work, is_log=True)
     values = wide(work)
@@ -74,7 +74,7 @@ def log_softmax(input: Array, dim: int, dtype: Any = None) -> Array:
         peaks, totals = kernel.sums(values)
         shifted = values - peaks
     else:
-        shifted = values - np.maximum.reduce(values, axis=axis, keepdims=True)
+        shifted = values - values.max(axis=axis, keepdims=True)
         totals = np.add.reduce(np.exp(shifted), axis=axis, keepdims=True)
     shifted -= np.log(totals)
     return shifted.astype(work.dtype, copy=False)

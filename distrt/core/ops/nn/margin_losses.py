@@ -10,6 +10,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array, accumulated, as_array, beside, is_meta, known
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.op import IndexArray, op
+from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.pointwise.type_names import scalar_type
 
 __all__ = ["multi_margin_loss", "multilabel_margin_loss"]
@@ -116,7 +117,7 @@ def _multilabel_margin_gradients(g: Any, input: Any, target: Any, reduction: str
     scores = np.take_along_axis(input, meant, 1)[:, :, None]
     missed = ((1 - scores + input[:, None, :] > 0) & pairs).astype(input.dtype)
     slope = missed.sum(axis=1)
-    np.subtract.at(slope, (np.arange(count, like=target)[:, None], meant), missed.sum(axis=2))
+    add_at(slope, (np.arange(count, like=target)[:, None], meant), -missed.sum(axis=2))
     share = g / (classes * (count if reduction == "mean" else 1))
     return (slope * share[..., None],)
 

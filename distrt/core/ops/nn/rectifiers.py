@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, is_meta, is_on_gpu
+from distrt.core.arrays import Array, chosen, is_meta, is_on_gpu
 from distrt.core.autocast import autocasts
 from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
@@ -68,7 +68,7 @@ def rrelu(
     slopes: Any = work.dtype.type((lower + upper) / 2)
     if training:
         slopes = _drawn_slopes(work, lower, upper, generator)
-    return _rrelu(input, np.where(work > 0, work.dtype.type(1), slopes))
+    return _rrelu(input, chosen(work > 0, work.dtype.type(1), slopes))
 
 
 def _drawn_slopes(work: Array, lower: float, upper: float, generator: Generator | None) -> Array:
@@ -141,7 +141,7 @@ def threshold(input: Array, threshold: float, value: float) -> Array:
     if input.dtype.kind in "bc":
         raise NoKernelError(f"\"threshold_cpu\" not implemented for '{scalar_type(input)}'")
     limit, filling = (convert(each, input.dtype)[()] for each in (threshold, value))
-    return np.where(input <= limit, filling, input)
+    return chosen(input <= limit, filling, input)
 
 
 threshold.gradient(
@@ -217,7 +217,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
             f"lambda must be in range [0, {largest:g}] for input dtype {scalar_type(input)}, but found {lambd:g}"
         )
     step = work.dtype.type(lambd)
-    moved = np.where(work > step, work - step, np.where(work < -step, work + step, work * 0))
+    moved = chosen(work > step, work - step, chosen(work < -step, work + step, work * 0))
     return moved.astype(input.dtype, copy=False)
 
 
@@ -225,7 +225,7 @@ def softshrink(input: Array, lambd: float = 0.5) -> Array:
 def hardshrink(input: Array, lambd: float = 0.5) -> Array:
     """``input``, and 0 where it is within ``lambd`` of that."""
     floating("hardshrink_cpu", input)
-    return np.where(_within(input, lambd), input.dtype.type(0), input)
+    return chosen(_within(input, lambd), input.dtype.type(0), input)
 
 
 def _within(input: Any, size: float) -> Any:

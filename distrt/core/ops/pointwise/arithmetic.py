@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array, known_or, require_array
+from distrt.core.arrays import Array, Scalar, as_array, chosen, known_or, require_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import convert, fitted
 from distrt.core.errors import DtypeError
@@ -249,7 +249,7 @@ def lerp(input: Array, end: Array, weight: Array | Scalar) -> Array:
     if share.ndim:
         near = np.add(start, np.multiply(share, span))
         far = np.subtract(stop, np.multiply(span, np.subtract(1, share, dtype=share.dtype)))
-        moved = np.where(np.abs(share) < 0.5, near, far)
+        moved = chosen(np.abs(share) < 0.5, near, far)
     elif known_or(
         abs(share) < 0.5, True
     ):  # counted from the nearer end, so that weight 1 gives ``end`` exactly

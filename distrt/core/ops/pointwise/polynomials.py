@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import numerics
-from distrt.core.arrays import Array, Scalar, as_array, is_array
+from distrt.core.arrays import Array, Scalar, as_array, beside, is_array
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import refuse
 
@@ -41,8 +41,10 @@ def _polynomial(name: str, words: str, function: str, is_shifted: bool = False) 
             each.dtype for each in given if is_array(each)
         )  # the other is a number, or of the same dtype
         wide = x.astype(np.float64)
+        where = wide if is_array(input) else beside(n)
         places = np.broadcast_arrays(
-            2 * wide - 1 if is_shifted else wide, np.trunc(degree.astype(np.float64))
+            np.asarray(2 * wide - 1 if is_shifted else wide, like=where),
+            np.asarray(np.trunc(degree.astype(np.float64)), like=where),
         )
         with np.errstate(all="ignore"):
             return as_array(getattr(numerics.polynomials, function)(*places)).astype(kind)

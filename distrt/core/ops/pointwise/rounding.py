@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, require_array
+from distrt.core.arrays import Array, Scalar, chosen, require_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import convert
 from distrt.core.errors import DtypeError
@@ -105,7 +105,7 @@ def sgn(input: Array) -> Array:
     if input.dtype.kind != "c":
         return sign.definition.forward(input)
     size = np.abs(input)
-    return np.where(size == 0, 0, np.true_divide(input, np.where(size == 0, 1, size))).astype(input.dtype)
+    return chosen(size == 0, 0, np.true_divide(input, chosen(size == 0, 1, size))).astype(input.dtype)
 
 
 def _sgn_slope(g: Array, input: Array, out: Array) -> Array:
@@ -173,7 +173,7 @@ def heaviside(input: Array, values: Array) -> Array:
             f"heaviside is not yet implemented for tensors with different dtypes: {input.dtype} and {values.dtype}"
         )
     above = np.greater(input, input.dtype.type(0)).astype(input.dtype)
-    return np.where(np.equal(input, input.dtype.type(0)), values, above)
+    return chosen(np.equal(input, input.dtype.type(0)), values, above)
 
 
 heaviside.gradient(input=lambda g: no_derivative("heaviside"), values=lambda g: no_derivative("heaviside"))
@@ -208,10 +208,10 @@ def _replaced(input: Array, nan: float | None, posinf: float | None, neginf: flo
     bounds = ml_dtypes.finfo(input.dtype)  # type: ignore[no-untyped-call]
     high = bounds.max if posinf is None else posinf
     low = bounds.min if neginf is None else neginf
-    made = np.where(np.isnan(input), convert(0.0 if nan is None else nan, input.dtype)[()], input)
+    made = chosen(np.isnan(input), convert(0.0 if nan is None else nan, input.dtype)[()], input)
     infinite = np.isinf(input)
-    made = np.where(infinite & (input > 0), convert(high, input.dtype)[()], made)
-    return np.where(infinite & (input < 0), convert(low, input.dtype)[()], made)
+    made = chosen(infinite & (input > 0), convert(high, input.dtype)[()], made)
+    return chosen(infinite & (input < 0), convert(low, input.dtype)[()], made)
 
 
 nan_to_num.gradient(input=lambda g, input: zero_unless(g, isfinite(input)))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import numerics
-from distrt.core.arrays import Array, Scalar, as_array
+from distrt.core.arrays import Array, Scalar, as_array, chosen
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
@@ -263,7 +263,7 @@ def _product(name: str, factor: Any, argument: Any, logarithm: Any) -> Array:
         argument = argument.astype(factor.dtype)
     plain = np.multiply(factor, logarithm(argument).astype(getattr(factor, "dtype", argument.dtype)))
     empty = np.logical_and(np.equal(factor, 0), ~np.isnan(argument))
-    return np.where(empty, plain.dtype.type(0), plain)
+    return chosen(empty, plain.dtype.type(0), plain)
 
 
 def _logarithm_or_zero(logarithm: Any, input: Any, other: Any, lowest: float) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, known
+from distrt.core.arrays import Array, is_on_gpu, known
 from distrt.core.definitions.out import write_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError, UnsupportedError
@@ -29,8 +29,14 @@ __all__ = [
 ]
 
 
-largest: Any = np.maximum.reduce  # the stubs of `reduce` know no keepdims that is a variable
-smallest: Any = np.minimum.reduce
+def largest(array: Array, axis: Any, keepdims: bool = False) -> Any:
+    """By an array's own method: CuPy has ``ufunc.reduce`` of sums and products only."""
+    return array.max(axis=axis, keepdims=keepdims)
+
+
+def smallest(array: Array, axis: Any, keepdims: bool = False) -> Any:
+    """The same for the other end."""
+    return array.min(axis=axis, keepdims=keepdims)
 
 
 def with_elements(input: Array, dim: Dims, name: str) -> tuple[int, ...]:
@@ -160,7 +166,7 @@ def _pick(input: Array, find: Any, dim: int, keepdim: bool, name: str) -> tuple[
     if input.ndim == 0:
         return input.copy(), np.zeros((), np.int64, like=input)
     with_elements(input, axis, name)
-    return picked(input, find(wide(input), axis=axis, keepdims=True), axis, keepdim)
+    return picked(input, _first(find, wide(input), axis, True), axis, keepdim)
 
 
 def picked(input: Array, where: Array, axis: int, keepdim: bool) -> tuple[Array, Array]:
@@ -224,6 +230,15 @@ def _arg(input: Array, dim: int | None, keepdim: bool, find: Any, name: str) -> 
         raise DtypeError(f"{name}(): does not support a tensor of bools or complex numbers")
     with_elements(input, dim, name)
     if dim is None or not input.ndim:
-        found = find(wide(input))
+        found = _first(find, wide(input), None, False)
         return np.reshape(found, (1,) * input.ndim) if keepdim else found
-    return find(wide(input), axis=one_dim(dim, input.ndim), keepdims=keepdim)
+    return _first(find, wide(input), one_dim(dim, input.ndim), keepdim)
+
+
+def _first(find: Any, values: Array, axis: int | None, keepdims: bool) -> Array:
+    """``np.argmax`` or ``np.argmin``; CuPy's give any nan of several, where the first is meant."""
+    found = find(values, axis=axis, keepdims=keepdims)
+    if values.dtype.kind != "f" or not is_on_gpu(values):
+        return found
+    lost = np.isnan(values)
+    return np.where(lost.any(axis=axis, keepdims=keepdims), lost.argmax(axis=axis, keepdims=keepdims), found)

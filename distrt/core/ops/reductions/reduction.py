@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, known_or
+from distrt.core.arrays import Array, chosen, known_or
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -106,7 +106,7 @@ def nansum(input: Array, dim: Dims = None, keepdim: bool = False, *, dtype: Any 
     if input.dtype.kind == "c":
         raise DtypeError("nansum does not support complex inputs")
     if input.dtype in dt.FLOATING_NUMPY:
-        input = np.where(np.isnan(input), input.dtype.type(0), input)
+        input = chosen(np.isnan(input), input.dtype.type(0), input)
     all_dims(dim, input.ndim)  # named in another order than sum names its faults
     return sum(input, dim, keepdim, dtype=dtype)
 
@@ -200,18 +200,21 @@ def _prod_slope(g: Any, input: Any, out: Any, dim: int | None) -> Any:
 @op()
 def all(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
     """True where every element over ``dim`` is non-zero; uint8 gives uint8."""
-    return _as_truth(np.logical_and, input, dim, keepdim)
+    return _as_truth("all", input, dim, keepdim)
 
 
 @op()
 def any(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
     """True where some element over ``dim`` is non-zero; uint8 gives uint8."""
-    return _as_truth(np.logical_or, input, dim, keepdim)
+    return _as_truth("any", input, dim, keepdim)
 
 
-def _as_truth(combine: Any, input: Array, dim: Dims, keepdim: bool) -> Array:
+def _as_truth(how: str, input: Array, dim: Dims, keepdim: bool) -> Array:
     axes = None if dim is None else () if dim == () else all_dims(dim, input.ndim, True)
-    found = combine.reduce(input.astype(np.bool_, copy=False), axis=axes, keepdims=keepdim)
+    truths = input.astype(
+        np.bool_, copy=False
+    )  # its methods: CuPy has ``ufunc.reduce`` of sums and products only
+    found = getattr(truths, how)(axis=axes, keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 

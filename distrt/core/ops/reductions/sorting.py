@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array, is_meta
+from distrt.core.arrays import Array, Scalar, as_array, is_meta, is_on_gpu
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
@@ -62,7 +62,7 @@ def topk(input: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool
 def _first_ranks(input: Array, k: int, axis: int, largest: bool) -> Array:
     """Where the first ``k`` of the sorted elements come from. Of a long dim only those are sorted."""
     size, every = input.shape[axis], (slice(None),) * axis
-    if not k or 8 * k >= size or size < 512:
+    if not k or 8 * k >= size or size < 512 or is_on_gpu(input):  # CuPy's argpartition is no more than a sort
         return sorted_order(input, axis, largest)[(*every, slice(k))]
     split = (size - k) if largest else k
     parted = np.argpartition(wide(input), split, axis=axis)

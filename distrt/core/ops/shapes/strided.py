@@ -14,6 +14,7 @@ from distrt.core.arrays import Array, Scalar, as_strided_view
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
+from distrt.core.ops.indexing.adding_at import add_at
 from distrt.core.ops.shapes.dims import one_dim
 from distrt.core.tensor import Tensor, address_of, memory_of
 
@@ -123,7 +124,7 @@ def strided_add(input: Array, geometry: Geometry) -> Array:
     extent = _extent(geometry)
     places = _part(np.arange(extent, like=input), geometry.shape, geometry.strides, geometry.offset)
     flat = np.zeros(extent, input.dtype, like=input)
-    np.add.at(flat, places.reshape(-1), input.reshape(-1))
+    add_at(flat, places.reshape(-1), input.reshape(-1))
     total[...] = _part(flat, geometry.base_shape, geometry.base_strides, 0)
     return total
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside
+from distrt.core.arrays import Array, beside, through_bits
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import ShapeError
 from distrt.core.op import op
@@ -25,14 +25,14 @@ def _require_matrix(name: str, input: Array) -> None:
 def tril(input: Array, diagonal: int = 0) -> Array:
     """The elements on and below a diagonal of each matrix, zeros above; ``diagonal`` counts upwards."""
     _require_matrix("tril", input)
-    return np.tril(input, diagonal)
+    return through_bits(lambda bits: np.tril(bits, diagonal), input.dtype, input)
 
 
 @op()
 def triu(input: Array, diagonal: int = 0) -> Array:
     """The elements on and above a diagonal of each matrix, zeros below; ``diagonal`` counts upwards."""
     _require_matrix("triu", input)
-    return np.triu(input, diagonal)
+    return through_bits(lambda bits: np.triu(bits, diagonal), input.dtype, input)
 
 
 tril.gradient(input=lambda g, diagonal: tril(g, diagonal))

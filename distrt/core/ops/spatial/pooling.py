@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_on_gpu, known
+from distrt.core.arrays import Array, chosen, is_on_gpu, known
 from distrt.core.kernels import max_pooling, on_gpu
 from distrt.core.layouts import empty_lying, is_channels_last, lying
 from distrt.core.modes import used
@@ -161,7 +161,7 @@ def max_pool_route(
     for number, window in enumerate(window_slices(out, kernel, stride, dilation)):
         won = winner == number
         if several:
-            routed[window] += np.where(won, g, zero)
+            routed[window] += chosen(won, g, zero)
         else:
             np.copyto(routed[window], g, where=won)
     found = routed[inner(spatial, padding)]

@@ -63,7 +63,7 @@ class ufunc:
     def reduce(
         self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False
     ) -> ndarray:
-        if self.name not in ("add", "multiply", "maximum", "minimum", "logical_and", "logical_or"):
+        if self.name not in ("add", "multiply"):
             raise NotImplementedError(f"`{self.name}.reduce` is not supported yet")
         result = self.numpy.reduce(host(array), axis, dtype, None if out is None else host(out), keepdims)
         return out if out is not None else made(result)
