@@ -121,6 +121,15 @@ def through_bits(move: Callable[..., Array], kind: np.dtype[Any], *values: Any) 
     return move(*((v if is_array(v) else np.asarray(v, kind)[()]).view(bits) for v in values)).view(kind)
 
 
+def summed_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """The sum over what broadcasting an array of this shape would repeat; half precision is rounded once."""
+    extra = array.ndim - len(shape)
+    stretched = (extra + dim for dim, size in enumerate(shape) if size == 1 and array.shape[extra + dim] != 1)
+    is_half = array.dtype.itemsize == 2 and array.dtype.kind in "fV"
+    total = array.sum((*range(extra), *stretched), np.float32 if is_half else None, None, True)
+    return total.astype(array.dtype, copy=False).reshape(shape) if is_half else total.reshape(shape)
+
+
 def filled(shape: Any, value: Any, dtype: Any, like: Array) -> Array:
     """A new array of one value, where another one is."""
     made: Array = np.empty(shape, dtype, like=like)

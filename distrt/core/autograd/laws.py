@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array
+from distrt.core.arrays import Array, is_array, summed_to
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
 from distrt.core.kernels.casting import cast
@@ -48,8 +48,7 @@ def _fit_array(gradient: Array, meta: tuple[Any, Any], node: Node, index: int) -
     return gradient if gradient.dtype is dtype or gradient.dtype == dtype else cast(gradient, dtype)
 
 
-def _require_broadcast(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> int:
-    """Returns how many dims the gradient has beyond its input's."""
+def _require_broadcast(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> None:
     extra: int = gradient.ndim - len(shape)
     if extra < 0 or any(
         want not in (1, have) for want, have in zip(shape, gradient.shape[extra:], strict=True)
@@ -58,16 +57,11 @@ def _require_broadcast(gradient: Array, shape: tuple[int, ...], node: Node, inde
             f"Function {node.name()} returned an invalid gradient at index {index} - got {list(gradient.shape)} but "
             f"expected shape compatible with {list(shape)}"
         )
-    return extra
 
 
 def _sum_to(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> Array:
-    extra = _require_broadcast(gradient, shape, node, index)
-    stretched = tuple(
-        extra + dim for dim, size in enumerate(shape) if size == 1 and gradient.shape[extra + dim] != 1
-    )
-    summed = gradient.sum(axis=(*range(extra), *stretched), keepdims=True)
-    return summed.reshape(shape)
+    _require_broadcast(gradient, shape, node, index)
+    return summed_to(gradient, shape)
 
 
 def conjugating(definition: Any, backward: Callable[..., Any]) -> Callable[..., Any]:

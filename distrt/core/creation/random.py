@@ -202,7 +202,7 @@ def _normal(
 
 
 def _require_spread(std: Any) -> None:
-    least = std._array.min(initial=0) if isinstance(std, Tensor) else std
+    least = (std._array.min() if std.numel() else 0) if isinstance(std, Tensor) else std
     if least < 0:
         raise ShapeError(f"normal expects all elements of std >= 0.0, but found {least}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core import ops
-from distrt.core.arrays import array_module
+from distrt.core.arrays import array_module, largest
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.ops.nn.class_losses import require_classes
 from distrt.core.tensor import Tensor, wrap
@@ -70,7 +70,7 @@ def cross_entropy_over_ranks(
 def _highest(local: Tensor, dim: int, group: ProcessGroup) -> Tensor:
     """The largest logit of each row, over all ranks: a constant that the loss does not depend on."""
     xp, array = array_module(local._array), local._array
-    found = xp.max(array, axis=dim, initial=np.finfo(np.float32).min).astype(array.dtype)
+    found = np.maximum(largest(array, dim).squeeze(dim), np.finfo(np.float32).min).astype(array.dtype)
     found = xp.array(found, order="C", ndmin=0)
     group.all_reduce(found, ReduceOp.MAX).wait()
     return wrap(found)

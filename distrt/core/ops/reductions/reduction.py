@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, chosen, known_or
+from distrt.core.arrays import Array, chosen, known_or, summed_to
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -72,12 +72,10 @@ def _adds_up_in(kind: np.dtype[Any]) -> np.dtype[Any]:
 
 @op()
 def sum_to_shape(input: Array, shape: tuple[int, ...]) -> Array:
-    """Summed over what broadcasting would repeat, down to ``shape``."""
+    """Summed over what broadcasting would repeat, down to ``shape``; half precision as by ``sum``."""
     if not input.size:  # a reshape alone could not tell an empty dim from one that is summed over
         return np.zeros(shape, input.dtype, like=input)
-    extra = input.ndim - len(shape)
-    stretched = tuple(extra + n for n, size in enumerate(shape) if size == 1 and input.shape[extra + n] != 1)
-    return input.sum(axis=(*range(extra), *stretched), keepdims=True).reshape(shape)
+    return summed_to(input, shape)
 
 
 sum_to_shape.gradient(input=lambda g, input_meta: ops.expand(g, input_meta.shape))
