@@ -126,7 +126,8 @@ def summed_to(array: Array, shape: tuple[int, ...]) -> Array:
     extra = array.ndim - len(shape)
     stretched = (extra + dim for dim, size in enumerate(shape) if size == 1 and array.shape[extra + dim] != 1)
     is_half = array.dtype.itemsize == 2 and array.dtype.kind in "fV"
-    total = array.sum((*range(extra), *stretched), np.float32 if is_half else None, None, True)
+    work = np.float32 if is_half else None
+    total = array.sum(axis=(*range(extra), *stretched), dtype=work, keepdims=True)
     return total.astype(array.dtype, copy=False).reshape(shape) if is_half else total.reshape(shape)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import numerics
-from distrt.core.arrays import Array, Scalar, as_array, beside, is_array
+from distrt.core.arrays import Array, Scalar, as_array, is_array, is_on_gpu
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import refuse
 
@@ -41,11 +41,11 @@ def _polynomial(name: str, words: str, function: str, is_shifted: bool = False) 
             each.dtype for each in given if is_array(each)
         )  # the other is a number, or of the same dtype
         wide = x.astype(np.float64)
-        where = wide if is_array(input) else beside(n)
-        places = np.broadcast_arrays(
-            np.asarray(2 * wide - 1 if is_shifted else wide, like=where),
-            np.asarray(np.trunc(degree.astype(np.float64)), like=where),
-        )
+        pair: tuple[Array, ...] = (2 * wide - 1 if is_shifted else wide, np.trunc(degree.astype(np.float64)))
+        where = next((each for each in pair if is_on_gpu(each)), None)
+        if where is not None:  # or CuPy broadcasts nothing to what NumPy made of a number
+            pair = tuple(np.asarray(each, like=where) for each in pair)
+        places = np.broadcast_arrays(*pair)
         with np.errstate(all="ignore"):
             return as_array(getattr(numerics.polynomials, function)(*places)).astype(kind)
 
