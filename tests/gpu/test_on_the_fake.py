@@ -92,6 +92,11 @@ def test_ctc_is_that_of_the_cpu() -> None:
 
 
 @pytest.mark.ci
+def test_what_need_not_wait_neither_waits_nor_copies() -> None:
+    _assert_passed("copies")
+
+
+@pytest.mark.ci
 def test_graphs_are_captured_and_replayed() -> None:
     _assert_passed("graphs")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, as_array, is_on_gpu
 from distrt.core.creation.factory import factory, number_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
@@ -19,7 +19,14 @@ __all__ = ["arange", "linspace", "logspace", "range", "tril_indices", "triu_indi
 
 
 @factory
-def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, dtype: Any = None) -> Array:
+def arange(
+    *bounds: Any,
+    start: Any = None,
+    end: Any = None,
+    step: Any = None,
+    dtype: Any = None,
+    beside: Array = None,
+) -> Array:
     """``arange(end)``, ``arange(start, end, step=1)``: int64 for integers, the default dtype where one is a float.
 
     Raises:
@@ -33,7 +40,12 @@ def arange(*bounds: Any, start: Any = None, end: Any = None, step: Any = None, d
     kind = dt.to_numpy(dtype, dt.default.floating if floats else dt.int64)
     if dt.category_of(kind) in (0, 3):
         raise NoKernelError(f'"arange_cpu" not implemented for {kind}')
-    return _steps(values[0], values[1], values[2], kind)
+    return _steps(values[0], values[1], values[2], kind, _on_gpu(beside))
+
+
+def _on_gpu(beside: Array) -> Array | None:
+    """Where numbers are counted: there if that is a GPU, so that nothing is copied; else on the CPU."""
+    return beside if is_on_gpu(beside) else None
 
 
 def _bounds(bounds: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[Any, Any, Any]:
@@ -52,7 +64,7 @@ def _bounds(bounds: tuple[Any, ...], start: Any, end: Any, step: Any) -> tuple[A
     return 0 if names[0] is None else names[0], names[1], 1 if names[2] is None else names[2]
 
 
-def _steps(start: Any, end: Any, step: Any, kind: np.dtype[Any]) -> Array:
+def _steps(start: Any, end: Any, step: Any, kind: np.dtype[Any], like: Array | None) -> Array:
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ShapeError(f"unsupported range: {start} -> {end}")
     if kind.kind in "iu":
@@ -62,9 +74,9 @@ def _steps(start: Any, end: Any, step: Any, kind: np.dtype[Any]) -> Array:
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise ShapeError("upper bound and lower bound inconsistent with step sign")
     if kind.kind in "iu":
-        return np.arange(start, end, step, dtype=np.int64).astype(kind)
+        return np.arange(start, end, step, dtype=np.int64, like=like).astype(kind, copy=False)
     count = math.ceil((end - start) / step)
-    return (start + np.arange(count) * step).astype(kind)
+    return as_array(start + np.arange(count, like=like) * step).astype(kind)
 
 
 @factory
@@ -85,7 +97,9 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None) 
     return (first + np.arange(count) * by).astype(dt.to_numpy(dtype))
 
 
-def _spaced(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> tuple[Array, np.dtype[Any]]:
+def _spaced(
+    name: str, start: Any, end: Any, steps: Any, dtype: Any, like: Array | None = None
+) -> tuple[Array, np.dtype[Any]]:
     """The numbers in float64 (complex128), and the dtype that they are wanted in."""
     if not isinstance(steps, int | np.integer):
         raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
@@ -103,21 +117,21 @@ def _spaced(name: str, start: Any, end: Any, steps: Any, dtype: Any) -> tuple[Ar
     if kind.kind in "iu":
         first, last = int(first), int(last)
     if steps == 1:
-        return np.array([first]), kind
+        return np.arange(1, like=like) + first, kind
     by = (last - first) / (steps - 1) if steps else 0
-    count = np.arange(steps)
+    count = np.arange(steps, like=like)
     # from both ends, so that the last value is exact, as in PyTorch
     return np.where(count < steps // 2, first + by * count, last - by * (steps - 1 - count)), kind
 
 
 @factory
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None) -> Array:
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, beside: Array = None) -> Array:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included.
 
     Raises:
         ShapeError: for a negative count, or bounds that are tensors with dims.
     """
-    values, kind = _spaced("linspace", start, end, steps, dtype)
+    values, kind = _spaced("linspace", start, end, steps, dtype, _on_gpu(beside))
     return values.astype(kind)
 
 

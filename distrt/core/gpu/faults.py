@@ -1,4 +1,4 @@
-"""What kernels found wrong: they write it to the host's memory, and who next waits for a GPU raises it.
+"""What kernels found wrong first: they write it to the host's memory, and who next waits for a GPU raises it.
 
 So an index out of range costs no wait. As in PyTorch the error comes late, and what was computed from it is worthless.
 """

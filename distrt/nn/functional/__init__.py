@@ -9,6 +9,7 @@ from distrt.core.definitions.wording import as_users_get
 from distrt.nn.functional.activation import *
 from distrt.nn.functional.adaptive_pooling import *
 from distrt.nn.functional.attention import *
+from distrt.nn.functional.bags import *
 from distrt.nn.functional.classification import *
 from distrt.nn.functional.convolution import *
 from distrt.nn.functional.ctc import *

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import filled, known
+from distrt.core.arrays import filled, is_on_gpu, known
 from distrt.core.autocast import autocasts
 from distrt.core.creation import from_numpy
 from distrt.core.errors import DtypeError, ShapeError
@@ -278,4 +278,6 @@ def _values(input: Any, places: list[Any]) -> Any:
     index = np.broadcast_to(flat.reshape(batch, 1, count), (batch, channels, count))
     pixels = ops.reshape(input, (batch, channels, math.prod(sizes)))
     picked = ops.reshape(ops.gather(pixels, 2, wrap(index.copy())), (batch, channels, *new_sizes))
-    return picked if known(inside.all()) else ops.zero_unless(picked, wrap(inside[:, None]))
+    if not is_on_gpu(inside) and known(inside.all()):  # the program does not wait for a GPU to know it
+        return picked
+    return ops.zero_unless(picked, wrap(inside[:, None]))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, address_of, row_major
-from distrt.core.gpu.faults import cell
+from distrt.core.gpu.faults import cell, kind_of
 from distrt.core.kernels.cuda.launching import C_TYPES, I_TYPES, kernel
 
 __all__ = ["losses", "slopes"]
@@ -38,7 +38,7 @@ def losses(
     input_lengths: Array,
     target_lengths: Array,
     blank: int,
-    faults: Sequence[int],
+    faults: Sequence[tuple[str, type[Exception]]],
 ) -> tuple[Array, Array]:
     """The negative log probability of each row of labels, and the sums over the paths up to each place.
 
@@ -48,12 +48,13 @@ def losses(
         input_lengths: int64. Shape: (N).
         target_lengths: the same.
         blank: the class that stands between labels.
-        faults: their kinds, in the order of ``_PROBLEM``.
+        faults: messages and errors of what may be wrong, in the order of ``_PROBLEM``.
 
     Returns:
         Shape: (N), as ``log_probs``; a row of float64 that `slopes` takes.
     """
-    batch = _Batch(log_probs, targets, input_lengths, target_lengths, blank, faults)
+    kinds = [kind_of(*each) for each in faults]
+    batch = _Batch(log_probs, targets, input_lengths, target_lengths, blank, kinds)
     found = np.empty(log_probs.shape[1], log_probs.dtype, like=log_probs)
     return found, batch.walked(False, found)
 
@@ -93,7 +94,7 @@ class _Batch:
         input_lengths: Array,
         target_lengths: Array,
         blank: int,
-        faults: Sequence[int],
+        kinds: Sequence[int],
     ) -> None:
         if targets.dtype not in I_TYPES:
             targets = targets.astype(np.int64)
@@ -102,7 +103,7 @@ class _Batch:
         is_in_row = targets.ndim == 1
         longest = 0 if is_in_row else targets.shape[1]
         strides = [stride // log_probs.itemsize for stride in log_probs.strides]
-        numbers = (steps, count, classes, *strides, longest, targets.size, blank, *faults)
+        numbers = (steps, count, classes, *strides, longest, targets.size, blank, *kinds)
         self.problem = np.array([numbers], _PROBLEM)
         starts = np.cumsum(target_lengths) - target_lengths if is_in_row else None
         self.sequences = (self.targets, starts, row_major(input_lengths), row_major(target_lengths))

@@ -14,7 +14,6 @@ import numpy as np
 
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DimensionError, ShapeError
-from distrt.core.gpu.faults import kind_of
 from distrt.core.kernels import on_gpu
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.half import no_derivative
@@ -76,8 +75,7 @@ def ctc_loss(
     be in one row.
     """
     if is_on_gpu(log_probs):
-        kinds = [kind_of(*fault) for fault in FAULTS]
-        return on_gpu.ctc.losses(log_probs, targets, input_lengths, target_lengths, blank, kinds)
+        return on_gpu.ctc.losses(log_probs, targets, input_lengths, target_lengths, blank, FAULTS)
     steps, count = log_probs.shape[:2]
     places = _with_blanks(targets, target_lengths, blank)
     at_places = _at_places(log_probs, places)

@@ -98,7 +98,7 @@ def _spread(g: Any, bags: Array, mean: bool) -> Any:
     if not mean:
         return rows
     plain: Array = getattr(bags, "_array", bags)
-    sizes = np.bincount(plain, minlength=1)[plain][:, None] if plain.size else np.ones((0, 1))
+    sizes = _added_up(filled((plain.size, 1), 1.0, np.float64, plain), plain, g.shape[0], False)[plain]
     return ops.true_divide(rows, sizes.astype(getattr(g, "_array", g).dtype))
 
 

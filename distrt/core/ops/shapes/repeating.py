@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, on_host
+from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.gpu.places import at
 from distrt.core.op import op
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.shapes.dims import all_dims, one_dim, varargs
 from distrt.core.tensor import Tensor, wrap
 
@@ -77,34 +79,60 @@ def repeat_interleave(
         DtypeError: for counts that are not integers.
     """
     if repeats is None:
-        return wrap(np.asarray(_positions(input, len(input._array)), like=input._array))
+        with at(input._array):
+            return wrap(_positions(input, len(input._array), input._array, output_size))
     if not isinstance(repeats, int | Tensor):
         raise TypeError(f"repeat_interleave(): repeats must be int or Tensor, not {type(repeats).__name__}")
     if dim is None:
         input, dim = ops.reshape(input, (-1,)), 0
     axis = one_dim(dim, input.ndim)
-    places = _positions(repeats, input.shape[axis] if input.ndim else 1)
-    if output_size is not None and output_size != places.size:
-        raise ShapeError(f"repeat_interleave: allocated size does not match required size: {output_size}")
+    with at(input._array):
+        places = _positions(repeats, input.shape[axis] if input.ndim else 1, input._array, output_size)
     if input.ndim == 0:
         input = ops.reshape(input, (1,))
-    return ops.index_select(input, axis, np.asarray(places, like=input._array))
+    return ops.index_select(input, axis, places)
 
 
-def _positions(repeats: Any, size: int) -> Array:
-    counts = on_host(repeats._array) if isinstance(repeats, Tensor) else np.asarray(repeats)
+def _positions(repeats: Any, size: int, like: Array, output_size: int | None) -> Array:
+    """The number of each slice, as often as it is repeated, where another array is.
+
+    Counts on a GPU stay there; the program waits for their sum alone, and not for that where ``output_size`` is given.
+    """
+    counts = repeats._array if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.dtype not in (np.int64, np.int32):
         raise DtypeError("repeats has to be Long or Int tensor")
     if counts.ndim > 1:
         raise ShapeError("repeat_interleave only accept 1D vector as repeat")
-    if (counts < 0).any():
-        raise ShapeError("repeats can not be negative")
+    require_range(counts, 0, np.iinfo(counts.dtype).max, "repeats can not be negative", error=ShapeError)
     if counts.ndim and counts.size not in (1, size):
         raise ShapeError(
             f"repeats must have the same size as input along dim, but got repeats.size(0) = {counts.size} and "
             f"input.size(0) = {size}"
         )
-    return np.repeat(np.arange(size), counts)
+    if is_on_gpu(counts):
+        return _positions_there(counts, size, output_size)
+    if counts.size == 1:
+        often = int(counts.reshape(-1)[0])
+        places = np.arange(size * often, like=like if is_on_gpu(like) else None) // max(often, 1)
+    else:
+        places = np.repeat(np.arange(size), counts)
+    if output_size is not None and output_size != places.size:
+        raise ShapeError(f"{_OTHER_SIZE}{output_size}")
+    return np.asarray(places, like=like)
+
+
+_OTHER_SIZE = "repeat_interleave: allocated size does not match required size: "
+
+
+def _positions_there(counts: Array, size: int, output_size: int | None) -> Array:
+    ends = np.cumsum(np.broadcast_to(counts.reshape(-1), (size,)), dtype=np.int64)
+    if output_size is None:
+        output_size = int(ends[-1]) if size else 0
+    else:
+        require_range(
+            ends[-1:], output_size, output_size + 1, f"{_OTHER_SIZE}{output_size}", error=ShapeError
+        )
+    return np.searchsorted(ends, np.arange(output_size, like=ends), side="right")
 
 
 @op(node="Roll")

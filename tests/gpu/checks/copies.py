@@ -1,0 +1,131 @@
+"""Operations that neither wait for the GPU nor copy anything to or from the CPU: each can be captured in a CUDA graph.
+
+On the fake copies are counted, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import distrt as torch
+import distrt.nn.functional as F
+from tests.gpu.checking import run_all
+from tests.gpu.checks.graphs import captured
+from tests.gpu.checks.random_numbers import CUDA, copies
+
+X = torch.randn(6, 4, device=CUDA)
+NAMED = torch.tensor([1, 2, 5, 0, 2, 2, 4, 1, 5, 5], device=CUDA)
+OFFSETS = torch.tensor([0, 3, 3, 7], device=CUDA)
+COUNTS = torch.tensor([1, 0, 2, 3, 1, 1], device=CUDA)
+
+
+def with_gradient(run: Callable[[Any], Any]) -> Callable[[], Any]:
+    """A function of a table's rows, and its gradient."""
+
+    def both() -> Any:
+        rows = X.detach().requires_grad_()
+        out = run(rows)
+        return [out.detach(), *torch.autograd.grad(out.sum(), rows)]
+
+    return both
+
+
+def _grid() -> Any:
+    """Places for `grid_sample`, some of them outside."""
+    return torch.linspace(-1.2, 1, 24, device=CUDA).view(1, 3, 4, 2)
+
+
+OPERATIONS: dict[str, Callable[[], Any]] = {
+    "arange": lambda: torch.arange(3, 50, 2, device=CUDA),
+    "arange of floats": lambda: torch.arange(0, 1, 0.125, device=CUDA),
+    "arange of bfloat16": lambda: torch.arange(7, device=CUDA, dtype=torch.bfloat16),
+    "linspace": lambda: torch.linspace(-1, 1, 9, device=CUDA),
+    "linspace of one": lambda: torch.linspace(-1, 1, 1, device=CUDA),
+    "eye": lambda: torch.eye(4, device=CUDA),
+    "full": lambda: torch.full((2, 3), 7.5, device=CUDA),
+    "repeat_interleave by a number": with_gradient(lambda rows: rows.repeat_interleave(3, 1)),
+    "repeat_interleave to a size": with_gradient(
+        lambda rows: rows.repeat_interleave(COUNTS, 0, output_size=8)
+    ),
+    "bags": with_gradient(lambda rows: F.embedding_bag(NAMED, rows, OFFSETS)),
+    "bags of one size": with_gradient(lambda rows: F.embedding_bag(NAMED.view(5, 2), rows, mode="sum")),
+    "bags without the padding": with_gradient(
+        lambda rows: F.embedding_bag(NAMED, rows, OFFSETS, padding_idx=2)
+    ),
+    "bags up to the last offset": with_gradient(
+        lambda rows: F.embedding_bag(NAMED, rows, OFFSETS, mode="sum", include_last_offset=True)
+    ),
+    "grid_sample": with_gradient(lambda rows: F.grid_sample(rows[None, None], _grid(), align_corners=False)),
+    "weighted bags": with_gradient(
+        lambda rows: F.embedding_bag(
+            NAMED,
+            rows,
+            OFFSETS,
+            mode="sum",
+            per_sample_weights=torch.ones(10, device=CUDA) / 3,
+            padding_idx=1,
+        )
+    ),
+}
+
+
+def results_are_those_of_the_cpu() -> Iterator[str]:
+    """The same operations, with their tensors on the CPU."""
+    found = {name: _plain(run()) for name, run in OPERATIONS.items()}
+    own = globals()
+    kept = {name: own[name] for name in ("X", "NAMED", "OFFSETS", "COUNTS", "CUDA")}
+    own.update({name: "cpu" if name == "CUDA" else each.cpu() for name, each in kept.items()})
+    try:
+        for name, run in OPERATIONS.items():
+            for one, other in zip(found[name], _plain(run()), strict=True):
+                if one.dtype != other.dtype or not torch.allclose(one, other, rtol=1e-6):
+                    yield f"{name}: {one.tolist()}, expected {other.tolist()}"
+    finally:
+        own.update(kept)
+
+
+def _plain(made: Any) -> list[Any]:
+    return [each.cpu() for each in (made if isinstance(made, list) else [made])]
+
+
+def nothing_waits_or_is_copied() -> Iterator[str]:
+    """Each is captured, and its replay gives what it gives."""
+    for name, run in OPERATIONS.items():
+        run()
+        before = copies()
+        expected = run()
+        if copies() != before:
+            yield f"{name}: {copies()}, {before} before"
+        graph, out = captured(run)
+        graph.replay()
+        for one, other in zip(_plain(out), _plain(expected), strict=True):
+            if not torch.equal(one, other):
+                yield f"{name}: {one.tolist()}, expected {other.tolist()}"
+
+
+def what_is_wrong_is_told() -> Iterator[str]:
+    """Where the program waits next, with the CPU's words."""
+    for what, run in {
+        "found idx to be 6": lambda: F.embedding_bag(NAMED + 1, X, OFFSETS),
+        "offsets[0] has to be 0": lambda: F.embedding_bag(NAMED, X, OFFSETS + 1),
+        "length 10 but got offsets[-1] of 14": lambda: F.embedding_bag(NAMED, X, OFFSETS * 2),
+        "offsets must not decrease": lambda: F.embedding_bag(NAMED, X, torch.tensor([0, 5, 4], device=CUDA)),
+        "repeats can not be negative": lambda: X.repeat_interleave(COUNTS - 1, 0, output_size=2),
+        "does not match required size: 9": lambda: X.repeat_interleave(COUNTS, 0, output_size=9),
+    }.items():
+        try:
+            run().cpu()
+            yield f"{what}: nothing is told"
+        except RuntimeError as fault:
+            if what not in str(fault):
+                yield f"{what}: {fault}"
+    X.cpu()  # nothing is left
+
+
+CHECKS = (results_are_those_of_the_cpu, nothing_waits_or_is_copied, what_is_wrong_is_told)
+
+
+if __name__ == "__main__":
+    sys.exit(1 if run_all(CHECKS) else 0)
