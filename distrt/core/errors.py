@@ -89,6 +89,10 @@ class DataError(DistrtError, ValueError):
     """Data that cannot become a tensor: ragged lists, arrays that go backwards, buffers of a wrong size."""
 
 
+class NumberError(DistrtError, TypeError):
+    """An element of data that is no number, such as text or None."""
+
+
 class LinAlgError(DistrtError, RuntimeError):
     """A matrix without the property that an operation needs, or an algorithm that did not converge."""
 

@@ -13,7 +13,7 @@ from distrt.core.creation.factory import Device, finish
 from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import promote_types
-from distrt.core.errors import DataError, DtypeError
+from distrt.core.errors import DataError, DtypeError, NumberError
 from distrt.core.process.users_code import warn
 from distrt.core.storage.storage import is_storage
 from distrt.core.tensor import Tensor, wrap
@@ -39,8 +39,8 @@ def tensor(
     Python integers give int64, floats the default dtype, bools bool; an array keeps its dtype.
 
     Raises:
-        DataError: for lists of different lengths, or an array with negative steps.
-        TypeError: for text, and for lists that end at different depths.
+        DataError: for lists of different lengths, for text, or an array with negative steps.
+        TypeError: for what is no number, and for lists that end at different depths.
         DtypeError: for what is no number, or has no place in the dtype.
     """
     if isinstance(data, Tensor):
@@ -65,7 +65,12 @@ def copied(data: Any, wanted: np.dtype[Any] | None) -> Array:
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     shape = _shape_of(data)
     values: list[Any] = []
-    _collect(data, len(shape), shape, 0, values)
+    try:
+        _collect(data, len(shape), shape, 0, values)
+    except NumberError as fault:
+        if wanted is None and (odd := fault.args[1:]):  # PyTorch looks for a dtype first
+            _kind_of(odd[0])
+        raise NumberError(fault.args[0]) from None
     kind = wanted or _inferred(values)
     return _filled(values, kind).reshape(shape)
 
@@ -96,13 +101,13 @@ def _collect(data: Any, depth: int, shape: tuple[int, ...], dim: int, values: li
 
     Raises:
         DataError: where the lists have different lengths.
-        TypeError: where they have different depths.
+        NumberError: where they have different depths; with what is no list.
     """
     if dim == depth:
         values.append(_number(data))
         return
     if not _is_sequence(data):
-        raise TypeError(f"expected a sequence of length {shape[dim]} at dim {dim}, got {type(data).__name__}")
+        raise NumberError(f"not a sequence of length {shape[dim]} at dim {dim}: {type(data).__name__}", data)
     if len(data) != shape[dim]:
         raise DataError(f"expected sequence of length {shape[dim]} at dim {dim} (got {len(data)})")
     if dim == depth - 1 and set(map(type, data)) <= _PLAIN:
@@ -126,7 +131,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value[()]
     if _is_sequence(value):
-        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+        raise NumberError(f"must be a number, not {type(value).__name__}")
     return value
 
 
@@ -166,25 +171,39 @@ def _kind_of(value: Any) -> np.dtype[Any]:
     if hasattr(value, "__float__"):
         return dt.default.numpy
     if isinstance(value, list | tuple):
-        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+        raise NumberError(f"must be a number, not {type(value).__name__}")
     raise DtypeError(f"Could not infer dtype of {type(value).__name__}")
 
 
 def _filled(values: list[Any], kind: np.dtype[Any]) -> Array:
+    if not _PLAIN.issuperset(map(type, values)):
+        _require_numbers(values, kind)
     if kind.kind in "iu":
         return _integers(values, kind)
     try:
         if kind.kind == "c":
             return np.array([complex(each) for each in values], np.complex128).astype(kind)
-        if any(isinstance(each, complex) for each in values):
-            raise TypeError("must be real number, not complex")
         if kind.kind == "b":
             return np.array([bool(each) for each in values], np.bool_)
+        if any(isinstance(each, complex) for each in values):
+            raise NumberError("must be real number, not complex")
         return np.array(values, np.float64).astype(kind)
     except OverflowError:
         raise DtypeError(f"value cannot be converted to type {kind} without overflow") from None
     except ValueError:
         raise DataError("too many dimensions 'str'") from None
+
+
+def _require_numbers(values: list[Any], kind: np.dtype[Any]) -> None:
+    """Raises for text and None, which NumPy would read as numbers and NaN, and for other things."""
+    if isinstance(values[0], str):
+        raise DataError("too many dimensions 'str'")
+    for each in values:
+        is_number = isinstance(each, complex) or hasattr(each, "__float__") or hasattr(each, "__index__")
+        if isinstance(each, str | bytes) or not is_number:  # NumPy's text has __float__
+            name = type(each).__name__
+            wanted = "an integer" if kind.kind in "iub" else "real number"
+            raise NumberError(f"must be {wanted}, not {name}")
 
 
 def _integers(values: list[Any], kind: np.dtype[Any]) -> Array:
@@ -196,7 +215,8 @@ def _integers(values: list[Any], kind: np.dtype[Any]) -> Array:
     except (OverflowError, ValueError) as fault:
         raise DtypeError(f"value cannot be converted to type {kind} without overflow") from fault
     except TypeError:
-        raise TypeError(f"a sequence of numbers was expected: {values!r:.60}") from None
+        odd = next(each for each in values if isinstance(each, complex))
+        raise NumberError(f"must be an integer, not {type(odd).__name__}") from None
     if whole and (min(whole) < low or max(whole) > bounds.max):
         if kind == np.int64:
             raise DataError("Overflow when unpacking long long")
