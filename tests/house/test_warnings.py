@@ -1,6 +1,7 @@
 """Warnings are of the user's line: nobody counts our functions in between, for their number is not always the same."""
 
 import ast
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ def test_warnings_are_given_by_the_one_function_that_looks_for_the_users_line() 
         for line in lines_that_warn_themselves(text)
     }
     assert not counting, "use distrt.core.process.users_code.warn"
+
+
+def test_a_module_that_python_runs_can_be_warned(tmp_path: Path) -> None:
+    """``python -m``: its name is ``__main__``, which its loader does not know."""
+    path = tmp_path / "run.py"
+    path.write_text("from distrt.core.process.users_code import warn\n\nwarn('told')\n")
+    program = {"__name__": "__main__", "__loader__": SourceFileLoader("package.run", str(path))}
+    with pytest.warns(UserWarning, match="told") as found:
+        exec(compile(path.read_text(), str(path), "exec"), program)
+    assert (found[0].filename, found[0].lineno) == (str(path), 3)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_BETWEEN):
         frame = frame.f_back
     names = frame.f_globals
+    # Without the globals themselves: the loader of what "python -m" runs does not know the name "__main__".
     warnings.warn_explicit(
         message,
         category,
@@ -38,7 +39,6 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
         frame.f_lineno,
         names.get("__name__", "<string>"),
         names.setdefault("__warningregistry__", {}),
-        names,
     )
 
 
