@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from contextlib import AbstractContextManager
 from typing import Any
 
 
@@ -25,6 +26,14 @@ def device_count() -> int:
     """The number of GPUs that tensors can be on."""
     cupy = find()
     return 0 if cupy is None else int(cupy.cuda.runtime.getDeviceCount())
+
+
+def telling_failures() -> AbstractContextManager[None]:
+    """CuPy raises LinAlgError inside, in this thread, as NumPy does; outside it passes over what its solvers say."""
+    import cupyx
+
+    told: AbstractContextManager[None] = cupyx.errstate(linalg="raise")
+    return told
 
 
 def current() -> int:

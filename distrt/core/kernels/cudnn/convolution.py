@@ -61,8 +61,26 @@ def convolution_of(geometry: Geometry, dtype: Any) -> CuDNNConvolution | None:
         return None
     if 0 in geometry.input or 0 in geometry.weight or 0 in geometry.output:
         return None
+    if geometry.output[2:] != _sizes_after(geometry):  # more at the end of a transposed one than a stride
+        return None
     cudnn = library()
     return None if cudnn is None else CuDNNConvolution(cudnn, geometry, dtype)
+
+
+def _sizes_after(geometry: Geometry) -> Sizes:
+    """The output's sizes as cuDNN reckons them."""
+    sizes = zip(
+        geometry.input[2:],
+        geometry.weight[2:],
+        geometry.stride,
+        geometry.padding,
+        geometry.dilation,
+        strict=True,
+    )
+    return tuple(
+        (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        for size, kernel, stride, padding, dilation in sizes
+    )
 
 
 class CuDNNConvolution:

@@ -21,6 +21,7 @@ from distrt.core.op import op
 from distrt.core.ops.linalg.factor_kernels import first_zero_pivot, lu_factors, partial_cholesky, permutation
 from distrt.core.ops.linalg.matrices import (
     adjoint,
+    checked,
     fail_where,
     identity_like,
     product_of,
@@ -51,7 +52,7 @@ def _cholesky(input: Array) -> Any:
     """The lower factor of each matrix, as far as it exists, and the order of the first minor that fails, or 0."""
     batch = input.shape[:-2]
     try:
-        found = np.linalg.cholesky(input)
+        found = checked(np.linalg.cholesky, input)
         if not known(np.isnan(np.diagonal(found, axis1=-2, axis2=-1)).any()):
             return found, np.zeros(batch, np.int32, like=input)
     except np.linalg.LinAlgError:

@@ -39,7 +39,7 @@ def _basis(matrix: Any, count: int, refinements: int) -> Any:
     from distrt.core.creation import randn
 
     shape = (*matrix.shape[:-2], matrix.shape[-1], count)
-    found = ops.linalg_qr(ops.matmul(matrix, randn(*shape, dtype=matrix.dtype)))[0]
+    found = ops.linalg_qr(ops.matmul(matrix, randn(*shape, dtype=matrix.dtype, device=matrix.device)))[0]
     turned = adjoint(matrix)
     for _ in range(refinements):
         found = ops.linalg_qr(ops.matmul(turned, found))[0]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, identity_matrix, known, require_array
+from distrt.core.arrays import Array, beside, identity_matrix, is_on_gpu, known, require_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, LinAlgError, ShapeError, UnsupportedError
+from distrt.core.gpu import library
 from distrt.core.ops.pointwise.type_names import scalar_type
 
 __all__: list[str] = []  # nothing that users see
@@ -80,6 +82,14 @@ def fail_where(name: str, failed: Array, says: Any) -> None:
     raise LinAlgError(f"{name}: (Batch element {number}): {says(int(failed.reshape(-1)[number]))}")
 
 
+def checked(function: Callable[..., Any], *arrays: Array, **options: Any) -> Any:
+    """A function of ``np.linalg``, which raises NumPy's LinAlgError on a GPU, too."""
+    if not is_on_gpu(arrays[0]):
+        return function(*arrays, **options)
+    with library.telling_failures():
+        return function(*arrays, **options)
+
+
 def not_converged(name: str, matrix: Array) -> LinAlgError:
     """The error for a matrix whose singular values or eigenvalues were not found."""
     if not np.isfinite(matrix).all():
@@ -99,7 +109,7 @@ def svd_of(name: str, matrix: Array, full_matrices: bool = False) -> Any:
         LinAlgError: where they were not found, as for nan.
     """
     try:
-        return tuple(np.linalg.svd(matrix, full_matrices=full_matrices))
+        return tuple(checked(np.linalg.svd, matrix, full_matrices=full_matrices))
     except np.linalg.LinAlgError:
         raise not_converged(name, matrix) from None
 
@@ -107,7 +117,7 @@ def svd_of(name: str, matrix: Array, full_matrices: bool = False) -> Any:
 def singular_values_of(name: str, matrix: Array) -> Array:
     """As :func:`svd_of`, the singular values alone."""
     try:
-        return np.linalg.svd(matrix, compute_uv=False)
+        return checked(np.linalg.svd, matrix, compute_uv=False)
     except np.linalg.LinAlgError:
         raise not_converged(name, matrix) from None
 

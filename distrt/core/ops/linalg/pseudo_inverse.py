@@ -14,7 +14,14 @@ from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.modes import modes
 from distrt.core.op import op
-from distrt.core.ops.linalg.matrices import adjoint, product_of, require_matrix, singular_values_of, svd_of
+from distrt.core.ops.linalg.matrices import (
+    adjoint,
+    checked,
+    product_of,
+    require_matrix,
+    singular_values_of,
+    svd_of,
+)
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.tensor import wrap
 from distrt.core.tensors.return_types import return_type
@@ -63,7 +70,7 @@ def _pinv(input: Array, atol: Any, rtol: Any, hermitian: bool) -> Array:
         return np.empty((*batch, columns, rows), input.dtype, like=input)
     tolerances = _tolerance(input, atol, rtol)
     if hermitian:
-        values, vectors = np.linalg.eigh(input)
+        values, vectors = checked(np.linalg.eigh, input)
         sizes, u, vh = np.abs(values), vectors, vectors.conj().swapaxes(-1, -2)
     else:
         u, values, vh = svd_of("linalg.svd", input)
@@ -219,7 +226,9 @@ def linalg_matrix_rank(
     atol, rtol = _tolerance(matrix, atol, rtol) if tol is None else _tolerance(matrix, tol, 0.0)
     if not matrix.size:
         return wrap(np.zeros(matrix.shape[:-2], np.int64, like=matrix))
-    values = np.abs(np.linalg.eigvalsh(matrix)) if hermitian else singular_values_of("linalg.svd", matrix)
+    values = (
+        np.abs(checked(np.linalg.eigvalsh, matrix)) if hermitian else singular_values_of("linalg.svd", matrix)
+    )
     bound = np.maximum(atol, rtol * values.max(axis=-1))
     return wrap(as_array((values > bound[..., None]).sum(axis=-1)).astype(np.int64, copy=False))
 

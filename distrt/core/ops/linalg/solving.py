@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, require_array
+from distrt.core.arrays import Array, is_on_gpu, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DtypeError, ShapeError
@@ -19,6 +19,7 @@ from distrt.core.op import op
 from distrt.core.ops.linalg.factor_kernels import first_zero_pivot, lu_factors, permutation, solve_triangle
 from distrt.core.ops.linalg.matrices import (
     adjoint,
+    checked,
     fail_where,
     identity_like,
     product_of,
@@ -57,7 +58,7 @@ def _inverse(A: Array) -> Any:
     """The inverse of each matrix (nan where there is none), and the position of the first zero pivot, or 0."""
     infos = np.zeros(A.shape[:-2], np.int32, like=A)
     try:
-        return np.linalg.inv(A), infos
+        return checked(np.linalg.inv, A), infos
     except np.linalg.LinAlgError:
         infos = first_zero_pivot(lu_factors(A)[0])
     healthy = np.where((infos != 0)[..., None, None], identity_like(A), A)
@@ -117,13 +118,22 @@ def linalg_inv_ex(A: Any, *, check_errors: bool = False) -> Any:
 @op(node="LinalgSolveEx")
 def _solution(A: Array, B: Array) -> Any:
     """X with ``A X = B`` for matrices (nan where there is none), and the position of the first zero pivot, or 0."""
+    infos = np.zeros(A.shape[:-2], np.int32, like=A)
     try:
-        return np.linalg.solve(A, B), np.zeros(A.shape[:-2], np.int32, like=A)
+        return checked(np.linalg.solve, *_of_one_batch(A, B)), infos
     except np.linalg.LinAlgError:
         infos = first_zero_pivot(lu_factors(A)[0])
     singular = (infos != 0)[..., None, None]
-    found = np.linalg.solve(np.where(singular, identity_like(A), A), B)
+    found = np.linalg.solve(*_of_one_batch(np.where(singular, identity_like(A), A), B))
     return np.where(singular, A.dtype.type(np.nan), found), infos
+
+
+def _of_one_batch(*matrices: Array) -> Sequence[Array]:
+    """The matrices, of one batch where they are on a GPU: CuPy's ``solve`` does not broadcast."""
+    if not is_on_gpu(matrices[0]):
+        return matrices
+    batch = np.broadcast_shapes(*(each.shape[:-2] for each in matrices))
+    return [np.broadcast_to(each, (*batch, *each.shape[-2:])) for each in matrices]
 
 
 _solution.outputs("result", "info")

@@ -22,6 +22,7 @@ from distrt.core.modes import modes
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.linalg.matrices import (
     adjoint,
+    checked,
     columns_scaled,
     identity_like,
     is_complex,
@@ -187,7 +188,7 @@ def linalg_eigh(input: Array, UPLO: str = "L") -> Any:
     """
     require_matrix("linalg.eigh", input, square=True)
     try:
-        return tuple(np.linalg.eigh(input, _uplo(UPLO)))
+        return tuple(checked(np.linalg.eigh, input, UPLO=_uplo(UPLO)))
     except np.linalg.LinAlgError:
         raise not_converged("linalg.eigh", input) from None
 
@@ -197,7 +198,7 @@ def _eigvalsh(input: IndexArray, UPLO: str) -> Array:
     """The eigenvalues alone."""
     require_matrix("linalg.eigh", input, square=True)
     try:
-        return np.linalg.eigvalsh(input, _uplo(UPLO))
+        return checked(np.linalg.eigvalsh, input, UPLO=_uplo(UPLO))
     except np.linalg.LinAlgError:
         raise not_converged("linalg.eigh", input) from None
 
@@ -244,7 +245,7 @@ def linalg_eig(input: Array) -> Any:
     kind = np.result_type(input.dtype, np.complex64)
     _require_finite("torch.linalg.eig", input)
     try:
-        values, vectors = np.linalg.eig(input)
+        values, vectors = checked(np.linalg.eig, input)
     except np.linalg.LinAlgError:
         raise not_converged("linalg.eig", input) from None
     return values.astype(kind, copy=False), vectors.astype(kind, copy=False)
@@ -256,7 +257,7 @@ def _eigvals(input: IndexArray) -> Array:
     require_matrix("linalg.eig", input, square=True)
     _require_finite("torch.linalg.eig", input)
     try:
-        return np.linalg.eigvals(input).astype(np.result_type(input.dtype, np.complex64), copy=False)
+        return checked(np.linalg.eigvals, input).astype(np.result_type(input.dtype, np.complex64), copy=False)
     except np.linalg.LinAlgError:
         raise not_converged("linalg.eig", input) from None
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, require_array
+from distrt.core.arrays import Array, address_of, beside, is_on_gpu, require_array
 from distrt.core.autocast import autocasts
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
@@ -56,6 +56,8 @@ def _fft_c2c(input: Array, dims: Dims, scale: float, positive: bool) -> Array:
     """The transform of complex numbers: ``exp(-i…)``, or ``exp(+i…)`` where ``positive``, times ``scale``."""
     if not dims:
         return input.copy()
+    if _is_nothing(input):
+        return np.empty(input.shape, input.dtype, like=input)
     found = np.fft.fftn(input, axes=dims) if not positive else np.fft.ifftn(input, axes=dims, norm="forward")
     return _scaled(found, scale, input.dtype)
 
@@ -63,14 +65,33 @@ def _fft_c2c(input: Array, dims: Dims, scale: float, positive: bool) -> Array:
 @op(holomorphic=False, node="FftR2C")
 def _fft_r2c(input: Array, dims: Dims, scale: float) -> Array:
     """The forward transform of real numbers: of the last of ``dims`` the first n // 2 + 1 frequencies."""
-    return _scaled(np.fft.rfftn(input, axes=dims), scale, np.result_type(input.dtype, np.complex64))
+    kind = np.result_type(input.dtype, np.complex64)
+    if _is_nothing(input):
+        shape = list(input.shape)
+        shape[dims[-1]] = shape[dims[-1]] // 2 + 1
+        return np.empty(shape, kind, like=input)
+    return _scaled(np.fft.rfftn(_in_pairs(input), axes=dims), scale, kind)
 
 
 @op(holomorphic=False, node="FftC2R")
 def _fft_c2r(input: Array, dims: Dims, scale: float, size: int) -> Array:
     """The ``exp(+i…)`` transform to ``size`` real numbers along the last of ``dims``, from half a spectrum."""
+    if _is_nothing(input):
+        shape = list(input.shape)
+        shape[dims[-1]] = size
+        return np.empty(shape, input.real.dtype, like=input)
     sizes = (*(input.shape[dim] for dim in dims[:-1]), size)
     return _scaled(np.fft.irfftn(input, s=sizes, axes=dims, norm="forward"), scale, input.real.dtype)
+
+
+def _is_nothing(input: Array) -> bool:
+    """No signal at all, which CuPy does not transform."""
+    return is_on_gpu(input) and not input.size
+
+
+def _in_pairs(input: Array) -> Array:
+    """The real numbers where cuFFT can read two at once; CuPy sees to that in one dim only."""
+    return input.copy() if is_on_gpu(input) and address_of(input) % (2 * input.itemsize) else input
 
 
 def _scaled(found: Array, scale: float, dtype: Any) -> Array:

@@ -125,7 +125,7 @@ def _continued(signal: Any, pad: int, mode: str) -> Any:
         return ops.index_scatter(
             signal, (signal.shape[0], size + 2 * pad), (slice(None), slice(pad, pad + size))
         )
-    wanted = np.arange(-pad, size + pad)
+    wanted = np.arange(-pad, size + pad, like=beside(signal))
     if mode == "reflect":
         wanted = np.abs(wanted)
         wanted = np.where(wanted >= size, 2 * (size - 1) - wanted, wanted)
@@ -139,12 +139,14 @@ def _frames(signal: Any, n_fft: int, hop: int) -> Any:
     size = signal.shape[-1]
     if not 0 < n_fft <= size:
         raise ShapeError(f"stft: expected 0 < n_fft <= {size}, but got n_fft={n_fft}")
-    return ops.index(signal, (slice(None), wrap(_places((size - n_fft) // hop + 1, n_fft, hop))))
+    return ops.index(
+        signal, (slice(None), wrap(_places((size - n_fft) // hop + 1, n_fft, hop, beside(signal))))
+    )
 
 
-def _places(count: int, n_fft: int, hop: int) -> Array:
+def _places(count: int, n_fft: int, hop: int, like: Array) -> Array:
     """For each window, where in the signal its samples are. Shape: (windows, n_fft)."""
-    return np.arange(count)[:, None] * hop + np.arange(n_fft)
+    return np.arange(count, like=like)[:, None] * hop + np.arange(n_fft, like=like)
 
 
 def _filled(window: Any, n_fft: int) -> Any:
@@ -236,7 +238,7 @@ def _overlapped(frames: Any, weight: Any, windowed: Any, hop: int) -> tuple[Any,
     """The sum of the windows where they lie, and the sum of their weights there."""
     batch, count, n_fft = frames.shape
     places, total = (
-        wrap(np.asarray(_places(count, n_fft, hop), like=beside(windowed))),
+        wrap(_places(count, n_fft, hop, beside(windowed))),
         n_fft + hop * (count - 1),
     )
     signal = ops.index_scatter(windowed, (batch, total), (slice(None), places._array))
