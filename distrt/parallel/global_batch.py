@@ -16,10 +16,14 @@ from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import along_tree
 from distrt.core.arrays import Array, is_on_gpu
 from distrt.core.autograd.function import Function, once_differentiable
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["Statistics", "SyncBatchNorm", "global_statistics"]
+
+_BATCH = (0, 2)  # the dims of (N, C, everything) that statistics are taken over
 
 
 class Statistics(NamedTuple):
@@ -58,6 +62,8 @@ def _counts(inputs: Sequence[Array], group: ProcessGroup) -> list[float]:
 
 def _own_statistics(input: Array) -> Array:
     """How many values, their means, and the sums of their squared deviations: (1 + 2 C)."""
+    if used.gpu and on_gpu.channels.suits(input, _BATCH):
+        return on_gpu.together.own_statistics(input)
     values = _by_channel(input)
     count, channels = values.shape[0] * values.shape[2], values.shape[1]
     found = np.zeros(1 + 2 * channels, like=values)
@@ -84,6 +90,8 @@ def _sums(values: Array) -> Array:
 
 def _combined(everyone: Array, counts: Sequence[float]) -> Statistics:
     """Source: Chan, Golub and LeVeque 1979, for one rank after another."""
+    if is_on_gpu(everyone):
+        return Statistics(int(sum(counts)), *on_gpu.together.combined(everyone))
     channels = everyone.shape[1] // 2
     mean, squares = np.zeros((2, channels), like=everyone)
     total = 0.0
@@ -128,12 +136,7 @@ class SyncBatchNorm(Function):
         for (input, weight, bias), (_, needs_weight, needs_bias), g in zip(
             threes, needs, grad_outputs, strict=True
         ):
-            values, slope = _by_channel(input._array), _by_channel(g._array)
-            normal = values
-            if found.size:
-                normal = values - found.mean.astype(values.dtype)[:, None]
-                normal *= _scale(found, ctx.eps).astype(values.dtype)[:, None]
-            own = np.stack([_sums(slope), _sums(slope * normal)])  # what bias and weight get
+            own, normal = _own_slopes(input._array, g._array, found, ctx.eps)
             normals.append(normal)
             sums.append(own)
             g_weight = wrap(own[1].astype(weight._array.dtype)) if needs_weight else None
@@ -158,6 +161,13 @@ def _normalised(
 ) -> Tensor:
     if not found.size:
         return wrap(input._array.copy())
+    if used.gpu and on_gpu.channels.suits(input._array, _BATCH):
+        of_weight, of_bias = (None if each is None else each._array for each in (weight, bias))
+        return wrap(
+            on_gpu.together.by_statistics(
+                input._array, of_weight, of_bias, found.mean, found.squares, found.size, eps
+            )
+        )
     values = _by_channel(input._array)
     out = values - found.mean.astype(values.dtype)[:, None]
     out *= _scale(found, eps, weight).astype(values.dtype)[:, None]
@@ -166,16 +176,35 @@ def _normalised(
     return wrap(out.reshape(input._array.shape).astype(input._array.dtype, copy=False))
 
 
+def _own_slopes(input: Array, g: Array, found: Statistics, eps: float) -> tuple[Array, Array | None]:
+    """What bias and weight get (2, C), and the normalised input if that is needed again."""
+    if used.gpu and g.dtype == input.dtype and on_gpu.channels.suits(input, _BATCH):
+        return on_gpu.together.own_slopes(g, input, found.mean, found.squares, found.size, eps), None
+    values, slope = _by_channel(input), _by_channel(g)
+    normal = values
+    if found.size:
+        normal = values - found.mean.astype(values.dtype)[:, None]
+        normal *= _scale(found, eps).astype(values.dtype)[:, None]
+    return np.stack([_sums(slope), _sums(slope * normal)]), normal
+
+
 def _slope(
     input: Tensor,
     weight: Tensor | None,
-    normal: Array,
+    normal: Array | None,
     g: Tensor,
     total: Array,
     found: Statistics,
     eps: float,
 ) -> Tensor:
     """An input's gradient."""
+    if normal is None:
+        of_weight = None if weight is None else weight._array
+        return wrap(
+            on_gpu.together.slopes_by_statistics(
+                g._array, input._array, of_weight, total, found.mean, found.squares, found.size, eps
+            )
+        )
     push, pull = (total / max(found.size, 1)).astype(normal.dtype)
     slope = normal * -pull[:, None]
     slope += _by_channel(g._array)

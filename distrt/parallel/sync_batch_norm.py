@@ -13,7 +13,7 @@ from typing import Any, Self
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group, is_initialized
 from distrt.core.errors import DataError, ShapeError
-from distrt.core.ops.nn.batch_normalisation import move_running
+from distrt.core.ops.nn.batch_normalisation import move_both
 from distrt.core.ops.nn.standardising import require_dtypes
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.batchnorm import _BatchNorm, count_batch
@@ -97,8 +97,8 @@ class SyncBatchNorm(_BatchNorm):
                 f"{group.rank()} and one value per channel over all {group.size()} ranks"
             )
         if found.size and self.track_running_stats:
-            move_running(self.running_mean, found.mean, momentum)
-            move_running(self.running_var, found.variance(correction=1), momentum)
+            unbiased = found.variance(correction=1)
+            move_both(self.running_mean, self.running_var, found.mean, unbiased, momentum, 1.0)
         flat = [each for three in operands for each in three]
         normalised: tuple[Tensor, ...] = global_batch.SyncBatchNorm.apply(found, self.eps, group, *flat)
         return normalised

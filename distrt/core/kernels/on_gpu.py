@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         pooling,
         recurrent,
         rows,
+        together,
     )
     from distrt.core.kernels.cudnn import convolution as convolutions
     from distrt.core.kernels.cudnn import library as cudnn
@@ -51,6 +52,7 @@ else:
             "products": "distrt.core.kernels.cublas.product",
             "recurrent": "distrt.core.kernels.cuda.recurrent",
             "rows": "distrt.core.kernels.cuda.rows",
+            "together": "distrt.core.kernels.cuda.together",
         },
     )
 
@@ -70,4 +72,5 @@ __all__ = [
     "products",
     "recurrent",
     "rows",
+    "together",
 ]

@@ -154,7 +154,7 @@ ROWS = (
     Row(
         "batch, instance and group normalisation on GPUs, frozen too, their gradients and running statistics",
         "distrt.core.kernels.cuda.channels",
-        "distrt.core.ops.nn.standardising, distrt.core.ops.nn.batch_normalisation",
+        "distrt.core.ops.nn.standardising, distrt.core.ops.nn.batch_normalisation, distrt.parallel.global_batch",
         "floating dtypes, row-major or with channels last",
         "an image is read twice and written once in each direction: 3 launches instead of 14 to 33; not measured",
     ),

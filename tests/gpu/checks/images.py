@@ -14,7 +14,7 @@ import numpy as np
 
 import distrt as torch
 import distrt.nn.functional as F
-from distrt.core.kernels.cuda import channels, pooling
+from distrt.core.kernels.cuda import images, pooling
 from tests.gpu.checking import apart, run_all
 from tests.gpu.checks.kernels import TOLERANCES, results
 
@@ -148,12 +148,68 @@ def frozen_norms_take_few_launches(few: bool) -> Iterator[str]:
             x, w, b = given
             out = F.batch_norm(x, *_like(x), w, b)
             slope = torch.tensor(rng.standard_normal(out.shape)).float().to(place)
-            names = launched([channels], functools.partial(out.backward, slope))
+            names = launched([images], functools.partial(out.backward, slope))
             if place != "cpu" and len(names) != 1 + wanted[0] + (wanted[2] or wanted[1]):
                 yield f"{wanted}: {names}"
             pair.append([each.grad.cpu().numpy() for each in given if each.grad is not None])
         if not apart(*pair) < TOLERANCES[torch.float32]:
             yield f"{wanted}: {apart(*pair):.2g} apart"
+
+
+class Alone:
+    """A group of one rank, whose arrays may be on a GPU."""
+
+    def size(self) -> int:
+        return 1
+
+    def rank(self) -> int:
+        return 0
+
+    def all_gather(self, output: Any, array: Any) -> None:
+        output[0][...] = array
+
+    def all_reduce(self, array: Any) -> None:
+        """It is the sum."""
+
+
+#: A rank's images, or several ranks' (as virtual shards have them), of which one is empty.
+TOGETHER = [((3, 8, 5, 6), (2, 8, 5, 6)), ((4, 8),), ((2, 8, 33, 40),), ((3, 8, 5, 6), (0, 8, 5, 6))]
+
+
+def statistics_of_several_ranks_agree_with_the_cpu(few: bool) -> Iterator[str]:
+    """SyncBatchNorm: outputs, gradients and running statistics; six launches forward for each image, and four back."""
+    for dtype in list(TOLERANCES)[: 1 if few else None]:
+        for shapes in TOGETHER[: 2 if few else None]:
+            for affine in (True, False):
+                pair = []
+                for place in ("cpu", "cuda:0"):
+                    rng = np.random.default_rng(0)
+                    layer = torch.nn.SyncBatchNorm(8, affine=affine).to(place)
+                    layer = layer.double() if dtype == torch.float64 else layer
+                    for parameter in layer.parameters():
+                        parameter.data.copy_(torch.tensor(rng.standard_normal(8)))
+                    given = [torch.tensor(rng.standard_normal(shape) * 2 + 1) for shape in shapes]
+                    given = [each.to(dtype).to(place).requires_grad_() for each in given]
+                    slopes = [
+                        torch.tensor(rng.standard_normal(shape)).to(dtype).to(place) for shape in shapes
+                    ]
+                    found: list[Any] = []
+                    names = launched(
+                        [images], functools.partial(_differentiated, layer, given, slopes, found)
+                    )
+                    if place != "cpu" and len(shapes) == 1 and len(names) != 10:
+                        yield f"{shapes}: {names}"
+                    found += [each.grad for each in (*given, *layer.parameters())]
+                    found += [layer.running_mean, layer.running_var]
+                    pair.append([each.detach().cpu().double().numpy() for each in found])
+                if not apart(*pair) < TOLERANCES[dtype]:
+                    yield f"{dtype} {shapes}{' affine' * affine}: {apart(*pair):.2g} apart"
+
+
+def _differentiated(layer: Any, given: list[Any], slopes: list[Any], found: list[Any]) -> None:
+    """What a layer gives for a rank's images."""
+    found.extend(layer.normalise_together([(x, layer.weight, layer.bias) for x in given], Alone()))
+    torch.autograd.backward(found, slopes)
 
 
 def running_statistics_move_as_on_the_cpu(few: bool) -> Iterator[str]:
@@ -308,6 +364,7 @@ CHECKS = (
     channels_agree_with_the_cpu,
     statistics_lose_nothing,
     frozen_norms_take_few_launches,
+    statistics_of_several_ranks_agree_with_the_cpu,
     running_statistics_move_as_on_the_cpu,
     pooling_agrees_with_the_cpu,
     pooling_of_every_kind_agrees_with_the_cpu,

@@ -30,6 +30,8 @@ from distrt.core.tensors.versions import note_change
 __all__ = [
     "batch_norm",
     "instance_norm",
+    "move_both",
+    "move_running",
 ]
 
 _BATCH = (0, 2)
@@ -66,7 +68,7 @@ def batch_norm(
     out, mean, variance = _batch_norm(input, weight, bias, eps)
     count = input.numel() // max(1, input.shape[1])
     if count:
-        _move_both(running_mean, running_var, mean._array, variance._array, momentum, _unbiased(count))
+        move_both(running_mean, running_var, mean._array, variance._array, momentum, _unbiased(count))
     return out
 
 
@@ -112,7 +114,7 @@ def _require_both(running_mean: Tensor | None, running_var: Tensor | None) -> No
         raise DataError("running_mean and running_var must either both be None or neither be None")
 
 
-def _move_both(
+def move_both(
     running_mean: Tensor | None,
     running_var: Tensor | None,
     mean: Array,
@@ -338,7 +340,7 @@ def instance_norm(
     out, mean, variance = _instance_norm(input, weight, bias, eps)
     if running_mean is not None and input.numel():
         found, varies = (each._array.mean(axis=0) for each in (mean, variance))
-        _move_both(running_mean, running_var, found, varies, momentum, _unbiased(math.prod(input.shape[2:])))
+        move_both(running_mean, running_var, found, varies, momentum, _unbiased(math.prod(input.shape[2:])))
     return out
 
 

@@ -230,6 +230,66 @@ extern "C" __global__ void settle_slopes(
     }
 }
 
+// What several ranks make together is double. A row of a rank has how many values each channel has, their means, and their
+// squared distances from these; with PAIRED the gradients of bias and weight.
+extern "C" __global__ void settle_own(
+    const C* found, double* own, const double* squares, i64 sets, i64 columns, i64 parts, double count, double eps
+) {
+    SETS {
+        const Sums sums = total(found, set, sets, columns, parts);
+        if (lane) continue;
+#if PAIRED
+        own[set] = sums.a;
+        own[sets + set] = sums.b / sqrt(squares[set] / count + eps);
+#else
+        if (!set) own[0] = count;
+        own[1 + set] = sums.b;
+        own[1 + sets + set] = sums.c;
+#endif
+    }
+}
+
+#define CHANNEL \
+    const i64 channel = (i64)blockIdx.x * blockDim.x + threadIdx.x; \
+    if (channel >= channels) return;
+
+// All ranks' rows, one after another (Chan, Golub and LeVeque 1979).
+extern "C" __global__ void combine_rows(const double* rows, double* means, double* squares, i64 ranks, i64 channels) {
+    CHANNEL
+    double mean = 0, square = 0, total = 0;
+    for (i64 rank = 0; rank < ranks; rank++) {
+        const double* row = rows + rank * (1 + 2 * channels);
+        const double count = row[0], before = total;
+        if (!count) continue;
+        total += count;
+        const double apart = row[1 + channel] - mean;
+        mean = mean + apart * (count / total);
+        square = square + row[1 + channels + channel] + apart * apart * (before * count / total);
+    }
+    means[channel] = mean;
+    squares[channel] = square;
+}
+
+// The line of each channel, by the statistics of all ranks; with PAIRED that of the input's gradient, of which `sums` are
+// what all ranks' gradients of bias and weight add up to.
+extern "C" __global__ void settle_together(
+    const double* means, const double* squares, const double* sums, const W* weight, const W* bias, C* centers, C* factors,
+    C* shifts, C* scales, i64 channels, double count, double eps
+) {
+    CHANNEL
+    const double inverse = 1 / sqrt(squares[channel] / count + eps);
+    const double scale = weight ? inverse * widened(weight[channel]) : inverse;
+    centers[channel] = means[channel];
+#if PAIRED
+    factors[channel] = -scale * inverse * sums[channels + channel] / count;
+    shifts[channel] = -scale * sums[channel] / count;
+    scales[channel] = scale;
+#else
+    factors[channel] = scale;
+    shifts[channel] = bias ? (C)widened(bias[channel]) : 0;
+#endif
+}
+
 // (input - center) * factor + shift; with PAIRED plus slope * scale. Each channel has its own numbers; centers and shifts
 // that are not there are 0.
 extern "C" __global__ void along_lines(
