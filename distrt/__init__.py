@@ -130,6 +130,14 @@ _DTYPES = frozenset(
     "int8 long short uint16 uint32 uint64 uint8".split()
 )
 
+#: Names that are no part of PyTorch's interface, and that libraries of distributions call all the same.
+_OF_DRAWS = {
+    "_dirichlet_grad": "dirichlet_slope",
+    "_sample_dirichlet": "sample_dirichlet",
+    "_standard_gamma": "standard_gamma",
+    "_standard_gamma_grad": "gamma_slope",
+}
+
 __all__ = sorted([*_NAMES, *_DTYPES, *_MODULES, "e", "inf", "nan", "newaxis", "pi"])  # noqa: PLE0605 - one table, not two lists to keep in step
 
 
@@ -148,6 +156,11 @@ def __getattr__(name: str) -> Any:
             if module.startswith(("distrt.core.ops", "distrt.core.creation")):
                 wording = importlib.import_module("distrt.core.definitions.wording")
                 found = wording.as_users_get(found, __name__, name)
+        globals()[name] = found
+        return found
+    if name in _OF_DRAWS:
+        importlib.import_module("distrt.core.tensors.methods")
+        found = getattr(importlib.import_module("distrt.core.ops"), _OF_DRAWS[name])
         globals()[name] = found
         return found
     if name.startswith("_foreach_"):

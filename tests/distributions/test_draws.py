@@ -176,3 +176,24 @@ def test_singular_wishart_draws_are_drawn_again() -> None:
         D.Wishart(4.0)
     with pytest.raises(ValueError, match="Found dim=1"):
         D.LKJCholesky(1)
+
+
+def test_the_functions_behind_draws_have_pytorchs_names(torch: Any) -> None:
+    """Their values, where they do not depend on chance; the rest is in the tests above."""
+    for m in (distrt, torch):
+        shapes = m.tensor([0.5, 3.0], dtype=m.float64, requires_grad=True)
+        (slope,) = m.autograd.grad(m._standard_gamma(shapes).sum(), shapes)
+        assert slope.shape == shapes.shape
+        assert abs(m._sample_dirichlet(shapes.detach()).sum() - 1) < 1e-12
+        assert m._standard_gamma(shapes, generator=m.Generator().manual_seed(1)).min() > 0
+        with pytest.raises(NotImplementedError, match='"gamma_cpu" not implemented'):
+            m._standard_gamma(m.tensor([1]))
+    x, own, total = ([0.2, 0.7, 0.999], [0.5, 2.0, 30.0], [1.5, 9.0, 31.0])
+    found = [
+        (
+            m._standard_gamma_grad(m.tensor(own, dtype=m.float64), m.tensor(total, dtype=m.float64)).tolist(),
+            m._dirichlet_grad(*(m.tensor(each, dtype=m.float64) for each in (x, own, total))).tolist(),
+        )
+        for m in (distrt, torch)
+    ]
+    np.testing.assert_allclose(*found, rtol=1e-3)

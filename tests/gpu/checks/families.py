@@ -254,6 +254,14 @@ def wrong_parameters_are_told() -> Iterator[str]:
             if what not in str(fault):
                 yield f"{what}: {fault}"
     bad.cpu()  # nothing is left
+    if torch.binomial(bad + 3, torch.tensor(0.0)).any():  # a number on the CPU goes with any
+        yield "something succeeds"
+    try:
+        torch.binomial(bad, torch.ones(2))
+        yield "chances on the CPU are taken"
+    except RuntimeError as fault:
+        if "same device" not in str(fault):
+            yield str(fault)
 
 
 def nothing_comes_by_the_host() -> Iterator[str]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core import gpu
 from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.definitions.out import write_out
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.gpu.places import at
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.ops.pointwise.half import wide
@@ -34,7 +36,7 @@ def _returned(name: str, result: Any, out: Any) -> Any:
     return result if out is None else write_out(name, result, out)
 
 
-def _require_floating(name: str, input: Tensor) -> Array:
+def require_floating(name: str, input: Tensor) -> Array:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if not input.dtype.is_floating_point:
@@ -54,7 +56,7 @@ def bernoulli(
         array = input._array
         drawn = wrap(draw_bernoulli(p, array.shape, array.dtype, generator, array))
         return _returned("bernoulli", drawn, out)
-    chances = _require_floating("bernoulli", input)
+    chances = require_floating("bernoulli", input)
     drawn = draw_bernoulli(wide(chances), chances.shape, chances.dtype, generator, chances)
     return _returned("bernoulli", sampled(input, drawn), out)
 
@@ -65,14 +67,16 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Any:
     Raises:
         ShapeError: for a negative rate.
     """
-    rates = _require_floating("poisson", input)
+    rates = require_floating("poisson", input)
     return sampled(input, _narrow(draw_poisson(rates, generator), rates))
 
 
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Any:
     """How many of ``count`` tries succeed, each with probability ``prob``; NaN for NaN. Shape: the two broadcast."""
-    tries, chances = _require_floating("binomial", count), _require_floating("binomial", prob)
-    return wrap(_narrow(draw_binomial(tries, chances, generator), tries))
+    tries, chances = require_floating("binomial", count), require_floating("binomial", prob)
+    given = (tries, chances, generator)
+    drawn = gpu.calls.run("binomial", draw_binomial, *given) if used.gpu else draw_binomial(*given)
+    return wrap(_narrow(drawn, tries))
 
 
 def _narrow(drawn: Array, like: Array) -> Array:
