@@ -19,9 +19,10 @@ MVAPICH = "MVAPICH Version       :     2.3.7"
 
 
 class Library:
-    """An MPI as ctypes has it, with the functions that are given."""
+    """An MPI as ctypes has it, with the functions that are given, and Open MPI's variable."""
 
-    def __init__(self, cuda=None, gpu=None, code=0):
+    def __init__(self, cuda=None, gpu=None, code=0, variable=None):
+        self.variable, self.is_open = variable, False
         if cuda is not None:
             self.MPIX_Query_cuda_support = lambda: cuda
         if gpu is not None:
@@ -32,6 +33,30 @@ class Library:
                 return code
 
             self.MPIX_GPU_query_support = query
+
+    def MPI_T_init_thread(self, required, provided):
+        self.is_open = True
+        return 0
+
+    def MPI_T_cvar_get_index(self, name, index):
+        assert name == b"opal_cuda_support"
+        index._obj.value = 15
+        return 0 if self.variable is not None else 73
+
+    def MPI_T_cvar_handle_alloc(self, index, of, handle, count):
+        handle._obj.value = index.value
+        return 0
+
+    def MPI_T_cvar_read(self, handle, value):
+        assert handle.value == 15
+        value[0] = self.variable
+        return 0
+
+    def MPI_T_cvar_handle_free(self, handle):
+        return 0
+
+    def MPI_T_finalize(self):
+        self.is_open = False
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +79,22 @@ def nothing_is_set(monkeypatch):
         (Library(cuda=0, gpu=1), MPICH, Answer(False, "MPIX_Query_cuda_support says no")),
         (Library(gpu=1, code=15), MPICH, Answer(False, "MPIX_GPU_query_support says no")),
         (Library(), OPEN_MPI, Answer(False, "MPI has no function that tells")),
+        (Library(cuda=1, variable=1), OPEN_MPI, Answer(True, "MPIX_Query_cuda_support says yes")),
+        (
+            Library(cuda=1, variable=0),
+            OPEN_MPI,
+            Answer(False, "opal_cuda_support is off (OMPI_MCA_opal_cuda_support=1 puts it on)"),
+        ),
+        (
+            Library(cuda=1),
+            "IBM Spectrum MPI v10.3",
+            Answer(False, "what MPIX_Query_cuda_support means in this MPI is not known"),
+        ),
     ],
 )
 def test_every_function_that_a_library_has_must_say_yes(library, version, expected):
     assert ask(library, version) == expected
+    assert not library.is_open
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,17 @@ def test_the_last_word_is_answered_once_whenever_it_is_said(asks_early):
         client.settimeout(0.2)
         with pytest.raises(TimeoutError):
             client.recv(100)
+
+
+@pytest.mark.ci
+def test_the_wheel_of_mpich_says_that_it_takes_no_memory_of_gpus():
+    program = """
+from distrt.comm.mpi import cuda_aware
+import ctypes
+world = begin()
+library = ctypes.CDLL(world.mpi.__file__)
+print(world.takes_gpu_memory, cuda_aware.ask(library, world.mpi.Get_library_version()).why)
+print(cuda_aware._variable(library, "MPIR_CVAR_ENABLE_GPU"), cuda_aware._variable(library, "opal_cuda_support"))
+"""
+    with mpi_ranks(2, program, machines=[0, 1]) as started:
+        assert started.output() == ["False MPIX_GPU_query_support says no\nFalse None\n"] * 2

@@ -23,12 +23,19 @@ VARIABLE = "DISTRT_MPI_CUDA"
 
 _CUDA = 0  # MPIX_GPU_SUPPORT_CUDA, as MPICH's mpi.h has it
 
-#: What a library's text begins with (in capitals), and which variables switch GPUs on there: the library says yes
-#: without them, or does not say. MVAPICH answers for how it was compiled; Cray's needs the variable beside its GTL.
+#: What is in the texts of libraries whose answers are known (in capitals).
+_KNOWN = ("OPEN MPI", "MPICH", "MVAPICH", "INTEL(R) MPI")
+
+#: The same, and which variables switch GPUs on there: the library says yes without them, or does not say. MVAPICH
+#: answers for how it was compiled; Cray's needs the variable beside its GTL.
 _SWITCHES = {
     "CRAY MPICH": ("MPICH_GPU_SUPPORT_ENABLED",),
     "MVAPICH": ("MV2_USE_CUDA", "MVP_USE_CUDA"),
 }
+
+#: What Open MPI keeps to. Its function answers for how it was compiled before version 5, and conda-forge's build of it,
+#: which has CUDA, has this off.
+_OF_OPEN_MPI = "opal_cuda_support"
 
 
 class Answer(NamedTuple):
@@ -75,6 +82,10 @@ def ask(library: Any, version: str) -> Answer:
     for name, answer in answers.items():
         if not answer:
             return Answer(False, f"{name} says no")
+    if not any(each in version.upper() for each in _KNOWN):
+        return Answer(False, f"what {' and '.join(answers)} means in this MPI is not known")
+    if _variable(library, _OF_OPEN_MPI) is False:
+        return Answer(False, f"{_OF_OPEN_MPI} is off (OMPI_MCA_{_OF_OPEN_MPI}=1 puts it on)")
     for start, names in _SWITCHES.items():
         if start in version.upper() and not any(_is_on(name) for name in names):
             return Answer(False, f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} not set")
@@ -98,6 +109,27 @@ def _of_mpich(query: Any) -> bool | None:
 
 def _of_open_mpi(query: Any) -> bool | None:
     return None if query is None else query() == 1
+
+
+def _variable(library: Any, name: str) -> bool | None:
+    """Whether a control variable of MPI's is on; None where this MPI has none of the name.
+
+    Source: MPI 4.1, section 15.3 (the tool information interface).
+    """
+    if library.MPI_T_init_thread(0, ctypes.byref(ctypes.c_int())):
+        return None
+    try:
+        index, handle, count = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_int()
+        if library.MPI_T_cvar_get_index(name.encode(), ctypes.byref(index)):
+            return None
+        if library.MPI_T_cvar_handle_alloc(index, None, ctypes.byref(handle), ctypes.byref(count)):
+            return None
+        value = ctypes.create_string_buffer(8)  # of one byte or four, as versions like it
+        code = library.MPI_T_cvar_read(handle, value)
+        library.MPI_T_cvar_handle_free(ctypes.byref(handle))
+        return None if code else any(value.raw)
+    finally:
+        library.MPI_T_finalize()
 
 
 def _is_on(name: str) -> bool:
