@@ -236,6 +236,20 @@ def require_array(operation: str, name: str, value: Any) -> None:
         raise TypeError(f"{operation}(): argument '{name}' must be Tensor, not {type(value).__name__}")
 
 
+def number_in(operation: str, name: str, tensor: Any) -> Any:
+    """The number that a tensor of one element stands for, where no gradient is lost with it.
+
+    Raises:
+        TypeError: for one that requires a gradient.
+    """
+    if tensor.requires_grad:
+        raise TypeError(
+            f"{operation}(): argument '{name}' must be Number, not Tensor: it requires grad, and would get none. Use "
+            "arithmetic between tensors, or pass tensor.detach()"
+        )
+    return tensor.item()
+
+
 def no_argument(operation: str, name: str) -> TypeError:
     """The error for an argument that is missing."""
     return TypeError(f'{operation}() missing 1 required positional arguments: "{name}"')

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, as_strided_view, dense_like, filled, identity_matrix
+from distrt.core.arrays import Array, as_strided_view, dense_like, filled, identity_matrix, number_in
 from distrt.core.creation.factory import factory, sequence_of, shape_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
@@ -57,16 +57,18 @@ def _dtype_of(value: Any) -> Any:
     return dt.default.complex if isinstance(value, complex) else dt.default.numpy
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
     """A number, from a number or from a tensor of one element."""
-    return value.item() if isinstance(value, Tensor | np.generic) else value
+    if isinstance(value, Tensor):
+        return number_in(name, "fill_value", value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @factory
 def full(size: Any, fill_value: Any, *, dtype: Any = None, beside: Array = None) -> Array:
     """``fill_value`` everywhere; its kind chooses the dtype when none is given."""
     shape = sequence_of("full", size)
-    value = _plain(fill_value)
+    value = _plain("full", fill_value)
     chosen = dt.to_numpy(dtype) if dtype is not None else _dtype_of(value)
     if dtype is None and isinstance(fill_value, Tensor):
         chosen = fill_value._array.dtype
@@ -107,7 +109,7 @@ def ones_like(input: Tensor, *, dtype: Any = None, beside: Array = None) -> Arra
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, beside: Array = None) -> Array:
     """``fill_value`` everywhere, of the same shape, dtype and order of dims."""
     made = _like(input, dtype, beside)
-    made.fill(as_element(_plain(fill_value), made.dtype)[()])
+    made.fill(as_element(_plain("full_like", fill_value), made.dtype)[()])
     return made
 
 

@@ -129,7 +129,7 @@ class Writer:
                     1,
                     f"if {name}.__class__ is not int and isinstance({name}, Tensor) and {name}._array.ndim == 0:",
                 )
-                self._put(2, f"{name} = {name}.item()  # stands for its number")
+                self._put(2, f"{name} = number_in({op.name!r}, {name!r}, {name})")
         if op.layouts:
             self._unwrap_as_it_lies()
             return

@@ -6,6 +6,7 @@ import math
 from typing import Any, SupportsFloat
 
 from distrt.core import ops
+from distrt.core.arrays import number_in
 from distrt.core.autocast import autocasts
 from distrt.core.errors import DimensionError, DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.pointwise.type_names import c_type, scalar_type
@@ -56,6 +57,8 @@ def scaled_dot_product_attention(
         raise TypeError(
             f"scaled_dot_product_attention(): argument 'scale' must be float, not {type(scale).__name__}"
         )
+    if isinstance(scale, Tensor):
+        scale = number_in("scaled_dot_product_attention", "scale", scale)
     if scale is None:
         scale = 1 / math.sqrt(query.shape[-1]) if query.shape[-1] else 1.0
     options = (bool(is_causal), float(scale), float(dropout_p), Replay() if dropout_p else None)

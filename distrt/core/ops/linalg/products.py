@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, Scalar, is_on_gpu, require_array
+from distrt.core.arrays import Array, Scalar, is_on_gpu, number_in, require_array
 from distrt.core.autocast import as_it_comes, autocasts
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
@@ -19,6 +19,7 @@ from distrt.core.ops.linalg.matrix import expanded, multiplied, require_dims, re
 from distrt.core.ops.pointwise.half import rounded, wide
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.ops.shapes.dims import all_dims, one_dim
+from distrt.core.tensor import Tensor
 
 __all__ = [
     "addbmm",
@@ -75,9 +76,11 @@ _add_product.gradient(
 )
 
 
-def _number(factor: Any) -> Any:
+def _number(operation: str, name: str, value: Any) -> Any:
     """A factor as a Python number; a 0-d tensor is read."""
-    return factor.item() if hasattr(factor, "item") else factor
+    if isinstance(value, Tensor):
+        return number_in(operation, name, value)
+    return value.item() if hasattr(value, "item") else value
 
 
 def _scaled(value: Any, factor: Scalar) -> Any:
@@ -88,7 +91,7 @@ def _scaled(value: Any, factor: Scalar) -> Any:
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``. Shape: (n, m) or broadcast, (n, k), (k, m) -> (n, m)."""
     require_dims("addmm", ("mat1", mat1, 2), ("mat2", mat2, 2))
-    return _add_product(input, mat1, mat2, _number(beta), _number(alpha))
+    return _add_product(input, mat1, mat2, _number("addmm", "beta", beta), _number("addmm", "alpha", alpha))
 
 
 @autocasts("none")
@@ -105,14 +108,25 @@ def addmv(input: Any, mat: Any, vec: Any, *, beta: Scalar = 1, alpha: Scalar = 1
             f"size mismatch, got input ({sizes(input)}), mat ({sizes(mat)}), vec ({vec.shape[0]})"
         )
     column = input if input.ndim == 0 else ops.unsqueeze(input, -1)
-    return ops.squeeze(_add_product(column, mat, ops.unsqueeze(vec, 1), _number(beta), _number(alpha)), -1)
+    return ops.squeeze(
+        _add_product(
+            column,
+            mat,
+            ops.unsqueeze(vec, 1),
+            _number("addmv", "beta", beta),
+            _number("addmv", "alpha", alpha),
+        ),
+        -1,
+    )
 
 
 @takes_out
 def baddbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Scalar = 1) -> Any:
     """``beta * input + alpha * bmm(batch1, batch2)``. Shape: broadcast, (b, n, k), (b, k, m) -> (b, n, m)."""
     _require_batches("baddbmm", batch1, batch2)
-    return _add_product(input, batch1, batch2, _number(beta), _number(alpha))
+    return _add_product(
+        input, batch1, batch2, _number("baddbmm", "beta", beta), _number("baddbmm", "alpha", alpha)
+    )
 
 
 @takes_out
@@ -123,7 +137,11 @@ def addbmm(input: Any, batch1: Any, batch2: Any, *, beta: Scalar = 1, alpha: Sca
     # One product over batch and inner.
     left = ops.reshape(ops.permute(batch1, (1, 0, 2)), (rows, batch * inner))
     return _add_product(
-        input, left, ops.reshape(batch2, (batch * inner, batch2.shape[2])), _number(beta), _number(alpha)
+        input,
+        left,
+        ops.reshape(batch2, (batch * inner, batch2.shape[2])),
+        _number("addbmm", "beta", beta),
+        _number("addbmm", "alpha", alpha),
     )
 
 
