@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core import ops
+from distrt.core.arrays import on_host
 from distrt.core.autograd.function import Function
 from distrt.core.autograd.roots import grad
 from distrt.core.creation import zeros_like
 from distrt.core.errors import AutogradError, UnsupportedError
+from distrt.core.gpu.places import at, beside
 from distrt.core.modes import enable_grad
 from distrt.core.process.users_code import warn
 from distrt.core.random.generator import numpy_generator
@@ -226,8 +228,9 @@ def _moved(
     func: Callable[..., Any], inputs: Tensors, number: int, element: int, step: complex, outputs: list[Any]
 ) -> list[Any]:
     """The outputs, flat and in double precision, with one element of one input moved a step."""
-    array = inputs[number]._array.copy()
-    array.reshape(-1)[element] += step
+    with at(inputs[number]._array):
+        array = inputs[number]._array.copy()
+        array.reshape(-1)[element] += step
     moved = tuple(
         wrap(array).requires_grad_() if n == number else _fresh(each) for n, each in enumerate(inputs)
     )
@@ -240,13 +243,14 @@ def _moved(
                     f"{element} by {step}, but got: {what}s {a} and {b}."
                 )
     wide = [np.complex128 if out.is_complex() else np.float64 for out in found]
-    return [out._array.astype(kind).reshape(-1) for out, kind in zip(found, wide, strict=True)]
+    return [on_host(out._array).astype(kind).reshape(-1) for out, kind in zip(found, wide, strict=True)]
 
 
 def _fresh(value: Any) -> Any:
-    return (
-        wrap(value._array.copy()).requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
-    )
+    if not isinstance(value, Tensor):
+        return value
+    with at(value._array):
+        return wrap(value._array.copy()).requires_grad_(value.requires_grad)
 
 
 def _analytical(out: Any, leaves: list[Any], tolerances: _Tolerances) -> list[Any]:
@@ -258,7 +262,7 @@ def _analytical(out: Any, leaves: list[Any], tolerances: _Tolerances) -> list[An
     for element in range(out.numel()):
         started = np.zeros(out._array.size, out._array.dtype)
         started[element] = 1
-        weight = wrap(started.reshape(out._array.shape))
+        weight = wrap(beside(started.reshape(out._array.shape), out))
         passes = [grad(out, leaves, weight, retain_graph=True, allow_unused=True) for _ in range(2)]
         for jacobian, leaf, first, second in zip(jacobians, leaves, *passes, strict=True):
             if first is None or second is None:
@@ -267,13 +271,14 @@ def _analytical(out: Any, leaves: list[Any], tolerances: _Tolerances) -> list[An
                 raise GradcheckError("Gradient has dtype mismatch")
             if first.shape != leaf.shape:
                 raise GradcheckError("Analytical gradient has incorrect size")
-            if not np.allclose(first._array, second._array, 0, tolerances.nondet, equal_nan=True):
+            found, again = on_host(first._array), on_host(second._array)
+            if not np.allclose(found, again, 0, tolerances.nondet, equal_nan=True):
                 raise GradcheckError(
                     "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
                     "gives different values, although analytical gradient matches numerical gradient.The tolerance for "
                     f"nondeterminism was {tolerances.nondet}."
                 )
-            jacobian[:, element] = first._array.reshape(-1)
+            jacobian[:, element] = found.reshape(-1)
     return jacobians
 
 
@@ -356,4 +361,4 @@ def _drawn_like(out: Any) -> Any:
     drawn = generator.uniform(-1, 1, out._array.shape).astype(out._array.dtype)
     if out.is_complex():
         drawn = (drawn + 1j * generator.uniform(-1, 1, out._array.shape)).astype(out._array.dtype)
-    return wrap(drawn).requires_grad_()
+    return wrap(beside(drawn, out)).requires_grad_()

@@ -83,6 +83,18 @@ def check_devices_do_not_mix() -> None:
         _refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
 
 
+def check_derivatives_can_be_checked() -> None:
+    """Once and twice, real and complex, on the GPU that is not the current one if there are two."""
+    place = f"cuda:{torch.cuda.device_count() - 1}"
+    x = torch.randn(3, 2, dtype=torch.float64, device=place).t().detach().requires_grad_()
+    z = torch.randn(2, dtype=torch.complex128, device=place, requires_grad=True)
+    assert torch.autograd.gradcheck(torch.tanh, (x,)) and torch.autograd.gradcheck(torch.square, (z,))
+    assert torch.autograd.gradgradcheck(torch.tanh, (x,))
+    _refused(
+        RuntimeError, "Jacobian mismatch", lambda: torch.autograd.gradcheck(lambda a: a * a.detach(), (x,))
+    )
+
+
 def check_what_is_not_recorded_runs_where_its_tensor_is() -> None:
     """Changes in place, copies, what is made like another tensor, and the gradient that a pass starts with."""
     if torch.cuda.device_count() < 2:
