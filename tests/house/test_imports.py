@@ -155,7 +155,7 @@ loss.item(), str(loss.device), distrt.cuda.is_available()
 dist.all_reduce(loss.detach())
 dist.destroy_process_group()
 rooms = ("core.kernels.cuda", "core.kernels.cublas", "core.kernels.cudnn", "core.kernels.nvidia", "comm.nccl")
-files = [f"distrt.core.gpu.{name}" for name in ("calls", "faults", "memory")]
+files = [f"distrt.core.gpu.{name}" for name in ("calls", "faults", "memory", "tables")]
 rooms = tuple(f"distrt.{each}" for each in rooms)
 print(*sorted(name for name in sys.modules if name.startswith(rooms) or name in files))
 """

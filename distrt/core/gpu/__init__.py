@@ -9,10 +9,12 @@ needs is looked up by its name here (``gpu.calls``), and loads at the first look
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distrt.core.gpu import calls, faults, memory
+    from distrt.core.gpu import calls, faults, memory, tables
 else:
     from distrt.core.process.late import late
 
-    __getattr__ = late(globals(), {name: f"{__name__}.{name}" for name in ("calls", "faults", "memory")})
+    __getattr__ = late(
+        globals(), {name: f"{__name__}.{name}" for name in ("calls", "faults", "memory", "tables")}
+    )
 
-__all__ = ["calls", "faults", "memory"]
+__all__ = ["calls", "faults", "memory", "tables"]

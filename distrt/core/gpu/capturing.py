@@ -16,11 +16,13 @@ class Capture:
 
     Attributes:
         before_replay: called in this order before each replay: they bring numbers to the GPU that kernels read there.
+        kept: arrays that kernels of the graph read, and that nobody else may keep as long.
         step: of an optimizer, whose kernels are being captured; it knows what changes from replay to replay.
     """
 
     def __init__(self) -> None:
         self.before_replay: list[Callable[[], None]] = []
+        self.kept: list[Any] = []
         self.step: Any = None
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import filled, is_on_gpu, known
 from distrt.core.autocast import autocasts
-from distrt.core.creation import from_numpy
 from distrt.core.errors import DtypeError, ShapeError
+from distrt.core.gpu.places import table
 from distrt.core.ops.pointwise.half import refuse, wide
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.ops.spatial.resampling_taps import cubic_weights
@@ -59,10 +59,8 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             f"Expected size for first two dimensions of batch2 tensor to be: [{size[0]}, {dims + 1}] but got: "
             f"[{theta.shape[0]}, {dims + 1}]."
         )
-    base = from_numpy(_pixels(tuple(size[2:]), align_corners)).to(
-        theta.device, theta.dtype
-    )  # (pixels, dims + 1)
-    positions = ops.matmul(base, ops.transpose(theta, 1, 2))
+    pixels = _pixels(tuple(size[2:]), align_corners).astype(theta._array.dtype)  # (pixels, dims + 1)
+    positions = ops.matmul(wrap(table(pixels, theta._array)), ops.transpose(theta, 1, 2))
     return ops.reshape(positions, (size[0], *size[2:], dims))  # type: ignore[no-any-return]
 
 

@@ -9,8 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 import distrt as torch
 import distrt.nn.functional as F
+from distrt.core import gpu
+from distrt.core.errors import CaptureError
 from tests.gpu.checking import run_all
 from tests.gpu.checks.graphs import captured
 from tests.gpu.checks.random_numbers import CUDA, copies
@@ -49,6 +53,22 @@ OPERATIONS: dict[str, Callable[[], Any]] = {
     "repeat_interleave to a size": with_gradient(
         lambda rows: rows.repeat_interleave(COUNTS, 0, output_size=8)
     ),
+    "interpolate": with_gradient(
+        lambda rows: F.interpolate(rows[None, None], scale_factor=2.5, mode="bilinear")
+    ),
+    "interpolate to the nearest": with_gradient(lambda rows: F.interpolate(rows[None], 7, mode="nearest")),
+    "interpolate, antialias": with_gradient(
+        lambda rows: F.interpolate(rows[None, None], (3, 9), mode="bicubic", antialias=True)
+    ),
+    "affine_grid": lambda: F.affine_grid(X[:2, :3].reshape(1, 2, 3), (1, 1, 4, 5), align_corners=False),
+    "rows by a list": with_gradient(lambda rows: rows[[0, 3, 3], 1:]),
+    "rows by numbers of NumPy's": with_gradient(lambda rows: rows[np.array([5, 0])]),
+    "a real transform back": with_gradient(lambda rows: torch.fft.irfft(rows.to(torch.complex64)).float()),
+    "the largest of all": with_gradient(lambda rows: rows.max() + rows.square().min()),
+    "the median": with_gradient(lambda rows: rows.median()),
+    "lerp by a tensor": with_gradient(lambda rows: torch.lerp(rows, X.flip(0), COUNTS[3] / 4)),
+    "integers by integers": lambda: [NAMED // (NAMED + 1), NAMED % (NAMED + 2), torch.fmod(NAMED, NAMED - 7)],
+    "integers to integers": lambda: (NAMED - 2) ** (2 - NAMED),
     "bags": with_gradient(lambda rows: F.embedding_bag(NAMED, rows, OFFSETS)),
     "bags of one size": with_gradient(lambda rows: F.embedding_bag(NAMED.view(5, 2), rows, mode="sum")),
     "bags without the padding": with_gradient(
@@ -105,6 +125,26 @@ def nothing_waits_or_is_copied() -> Iterator[str]:
                 yield f"{name}: {one.tolist()}, expected {other.tolist()}"
 
 
+def graphs_keep_the_tables_that_they_read() -> Iterator[str]:
+    """Also where so many others came after that the room for them is used up; and ask for those that are not there."""
+    run = OPERATIONS["interpolate"]
+    expected = _plain(run())
+    graph, out = captured(run)
+    if not graph._capture.kept:
+        yield "the graph keeps nothing"
+    gpu.tables._kept.cache_clear()
+    filling = [torch.ones(64, device=CUDA) * 9 for _ in range(200)]
+    graph.replay()
+    if not all(torch.equal(*pair) for pair in zip(_plain(out), expected, strict=True)) or len(filling) != 200:
+        yield "others have taken their memory"
+    try:
+        captured(lambda: F.interpolate(X[None, None], size=(11, 13), mode="bilinear"), 0)
+        yield "a table was copied into a graph"
+    except CaptureError as fault:
+        if "call with the same sizes before" not in str(fault):
+            yield str(fault)
+
+
 def what_is_wrong_is_told() -> Iterator[str]:
     """Where the program waits next, with the CPU's words."""
     for what, run in {
@@ -112,6 +152,7 @@ def what_is_wrong_is_told() -> Iterator[str]:
         "offsets[0] has to be 0": lambda: F.embedding_bag(NAMED, X, OFFSETS + 1),
         "length 10 but got offsets[-1] of 14": lambda: F.embedding_bag(NAMED, X, OFFSETS * 2),
         "offsets must not decrease": lambda: F.embedding_bag(NAMED, X, torch.tensor([0, 5, 4], device=CUDA)),
+        "floor_divide of integers by zero": lambda: OFFSETS // OFFSETS,
         "repeats can not be negative": lambda: X.repeat_interleave(COUNTS - 1, 0, output_size=2),
         "does not match required size: 9": lambda: X.repeat_interleave(COUNTS, 0, output_size=9),
     }.items():
@@ -124,7 +165,12 @@ def what_is_wrong_is_told() -> Iterator[str]:
     X.cpu()  # nothing is left
 
 
-CHECKS = (results_are_those_of_the_cpu, nothing_waits_or_is_copied, what_is_wrong_is_told)
+CHECKS = (
+    results_are_those_of_the_cpu,
+    nothing_waits_or_is_copied,
+    graphs_keep_the_tables_that_they_read,
+    what_is_wrong_is_told,
+)
 
 
 if __name__ == "__main__":

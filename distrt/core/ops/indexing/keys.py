@@ -15,6 +15,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, is_array, is_on_gpu
 from distrt.core.errors import DimensionError
+from distrt.core.gpu.places import table
 from distrt.core.kernels import on_gpu
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
@@ -175,7 +176,7 @@ def key_beside(key: Any, array: Array) -> Any:
     """The key with its arrays where ``array`` is: lists and tensors on the CPU index a tensor on a GPU, too."""
     if isinstance(array, np.ndarray):
         return key
-    return tuple(np.asarray(part, like=array) if isinstance(part, np.ndarray) else part for part in key)
+    return tuple(table(part, array) if isinstance(part, np.ndarray) else part for part in key)
 
 
 def require_numbers(key: Any, array: Array) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array, chosen, known_or, require_array
+from distrt.core.arrays import Array, Scalar, as_array, chosen, is_on_gpu, known_or, require_array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import convert, fitted
 from distrt.core.errors import DtypeError
@@ -246,7 +246,7 @@ def lerp(input: Array, end: Array, weight: Array | Scalar) -> Array:
         else weight.astype(start.dtype)
     )
     span = np.subtract(stop, start)
-    if share.ndim:
+    if share.ndim or is_on_gpu(share):
         near = np.add(start, np.multiply(share, span))
         far = np.subtract(stop, np.multiply(span, np.subtract(1, share, dtype=share.dtype)))
         moved = chosen(np.abs(share) < 0.5, near, far)

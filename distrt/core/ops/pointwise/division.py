@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array, is_meta, require_numbers
+from distrt.core.arrays import Array, Scalar, as_array, is_meta, is_on_gpu, require_numbers
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes.promotion import convert, scalar_dtype
 from distrt.core.errors import DtypeError
 from distrt.core.op import op
+from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.arithmetic import mul, neg, true_divide
 from distrt.core.ops.pointwise.comparison import zeros_of
 from distrt.core.ops.pointwise.half import no_derivative, refuse
@@ -27,12 +28,13 @@ def _check(operation: str, dividend: Any, divisor: Any) -> None:
         DtypeError: for an integer zero among the divisors.
     """
     refuse(operation, dividend, "bc")
-    if (
-        getattr(divisor, "dtype", np.dtype(float)).kind in "iu"
-        and not is_meta(divisor)
-        and not np.all(divisor)
-    ):
-        raise DtypeError(f"ZeroDivisionError: {operation} of integers by zero")
+    if getattr(divisor, "dtype", np.dtype(float)).kind not in "iu" or is_meta(divisor):
+        return
+    said = f"ZeroDivisionError: {operation} of integers by zero"
+    if is_on_gpu(divisor):  # it is told where the program waits next
+        require_range((divisor != 0).astype(np.int8), 1, 2, said, error=DtypeError)
+    elif not np.all(divisor):
+        raise DtypeError(said)
 
 
 @op(dtype="promote", numbers=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, Scalar, as_array, known, require_array
+from distrt.core.arrays import Array, Scalar, as_array, is_on_gpu, known, require_array
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.op import op
@@ -166,7 +166,7 @@ def pow(input: Array | Scalar, exponent: Array | Scalar) -> Array:
 
 def _integer_power(input: Any, exponent: Array) -> Array:
     """A negative exponent leaves 1 and -1 as they are in absolute value, and makes all others 0."""
-    if exponent.size and known(exponent.min() < 0):
+    if exponent.size and (is_on_gpu(exponent) or known(exponent.min() < 0)):
         negative = np.less(exponent, 0)
         unit = np.where(np.equal(np.abs(input), 1), np.power(input, np.bitwise_and(exponent, 1)), 0)
         found = np.where(negative, unit, np.power(input, np.where(negative, 0, exponent)))

@@ -136,10 +136,9 @@ def _some(input: Array, name: str) -> Array:
 
 def shared_among_all_equals(g: Any, input: Any, out: Any) -> Any:
     """As for ``amax`` over all dims; where the value is nan, the nans share the gradient."""
-    if known(np.isnan(getattr(out, "_array", out))):
-        chosen = ops.isnan(input)
-    else:
-        chosen = ops.eq(input, out)
+    chosen, best = ops.eq(input, out), getattr(out, "_array", out)
+    if is_on_gpu(best) or known(np.isnan(best)):  # the program does not wait for a GPU to know it
+        chosen = ops.logical_or(chosen, ops.logical_and(ops.isnan(input), ops.isnan(out)))
     parts = ops.to_dtype(chosen, getattr(g, "_array", g).dtype)
     return ops.mul(ops.true_divide(g, ops.sum(parts)), parts)
 

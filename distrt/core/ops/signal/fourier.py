@@ -18,6 +18,7 @@ from distrt.core.autocast import autocasts
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DimensionError, DtypeError, ShapeError
+from distrt.core.gpu.places import table
 from distrt.core.op import op
 from distrt.core.ops.pointwise.type_names import scalar_type
 from distrt.core.ops.shapes.dims import one_dim
@@ -115,7 +116,7 @@ def _c2r_slope(g: Any, dims: Dims, scale: float, size: int) -> Any:
     shape = [1] * slope.ndim
     shape[last] = weights.size
     real = getattr(g, "_array", g).dtype
-    factors = np.asarray(weights.astype(real).reshape(shape), like=beside(g))
+    factors = table(weights.astype(real).reshape(shape), beside(g))
     return ops.mul(slope, factors)
 
 

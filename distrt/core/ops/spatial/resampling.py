@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distrt.core.arrays import Array
+from distrt.core.gpu.places import table
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import wide
 
@@ -75,9 +76,9 @@ def resample(input: Array, taps: tuple[Taps, ...]) -> Array:
 
 def _along(values: Array, taps: Taps, axis: int) -> Array:
     if taps.weight is None:
-        return values.take(np.asarray(taps.index[0], like=values), axis)
+        return values.take(table(taps.index[0], values), axis)
     weights = taps.weight.astype(values.dtype).reshape(*taps.weight.shape, *[1] * (-1 - axis))
-    weights, places = np.asarray(weights, like=values), np.asarray(taps.index, like=values)
+    weights, places = table(weights, values), table(taps.index, values)
     total = None
     for index, weight in zip(places, weights, strict=True):
         part = values.take(index, axis)
@@ -100,6 +101,6 @@ def _resample_bytes(input: Array, taps: tuple[Taps, ...]) -> Array:
         bits = next((n for n in range(22) if int(0.5 + matrix.max() * 2 ** (n + 1)) >= 2**15), 22)
         scaled = matrix * 2.0**bits
         whole = np.trunc(scaled + np.where(scaled < 0, -0.5, 0.5))
-        summed = np.moveaxis(np.moveaxis(result, axis, -1) @ np.asarray(whole.T, like=result), -1, axis)
+        summed = np.moveaxis(np.moveaxis(result, axis, -1) @ table(whole.T, result), -1, axis)
         result = np.clip(np.floor((summed + 2.0 ** (bits - 1)) / 2.0**bits), 0, 255)
     return result.astype(np.uint8, order="C")
