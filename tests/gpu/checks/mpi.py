@@ -40,14 +40,14 @@ def main(size: str, program: str, *arguments: str) -> int:
     text, machines = PROGRAM.format(ON_MPI=ON_MPI), range(int(size))
     with mpi_ranks(int(size), text, program, *arguments, machines=machines, variables=variables) as started:
         results = started.results(timeout_s=300)
+    if all(code == NOT_THERE for code, _, _ in results):
+        print("MPI is not CUDA-aware")
+        return NOT_THERE
     failed = 0
     for rank, (code, said, complaints) in enumerate(results):
         is_meant = code == -9 and arguments == ("death",) and rank == 1
         failed += bool(code) and not is_meant
         print(f"rank {rank} ended with {code}\n{said}{complaints}")
-    if all(code == NOT_THERE for code, _, _ in results):
-        print("MPI is not CUDA-aware")
-        return NOT_THERE
     print(f"{failed} failed")
     return 1 if failed else 0
 
