@@ -60,6 +60,11 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
         return cupy.array(array, copy=True, order="K")  # from another GPU
 
 
+def beside(array: Array, tensor: Any) -> Array:
+    """What was computed on the CPU for a tensor, where that tensor is."""
+    return moved(array, device_of(tensor._array))
+
+
 def table(array: Array, like: Array) -> Array:
     """What follows from sizes alone, where another array is; nobody may write to it."""
     return gpu.tables.kept_beside(array, like) if is_on_gpu(like) else np.asarray(array, like=like)
