@@ -23,10 +23,10 @@ if TYPE_CHECKING:
         ctc,
         draws,
         loops,
-        pathwise,
         pooling,
         recurrent,
         rows,
+        special,
         together,
     )
     from distrt.core.kernels.cudnn import convolution as convolutions
@@ -47,11 +47,11 @@ else:
             "draws": "distrt.core.kernels.cuda.draws",
             "epilogues": "distrt.core.kernels.cublas.epilogues",
             "loops": "distrt.core.kernels.cuda.loops",
-            "pathwise": "distrt.core.kernels.cuda.pathwise",
             "pooling": "distrt.core.kernels.cuda.pooling",
             "products": "distrt.core.kernels.cublas.product",
             "recurrent": "distrt.core.kernels.cuda.recurrent",
             "rows": "distrt.core.kernels.cuda.rows",
+            "special": "distrt.core.kernels.cuda.special",
             "together": "distrt.core.kernels.cuda.together",
         },
     )
@@ -67,10 +67,10 @@ __all__ = [
     "draws",
     "epilogues",
     "loops",
-    "pathwise",
     "pooling",
     "products",
     "recurrent",
     "rows",
+    "special",
     "together",
 ]

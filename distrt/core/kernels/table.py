@@ -187,11 +187,11 @@ ROWS = (
         "one launch for all steps forward, three backward, no wait, instead of a dozen for each step; not measured",
     ),
     Row(
-        "derivatives of gamma and Dirichlet numbers by their parameters on GPUs",
-        "distrt.core.kernels.cuda.pathwise",
-        "distrt.core.numerics.pathwise",
+        "derivatives of gamma and Dirichlet numbers by their parameters on GPUs, igamma and igammac",
+        "distrt.core.kernels.cuda.special",
+        "distrt.core.numerics.pathwise, distrt.core.numerics.gamma",
         "everywhere",
-        "one launch and no memory, instead of dozens that keep 137 numbers for each; not measured",
+        "one launch and no wait, instead of dozens that keep 137 numbers for each, or of five for a term; not measured",
     ),
     Row(
         "erf and gelu on GPUs, and every optimizer's rule",

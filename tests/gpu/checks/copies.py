@@ -65,6 +65,7 @@ OPERATIONS: dict[str, Callable[[], Any]] = {
     "rows by numbers of NumPy's": with_gradient(lambda rows: rows[np.array([5, 0])]),
     "a real transform back": with_gradient(lambda rows: torch.fft.irfft(rows.to(torch.complex64)).float()),
     "the largest of all": with_gradient(lambda rows: rows.max() + rows.square().min()),
+    "incomplete gamma": with_gradient(lambda rows: torch.igamma(COUNTS[:, None] + 0.5, rows.exp())),
     "the median": with_gradient(lambda rows: rows.median()),
     "lerp by a tensor": with_gradient(lambda rows: torch.lerp(rows, X.flip(0), COUNTS[3] / 4)),
     "integers by integers": lambda: [NAMED // (NAMED + 1), NAMED % (NAMED + 2), torch.fmod(NAMED, NAMED - 7)],

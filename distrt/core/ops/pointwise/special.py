@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from distrt.core import numerics
-from distrt.core.arrays import Array, Scalar, as_array, chosen
+from distrt.core.arrays import Array, Scalar, as_array, chosen, is_on_gpu
 from distrt.core.definitions.out import takes_out
 from distrt.core.errors import ShapeError
+from distrt.core.kernels import on_gpu
 from distrt.core.op import op
 from distrt.core.ops.pointwise.arithmetic import add, mul, neg, sub, true_divide
 from distrt.core.ops.pointwise.comparison import eq, le, logical_and, where
@@ -174,18 +175,23 @@ zeta.gradient(
 )
 
 
+def _gamma_of(input: Array) -> Any:
+    """What has the incomplete functions: on a GPU a kernel, where the loops of arrays would wait at every term."""
+    return on_gpu.special if is_on_gpu(input) else numerics.gamma
+
+
 @op(dtype="promote")
 def igamma(input: Array, other: Array) -> Array:
     """The regularised lower incomplete gamma function of ``input`` at ``other``. Shape: broadcasts."""
     refuse("igamma", input, "biu")
-    return _rounded("igamma", numerics.gamma.gammainc, input, other)
+    return _rounded("igamma", _gamma_of(input).gammainc, input, other)
 
 
 @op(dtype="promote")
 def igammac(input: Array, other: Array) -> Array:
     """The regularised upper incomplete gamma function of ``input`` at ``other``. Shape: broadcasts."""
     refuse("igammac", input, "biu")
-    return _rounded("igammac", numerics.gamma.gammaincc, input, other)
+    return _rounded("igammac", _gamma_of(input).gammaincc, input, other)
 
 
 def _density(g: Any, shape: Any, at: Any) -> Any:

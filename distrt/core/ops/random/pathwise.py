@@ -41,7 +41,7 @@ def gamma_drawn(concentration: Array, values: IndexArray) -> Array:
 @op(node="StandardGammaGrad")
 def gamma_slope(concentration: Array, values: IndexArray) -> Array:
     """How much a gamma variable grows with its shape."""
-    path = on_gpu.pathwise if is_on_gpu(values) else numerics.pathwise
+    path = on_gpu.special if is_on_gpu(values) else numerics.pathwise
     found = path.gamma_path(concentration.astype(np.float64), values.astype(np.float64))
     return found.astype(concentration.dtype)
 
@@ -66,7 +66,7 @@ def dirichlet_slope(x: Array, alpha: Array, total: Array) -> Array:
     """
     parts, own, all_of_them = (each.astype(np.float64) for each in (x, alpha, total))
     rest = np.maximum(1 - parts, np.finfo(np.float64).tiny)
-    path = on_gpu.pathwise if is_on_gpu(parts) else numerics.pathwise
+    path = on_gpu.special if is_on_gpu(parts) else numerics.pathwise
     return as_array(path.beta_path(parts, own, all_of_them - own) / rest).astype(alpha.dtype)
 
 

@@ -1,5 +1,7 @@
-// How gamma and beta numbers move with a parameter: the integrals of core/numerics/pathwise.py, which has the formulas,
-// by its rule. NODES and WEIGHTS are the rule's, COUNT how many there are; everything is float64.
+// Functions of gamma and beta variables. Everything is float64.
+
+// How numbers move with a parameter: the integrals of core/numerics/pathwise.py, which has the formulas, by its rule.
+// NODES and WEIGHTS are the rule's, COUNT how many there are.
 
 __constant__ double nodes[] = {NODES};
 __constant__ double weights[] = {WEIGHTS};
@@ -65,4 +67,55 @@ extern "C" __global__ void beta_path(
                 : x < a / (a + b) ? -x * beta_side(x, a, b, expected, true)
                                   : (1 - x) * beta_side(1 - x, b, a, expected, false);
     }
+}
+
+// The regularised incomplete gamma functions as core/numerics/gamma.py has them: the power series below x = a + 1, Lentz'
+// continued fraction above. Each is computed where it is the smaller one, or nearly.
+
+__device__ inline double by_series(double a, double x) {
+    double term = 1 / a, total = term, divisor = a;
+    for (int step = 0; step < 5000 && term > total * 1e-17; step++) {
+        divisor += 1;
+        term *= x / divisor;
+        total += term;
+    }
+    return total;
+}
+
+__device__ inline double apart_from_zero(double value) { return fabs(value) < 1e-300 ? 1e-300 : value; }
+
+__device__ inline double by_fraction(double a, double x) {
+    double b = x + 1 - a, c = 1e300, d = 1 / b, found = d;
+    for (int k = 1; k < 5000; k++) {
+        const double weight = -k * (k - a);
+        b += 2;
+        d = 1 / apart_from_zero(weight * d + b);
+        c = apart_from_zero(b + weight / c);
+        found *= c * d;
+        if (fabs(c * d - 1) <= 2.3e-16) break;
+    }
+    return found;
+}
+
+__device__ inline double incomplete(double a, double x, bool is_upper) {
+    if (!(a > 0 && x > 0 && isfinite(a) && isfinite(x))) {
+        const bool is_full = (a == 0 && x > 0) || (a >= 0 && isfinite(a) && x > 0 && !isfinite(x));
+        const bool is_none = (x == 0 && a > 0) || (a > 0 && !isfinite(a) && x >= 0 && isfinite(x));
+        const double lower = is_full ? 1 : is_none ? 0 : (double)__uint_as_float(0x7fc00000u);
+        return is_upper ? 1 - lower : lower;
+    }
+    const double factor = exp(a * log(x) - x - lgamma(a));
+    const bool is_lower = x < a + 1;
+    const double found = factor * (is_lower ? by_series(a, x) : by_fraction(a, x));
+    return is_lower == is_upper ? 1 - found : found;
+}
+
+extern "C" __global__ void gammainc(const double* shapes, const double* values, double* out, i64 count) {
+    for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (i64)gridDim.x * blockDim.x)
+        out[at] = incomplete(shapes[at], values[at], false);
+}
+
+extern "C" __global__ void gammaincc(const double* shapes, const double* values, double* out, i64 count) {
+    for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (i64)gridDim.x * blockDim.x)
+        out[at] = incomplete(shapes[at], values[at], true);
 }
