@@ -69,6 +69,8 @@ def function(
                         cuda.memory.pinned(each.nbytes)
                     cuda.traffic.to_device += each.nbytes
                     each = made(each.copy())
+                elif isinstance(each, ndarray):
+                    _require_one_piece(each)
                 args = (each, *args[1:])
         elif name not in _TO_HOST:
             args = tuple(map(_unwrapped, args))
@@ -95,6 +97,14 @@ def function(
     noted = call if name in _WITHOUT_KERNEL else recorded(call)
     noted.known = known  # type: ignore[attr-defined]
     return noted
+
+
+def _require_one_piece(source: ndarray) -> None:
+    """Raises NotImplementedError for what CuPy does not copy from one GPU to another."""
+    flags = source._host.flags
+    here = source.device.id == cuda.runtime.getDevice()
+    if not (here or flags.c_contiguous or flags.f_contiguous):
+        raise NotImplementedError("CuPy cannot copy non-contiguous array between devices.")
 
 
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> Any:
