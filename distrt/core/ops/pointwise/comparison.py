@@ -93,7 +93,14 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 @op()
 def logical_not(input: IndexArray) -> Array:
     """True where the element is zero."""
-    return np.equal(input, 0) if input.dtype.kind == "c" else np.logical_not(input)  # CuPy has no complex one
+    return np.equal(input, 0) if input.dtype.kind == "c" else np.logical_not(input)
+
+
+def _truths(*values: Array) -> tuple[Array, ...]:
+    """The values, as truths where one is complex: CuPy's logical functions take no complex numbers."""
+    if all(each.dtype.kind != "c" for each in values):
+        return values
+    return tuple(np.not_equal(each, 0) for each in values)
 
 
 @op()
@@ -101,7 +108,7 @@ def logical_and(input: IndexArray, other: IndexArray) -> Array:
     """True where both elements are non-zero. Shape: broadcasts."""
     require_array("logical_and", "input", input)
     require_array("logical_and", "other", other)
-    return np.logical_and(input, other)
+    return np.logical_and(*_truths(input, other))
 
 
 @op()
@@ -109,7 +116,7 @@ def logical_or(input: IndexArray, other: IndexArray) -> Array:
     """True where either element is non-zero. Shape: broadcasts."""
     require_array("logical_or", "input", input)
     require_array("logical_or", "other", other)
-    return np.logical_or(input, other)
+    return np.logical_or(*_truths(input, other))
 
 
 @op()
@@ -117,7 +124,7 @@ def logical_xor(input: IndexArray, other: IndexArray) -> Array:
     """True where one element is non-zero and the other is zero. Shape: broadcasts."""
     require_array("logical_xor", "input", input)
     require_array("logical_xor", "other", other)
-    return np.logical_xor(input, other)
+    return np.logical_xor(*_truths(input, other))
 
 
 @op()
