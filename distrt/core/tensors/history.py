@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.core.arrays import is_array, is_writeable, memory_of
+from distrt.core.arrays import is_array, is_on_gpu, is_writeable, memory_of
 from distrt.core.autograd.node import RUNS_LAST, AccumulateGrad, Edge, Node, next_sequence
 from distrt.core.dtypes.dtype import FLOATING_NUMPY
 from distrt.core.dtypes.promotion import fitted
@@ -293,7 +293,8 @@ def _release(tensor: Tensor, result: Tensor) -> None:
 
 
 def _is_in(value: Any, array: Array) -> bool:
-    return is_array(value) and np.may_share_memory(value, array)
+    # Of one library: a number that was kept beside an array on a GPU may be an array of NumPy's.
+    return is_array(value) and is_on_gpu(value) == is_on_gpu(array) and np.may_share_memory(value, array)
 
 
 def move(tensor: Tensor, edge: Edge | None) -> None:

@@ -30,8 +30,6 @@ from distrt.core.tensors.versions import note_change
 __all__ = [
     "batch_norm",
     "instance_norm",
-    "move_both",
-    "move_running",
 ]
 
 _BATCH = (0, 2)
