@@ -23,7 +23,6 @@ VALUES: dict[str, Any] = {
     "other byte order": np.arange(3, dtype=">i4"),
     "dates": np.array(["2020-01-01", "NaT"], dtype="M8[D]"),
     "spans": np.array([1, 2], dtype=">m8[25s]"),
-    "no unit": np.array(["NaT"], dtype="M8"),
     "records": np.array([(1, 0.5, [1, 2])], dtype=[("a", "i4"), ("b", ">f4"), ("c", "i2", (2,))]),
     "aligned": np.zeros(2, np.dtype([("a", "i1"), ("b", "f8")], align=True)),
     "opaque": np.zeros(2, "V3"),
