@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distrt.core.arrays import on_host
 from distrt.core.creation import tensor
 from distrt.core.creation.arbitrary import make_tensor
 from distrt.core.dtypes import dtype as dt
@@ -219,7 +220,7 @@ def _compare_tensors(actual: Tensor, expected: Tensor, options: _Options, path: 
         _fail(f"The types do not match: {type(actual)} != {type(expected)}", options, path)
     _compare_attributes(actual, expected, options, path)
     relative, absolute = _limits(options, actual.dtype, expected.dtype)
-    a, b = actual._array, expected._array
+    a, b = on_host(actual._array), on_host(expected._array)
     common = promote_types(a.dtype, b.dtype)
     a, b = a.astype(common), b.astype(common)
     is_close = _close(a, b, relative, absolute, options.equal_nan)

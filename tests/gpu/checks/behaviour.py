@@ -237,6 +237,28 @@ def check_layers() -> None:
     assert loss.device == CUDA
 
 
+def check_comparisons() -> None:
+    """``assert_close`` says what differs; a traced module is compared with its own."""
+    x = torch.tensor([1.0, 2.0], device=CUDA)
+    torch.testing.assert_close(x, x.clone())
+    torch.testing.assert_close(x.bfloat16(), x.cpu().bfloat16(), check_device=False)
+    _refused(
+        AssertionError, "Mismatched elements: 1 / 2", lambda: torch.testing.assert_close(x, x.clamp(max=1))
+    )
+    _refused(AssertionError, "'device' do not match", lambda: torch.testing.assert_close(x, x.cpu()))
+    layers = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).cuda()
+    assert torch.equal(torch.jit.trace(layers, x)(x), layers(x))
+
+
+def check_two_libraries_in_one_rule() -> None:
+    """What is changed in place may be kept beside a number, and truths may be of complex numbers."""
+    x = torch.ones(3, device=CUDA, requires_grad=True)
+    nn.functional.alpha_dropout(x.clone(), 1.0, True, inplace=True).sum().backward()
+    z = torch.tensor([0j, 1j], device=CUDA)
+    assert x.grad is not None and not x.grad.any()
+    assert z.logical_not().tolist() == [True, False] and z.logical_or(z).tolist() == [False, True]
+
+
 def check_distributions() -> None:
     """What is drawn, and its density, are where the parameters are; numbers beside tensors go there."""
     D, v, size = torch.distributions, torch.tensor([0.3, 0.6], device=CUDA), torch.tensor(1.0, device=CUDA)
