@@ -250,6 +250,17 @@ def number_in(operation: str, name: str, tensor: Any) -> Any:
     return tensor.item()
 
 
+def bool_in(operation: str, name: str, value: Any) -> bool:
+    """A flag that is neither True nor False: NumPy's, or a tensor without dims.
+
+    Raises:
+        TypeError: for anything else: ``x.sum(0, 1)`` would be a sum over dim 0 that keeps it.
+    """
+    if isinstance(value, np.bool_) or (getattr(value, "ndim", None) == 0 and hasattr(value, "requires_grad")):
+        return bool(value)
+    raise TypeError(f"{operation}(): argument '{name}' must be bool, not {type(value).__name__}")
+
+
 def no_argument(operation: str, name: str) -> TypeError:
     """The error for an argument that is missing."""
     return TypeError(f'{operation}() missing 1 required positional arguments: "{name}"')

@@ -35,6 +35,7 @@ from distrt.core import gpu
 from distrt.core.arrays import (
     FAULTS,
     as_array,
+    bool_in,
     explain,
     no_argument,
     no_tensor,
@@ -318,6 +319,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "no_argument": no_argument,
         "no_tensor": no_tensor,
         "next_sequence": next_sequence,
+        "bool_in": bool_in,
         "number_in": number_in,
         "ref": weakref.ref,
         "require_array": require_array,

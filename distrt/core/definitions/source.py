@@ -130,6 +130,9 @@ class Writer:
                     f"if {name}.__class__ is not int and isinstance({name}, Tensor) and {name}._array.ndim == 0:",
                 )
                 self._put(2, f"{name} = number_in({op.name!r}, {name!r}, {name})")
+            elif str(parameter.annotation) == "bool":
+                self._put(1, f"if {name} is not False and {name} is not True:")
+                self._put(2, f"{name} = bool_in({op.name!r}, {name!r}, {name})")
         if op.layouts:
             self._unwrap_as_it_lies()
             return

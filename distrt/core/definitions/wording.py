@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import gpu
-from distrt.core.arrays import FOREIGN, explain, no_tensor
+from distrt.core.arrays import FOREIGN, bool_in, explain, no_tensor
 from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DistrtError
 from distrt.core.modes import used
@@ -49,8 +49,12 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
     if not inspect.isfunction(function) or hasattr(function, "definition"):
         return function
 
+    flags = _flags(function)
+
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
+        if flags and (len(args) > 1 or kwargs):
+            args = _with_flags(function.__name__, flags, args, kwargs)
         try:
             if used.gpu:
                 result = gpu.calls.there(function, *args, **kwargs)
@@ -72,6 +76,30 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
         return result
 
     return run
+
+
+def _flags(function: Callable[..., Any]) -> dict[str, int]:
+    """The parameters that are True or False, with their places, of what is composed of operations.
+
+    Functions of networks leave flags alone: most are Python in PyTorch, too, where 1 is true.
+    """
+    if not function.__module__.startswith("distrt.core.ops."):
+        return {}
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: place for place, each in enumerate(parameters) if str(each.annotation) == "bool"}
+
+
+def _with_flags(
+    name: str, flags: dict[str, int], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
+    """The positional arguments, with flags read; those by keyword are read in place."""
+    for flag, place in flags.items():
+        if flag in kwargs:
+            if not isinstance(kwargs[flag], bool):
+                kwargs[flag] = bool_in(name, flag, kwargs[flag])
+        elif place < len(args) and not isinstance(args[place], bool):
+            args = (*args[:place], bool_in(name, flag, args[place]), *args[place + 1 :])
+    return args
 
 
 def _is_of_arrays(value: Any) -> bool:

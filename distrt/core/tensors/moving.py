@@ -45,6 +45,20 @@ def _sized(name: str, keyword: str) -> Callable[..., Tensor]:
     return method
 
 
+def _over_dims(name: str) -> Callable[..., Tensor]:
+    """The method that takes dims as one argument, or one by one."""
+    function = getattr(ops, name)
+
+    def method(self: Tensor, *dim: Any, **named: Any) -> Tensor:
+        if len(dim) == 1 and not named:
+            return function(self, dim[0])  # type: ignore[no-any-return]
+        return function(self, *((dim,) if len(dim) > 1 else dim), **named)  # type: ignore[no-any-return]
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = function.__doc__
+    return method
+
+
 def view(self: Tensor, *shape: Any, **named: Any) -> Tensor:
     """The same memory under another shape, or read as another dtype: ``view(2, -1)``, ``view(torch.int32)``.
 
@@ -81,7 +95,7 @@ def repeat_interleave(
 
 
 def _reshaping(name: str) -> Callable[..., Tensor]:
-    function = getattr(ops, name)
+    function = _over_dims(name) if name == "squeeze" else getattr(ops, name)
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         require_no_leaf(self)
@@ -174,6 +188,8 @@ def _row_major(sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 METHODS: dict[str, Any] = {
+    "count_nonzero": _over_dims("count_nonzero"),
+    "squeeze": _over_dims("squeeze"),
     "broadcast_to": _sized("broadcast_to", "size"),
     "expand": expand,
     "flip": _sized("flip", "dims"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, beside, known
+from distrt.core.arrays import Array, beside, bool_in, known
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
@@ -132,6 +132,8 @@ def _read(name: str, dim: Any, unbiased: bool | None, correction: Any) -> tuple[
         correction = correction.item()
     if isinstance(dim, bool):
         dim, unbiased = None, dim
+    if not isinstance(unbiased, bool | None):
+        unbiased = bool_in(name, "unbiased", unbiased)
     if unbiased is None:
         return dim, 1 if correction is None else correction
     if correction is not None:
