@@ -30,8 +30,8 @@ FAKE_LIBRARIES = {
 
 def fake_library(name: str) -> str:
     """The file of a library that computes on the CPU, compiled where that has not been done; "0" without a compiler."""
-    source = HERE / "fake" / f"{name.removesuffix('lt')}_on_cpu.cpp"
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    source, shared = (HERE / "fake" / each for each in (f"{name}_on_cpu.cpp", "on_cpu.h"))
+    digest = hashlib.sha256(source.read_bytes() + shared.read_bytes()).hexdigest()[:16]
     made = Path(tempfile.gettempdir()) / f"distrt-fake-{name}-{digest}.so"
     if shutil.which("g++") is None:
         return "0"
@@ -53,14 +53,19 @@ def run_check(
 ) -> subprocess.CompletedProcess[str]:
     """Runs ``tests/gpu/checks/NAME.py``; with ``fake``, CuPy's fake stands in for CuPy and its GPUs.
 
-    ``variables`` are set in its environment. A check that is not over after ``seconds`` ends with ``TOO_LATE``.
+    ``variables`` are set in its environment; those of `tests.gpu.emulator.environment` name an emulated GPU. A check
+    that is not over after ``seconds`` ends with ``TOO_LATE``.
     """
-    path = [str(ROOT), *([str(HERE / "fake")] if fake else []), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, **(variables or {}), "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    environment = {**os.environ, **(variables or {})}
+    path = [str(ROOT), *([str(HERE / "fake")] if fake else []), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     if fake:
         for library, checks in FAKE_LIBRARIES.items():
             environment[f"DISTRT_{library.upper()}"] = fake_library(library) if name in checks else "0"
-    command = [sys.executable, "-W", "error", "-m", f"tests.gpu.checks.{name}", *arguments]
+    module = [f"tests.gpu.checks.{name}"]
+    if environment.get("DISTRT_EMULATED_GUARD") == "1":
+        module.insert(0, "tests.gpu.emulator.guarded")
+    command = [sys.executable, "-W", "error", "-m", *module, *arguments]
     try:
         return subprocess.run(
             command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False

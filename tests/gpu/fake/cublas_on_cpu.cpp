@@ -1,143 +1,97 @@
-// The functions of cuBLAS and cuBLASLt that distrt calls, with its signatures, computed by loops on the CPU. With -DCHECK_SIGNATURES
-// and cuBLAS's own headers on the include path, the compiler compares the signatures.
+// The functions of cuBLAS that distrt calls, with its signatures, computed by loops on the CPU. With -DCHECK_SIGNATURES and
+// cuBLAS's own headers on the include path, the compiler compares the signatures.
 
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
+#include "on_cpu.h"
 
 #ifdef CHECK_SIGNATURES
-#include <cublasLt.h>
+#include <cublas_v2.h>
 #else
 typedef void *cublasHandle_t, *cudaStream_t;
-typedef void *cublasLtHandle_t, *cublasLtMatmulDesc_t, *cublasLtMatrixLayout_t, *cublasLtMatmulPreference_t;
-typedef int cublasLtMatmulDescAttributes_t, cublasLtMatmulPreferenceAttributes_t;
-struct cublasLtMatmulAlgo_t { uint64_t data[8]; };
-struct cublasLtMatmulHeuristicResult_t { cublasLtMatmulAlgo_t algo; size_t workspaceSize; int state; float wavesCount; int reserved[4]; };
-typedef int cudaDataType_t, cublasStatus_t, cublasOperation_t, cudaDataType, cublasComputeType_t, cublasGemmAlgo_t;
+typedef int cublasStatus_t, cublasOperation_t, cudaDataType, cublasComputeType_t, cublasGemmAlgo_t;
 #endif
 
-static double get(int kind, const void* there, ptrdiff_t at) {
-    const char* p = (const char*)there - (1ull << 60);
-    uint16_t bits; uint32_t wide; float x; _Float16 half;
-    switch (kind) {
-        case 0: return ((const float*)p)[at];
-        case 1: return ((const double*)p)[at];
-        case 2: memcpy(&half, (const uint16_t*)p + at, 2); return half;
-        default: bits = ((const uint16_t*)p)[at]; wide = (uint32_t)bits << 16; memcpy(&x, &wide, 4); return x;
+enum Compute { BY_F16 = 64, BY_F32 = 68, BY_F32_PEDANTIC = 69, BY_F64 = 70, BY_F32_AS_F16 = 74, BY_F32_AS_BF16 = 75, BY_TF32 = 77 };
+
+static bool is_complex(int kind) { return kind == C64 || kind == C128; }
+static bool is_double(int kind) { return kind == F64 || kind == C128; }
+
+// Which arithmetic cuBLAS has for arrays of a dtype and results of another one.
+static bool suits(int compute, int kind, int result) {
+    switch (compute) {
+        case BY_F64: return is_double(kind) && result == kind;
+        case BY_F32:
+        case BY_F32_PEDANTIC: return !is_double(kind) && (result == kind || (result == F32 && !is_complex(kind)));
+        case BY_F32_AS_F16:
+        case BY_F32_AS_BF16:
+        case BY_TF32: return (kind == F32 || kind == C64) && result == kind;
+        case BY_F16: return kind == F16 && result == F16;
+        default: return false;
     }
 }
-static void set(int kind, void* there, ptrdiff_t at, double value) {
-    char* p = (char*)there - (1ull << 60);
-    float x = value; uint32_t wide; _Float16 half;
-    switch (kind) {
-        case 0: ((float*)p)[at] = x; break;
-        case 1: ((double*)p)[at] = value; break;
-        case 2: half = x; memcpy((uint16_t*)p + at, &half, 2); break;
-        default: memcpy(&wide, &x, 4); wide += 0x7fff + ((wide >> 16) & 1); ((uint16_t*)p)[at] = wide >> 16;
-    }
+
+typedef std::complex<double> Complex;
+template <class T> static T number(int kind, const void* there, ptrdiff_t at) {
+    if constexpr (std::is_same_v<T, double>)
+        return get(kind, there, at);
+    else
+        return {get(kind == C128, there, 2 * at), get(kind == C128, there, 2 * at + 1)};
 }
-static double number(int compute, const void* host) { return compute == 70 ? *(const double*)host : *(const float*)host; }
+static void put(int kind, void* there, ptrdiff_t at, double value) { set(kind, there, at, value); }
+static void put(int kind, void* there, ptrdiff_t at, Complex value) {
+    set(kind == C128, there, 2 * at, value.real());
+    set(kind == C128, there, 2 * at + 1, value.imag());
+}
+static double conjugate(double value) { return value; }
+static Complex conjugate(Complex value) { return std::conj(value); }
+
+struct Matrix {
+    int operation;  // 0 as it is, 1 transposed, 2 and conjugated
+    const void* data;
+    int kind, line;
+    long long stride;
+    template <class T> T at(int batch, int row, int col) const {
+        const ptrdiff_t place = batch * stride + (operation ? col + (ptrdiff_t)row * line : row + (ptrdiff_t)col * line);
+        const T found = number<T>(kind, data, place);
+        return operation == 2 ? conjugate(found) : found;
+    }
+};
+
+template <class T>
+static Work product(Matrix a, Matrix b, int m, int n, int k, T scale, T keep, void* c, int kind, int line, long long stride, int count) {
+    return [=] {
+        for (int batch = 0; batch < count; batch++) for (int col = 0; col < n; col++) for (int row = 0; row < m; row++) {
+            T sum = 0;
+            for (int p = 0; p < k; p++) sum += a.at<T>(batch, row, p) * b.at<T>(batch, p, col);
+            const ptrdiff_t at = batch * stride + row + (ptrdiff_t)col * line;
+            // what is not kept may be NaN
+            put(kind, c, at, scale * sum + (keep == T(0) ? T(0) : keep * number<T>(kind, c, at)));
+        }
+    };
+}
+
+// A factor, which lies in the host's memory.
+template <class T> static T factor(int compute, int kind, const void* from) {
+    const int own = compute == BY_F64 ? F64 : compute == BY_F16 ? F16 : F32;
+    return number<T>(is_complex(kind) ? kind : own, (const char*)from + SHIFT, 0);
+}
 
 extern "C" {
-cublasStatus_t cublasCreate_v2(cublasHandle_t* out) { *out = (cublasHandle_t) new int; return (cublasStatus_t)0; }
-cublasStatus_t cublasSetStream_v2(cublasHandle_t it, cudaStream_t stream) { return (cublasStatus_t)(it ? 0 : 1); }
+cublasStatus_t cublasCreate_v2(cublasHandle_t* out) { *out = (cublasHandle_t) new Handle{}; return (cublasStatus_t)0; }
+cublasStatus_t cublasSetStream_v2(cublasHandle_t it, cudaStream_t stream) {
+    if (!it) return (cublasStatus_t)1;
+    ((Handle*)it)->stream = (void*)stream;
+    return (cublasStatus_t)0;
+}
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation_t opa, cublasOperation_t opb, int m, int n, int k, const void* alpha, const void* a, cudaDataType ta, int lda, long long int sa, const void* b, cudaDataType tb, int ldb, long long int sb, const void* beta, void* c, cudaDataType tc, int ldc, long long int sc, int count, cublasComputeType_t compute, cublasGemmAlgo_t algo) {
-    const int wanted = (int)ta == 1 ? 70 : 68;
-    const bool suits = (int)compute == wanted || ((int)compute == 77 && (int)ta == 0);
-    const bool result = tc == ta || ((int)tc == 0 && (int)ta != 1);
-    if (!handle || ta != tb || !suits || !result || lda < (opa ? k : m) || ldb < (opb ? n : k) || ldc < m) return (cublasStatus_t)7;
-    const double scale = number((int)compute, alpha), keep = number((int)compute, beta);
-    for (int batch = 0; batch < count; batch++) for (int col = 0; col < n; col++) for (int row = 0; row < m; row++) {
-        double sum = 0;
-        for (int p = 0; p < k; p++)
-            sum += get(ta, a, batch * sa + (opa ? p + (ptrdiff_t)row * lda : row + (ptrdiff_t)p * lda))
-                 * get(tb, b, batch * sb + (opb ? col + (ptrdiff_t)p * ldb : p + (ptrdiff_t)col * ldb));
-        const ptrdiff_t at = batch * sc + row + (ptrdiff_t)col * ldc;
-        set(tc, c, at, scale * sum + (keep ? keep * get(tc, c, at) : 0));
-    }
-    return (cublasStatus_t)0;
-}
-// -- cuBLASLt: descriptors say what each product is; the heuristic refuses what the library does not have.
-
-struct Product { int compute, scale, first, second, epilogue; char* vector; };
-struct Layout { int kind; uint64_t rows, columns; int64_t line; };
-struct Wish { uint64_t workspace; uint32_t aligned[4]; };
-static const uint64_t CHOSEN = 0x5eed, ROOM = 4096;
-
-cublasStatus_t cublasLtCreate(cublasLtHandle_t* out) { *out = (cublasLtHandle_t) new int; return (cublasStatus_t)0; }
-cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* out, cublasComputeType_t compute, cudaDataType_t scale) {
-    *out = (cublasLtMatmulDesc_t) new Product{(int)compute, (int)scale, 0, 0, 1, nullptr};
-    return (cublasStatus_t)0;
-}
-cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t it) { delete (Product*)it; return (cublasStatus_t)0; }
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t it, cublasLtMatmulDescAttributes_t what, const void* from, size_t size) {
-    Product* own = (Product*)it;
-    if (size != ((int)what == 8 ? sizeof(void*) : sizeof(int))) return (cublasStatus_t)7;
-    switch ((int)what) {
-        case 3: memcpy(&own->first, from, size); break;
-        case 4: memcpy(&own->second, from, size); break;
-        case 7: memcpy(&own->epilogue, from, size); break;
-        case 8: memcpy(&own->vector, from, size); break;
-        default: return (cublasStatus_t)7;
-    }
-    return (cublasStatus_t)0;
-}
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* out, cudaDataType kind, uint64_t rows, uint64_t columns, int64_t line) {
-    if (line < (int64_t)rows || !rows || !columns) return (cublasStatus_t)7;
-    *out = (cublasLtMatrixLayout_t) new Layout{(int)kind, rows, columns, line};
-    return (cublasStatus_t)0;
-}
-cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t it) { delete (Layout*)it; return (cublasStatus_t)0; }
-cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* out) {
-    *out = (cublasLtMatmulPreference_t) new Wish{0, {256, 256, 256, 256}};
-    return (cublasStatus_t)0;
-}
-cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t it) { delete (Wish*)it; return (cublasStatus_t)0; }
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t it, cublasLtMatmulPreferenceAttributes_t what, const void* from, size_t size) {
-    Wish* own = (Wish*)it;
-    if ((int)what == 1 && size == 8) memcpy(&own->workspace, from, 8);
-    else if ((int)what >= 5 && (int)what <= 8 && size == 4) memcpy(own->aligned + (int)what - 5, from, 4);
-    else return (cublasStatus_t)7;
-    return (cublasStatus_t)0;
-}
-
-static bool fits(const Product* p, const Layout* a, const Layout* b, const Layout* d) {
-    const uint64_t m = p->first ? a->columns : a->rows, k = p->first ? a->rows : a->columns;
-    const uint64_t again = p->second ? b->columns : b->rows, n = p->second ? b->rows : b->columns;
-    return k == again && m == d->rows && n == d->columns && a->kind == b->kind && (d->kind == a->kind || d->kind == 0);
-}
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t wish, int wanted, cublasLtMatmulHeuristicResult_t found[], int* count) {
-    const Product* p = (Product*)product;
-    *count = 0;
-    if (!handle || !wish || wanted < 1 || !fits(p, (Layout*)a, (Layout*)b, (Layout*)d) || c != d) return (cublasStatus_t)7;
-    if (((Layout*)d)->rows == 13) return (cublasStatus_t)15;  // "not supported", so that somebody meets it
-    if ((p->epilogue != 4 && p->epilogue != 512) || !p->vector || (p->compute != 68 && p->compute != 77) || p->scale) return (cublasStatus_t)15;
-    memset(found, 0, sizeof *found);
-    found->algo.data[0] = CHOSEN;
-    found->workspaceSize = ROOM;
-    *count = 1;
-    return (cublasStatus_t)(((Wish*)wish)->workspace < ROOM ? 15 : 0);
-}
-static bool is_off(const void* it, uint32_t unit) { return !it || (uintptr_t)it % unit; }
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t product, const void* alpha, const void* a, cublasLtMatrixLayout_t la, const void* b, cublasLtMatrixLayout_t lb, const void* beta, const void* c, cublasLtMatrixLayout_t lc, void* d, cublasLtMatrixLayout_t ld, const cublasLtMatmulAlgo_t* algo, void* room, size_t size, cudaStream_t stream) {
-    const Product* p = (Product*)product;
-    const Layout *first = (Layout*)la, *second = (Layout*)lb, *made = (Layout*)ld;
-    if (!handle || c != d || lc != ld || !fits(p, first, second, made) || algo->data[0] != CHOSEN || size < ROOM || is_off(room, 16)) return (cublasStatus_t)7;
-    const uint64_t inner = p->first ? first->rows : first->columns;
-    const double factor = *(const float*)alpha;
-    if (*(const float*)beta != 0) return (cublasStatus_t)7;
-    for (uint64_t col = 0; col < made->columns; col++) {
-        double sums = 0;
-        for (uint64_t k = 0; k < inner; k++) sums += get(second->kind, b, p->second ? col + k * second->line : k + col * second->line);
-        if (p->epilogue == 512) set(made->kind, p->vector, col, sums);
-        for (uint64_t row = 0; row < made->rows; row++) {
-            double sum = 0;
-            for (uint64_t k = 0; k < inner; k++)
-                sum += get(first->kind, a, p->first ? k + row * first->line : row + k * first->line)
-                     * get(second->kind, b, p->second ? col + k * second->line : k + col * second->line);
-            set(made->kind, d, row + col * made->line, factor * sum + (p->epilogue == 4 ? get(made->kind, p->vector, row) : 0));
-        }
-    }
-    return (cublasStatus_t)0;
+    const bool fits = m >= 0 && n >= 0 && k >= 0 && lda >= 1 && lda >= (opa ? k : m) && ldb >= 1 && ldb >= (opb ? n : k) && ldc >= 1 && ldc >= m;
+    if (!handle || ta != tb || !fits || !suits((int)compute, (int)ta, (int)tc)) return (cublasStatus_t)7;
+    const Matrix first = {(int)opa, a, (int)ta, lda, sa}, second = {(int)opb, b, (int)tb, ldb, sb};
+    auto made = [&](auto zero) {
+        typedef decltype(zero) T;
+        const T scale = factor<T>((int)compute, (int)ta, alpha), keep = factor<T>((int)compute, (int)ta, beta);
+        return product<T>(first, second, m, n, k, scale, keep, c, (int)tc, ldc, sc, count);
+    };
+    const Work work = is_complex((int)ta) ? made(Complex()) : made(0.0);
+    return (cublasStatus_t)(queued(((Handle*)handle)->stream, work) ? 0 : 14);
 }
 }

@@ -2,10 +2,9 @@
 // strides and the order of arguments are tried where there is no GPU. With -DCHECK_SIGNATURES and cuDNN's own headers
 // on the include path, the compiler compares the signatures.
 
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <vector>
+
+#include "on_cpu.h"
 
 #ifdef CHECK_SIGNATURES
 #include <cudnn.h>
@@ -41,29 +40,9 @@ struct Conv { int dims, pad[4], stride[4], dilation[4], groups, math, kind; };
 template <class Out> static STATUS give(Out* out, void* made) { *out = (Out)made; return DONE; }
 static Tensor& tensor(const void* it) { return *(Tensor*)it; }
 static Conv& conv(const void* it) { return *(Conv*)it; }
-static char* host(const void* there) { return (char*)there - (1ull << 60); }
 
-static float of_half(uint16_t bits) { _Float16 x; memcpy(&x, &bits, 2); return x; }
-static double get(const Tensor& t, const void* there, ptrdiff_t at) {
-    const char* p = host(there);
-    uint16_t bits; uint32_t wide; float x;
-    switch (t.kind) {
-        case 0: return ((const float*)p)[at];
-        case 1: return ((const double*)p)[at];
-        case 2: return of_half(((const uint16_t*)p)[at]);
-        default: bits = ((const uint16_t*)p)[at]; wide = (uint32_t)bits << 16; memcpy(&x, &wide, 4); return x;
-    }
-}
-static void set(const Tensor& t, void* there, ptrdiff_t at, double value) {
-    char* p = host(there);
-    float x = value; uint32_t wide; _Float16 half;
-    switch (t.kind) {
-        case 0: ((float*)p)[at] = x; break;
-        case 1: ((double*)p)[at] = value; break;
-        case 2: half = x; memcpy((uint16_t*)p + at, &half, 2); break;
-        default: memcpy(&wide, &x, 4); wide += 0x7fff + ((wide >> 16) & 1); ((uint16_t*)p)[at] = wide >> 16;
-    }
-}
+static double get(const Tensor& t, const void* there, ptrdiff_t at) { return get(t.kind, there, at); }
+static void set(const Tensor& t, void* there, ptrdiff_t at, double value) { set(t.kind, there, at, value); }
 
 // Calls body(input's place, weight's, output's) for all that meet: the sum over them is a convolution, any of its three.
 template <class Body> static void meet(const Tensor& x, const Tensor& w, const Tensor& y, const Conv& c, Body body) {
@@ -116,9 +95,13 @@ static bool works(int algo, const void* room, size_t bytes) { return algo == 0 |
 extern "C" {
 size_t cudnnGetVersion(void) { return 92801; }
 const char* cudnnGetErrorString(STATUS status) { return status == DONE ? "CUDNN_STATUS_SUCCESS" : "CUDNN_STATUS_BAD_PARAM"; }
-STATUS cudnnCreate(HANDLE* out) { return give(out, new int); }
+STATUS cudnnCreate(HANDLE* out) { return give(out, new Handle{}); }
 STATUS cudnnDestroy(HANDLE it) { return DONE; }
-STATUS cudnnSetStream(HANDLE it, STREAM stream) { return it ? DONE : BAD; }
+STATUS cudnnSetStream(HANDLE it, STREAM stream) {
+    if (!it) return BAD;
+    ((Handle*)it)->stream = (void*)stream;
+    return DONE;
+}
 STATUS cudnnCreateTensorDescriptor(TENSOR* out) { return give(out, new Tensor()); }
 STATUS cudnnCreateFilterDescriptor(FILTER* out) { return give(out, new Tensor()); }
 STATUS cudnnCreateConvolutionDescriptor(CONVOLUTION* out) { return give(out, new Conv()); }
@@ -195,25 +178,31 @@ STATUS cudnnFindConvolutionBackwardFilterAlgorithmEx(HANDLE, const TENSOR x, con
     return found(px && pw && py && room && bytes && fits(tensor(x), tensor(w), tensor(y), conv(c)), all, count, wanted);
 }
 
-STATUS cudnnConvolutionForward(HANDLE, const void*, const TENSOR x, const void* px, const FILTER w, const void* pw, const CONVOLUTION c, FWD algo, void* room, size_t bytes, const void*, const TENSOR y, void* py) {
+STATUS cudnnConvolutionForward(HANDLE handle, const void*, const TENSOR x, const void* px, const FILTER w, const void* pw, const CONVOLUTION c, FWD algo, void* room, size_t bytes, const void*, const TENSOR y, void* py) {
     if (!fits(tensor(x), tensor(w), tensor(y), conv(c)) || !works(algo, room, bytes)) return BAD;
-    std::vector<double> sum(span(tensor(y)));
-    meet(tensor(x), tensor(w), tensor(y), conv(c), [&](ptrdiff_t i, ptrdiff_t k, ptrdiff_t o) { sum[o] += get(tensor(x), px, i) * get(tensor(w), pw, k); });
-    for (size_t at = 0; at < sum.size(); at++) set(tensor(y), py, at, sum[at]);
-    return DONE;
+    const Work work = [=, t_x = tensor(x), t_w = tensor(w), t_y = tensor(y), how = conv(c)] {
+        std::vector<double> sum(span(t_y));
+        meet(t_x, t_w, t_y, how, [&](ptrdiff_t i, ptrdiff_t k, ptrdiff_t o) { sum[o] += get(t_x, px, i) * get(t_w, pw, k); });
+        for (size_t at = 0; at < sum.size(); at++) set(t_y, py, at, sum[at]);
+    };
+    return queued(((Handle*)handle)->stream, work) ? DONE : BAD;
 }
-STATUS cudnnConvolutionBackwardData(HANDLE, const void*, const FILTER w, const void* pw, const TENSOR y, const void* py, const CONVOLUTION c, DATA algo, void* room, size_t bytes, const void*, const TENSOR x, void* px) {
+STATUS cudnnConvolutionBackwardData(HANDLE handle, const void*, const FILTER w, const void* pw, const TENSOR y, const void* py, const CONVOLUTION c, DATA algo, void* room, size_t bytes, const void*, const TENSOR x, void* px) {
     if (!fits(tensor(x), tensor(w), tensor(y), conv(c)) || !works(algo, room, bytes)) return BAD;
-    std::vector<double> sum(span(tensor(x)));
-    meet(tensor(x), tensor(w), tensor(y), conv(c), [&](ptrdiff_t i, ptrdiff_t k, ptrdiff_t o) { sum[i] += get(tensor(y), py, o) * get(tensor(w), pw, k); });
-    for (size_t at = 0; at < sum.size(); at++) set(tensor(x), px, at, sum[at]);
-    return DONE;
+    const Work work = [=, t_x = tensor(x), t_w = tensor(w), t_y = tensor(y), how = conv(c)] {
+        std::vector<double> sum(span(t_x));
+        meet(t_x, t_w, t_y, how, [&](ptrdiff_t i, ptrdiff_t k, ptrdiff_t o) { sum[i] += get(t_y, py, o) * get(t_w, pw, k); });
+        for (size_t at = 0; at < sum.size(); at++) set(t_x, px, at, sum[at]);
+    };
+    return queued(((Handle*)handle)->stream, work) ? DONE : BAD;
 }
-STATUS cudnnConvolutionBackwardFilter(HANDLE, const void*, const TENSOR x, const void* px, const TENSOR y, const void* py, const CONVOLUTION c, WEIGHT algo, void* room, size_t bytes, const void*, const FILTER w, void* pw) {
+STATUS cudnnConvolutionBackwardFilter(HANDLE handle, const void*, const TENSOR x, const void* px, const TENSOR y, const void* py, const CONVOLUTION c, WEIGHT algo, void* room, size_t bytes, const void*, const FILTER w, void* pw) {
     if (!fits(tensor(x), tensor(w), tensor(y), conv(c)) || !works(algo, room, bytes)) return BAD;
-    std::vector<double> sum(span(tensor(w)));
-    meet(tensor(x), tensor(w), tensor(y), conv(c), [&](ptrdiff_t i, ptrdiff_t k, ptrdiff_t o) { sum[k] += get(tensor(y), py, o) * get(tensor(x), px, i); });
-    for (size_t at = 0; at < sum.size(); at++) set(tensor(w), pw, at, sum[at]);
-    return DONE;
+    const Work work = [=, t_x = tensor(x), t_w = tensor(w), t_y = tensor(y), how = conv(c)] {
+        std::vector<double> sum(span(t_w));
+        meet(t_x, t_w, t_y, how, [&](ptrdiff_t i, ptrdiff_t k, ptrdiff_t o) { sum[k] += get(t_y, py, o) * get(t_x, px, i); });
+        for (size_t at = 0; at < sum.size(); at++) set(t_w, pw, at, sum[at]);
+    };
+    return queued(((Handle*)handle)->stream, work) ? DONE : BAD;
 }
 }

@@ -26,7 +26,7 @@ from ._recording import recorded
 from .cuda.memory import _DEVICE_MEMORY
 from .cuda.queued import wait_for_stream
 
-_HEADER = Path(__file__).with_name("cuda_on_cpu.h")
+_HEADERS = (Path(__file__).parents[2] / "fibres.h", Path(__file__).with_name("cuda_on_cpu.h"))
 _CACHE = Path(tempfile.gettempdir()) / f"distrt-fake-cuda-{os.getuid()}"
 
 #: What stands for the part of the source that only a GPU has.
@@ -107,7 +107,8 @@ def _library(code: str) -> ctypes.CDLL:
         name = hashlib.sha256(code.encode()).hexdigest()[:16]
         (Path(folder) / f"{name}.cu").write_text(code)
     begin, end = code.index(_FIRST_LINE), code.index(_LAST_LINE) + len(_LAST_LINE)
-    text = f"{_HEADER.read_text()}\n{code[:begin]}{code[end:]}\n" + "".join(
+    headers = "\n".join(each.read_text() for each in _HEADERS)
+    text = f"{headers}\n{code[:begin]}{code[end:]}\n" + "".join(
         f"CUDA_ON_CPU_LAUNCH({name})\n"
         for name in re.findall(r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(', code)
     )

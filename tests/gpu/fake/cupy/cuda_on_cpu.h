@@ -2,14 +2,12 @@
 // barriers. A barrier that not all threads reach is an error, as is a launch or an argument that CUDA would refuse.
 
 #include <cmath>
-#include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 #include <tuple>
-#include <ucontext.h>
 #include <utility>
 #include <vector>
 
@@ -27,73 +25,43 @@ static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 namespace fibres {
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
-struct Fibre { jmp_buf place; State state; bool is_new; };
-static std::vector<Fibre> all;
-static std::vector<std::vector<char>> stacks;
-static jmp_buf home;
-static unsigned current;
-static void (*body)(void*);
+static State states[1024];
+static void (*function)(void*);
 static void* given;
 static char slots[1024][16];
 
-// Back to who runs the block, until it is this fibre's turn again. Contexts serve to begin only, since each change of one
-// is a system call.
 static void wait(State at) {
-    unsigned self = current;
-    all[self].state = at;
-    if (!_setjmp(all[self].place)) _longjmp(home, 1);
+    states[current] = at;
+    wait();
 }
 
-static void enter() {
-    for (;;) {
-        body(given);
-        wait(DONE);
-    }
-}
-
-static void begin(unsigned n) {
-    ucontext_t context;
-    all[n].is_new = false;
-    getcontext(&context);
-    context.uc_stack.ss_sp = stacks[n].data();
-    context.uc_stack.ss_size = stacks[n].size();
-    context.uc_link = nullptr;
-    makecontext(&context, enter, 0);
-    setcontext(&context);
-}
-
-static void take_turn(unsigned n) {
-    if (_setjmp(home)) return;
-    if (all[n].is_new) begin(n);
-    _longjmp(all[n].place, 1);
+static void run_thread() {
+    function(given);
+    wait(DONE);
 }
 
 static void run_block(unsigned threads, bool backwards) {
-    while (all.size() < threads) {
-        all.push_back({});
-        all.back().is_new = true;
-        stacks.emplace_back(1 << 16);
-    }
-    for (unsigned n = 0; n < threads; n++) all[n].state = READY;
+    at_least(threads);
+    body = run_thread;
+    for (unsigned n = 0; n < threads; n++) states[n] = READY;
     for (;;) {
         for (unsigned k = 0; k < threads; k++) {
             unsigned n = backwards ? threads - 1 - k : k;
-            if (all[n].state != READY) continue;
-            current = n;
+            if (states[n] != READY) continue;
             threadIdx.x = n % blockDim.x; threadIdx.y = n / blockDim.x % blockDim.y; threadIdx.z = n / blockDim.x / blockDim.y;
             take_turn(n);
         }
         unsigned done = 0, at_block = 0, moved = 0;
-        for (unsigned n = 0; n < threads; n++) { done += all[n].state == DONE; at_block += all[n].state == AT_BLOCK; }
+        for (unsigned n = 0; n < threads; n++) { done += states[n] == DONE; at_block += states[n] == AT_BLOCK; }
         if (done == threads) return;
-        if (at_block == threads) { for (unsigned n = 0; n < threads; n++) all[n].state = READY; continue; }
+        if (at_block == threads) { for (unsigned n = 0; n < threads; n++) states[n] = READY; continue; }
         for (unsigned warp = 0; warp < threads; warp += 32) {
             unsigned end = warp + 32 < threads ? warp + 32 : threads, there = 0;
-            for (unsigned n = warp; n < end; n++) there += all[n].state == AT_WARP;
-            if (there == end - warp) { for (unsigned n = warp; n < end; n++) all[n].state = READY; moved++; }
+            for (unsigned n = warp; n < end; n++) there += states[n] == AT_WARP;
+            if (there == end - warp) { for (unsigned n = warp; n < end; n++) states[n] = READY; moved++; }
         }
         if (!moved) {
-            for (auto& each : all) each.is_new = true;
+            forget();
             throw std::runtime_error("a barrier that not all threads reach");
         }
     }
@@ -117,7 +85,7 @@ template <class... A> static std::string launch(void (*f)(A...), unsigned* shape
     blockDim = {shape[3], shape[4], shape[5]};
     struct Call { void (*f)(A...); void** args; } one{f, args};
     given = &one;
-    body = [](void* it) {
+    function = [](void* it) {
         auto* c = (Call*)it;
         call(c->f, c->args, std::index_sequence_for<A...>{}, c->f);
     };
