@@ -286,8 +286,15 @@ def _check_multiplied(func: Callable[..., Any], inputs: Tensors) -> None:
     outputs = _differentiable(func(*inputs))
     leaves = [each for each in inputs if _moves(each)]
     for gradient in grad(outputs, leaves, [zeros_like(out) for out in outputs], allow_unused=True):
-        if gradient is not None and gradient._array.any():
+        if _is_not_zero(gradient):
             raise GradcheckError("backward not multiplied by grad_output")
+
+
+def _is_not_zero(gradient: Tensor | None) -> bool:
+    if gradient is None:
+        return False
+    with at(gradient._array):
+        return bool(gradient._array.any())
 
 
 def _check_undefined(func: Callable[..., Any], inputs: Tensors) -> None:
@@ -304,7 +311,7 @@ def _check_undefined(func: Callable[..., Any], inputs: Tensors) -> None:
                 'Expected backward function to handle undefined output grads. Please look at "Notes about undefined '
                 'output gradients" in "tools/autograd/derivatives.yaml"'
             ) from error
-        if any(gradient is not None and gradient._array.any() for gradient in found):
+        if any(map(_is_not_zero, found)):
             raise GradcheckError(
                 "Expected all input grads to be undefined or zero when all output grads are undefined or zero. Please "
                 'look at "Notes about undefined output gradients" in "tools/autograd/derivatives.yaml"'
