@@ -1,0 +1,43 @@
+// What the files of the device share: one lock, streams that run or record, memory by its address, and faults.
+
+#pragma once
+
+#include <cuda.h>
+#include <cuda_runtime.h>
+#include <functional>
+#include <mutex>
+
+#include "blocks.h"
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+typedef std::function<void()> Work;
+
+// One thread of the process has the device at a time.
+extern std::recursive_mutex device_lock;
+typedef std::lock_guard<std::recursive_mutex> Locked;
+
+// Keeps an error for cudaGetLastError, and gives it back.
+cudaError_t told(cudaError_t error);
+
+int current_device();
+int device_count();
+const size_t TOTAL_MEMORY = 4ull << 30;
+
+// Does the work, or records it where the stream is being captured.
+cudaError_t queue(void* stream, Work work);
+// Whether something captures a stream, so that what is not recorded is refused.
+bool is_capturing(void* stream);
+bool is_any_capturing();
+
+struct Allocation {
+    size_t size;
+    int device;
+    bool is_host;
+    char* mapped;  // with guards: all pages, those around it included
+    size_t mapped_size;
+};
+// The allocation that an address is in, or null.
+const Allocation* allocation_of(const void* address);
+// The last one that begins at an address or before it, or null, and where it begins.
+const Allocation* allocation_before(const void* address, const char** begin);

@@ -1,0 +1,244 @@
+// Streams and events: work is done when it is queued. A stream that is captured keeps its work instead, in a graph, together
+// with the streams that wait for its events.
+
+#include <ctime>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "device.h"
+
+struct Graph {
+    std::vector<Work> works;
+};
+struct Stream {
+    unsigned flags = 0;
+    int priority = 0;
+    Graph* graph = nullptr;   // while it is captured
+    size_t works = 0;         // of its own in the graph
+    size_t works_waited = 0;  // of these, how many another stream of the capture waits for
+};
+struct Event {
+    Graph* graph = nullptr;  // recorded in a capture
+    Stream* stream = nullptr;
+    size_t works = 0;
+    bool is_recorded = false;
+    double milliseconds = 0;
+};
+
+static Stream legacy;
+static std::set<Stream*> streams;
+static Stream* origin;  // of the one capture at a time
+static cudaStreamCaptureMode mode;
+static std::thread::id capturing_thread;
+
+static Stream& stream_of(void* handle) {
+    const bool is_legacy = !handle || handle == cudaStreamLegacy || handle == cudaStreamPerThread;
+    return is_legacy ? legacy : *(Stream*)handle;
+}
+
+static cudaError_t error_of_fault() {
+    switch (fault_so_far()) {
+        case Fault::NONE: return cudaSuccess;
+        case Fault::MISALIGNED: return cudaErrorMisalignedAddress;
+        case Fault::NOTHING_THERE: return cudaErrorIllegalAddress;
+        case Fault::DEADLOCK: return cudaErrorLaunchTimeout;
+        default: return cudaErrorLaunchFailure;
+    }
+}
+
+cudaError_t queue(void* handle, Work work) {
+    Locked locked(device_lock);
+    Stream& stream = stream_of(handle);
+    if (stream.graph) {
+        stream.graph->works.push_back(work);
+        stream.works++;
+        return error_of_fault();
+    }
+    if (&stream == &legacy && origin && !(origin->flags & cudaStreamNonBlocking)) {
+        complain("the default stream is used during a capture, for which it would have to wait");
+        return cudaErrorStreamCaptureImplicit;
+    }
+    work();
+    return error_of_fault();
+}
+
+// For the libraries: 0 where it is well.
+EXPORT int emulated_queue(void* stream, const Work* work) { return queue(stream, *work); }
+
+bool is_capturing(void* stream) { return stream_of(stream).graph; }
+
+bool is_any_capturing() {
+    if (!origin || mode == cudaStreamCaptureModeRelaxed) return false;
+    return mode == cudaStreamCaptureModeGlobal || capturing_thread == std::this_thread::get_id();
+}
+
+static cudaError_t refused_in_capture(const char* what) {
+    complain("%s in a capture", what);
+    return told(cudaErrorStreamCaptureUnsupported);
+}
+
+EXPORT cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned flags, int priority) {
+    Locked locked(device_lock);
+    auto* made = new Stream;
+    made->flags = flags;
+    made->priority = priority;
+    streams.insert(made);
+    *out = (cudaStream_t)made;
+    return cudaSuccess;
+}
+EXPORT cudaError_t cudaStreamCreate(cudaStream_t* out) { return cudaStreamCreateWithPriority(out, 0, 0); }
+EXPORT cudaError_t cudaStreamCreateWithFlags(cudaStream_t* out, unsigned flags) {
+    return cudaStreamCreateWithPriority(out, flags, 0);
+}
+EXPORT cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned* out) {
+    *out = stream_of(handle).flags;
+    return cudaSuccess;
+}
+EXPORT cudaError_t cudaStreamGetPriority(cudaStream_t handle, int* out) {
+    *out = stream_of(handle).priority;
+    return cudaSuccess;
+}
+// Libraries may keep a stream that is gone, so its memory stays.
+EXPORT cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+
+EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+    Locked locked(device_lock);
+    return is_capturing(handle) ? refused_in_capture("a stream is waited for") : told(error_of_fault());
+}
+EXPORT cudaError_t cudaStreamQuery(cudaStream_t handle) {
+    Locked locked(device_lock);
+    return is_capturing(handle) ? refused_in_capture("a stream is asked") : told(error_of_fault());
+}
+EXPORT cudaError_t cudaDeviceSynchronize() {
+    Locked locked(device_lock);
+    return origin ? refused_in_capture("the device is waited for") : told(error_of_fault());
+}
+
+EXPORT cudaError_t cudaStreamAddCallback(cudaStream_t stream, cudaStreamCallback_t call, void* given, unsigned) {
+    return told(queue(stream, [=] { call(stream, cudaSuccess, given); }));
+}
+EXPORT cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t call, void* given) {
+    return told(queue(stream, [=] { call(given); }));
+}
+
+// -- Events
+
+static double now() {
+    timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1e3 + time.tv_nsec * 1e-6;
+}
+
+EXPORT cudaError_t cudaEventCreateWithFlags(cudaEvent_t* out, unsigned) {
+    *out = (cudaEvent_t) new Event;
+    return cudaSuccess;
+}
+EXPORT cudaError_t cudaEventCreate(cudaEvent_t* out) { return cudaEventCreateWithFlags(out, 0); }
+EXPORT cudaError_t cudaEventDestroy(cudaEvent_t handle) {
+    delete (Event*)handle;
+    return cudaSuccess;
+}
+
+EXPORT cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t by) {
+    Locked locked(device_lock);
+    Stream& stream = stream_of(by);
+    *(Event*)handle = {stream.graph, &stream, stream.works, true, now()};
+    return cudaSuccess;
+}
+
+EXPORT cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
+    Locked locked(device_lock);
+    Stream& stream = stream_of(handle);
+    const Event& event = *(Event*)of;
+    const bool is_in_capture = event.graph && origin && event.graph == origin->graph;
+    if (is_in_capture) {
+        if (!stream.graph) stream.works = stream.works_waited = 0;
+        stream.graph = event.graph;
+        if (event.stream != &stream) event.stream->works_waited = event.works;
+    } else if (stream.graph && event.is_recorded) {
+        complain("a captured stream waits for an event of before the capture");
+        return told(cudaErrorStreamCaptureIsolation);
+    }
+    return cudaSuccess;
+}
+
+static bool is_captured(cudaEvent_t handle) {
+    const Event& event = *(Event*)handle;
+    return event.graph && origin && event.graph == origin->graph;
+}
+EXPORT cudaError_t cudaEventQuery(cudaEvent_t event) {
+    Locked locked(device_lock);
+    return told(is_captured(event) ? cudaErrorCapturedEvent : error_of_fault());
+}
+EXPORT cudaError_t cudaEventSynchronize(cudaEvent_t event) { return cudaEventQuery(event); }
+EXPORT cudaError_t cudaEventElapsedTime(float* out, cudaEvent_t from, cudaEvent_t to) {
+    const Event &first = *(Event*)from, &second = *(Event*)to;
+    if (!first.is_recorded || !second.is_recorded) return told(cudaErrorInvalidResourceHandle);
+    *out = (float)(second.milliseconds - first.milliseconds);
+    return cudaSuccess;
+}
+
+// -- Graphs
+
+EXPORT cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode wanted) {
+    Locked locked(device_lock);
+    Stream& stream = stream_of(handle);
+    if (&stream == &legacy) return told(cudaErrorStreamCaptureUnsupported);
+    if (stream.graph) return told(cudaErrorIllegalState);
+    mode = wanted;
+    capturing_thread = std::this_thread::get_id();
+    stream.graph = new Graph;
+    origin = &stream;
+    return cudaSuccess;
+}
+
+EXPORT cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* out) {
+    Locked locked(device_lock);
+    Stream& stream = stream_of(handle);
+    Graph* graph = stream.graph;
+    *out = nullptr;
+    if (!graph) return told(cudaErrorIllegalState);
+    if (&stream != origin) return told(cudaErrorStreamCaptureUnmatched);
+    bool is_joined = true;
+    for (Stream* each : streams) {
+        if (each->graph != graph) continue;
+        is_joined = is_joined && (each == &stream || each->works_waited >= each->works);
+        each->graph = nullptr;
+    }
+    origin = nullptr;
+    if (!is_joined) {
+        complain("a capture ends before a stream that it has forked is waited for");
+        delete graph;
+        return told(cudaErrorStreamCaptureUnjoined);
+    }
+    *out = (cudaGraph_t)graph;
+    return cudaSuccess;
+}
+
+EXPORT cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* out) {
+    Locked locked(device_lock);
+    *out = is_capturing(handle) ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    return cudaSuccess;
+}
+
+#undef cudaGraphInstantiate
+EXPORT cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph, unsigned long long) {
+    *out = (cudaGraphExec_t) new Graph(*(Graph*)graph);
+    return cudaSuccess;
+}
+EXPORT cudaError_t cudaGraphLaunch(cudaGraphExec_t handle, cudaStream_t stream) {
+    Graph* graph = (Graph*)handle;
+    return told(queue(stream, [=] {
+        for (auto& work : graph->works) work();
+    }));
+}
+EXPORT cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+EXPORT cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete (Graph*)graph;
+    return cudaSuccess;
+}
+EXPORT cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+    delete (Graph*)graph;
+    return cudaSuccess;
+}

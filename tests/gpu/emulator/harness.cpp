@@ -1,0 +1,33 @@
+// Runs a kernel that the translator has made into a library: the part of the device that tests of the translator need.
+
+#include <cstdarg>
+#include <cstdio>
+#include <dlfcn.h>
+
+#include "device/blocks.h"
+
+static std::string said;
+
+void complain(const char* format, ...) {
+    char text[500];
+    va_list given;
+    va_start(given, format);
+    vsnprintf(text, sizeof text, format, given);
+    va_end(given);
+    said = text;
+}
+
+std::string described(const void*) { return ""; }
+
+// What was wrong, or nothing.
+extern "C" const char* run(const char* library, const char* name, unsigned blocks, unsigned threads, unsigned dynamic, void** arguments) {
+    said.clear();
+    forget_fault();
+    void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    if (!loaded) return dlerror();
+    const Kernel kernel = {name, (void (*)(Thread*, u8*))dlsym(loaded, name),
+                           (const KernelInfo*)dlsym(loaded, (std::string("info_of_") + name).c_str())};
+    std::vector<u8> given = parameters_of(*kernel.info, arguments);
+    run_grid(kernel, {blocks, 1, 1}, {threads, 1, 1}, dynamic, given.data());
+    return said.c_str();
+}

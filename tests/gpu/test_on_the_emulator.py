@@ -1,0 +1,173 @@
+"""The GPU's code on an emulated GPU: the real CuPy and NVIDIA's own compiler, with kernels run by the CPU.
+
+Where the emulation is there: ``scripts/gpu-check --emulated`` makes it, with a few hundred MB of packages.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.gpu.emulator import environment
+from tests.gpu.fixtures import ROOT, run_check
+
+#: A whole op table takes an hour: ``scripts/gpu-check --emulated`` runs that.
+PARTS = 100
+
+
+@pytest.fixture(scope="module")
+def emulated() -> dict[str, str]:
+    folder = environment.default_folder()
+    if "DISTRT_EMULATED_GPU" not in os.environ and not any(folder.glob("packages-*")):
+        pytest.skip(
+            "no emulated GPU: `scripts/gpu-check --emulated` makes it, or DISTRT_EMULATED_GPU names a folder for it"
+        )
+    return environment.variables(folder)
+
+
+def _assert_passed(emulated: dict[str, str], name: str, *arguments: str) -> None:
+    ended = run_check(name, *arguments, fake=False, variables=emulated)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert any(line.endswith(" 0 failed") or line == "0 failed" for line in ended.stdout.splitlines())
+
+
+def _said(emulated: dict[str, str], code: str) -> str:
+    ended = run_check("line", code, fake=False, variables=emulated)
+    return ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_programs_find_the_emulated_gpus(emulated: dict[str, str]) -> None:
+    ended = run_check("machine", fake=False, variables=emulated)
+    assert ended.stdout.startswith("CuPy 14.2.0")  # not a fake of it
+    assert "cuda:1: Properties(name='Emulated GPU'" in ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["products", "epilogues", "convolutions", "graphs", "several", "loading"])
+def test_checks_pass(emulated: dict[str, str], name: str) -> None:
+    _assert_passed(emulated, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["attention", "recurrent", "ctc"])
+def test_a_few_kernels_agree_with_what_they_replace(emulated: dict[str, str], name: str) -> None:
+    _assert_passed(emulated, name, "few")
+
+
+@pytest.mark.slow
+def test_a_part_of_the_op_table_agrees_with_the_cpu(emulated: dict[str, str]) -> None:
+    _assert_passed(emulated, "operations", "0", str(PARTS), "1")
+
+
+_COPY = """
+from cupy.cuda import nvrtc
+import numpy
+code = 'extern "C" __global__ void copy(float* to, const float* from, int n) {{' \\
+       ' int i = threadIdx.x; to[i] = from[i + {far}]; }}'
+copy = cupy.RawModule(code=code).get_function("copy")
+x, y = cupy.ones(60, "f"), cupy.zeros(60, "f")
+copy((1,), (60,), (y, x, numpy.int32(60)))
+cupy.cuda.runtime.deviceSynchronize()
+print("all well", float(y.sum()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("far", "words"), [(0, "all well 60.0"), (8, "bytes behind the begin of 240")])
+def test_what_is_read_beyond_an_array_is_found(emulated: dict[str, str], far: int, words: str) -> None:
+    code = f"exec({_COPY.format(far=far)!r})"
+    said = _said({**emulated, "DISTRT_EMULATED_GUARD": "1"}, code)
+    assert words in said
+    assert ("in kernel copy" in said) == bool(far)
+
+
+_STRANGE = """
+code = 'extern "C" __global__ void strange() { asm volatile("wgmma.fence.sync.aligned;"); }'
+cupy.RawModule(code=code, options=("-arch=sm_90a",)).get_function("strange")((1,), (1,), ())
+"""
+
+
+@pytest.mark.slow
+def test_a_kernel_that_cannot_be_translated_is_an_error_with_the_instruction(
+    emulated: dict[str, str],
+) -> None:
+    said = _said(emulated, f"exec({_STRANGE!r})")
+    assert "does not know the instruction wgmma.fence" in said
+    assert "CUDADriverError: cudaErrorInvalidPtx" in said
+
+
+def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "g++" else f"/usr/bin/{name}")
+    with pytest.raises(environment.EmulationError, match=r"expected g\+\+ in PATH"):
+        environment.variables(tmp_path)
+
+
+def test_a_package_that_is_missing_is_named() -> None:
+    with pytest.raises(
+        environment.EmulationError, match=r"could not find it: .* ended with 1\n.*no such thing"
+    ):
+        environment.run("find it", [sys.executable, "-c", "raise SystemExit('no such thing')"])
+
+
+def test_a_step_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "STEP_SECONDS", 0.05)
+    with pytest.raises(environment.EmulationError, match=r"to wait took more than 0\.05 s"):
+        environment.run("wait", [sys.executable, "-c", "import time; time.sleep(60)"])
+
+
+def test_two_at_a_time_make_it_once(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def fill(target: Path) -> None:
+        time.sleep(0.02)
+        made.append(target.name)
+        (target / "file").write_text("whole")
+
+    def make() -> None:
+        with environment.locked(tmp_path):
+            environment.made_once(tmp_path, "thing", ["a"], fill)
+
+    threads = [threading.Thread(target=make) for _ in range(3)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert len(made) == 1
+    assert [each.read_text() for each in tmp_path.glob("thing-*/file")] == ["whole"]
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    def fail(target: Path) -> None:
+        (target / "half").write_text("")
+        raise environment.EmulationError("no")
+
+    with pytest.raises(environment.EmulationError):
+        environment.made_once(tmp_path, "thing", ["a"], fail)
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_waits_too_long_for_another_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "LOCK_SECONDS", 0.05)
+    with (tmp_path / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with (
+            pytest.raises(environment.EmulationError, match=r"waited 0\.05 s for another process"),
+            environment.locked(tmp_path),
+        ):
+            pass
+
+
+def test_the_script_refuses_what_makes_no_sense() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "gpu-check"), "--guard"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "--guard is for --emulated" in ended.stderr
