@@ -204,6 +204,29 @@ def scaler_finds_what_overflows(few: bool) -> Iterator[str]:
         yield f"{[each[:3] for each in seen]}"
 
 
+def orders_are_the_cpus(few: bool) -> Iterator[str]:
+    """Sorting in either direction: every dtype, ties, both zeros, nan and infinities, in few rows or many."""
+    rng = np.random.default_rng(0)
+    kinds = ("float32", "bfloat16") if few else (
+        "float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"
+    )  # fmt: skip
+    for kind in kinds:
+        dtype = getattr(torch, kind)
+        for shape, dim in (((5000,), 0), ((3, 700), 1), ((300, 5, 2), 0), ((1,), 0), ((70, 4), -1)):
+            numbers = torch.tensor(rng.integers(-40, 40, shape).astype(np.float64))
+            x = (numbers.abs() > 20 if kind == "bool" else numbers.abs() if kind == "uint8" else numbers).to(
+                dtype
+            )
+            if x.is_floating_point() and x.numel() > 40:
+                flat = x.reshape(-1)
+                for value in (float("nan"), float("inf"), -float("inf"), -0.0, 0.0):
+                    flat[torch.tensor(rng.integers(0, x.numel(), 9))] = value
+            for descends in (False, True):
+                expected = x.argsort(dim, descends, stable=True)
+                if not torch.equal(x.cuda().argsort(dim, descends, stable=True).cpu(), expected):
+                    yield f"{kind} {shape} along {dim}, {'descending' if descends else 'ascending'}"
+
+
 def rows_of_every_kind_are_added_up(few: bool) -> Iterator[str]:
     """Whatever adds up by number, with its gradients: named often or never, from the back, along any dim."""
     rng = np.random.default_rng(0)
@@ -274,6 +297,7 @@ CHECKS = (
     philox_has_its_published_words,
     wrong_indices_are_told_later,
     scaler_finds_what_overflows,
+    orders_are_the_cpus,
 )
 
 

@@ -12,13 +12,12 @@ import numpy as np
 
 from distrt.core.arrays import Array, is_on_gpu, row_major
 from distrt.core.kernels.cuda.launching import C_TYPES, I_TYPES, MOST_BLOCKS, aligned, kernel
+from distrt.core.kernels.cuda.ordering import key_type, sorted_numbers
 from distrt.core.kernels.cuda.rows import computed
 
 __all__ = ["add_rows", "suits"]
 
 _THREADS = 256
-_TILE = 2048  # numbers that a block sorts at once, as in code/ordering.cu
-_DIGIT_BITS = 8
 
 # Rows of a thread; the second where there are many, so that one number's share in a long list is joined quickly.
 _STRETCH, _LONG_STRETCH, _MANY = 32, 256, 1 << 17
@@ -76,42 +75,16 @@ def add_rows(
     rows, count = row_major(rows), places.size
     inner = rows.size // (outer * count)
     size = sums.size // (outer * inner)
-    keys, order = _sorted(places, size, wraps)
+    keys, order = sorted_numbers(places, size, wraps)
     table, stretch = np.zeros(1, _SHAPE), _STRETCH if count < _MANY else _LONG_STRETCH
     table[0] = (count, size, outer, inner, stretch, mean, padding)
     stretches = -(-count // stretch)
     vector = aligned(inner, _MOST_AT_ONCE // (1 + (sums.itemsize == 8)), sums, rows)
     waiting = np.empty((2, stretches * outer * inner), computed(rows), like=rows)
-    chosen: dict[str, Any] = {"T": C_TYPES[rows.dtype], "K": _key_type(size)[0], "VECTOR": vector}
+    chosen: dict[str, Any] = {"T": C_TYPES[rows.dtype], "K": key_type(size)[0], "VECTOR": vector}
     grid = (min(MOST_BLOCKS * 16, -(-stretches * outer * inner // (vector * _THREADS))),)
     begun, more = waiting
     given = (rows, keys, order, sums, begun, more, table)
     kernel("adding", "add_stretches", **chosen)(grid, (_THREADS,), given)
     if stretches > 1:
         kernel("adding", "join_stretches", **chosen)(grid, (_THREADS,), (keys, sums, begun, more, table))
-
-
-def _key_type(size: int) -> tuple[str, Any]:
-    return ("u32", np.uint32) if size < (1 << 32) - 1 else ("u64", np.uint64)
-
-
-def _sorted(places: Array, size: int, wraps: bool) -> tuple[Array, Array]:
-    """The numbers in order, as keys, and where each of them stood; equal ones in the order in which they stood."""
-    places, count = row_major(places), np.int64(places.size)
-    name, kind = _key_type(size)
-    types = {"I": I_TYPES[places.dtype], "K": name}
-    keys, spare = np.empty((2, places.size), kind, like=places)
-    blocks = -(-places.size // _TILE)
-    counts = np.empty(256 * blocks, np.uint32, like=places)
-    order, other, block = None, np.empty((2, places.size), np.uint32, like=places), (_THREADS,)
-    numbers = (count, np.int64(size), np.int32(wraps))
-    kernel("ordering", "keys_of", **types)((min(blocks * 8, MOST_BLOCKS),), block, (places, keys, *numbers))
-    types["I"] = "i64"  # nothing else looks at the numbers themselves
-    for turn in range(-(-size.bit_length() // _DIGIT_BITS)):
-        shift = np.int32(turn * _DIGIT_BITS)
-        kernel("ordering", "count_digits", **types)((blocks,), block, (keys, counts, count, shift))
-        kernel("ordering", "sum_before", **types)((1,), (1024,), (counts, np.int64(counts.size)))
-        given = (keys, order, counts, spare, other[turn % 2], count, shift)
-        kernel("ordering", "place_digits", **types)((blocks,), block, given)
-        keys, spare, order = spare, keys, other[turn % 2]
-    return keys, order

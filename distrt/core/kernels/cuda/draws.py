@@ -14,6 +14,7 @@ from distrt.core.arrays import Array, address_of, is_on_gpu, row_major
 from distrt.core.errors import DataError, ShapeError
 from distrt.core.gpu.faults import cell, kind_of
 from distrt.core.gpu.places import at
+from distrt.core.kernels.cuda import ordering
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 
 __all__ = ["Source", "kept", "moving", "suits"]
@@ -79,7 +80,8 @@ class Source:
     def permutation(self, count: int) -> Array:
         """The numbers below ``count`` in an order of equal chance: that of as many drawn ones."""
         with at(self._like):
-            return np.argsort(self.integers(0, 2**63, (count,)))
+            hurry = self.integers(0, 2**63, (count,))
+            return ordering.argsort(hurry, 0) if ordering.suits(hurry) else np.argsort(hurry)
 
     def standard_gamma(self, shape: Array) -> Array:
         """Gamma with rate 1."""

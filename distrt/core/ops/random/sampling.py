@@ -15,6 +15,7 @@ from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.ops.pointwise.half import wide
+from distrt.core.ops.reductions.sorting import sorted_order
 from distrt.core.random.draws import draw_bernoulli, draw_exponential, draw_wide_uniform
 from distrt.core.random.families import draw_binomial, draw_poisson
 from distrt.core.random.generator import Generator
@@ -140,5 +141,5 @@ def _distinct(rows: Array, count: int, generator: Generator | None) -> Array:
     hurry = -rows / np.maximum(waited, np.finfo(rows.dtype).tiny)
     if count == 1:  # a token of a text: without sorting them all
         return hurry.argmin(1, keepdims=True).astype(np.int64)
-    order = hurry.argsort(1) if is_on_gpu(hurry) else np.argsort(hurry, 1, kind="stable")
+    order = sorted_order(hurry, 1)
     return order[:, :count].astype(np.int64)

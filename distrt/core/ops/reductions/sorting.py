@@ -11,6 +11,8 @@ from distrt.core.arrays import Array, Scalar, as_array, is_meta, is_on_gpu
 from distrt.core.definitions.out import takes_out
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.kernels import on_gpu
+from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing.along_dim import along_dim_scatter
 from distrt.core.ops.pointwise.half import wide
@@ -22,6 +24,8 @@ __all__ = ["argsort", "bucketize", "msort", "searchsorted", "sort", "topk"]
 
 def sorted_order(input: Array, axis: int, descending: bool = False) -> Array:
     """Where each element of the sorted ``input`` comes from; equal ones stay in their order."""
+    if used.gpu and on_gpu.ordering.suits(input):
+        return on_gpu.ordering.argsort(input, axis, descending)
     if not descending:
         return np.argsort(wide(input), axis=axis, kind="stable")
     backwards = np.argsort(np.flip(wide(input), axis), axis=axis, kind="stable")

@@ -216,10 +216,12 @@ class ndarray:
 
     @_recording.recorded
     def sort(self, axis: int = -1, *, kind: Any = None) -> None:
+        _recording.refuse_waiting()
         settle(self._host).sort(axis, kind=None if kind is None else "stable")
 
     @_recording.recorded
     def partition(self, kth: Any, axis: int = -1) -> None:
+        _recording.refuse_waiting()
         settle(self._host).sort(axis)
 
     @_recording.recorded

@@ -19,7 +19,18 @@ _FROM_HOST = {"array", "asarray", "asanyarray", "ascontiguousarray", "asfortrana
 _TO_HOST = {"asnumpy"}
 _WITHOUT_KERNEL = {"empty", "empty_like"}
 _ALONG = {"take_along_axis": 2, "put_along_axis": 3}  # where the axis is among the arguments
-_SIZES = {"argwhere", "nonzero", "flatnonzero", "unique"}  # they wait for the device to learn a size
+# They wait for the device: to learn a size, or because Thrust does.
+_WAITING = {
+    "argwhere",
+    "nonzero",
+    "flatnonzero",
+    "unique",
+    "sort",
+    "argsort",
+    "partition",
+    "argpartition",
+    "median",
+}
 
 
 def _parameters(text: str | None) -> inspect.Signature | None:
@@ -58,7 +69,7 @@ def function(
     def call(*args: Any, **kwargs: Any) -> Any:
         if signature is not None:
             signature.bind(*args, **kwargs)
-        if name in _SIZES:
+        if name in _WAITING:
             refuse_waiting()
         out = kwargs.pop("out", None)
         sources = [*args, *kwargs.values()]

@@ -1,5 +1,6 @@
 // The stable order of numbers below 256 to the power of `passes`: least significant digit first, three launches a pass.
-// I: the dtype of the numbers; K: that of keys, which are unsigned. A block has 256 threads, and 2048 numbers.
+// I: the dtype of the numbers, or of values' bits; K: that of keys, which are unsigned. A block has 256 threads, and 2048
+// numbers.
 
 #define TILE 2048
 
@@ -10,6 +11,39 @@ extern "C" __global__ void keys_of(const I* numbers, K* keys, i64 count, i64 siz
         if (wraps && number < 0) number += size;
         keys[at] = number < 0 || number >= size ? (K)size : (K)number;
     }
+}
+
+// Values, by their bits, as keys of the same order, those of a row behind those of the rows before where `rows_count`.
+// nan is the largest. `kind`: 0 for unsigned numbers, 1 for signed ones, 2 for floats, whose infinity has the bits given.
+extern "C" __global__ void keys_of_values(
+    const I* values, K* keys, i64 count, i64 length, int kind, u64 infinity, int descends, int rows_count
+) {
+    const int bits = 8 * sizeof(I);
+    const u64 top = 1ull << (bits - 1), all = top | (top - 1);
+    for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (i64)gridDim.x * blockDim.x) {
+        u64 key = values[at];
+        if (kind == 1) key ^= top;
+        if (kind == 2) {
+            const u64 size = key & (top - 1);
+            if (size > infinity) key = all;
+            else if (!size) key = top;  // 0 and -0 are equal
+            else key = key & top ? ~key & all : key | top;
+        }
+        if (descends) key = ~key & all;
+        keys[at] = (K)(rows_count ? (u64)(at / length) << bits | key : key);
+    }
+}
+
+// The rows of what stands at the positions.
+extern "C" __global__ void keys_of_rows(const u32* positions, K* keys, i64 count, i64 length) {
+    for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (i64)gridDim.x * blockDim.x)
+        keys[at] = (K)(positions[at] / length);
+}
+
+// Positions as places in their rows.
+extern "C" __global__ void places_in_rows(const u32* positions, i64* places, i64 count, i64 length) {
+    for (i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x; at < count; at += (i64)gridDim.x * blockDim.x)
+        places[at] = positions[at] % length;
 }
 
 // How often each block has each digit: (256, blocks).
