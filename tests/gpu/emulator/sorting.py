@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cupy
@@ -21,23 +21,36 @@ def get_build_version() -> int:
 def sort(dtype: Any, data: int, keys: int, shape: Sequence[int]) -> None:
     """Sorts along the last dim, in place."""
     _check(dtype, NotImplementedError)
-    array = _array(data, dtype, shape)
-    array[...] = np.sort(array, axis=-1, kind="stable")
+
+    def work() -> None:
+        array = _array(data, dtype, shape)
+        array[...] = np.sort(array, axis=-1, kind="stable")
+
+    _queue(work)
 
 
 def argsort(dtype: Any, indices: int, data: int, keys: int, shape: Sequence[int]) -> None:
     """Sorts along the last dim, and says where each element was."""
     _check(dtype, NotImplementedError)
-    array = _array(data, dtype, shape)
-    order = np.argsort(array, axis=-1, kind="stable")
-    _array(indices, np.intp, shape)[...] = order
-    array[...] = np.take_along_axis(array, order, -1)
+
+    def work() -> None:
+        array = _array(data, dtype, shape)
+        order = np.argsort(array, axis=-1, kind="stable")
+        _array(indices, np.intp, shape)[...] = order
+        array[...] = np.take_along_axis(array, order, -1)
+
+    _queue(work)
 
 
 def lexsort(dtype: Any, indices: int, keys: int, count: int, length: int) -> None:
     """The order by several keys, the last one first."""
     _check(dtype, TypeError)
-    _array(indices, np.intp, (length,))[...] = np.lexsort(_array(keys, dtype, (count, length)))
+
+    def work() -> None:
+        order = np.lexsort(_array(keys, dtype, (count, length)))
+        _array(indices, np.intp, (length,))[...] = order
+
+    _queue(work)
 
 
 def _check(dtype: Any, error: type[Exception]) -> None:
@@ -47,9 +60,25 @@ def _check(dtype: Any, error: type[Exception]) -> None:
         raise error(f"Sorting arrays with dtype '{dtype}' is not supported") from None
 
 
+def _queue(work: Callable[[], None]) -> None:
+    """Does the work, or has a graph keep it, as Thrust does, which does not wait."""
+    stream = cupy.cuda.get_current_stream()
+    if not stream.is_capturing():
+        work()
+        return
+    call = _CALLBACK(lambda _: work())
+    _kept.append(call)
+    if status := ctypes.CDLL("libcudart.so.13").cudaLaunchHostFunc(ctypes.c_void_p(stream.ptr), call, None):
+        raise RuntimeError(f"a sort could not be captured: {status}")
+
+
+_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+#: A graph may be replayed at any time, and CuPy's own way to call back forgets the function after once.
+_kept: list[Any] = []
+
+
 def _array(address: int, dtype: Any, shape: Sequence[int]) -> Any:
-    """The GPU's memory, when the GPU has done what the current stream has; in a capture that is refused."""
-    cupy.cuda.get_current_stream().synchronize()
+    """The GPU's memory."""
     kind, shape = np.dtype(dtype), tuple(shape)
     nbytes = int(np.prod(shape)) * kind.itemsize
     if not nbytes:
