@@ -214,6 +214,7 @@ def test_each_instruction_gives_what_the_manual_says(harness: ctypes.CDLL, tmp_p
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
@@ -238,22 +239,26 @@ _NEXT = """
 """
 
 
+@pytest.mark.ci
 def test_threads_meet_at_a_barrier(run: Run) -> None:
     found, said = run(_NEXT.format(barrier="bar.sync 0;"), threads=64, blocks=2)
     assert found == [(n + 1) % 64 for n in range(64)] * 2
     assert not said
 
 
+@pytest.mark.ci
 def test_a_missing_barrier_shows(run: Run) -> None:
     found, _ = run(_NEXT.format(barrier=""), threads=64, blocks=2)
     assert found[:64] != found[64:]  # the second block's threads take turns the other way round
 
 
+@pytest.mark.ci
 def test_named_barriers_count_their_threads(run: Run) -> None:
     found, said = run("setp.lt.u32 %p, %tid, 32; @%p bar.sync 1, 32; mov.b32 %o, 1;", threads=64)
     assert (found, said) == ([1] * 64, "")
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("code", "threads", "words"),
     [
