@@ -111,6 +111,17 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         environment.variables(tmp_path)
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(
+            environment.EmulationError, match=r"expected a folder that can be made at .*file/below"
+        ),
+        environment.locked(tmp_path / "file" / "below"),
+    ):
+        pass
+
+
 def test_a_package_that_is_missing_is_named() -> None:
     with pytest.raises(
         environment.EmulationError, match=r"could not find it: .* ended with 1\n.*no such thing"

@@ -53,7 +53,10 @@ def variables(folder: Path, *, guard: bool = False) -> dict[str, str]:
     with locked(folder):
         site = made_once(folder, "packages", packages.INGREDIENTS, packages.install)
         build = made_once(
-            folder, "device", libraries.ingredients(site), lambda target: libraries.build(target, site)
+            folder,
+            "device",
+            libraries.ingredients(site),
+            lambda target: libraries.build(target, site, folder),
         )
     nvidia = site / "python" / "nvidia" / "cu13"
     libs = build / "lib"
@@ -101,7 +104,10 @@ def made_once(folder: Path, name: str, ingredients: Sequence[str], make: Callabl
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Only one at a time makes something here."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EmulationError(f"expected a folder that can be made at {folder}: {error}") from None
     until = time.monotonic() + LOCK_SECONDS
     with (folder / "lock").open("w") as lock:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -56,7 +57,7 @@ def ingredients(site: Path) -> list[str]:
         [
             *_DEVICE.iterdir(),
             *_LIBRARIES.glob("*.[ch]*"),
-            *_PTX.glob("*.[hp]*"),
+            *_translator(),
             *_FAKES.glob("*.[ch]*"),
             HERE.parent / "fibres.h",
             Path(__file__),
@@ -65,12 +66,21 @@ def ingredients(site: Path) -> list[str]:
     return [str(site), *(each.read_text() for each in files)]
 
 
-def build(target: Path, site: Path) -> None:
-    """Fills the folder: libraries in ``lib``, the translator beside them, and a place for translated kernels."""
+def _translator() -> list[Path]:
+    return sorted(_PTX.glob("*.[hp]*"))
+
+
+def build(target: Path, site: Path, folder: Path) -> None:
+    """Fills the target: libraries in ``lib``, the translator beside them, and a link to the translated kernels.
+
+    These are in ``folder``, since they stay as they are while the translator does.
+    """
     tell("compiles the device and its libraries (once, a minute)")
     lib = target / "lib"
     lib.mkdir()
-    (target / "kernels").mkdir()
+    digest = hashlib.sha256("".join(each.read_text() for each in _translator()).encode()).hexdigest()[:12]
+    (folder / f"kernels-{digest}").mkdir(exist_ok=True)
+    (target / "kernels").symlink_to(f"../kernels-{digest}")
     include = site / "python" / "nvidia" / "cu13" / "include"
     _build(
         lib / RUNTIME,
