@@ -46,6 +46,11 @@ def test_deterministic_reductions_have_the_bits_of_the_reference(collective):
     assert [each[collective] for each in _digests(3, NCCL, 12, "deterministic")] == reference
 
 
+@pytest.mark.ci
+def test_a_rank_that_is_alone_needs_no_nccl():
+    assert f"{len(COLLECTIVES)} collectives are right" in _said("1", "alone")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["", "deterministic"])
 @pytest.mark.parametrize("size", [1, 2, 4])

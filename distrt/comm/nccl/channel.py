@@ -61,15 +61,19 @@ class Channel:
         """Connect, where that has not been done: all of its ranks come."""
         if self._made is not None:
             return
-        nccl, cuda = library.require(), gpus.find().cuda
+        nccl = library.require()
         unique = self._meet(nccl.get_unique_id() if self.rank == 0 else None)
-        with cuda.Device(self.device):
-            self.stream = cuda.Stream(non_blocking=True, priority=-1 if self._high_priority else 0)
+        self.stream = self._new_stream()
         made = self._patiently(lambda: nccl.NcclCommunicator(self.size, unique, self.rank))
         with self._lock:
             self._made = made
             if self._is_over:
                 made.abort()
+
+    def _new_stream(self) -> Any:
+        cuda = gpus.find().cuda
+        with cuda.Device(self.device):
+            return cuda.Stream(non_blocking=True, priority=-1 if self._high_priority else 0)
 
     def _patiently(self, make: Callable[[], Any]) -> Any:
         """What ``make`` gives, in a thread, so that this one can give up."""

@@ -15,6 +15,7 @@ from distrt.comm.calls import Call
 from distrt.comm.checks import Finish, assign, premultiplied
 from distrt.comm.diagnosis import Diagnosis
 from distrt.comm.nccl import library, settings
+from distrt.comm.nccl.alone import AloneTransport, QuietChannel
 from distrt.comm.nccl.channel import Channel
 from distrt.comm.nccl.engine import StreamEngine
 from distrt.comm.nccl.transport import NcclTransport
@@ -43,21 +44,21 @@ class GpuGroup(ProcessGroup):
         compares: have the ranks compare each call before it is queued, which makes the program wait.
 
     Raises:
-        DeviceMissing: there is no NCCL.
+        DeviceMissing: there are other ranks, and no NCCL.
     """
 
     def __init__(self, control: ProcessGroup, device: int, timeout_s: float, compares: bool = False) -> None:
-        library.require()
+        rank, size = control.rank(), control.size()
+        if size > 1:
+            library.require()
         self._control, self.device, self._compares = control, device, compares
         self._settings = settings.read()
-        rank, size = control.rank(), control.size()
         others = [other for other in range(size) if other != rank]
         self._timeout_s = timeout_s
         self._channel = self._channel_of(rank, size, others, self._meet)
         self._pairs: dict[int, tuple[Channel, Channel]] = {}
-        transport = NcclTransport(
-            self._channel, self._pair, control.transport, are_deterministic_algorithms_enabled
-        )
+        kind = NcclTransport if size > 1 else AloneTransport
+        transport = kind(self._channel, self._pair, control.transport, are_deterministic_algorithms_enabled)
         name = f"{control.group_name} on GPUs"
         super().__init__(transport, timeout_s, name, control.ranks, "nccl")
 
@@ -140,7 +141,8 @@ class GpuGroup(ProcessGroup):
     ) -> Channel:
         gone = self._control.transport.gone
         priority = self._settings.high_priority
-        return Channel(rank, size, peers, self.device, meet, priority, self._timeout_s, gone)
+        kind = Channel if size > 1 else QuietChannel
+        return kind(rank, size, peers, self.device, meet, priority, self._timeout_s, gone)
 
     def _meet(self, unique: bytes | None) -> bytes:
         data = np.zeros(_ID_BYTES, np.uint8)
