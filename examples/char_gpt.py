@@ -61,7 +61,9 @@ class GPT(nn.Module):
 
     def forward(self, characters):
         """Shape: (batch, time) -> (batch, time, vocabulary): logits of each next character."""
-        x = self.characters(characters) + self.positions(torch.arange(characters.size(1)))
+        x = self.characters(characters) + self.positions(
+            torch.arange(characters.size(1), device=characters.device)
+        )
         return self.head(self.norm(self.blocks(x)))
 
     @torch.no_grad()
@@ -73,23 +75,25 @@ class GPT(nn.Module):
         return prompt
 
 
-def windows(text, starts, length):
+def windows(text, starts, length, device):
     """Inputs and targets of shape (len(starts), length): the target is the input, one character later."""
     pieces = torch.from_numpy(text[starts[:, None] + np.arange(length + 1)])
+    if device.type == "cuda":  # from page-locked memory it is copied while the program goes on
+        pieces = pieces.pin_memory().to(device, non_blocking=True)
     return pieces[:, :-1], pieces[:, 1:]
 
 
-def loss_of(model, text, starts, length):
-    inputs, targets = windows(text, starts, length)
+def loss_of(model, text, starts, length, device):
+    inputs, targets = windows(text, starts, length, device)
     return F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
 
 
 @torch.no_grad()
-def validate(model, text):
+def validate(model, text, device):
     """The mean loss over 64 windows spread over the text, which the ranks share."""
     starts = np.linspace(0, len(text) - model.context - 1, 64).astype(int)
     mine = starts[dist.get_rank() :: dist.get_world_size()]
-    total = torch.tensor([loss_of(model, text, mine, model.context).item() * len(mine), len(mine)])
+    total = torch.tensor([loss_of(model, text, mine, model.context, device).item() * len(mine), len(mine)])
     dist.all_reduce(total)
     return (total[0] / total[1]).item()
 
@@ -106,8 +110,12 @@ def main():
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--sample", type=int, default=400, help="characters to write at the end")
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/gpt")))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank, world_size = dist.get_rank(), dist.get_world_size()
 
@@ -118,7 +126,7 @@ def main():
     train, validation = np.split(encoded, [len(encoded) * 9 // 10])
 
     torch.manual_seed(0)
-    model = GPT(len(alphabet), args.context)
+    model = GPT(len(alphabet), args.context).to(device)
     parallel = DistributedDataParallel(model)
     optimizer = torch.optim.AdamW(parallel.parameters(), lr=args.lr, betas=(0.9, 0.95), weight_decay=0.1)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, warm_up_then_cosine(args.steps))
@@ -127,19 +135,19 @@ def main():
     for step in bar:
         starts = draw.integers(0, len(train) - args.context - 1, args.batch_size)
         optimizer.zero_grad()
-        loss = loss_of(parallel, train, starts[rank::world_size], args.context)
+        loss = loss_of(parallel, train, starts[rank::world_size], args.context, device)
         loss.backward()
         nn.utils.clip_grad_norm_(parallel.parameters(), 1.0)
         optimizer.step()
         scheduler.step()
         bar.set_postfix(loss=f"{loss.item():.3f}")
         if step % 50 == 0 or step == args.steps:
-            score = validate(model, validation)
+            score = validate(model, validation, device)
             if rank == 0:
                 bar.write(f"step {step:4d}  validation loss {score:.3f}")
 
     if rank == 0:
-        prompt = torch.tensor([number[character] for character in "The "])
+        prompt = torch.tensor([number[character] for character in "The "], device=device)
         sample = "".join(alphabet[index] for index in model.write(prompt, args.sample).tolist())
         args.output.mkdir(parents=True, exist_ok=True)
         torch.save(model.state_dict(), args.output / "model.pt")

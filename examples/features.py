@@ -48,7 +48,7 @@ def gather(mine, count):
     """Puts together what the ranks have, every world_size-th row each. Shape: (share, ...) -> (count, ...)."""
     world_size = dist.get_world_size()
     share = -(-count // world_size)
-    padded = torch.zeros(share, *mine.shape[1:])
+    padded = torch.zeros(share, *mine.shape[1:], device=mine.device)
     padded[: len(mine)] = mine
     parts = [torch.empty_like(padded) for _ in range(world_size)]
     dist.all_gather(parts, padded)
@@ -78,7 +78,9 @@ def draw(planes, classes, path):
 
     figure, axes = plt.subplots(1, len(planes), figsize=(5 * len(planes), 4.4), layout="constrained")
     for axis, (name, plane) in zip(axes, planes.items(), strict=True):
-        dots = axis.scatter(*plane.T.numpy(), c=classes.numpy(), cmap="tab10", vmin=-0.5, vmax=9.5, s=14)
+        dots = axis.scatter(
+            *plane.T.cpu().numpy(), c=classes.cpu().numpy(), cmap="tab10", vmin=-0.5, vmax=9.5, s=14
+        )
         axis.set(title=name, xlabel="first component", ylabel="second component")
     figure.colorbar(dots, ax=axes, ticks=range(10), label="digit")
     figure.savefig(path, dpi=120)
@@ -91,16 +93,20 @@ def main():
     parser.add_argument(
         "--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/features"))
     )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank, world_size = dist.get_rank(), dist.get_world_size()
     torch.manual_seed(0)
     model = make_model()
-    fit(model, args.epochs, args.output)
+    fit(model, device, args.epochs, args.output)
 
     model.eval()
-    images, classes = load_splits()[2][:]
+    images, classes = (each.to(device) for each in load_splits()[2][:])
     layers = {name: f"{name} {type(layer).__name__}" for name, layer in model.named_children()}
     found = FeatureAnalyzer(model, layers)(images[rank::world_size])
     found = {layers[name]: gather(activations, len(images)) for name, activations in found.items()}

@@ -55,33 +55,34 @@ def datasets(folder):
     ]
 
 
-def train(model, dataset, epochs, lr, batch_size):
+def train(model, device, dataset, epochs, lr, batch_size):
     """Trains what ``requires_grad`` on all ranks."""
     rank, world_size = dist.get_rank(), dist.get_world_size()
-    parallel = DistributedDataParallel(model)
+    parallel = DistributedDataParallel(model.to(device))
     optimizer = torch.optim.Adam([each for each in model.parameters() if each.requires_grad], lr=lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
     sampler = DistributedSampler(dataset)
-    loader = DataLoader(dataset, max(1, batch_size // world_size), sampler=sampler)
+    batch_size = max(1, batch_size // world_size)
+    loader = DataLoader(dataset, batch_size, sampler=sampler, pin_memory=device.type == "cuda")
     for epoch in range(1, epochs + 1):
         sampler.set_epoch(epoch)
-        loss = train_one_epoch(parallel, optimizer, loader, epoch, rank == 0)
+        loss = train_one_epoch(parallel, device, optimizer, loader, epoch, rank == 0)
         scheduler.step()
         if rank == 0:
             print(f"epoch {epoch:2d}  loss {loss:.4f}", flush=True)
 
 
-def fine_tune(model, data, epochs, free):
+def fine_tune(model, device, data, epochs, free):
     """Replaces ``fc``, trains what is named like ``free``; returns the accuracy on the test images."""
     model.fc = nn.Linear(model.fc.in_features, len(data[0].classes))
     for name, parameter in model.named_parameters():
         parameter.requires_grad = name.startswith(free)
-    train(model, data[0], epochs, lr=1e-3, batch_size=20)
-    return accuracy(model, data[1])
+    train(model, device, data[0], epochs, lr=1e-3, batch_size=20)
+    return accuracy(model, device, data[1])
 
 
 @torch.no_grad()
-def draw_predictions(model, dataset, path):
+def draw_predictions(model, device, dataset, path):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -89,7 +90,7 @@ def draw_predictions(model, dataset, path):
 
     chosen = np.random.default_rng(0).choice(len(dataset), 24, replace=False)
     images = torch.stack([dataset[int(index)][0] for index in chosen])
-    predicted = model.eval()(images).argmax(1).tolist()
+    predicted = model.eval()(images.to(device)).argmax(1).tolist()
     figure, axes = plt.subplots(3, 8, figsize=(8, 3.8), layout="constrained")
     for axis, image, index, guess in zip(axes.flat, images, chosen, predicted, strict=True):
         is_right = guess == dataset.targets[index]
@@ -108,8 +109,12 @@ def main():
     parser.add_argument(
         "--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/finetune"))
     )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank = dist.get_rank()
     if rank == 0:
@@ -120,8 +125,8 @@ def main():
     torch.manual_seed(0)
     model = resnet18(num_classes=len(low[0].classes))
     fresh = {name: value.clone() for name, value in model.state_dict().items()}
-    train(model, low[0], args.epochs, lr=1e-3, batch_size=32)
-    learned = accuracy(model, low[1])
+    train(model, device, low[0], args.epochs, lr=1e-3, batch_size=32)
+    learned = accuracy(model, device, low[1])
     if rank == 0:
         torch.save(model.state_dict(), args.output / "backbone.pt")
         print(f"backbone: {args.output / 'backbone.pt'}, accuracy on 0 to 6: {learned:.4f}")
@@ -131,13 +136,13 @@ def main():
     for state, free in (
         (fresh, ("",)),  # every name begins with this
         (fresh, ("layer4.", "fc.")),
-        (torch.load(args.output / "backbone.pt"), ("layer4.", "fc.")),
+        (torch.load(args.output / "backbone.pt", map_location=device), ("layer4.", "fc.")),
     ):
         model = resnet18(num_classes=len(low[0].classes))
         model.load_state_dict(state)
-        scores.append(fine_tune(model, high, args.tuning_epochs, free))
+        scores.append(fine_tune(model, device, high, args.tuning_epochs, free))
     if rank == 0:
-        draw_predictions(model, high[1], args.output / "predictions.png")
+        draw_predictions(model, device, high[1], args.output / "predictions.png")
         print(f"picture: {args.output / 'predictions.png'}")
         print(
             f"accuracy on 7 to 9: {scores[2]:.4f} (frozen layers that learned nothing: {scores[1]:.4f}, "

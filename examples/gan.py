@@ -69,10 +69,10 @@ def initialize(module):
 def train_one_step(generator, discriminator, optimizers, real):
     """Returns the discriminator's and the generator's loss."""
     criterion = nn.BCELoss()
-    yes, no = torch.ones(len(real), 1), torch.zeros(len(real), 1)
+    yes, no = torch.ones(len(real), 1, device=real.device), torch.zeros(len(real), 1, device=real.device)
     of_generator, of_discriminator = optimizers
 
-    fake = generator(torch.randn(len(real), LATENT, 1, 1))
+    fake = generator(torch.randn(len(real), LATENT, 1, 1, device=real.device))
     of_discriminator.zero_grad()
     judged = discriminator(
         torch.cat([real, fake.detach()])
@@ -102,8 +102,12 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64, help="over all ranks")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/gan")))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank, world_size = dist.get_rank(), dist.get_world_size()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -111,19 +115,25 @@ def main():
     images = torch.from_numpy((digits.images / 8.0 - 1.0).astype(np.float32)[:, None])  # (1797, 1, 8, 8)
     dataset = TensorDataset(images)
     sampler = DistributedSampler(dataset)
-    loader = DataLoader(dataset, max(1, args.batch_size // world_size), sampler=sampler, drop_last=True)
+    batch_size = max(1, args.batch_size // world_size)
+    loader = DataLoader(
+        dataset, batch_size, sampler=sampler, drop_last=True, pin_memory=device.type == "cuda"
+    )
 
     torch.manual_seed(0)
     generator, discriminator = make_generator().apply(initialize), make_discriminator().apply(initialize)
-    noise = torch.randn(256, LATENT, 1, 1)
+    noise = torch.randn(256, LATENT, 1, 1).to(device)
+    generator.to(device)
+    discriminator.to(device)
     with torch.no_grad():
-        before = generator(noise)
+        before = generator(noise).cpu()
     parallel = [DistributedDataParallel(generator), DistributedDataParallel(discriminator)]
     optimizers = [torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.5, 0.999)) for model in parallel]
     torch.manual_seed(1 + rank)  # from here on each rank has its own noise
     for epoch in range(1, args.epochs + 1):
         sampler.set_epoch(epoch)
-        losses = torch.tensor([train_one_step(*parallel, optimizers, real) for (real,) in loader]).mean(0)
+        batches = (real.to(device, non_blocking=True) for (real,) in loader)
+        losses = torch.tensor([train_one_step(*parallel, optimizers, real) for real in batches]).mean(0)
         dist.all_reduce(losses, op=dist.ReduceOp.AVG)
         if rank == 0 and epoch % 5 == 0:
             print(f"epoch {epoch:3d}  discriminator {losses[0]:.4f}  generator {losses[1]:.4f}", flush=True)
@@ -131,7 +141,7 @@ def main():
     if rank == 0:
         generator.eval()
         with torch.no_grad():
-            samples = generator(noise)
+            samples = generator(noise).cpu()
         picture = args.output / "samples.png"
         pair = [
             make_grid(each[:64], padding=1, normalize=True, value_range=(-1, 1)) for each in (samples, images)

@@ -78,11 +78,11 @@ def draw(images, maps, classes, path):
     figure, axes = plt.subplots(2, len(images), figsize=(1.1 * len(images), 2.6), layout="constrained")
     for column, (image, heat, label) in enumerate(zip(images, maps, classes.tolist(), strict=True)):
         for axis in axes[:, column]:
-            axis.imshow(image[0].numpy(), cmap="gray")
+            axis.imshow(image[0].cpu().numpy(), cmap="gray")
             axis.axis("off")
         axes[0, column].set_title(label)
         axes[1, column].imshow(
-            heat[0].numpy(), cmap="jet", alpha=0.55, vmin=0, vmax=1, interpolation="bilinear"
+            heat[0].cpu().numpy(), cmap="jet", alpha=0.55, vmin=0, vmax=1, interpolation="bilinear"
         )
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -92,16 +92,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/gradcam")))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank, world_size = dist.get_rank(), dist.get_world_size()
     torch.manual_seed(0)
     model = make_model()
-    fit(model, args.epochs, args.output)
+    fit(model, device, args.epochs, args.output)
 
     model.eval()
-    images, classes = load_splits()[2][:]
+    images, classes = (each.to(device) for each in load_splits()[2][:])
     camera = GradCAM(model, model[5])  # what the last convolution finds, before it is averaged
     mine = slice(rank, None, world_size)
     maps = camera(images[mine], classes[mine])
@@ -120,8 +124,9 @@ def main():
         picture = args.output / "gradcam.png"
         draw(images[firsts], camera(images[firsts], classes[firsts]), classes[firsts], picture)
         print(f"picture: {picture}")
+        brightest, darkest = left.tolist()
         print(
-            f"probability left without the brightest quarter: {left[0]:.3f}, without the darkest: {left[1]:.3f}"
+            f"probability left without the brightest quarter: {brightest:.3f}, without the darkest: {darkest:.3f}"
         )
     dist.destroy_process_group()
 

@@ -104,17 +104,19 @@ def make_model():
     )
 
 
-def train(criterion, dataset, args, name):
+def train(criterion, dataset, device, args, name):
     rank, world_size = dist.get_rank(), dist.get_world_size()
     torch.manual_seed(0)  # each loss begins with the same weights
-    model = make_model()
+    model = make_model().to(device)
     parallel = DistributedDataParallel(model)
     optimizer = torch.optim.Adam(parallel.parameters(), lr=args.lr)
     sampler = DistributedSampler(dataset)
-    loader = DataLoader(dataset, max(1, args.batch_size // world_size), sampler=sampler)
+    batch_size = max(1, args.batch_size // world_size)
+    loader = DataLoader(dataset, batch_size, sampler=sampler, pin_memory=device.type == "cuda")
     for epoch in trange(args.epochs, desc=name, disable=rank != 0, leave=False):
         sampler.set_epoch(epoch)
         for images, masks in loader:
+            images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
             optimizer.zero_grad()
             criterion(parallel(images), masks).backward()
             optimizer.step()
@@ -122,21 +124,22 @@ def train(criterion, dataset, args, name):
 
 
 @torch.no_grad()
-def evaluate(model, dataset):
+def evaluate(model, device, dataset):
     """(dice score, recall, precision) of the ink over all ranks' pixels, each counted once."""
     model.eval()
     counts = torch.zeros(3)  # said and true, said, true
     mine = DistributedSampler(dataset, shuffle=False, padding="none")
-    for images, masks in DataLoader(dataset, 64, sampler=mine):
+    for images, masks in DataLoader(dataset, 64, sampler=mine, pin_memory=device.type == "cuda"):
+        images, masks = images.to(device, non_blocking=True), masks.to(device, non_blocking=True)
         said, true = model(images).argmax(1) == 1, masks == 1
-        counts += torch.tensor([float((said & true).sum()), float(said.sum()), float(true.sum())])
+        counts += torch.tensor([each.sum().item() for each in (said & true, said, true)])
     dist.all_reduce(counts)
     both, said, true = counts.tolist()
     return 2 * both / (said + true), both / true, both / max(said, 1.0)
 
 
 @torch.no_grad()
-def draw_masks(models, dataset, path, count=4):
+def draw_masks(models, device, dataset, path, count=4):
     import matplotlib
 
     matplotlib.use("Agg")
@@ -144,7 +147,7 @@ def draw_masks(models, dataset, path, count=4):
 
     images, masks = dataset[:count]
     columns = {"image": images[:, 0], "ink": masks}
-    columns |= {name: model(images).argmax(1) for name, model in models.items()}
+    columns |= {name: model(images.to(device)).argmax(1).cpu() for name, model in models.items()}
     figure, axes = plt.subplots(
         count, len(columns), figsize=(1.6 * len(columns), 1.7 * count), layout="constrained"
     )
@@ -166,20 +169,24 @@ def main():
     parser.add_argument(
         "--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/imbalanced"))
     )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     train_set, test_set = load_splits(args.images)
-    models = {name: train(criterion, train_set, args, name) for name, criterion in LOSSES.items()}
+    models = {name: train(criterion, train_set, device, args, name) for name, criterion in LOSSES.items()}
     lines = []
     for name, model in models.items():
-        dice, recall, precision = evaluate(model, test_set)
+        dice, recall, precision = evaluate(model, device, test_set)
         lines.append(f"{name:14} dice score {dice:.4f}  recall {recall:.4f}  precision {precision:.4f}")
 
     if dist.get_rank() == 0:
         args.output.mkdir(parents=True, exist_ok=True)
         (args.output / "scores.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        draw_masks(models, test_set, args.output / "masks.png")
+        draw_masks(models, device, test_set, args.output / "masks.png")
         print(*lines, f"masks: {args.output / 'masks.png'}", sep="\n")
     dist.destroy_process_group()
 

@@ -37,7 +37,7 @@ class ModelTester:
 
     def fresh(self, seed=0):
         torch.manual_seed(seed)
-        return self.make()
+        return self.make().to(self.images.device)
 
     @torch.no_grad()
     def answer(self, model, images=None):
@@ -129,7 +129,7 @@ class ModelTester:
         model, other, file = self.fresh(), self.fresh(seed=1), io.BytesIO()
         torch.save(model.state_dict(), file)
         file.seek(0)
-        other.load_state_dict(torch.load(file))
+        other.load_state_dict(torch.load(file, map_location=self.images.device))
         assert torch.equal(self.answer(model), self.answer(other)), "the loaded model answers otherwise"
         return f"{file.getbuffer().nbytes:,} bytes"
 
@@ -150,12 +150,12 @@ class ModelTester:
         """Returns {batch size: median seconds of a forward pass}."""
         model, seconds = self.fresh(), {}
         for size in batch_sizes:
-            images = self.images[torch.arange(size) % len(self.images)]
-            self.answer(model, images)  # the first is slower
+            images = self.images[torch.arange(size, device=self.images.device) % len(self.images)]
+            self.answer(model, images).cpu()  # the first is slower
             times = []
             for _ in range(repeats):
                 start = time.perf_counter()
-                self.answer(model, images)
+                self.answer(model, images).cpu()  # a GPU is done when its answer is here
                 times.append(time.perf_counter() - start)
             seconds[size] = statistics.median(times)
         return seconds
@@ -168,8 +168,12 @@ def main():
     parser.add_argument(
         "--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/model_tester"))
     )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     args.output.mkdir(parents=True, exist_ok=True)
     if args.model == "digits":
@@ -182,7 +186,7 @@ def main():
         def make():
             return models.get_model(args.model, num_classes=10)
 
-    tester = ModelTester(make, images, classes)
+    tester = ModelTester(make, images.to(device), classes.to(device))
     report = tester.run()
     if dist.get_rank() == 0:
         lines = [f"{'passed' if ok else 'FAILED'}  {name:20}  {said}" for name, (ok, said) in report.items()]

@@ -45,17 +45,23 @@ def main():
         "--pause", type=float, default=0.0, help="seconds more for each step, to have time to kill it"
     )
     parser.add_argument("--workers", type=int, default=0, help="processes of each rank that load batches")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Dropout(0.1), nn.Linear(32, 2))
-    parallel = DistributedDataParallel(model)
+    parallel = DistributedDataParallel(model.to(device))
     torch.manual_seed(1 + dist.get_rank())  # each rank drops its own features
     optimizer = torch.optim.Adam(parallel.parameters(), lr=0.01)
     dataset = moons(2000)
     sampler = DistributedSampler(dataset)
-    batches = Batches(DataLoader(dataset, batch_size=32, sampler=sampler, num_workers=args.workers))
+    is_on_gpu = device.type == "cuda"
+    loader = DataLoader(dataset, 32, sampler=sampler, num_workers=args.workers, pin_memory=is_on_gpu)
+    batches = Batches(loader)
 
     run = {"model": model, "optimizer": optimizer, "batches": batches}
     checkpoints = Checkpoints(args.folder)  # 1
@@ -64,6 +70,7 @@ def main():
         print(f"begins at step {step}", flush=True)
     while batches.epoch < args.epochs:
         for points, labels in batches:
+            points, labels = points.to(device, non_blocking=True), labels.to(device, non_blocking=True)
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(parallel(points), labels)
             loss.backward()
@@ -78,7 +85,7 @@ def main():
                 sys.exit(os.EX_TEMPFAIL)  # 5
 
     if dist.get_rank() == 0:
-        bits = b"".join(parameter.detach().numpy().tobytes() for parameter in model.parameters())
+        bits = b"".join(parameter.detach().cpu().numpy().tobytes() for parameter in model.parameters())
         print(f"step {step}: loss {loss.item():.4f}, sha256 {hashlib.sha256(bits).hexdigest()[:16]}")
     dist.destroy_process_group()
 

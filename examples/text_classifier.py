@@ -47,7 +47,7 @@ class LSTMClassifier(nn.Module):
         self.classifier = nn.Linear(2 * hidden, classes)
 
     def forward(self, words, lengths):
-        """Shape: (batch, time), (batch,) -> (batch, classes)."""
+        """Shape: (batch, time), (batch,) on the CPU -> (batch, classes)."""
         embedded = self.dropout(self.embedding(words))
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         _, (hidden, _) = self.lstm(packed)  # after each paragraph's last word, and its first
@@ -65,12 +65,16 @@ class TransformerClassifier(nn.Module):
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, words, lengths):
-        """Shape: (batch, time), (batch,) -> (batch, classes)."""
+        """Shape: (batch, time), (batch,) on the CPU -> (batch, classes)."""
         is_padding = words == PADDING
-        x = self.dropout(self.embedding(words) + self.positions(torch.arange(words.size(1))))
+        x = self.dropout(
+            self.embedding(words) + self.positions(torch.arange(words.size(1), device=words.device))
+        )
         x = self.encoder(x, src_key_padding_mask=is_padding)
         x = x.masked_fill(is_padding[:, :, None], 0.0)
-        return self.classifier(self.dropout(x.sum(1) / lengths[:, None]))  # the mean over the words
+        return self.classifier(
+            self.dropout(x.sum(1) / lengths[:, None].to(x.device))
+        )  # the mean over the words
 
 
 def load_splits():
@@ -99,11 +103,12 @@ def collate(samples):
     return pad_sequence(words, batch_first=True, padding_value=PADDING), lengths, torch.tensor(labels)
 
 
-def train_one_epoch(model, optimizer, loader):
+def train_one_epoch(model, device, optimizer, loader):
     """Returns the mean loss over all ranks."""
     model.train()
     total = torch.zeros(2)
     for words, lengths, labels in loader:
+        words, labels = words.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(words, lengths), labels)
         loss.backward()
@@ -115,13 +120,13 @@ def train_one_epoch(model, optimizer, loader):
 
 
 @torch.no_grad()
-def confusion(model, dataset):
+def confusion(model, device, dataset):
     """How many paragraphs of each subject (row) were taken for each (column), each counted once."""
     model.eval()
     counts = torch.zeros(len(SUBJECTS) ** 2, dtype=torch.int64)
     mine = DistributedSampler(dataset, shuffle=False, padding="none")
     for words, lengths, labels in DataLoader(dataset, 128, sampler=mine, collate_fn=collate):
-        cells = labels * len(SUBJECTS) + model(words, lengths).argmax(1)
+        cells = labels * len(SUBJECTS) + model(words.to(device), lengths).argmax(1).cpu()
         counts += torch.bincount(cells, minlength=len(counts))
     dist.all_reduce(counts)
     return counts.reshape(len(SUBJECTS), len(SUBJECTS))
@@ -141,28 +146,35 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32, help="over all ranks")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/text")))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank, world_size = dist.get_rank(), dist.get_world_size()
     train, test, vocabulary = load_splits()
     torch.manual_seed(0)
     make_model = {"lstm": LSTMClassifier, "transformer": TransformerClassifier}[args.model]
-    model = make_model(vocabulary, len(SUBJECTS))
+    model = make_model(vocabulary, len(SUBJECTS)).to(device)
     parallel = DistributedDataParallel(model)
     torch.manual_seed(1 + rank)  # from here on each rank draws its own dropout masks
     optimizer = torch.optim.AdamW(parallel.parameters(), lr=args.lr)
     sampler = DistributedSampler(train)
-    loader = DataLoader(train, max(1, args.batch_size // world_size), sampler=sampler, collate_fn=collate)
+    batch_size = max(1, args.batch_size // world_size)
+    loader = DataLoader(
+        train, batch_size, sampler=sampler, collate_fn=collate, pin_memory=device.type == "cuda"
+    )
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, args.lr, total_steps=args.epochs + 1)
 
     if rank == 0:
         print(f"{len(train)} paragraphs to learn from, {len(test)} to test, {vocabulary} words\n{model}")
     for epoch in range(1, args.epochs + 1):
         sampler.set_epoch(epoch)
-        loss = train_one_epoch(parallel, optimizer, tqdm(loader, disable=rank != 0, leave=False))
+        loss = train_one_epoch(parallel, device, optimizer, tqdm(loader, disable=rank != 0, leave=False))
         scheduler.step()
-        counts = confusion(model, test)
+        counts = confusion(model, device, test)
         accuracy = (counts.diagonal().sum() / counts.sum()).item()
         if rank == 0:
             print(f"epoch {epoch:2d}  loss {loss:.4f}  accuracy {accuracy:.4f}")

@@ -47,11 +47,12 @@ def load_splits():
     return [Subset(everything, part.tolist()) for part in np.split(order, [1257, 1437])]
 
 
-def train_one_epoch(model, optimizer, loader, epoch, is_first_rank):
+def train_one_epoch(model, device, optimizer, loader, epoch, is_first_rank):
     """Returns the mean loss over all ranks."""
     model.train()
     total = torch.zeros(2)
     for images, labels in tqdm(loader, desc=f"epoch {epoch:2d}", disable=not is_first_rank, leave=False):
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(images), labels)
         loss.backward()
@@ -62,13 +63,14 @@ def train_one_epoch(model, optimizer, loader, epoch, is_first_rank):
 
 
 @torch.no_grad()
-def accuracy(model, dataset):
+def accuracy(model, device, dataset):
     """The share of right answers; no sample is counted twice, as it would be to make the ranks' shares equal."""
     model.eval()
     mine = DistributedSampler(dataset, shuffle=False, padding="none")
     counts = torch.zeros(2)
-    for images, labels in DataLoader(dataset, batch_size=256, sampler=mine):
-        counts += torch.tensor([float((model(images).argmax(1) == labels).sum()), len(labels)])
+    for images, labels in DataLoader(dataset, 256, sampler=mine, pin_memory=device.type == "cuda"):
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        counts += torch.tensor([(model(images).argmax(1) == labels).sum().item(), len(labels)])
     dist.all_reduce(counts)
     return (counts[0] / counts[1]).item()
 
@@ -92,22 +94,23 @@ def draw_curves(history, path):
     plt.close(figure)
 
 
-def fit(model, epochs, folder, batch_size=64, lr=3e-3):
+def fit(model, device, epochs, folder, batch_size=64, lr=3e-3):
     """Trains on all ranks, keeps the best checkpoint in ``folder``, and returns each epoch's (loss, two accuracies)."""
     rank, world_size = dist.get_rank(), dist.get_world_size()
     folder.mkdir(parents=True, exist_ok=True)
-    parallel = DistributedDataParallel(model)
+    parallel = DistributedDataParallel(model.to(device))
     torch.manual_seed(1 + rank)  # from here on each rank draws its own dropout masks
     optimizer = torch.optim.Adam(parallel.parameters(), lr=lr)
     train, validation, test = load_splits()
     sampler = DistributedSampler(train)
-    loader = DataLoader(train, batch_size=max(1, batch_size // world_size), sampler=sampler)
+    batch_size = max(1, batch_size // world_size)
+    loader = DataLoader(train, batch_size, sampler=sampler, pin_memory=device.type == "cuda")
 
     history, best = [], -1.0
     for epoch in range(1, epochs + 1):
         sampler.set_epoch(epoch)
-        loss = train_one_epoch(parallel, optimizer, loader, epoch, rank == 0)
-        scores = accuracy(model, validation), accuracy(model, test)
+        loss = train_one_epoch(parallel, device, optimizer, loader, epoch, rank == 0)
+        scores = accuracy(model, device, validation), accuracy(model, device, test)
         history.append((loss, *scores))
         if rank == 0:
             print(f"epoch {epoch:2d}  loss {loss:.4f}  validation {scores[0]:.4f}  test {scores[1]:.4f}")
@@ -116,7 +119,7 @@ def fit(model, epochs, folder, batch_size=64, lr=3e-3):
                 torch.save(model.state_dict(), folder / "best.pt")  # there whole, or the one before
 
     dist.barrier()
-    model.load_state_dict(torch.load(folder / "best.pt"))
+    model.load_state_dict(torch.load(folder / "best.pt", map_location=device))
     return history
 
 
@@ -126,13 +129,17 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64, help="over all ranks")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/digits")))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     torch.manual_seed(0)
     model = make_model()
-    history = fit(model, args.epochs, args.output, args.batch_size, args.lr)
-    final = accuracy(model, load_splits()[2])
+    history = fit(model, device, args.epochs, args.output, args.batch_size, args.lr)
+    final = accuracy(model, device, load_splits()[2])
     if dist.get_rank() == 0:
         world_size = dist.get_world_size()
         draw_curves(history, args.output / "curves.png")

@@ -68,12 +68,15 @@ class EarlyStopping:
 class Trainer:
     """Fits a model on this rank's share of the data; `fit` is called by all ranks."""
 
-    def __init__(self, model, train_loader, val_loader, criterion, optimizer, scheduler=None, device="cpu"):
+    def __init__(
+        self, model, train_loader, val_loader, criterion, optimizer, scheduler=None, device="cpu", amp=False
+    ):
         self.model = model.to(device)
         self.parallel = DistributedDataParallel(self.model)
         self.train_loader, self.val_loader = train_loader, val_loader
         self.criterion, self.optimizer, self.scheduler = criterion, optimizer, scheduler
-        self.device = device
+        self.device, self.amp = torch.device(device), amp
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=amp)
         self.is_first = dist.get_rank() == 0
         self.train_losses, self.val_losses = [], []
 
@@ -84,13 +87,16 @@ class Trainer:
         sums = torch.zeros(3)
         bar = tqdm(self.train_loader, desc=f"epoch {epoch:2d}", disable=not self.is_first, leave=False)
         for data, targets in bar:
-            data, targets = data.to(self.device), targets.to(self.device)
+            data, targets = self.moved(data, targets)
             self.optimizer.zero_grad()
-            outputs = self.parallel(data)
-            loss = self.criterion(outputs, targets)
-            loss.backward()
+            with torch.autocast(self.device.type, enabled=self.amp):  # float16 on a GPU, bfloat16 on a CPU
+                outputs = self.parallel(data)
+                loss = self.criterion(outputs, targets)
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), max_norm=1.0)
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             sums += self.count(outputs, targets, loss)
             bar.set_postfix(loss=f"{loss.item():.4f}", acc=f"{100 * (sums[1] / sums[2]).item():.2f}%")
         return self.means(sums)
@@ -101,10 +107,13 @@ class Trainer:
         self.model.eval()
         sums = torch.zeros(3)
         for data, targets in loader:
-            data, targets = data.to(self.device), targets.to(self.device)
+            data, targets = self.moved(data, targets)
             outputs = self.model(data)
             sums += self.count(outputs, targets, self.criterion(outputs, targets))
         return self.means(sums)
+
+    def moved(self, *tensors):
+        return [each.to(self.device, non_blocking=True) for each in tensors]
 
     def count(self, outputs, targets, loss):
         right = (outputs.argmax(1) == targets).sum().item()
@@ -169,10 +178,15 @@ def main():
     parser.add_argument("--epochs", type=int, default=100, help="at most")
     parser.add_argument("--patience", type=int, default=5, help="epochs without a better validation loss")
     parser.add_argument("--batch-size", type=int, default=32, help="over all ranks")
+    parser.add_argument("--amp", action="store_true", help="compute in half precision where that is enough")
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--output", type=Path, default=Path(os.environ.get("DISTRT_RUN_DIR", "runs/trainer")))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
+    device = torch.device(args.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))  # each rank drives a GPU of its own
     dist.init_process_group()
     rank, world_size = dist.get_rank(), dist.get_world_size()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -180,20 +194,28 @@ def main():
 
     train, validation, test = load_splits()
     batch_size = max(1, args.batch_size // world_size)
-    train_loader = DataLoader(train, batch_size, sampler=DistributedSampler(train))
+    pin_memory = device.type == "cuda"
+    train_loader = DataLoader(train, batch_size, sampler=DistributedSampler(train), pin_memory=pin_memory)
     val_loader, test_loader = (
-        DataLoader(part, 256, sampler=DistributedSampler(part, shuffle=False, padding="none"))
+        DataLoader(
+            part,
+            256,
+            sampler=DistributedSampler(part, shuffle=False, padding="none"),
+            pin_memory=pin_memory,
+        )
         for part in (validation, test)
     )
     torch.manual_seed(0)
-    model = SimpleNet(64, 128, 10)
+    model = SimpleNet(64, 128, 10).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=30, gamma=0.1)
-    trainer = Trainer(model, train_loader, val_loader, nn.CrossEntropyLoss(), optimizer, scheduler)
+    trainer = Trainer(
+        model, train_loader, val_loader, nn.CrossEntropyLoss(), optimizer, scheduler, device, args.amp
+    )
     torch.manual_seed(1 + rank)  # from here on each rank draws its own dropout masks
     trainer.fit(args.epochs, save_path, EarlyStopping(args.patience))
 
-    model.load_state_dict(torch.load(save_path))
+    model.load_state_dict(torch.load(save_path, map_location=device))
     _, accuracy = trainer.validate(test_loader)
     if rank == 0:
         draw_losses(trainer, args.output / "losses.png")

@@ -112,6 +112,40 @@ def test_convolutions_hand_cudnn_what_it_expects() -> None:
 
 
 @pytest.mark.ci
+@pytest.mark.parametrize("name", ["char_gpt", "resumable"])
+def test_examples_run_to_their_end(name: str) -> None:
+    _require_examples()
+    _assert_passed("examples", name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        "features",
+        "gan",
+        "gradcam",
+        "imbalanced",
+        "model_tester",
+        "text_classifier.py --epochs",
+        "text_classifier.py --model transformer",
+        "train_digits",
+        "trainer",
+    ],
+)  # finetune's ResNet-18 takes the fake minutes
+def test_the_other_examples_run_to_their_end(name: str) -> None:
+    _require_examples()
+    _assert_passed("examples", name)
+
+
+def _require_examples() -> None:
+    for package in ("sklearn", "matplotlib", "tqdm", "PIL"):
+        pytest.importorskip(
+            package, reason=f"{package} is not installed: pip install 'distrt[examples,vision]'"
+        )
+
+
+@pytest.mark.ci
 def test_training_gives_the_losses_of_the_cpu() -> None:
     _assert_passed("training")
 
