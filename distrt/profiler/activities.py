@@ -6,9 +6,18 @@ import enum
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from distrt.core.gpu.library import device_count
 from distrt.core.process.users_code import warn
 
-__all__ = ["Asked", "DeviceType", "ProfilerActivity", "checked", "kineto_available", "supported_activities"]
+__all__ = [
+    "Asked",
+    "DeviceType",
+    "ProfilerActivity",
+    "checked",
+    "kineto_available",
+    "supported_activities",
+    "warn_without",
+]
 
 
 class ProfilerActivity(enum.Enum):
@@ -59,9 +68,17 @@ def checked(activities: Iterable[Asked] | None) -> set[ProfilerActivity]:
             raise ValueError(f"Activity {each} specified more than once")
     found = set(asked) & supported_activities()
     for each in sorted(set(asked) - found, key=lambda activity: activity.value):
-        warn(f"{each.name} is not available, disabling {each.name} profiling")
+        warn_without(each.name)
     assert found, "No activities specified for the profiler"
     return found
+
+
+def warn_without(kind: str) -> None:
+    """Tells that a kind of device is not measured: PyTorch's words, where there is none."""
+    if kind == "CUDA" and device_count():
+        warn("of what runs on a GPU only the CPU's side is measured, disabling CUDA profiling")
+    else:
+        warn(f"{kind} is not available, disabling {kind} profiling")
 
 
 def _named(activities: Iterable[Any]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from distrt.core.process.users_code import warn
+from distrt.profiler.activities import warn_without
 from distrt.profiler.events import EventList, FunctionEventAvg
 from distrt.profiler.session import profile as session
 
@@ -48,7 +48,7 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     ) -> None:
         self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
         if enabled and (device := "cuda" if use_cuda else use_device) is not None:
-            warn(f"{device.upper()} is not available, disabling {device.upper()} profiling")
+            warn_without(device.upper())
         assert use_cpu or not enabled, "Device-only events supported only with Kineto (use_kineto=True)"
         self._session = session(
             record_shapes=record_shapes,
