@@ -55,8 +55,12 @@ def array_module(array: Array) -> Any:
 
 
 def is_on_gpu(value: Any) -> bool:
-    """True for an array of CuPy's."""
-    return value.__class__ is not np.ndarray and hasattr(value, "__cuda_array_interface__")
+    """True for an array of CuPy's; False for a tensor, which has the interface, too."""
+    return (
+        value.__class__ is not np.ndarray
+        and not hasattr(value, "_array")
+        and hasattr(value, "__cuda_array_interface__")
+    )
 
 
 def is_meta(value: Any) -> bool:

@@ -8,6 +8,7 @@ from distrt.core import gpu
 from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceMissing
 from distrt.core.gpu import library
+from distrt.core.gpu.uses import follow_streams
 from distrt.cuda.devices import cupy, number_of
 
 __all__ = [
@@ -34,6 +35,7 @@ class Stream:
         if not library.device_count():
             raise DeviceMissing("torch.cuda.Stream requires CUDA support: distrt finds no GPU here")
         self.device_index = number_of(device)
+        follow_streams()
         with cupy().cuda.Device(self.device_index):
             self._queue = cupy().cuda.Stream(non_blocking=True, priority=priority)
         self.priority = priority
@@ -53,6 +55,16 @@ class Stream:
     def cuda_stream(self) -> int:
         """CUDA's own handle."""
         return int(self._queue.ptr)
+
+    @property
+    def stream_id(self) -> int:
+        """A number of its own."""
+        return self.cuda_stream
+
+    @staticmethod
+    def priority_range() -> tuple[int, int]:
+        """The least priority, and the greatest, which is the lower number."""
+        return 0, -1
 
     def query(self) -> bool:
         """True where all work is done."""
@@ -95,6 +107,7 @@ class ExternalStream(Stream):
 
     def __init__(self, stream_ptr: int, device: Any = None, **options: Any) -> None:
         self.device_index = number_of(device)
+        follow_streams()
         self._queue = cupy().cuda.ExternalStream(stream_ptr, self.device_index)
         self.priority = 0
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, is_array
+from distrt.core.arrays import Array, is_array, is_on_gpu
 from distrt.core.creation.factory import Device, finish
 from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import promote_types
 from distrt.core.errors import DataError, DtypeError, NumberError
+from distrt.core.gpu.places import device_of
 from distrt.core.process.users_code import warn
 from distrt.core.storage.storage import is_storage
 from distrt.core.tensor import Tensor, wrap
@@ -51,7 +52,12 @@ def tensor(
         array = data._array.astype(data._array.dtype if dtype is None else dt.to_numpy(dtype))
     else:
         array = copied(data, None if dtype is None else dt.to_numpy(dtype))
-    return finish(array, device, requires_grad)
+    return finish(array, _beside(data) if device is None else device, requires_grad, pin_memory=pin_memory)
+
+
+def _beside(data: Any) -> Device:
+    """The GPU that data in an array of CuPy's are on: they stay there. None for all else."""
+    return device_of(data) if not isinstance(data, list | tuple | int | float) and is_on_gpu(data) else None
 
 
 def copied(data: Any, wanted: np.dtype[Any] | None) -> Array:
@@ -280,6 +286,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Device = None) -> Tensor:
     if isinstance(data, np.ndarray):
         shared = from_numpy(data)
         return shared if dtype is None and device is None else shared.to(device=device, dtype=dtype)
+    if not isinstance(data, list | tuple | int | float) and is_on_gpu(data):
+        shared = wrap(data)
+        return shared if dtype is None and device is None else shared.to(device=device, dtype=dtype)
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -330,6 +339,8 @@ def _aliased(obj: Any, dtype: Any) -> Tensor | None:
         return obj
     if isinstance(obj, np.ndarray):
         return from_numpy(obj)
+    if is_on_gpu(obj):
+        return wrap(obj)
     if isinstance(obj, bytes | bytearray | memoryview):
         return frombuffer(obj, dtype=dt.default.floating if dtype is None else dtype)
     if is_storage(obj):

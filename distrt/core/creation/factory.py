@@ -15,6 +15,7 @@ from distrt.core.definitions.out import write_out
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.gpu.library import device_count
 from distrt.core.gpu.places import at, moved, prototype
 from distrt.core.modes import modes, used
 from distrt.core.ops.shapes.dims import sizes_of
@@ -25,13 +26,17 @@ from distrt.core.tensors.versions import INFERENCE
 Device = str | int | device_type | None
 
 
-def finish(array: Any, device: Device, requires_grad: bool, like: Tensor | None = None) -> Tensor:
-    """A tensor of a fresh array, made after another one if there is one."""
+def finish(
+    array: Any, device: Device, requires_grad: bool, like: Tensor | None = None, pin_memory: bool = False
+) -> Tensor:
+    """A tensor of a fresh array, made after another one if there is one. Without a GPU nothing is pinned."""
     if device is None and like is not None:
         made = like._alike(array)
     else:
         array = moved(array, require_available(device))
         made = wrap(array) if like is None else like._alike(array)
+    if pin_memory and device_count():
+        made = made.pin_memory()
     if modes.inference:
         made._counter = INFERENCE
     if not requires_grad:
@@ -69,7 +74,7 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
                 array = _made(function, args, kwargs, memory_format)
         else:
             array = _made(function, args, kwargs, memory_format)
-        made = finish(array, device, requires_grad, like)
+        made = finish(array, device, requires_grad, like, pin_memory)
         return made if out is None else write_out(name, made, out)
 
     vars(make)["__signature__"] = _signature(function)

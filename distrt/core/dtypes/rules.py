@@ -38,16 +38,23 @@ def set_default_dtype(d: Any) -> None:
 
 
 def set_default_tensor_type(t: Any) -> None:
-    """As :func:`set_default_dtype`, given a tensor type (``DoubleTensor``) or its name.
+    """As :func:`set_default_dtype` and ``set_default_device``, given a tensor type (``DoubleTensor``) or its name.
 
     Raises:
-        TypeError: for what names no floating dtype.
+        TypeError: for what names no floating dtype, and for a type of tensors on GPUs, without one.
     """
-    if isinstance(t, str):
-        from distrt.core.tensors import construct
+    from distrt.core.device import set_default_device
+    from distrt.core.tensors import construct
 
-        t = getattr(construct, t.rpartition(".")[2], None)
+    if isinstance(t, str):
+        name = t.rpartition(".")[2]
+        is_on_gpu = t.startswith("torch.cuda.")
+        t = construct.CUDA_TYPES.get(name) if is_on_gpu else getattr(construct, name, None)
+    kind = getattr(t, "device_type", "cpu")
+    if kind != "cpu":
+        construct.require_built(t)
     set_default_dtype(getattr(t, "dtype", None))
+    set_default_device(kind)
 
 
 def can_cast(from_: dt.dtype, to: dt.dtype) -> bool:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from distrt.core.errors import OutOfMemoryError
-from distrt.core.gpu import library
+from distrt.core.gpu import library, uses
 
 
 class Count:
@@ -45,11 +45,15 @@ def watch() -> None:
         name = "distrt"
 
         def malloc_postprocess(self, **what: Any) -> None:
+            uses.made(what["pmem_id"])
             with _lock:
                 count = counts[what["device_id"]]
                 count.allocations += 1
                 count.used += what["mem_size"]
                 count.most_used = max(count.most_used, count.used)
+
+        def free_preprocess(self, **what: Any) -> None:
+            uses.freed(what["pmem_id"], what["device_id"])
 
         def free_postprocess(self, **what: Any) -> None:
             with _lock:

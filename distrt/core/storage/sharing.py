@@ -47,8 +47,10 @@ def share_memory_(self: Tensor) -> Tensor:
     """Moves the memory to where processes share it, and with it the tensor's base and its views.
 
     Processes forked from now on see it, and those that are given the tensor by ``distrt.multiprocessing``. Memory that
-    is shared already stays where it is. Returns this tensor.
+    is shared already stays where it is, and so does that of a GPU. Returns this tensor.
     """
+    if self.is_cuda:
+        return self
     send_through_multiprocessing()
     array = self._array
     if is_shared(array) or not array.size:

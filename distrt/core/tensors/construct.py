@@ -95,7 +95,7 @@ class TensorType(type):
 
         if cls.device_type != "cpu":
             kwargs.setdefault("device", cls.device_type)
-            _require_built(cls)
+            require_built(cls)
         array = constructed(cls.dtype, args, kwargs)
         if array.dtype != cls.dtype.numpy:
             raise TypeError(f"{cls.__name__}: expected a tensor of {cls.dtype}, got one of {dt.of(array)}")
@@ -110,7 +110,7 @@ class TensorType(type):
         return f"<class '{cls.__module__}.{cls.__name__}'>"
 
 
-def _require_built(kind: TensorType) -> None:
+def require_built(kind: TensorType) -> None:
     """Raises TypeError for a type of tensors on GPUs where there is none."""
     try:
         require_available(kind.device_type)

@@ -13,6 +13,7 @@ from distrt.core.device import missing, require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError
 from distrt.core.gpu import library
+from distrt.core.gpu.uses import note_use
 from distrt.core.process.users_code import warn
 from distrt.core.storage.sharing import is_shared, share_memory_
 from distrt.core.tensor import Tensor, wrap
@@ -130,26 +131,32 @@ def _cast_method(wanted: dt.dtype) -> Callable[..., Tensor]:
 
 
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
-    """The name of this tensor's type; with a dtype, or the name of a type, the tensor converted to it.
+    """The name of this tensor's type; with a dtype, a type, or the name of a type, the tensor converted to it.
+
+    A type says where, too: ``torch.cuda.FloatTensor`` is on a GPU, ``torch.FloatTensor`` in the memory of the CPU.
 
     Raises:
+        DeviceMissing: for the type of tensors on GPUs, without one.
         ValueError: for a name that is no type.
     """
     if dtype is None:
         place = self.device.type
         return f"torch.{'' if place == 'cpu' else place + '.'}{TYPE_NAMES[self.dtype]}"
+    kind = self.device.type
     if isinstance(dtype, str):
-        if dtype.startswith("torch.cuda."):
-            raise missing("cuda")
-        found = [each for each, name in TYPE_NAMES.items() if dtype == f"torch.{name}"]
-        if not found:
+        kind = "cuda" if dtype.startswith("torch.cuda.") else "cpu"
+        names = {f"torch.{name}": each for each, name in TYPE_NAMES.items()}
+        named = dtype.replace("torch.cuda.", "torch.", 1)
+        if named not in names:
             raise ValueError(f"invalid type: {dtype!r}; expected a name such as 'torch.FloatTensor'")
-        dtype = found[0]
+        dtype = names[named]
     elif isinstance(dtype, TensorType):
-        dtype = dtype.dtype
+        kind, dtype = dtype.device_type, dtype.dtype
     elif not _is_dtype(dtype):
         raise TypeError(f"dtype must be a type, str, or dtype object, got {dtype!r}")
-    return to(self, dtype)
+    if kind == self.device.type or self.is_meta:
+        return to(self, dtype)
+    return to(self, device=kind, dtype=dtype, non_blocking=non_blocking)
 
 
 def type_as(self: Tensor, other: Tensor) -> Tensor:
@@ -196,6 +203,21 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     room = room.reshape(self._array.shape)
     room[...] = self._array
     return wrap(room)
+
+
+def record_stream(self: Tensor, stream: Any) -> None:
+    """Says that a stream, other than the one in which this tensor was made, uses it.
+
+    Its memory, once it is free, is used again only behind what that stream has queued until then.
+
+    Raises:
+        NotImplementedError: for a tensor that is not on a GPU.
+    """
+    if not self.is_cuda:
+        raise NotImplementedError(
+            f"Could not run 'aten::record_stream' with arguments from the '{self.device.type.upper()}' backend"
+        )
+    note_use(self._array, stream._queue)
 
 
 def new(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -265,10 +287,11 @@ METHODS: dict[str, Any] = {
     "contiguous": contiguous,
     "cpu": cpu,
     "cuda": cuda,
-    "is_shared": lambda self: is_shared(self._array),
+    "is_shared": lambda self: self.is_cuda or is_shared(self._array),  # a GPU's memory counts as shared
     "map_": map_,
     "new": new,
     "pin_memory": pin_memory,
+    "record_stream": record_stream,
     "share_memory_": share_memory_,
     "to": to,
     "type": type_,

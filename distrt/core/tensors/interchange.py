@@ -13,8 +13,9 @@ import numpy as np
 from distrt.core.arrays import Array, address_of, memory_of, on_host, place_in, place_of, row_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError, DtypeError
+from distrt.core.gpu import library
 
-_KDL_CPU = 1
+_KDL_CPU, _KDL_CUDA = 1, 2
 _KDL_UINT, _KDL_BFLOAT = 1, 4
 
 
@@ -50,8 +51,28 @@ class Interchange:
         """What NumPy's own functions make of a tensor is a tensor."""
         return from_array(np.asarray(array))
 
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return _KDL_CPU, 0
+    @property
+    def __cuda_array_interface__(self: Any) -> dict[str, Any]:
+        """Where a tensor on a GPU lies: what CuPy, Numba and their like read.
+
+        Raises:
+            AttributeError: for a tensor that is not on a GPU.
+        """
+        if not self.is_cuda:
+            raise AttributeError(
+                f"Can't get __cuda_array_interface__ on non-CUDA tensor type: {self.type()} If CUDA data is required "
+                "use tensor.cuda() to copy tensor to device memory."
+            )
+        if self._edge is not None:
+            raise RuntimeError(
+                "Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't required, use "
+                "var.detach() to get Variable that doesn't require grad."
+            )
+        described: dict[str, Any] = self._array.__cuda_array_interface__
+        return described
+
+    def __dlpack_device__(self: Any) -> tuple[int, int]:
+        return (_KDL_CUDA, self.device.index) if self.is_cuda else (_KDL_CPU, 0)
 
     def __dlpack__(
         self: Any,
@@ -64,21 +85,28 @@ class Interchange:
         """A DLPack capsule of the memory.
 
         Raises:
-            BufferError: for a tensor that requires grad, or a device other than the CPU.
+            BufferError: for a tensor that requires grad, or without data; for a stream where there is none.
         """
         if self._edge is not None:
             raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         if self.is_meta:
             raise BufferError("Cannot pack tensors on meta")
+        if self.is_cuda:
+            return _packed(
+                self._array, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+            )
         if stream not in (None, -1):
             raise BufferError("a tensor in the memory of the CPU has no stream: leave stream=None")
-        array = _writeable(self._array)
-        asked: dict[str, Any] = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
-        if array.dtype != dt.bfloat16.numpy:
-            return array.__dlpack__(**asked)
-        capsule = array.view(np.uint16).__dlpack__(**asked)
-        _type_code(capsule).value = _KDL_BFLOAT
-        return capsule
+        return _packed(_writeable(self._array), max_version=max_version, dl_device=dl_device, copy=copy)
+
+
+def _packed(array: Array, **asked: Any) -> Any:
+    """An array's capsule. Neither NumPy nor CuPy knows bfloat16's code."""
+    if array.dtype != dt.bfloat16.numpy:
+        return array.__dlpack__(**asked)
+    capsule = array.view(np.uint16).__dlpack__(**asked)
+    _type_code(capsule).value = _KDL_BFLOAT
+    return capsule
 
 
 def _writeable(array: Array) -> Array:
@@ -104,11 +132,15 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         DtypeError: for an element type that tensors do not have.
     """
     from distrt.core.device import require_available
-    from distrt.core.gpu.places import moved
+    from distrt.core.gpu.places import moved, of_number
 
     place = require_available(device)
     if hasattr(ext_tensor, "__dlpack_device__"):
         kind, number = ext_tensor.__dlpack_device__()
+        if kind == _KDL_CUDA and library.find() is not None:
+            return from_array(
+                moved(_array_on_gpu(ext_tensor, copy), of_number(number) if device is None else place)
+            )
         if kind != _KDL_CPU:
             raise DeviceError(
                 f"from_dlpack: the memory is on device {(int(kind), number)}, which is not the CPU"
@@ -118,6 +150,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         raise RuntimeError(
             f"from_dlpack: expected an object with __dlpack__ or a DLPack capsule, got {type(ext_tensor).__name__}"
         )
+    if _byte_at(ext_tensor, _KIND).value == _KDL_CUDA and library.find() is not None:
+        return from_array(_array_on_gpu(ext_tensor, copy))
     return from_array(moved(_array_of(ext_tensor, copy), place))
 
 
@@ -163,6 +197,12 @@ def _array_of(capsule: Any, copy: bool | None) -> Array:
     return _unlocked(array) if is_old else array
 
 
+def _array_on_gpu(producer: Any, copy: bool | None) -> Array:
+    """CuPy's array of the memory of an object with ``__dlpack__``, behind what its stream has queued."""
+    array: Array = library.find().from_dlpack(producer, copy=copy)
+    return array
+
+
 def _unlocked(array: Array) -> Array:
     """The same memory, to be written to: NumPy locks what comes in a capsule that is too old to say whether it may."""
     if not array.size:
@@ -175,22 +215,28 @@ def _unlocked(array: Array) -> Array:
     return np.ndarray(array.shape, array.dtype, memory, -before, array.strides)
 
 
-# Where the type code stands: DLTensor is {data 8, device 8, ndim 4, dtype {code 1, bits 1, lanes 2}, ...}, and a
-# versioned capsule has {version 8, manager 8, deleter 8, flags 8} before it.
-_CODE_OFFSETS = {b"dltensor": 20, b"dltensor_versioned": 52}
+# Where things stand: DLTensor is {data 8, device {kind 4, number 4}, ndim 4, dtype {code 1, bits 1, lanes 2}, ...}, and
+# a versioned capsule has {version 8, manager 8, deleter 8, flags 8} before it.
+_STARTS = {b"dltensor": 0, b"dltensor_versioned": 32}
+_KIND, _CODE = 8, 20
 
 
 def _type_code(capsule: Any) -> ctypes.c_uint8:
     """The byte of a capsule that says which kind of number its elements are: NumPy does not know bfloat16's."""
+    return _byte_at(capsule, _CODE)
+
+
+def _byte_at(capsule: Any, offset: int) -> ctypes.c_uint8:
+    """A byte of a capsule's DLTensor."""
     api = ctypes.pythonapi
     api.PyCapsule_GetPointer.restype = ctypes.c_void_p
     api.PyCapsule_GetPointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
     name = _name_of(capsule)
-    if name not in _CODE_OFFSETS:
+    if name not in _STARTS:
         raise RuntimeError(
             "from_dlpack received an invalid capsule. A capsule can be read once only: this one was read before"
         )
-    return ctypes.c_uint8.from_address(api.PyCapsule_GetPointer(capsule, name) + _CODE_OFFSETS[name])
+    return ctypes.c_uint8.from_address(api.PyCapsule_GetPointer(capsule, name) + _STARTS[name] + offset)
 
 
 def _name_of(capsule: Any) -> bytes:

@@ -7,6 +7,7 @@ import io
 import pickle
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import distrt as torch
@@ -276,6 +277,89 @@ def check_distributions() -> None:
         drawn = family.sample()
         assert drawn.device == family.log_prob(drawn).device == CUDA, family
     assert torch.normal(v, 0.1).device == torch.normal(0.0, 1.0, (3,), device=CUDA).device == CUDA
+
+
+def check_old_types_say_where() -> None:
+    """``type(torch.cuda.FloatTensor)``, and such a type as the default."""
+    x = torch.ones(2)
+    assert x.type(torch.cuda.FloatTensor).device == x.type("torch.cuda.LongTensor").device == CUDA
+    assert x.cuda().type(torch.FloatTensor).device == x.cuda().type("torch.HalfTensor").device == x.device
+    assert x.cuda().type(torch.float64).type() == "torch.cuda.DoubleTensor"
+    torch.set_default_tensor_type("torch.cuda.FloatTensor")
+    try:
+        assert torch.zeros(1).is_cuda and torch.Tensor([1.0]).dtype is torch.float32
+    finally:
+        torch.set_default_tensor_type(torch.FloatTensor)
+    assert not torch.zeros(1).is_cuda
+
+
+def check_the_accelerator_is_the_gpu() -> None:
+    """Scripts that ask ``torch.accelerator`` get what those get that ask ``torch.cuda``."""
+    assert torch.accelerator.is_available() and torch.accelerator.current_accelerator() == torch.device(
+        "cuda"
+    )
+    assert torch.accelerator.device_count() == torch.cuda.device_count()
+    torch.accelerator.set_device_index(0)
+    torch.accelerator.synchronize()
+    with torch.accelerator.device_index(0):
+        assert torch.accelerator.current_device_index() == 0
+    assert torch.accelerator.memory_allocated() == torch.cuda.memory_allocated()
+
+
+def check_memory_goes_to_other_libraries() -> None:
+    """By DLPack, by CUDA's array interface, and back: the same memory."""
+    import cupy
+
+    x = torch.ones(3, device=CUDA)
+    assert x.__dlpack_device__() == (2, 0)
+    assert x.__cuda_array_interface__["data"][0] == x.data_ptr()
+    _refused(AttributeError, "non-CUDA tensor type", lambda: torch.ones(1).__cuda_array_interface__)
+    assert torch.as_tensor(x._array).data_ptr() == torch.asarray(x._array).data_ptr() == x.data_ptr()
+    assert torch.tensor(x._array).device == CUDA and not torch.as_tensor(x._array, device="cpu").is_cuda
+    if getattr(cupy, "IS_FAKE", False):
+        return  # it has no DLPack
+    y, z = torch.from_dlpack(x), torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(x))
+    y += 1
+    assert z.tolist() == x.tolist() == cupy.from_dlpack(x).get().tolist() == [2.0, 2.0, 2.0]
+    assert cupy.asarray(x).data.ptr == x.data_ptr()
+    assert torch.from_dlpack(x.to(torch.bfloat16)).dtype is torch.bfloat16
+
+
+def check_memory_that_another_stream_uses_is_not_given_away() -> None:
+    """The stream that it was made in waits for its users when it is freed."""
+    from distrt.core.gpu import uses
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        x = torch.ones(1000, device=CUDA)
+    torch.cuda.current_stream().wait_stream(side)
+    y = x * 2
+    x.record_stream(torch.cuda.current_stream())
+    assert len(uses._users) == 1
+    del x
+    assert not uses._users
+    with torch.cuda.stream(side):
+        torch.zeros(1000, device=CUDA)
+    assert y.sum().item() == 2000
+    _refused(NotImplementedError, "aten::record_stream", lambda: torch.ones(1).record_stream(side))
+
+
+def check_pinned_and_shared() -> None:
+    """``pin_memory=`` where tensors are made; the memory of a GPU counts as shared."""
+    assert torch.empty(3, pin_memory=True).is_pinned() and torch.tensor([1.0], pin_memory=True).is_pinned()
+    assert not torch.zeros(3).is_pinned()
+    x = torch.ones(2, device=CUDA)
+    assert x.share_memory_() is x and x.is_shared()
+
+
+def check_the_profiler_says_what_it_leaves_out() -> None:
+    """There is a GPU, so it does not say that there is none."""
+    both = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with torch.profiler.profile(activities=both):
+            torch.ones(1, device=CUDA)
+    assert "only the CPU's side" in str(said[0].message)
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ class ndarray:
     """An array on a fake device."""
 
     __array_priority__ = 100
-    __slots__ = ("__weakref__", "_host", "base", "device")
+    __slots__ = ("__weakref__", "_host", "_memory", "base", "device")
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(
@@ -96,7 +96,7 @@ class ndarray:
 
     @property
     def data(self) -> Any:
-        return cuda.memory.MemoryPointer(self)
+        return cuda.memory.MemoryPointer(self, memory=(self if self.base is None else self.base)._memory)
 
     @property
     def flags(self) -> Any:
@@ -127,7 +127,7 @@ class ndarray:
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         interface = dict(self._host.__array_interface__)
-        return {**interface, "version": 3, "stream": 1}
+        return {**interface, "data": (self.data.ptr, False), "version": 3, "stream": 1}
 
     # -- crossing to the host, by name only
 

@@ -35,6 +35,9 @@ class MemoryHook:
     def malloc_postprocess(self, **what: Any) -> None:
         """An array has got memory."""
 
+    def free_preprocess(self, **what: Any) -> None:
+        """An array is about to give its memory back."""
+
     def free_postprocess(self, **what: Any) -> None:
         """An array has given it back."""
 
@@ -51,23 +54,33 @@ def count(array: Any) -> None:
     fresh = size > _freed[device]
     _used[device] += size
     _freed[device] = max(0, _freed[device] - size)
+    array._memory = PooledMemory()
+    number = id(array._memory)
     for hook in _hooks:
         if fresh:
             hook.alloc_postprocess(device_id=device, mem_size=size, mem_ptr=id(array))
         hook.malloc_postprocess(
-            device_id=device, size=array._host.nbytes, mem_size=size, mem_ptr=id(array), pmem_id=0
+            device_id=device, size=array._host.nbytes, mem_size=size, mem_ptr=id(array), pmem_id=number
         )
-    weakref.finalize(array, _free, device, size, array._host)
+    weakref.finalize(array, _free, device, size, array._host, array._memory)
 
 
-def _free(device: int, size: int, memory: Any) -> None:
+class PooledMemory:
+    """What the pool has given an array."""
+
+    pool = None
+
+
+def _free(device: int, size: int, memory: Any, allocation: PooledMemory) -> None:
     from .queued import keep
 
+    for hook in _hooks:
+        hook.free_preprocess(device_id=device, mem_size=size, mem_ptr=0, pmem_id=id(allocation))
     keep(memory)  # the pool gives it to what is queued behind those who use it
     _used[device] -= size
     _freed[device] += size
     for hook in _hooks:
-        hook.free_postprocess(device_id=device, mem_size=size, mem_ptr=0, pmem_id=0)
+        hook.free_postprocess(device_id=device, mem_size=size, mem_ptr=0, pmem_id=id(allocation))
 
 
 class MemoryPool:
@@ -139,8 +152,8 @@ _DEVICE_MEMORY = 1 << 60
 class MemoryPointer:
     """Where an array begins."""
 
-    def __init__(self, owner: Any, offset: int = 0) -> None:
-        self.owner, self.offset = owner, offset
+    def __init__(self, owner: Any, offset: int = 0, memory: PooledMemory | None = None) -> None:
+        self.owner, self.offset, self.mem = owner, offset, memory
 
     @property
     def ptr(self) -> int:
@@ -152,7 +165,7 @@ class MemoryPointer:
         return self.owner._host.reshape(-1).view("u1")
 
     def __add__(self, offset: int) -> MemoryPointer:
-        return MemoryPointer(self.owner, self.offset + offset)
+        return MemoryPointer(self.owner, self.offset + offset, self.mem)
 
 
 class using_allocator:
