@@ -128,11 +128,10 @@ def test_examples_run_to_their_end(name: str) -> None:
         "imbalanced",
         "model_tester",
         "text_classifier.py --epochs",
-        "text_classifier.py --model transformer",
         "train_digits",
         "trainer",
     ],
-)  # finetune's ResNet-18 takes the fake minutes
+)  # finetune's ResNet-18 and the transformer take the fake minutes
 def test_the_other_examples_run_to_their_end(name: str) -> None:
     _require_examples()
     _assert_passed("examples", name)

@@ -201,7 +201,8 @@ def clean_environment(marker: str, extra: Mapping[str, str] | None = None) -> di
     )
     environment = {name: value for name, value in os.environ.items() if not foreign.match(name)}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**environment, "PYTHONPATH": path, MARKER: marker, **(extra or {})}
+    no_gpu = {"CUDA_VISIBLE_DEVICES": ""}  # ranks on GPUs are tests/gpu's
+    return {**environment, **no_gpu, "PYTHONPATH": path, MARKER: marker, **(extra or {})}
 
 
 def _marked_processes(marker: str) -> dict[int, str]:

@@ -96,7 +96,8 @@ class ndarray:
 
     @property
     def data(self) -> Any:
-        return cuda.memory.MemoryPointer(self, memory=(self if self.base is None else self.base)._memory)
+        owner = self if self.base is None else self.base
+        return cuda.memory.MemoryPointer(self, memory=getattr(owner, "_memory", None))
 
     @property
     def flags(self) -> Any:
