@@ -189,15 +189,16 @@ class StreamContext:
 
     def __init__(self, stream: Stream | None) -> None:
         self.stream = stream
-        self._before: Stream | None = None
+        self._before: tuple[Stream, ...] = ()
 
     def __enter__(self) -> None:
         if self.stream is not None:
-            self._before = current_stream()
+            self._before = current_stream(self.stream.device_index), current_stream()
             set_stream(self.stream)
 
     def __exit__(self, *exception: object) -> None:
-        set_stream(self._before)
+        for each in self._before:  # that of the stream's GPU, then that of the one which was current
+            set_stream(each)
 
 
 def stream(stream: Stream | None) -> StreamContext:

@@ -133,7 +133,18 @@ def losses_of_replicas_become_a_vector() -> Iterator[str]:
         yield f"{out}, {x.grad}"
 
 
+def a_block_in_a_stream_leaves_both_gpus_as_they_were() -> Iterator[str]:
+    """The one that was current, and the one whose stream it is."""
+    other, before = torch.cuda.Stream(device=1), torch.cuda.current_stream(1)
+    with torch.cuda.stream(other):
+        if (torch.cuda.current_device(), torch.cuda.current_stream()) != (1, other):
+            yield f"inside: cuda:{torch.cuda.current_device()}, {torch.cuda.current_stream()}"
+    if torch.cuda.current_device() != 0 or torch.cuda.current_stream(1) != before:
+        yield f"after: cuda:{torch.cuda.current_device()}, {torch.cuda.current_stream(1)}"
+
+
 CHECKS = (
+    a_block_in_a_stream_leaves_both_gpus_as_they_were,
     training_gives_the_gradients_of_one_gpu,
     running_statistics_and_autocast_reach_the_replicas,
     replicas_draw_their_own_numbers,
