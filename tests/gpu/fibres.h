@@ -1,5 +1,5 @@
-// Fibres: each runs on a stack of its own until it waits; then whoever gave it its turn goes on. So a block's threads are
-// run by one thread of the CPU. Shared by the fake of CuPy and the emulated GPU.
+// Fibres: each runs on a stack of its own until it waits; then whoever gave it its turn goes on. So a block's threads
+// are run by one thread of the CPU. Shared by the fake of CuPy and the emulated GPU.
 
 #pragma once
 
@@ -51,7 +51,8 @@ static void take_turn(unsigned n) {
 
 static void at_least(unsigned count) {
     while (all.size() < count) {
-        void* stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        void* stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, kind, -1, 0);
         all.push_back({{}, (char*)stack, true});
     }
 }

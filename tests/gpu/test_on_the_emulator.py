@@ -19,6 +19,9 @@ import pytest
 from tests.gpu.emulator import environment
 from tests.gpu.fixtures import ROOT, run_check
 
+#: The first of them makes the emulation, where DISTRT_EMULATED_GPU asks for it; what they run has limits of its own.
+pytestmark = pytest.mark.timeout(environment.STEP_SECONDS)
+
 #: A whole op table takes an hour: ``scripts/gpu-check --emulated`` runs that.
 PARTS = 100
 

@@ -20,7 +20,8 @@ void complain(const char* format, ...) {
 std::string described(const void*) { return ""; }
 
 // What was wrong, or nothing.
-extern "C" const char* run(const char* library, const char* name, unsigned blocks, unsigned threads, unsigned dynamic, void** arguments) {
+extern "C" const char* run(const char* library, const char* name, unsigned blocks, unsigned threads, unsigned dynamic,
+                           void** arguments) {
     said.clear();
     forget_fault();
     void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);

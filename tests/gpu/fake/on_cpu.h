@@ -25,7 +25,7 @@ static bool queued(void*, const Work& work) {
 }
 #endif
 
-// NVIDIA's numbers of dtypes (cudaDataType); cuDNN has the same ones for floats, but for bfloat16, which is what remains.
+// NVIDIA's numbers of dtypes (cudaDataType). cuDNN's of floats are the same, but for bfloat16, which is what remains.
 enum Kind { F32 = 0, F64 = 1, F16 = 2, C64 = 4, C128 = 5 };
 
 // A library's handle.

@@ -1,5 +1,5 @@
-// Runs kernels: a block's threads are fibres that take turns at barriers. What a GPU would do wrong or for ever is a fault:
-// an address that is not aligned, or where nothing is; a barrier that some threads never reach.
+// Runs kernels: a block's threads are fibres that take turns at barriers. What a GPU would do wrong or for ever is a
+// fault: an address that is not aligned, or where nothing is; a barrier that some threads never reach.
 
 #include <csignal>
 #include <cstdio>
@@ -31,7 +31,10 @@ void forget_fault() { fault = Fault::NONE; }
 std::vector<u8> parameters_of(const KernelInfo& info, void** arguments) {
     const u32* last = info.places + 2 * info.parameters;
     std::vector<u8> given(info.parameters ? last[-2] + last[-1] + 16 : 16);
-    for (u32 n = 0; n < info.parameters; n++) memcpy(given.data() + info.places[2 * n], arguments[n], info.places[2 * n + 1]);
+    for (u32 n = 0; n < info.parameters; n++) {
+        const u32 *place = info.places + 2 * n, size = place[1];
+        memcpy(given.data() + *place, arguments[n], size);
+    }
     return given;
 }
 
@@ -193,7 +196,10 @@ static void place_threads(Shape block, Shape grid, u32 dynamic, u8* shared, u64*
     const KernelInfo& info = *kernel_now->info;
     for (u32 n = 0; n < thread_count; n++) {
         Thread& c = threads[n].thread;
-        c = {{n % block.x, n / block.x % block.y, n / (block.x * block.y)}, {block.x, block.y, block.z}, {}, {grid.x, grid.y, grid.z}};
+        c = {{n % block.x, n / block.x % block.y, n / (block.x * block.y)},
+             {block.x, block.y, block.z},
+             {},
+             {grid.x, grid.y, grid.z}};
         c.lane = n % 32;
         c.warp = n / 32;
         c.dynamic = dynamic;

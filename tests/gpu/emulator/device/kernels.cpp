@@ -43,7 +43,8 @@ static bool translate(const std::string& translator, const std::string& text, co
     pid_t child;
     if (posix_spawn(&child, arguments[0], nullptr, nullptr, arguments, environ)) return false;
     int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
     // A program that ignores its children's ends gets no status.
     return !access(library.c_str(), R_OK);
 }
@@ -57,7 +58,10 @@ static std::string own_folder() {
 }
 
 static CUresult load(CUmodule* out, const char* text) {
-    if (!memcmp(text, "\x7f" "ELF", 4)) {
+    if (!memcmp(text,
+                "\x7f"
+                "ELF",
+                4)) {
         complain("a kernel came as machine code, which cannot be run here: CUPY_COMPILE_WITH_PTX has to be 1");
         return CUDA_ERROR_INVALID_IMAGE;
     }
@@ -143,8 +147,8 @@ static bool is_possible(const Function& own, Shape grid, Shape block, u32 dynami
                           grid.y <= MOST_BLOCKS_IN_Y && grid.z <= MOST_BLOCKS_IN_Y && block.x <= MOST_THREADS &&
                           block.y <= MOST_THREADS && block.z <= MOST_IN_Z;
     if (!is_shape || block.volume() > MOST_THREADS || block.volume() > own.kernel.info->most_threads) {
-        complain("no GPU runs %s with a grid of %u,%u,%u and blocks of %u,%u,%u", own.name.c_str(), grid.x, grid.y, grid.z,
-                 block.x, block.y, block.z);
+        complain("no GPU runs %s with a grid of %u,%u,%u and blocks of %u,%u,%u", own.name.c_str(), grid.x, grid.y,
+                 grid.z, block.x, block.y, block.z);
         return false;
     }
     const u32 fixed = own.kernel.info->static_shared;
@@ -169,8 +173,8 @@ EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid
 }
 
 // Its blocks wait for each other, which blocks that run one after another cannot.
-EXPORT CUresult cuLaunchCooperativeKernel(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                                          CUstream, void**) {
+EXPORT CUresult cuLaunchCooperativeKernel(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+                                          unsigned, CUstream, void**) {
     complain("cooperative launches are not emulated");
     return CUDA_ERROR_NOT_SUPPORTED;
 }

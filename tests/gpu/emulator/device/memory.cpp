@@ -1,5 +1,5 @@
-// Memory: the process's own, known by its addresses. With DISTRT_EMULATED_GUARD each allocation ends at a page that nobody
-// may touch, and begins behind another.
+// Memory: the process's own, known by its addresses. With DISTRT_EMULATED_GUARD each allocation ends at a page that
+// nobody may touch, and begins behind another.
 
 #include <cstdlib>
 #include <cstring>
@@ -172,11 +172,12 @@ EXPORT cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, siz
 EXPORT cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                                      size_t height, cudaMemcpyKind, cudaStream_t stream) {
     return told(queue(stream, [=] {
-        for (size_t n = 0; n < height; n++) memmove((char*)to + n * to_pitch, (const char*)from + n * from_pitch, width);
+        for (size_t n = 0; n < height; n++)
+            memmove((char*)to + n * to_pitch, (const char*)from + n * from_pitch, width);
     }));
 }
-EXPORT cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
-                                cudaMemcpyKind kind) {
+EXPORT cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
+                                size_t height, cudaMemcpyKind kind) {
     return cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, width, height, kind, nullptr);
 }
 
@@ -190,7 +191,9 @@ EXPORT cudaError_t cudaMemsetAsync(void* begin, int value, size_t size, cudaStre
     }
     return told(queue(stream, [=] { memset(begin, value, size); }));
 }
-EXPORT cudaError_t cudaMemset(void* begin, int value, size_t size) { return cudaMemsetAsync(begin, value, size, nullptr); }
+EXPORT cudaError_t cudaMemset(void* begin, int value, size_t size) {
+    return cudaMemsetAsync(begin, value, size, nullptr);
+}
 
 EXPORT cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* out, const void* address) {
     Locked locked(device_lock);

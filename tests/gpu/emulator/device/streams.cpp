@@ -1,5 +1,5 @@
-// Streams and events: work is done when it is queued. A stream that is captured keeps its work instead, in a graph, together
-// with the streams that wait for its events.
+// Streams and events: work is done when it is queued. A stream that is captured keeps its work instead, in a graph,
+// together with the streams that wait for its events.
 
 #include <ctime>
 #include <set>

@@ -1,5 +1,5 @@
-// What the files of cuBLAS share. Handles and products of arrays of any dtype are in tests/gpu/fake/cublas_on_cpu.cpp, which
-// is a part of the library, too.
+// What the files of cuBLAS share. Handles and products of arrays of any dtype are in tests/gpu/fake/cublas_on_cpu.cpp,
+// which is a part of the library, too.
 
 #pragma once
 

@@ -1,5 +1,5 @@
-// cuSOLVER's factorisations and what solves by them, by LAPACK. Arguments that LAPACK refuses give a status, where cuSOLVER
-// gives a negative info only: so they are seen.
+// cuSOLVER's factorisations and what solves by them, by LAPACK. Arguments that LAPACK refuses give a status, where
+// cuSOLVER gives a negative info only: so they are seen.
 
 #include "cusolver.h"
 
@@ -133,7 +133,7 @@ int gels(void* h, int m, int n, int k, T* a, int lda, T* b, int ldb, T* x, int l
     });
 }
 
-// -- What is exported: P is the letter of a type T; O and U begin the names of functions about orthogonal and unitary matrices.
+// -- What is exported: P is the letter of a type T; O begins the names about orthogonal or unitary matrices.
 
 #define FACTORS(P, T, O)                                                                                            \
     EXPORT int cusolverDn##P##potrf_bufferSize(void*, int, int n, T*, int lda, int* l) {                            \

@@ -163,7 +163,7 @@ int geev(void* h, int jl, int jr, int n, T* a, int lda, int tw, void* w, void* v
     });
 }
 
-// -- What is exported: P is the letter of a type T, S begins the names of functions about symmetric or Hermitian matrices.
+// -- What is exported: P is the letter of a type T; S begins the names about symmetric or Hermitian matrices.
 
 #define SPECTRA(P, T, S)                                                                                               \
     EXPORT int cusolverDn##P##gesvd_bufferSize(void*, int m, int n, int* l) {                                          \
