@@ -71,6 +71,23 @@ def test_a_part_of_the_op_table_agrees_with_the_cpu(emulated: dict[str, str]) ->
     _assert_passed(emulated, "operations", "0", str(PARTS), "1")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("collectives", "cpu:gloo,cuda:nccl", "0", "2", ""),
+        ("collectives", "cpu:gloo,cuda:nccl", "0", "1", "deterministic"),
+        ("ddp",),
+        ("faults", "mismatch"),
+        ("faults", "death"),
+    ],
+    ids=" ".join,
+)
+def test_ranks_exchange_by_the_binding_of_nccl(emulated: dict[str, str], arguments: tuple[str, ...]) -> None:
+    _assert_passed(emulated, "nccl", "2", *arguments)
+    assert not list(Path("/dev/shm").glob("emulated-nccl-*"))
+
+
 _COPY = """
 from cupy.cuda import nvrtc
 import numpy

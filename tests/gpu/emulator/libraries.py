@@ -27,6 +27,7 @@ _TABLE: tuple[tuple[str, Sequence[Path], str, str], ...] = (
     ("libcudnn.so.9", (_FAKES / "cudnn_on_cpu.cpp",), "cudnn", ""),
     ("libcusolver.so.12", sorted(_LIBRARIES.glob("cusolver_*.cpp")), "cusolver", "cupy*/**/*cusolver.*"),
     ("libcufft.so.12", (_LIBRARIES / "cufft.cpp",), "cufft", "cupy/cuda/cufft.*"),
+    ("libnccl.so.2", sorted(_LIBRARIES.glob("nccl_*.cpp")), "nccl", "cupy_backends/cuda/libs/nccl.*"),
     ("libcusparse.so.12", (), "cusparse", "cupy_backends/cuda/libs/cusparse.*"),
     ("libcurand.so.10", (), "curand", "cupy_backends/cuda/libs/curand.*"),
 )

@@ -24,8 +24,11 @@ int current_device();
 int device_count();
 const size_t TOTAL_MEMORY = 4ull << 30;
 
-// Does the work, or records it where the stream is being captured.
+// Does the work, or has it done behind what is before it, or records it where the stream is being captured.
 cudaError_t queue(void* stream, Work work);
+// Waits until a stream, or every one, has nothing left to do.
+void finish(void* stream);
+void wait_until_all_idle();
 // Whether something captures a stream, so that what is not recorded is refused.
 bool is_capturing(void* stream);
 bool is_any_capturing();

@@ -146,7 +146,10 @@ EXPORT cudaError_t cudaMallocFromPoolAsync(void** out, size_t size, cudaMemPool_
 EXPORT cudaError_t cudaHostAlloc(void** out, size_t size, unsigned) { return allocate(out, size, true); }
 EXPORT cudaError_t cudaHostRegister(void*, size_t, unsigned) { return cudaSuccess; }
 EXPORT cudaError_t cudaHostUnregister(void*) { return cudaSuccess; }
-EXPORT cudaError_t cudaFree(void* begin) { return release(begin); }
+EXPORT cudaError_t cudaFree(void* begin) {
+    wait_until_all_idle();
+    return release(begin);
+}
 EXPORT cudaError_t cudaFreeHost(void* begin) { return release(begin); }
 EXPORT cudaError_t cudaFreeAsync(void* begin, cudaStream_t) { return release(begin); }
 
@@ -158,7 +161,9 @@ EXPORT cudaError_t cudaMemGetInfo(size_t* left, size_t* total) {
 }
 
 EXPORT cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
-    return copy(to, from, size, kind, nullptr);
+    const cudaError_t found = copy(to, from, size, kind, nullptr);
+    finish(nullptr);
+    return found;
 }
 EXPORT cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
     return copy(to, from, size, kind, stream);

@@ -1,32 +1,38 @@
-// Streams and events: work is done when it is queued. A stream that is captured keeps its work instead, in a graph,
-// together with the streams that wait for its events.
+// Streams and events: work is done when it is queued, or when what is before it is (queues.h). A stream that is captured
+// keeps its work instead, in a graph, together with the streams that wait for its events.
 
 #include <ctime>
 #include <set>
 #include <thread>
 #include <vector>
 
-#include "device.h"
+#include "queues.h"
 
 struct Graph {
     std::vector<Work> works;
 };
-struct Stream {
+struct Stream : Queue {
     unsigned flags = 0;
     int priority = 0;
-    Graph* graph = nullptr;   // while it is captured
-    size_t works = 0;         // of its own in the graph
-    size_t works_waited = 0;  // of these, how many another stream of the capture waits for
+    Graph* graph = nullptr;     // while it is captured
+    size_t works_captured = 0;  // of its own in the graph
+    size_t works_waited = 0;    // of these, how many another stream of the capture waits for
 };
 struct Event {
     Graph* graph = nullptr;  // recorded in a capture
     Stream* stream = nullptr;
     size_t works = 0;
-    bool is_recorded = false;
-    double milliseconds = 0;
+    std::shared_ptr<Mark> mark;  // null until it is recorded
 };
 
-static Stream legacy;
+static Stream& made_legacy() {
+    auto* made = new Stream;
+    made->is_legacy = true;
+    made->is_blocking = false;
+    know(*made);
+    return *made;
+}
+static Stream& legacy = made_legacy();
 static std::set<Stream*> streams;
 static Stream* origin;  // of the one capture at a time
 static cudaStreamCaptureMode mode;
@@ -48,19 +54,33 @@ static cudaError_t error_of_fault() {
 }
 
 cudaError_t queue(void* handle, Work work) {
-    Locked locked(device_lock);
     Stream& stream = stream_of(handle);
-    if (stream.graph) {
-        stream.graph->works.push_back(work);
-        stream.works++;
-        return error_of_fault();
+    {
+        Locked locked(device_lock);
+        if (stream.graph) {
+            stream.graph->works.push_back(work);
+            stream.works_captured++;
+            return error_of_fault();
+        }
+        if (&stream == &legacy && origin && !(origin->flags & cudaStreamNonBlocking)) {
+            complain("the default stream is used during a capture, for which it would have to wait");
+            return cudaErrorStreamCaptureImplicit;
+        }
     }
-    if (&stream == &legacy && origin && !(origin->flags & cudaStreamNonBlocking)) {
-        complain("the default stream is used during a capture, for which it would have to wait");
-        return cudaErrorStreamCaptureImplicit;
-    }
-    work();
+    do_in_order(stream, work);
     return error_of_fault();
+}
+
+void finish(void* stream) { wait_until_idle(stream_of(stream)); }
+
+// What takes its time, and needs no other thread's part of the device: 0 where it is well.
+EXPORT int emulated_queue_by_thread(void* stream, const Work* work) {
+    if (is_capturing(stream)) {
+        complain("an exchange between ranks in a capture is not emulated");
+        return cudaErrorStreamCaptureUnsupported;
+    }
+    do_by_thread(stream_of(stream), *work);
+    return 0;
 }
 
 // For the libraries: 0 where it is well.
@@ -83,6 +103,8 @@ EXPORT cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned flag
     auto* made = new Stream;
     made->flags = flags;
     made->priority = priority;
+    made->is_blocking = !(flags & cudaStreamNonBlocking);
+    know(*made);
     streams.insert(made);
     *out = (cudaStream_t)made;
     return cudaSuccess;
@@ -103,23 +125,30 @@ EXPORT cudaError_t cudaStreamGetPriority(cudaStream_t handle, int* out) {
 EXPORT cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 
 EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
-    Locked locked(device_lock);
-    return is_capturing(handle) ? refused_in_capture("a stream is waited for") : told(error_of_fault());
+    if (is_capturing(handle)) return refused_in_capture("a stream is waited for");
+    finish(handle);
+    return told(error_of_fault());
 }
 EXPORT cudaError_t cudaStreamQuery(cudaStream_t handle) {
-    Locked locked(device_lock);
-    return is_capturing(handle) ? refused_in_capture("a stream is asked") : told(error_of_fault());
+    if (is_capturing(handle)) return refused_in_capture("a stream is asked");
+    return is_busy(stream_of(handle)) ? cudaErrorNotReady : told(error_of_fault());
 }
 EXPORT cudaError_t cudaDeviceSynchronize() {
-    Locked locked(device_lock);
-    return origin ? refused_in_capture("the device is waited for") : told(error_of_fault());
+    if (origin) return refused_in_capture("the device is waited for");
+    wait_until_all_idle();
+    return told(error_of_fault());
 }
 
-EXPORT cudaError_t cudaStreamAddCallback(cudaStream_t stream, cudaStreamCallback_t call, void* given, unsigned) {
-    return told(queue(stream, [=] { call(stream, cudaSuccess, given); }));
-}
+// What a stream calls on the host must not hold the device: it may wait for Python, whose thread may wait for the device.
 EXPORT cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t call, void* given) {
-    return told(queue(stream, [=] { call(given); }));
+    if (is_capturing(stream)) return told(queue(stream, [=] { call(given); }));
+    do_by_thread(stream_of(stream), [=] { call(given); });
+    return cudaSuccess;
+}
+EXPORT cudaError_t cudaStreamAddCallback(cudaStream_t stream, cudaStreamCallback_t call, void* given, unsigned) {
+    if (is_capturing(stream)) return refused_in_capture("a callback is added");
+    do_by_thread(stream_of(stream), [=] { call(stream, cudaSuccess, given); });
+    return cudaSuccess;
 }
 
 // -- Events
@@ -141,24 +170,31 @@ EXPORT cudaError_t cudaEventDestroy(cudaEvent_t handle) {
 }
 
 EXPORT cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t by) {
-    Locked locked(device_lock);
     Stream& stream = stream_of(by);
-    *(Event*)handle = {stream.graph, &stream, stream.works, true, now()};
+    auto mark = std::make_shared<Mark>();
+    *(Event*)handle = {stream.graph, &stream, stream.works_captured, mark};
+    auto reach = [mark] {
+        mark->milliseconds = now();
+        mark->is_done = true;
+    };
+    if (stream.graph) reach();
+    else do_in_order(stream, reach);
     return cudaSuccess;
 }
 
 EXPORT cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t of, unsigned) {
-    Locked locked(device_lock);
     Stream& stream = stream_of(handle);
     const Event& event = *(Event*)of;
     const bool is_in_capture = event.graph && origin && event.graph == origin->graph;
     if (is_in_capture) {
-        if (!stream.graph) stream.works = stream.works_waited = 0;
+        if (!stream.graph) stream.works_captured = stream.works_waited = 0;
         stream.graph = event.graph;
         if (event.stream != &stream) event.stream->works_waited = event.works;
-    } else if (stream.graph && event.is_recorded) {
+    } else if (stream.graph && event.mark) {
         complain("a captured stream waits for an event of before the capture");
         return told(cudaErrorStreamCaptureIsolation);
+    } else if (event.mark && !event.mark->is_done) {
+        do_by_thread(stream, [mark = event.mark] { wait_for(mark); });
     }
     return cudaSuccess;
 }
@@ -167,15 +203,21 @@ static bool is_captured(cudaEvent_t handle) {
     const Event& event = *(Event*)handle;
     return event.graph && origin && event.graph == origin->graph;
 }
-EXPORT cudaError_t cudaEventQuery(cudaEvent_t event) {
-    Locked locked(device_lock);
-    return told(is_captured(event) ? cudaErrorCapturedEvent : error_of_fault());
+EXPORT cudaError_t cudaEventQuery(cudaEvent_t handle) {
+    if (is_captured(handle)) return told(cudaErrorCapturedEvent);
+    const Event& event = *(Event*)handle;
+    return event.mark && !event.mark->is_done ? cudaErrorNotReady : told(error_of_fault());
 }
-EXPORT cudaError_t cudaEventSynchronize(cudaEvent_t event) { return cudaEventQuery(event); }
+EXPORT cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
+    if (is_captured(handle)) return told(cudaErrorCapturedEvent);
+    if (auto mark = ((Event*)handle)->mark) wait_for(mark);
+    return told(error_of_fault());
+}
 EXPORT cudaError_t cudaEventElapsedTime(float* out, cudaEvent_t from, cudaEvent_t to) {
     const Event &first = *(Event*)from, &second = *(Event*)to;
-    if (!first.is_recorded || !second.is_recorded) return told(cudaErrorInvalidResourceHandle);
-    *out = (float)(second.milliseconds - first.milliseconds);
+    if (!first.mark || !second.mark) return told(cudaErrorInvalidResourceHandle);
+    if (!first.mark->is_done || !second.mark->is_done) return cudaErrorNotReady;
+    *out = (float)(second.mark->milliseconds - first.mark->milliseconds);
     return cudaSuccess;
 }
 
@@ -203,7 +245,7 @@ EXPORT cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* out) {
     bool is_joined = true;
     for (Stream* each : streams) {
         if (each->graph != graph) continue;
-        is_joined = is_joined && (each == &stream || each->works_waited >= each->works);
+        is_joined = is_joined && (each == &stream || each->works_waited >= each->works_captured);
         each->graph = nullptr;
     }
     origin = nullptr;
