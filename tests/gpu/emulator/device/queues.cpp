@@ -21,7 +21,8 @@ static bool has_work(const Queue& queue) { return queue.has_thread || !queue.wor
 static bool is_held_up(const Queue& queue) {
     if (!queue.is_legacy && !queue.is_blocking) return false;
     for (const Queue* other : queues)
-        if (other != &queue && has_work(*other) && (queue.is_legacy ? other->is_blocking : other->is_legacy)) return true;
+        if (other != &queue && has_work(*other) && (queue.is_legacy ? other->is_blocking : other->is_legacy))
+            return true;
     return false;
 }
 

@@ -1,5 +1,5 @@
-// Queues of streams: work is done at once where nothing is before it, and by a thread where something takes its time, as an
-// exchange between ranks does.
+// Queues of streams: work is done at once where nothing is before it, and by a thread where something takes its time,
+// as an exchange between ranks does.
 
 #pragma once
 
@@ -16,10 +16,10 @@ struct Mark {
 };
 
 struct Queue {
-    bool is_legacy = false;      // the default stream, which waits for the blocking ones, and they for it
+    bool is_legacy = false;  // the default stream, which waits for the blocking ones, and they for it
     bool is_blocking = true;
-    std::deque<Work> works;      // not begun
-    bool has_thread = false;     // which does them
+    std::deque<Work> works;   // not begun
+    bool has_thread = false;  // which does them
 };
 
 // Does ordinary work, or has it done behind what is before it.

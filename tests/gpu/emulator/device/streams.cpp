@@ -1,5 +1,5 @@
-// Streams and events: work is done when it is queued, or when what is before it is (queues.h). A stream that is captured
-// keeps its work instead, in a graph, together with the streams that wait for its events.
+// Streams and events: work is done when it is queued, or when what is before it is (queues.h). A stream that is
+// captured keeps its work instead, in a graph, together with the streams that wait for its events.
 
 #include <ctime>
 #include <set>
@@ -139,7 +139,7 @@ EXPORT cudaError_t cudaDeviceSynchronize() {
     return told(error_of_fault());
 }
 
-// What a stream calls on the host must not hold the device: it may wait for Python, whose thread may wait for the device.
+// What a stream calls on the host must not hold the device: it may wait for Python, whose thread may wait for that.
 EXPORT cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t call, void* given) {
     if (is_capturing(stream)) return told(queue(stream, [=] { call(given); }));
     do_by_thread(stream_of(stream), [=] { call(given); });

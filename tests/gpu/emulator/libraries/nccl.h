@@ -1,4 +1,5 @@
-// What NCCL's functions take, and how the emulated ranks of one machine meet: what each sends is a file that others read.
+// What NCCL's functions take, and how the emulated ranks of one machine meet: what each sends is a file that others
+// read.
 
 #pragma once
 
@@ -13,7 +14,9 @@
 enum Result { SUCCESS = 0, SYSTEM_ERROR = 2, INVALID_ARGUMENT = 4, INVALID_USAGE = 5 };
 enum Operation { SUM, PROD, MAX, MIN, AVG };
 
-struct UniqueId { char name[128]; };
+struct UniqueId {
+    char name[128];
+};
 typedef std::vector<char> Bytes;
 
 // What all ranks have to call alike.
@@ -29,8 +32,10 @@ struct Communicator {
     std::atomic<bool> is_aborted{false};
     std::map<int, long> sent, received;  // messages so far, by the other rank
 
-    // What every rank gives in its call of this number; false after an abort, which alone ends ranks that call something else.
-    bool exchange(const char* room, long number, const Call& call, const void* data, size_t size_bytes, std::vector<Bytes>& all);
+    // What every rank gives in its call of this number; false after an abort, which alone ends ranks that call
+    // something else.
+    bool exchange(const char* room, long number, const Call& call, const void* data, size_t size_bytes,
+                  std::vector<Bytes>& all);
     // Sends and receives a message; the end of a send is waited for separately. False after an abort.
     std::string send(int to, const void* data, size_t size_bytes);
     bool receive(int from, void* data, size_t size_bytes);

@@ -1,5 +1,5 @@
-// NCCL between processes of one machine. A call is queued in its stream, and done by a thread of that; a rank that calls
-// something else, or is gone, makes the others wait until somebody aborts, as on hardware.
+// NCCL between processes of one machine. A call is queued in its stream, and done by a thread of that; a rank that
+// calls something else, or is gone, makes the others wait until somebody aborts, as on hardware.
 
 #include <algorithm>
 #include <cstdio>
@@ -38,7 +38,9 @@ EXPORT int ncclGetUniqueId(UniqueId* out) {
     return SUCCESS;
 }
 EXPORT int ncclCommInitRank(Communicator** out, int size, UniqueId id, int rank) { return join(out, size, id, rank); }
-EXPORT int ncclCommInitRankConfig(Communicator** out, int size, UniqueId id, int rank, void*) { return join(out, size, id, rank); }
+EXPORT int ncclCommInitRankConfig(Communicator** out, int size, UniqueId id, int rank, void*) {
+    return join(out, size, id, rank);
+}
 
 EXPORT int ncclCommSplit(Communicator* whole, int color, int key, Communicator** out, void*) {
     const int wish[2] = {color, key};
@@ -100,7 +102,9 @@ static thread_local int groups;
 static thread_local std::vector<Message> messages;
 static thread_local std::vector<std::pair<void*, Work>> collectives;
 
-static int queue(void* stream, const Work& work) { return emulated_queue_by_thread(stream, &work) ? SYSTEM_ERROR : SUCCESS; }
+static int queue(void* stream, const Work& work) {
+    return emulated_queue_by_thread(stream, &work) ? SYSTEM_ERROR : SUCCESS;
+}
 
 // All are sent before one is waited for, so that ranks may send to each other.
 static void deliver(const std::vector<Message>& some) {
@@ -129,7 +133,8 @@ EXPORT int ncclGroupEnd() {
     std::map<std::pair<Communicator*, void*>, std::vector<Message>> together;
     for (const Message& each : messages) together[{each.by, each.stream}].push_back(each);
     messages.clear();
-    for (auto& [where, some] : together) result = std::max(result, queue(where.second, [some = some] { deliver(some); }));
+    for (auto& [where, some] : together)
+        result = std::max(result, queue(where.second, [some = some] { deliver(some); }));
     return result;
 }
 
@@ -141,7 +146,8 @@ EXPORT int ncclRecv(void* data, size_t count, int type, int from, Communicator* 
 }
 
 // One collective call: what this rank gives, and what is done with what all gave.
-static int collect(Communicator* by, void* stream, Call call, const void* data, size_t size, std::function<void(const std::vector<Bytes>&)> use) {
+static int collect(Communicator* by, void* stream, Call call, const void* data, size_t size,
+                   std::function<void(const std::vector<Bytes>&)> use) {
     const Work work = [=] {
         std::vector<Bytes> all;
         if (by->exchange("call", by->calls++, call, data, size, all)) use(all);
@@ -152,15 +158,20 @@ static int collect(Communicator* by, void* stream, Call call, const void* data, 
 
 enum Kind { ALL_REDUCE = 1, REDUCE, BROADCAST, ALL_GATHER, REDUCE_SCATTER };
 
-EXPORT int ncclAllReduce(const void* data, void* result, size_t count, int type, int operation, Communicator* by, void* stream) {
+EXPORT int ncclAllReduce(const void* data, void* result, size_t count, int type, int operation, Communicator* by,
+                         void* stream) {
     return collect(by, stream, {ALL_REDUCE, type, operation, 0, (long)count}, data, count * width_of(type),
                    [=](const std::vector<Bytes>& all) { combine(type, operation, all, result, 0, count); });
 }
-EXPORT int ncclReduce(const void* data, void* result, size_t count, int type, int operation, int root, Communicator* by, void* stream) {
+EXPORT int ncclReduce(const void* data, void* result, size_t count, int type, int operation, int root, Communicator* by,
+                      void* stream) {
     return collect(by, stream, {REDUCE, type, operation, root, (long)count}, data, count * width_of(type),
-                   [=](const std::vector<Bytes>& all) { if (by->rank == root) combine(type, operation, all, result, 0, count); });
+                   [=](const std::vector<Bytes>& all) {
+                       if (by->rank == root) combine(type, operation, all, result, 0, count);
+                   });
 }
-EXPORT int ncclBroadcast(const void* data, void* result, size_t count, int type, int root, Communicator* by, void* stream) {
+EXPORT int ncclBroadcast(const void* data, void* result, size_t count, int type, int root, Communicator* by,
+                         void* stream) {
     const size_t size = count * width_of(type);
     return collect(by, stream, {BROADCAST, type, 0, root, (long)count}, data, by->rank == root ? size : 0,
                    [=](const std::vector<Bytes>& all) { memcpy(result, all[root].data(), size); });
@@ -174,7 +185,9 @@ EXPORT int ncclAllGather(const void* data, void* result, size_t count, int type,
         for (size_t rank = 0; rank < all.size(); rank++) memcpy((char*)result + rank * size, all[rank].data(), size);
     });
 }
-EXPORT int ncclReduceScatter(const void* data, void* result, size_t count, int type, int operation, Communicator* by, void* stream) {
-    return collect(by, stream, {REDUCE_SCATTER, type, operation, 0, (long)count}, data, by->size * count * width_of(type),
-                   [=](const std::vector<Bytes>& all) { combine(type, operation, all, result, by->rank * count, count); });
+EXPORT int ncclReduceScatter(const void* data, void* result, size_t count, int type, int operation, Communicator* by,
+                             void* stream) {
+    return collect(
+        by, stream, {REDUCE_SCATTER, type, operation, 0, (long)count}, data, by->size * count * width_of(type),
+        [=](const std::vector<Bytes>& all) { combine(type, operation, all, result, by->rank * count, count); });
 }

@@ -27,7 +27,8 @@ static Bytes read_file(const std::string& name, Call& call) {
     struct stat facts;
     fstat(fileno(file), &facts);
     Bytes data(facts.st_size - sizeof call);
-    const bool is_whole = fread(&call, sizeof call, 1, file) == 1 && fread(data.data(), 1, data.size(), file) == data.size();
+    const bool is_whole =
+        fread(&call, sizeof call, 1, file) == 1 && fread(data.data(), 1, data.size(), file) == data.size();
     fclose(file);
     if (!is_whole) fprintf(stderr, "emulated NCCL: %s is not whole\n", name.c_str());
     return data;
@@ -46,9 +47,8 @@ bool Communicator::wait_for_abort() {
     return false;
 }
 
-bool Communicator::exchange(
-    const char* room, long number, const Call& call, const void* data, size_t size_bytes, std::vector<Bytes>& all
-) {
+bool Communicator::exchange(const char* room, long number, const Call& call, const void* data, size_t size_bytes,
+                            std::vector<Bytes>& all) {
     auto name_of = [&](long of, int by) { return folder + "/" + room + std::to_string(of) + "-" + std::to_string(by); };
     write_file(name_of(number, rank), call, data, size_bytes);
     all.resize(size);

@@ -29,7 +29,8 @@ struct BFloat16 {
     }
 };
 
-template <class Number> static Number combined(int operation, Number one, Number other) {
+template <class Number>
+static Number combined(int operation, Number one, Number other) {
     switch (operation) {
         case PROD: return one * other;
         case MAX: return other > one || other != other ? other : one;
