@@ -103,6 +103,6 @@ def test_control_c_while_the_launcher_starts_prints_no_traceback(start_job: Star
         time.sleep(pause_s)  # whatever it does then, on however slow a machine
         job.process.send_signal(signal.SIGINT)
         run = job.finish()
-        if "Could not import runpy module" in run.stderr:  # so early that the interpreter itself had not begun
+        if "Could not import runpy module" in run.stderr:  # the interpreter itself had not begun
             continue
         assert run.exit_code in (130, -signal.SIGINT) and "Traceback" not in run.stderr, run
