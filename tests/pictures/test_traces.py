@@ -117,7 +117,14 @@ def test_what_was_written_is_read(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[1]", b'{"traceEvents": 3}', b'{"traceEvents": [NaN]}', b"[" * 10**5, gzip.compress(b"{}", mtime=0)[:-9]],
+    [
+        b"",
+        b"[1]",
+        b'{"traceEvents": 3}',
+        b'{"traceEvents": [NaN]}',
+        b"[" * 10**5,
+        gzip.compress(b"{}", mtime=0)[:-9],
+    ],
 )
 def test_what_is_no_trace_is_refused_with_its_name(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.json").write_bytes(data)
