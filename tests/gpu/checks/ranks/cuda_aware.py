@@ -30,7 +30,7 @@ def before(what: str) -> None:
     Without that it ends by SIGSEGV, as one that is not CUDA-aware does on hardware.
     """
     if IS_FAKE:
-        gpu_memory.address_of = lambda array: array.__cuda_array_interface__["data"][0]
+        gpu_memory.address_of = lambda array: array._host.__array_interface__["data"][0]
     if what == "disagreeing":
         os.environ["DISTRT_MPI_CUDA"] = str(int(os.environ["DISTRT_RANK"] != "1"))
 
