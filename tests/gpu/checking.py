@@ -1,4 +1,4 @@
-"""What scripts in ``checks/`` have in common: how a list of checks is run, and how far results are apart."""
+"""What scripts in ``checks/`` have in common: running a list of checks, refusals, how far results are apart."""
 
 from __future__ import annotations
 
@@ -22,6 +22,23 @@ def run_all(checks: Sequence[Callable[..., Iterator[str]]], *arguments: Any) -> 
         failed += len(found)
     print(f"{len(checks)} checks, {failed} failed")
     return failed
+
+
+def refused(kind: type[Exception], words: str, run: Callable[[], object]) -> Iterator[str]:
+    """What is wrong where a call has to raise an error of this kind with these words."""
+    try:
+        run()
+    except kind as fault:
+        if words not in str(fault):
+            yield f"{words}: {fault}"
+    else:
+        yield f"{words}: nothing is told"
+
+
+def assert_refused(kind: type[Exception], words: str, run: Callable[[], object]) -> None:
+    """A call raises an error of this kind with these words."""
+    wrong = [*refused(kind, words, run)]
+    assert not wrong, wrong
 
 
 def apart(found: Sequence[Any], expected: Sequence[Any]) -> float:

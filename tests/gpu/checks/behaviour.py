@@ -12,17 +12,9 @@ from typing import Any
 
 import distrt as torch
 from distrt import nn
+from tests.gpu.checking import assert_refused
 
 CUDA = torch.device("cuda:0")
-
-
-def _refused(kind: type[Exception], words: str, function: Any) -> None:
-    try:
-        function()
-    except kind as fault:
-        assert words in str(fault), fault
-    else:
-        raise AssertionError(f"{kind.__name__} was expected: {words}")
 
 
 def _reloaded(value: Any, **options: Any) -> Any:
@@ -38,7 +30,7 @@ def check_questions() -> None:
     assert torch.cuda.current_device() == 0 and torch.cuda.get_device_name()
     assert torch.cuda.get_device_properties(0).total_memory > 0
     assert torch.cuda.mem_get_info()[1] > 0
-    _refused(RuntimeError, "invalid device ordinal", lambda: torch.zeros(1, device="cuda:99"))
+    assert_refused(RuntimeError, "invalid device ordinal", lambda: torch.zeros(1, device="cuda:99"))
 
 
 def check_where_tensors_are_made() -> None:
@@ -74,14 +66,14 @@ def check_text() -> None:
 def check_devices_do_not_mix() -> None:
     """One error, PyTorch's words; numbers go with any."""
     x = torch.ones(3, device=CUDA)
-    _refused(RuntimeError, "Expected all tensors to be on the same device", lambda: x + torch.ones(3))
-    _refused(TypeError, "Use Tensor.cpu() to copy the tensor to host memory first", x.numpy)
+    assert_refused(RuntimeError, "Expected all tensors to be on the same device", lambda: x + torch.ones(3))
+    assert_refused(TypeError, "Use Tensor.cpu() to copy the tensor to host memory first", x.numpy)
     assert (x * torch.tensor(2.0)).tolist() == [2.0, 2.0, 2.0]
     assert x[torch.tensor([0, 1])].device == CUDA  # indices may come from the CPU
     if torch.cuda.device_count() > 1:
         other = torch.ones(3, device="cuda:1")
         assert (other * 2).sum().device == other.device
-        _refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
+        assert_refused(RuntimeError, "cuda:0 and cuda:1", lambda: x + other)
 
 
 def check_derivatives_can_be_checked() -> None:
@@ -91,7 +83,7 @@ def check_derivatives_can_be_checked() -> None:
     z = torch.randn(2, dtype=torch.complex128, device=place, requires_grad=True)
     assert torch.autograd.gradcheck(torch.tanh, (x,)) and torch.autograd.gradcheck(torch.square, (z,))
     assert torch.autograd.gradgradcheck(torch.tanh, (x,))
-    _refused(
+    assert_refused(
         RuntimeError, "Jacobian mismatch", lambda: torch.autograd.gradcheck(lambda a: a * a.detach(), (x,))
     )
 
@@ -128,12 +120,12 @@ def check_a_backend_of_the_cpu_alone_carries_nothing_of_gpus() -> None:
     try:
         x = torch.ones(3, device=CUDA)
         for call in (torch.distributed.all_reduce, lambda tensor: torch.distributed.broadcast(tensor, 0)):
-            _refused(
+            assert_refused(
                 RuntimeError, "No backend type associated with device type cuda", lambda call=call: call(x)
             )
         model = nn.Linear(2, 2).cuda()
         wrap = nn.parallel.DistributedDataParallel
-        _refused(RuntimeError, "No backend type associated with device type cuda", lambda: wrap(model))
+        assert_refused(RuntimeError, "No backend type associated with device type cuda", lambda: wrap(model))
     finally:
         torch.distributed.destroy_process_group()
 
@@ -199,8 +191,10 @@ def check_lack_of_memory() -> None:
     x = torch.ones(10, device=CUDA)
     torch.cuda.set_per_process_memory_fraction(0.001)
     try:
-        _refused(torch.cuda.OutOfMemoryError, "CUDA out of memory", lambda: torch.zeros(1 << 28, device=CUDA))
-        _refused(RuntimeError, "CUDA out of memory", lambda: torch.zeros(1 << 28).cuda())
+        assert_refused(
+            torch.cuda.OutOfMemoryError, "CUDA out of memory", lambda: torch.zeros(1 << 28, device=CUDA)
+        )
+        assert_refused(RuntimeError, "CUDA out of memory", lambda: torch.zeros(1 << 28).cuda())
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert (x + 1).tolist() == [2.0] * 10
@@ -243,10 +237,10 @@ def check_comparisons() -> None:
     x = torch.tensor([1.0, 2.0], device=CUDA)
     torch.testing.assert_close(x, x.clone())
     torch.testing.assert_close(x.bfloat16(), x.cpu().bfloat16(), check_device=False)
-    _refused(
+    assert_refused(
         AssertionError, "Mismatched elements: 1 / 2", lambda: torch.testing.assert_close(x, x.clamp(max=1))
     )
-    _refused(AssertionError, "'device' do not match", lambda: torch.testing.assert_close(x, x.cpu()))
+    assert_refused(AssertionError, "'device' do not match", lambda: torch.testing.assert_close(x, x.cpu()))
     layers = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).cuda()
     assert torch.equal(torch.jit.trace(layers, x)(x), layers(x))
 
@@ -313,7 +307,7 @@ def check_memory_goes_to_other_libraries() -> None:
     x = torch.ones(3, device=CUDA)
     assert x.__dlpack_device__() == (2, 0)
     assert x.__cuda_array_interface__["data"][0] == x.data_ptr()
-    _refused(AttributeError, "non-CUDA tensor type", lambda: torch.ones(1).__cuda_array_interface__)
+    assert_refused(AttributeError, "non-CUDA tensor type", lambda: torch.ones(1).__cuda_array_interface__)
     assert torch.as_tensor(x._array).data_ptr() == torch.asarray(x._array).data_ptr() == x.data_ptr()
     assert torch.tensor(x._array).device == CUDA and not torch.as_tensor(x._array, device="cpu").is_cuda
     if getattr(cupy, "IS_FAKE", False):
@@ -341,7 +335,7 @@ def check_memory_that_another_stream_uses_is_not_given_away() -> None:
     with torch.cuda.stream(side):
         torch.zeros(1000, device=CUDA)
     assert y.sum().item() == 2000
-    _refused(NotImplementedError, "aten::record_stream", lambda: torch.ones(1).record_stream(side))
+    assert_refused(NotImplementedError, "aten::record_stream", lambda: torch.ones(1).record_stream(side))
 
 
 def check_pinned_and_shared() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import distrt as torch
 import distrt.nn.functional as F
 from distrt.core.kernels import on_gpu
-from tests.gpu.checking import apart, run_all
+from tests.gpu.checking import apart, refused, run_all
 from tests.gpu.checks.graphs import captured
 from tests.gpu.checks.random_numbers import CUDA, copies
 
@@ -143,12 +143,9 @@ def other_forms(few: bool) -> Iterator[str]:
     ):
         if not np.allclose(found.tolist(), wanted, rtol=limit):
             yield f"{what}: {found.tolist()}, expected {wanted}"
-    try:
-        F.ctc_loss(half, labels, steps, many)
-        yield "half precision is taken"
-    except RuntimeError as fault:
-        if "not implemented for 'Half'" not in str(fault):
-            yield str(fault)
+    yield from refused(
+        RuntimeError, "not implemented for 'Half'", lambda: F.ctc_loss(half, labels, steps, many)
+    )
 
 
 def classes_that_cannot_be(few: bool) -> Iterator[str]:

@@ -12,7 +12,7 @@ import distrt as torch
 import distrt.nn.functional as F
 from distrt import nn
 from distrt.core.errors import CaptureError
-from tests.gpu.checking import run_all
+from tests.gpu.checking import refused, run_all
 
 
 def captured(run: Callable[[], Any], warmups: int = 1) -> tuple[Any, Any]:
@@ -119,12 +119,7 @@ def waits_are_refused_by_name() -> Iterator[str]:
         "synchronize": torch.cuda.synchronize,
         "first step of Adam": fresh.step,
     }.items():
-        try:
-            captured(run, 0)
-            yield f"{what} was captured"
-        except CaptureError as fault:
-            if what not in str(fault):
-                yield f"{what}: {fault}"
+        yield from refused(CaptureError, what, lambda run=run: captured(run, 0))
         if torch.cuda.is_current_stream_capturing() or (x + 1).sum().item() != 10:
             yield f"after {what} something is left"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import distrt as torch
 import distrt.nn.functional as F
 from distrt import nn
 from distrt.cuda import comm
+from tests.gpu.checking import refused, run_all
 
 
 def net() -> Any:
@@ -108,12 +108,7 @@ def faults_name_the_gpu() -> Iterator[str]:
         (lambda: model(torch.ones(4, 5, device="cuda:0")), "in replica on device cuda:0"),
         (lambda: nn.DataParallel(nn.Linear(3, 2))(torch.ones(4, 3)), "but found one of them on device: cpu"),
     ):
-        try:
-            run()
-            yield f"nothing said {words}"
-        except RuntimeError as fault:
-            if words not in str(fault):
-                yield str(fault)
+        yield from refused(RuntimeError, words, run)
 
 
 def losses_of_replicas_become_a_vector() -> Iterator[str]:
@@ -159,17 +154,7 @@ def main() -> int:
     if torch.cuda.device_count() < 2:
         print("there is one GPU only")
         return -1
-    failed = 0
-    for check in CHECKS:
-        try:
-            found = list(check())
-        except Exception:
-            found = [traceback.format_exc()]
-        for what in found:
-            print(f"FAILED {check.__name__.replace('_', ' ')}: {what}")
-        failed += len(found)
-    print(f"{len(CHECKS)} checks, {failed} failed")
-    return failed
+    return run_all(CHECKS)
 
 
 if __name__ == "__main__":
