@@ -143,6 +143,9 @@ CASES: list[tuple[str, tuple[int, ...], int]] = [
     ("rcp.rn.f32 %o, %x;", (f32(0.0),), INF),
     ("add.f16x2 %o, %x, %y;", (0x3C004000, 0x3C003C00), 0x40004200),
     ("neg.f64 %O, %X;", (f64(2.5),), f64(-2.5)),
+    ("neg.bf16x2 %o, %x;", (0x3F80BF80,), 0xBF803F80),
+    ("abs.f32 %o, %x;", (f32(-0.0),), f32(0.0)),
+    ("abs.f16x2 %o, %x;", (0xBC00FC00,), 0x3C007C00),
     # Memory.
     ("st.shared.v2.b32 [room+8], {%x, %y}; ld.shared.u64 %O, [room+8];", (1, 2), 2**33 + 1),
     ("mov.b64 %O, {%x, %y};", (3, 4), 2**34 + 3),
@@ -298,6 +301,8 @@ def test_what_a_gpu_would_do_wrong_is_found(run: Run, code: str, threads: int, w
         ("wgmma.fence.sync.aligned;", "wgmma.fence"),
         ("cvt.rna.tf32.f32 %o, %x;", "tf32"),
         ("add.relu.f32 %o, %x, %y;", "relu"),
+        ("fma.rn.relu.bf16 %h, %h, %h, %h;", "relu"),
+        ("fma.rn.sat.f16 %h, %h, %h, %h;", "sat"),
         ("mov.b32 %o, %unheard_of;", "%unheard_of"),
         ("tex.1d.v4.f32.f32 {%x, %y, %z, %o}, [%X, {%y}];", "tex.1d"),
     ],

@@ -95,12 +95,12 @@ def fused(i: Instruction) -> str:
         return _directed(i, "f")
     a, b, d = (i.value(n) for n in (1, 2, 3))
     exact = {"f32": f"__builtin_fmaf({a}, {b}, {d})", "f64": f"__builtin_fma({a}, {b}, {d})"}
-    value = exact.get(i.kind)
-    if value is None:  # a product of two floats of 16 bits is exact in double precision
-        return i.assign(f"{i.kind}_bits_of_double((double){a} * {b} + {d})")
-    if i.has("relu"):
+    if i.kind in exact and not i.has("relu"):
+        return i.store(_saturated(i, exact[i.kind]))
+    if i.has("sat", "relu"):
         raise i.refused()
-    return i.store(_saturated(i, value))
+    # A product of two floats of 16 bits is exact in double precision.
+    return i.assign(f"{i.kind}_bits_of_double((double){a} * {b} + {d})")
 
 
 @instruction("div", _ROUNDING)
