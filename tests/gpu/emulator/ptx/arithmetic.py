@@ -157,21 +157,22 @@ def _pairwise(i: Instruction, compute: Callable[..., str]) -> str:
 
 @instruction("neg", "ftz")
 def negated(i: Instruction) -> str:
-    if i.is_pair:
-        return i.assign(f"{i.bits(1)} ^ 0x80008000u")
-    if i.is_float:
-        return i.assign(f"{i.bits(1)} ^ (({unsigned(i.size)})1 << {8 * i.size - 1})")
+    if i.is_pair or i.is_float:
+        return i.assign(f"{i.bits(1)} ^ {_signs(i)}")
     return i.assign(f"({unsigned(i.size)})(0 - {i.bits(1)})")
 
 
 @instruction("abs", "ftz")
 def absolute(i: Instruction) -> str:
-    if i.is_pair:
-        return i.assign(f"{i.bits(1)} & 0x7fff7fffu")
-    if i.is_float:
-        return i.assign(f"{i.bits(1)} & ~(({unsigned(i.size)})1 << {8 * i.size - 1})")
+    if i.is_pair or i.is_float:
+        return i.assign(f"{i.bits(1)} & ~{_signs(i)}")
     wide = unsigned(i.size)
     return f"{c_type(i.kind)} a = {i.value(1)}; {i.assign(f'({wide})(a < 0 ? 0 - ({wide})a : a)')}"
+
+
+def _signs(i: Instruction) -> str:
+    """The bits that are signs of floats."""
+    return "0x80008000u" if i.is_pair else f"(({unsigned(i.size)})1 << {8 * i.size - 1})"
 
 
 @instruction("min max", "NaN ftz")
