@@ -1,21 +1,12 @@
 // Runs a kernel that the translator has made into a library: the part of the device that tests of the translator need.
 
-#include <cstdarg>
-#include <cstdio>
 #include <dlfcn.h>
 
 #include "device/blocks.h"
 
 static std::string said;
 
-void complain(const char* format, ...) {
-    char text[500];
-    va_list given;
-    va_start(given, format);
-    vsnprintf(text, sizeof text, format, given);
-    va_end(given);
-    said = text;
-}
+void say(const char* text) { said = text; }
 
 std::string described(const void*) { return ""; }
 

@@ -2,6 +2,7 @@
 // fault: an address that is not aligned, or where nothing is; a barrier that some threads never reach.
 
 #include <csignal>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 
@@ -24,6 +25,15 @@ static const Kernel* kernel_now;
 static u8* given_now;
 static bool is_running;  // a fibre has its turn
 static Fault fault = Fault::NONE;
+
+void complain(const char* format, ...) {
+    char text[500];
+    va_list given;
+    va_start(given, format);
+    vsnprintf(text, sizeof text, format, given);
+    va_end(given);
+    say(text);
+}
 
 Fault fault_so_far() { return fault; }
 void forget_fault() { fault = Fault::NONE; }

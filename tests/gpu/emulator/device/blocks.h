@@ -7,8 +7,10 @@
 
 #include "../ptx/thread.h"
 
-// Says on standard error what a program did wrong: a number alone would not tell.
+// Says what a program did wrong: a number alone would not tell.
 void complain(const char* format, ...) __attribute__((format(printf, 1, 2)));
+// Where that is said: standard error, or what a test reads.
+void say(const char* text);
 
 // Where an address is, seen from the allocation before it; empty where there is none.
 std::string described(const void* address);

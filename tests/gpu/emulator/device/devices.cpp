@@ -1,6 +1,5 @@
 // Which devices there are (DISTRT_EMULATED_DEVICES, 1 by default), what they say of themselves, contexts, and errors.
 
-#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,14 +15,7 @@ std::recursive_mutex device_lock;
 static thread_local int device_now;
 static thread_local cudaError_t last_error = cudaSuccess;
 
-void complain(const char* format, ...) {
-    char text[500];
-    va_list given;
-    va_start(given, format);
-    vsnprintf(text, sizeof text, format, given);
-    va_end(given);
-    fprintf(stderr, "emulated GPU: %s\n", text);
-}
+void say(const char* text) { fprintf(stderr, "emulated GPU: %s\n", text); }
 
 cudaError_t told(cudaError_t error) {
     if (error) last_error = error;
