@@ -7,9 +7,7 @@
 #include "device.h"
 
 static const int CUDA = 13000;  // the version of CUDA that is answered
-static const u32 MULTIPROCESSORS = 132, WARP = 32, THREADS_OF_ONE = 2048, THREADS_OF_A_BLOCK = 1024;
-static const u32 SHARED = 48 << 10, SHARED_AT_MOST = 227 << 10, CACHE = 50 << 20;
-static const u32 MOST_IN_X = 2147483647, MOST_IN_Y = 65535, MOST_THREADS_IN_Z = 64;
+static const u32 CACHE = 50 << 20;
 
 std::recursive_mutex device_lock;
 static thread_local int device_now;
@@ -47,17 +45,17 @@ EXPORT cudaError_t cudaDeviceGetAttribute(int* out, cudaDeviceAttr which, int) {
     switch ((int)which) {
         case cudaDevAttrComputeCapabilityMajor: *out = 9; break;
         case cudaDevAttrComputeCapabilityMinor: *out = 0; break;
-        case cudaDevAttrMaxThreadsPerBlock: *out = THREADS_OF_A_BLOCK; break;
-        case cudaDevAttrMaxSharedMemoryPerBlock: *out = SHARED; break;
+        case cudaDevAttrMaxThreadsPerBlock: *out = MOST_THREADS; break;
+        case cudaDevAttrMaxSharedMemoryPerBlock: *out = SHARED_BY_DEFAULT; break;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin: *out = SHARED_AT_MOST; break;
         case cudaDevAttrMultiProcessorCount: *out = MULTIPROCESSORS; break;
         case cudaDevAttrWarpSize: *out = WARP; break;
         case cudaDevAttrMaxThreadsPerMultiProcessor: *out = THREADS_OF_ONE; break;
-        case cudaDevAttrMaxGridDimX: *out = MOST_IN_X; break;
+        case cudaDevAttrMaxGridDimX: *out = MOST_BLOCKS_IN_X; break;
         case cudaDevAttrMaxGridDimY:
-        case cudaDevAttrMaxGridDimZ: *out = MOST_IN_Y; break;
+        case cudaDevAttrMaxGridDimZ: *out = MOST_BLOCKS_IN_Y; break;
         case cudaDevAttrMaxBlockDimX:
-        case cudaDevAttrMaxBlockDimY: *out = THREADS_OF_A_BLOCK; break;
+        case cudaDevAttrMaxBlockDimY: *out = MOST_THREADS; break;
         case cudaDevAttrMaxBlockDimZ: *out = MOST_THREADS_IN_Z; break;
         case cudaDevAttrL2CacheSize: *out = CACHE; break;
         case cudaDevAttrConcurrentKernels:
@@ -75,15 +73,15 @@ EXPORT cudaError_t cudaGetDeviceProperties(cudaDeviceProp* out, int device) {
     out->major = 9;
     out->multiProcessorCount = MULTIPROCESSORS;
     out->warpSize = WARP;
-    out->maxThreadsPerBlock = THREADS_OF_A_BLOCK;
+    out->maxThreadsPerBlock = MOST_THREADS;
     out->maxThreadsPerMultiProcessor = THREADS_OF_ONE;
-    out->sharedMemPerBlock = SHARED;
+    out->sharedMemPerBlock = SHARED_BY_DEFAULT;
     out->sharedMemPerBlockOptin = SHARED_AT_MOST;
     out->l2CacheSize = CACHE;
     out->regsPerBlock = 65536;
-    out->maxGridSize[0] = MOST_IN_X;
-    out->maxGridSize[1] = out->maxGridSize[2] = MOST_IN_Y;
-    out->maxThreadsDim[0] = out->maxThreadsDim[1] = THREADS_OF_A_BLOCK;
+    out->maxGridSize[0] = MOST_BLOCKS_IN_X;
+    out->maxGridSize[1] = out->maxGridSize[2] = MOST_BLOCKS_IN_Y;
+    out->maxThreadsDim[0] = out->maxThreadsDim[1] = MOST_THREADS;
     out->maxThreadsDim[2] = MOST_THREADS_IN_Z;
     return cudaSuccess;
 }

@@ -14,9 +14,6 @@
 
 #include "device.h"
 
-static const u32 SHARED_BY_DEFAULT = 48 << 10, SHARED_AT_MOST = 227 << 10;
-static const u32 MOST_THREADS = 1024, MOST_IN_Z = 64, MOST_BLOCKS_IN_Y = 65535, MOST_BLOCKS_IN_X = 2147483647;
-
 struct Module {
     void* library;
 };
@@ -145,7 +142,7 @@ EXPORT CUresult cuFuncSetAttribute(CUfunction handle, CUfunction_attribute which
 static bool is_possible(const Function& own, Shape grid, Shape block, u32 dynamic) {
     const bool is_shape = grid.x && grid.y && grid.z && block.x && block.y && block.z && grid.x <= MOST_BLOCKS_IN_X &&
                           grid.y <= MOST_BLOCKS_IN_Y && grid.z <= MOST_BLOCKS_IN_Y && block.x <= MOST_THREADS &&
-                          block.y <= MOST_THREADS && block.z <= MOST_IN_Z;
+                          block.y <= MOST_THREADS && block.z <= MOST_THREADS_IN_Z;
     if (!is_shape || block.volume() > MOST_THREADS || block.volume() > own.kernel.info->most_threads) {
         complain("no GPU runs %s with a grid of %u,%u,%u and blocks of %u,%u,%u", own.name.c_str(), grid.x, grid.y,
                  grid.z, block.x, block.y, block.z);
@@ -180,7 +177,7 @@ EXPORT CUresult cuLaunchCooperativeKernel(CUfunction, unsigned, unsigned, unsign
 }
 
 EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* out, CUfunction, int threads, size_t) {
-    *out = 2048 / threads;
+    *out = THREADS_OF_ONE / threads;
     return CUDA_SUCCESS;
 }
 
@@ -188,6 +185,6 @@ EXPORT CUresult cuOccupancyMaxPotentialBlockSize(int* grid, int* block, CUfuncti
                                                  int limit) {
     const int most = ((Function*)handle)->kernel.info->most_threads;
     *block = limit && limit < most ? limit : most;
-    *grid = 2 * 132;
+    *grid = 2 * MULTIPROCESSORS;
     return CUDA_SUCCESS;
 }

@@ -29,7 +29,6 @@ void do_by_thread(Queue& queue, Work work);
 
 bool is_busy(Queue& queue);
 void wait_until_idle(Queue& queue);
-void wait_until_all_idle();
 void wait_for(const std::shared_ptr<Mark>& mark);
 // Queues that others look at: all streams.
 void know(Queue& queue);
