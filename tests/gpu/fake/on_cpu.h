@@ -25,8 +25,9 @@ static bool queued(void*, const Work& work) {
 }
 #endif
 
-// NVIDIA's numbers of dtypes (cudaDataType). cuDNN's of floats are the same, but for bfloat16, which is what remains.
-enum Kind { F32 = 0, F64 = 1, F16 = 2, C64 = 4, C128 = 5 };
+// NVIDIA's numbers of dtypes (cudaDataType). cuDNN's of floats are the same, but for bfloat16: whatever is
+// none of the others is that.
+enum Kind { F32 = 0, F64 = 1, F16 = 2, C64 = 4, C128 = 5, BF16 = 14 };
 
 // A library's handle.
 struct Handle {

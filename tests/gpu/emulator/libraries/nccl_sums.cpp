@@ -1,6 +1,4 @@
-#include <cstdint>
-#include <cstring>
-
+#include "../../fake/on_cpu.h"
 #include "nccl.h"
 
 // In the order of ncclDataType_t, up to bfloat16.
@@ -9,24 +7,11 @@ static const size_t WIDTHS[] = {1, 1, 4, 4, 8, 8, 2, 4, 8, 2};
 
 size_t width_of(int type) { return WIDTHS[type]; }
 
-struct Float16 {
-    _Float16 bits;
-    operator float() const { return (float)bits; }
-    Float16(float value) : bits((_Float16)value) {}
-};
-struct BFloat16 {
+// A float of 16 bits, by its number in CUDA.
+template <int KIND> struct Small {
     uint16_t bits;
-    operator float() const {
-        const uint32_t wide = (uint32_t)bits << 16;
-        float value;
-        memcpy(&value, &wide, 4);
-        return value;
-    }
-    BFloat16(float value) {
-        uint32_t wide;
-        memcpy(&wide, &value, 4);
-        bits = value != value ? 0x7fff : (wide + 0x7fff + (wide >> 16 & 1)) >> 16;
-    }
+    operator float() const { return get(KIND, &bits, 0); }
+    Small(float value) { set(KIND, &bits, 0, value); }
 };
 
 template <class Number>
@@ -59,9 +44,9 @@ void combine(int type, int operation, const std::vector<Bytes>& all, void* resul
         case UINT32: return combine_as<uint32_t, uint32_t>(operation, all, result, first, count);
         case INT64: return combine_as<int64_t, int64_t>(operation, all, result, first, count);
         case UINT64: return combine_as<uint64_t, uint64_t>(operation, all, result, first, count);
-        case FLOAT16: return combine_as<Float16, float>(operation, all, result, first, count);
+        case FLOAT16: return combine_as<Small<F16>, float>(operation, all, result, first, count);
         case FLOAT32: return combine_as<float, float>(operation, all, result, first, count);
         case FLOAT64: return combine_as<double, double>(operation, all, result, first, count);
-        default: return combine_as<BFloat16, float>(operation, all, result, first, count);
+        default: return combine_as<Small<BF16>, float>(operation, all, result, first, count);
     }
 }
