@@ -88,6 +88,47 @@ def test_ranks_exchange_by_the_binding_of_nccl(emulated: dict[str, str], argumen
     assert not list(Path("/dev/shm").glob("emulated-nccl-*"))
 
 
+@pytest.mark.slow
+def test_files_of_ranks_that_have_all_been_killed_are_taken_away(emulated: dict[str, str]) -> None:
+    dead, alive = (Path(f"/dev/shm/emulated-nccl-{os.getpid()}-{what}") for what in ("dead", "alive"))
+    for each in (dead, alive):
+        each.mkdir()
+        (each / "call0-0").write_text("what a rank has sent")
+    held = os.open(alive, os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH)  # as each rank does until it ends
+        said = _said(emulated, "exec('from cupy.cuda import nccl; print(len(nccl.get_unique_id()))')")
+        assert "128" in said, said
+        assert [each.exists() for each in (dead, alive)] == [False, True]
+    finally:
+        os.close(held)
+        for each in (dead, alive):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+_FULL = """
+import resource, time
+from cupy.cuda import nccl
+communicator = nccl.NcclCommunicator(1, nccl.get_unique_id(), 0)
+x = cupy.ones(5000, "f")
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+communicator.allReduce(x.data.ptr, x.data.ptr, 5000, nccl.NCCL_FLOAT, nccl.NCCL_SUM, 0)
+try:
+    for _ in range(1000):
+        communicator.check_async_error()
+        time.sleep(0.01)
+finally:
+    communicator.abort()
+"""
+
+
+@pytest.mark.slow
+def test_a_file_of_ranks_that_cannot_be_written_is_an_error_of_nccl(emulated: dict[str, str]) -> None:
+    said = _said(emulated, f"exec({_FULL!r})")
+    assert "NcclError: NCCL_ERROR_SYSTEM_ERROR" in said, said
+    assert "call0-0: File too large" in said
+
+
 _COPY = """
 from cupy.cuda import nvrtc
 import numpy

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "nccl.h"
@@ -13,8 +12,6 @@
 typedef std::function<void()> Work;
 extern "C" int emulated_queue_by_thread(void* stream, const Work* work);
 extern "C" int cudaGetDevice(int* device);
-
-static const char FOLDER[] = "/dev/shm/";
 
 // -- Communicators
 
@@ -25,16 +22,16 @@ static int join(Communicator** out, int size, const UniqueId& id, int rank) {
     made->rank = rank;
     made->size = size;
     cudaGetDevice(&made->device);
-    mkdir(made->folder.c_str(), 0700);
     std::vector<Bytes> all;
     *out = made;
-    return made->exchange("arrival", 0, Call{}, "", 0, all) ? SUCCESS : SYSTEM_ERROR;
+    return made->enter() && made->exchange("arrival", 0, Call{}, "", 0, all) ? SUCCESS : SYSTEM_ERROR;
 }
 
 EXPORT int ncclGetUniqueId(UniqueId* out) {
     static std::atomic<int> made{0};
+    forget_the_dead();
     memset(out, 0, sizeof *out);
-    snprintf(out->name, sizeof out->name, "emulated-nccl-%d-%d", getpid(), made++);
+    snprintf(out->name, sizeof out->name, "%s%d-%d", PREFIX, getpid(), made++);
     return SUCCESS;
 }
 EXPORT int ncclCommInitRank(Communicator** out, int size, UniqueId id, int rank) { return join(out, size, id, rank); }
@@ -66,7 +63,9 @@ EXPORT int ncclCommSplit(Communicator* whole, int color, int key, Communicator**
 EXPORT int ncclCommCount(Communicator* of, int* out) { return *out = of->size, SUCCESS; }
 EXPORT int ncclCommUserRank(Communicator* of, int* out) { return *out = of->rank, SUCCESS; }
 EXPORT int ncclCommCuDevice(Communicator* of, int* out) { return *out = of->device, SUCCESS; }
-EXPORT int ncclCommGetAsyncError(Communicator*, int* out) { return *out = SUCCESS, SUCCESS; }
+EXPORT int ncclCommGetAsyncError(Communicator* of, int* out) {
+    return *out = of->has_failed ? SYSTEM_ERROR : SUCCESS, SUCCESS;
+}
 EXPORT int ncclGetVersion(int* out) { return *out = 23203, SUCCESS; }
 EXPORT const char* ncclGetErrorString(int result) {
     switch (result) {
@@ -107,20 +106,27 @@ static int queue(void* stream, const Work& work) {
 }
 
 // All are sent before one is waited for, so that ranks may send to each other.
-static void deliver(const std::vector<Message>& some) {
-    std::vector<std::pair<Communicator*, std::string>> sent;
+static bool are_delivered(Communicator* by, const std::vector<Message>& some) {
+    std::vector<std::string> sent;
     for (const Message& each : some)
-        if (each.is_sent) sent.push_back({each.by, each.by->send(each.other, each.data, each.size)});
+        if (each.is_sent && !by->send(each.other, each.data, each.size, sent.emplace_back())) return false;
     for (const Message& each : some)
-        if (!each.is_sent && !each.by->receive(each.other, each.data, each.size)) return;
-    for (auto& [by, name] : sent)
-        if (!by->wait_until_taken(name)) return;
+        if (!each.is_sent && !by->receive(each.other, each.data, each.size)) return false;
+    for (const std::string& name : sent)
+        if (!by->wait_until_taken(name)) return false;
+    return true;
+}
+
+static int queue_messages(Communicator* by, void* stream, const std::vector<Message>& some) {
+    return queue(stream, [=] {
+        if (!are_delivered(by, some)) by->wait_for_abort();
+    });
 }
 
 static int take(const Message& message) {
     if (message.other < 0 || message.other >= message.by->size) return INVALID_ARGUMENT;
     if (groups) return messages.push_back(message), SUCCESS;
-    return queue(message.stream, [message] { deliver({message}); });
+    return queue_messages(message.by, message.stream, {message});
 }
 
 EXPORT int ncclGroupStart() { return groups++, SUCCESS; }
@@ -134,7 +140,7 @@ EXPORT int ncclGroupEnd() {
     for (const Message& each : messages) together[{each.by, each.stream}].push_back(each);
     messages.clear();
     for (auto& [where, some] : together)
-        result = std::max(result, queue(where.second, [some = some] { deliver(some); }));
+        result = std::max(result, queue_messages(where.first, where.second, some));
     return result;
 }
 
@@ -150,7 +156,8 @@ static int collect(Communicator* by, void* stream, Call call, const void* data, 
                    std::function<void(const std::vector<Bytes>&)> use) {
     const Work work = [=] {
         std::vector<Bytes> all;
-        if (by->exchange("call", by->calls++, call, data, size, all)) use(all);
+        if (!by->exchange("call", by->calls++, call, data, size, all)) return by->wait_for_abort();
+        use(all);
     };
     if (groups) return collectives.push_back({stream, work}), SUCCESS;
     return queue(stream, work);
