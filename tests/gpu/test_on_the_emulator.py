@@ -151,6 +151,56 @@ def test_what_is_read_beyond_an_array_is_found(emulated: dict[str, str], far: in
     assert ("in kernel copy" in said) == bool(far)
 
 
+#: What a stream does that has something to wait for first.
+_LATE = """
+import time
+runtime = cupy.cuda.runtime
+stream = cupy.cuda.Stream(non_blocking=True)
+x, host, out = cupy.full(3, 5.0), numpy.ones(3), numpy.zeros(3)
+runtime.deviceSynchronize()
+stream.launch_host_func(lambda _: time.sleep(0.3), None)
+{code}
+stream.synchronize()
+print("found", {found})
+"""
+_GRAPH = """
+with stream:
+    stream.begin_capture()
+    x += 1
+    graph = stream.end_capture()
+graph.launch(stream)
+del graph
+"""
+_FREE = """
+place = runtime.mallocAsync(24, stream.ptr)
+own = cupy.ndarray(3, memptr=cupy.cuda.MemoryPointer(cupy.cuda.UnownedMemory(place, 24, None), 0))
+with stream:
+    own.fill(7)
+    x = own.copy()
+    runtime.freeAsync(place, stream.ptr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "found", "words"),
+    [
+        ("x.data.copy_from_host_async(host.ctypes.data, 24, stream); host[:] = 2", "x", "[1. 1. 1.]"),
+        ("x.data.copy_to_host_async(out.ctypes.data, 24, stream); early = out.copy()", "early", "[5. 5. 5.]"),
+        (_GRAPH, "x", "[6. 6. 6.]"),
+        (_FREE, "x", "[7. 7. 7.]"),
+    ],
+    ids=["a copy up", "a copy down", "a graph that is gone", "memory that is freed"],
+)
+def test_what_is_queued_behind_something_has_what_it_needs(
+    emulated: dict[str, str], code: str, found: str, words: str
+) -> None:
+    said = _said(
+        {**emulated, "DISTRT_EMULATED_GUARD": "1"}, f"exec({_LATE.format(code=code, found=found)!r})"
+    )
+    assert f"found {words}" in said, said
+
+
 _STRANGE = """
 code = 'extern "C" __global__ void strange() { asm volatile("wgmma.fence.sync.aligned;"); }'
 cupy.RawModule(code=code, options=("-arch=sm_90a",)).get_function("strange")((1,), (1,), ())

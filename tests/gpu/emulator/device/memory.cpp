@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <sys/mman.h>
 
 #include "device.h"
@@ -110,6 +111,7 @@ static bool is_of_host(const void* address) {
 }
 
 static cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind kind, void* stream) {
+    bool is_read_at_once, is_waited_for;
     {
         Locked locked(device_lock);
         const bool goes_down = kind == cudaMemcpyDeviceToHost, goes_up = kind == cudaMemcpyHostToDevice;
@@ -125,8 +127,17 @@ static cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind 
             complain("a copy between the GPU and memory that is not page-locked, in a capture");
             return told(cudaErrorStreamCaptureUnsupported);
         }
+        // Memory that is not page-locked is the program's again when the call returns.
+        is_read_at_once = !is_capturing(stream) && !allocation_of(from);
+        is_waited_for = !is_capturing(stream) && !allocation_of(to);
     }
-    return told(queue(stream, [=] { memmove(to, from, size); }));
+    if (is_read_at_once) {
+        const auto kept = std::make_shared<std::vector<char>>((const char*)from, (const char*)from + size);
+        return told(queue(stream, [=] { memmove(to, kept->data(), size); }));
+    }
+    const cudaError_t found = queue(stream, [=] { memmove(to, from, size); });
+    if (is_waited_for) finish(stream);
+    return told(found);
 }
 
 static cudaError_t allocate_on_gpu(void** out, size_t size) {
@@ -151,7 +162,9 @@ EXPORT cudaError_t cudaFree(void* begin) {
     return release(begin);
 }
 EXPORT cudaError_t cudaFreeHost(void* begin) { return release(begin); }
-EXPORT cudaError_t cudaFreeAsync(void* begin, cudaStream_t) { return release(begin); }
+EXPORT cudaError_t cudaFreeAsync(void* begin, cudaStream_t stream) {
+    return told(queue(stream, [=] { release(begin); }));
+}
 
 EXPORT cudaError_t cudaMemGetInfo(size_t* left, size_t* total) {
     Locked locked(device_lock);
@@ -183,7 +196,9 @@ EXPORT cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from
 }
 EXPORT cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                                 size_t height, cudaMemcpyKind kind) {
-    return cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, width, height, kind, nullptr);
+    const cudaError_t found = cudaMemcpy2DAsync(to, to_pitch, from, from_pitch, width, height, kind, nullptr);
+    finish(nullptr);
+    return found;
 }
 
 EXPORT cudaError_t cudaMemsetAsync(void* begin, int value, size_t size, cudaStream_t stream) {

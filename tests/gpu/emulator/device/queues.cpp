@@ -88,7 +88,12 @@ void wait_until_idle(Queue& queue) {
 }
 
 void wait_until_all_idle() {
-    for (Queue* each : queues) wait_until_idle(*each);
+    std::vector<Queue*> all;
+    {
+        Held held(lock);
+        all = queues;
+    }
+    for (Queue* each : all) wait_until_idle(*each);
 }
 
 void wait_for(const std::shared_ptr<Mark>& mark) {

@@ -11,6 +11,8 @@
 struct Graph {
     std::vector<Work> works;
 };
+// Shared with the streams that have it to run still.
+typedef std::shared_ptr<const Graph> Runnable;
 struct Stream : Queue {
     unsigned flags = 0;
     int priority = 0;
@@ -266,11 +268,11 @@ EXPORT cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureS
 
 #undef cudaGraphInstantiate
 EXPORT cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph, unsigned long long) {
-    *out = (cudaGraphExec_t) new Graph(*(Graph*)graph);
+    *out = (cudaGraphExec_t) new Runnable(new Graph(*(Graph*)graph));
     return cudaSuccess;
 }
 EXPORT cudaError_t cudaGraphLaunch(cudaGraphExec_t handle, cudaStream_t stream) {
-    Graph* graph = (Graph*)handle;
+    const Runnable graph = *(Runnable*)handle;
     return told(queue(stream, [=] {
         for (auto& work : graph->works) work();
     }));
@@ -281,6 +283,6 @@ EXPORT cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
     return cudaSuccess;
 }
 EXPORT cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
-    delete (Graph*)graph;
+    delete (Runnable*)graph;
     return cudaSuccess;
 }
