@@ -156,7 +156,7 @@ _LATE = """
 import time
 runtime = cupy.cuda.runtime
 stream = cupy.cuda.Stream(non_blocking=True)
-x, host, out = cupy.full(3, 5.0), numpy.ones(3), numpy.zeros(3)
+x, falling, host, out = cupy.full(3, 5.0), cupy.array([3.0, 2, 1]), numpy.ones(3), numpy.zeros(3)
 runtime.deviceSynchronize()
 stream.launch_host_func(lambda _: time.sleep(0.3), None)
 {code}
@@ -189,8 +189,9 @@ with stream:
         ("x.data.copy_to_host_async(out.ctypes.data, 24, stream); early = out.copy()", "early", "[5. 5. 5.]"),
         (_GRAPH, "x", "[6. 6. 6.]"),
         (_FREE, "x", "[7. 7. 7.]"),
+        ("with stream: x[...] = falling; x.sort()", "x", "[1. 2. 3.]"),
     ],
-    ids=["a copy up", "a copy down", "a graph that is gone", "memory that is freed"],
+    ids=["a copy up", "a copy down", "a graph that is gone", "memory that is freed", "a sort"],
 )
 def test_what_is_queued_behind_something_has_what_it_needs(
     emulated: dict[str, str], code: str, found: str, words: str

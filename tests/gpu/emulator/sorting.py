@@ -61,15 +61,15 @@ def _check(dtype: Any, error: type[Exception]) -> None:
 
 
 def _queue(work: Callable[[], None]) -> None:
-    """Does the work, or has a graph keep it, as Thrust does, which does not wait."""
+    """Has the stream do the work behind what is before it, and waits; or has a graph keep it, as Thrust does."""
     stream = cupy.cuda.get_current_stream()
-    if not stream.is_capturing():
-        work()
-        return
     call = _CALLBACK(lambda _: work())
-    _kept.append(call)
     if status := ctypes.CDLL("libcudart.so.13").cudaLaunchHostFunc(ctypes.c_void_p(stream.ptr), call, None):
-        raise RuntimeError(f"a sort could not be captured: {status}")
+        raise RuntimeError(f"a sort could not be queued: {status}")
+    if stream.is_capturing():
+        _kept.append(call)
+    else:
+        stream.synchronize()
 
 
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
