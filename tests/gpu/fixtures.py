@@ -19,6 +19,8 @@ ROOT = HERE.parents[1]
 
 #: What a check ends with that had to be stopped.
 TOO_LATE = 124
+#: What a check ends with where it needs something that this machine lacks.
+NOT_THERE = 3
 
 #: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
 FAKE_LIBRARIES = {

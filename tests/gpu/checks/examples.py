@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.gpu.checking import run_all
+from tests.gpu.fixtures import NOT_THERE
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -40,9 +41,6 @@ RUNS: list[tuple[str, list[str], str]] = [
 
 #: How far these may be apart: losses and scores of short runs, in which roundings add up.
 APART = 0.02
-
-#: What a check ends with where it needs something that this machine lacks.
-NOT_THERE = 3
 
 
 def printed(name: str, arguments: list[str], device: str, seconds: float = 500) -> str:

@@ -12,6 +12,7 @@ import sys
 
 import cupy
 
+from tests.gpu.fixtures import NOT_THERE
 from tests.multiprocess.mpi_ranks import ON_MPI, mpi_ranks
 
 PROGRAM = """
@@ -21,7 +22,6 @@ cuda_aware.before(sys.argv[2])
 {ON_MPI}
 import_module(f"tests.gpu.checks.ranks.{{sys.argv[1]}}").main(group, *sys.argv[2:])
 """
-NOT_THERE = 3
 IS_FAKE = hasattr(cupy.cuda, "traffic")
 
 

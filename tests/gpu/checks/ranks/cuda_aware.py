@@ -20,8 +20,8 @@ from distrt.core.errors import CollectiveMismatch, DeviceError, DistributedError
 from tests.conformance.cases import COLLECTIVES, REDUCING, run_all, sample
 from tests.gpu.checking import assert_refused
 from tests.gpu.checks.on_gpu import OnGpu
+from tests.gpu.fixtures import NOT_THERE
 
-NOT_THERE = 3
 IS_FAKE = hasattr(cupy.cuda, "traffic")
 
 
