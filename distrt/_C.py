@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 __all__: list[str] = []
 
 
@@ -35,3 +38,29 @@ def _jit_override_can_fuse_on_cpu(override: bool) -> bool:
 def _jit_override_can_fuse_on_gpu(override: bool) -> bool:
     """Accepted; returns what holds."""
     return False
+
+
+def DisableTorchFunctionSubclass() -> Any:  # noqa: N802 - PyTorch's own spelling
+    """A block in which no class takes functions over; modes do."""
+    dispatch = importlib.import_module("distrt.core.overriding.dispatch")
+    return dispatch.Level(dispatch.MODES_ONLY)
+
+
+def DisableTorchFunction() -> Any:  # noqa: N802
+    """A block in which nothing takes functions over."""
+    dispatch = importlib.import_module("distrt.core.overriding.dispatch")
+    return dispatch.Level(dispatch.NOTHING)
+
+
+def _is_torch_function_enabled() -> bool:
+    """Whether classes take functions over here."""
+    dispatch = importlib.import_module("distrt.core.overriding.dispatch")
+    return bool(dispatch.thread.level == dispatch.ALL)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_disabled_torch_function_impl":
+        return importlib.import_module("distrt.core.overriding.dispatch").disabled
+    if name in ("TensorBase", "_TensorBase"):
+        return importlib.import_module("distrt").Tensor
+    raise AttributeError(f"module 'distrt._C' has no attribute {name!r}")

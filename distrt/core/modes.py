@@ -71,17 +71,23 @@ class _Used:
     Attributes:
         autocast: True from the first mixed-precision block on.
         gpu: True from the first tensor on a GPU on.
+        modes: True from the first mode on that takes functions over (``core/overriding``).
+        overrides: True from the first class on that takes functions over.
     """
 
-    __slots__ = ("autocast", "gpu")
+    __slots__ = ("autocast", "gpu", "modes", "overrides")
 
     autocast: bool
     gpu: bool
+    modes: bool
+    overrides: bool
 
 
 used = _Used()
 used.autocast = False
 used.gpu = False
+used.modes = False
+used.overrides = False
 
 
 def is_grad_enabled() -> bool:

@@ -52,6 +52,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import RULES
 from distrt.core.layouts import are_inside, is_seen, settle
 from distrt.core.modes import modes, used
+from distrt.core.overriding.doors import behind, is_first_sight, is_first_sight_of_method
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.return_types import return_type
 from distrt.core.tensors.versions import INFERENCE, forget_dead_views
@@ -166,6 +167,7 @@ class Definition:
         self.keeps_arrays = False  # so that a second pass is refused, even where a number stood for a tensor
         self.backward: Callable[..., Any] | None = None
         self._handed_out: list[Any] = []  # the users' forms
+        self._methods: list[Any] = []  # the forms that are methods
         self.function: OpFunction = self._make_function()
 
     # -- the verbs of a definition
@@ -226,7 +228,7 @@ class Definition:
         source = self.source()
         self.keeps_arrays = any(name in (*self.aux, *self.steering, *self.tensors) for name in self.kept)
         self._namespace.update(_namespace(self))
-        made = self._put_in_place([self.function], source, f"<op {self.name}>")
+        made = self._put_in_place([self.function, *self._methods], source, f"<op {self.name}>")
         self.backward = backward = made["backward"]
         return backward  # type: ignore[no-any-return]
 
@@ -242,13 +244,37 @@ class Definition:
         self._handed_out.append(function)
         return function
 
+    def for_methods(self) -> Any:
+        """The function as a method of ``Tensor``: the very code, as an object of its own, which users may take over."""
+        function = types.FunctionType(_stub.__code__, self._namespace, self.name)
+        for name in ("__doc__", "__annotations__", "__signature__", "definition", "composite"):
+            setattr(function, name, getattr(self.function, name))
+        function.__module__, function.__qualname__ = self.forward.__module__, f"Tensor.{self.name}"
+        self._methods.append(function)
+        return function
+
     def first_users_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The same for the users' form, which may go by several names."""
         if self.backward is None:
             self.compile()
         source = Writer(self).call(strict=True) + "\n"
         self._put_in_place(self._handed_out, source, f"<op distrt.{self.name}>")
-        return self._handed_out[0](*args, **kwargs)
+        return behind(self._handed_out[0])(*args, **kwargs)
+
+    def again(self, values: dict[str, Any], is_method: bool) -> Any:
+        """Repeats a call of a user's that has failed, by what it was given for each parameter."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for name, value in values.items():
+            parameter = self.parameters.get(name)
+            if parameter is None or parameter.kind is parameter.KEYWORD_ONLY or kwargs:
+                if value is not (None if parameter is None else parameter.default):
+                    kwargs[name] = value
+            elif value is parameter.default:
+                kwargs[name] = value
+            else:
+                args.append(value)
+        return (self._methods if is_method else self._handed_out)[0](*args, **kwargs)
 
     def _put_in_place(self, stubs: list[Any], source: str, filename: str) -> dict[str, Any]:
         """Compiles what was written, gives the stubs the code of ``call``, and returns the functions made."""
@@ -256,7 +282,8 @@ class Definition:
         made: dict[str, Any] = {}
         exec(compile(source, filename, "exec"), self._namespace, made)
         call = made["call"]
-        for stub in stubs:
+        for each in stubs:
+            stub = behind(each)
             stub.__defaults__, stub.__kwdefaults__ = call.__defaults__, call.__kwdefaults__
             stub.__code__ = call.__code__.replace(co_name=self.name)
         return made
@@ -307,6 +334,8 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "explain": explain,
         "forget_dead_views": forget_dead_views,
         "forward": definition.forward,
+        "is_first_sight": is_first_sight,
+        "is_first_sight_of_method": is_first_sight_of_method,
         "is_seen": is_seen,
         "settle": settle,
         "joint_rule": definition.joint_rule,

@@ -17,6 +17,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError, DtypeError, ShapeError
 from distrt.core.layouts import PlainArray, is_channels_last
 from distrt.core.modes import modes
+from distrt.core.overriding.dispatch import Overridable
 from distrt.core.process.users_code import warn
 from distrt.core.storage.copying import Copying
 from distrt.core.storage.memory import keep_freed_memory
@@ -30,7 +31,7 @@ from distrt.core.tensors.versions import Counter
 keep_freed_memory()
 
 
-class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
+class Tensor(Attributes, PythonValues, Copying, Interchange, Overridable, Bound):
     """A multi-dimensional array that can remember how it was computed.
 
     ``Tensor(data)`` makes a float32 tensor of nested lists, ``Tensor(2, 3)`` an uninitialised one of that size;
@@ -53,10 +54,18 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Bound):
     _counter: Counter  # number of in-place changes, shared with views
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Makes room for a tensor; ``__init__`` fills it."""
-        return object.__new__(cls)
+        """Room for a tensor, which ``__init__`` fills; one of a subclass, whose ``__init__`` may be any, is filled."""
+        if cls is Tensor:
+            return object.__new__(cls)
+        if len(args) == 1 and isinstance(args[0], Tensor) and not kwargs:
+            return args[0].as_subclass(cls)
+        made = object.__new__(cls)
+        Tensor.__init__(made, *args, **kwargs)
+        return made
 
     def __init__(self, *data: Any, **options: Any) -> None:
+        if "_counter" in self.__dict__:
+            return
         self._array = constructed(dt.default.floating, data, options)
         self._counter = [0]
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from distrt.core.arrays import Array
 from distrt.core.creation import empty
 from distrt.core.errors import AutogradError
+from distrt.core.overriding.dispatch import PLAIN, disabled
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -38,6 +39,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
     another tensor of that subclass.
     """
 
+    __torch_function__ = disabled
+
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         """A leaf over the memory of ``data``; empty without it."""
         source = empty(0) if data is None else data
@@ -65,6 +68,9 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         return memo[id(self)]  # type: ignore[no-any-return]
 
 
+PLAIN.add(Parameter)
+
+
 class _BufferMeta(type):
     """``isinstance(tensor, Buffer)`` holds for the tensors that ``Buffer(...)`` made."""
 
@@ -80,6 +86,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):
     ``Buffer(data)`` shares the memory of ``data`` and has its class. With ``persistent=False`` it is no part of the
     state_dict.
     """
+
+    __torch_function__ = disabled
 
     persistent: bool
 
@@ -226,6 +234,8 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):  # type: igno
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]
     """A buffer of a shape that is not known yet; ``materialize`` makes it a ``Tensor``."""
+
+    __torch_function__ = disabled
 
     cls_to_become = Tensor
     persistent: bool

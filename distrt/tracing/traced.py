@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from distrt.core.overriding.dispatch import disabled
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.size import Size, one_of
@@ -164,6 +165,8 @@ class TracedSize(Size):
 
 class _TracedTensor:
     """The methods of a recorded tensor that differ from a tensor's."""
+
+    __torch_function__ = disabled
 
     _recorder: Recorder
 

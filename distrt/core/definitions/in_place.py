@@ -22,6 +22,7 @@ from distrt.core.gpu.places import at
 from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.comparison import zero_unless
+from distrt.core.overriding import doors
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.tensors.assignment import set_item
 from distrt.core.tensors.history import adopt, require_no_leaf, write
@@ -229,6 +230,6 @@ def bind() -> None:
         changing = _of_own_dtype(function) if name in _SAME_DTYPE else function
         setattr(Tensor, name + "_", in_place(changing, name + "_"))
     for name, function in {**WRITTEN_OUT, **RANDOM}.items():
-        setattr(Tensor, name, function)
+        setattr(Tensor, name, doors.own(function))
     for name, plain in AUGMENTED.items():
         setattr(Tensor, name, getattr(Tensor, plain))

@@ -42,7 +42,20 @@ class Writer:
             self._put(1, "if out is not None:")
             self._put(2, f"return write_out({op.name!r}, {returned}, out)")
         self._put(1, f"return {returned}")
+        self._see_strangers(strict)
         return "\n".join(self.lines)
+
+    def _see_strangers(self, strict: bool) -> None:
+        """Makes a failed call again, where it was the first with a class that takes functions over."""
+        head, *body = self.lines
+        given = ", ".join(self.op.parameters)
+        sight = "is_first_sight" if strict else "is_first_sight_of_method"
+        self.lines = [head, "    try:", *(f"    {line}" for line in body)]
+        self._put(1, "except Exception:")
+        self._put(2, f"if not {sight}(({given},)):")
+        self._put(3, "raise")
+        values = ", ".join(f"{name!r}: {name}" for name in self.op.parameters)
+        self._put(1, f"return definition.again({{{values}}}, {not strict})")
 
     def _put(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)

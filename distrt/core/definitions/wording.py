@@ -20,11 +20,15 @@ from distrt.core.arrays import FOREIGN, bool_in, explain, no_tensor
 from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DistrtError
 from distrt.core.modes import used
+from distrt.core.overriding import doors
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.names import NUMPY_NAMES
 
 #: What a fault says that is in PyTorch's words already.
 _IN_PYTORCHS_WORDS = re.compile(r"\(\): argument '|has no attribute 'size'$")
+
+#: Functions that make plain tensors of any values, tensors of subclasses among them.
+_MADE_OF_VALUES = frozenset(("as_tensor", "asarray", "from_numpy", "frombuffer", "scalar_tensor", "tensor"))
 
 _TENSOR_NAMES = frozenset(("input", "self", "tensor"))
 
@@ -41,6 +45,7 @@ def as_users_get(function: Any, module: str, name: str) -> Any:
     made = worded(function) if definition is None else definition.for_users()
     if made is not function:
         made.__module__, made.__qualname__ = module, name  # where pickle finds it
+        doors.public(made, is_scanned=name not in _MADE_OF_VALUES)
     return made
 
 
@@ -61,6 +66,8 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
             else:
                 result = function(*args, **kwargs)
         except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
+            if doors.is_first_sight(args, kwargs):
+                return run(*args, **kwargs)
             renamed = _renamed(kwargs, fault)
             if renamed is not None:
                 return run(*args, **renamed)

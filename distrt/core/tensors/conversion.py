@@ -14,6 +14,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError
 from distrt.core.gpu import library
 from distrt.core.gpu.uses import note_use
+from distrt.core.ops.shapes.shape import _alias as alias
 from distrt.core.process.users_code import warn
 from distrt.core.storage.sharing import is_shared, share_memory_
 from distrt.core.tensor import Tensor, wrap
@@ -234,7 +235,7 @@ def as_subclass(self: Tensor, cls: type[Tensor]) -> Any:
     made = object.__new__(cls)
     made._array, made._counter = self._array, self._counter
     if self._edge is not None:
-        made._edge = ops.view(self, tuple(self._array.shape))._edge  # none outside grad mode
+        made._edge = alias(self)._edge  # none outside grad mode
     return made
 
 

@@ -6,6 +6,8 @@ entry of ``METHODS``; what takes sizes as separate arguments or changes its tens
 
 from __future__ import annotations
 
+import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +16,15 @@ import numpy as np
 from distrt.core import creation, ops, unsupported
 from distrt.core.definitions import in_place
 from distrt.core.definitions.wording import worded
+from distrt.core.device import device
+from distrt.core.dtypes.dtype import dtype
+from distrt.core.overriding import doors
+from distrt.core.overriding.dispatch import PLAIN
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors import conversion, moving
+from distrt.core.tensors.formats import layout, memory_format
 from distrt.core.tensors.names import METHODS, listed
+from distrt.core.tensors.size import Size
 from distrt.core.tensors.transposed import PROPERTIES
 
 OPERATORS: dict[str, Callable[..., Any]] = {
@@ -61,19 +69,63 @@ REFLECTED: dict[str, Callable[..., Any]] = {
 _USUAL_OPERANDS = frozenset((Tensor, float, int))
 
 
-def _binary(function: Callable[..., Any], reflected: bool = False) -> Callable[[Any, Any], Any]:
+def _binary(function: Callable[..., Any], name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
     """An operator that lets Python try the other side where the other operand is no number and no tensor."""
 
     def operator(self: Tensor, other: Any) -> Any:
         if other.__class__ in _USUAL_OPERANDS:
             return function(other, self) if reflected else function(self, other)
         if not isinstance(other, Tensor | int | float | complex | np.ndarray | np.generic):
-            return NotImplemented
+            return operator(self, other) if doors.is_first_sight((other,)) else NotImplemented
         if isinstance(other, np.ndarray):
             other = wrap(other)
         return function(other, self) if reflected else function(self, other)
 
+    operator.__name__ = operator.__qualname__ = name
     return operator
+
+
+#: What classes that take functions over are told of an operator, where that is not its own name. As in PyTorch.
+_OFFERED_AS = {
+    **{f"__{name}__": name for name in ("add", "sub", "mul", "matmul", "ne", "lt", "le", "gt", "ge")},
+    **{f"__r{name}__": name for name in ("add", "mul", "matmul")},
+    **{f"__r{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")},
+    **{"__truediv__": "div", "__rtruediv__": "__rdiv__", "__mod__": "remainder"},
+}
+
+#: Methods that no class takes over: they make a subclass's tensors, or are made for Python itself.
+_NOT_OFFERED = frozenset("as_subclass storage untyped_storage".split())
+_OFFERED_SPECIAL = frozenset(
+    "__array__ __bool__ __complex__ __contains__ __dlpack__ __dlpack_device__ __float__ __format__ __getitem__ "
+    "__index__ __int__ __len__ __repr__ __reversed__ __setitem__ __neg__ __abs__ __pos__ __invert__".split()
+)
+_TENSOR_VIEWS = frozenset("H T data imag mH mT real".split())
+
+
+def _is_ours(function: Any) -> bool:
+    return isinstance(function, types.FunctionType) and function.__module__.startswith("distrt.core.")
+
+
+def _offer() -> None:
+    """Opens methods, operators and attributes to classes that take functions over."""
+    PLAIN.update((Size, dtype, device, layout, memory_format))
+    operators = {*OPERATORS, *REFLECTED, *in_place.AUGMENTED}
+    noted = set()
+    for name in sorted(dir(Tensor), key=lambda name: name.startswith("_")):
+        function = inspect.getattr_static(Tensor, name)
+        if name in _NOT_OFFERED or id(function) in noted:
+            continue
+        if isinstance(function, property) and not name.startswith("_"):
+            doors.public_attribute(function, gives_tensors=name in _TENSOR_VIEWS)
+            continue
+        if getattr(Tensor, getattr(function, "__name__", ""), None) is not function and _is_ours(function):
+            function.__name__, function.__qualname__ = name, f"Tensor.{name}"
+        if name in operators:
+            offered = getattr(Tensor, _OFFERED_AS.get(name, name))
+            doors.public(function, offered=offered, is_operator=True)
+        elif not name.startswith("_") or name in _OFFERED_SPECIAL:
+            doors.public(function)
+        noted.add(id(function))
 
 
 def _polygamma(self: Tensor, n: int) -> Tensor:
@@ -103,14 +155,19 @@ WRITTEN_OUT: dict[str, Any] = {
 }
 
 
+def _method(function: Any) -> Any:
+    definition = getattr(function, "definition", None)
+    return worded(function, is_method=True) if definition is None else definition.for_methods()
+
+
 def bind() -> None:
     """Puts every method on ``Tensor``."""
     for name in listed(METHODS):
-        setattr(Tensor, name, worded(getattr(ops, name), is_method=True))
+        setattr(Tensor, name, _method(getattr(ops, name)))
     for name, function in OPERATORS.items():
-        setattr(Tensor, name, _binary(function))
+        setattr(Tensor, name, _binary(function, name))
     for name, function in REFLECTED.items():
-        setattr(Tensor, name, _binary(function, reflected=True))
+        setattr(Tensor, name, _binary(function, name, reflected=True))
     for name, function in {
         **unsupported.methods(),
         **conversion.METHODS,
@@ -118,11 +175,12 @@ def bind() -> None:
         **creation.METHODS,
         **WRITTEN_OUT,
     }.items():
-        setattr(Tensor, name, worded(function, is_method=True))
+        setattr(Tensor, name, _method(function))
     in_place.bind()
     for name, view in PROPERTIES.items():
         setattr(Tensor, name, view)
     Tensor.__hash__ = object.__hash__  # type: ignore[assignment, method-assign]  # __eq__ compares elements
+    _offer()
 
 
 bind()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.overriding.dispatch import disabled
 from distrt.core.tensor import Tensor
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
@@ -32,6 +33,12 @@ class CausalBias(Tensor):
 
     Shape: (seq_len_q, seq_len_kv).
     """
+
+    __torch_function__ = disabled
+
+    def __new__(cls, *args: Any) -> Any:
+        """Room for one; ``__init__`` fills it."""
+        return object.__new__(cls)
 
     def __init__(self, variant: CausalVariant, seq_len_q: int, seq_len_kv: int) -> None:
         if not isinstance(variant, CausalVariant):

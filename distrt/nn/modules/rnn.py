@@ -9,6 +9,7 @@ from typing import Any
 from distrt.core import ops
 from distrt.core.creation import empty, zeros
 from distrt.core.modes import modes
+from distrt.core.overriding.doors import overridable
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn import init
@@ -22,7 +23,12 @@ __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNBase", "RNNCell", "R
 #: Gates per hidden unit.
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
-NETWORKS = {"LSTM": ops.lstm, "GRU": ops.gru, "RNN_TANH": ops.rnn_tanh, "RNN_RELU": ops.rnn_relu}
+NETWORKS = {
+    "LSTM": overridable(ops.lstm),
+    "GRU": overridable(ops.gru),
+    "RNN_TANH": overridable(ops.rnn_tanh),
+    "RNN_RELU": overridable(ops.rnn_relu),
+}
 
 
 class RNNBase(Module):
@@ -221,7 +227,7 @@ class RNNBase(Module):
         )
 
     def _run(self, *args: Any) -> tuple[Any, Any]:
-        return NETWORKS[self.mode](*args)
+        return NETWORKS[self.mode](*args)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """Sizes, and the options that are not the usual ones."""

@@ -10,12 +10,16 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.creation import empty, zeros
+from distrt.core.overriding.doors import overridable
 from distrt.core.tensor import Tensor
 from distrt.nn import init
 from distrt.nn.modules.module import Module
 from distrt.nn.parameter import Parameter
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]
+
+_tanh_cell, _relu_cell = overridable(ops.rnn_tanh_cell), overridable(ops.rnn_relu_cell)
+_lstm_cell, _gru_cell = overridable(ops.lstm_cell), overridable(ops.gru_cell)
 
 
 class RNNCellBase(Module):
@@ -101,7 +105,7 @@ class RNNCell(RNNCellBase):
         """The next state; it begins with zeros where none is given."""
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        return self._step(ops.rnn_tanh_cell if self.nonlinearity == "tanh" else ops.rnn_relu_cell, input, hx)
+        return self._step(_tanh_cell if self.nonlinearity == "tanh" else _relu_cell, input, hx)
 
 
 class LSTMCell(RNNCellBase):
@@ -123,7 +127,7 @@ class LSTMCell(RNNCellBase):
         if hx is None:
             first = self._first_state(input)
             hx = first, first
-        hidden, cell = ops.lstm_cell(input, hx, *self._weights())
+        hidden, cell = _lstm_cell(input, hx, *self._weights())
         return (hidden, cell) if batched else (hidden.squeeze(0), cell.squeeze(0))
 
 
@@ -139,4 +143,4 @@ class GRUCell(RNNCellBase):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next state; it begins with zeros where none is given."""
-        return self._step(ops.gru_cell, input, hx)
+        return self._step(_gru_cell, input, hx)

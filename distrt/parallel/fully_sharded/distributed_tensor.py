@@ -21,6 +21,7 @@ from distrt.core.arrays import Array, as_array, filled
 from distrt.core.errors import UnsupportedError
 from distrt.core.layouts import PlainArray
 from distrt.core.modes import modes
+from distrt.core.overriding.dispatch import disabled
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.random_fill import METHODS as RANDOM_FILL
 from distrt.core.tensors.size import Size, one_of
@@ -49,6 +50,8 @@ class DTensor(Tensor):
 
     What is to be reduced over the ranks yet (`Partial`) is, when somebody computes with it; then all ranks do.
     """
+
+    __torch_function__ = disabled
 
     _layout: Layout
     _summand: Array | None = None  # what a rank has of what is to be reduced

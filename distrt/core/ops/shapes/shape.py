@@ -85,6 +85,15 @@ def _view(input: Array, shape: tuple[int, ...]) -> Array:
 _view.gradient(input=lambda g, input_meta: ops.reshape(g, input_meta.shape))
 
 
+@op(view=True, node="Alias")
+def _alias(input: Array) -> Array:
+    """The same memory under the same shape: a tensor of its own."""
+    return input
+
+
+_alias.gradient(input=lambda g: g)
+
+
 @op(node="View")
 def _copy_reshape(input: Array, shape: tuple[int, ...]) -> Array:
     """A copy under another shape."""
