@@ -9,12 +9,10 @@ import pytest
 
 import distrt
 
-torch = pytest.importorskip("torch", reason="PyTorch is the oracle")
-
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("shape", [(1, 8, 1), (8, 1), (), (300, 1, 1)])
-def test_gradients_of_broadcast_operands(dtype: str, shape: tuple[int, ...]) -> None:
+def test_gradients_of_broadcast_operands(dtype: str, shape: tuple[int, ...], torch: Any) -> None:
     numbers = np.random.default_rng(0).standard_normal((300, 8, 50)).astype(np.float32)
 
     def gradient(library: Any) -> Any:

@@ -121,8 +121,10 @@ def warned(name: str, lib: ModuleType) -> list[tuple[str, str, int]]:
         "__name__": "script",
     }
     linecache.cache[file_of(name)] = (len(text), None, text.splitlines(True), file_of(name))
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        exec(compile(text, file_of(name), "exec"), names)
-    lib.set_warn_always(False)
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            exec(compile(text, file_of(name), "exec"), names)
+    finally:
+        lib.set_warn_always(False)
     return [(each.category.__name__, each.filename, each.lineno) for each in found]
