@@ -1,4 +1,4 @@
-"""PyTorch for test modules that need it while they are imported: `torch = require_torch()`."""
+"""PyTorch for test modules that need it while they are imported: `torch = require_torch()`; and its errors' classes."""
 
 from types import ModuleType
 
@@ -22,3 +22,8 @@ def require_torchvision() -> ModuleType:
         "torchvision", reason="torchvision is not installed: scripts/test --oracle installs it"
     )
     return module
+
+
+def builtin_kind(error: BaseException) -> type:
+    """The builtin class of an error, which is what PyTorch's and distrt's have in common."""
+    return next(each for each in type(error).__mro__ if each.__module__ == "builtins")

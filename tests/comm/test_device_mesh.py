@@ -17,6 +17,7 @@ from distrt.comm.local import run_local
 from distrt.comm.mesh import layout as mesh_layout
 from distrt.comm.mesh.device_mesh import DeviceMesh, _mesh_resources, init_device_mesh
 from distrt.core.errors import DeviceMissing
+from tests.oracles import builtin_kind
 
 THREE = ("dp", "cp", "tp")
 
@@ -57,7 +58,7 @@ def outcome(call):
     try:
         return "value", call()
     except Exception as error:
-        kind = next(each for each in type(error).__mro__ if each.__module__ == "builtins")
+        kind = builtin_kind(error)
         return kind.__name__, re.findall(r"[\w=(),`']+", " ".join(map(str, error.args)).replace(",", " "))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import distrt
 from tests.oracle.compare import assert_same
+from tests.oracles import builtin_kind
 
 
 def assert_same_run(torch: Any, run: Callable[..., None], *args: Any, scale: float = 10.0) -> None:
@@ -50,7 +51,7 @@ class Tell:
         try:
             call()
         except Exception as caught:
-            kind = next(each for each in type(caught).__mro__ if each.__module__ == "builtins")
+            kind = builtin_kind(caught)
             self(kind.__name__, str(caught).replace("distrt.", "torch."))
         else:
             raise AssertionError("no error was raised")

@@ -1,6 +1,5 @@
 """Text and None in data are refused as by PyTorch, whatever dtype is asked for: neither becomes a number or NaN."""
 
-import builtins
 import itertools
 import warnings
 from types import ModuleType
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 import distrt
+from tests.oracles import builtin_kind
 
 DATA: list[Any] = [
     *(
@@ -33,7 +33,7 @@ def outcome(make: Any) -> Any:
     try:
         found = make()
     except Exception as error:
-        return next(kind for kind in type(error).__mro__ if kind.__module__ == builtins.__name__)
+        return builtin_kind(error)
     return found.tolist(), str(found.dtype)
 
 

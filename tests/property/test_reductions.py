@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 import distrt
-from tests.oracles import require_torch
+from tests.oracles import builtin_kind, require_torch
 
 torch = require_torch()
 
@@ -40,7 +40,7 @@ def _outcome(library: Any, run: Any, arrays: list[Any]) -> Any:
             warnings.simplefilter("ignore")
             found = run(library, *leaves)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        return next(kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+        return builtin_kind(error)
     outputs = list(found) if isinstance(found, tuple) else [found]
     roots = [out for out in outputs if out.requires_grad]
     gradients = []
