@@ -72,9 +72,8 @@ class TransformerClassifier(nn.Module):
         )
         x = self.encoder(x, src_key_padding_mask=is_padding)
         x = x.masked_fill(is_padding[:, :, None], 0.0)
-        return self.classifier(
-            self.dropout(x.sum(1) / lengths[:, None].to(x.device))
-        )  # the mean over the words
+        mean = x.sum(1) / lengths[:, None].to(x.device)  # over the words
+        return self.classifier(self.dropout(mean))
 
 
 def load_splits():
