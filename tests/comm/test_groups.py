@@ -16,6 +16,7 @@ from distrt.comm import world
 from distrt.comm.functions.membership import resolve, to_group_rank
 from distrt.comm.local import run_local
 from distrt.core.errors import DistributedError, NoGroupError, RendezvousError
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -176,9 +177,7 @@ def test_the_backend_is_called_what_was_asked_for(backend):
 
 
 def test_a_rendezvous_that_fails_leaves_no_group_and_no_connection():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(RendezvousError):
         dist.init_process_group(
             "gloo", f"tcp://127.0.0.1:{port}", timedelta(seconds=0.3), world_size=2, rank=0

@@ -3,7 +3,6 @@
 
 #include "cusolver.h"
 
-// bad arguments give a negative info and no status in cuSOLVER's LAPACK functions; here both, so that they are seen
 template <class T> int potrf(void* h, int uplo, int n, T* a, int lda, int* info) {
     EXPECT(n >= 0 && lda >= at_least_1(n));
     return later(h, [=] {
