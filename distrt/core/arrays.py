@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distrt.core.errors import DistrtError, DtypeError, ShapeError
+from distrt.core.modes import used
 
 Array = Any  # a numpy.ndarray, or a cupy.ndarray or a MetaArray of the same interface
 Scalar = bool | int | float | complex
@@ -55,11 +56,12 @@ def array_module(array: Array) -> Any:
 
 
 def is_on_gpu(value: Any) -> bool:
-    """True for an array of CuPy's; False for a tensor, which has the interface, too."""
+    """True for an array of CuPy's; False for a tensor, and for what other libraries have on GPUs."""
     return (
         value.__class__ is not np.ndarray
-        and not hasattr(value, "_array")
-        and hasattr(value, "__cuda_array_interface__")
+        and hasattr(value, "__array_function__")
+        # Its class is asked: an array would describe itself, which takes longer than many operations.
+        and hasattr(value.__class__, "__cuda_array_interface__")
     )
 
 
@@ -106,7 +108,7 @@ def accumulated(function: np.ufunc, array: Array, axis: int) -> Array:
 
 def chosen(condition: Array, one: Any, other: Any) -> Array:
     """``np.where``, which makes float32 of bfloat16 on a GPU: there, the bits are chosen."""
-    place = next((value for value in (condition, one, other) if is_on_gpu(value)), None)
+    place = next((value for value in (condition, one, other) if is_on_gpu(value)), None) if used.gpu else None
     if place is None:
         return np.where(condition, one, other)
     condition = np.asarray(condition, like=place)
