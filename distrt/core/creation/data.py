@@ -14,12 +14,14 @@ from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.dtypes.promotion import promote_types
 from distrt.core.errors import DataError, DtypeError, NumberError
-from distrt.core.gpu.places import device_of
+from distrt.core.gpu.places import device_of, taken_in
 from distrt.core.process.users_code import warn
 from distrt.core.storage.storage import is_storage
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["as_tensor", "asarray", "from_numpy", "frombuffer", "tensor"]
+
+_DESCRIPTION = "__cuda_array_interface__"  # by which libraries describe what they have on GPUs to one another
 
 _SAID_NEGATIVE = (
     "At least one stride in the given array is negative, and tensors with negative strides are not currently "
@@ -51,13 +53,11 @@ def tensor(
         )
         array = data._array.astype(data._array.dtype if dtype is None else dt.to_numpy(dtype))
     else:
-        array = copied(data, None if dtype is None else dt.to_numpy(dtype))
-    return finish(array, _beside(data) if device is None else device, requires_grad, pin_memory=pin_memory)
-
-
-def _beside(data: Any) -> Device:
-    """The GPU that data in an array of CuPy's are on: they stay there. None for all else."""
-    return device_of(data) if not isinstance(data, list | tuple | int | float) and is_on_gpu(data) else None
+        given = taken_in(data) if hasattr(data, _DESCRIPTION) else data
+        array = copied(given, None if dtype is None else dt.to_numpy(dtype))
+    if device is None and is_on_gpu(array):
+        device = device_of(array)  # data on a GPU stay there
+    return finish(array, device, requires_grad, pin_memory=pin_memory)
 
 
 def copied(data: Any, wanted: np.dtype[Any] | None) -> Array:
@@ -283,13 +283,21 @@ def as_tensor(data: Any, dtype: Any = None, device: Device = None) -> Tensor:
     """``data`` as a tensor, sharing memory where dtype and device allow."""
     if isinstance(data, Tensor):
         return data if dtype is None and device is None else data.to(device=device, dtype=dtype)
+    shared = _shared(data)
+    if shared is None:
+        return tensor(data, dtype=dtype, device=device)
+    return shared if dtype is None and device is None else shared.to(device=device, dtype=dtype)
+
+
+def _shared(data: Any) -> Tensor | None:
+    """A tensor of the memory of an array: NumPy's, or any library's on a GPU. None for all else."""
     if isinstance(data, np.ndarray):
-        shared = from_numpy(data)
-        return shared if dtype is None and device is None else shared.to(device=device, dtype=dtype)
-    if not isinstance(data, list | tuple | int | float) and is_on_gpu(data):
-        shared = wrap(data)
-        return shared if dtype is None and device is None else shared.to(device=device, dtype=dtype)
-    return tensor(data, dtype=dtype, device=device)
+        return from_numpy(data)
+    if not hasattr(data, _DESCRIPTION):
+        return None
+    array = taken_in(data)
+    _require_fit(array)
+    return wrap(array)
 
 
 _STAYS = (
@@ -337,10 +345,8 @@ def asarray(
 def _aliased(obj: Any, dtype: Any) -> Tensor | None:
     if isinstance(obj, Tensor):
         return obj
-    if isinstance(obj, np.ndarray):
-        return from_numpy(obj)
-    if is_on_gpu(obj):
-        return wrap(obj)
+    if (shared := _shared(obj)) is not None:
+        return shared
     if isinstance(obj, bytes | bytearray | memoryview):
         return frombuffer(obj, dtype=dt.default.floating if dtype is None else dtype)
     if is_storage(obj):

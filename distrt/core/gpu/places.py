@@ -12,7 +12,7 @@ import numpy as np
 
 from distrt.core import gpu
 from distrt.core.arrays import Array, dim_order, is_meta, is_on_gpu, memory_of, row_major
-from distrt.core.device import CPU, META, device
+from distrt.core.device import CPU, META, device, missing
 from distrt.core.errors import DeviceError
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
@@ -49,13 +49,10 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
     if target.type == "cpu":
         return _downloaded(array)
     cupy = library.find()
-    if not used.gpu:
-        gpu.memory.watch()
-        used.gpu = True
-    if isinstance(array, np.ndarray):
-        refuse("a copy from the CPU", "the memory that it comes from is another's when the graph is replayed")
+    _begin()
     if not isinstance(array, np.ndarray):
         return _crossed(cupy, array, cupy.cuda.Device(target.index))
+    refuse("a copy from the CPU", "the memory that it comes from is another's when the graph is replayed")
     with cupy.cuda.Device(target.index):
         return _uploaded(cupy, array, non_blocking)
 
@@ -63,6 +60,26 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
 def beside(array: Array, tensor: Any) -> Array:
     """What was computed on the CPU for a tensor, where that tensor is."""
     return moved(array, device_of(tensor._array))
+
+
+def taken_in(data: Any) -> Array:
+    """CuPy's array of the memory on a GPU that an array of any library describes by ``__cuda_array_interface__``.
+
+    Raises:
+        DeviceMissing: where distrt finds no GPU.
+    """
+    cupy = library.find()
+    if cupy is None:
+        raise missing("cuda")
+    _begin()
+    return data if is_on_gpu(data) else cupy.asarray(data)
+
+
+def _begin() -> None:
+    """From the first array on a GPU on, operations look where arrays are, and memory is counted."""
+    if not used.gpu:
+        gpu.memory.watch()
+        used.gpu = True
 
 
 def table(array: Array, like: Array) -> Array:

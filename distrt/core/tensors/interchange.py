@@ -132,27 +132,33 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         DtypeError: for an element type that tensors do not have.
     """
     from distrt.core.device import require_available
-    from distrt.core.gpu.places import moved, of_number
+    from distrt.core.gpu.places import moved, taken_in
 
     place = require_available(device)
-    if hasattr(ext_tensor, "__dlpack_device__"):
-        kind, number = ext_tensor.__dlpack_device__()
-        if kind == _KDL_CUDA and library.find() is not None:
-            return from_array(
-                moved(_array_on_gpu(ext_tensor, copy), of_number(number) if device is None else place)
-            )
-        if kind != _KDL_CPU:
-            raise DeviceError(
-                f"from_dlpack: the memory is on device {(int(kind), number)}, which is not the CPU"
-            )
-        ext_tensor = _capsule_of(ext_tensor)
-    if type(ext_tensor).__name__ != "PyCapsule":
+    kind, number = _device_of(ext_tensor)
+    if kind == _KDL_CUDA and library.find() is not None:
+        array = taken_in(library.find().from_dlpack(ext_tensor, copy=copy))  # behind what its stream has queued
+        return from_array(array if device is None else moved(array, place))
+    if kind != _KDL_CPU:
+        raise DeviceError(f"from_dlpack: the memory is on device {(kind, number)}, which is not the CPU")
+    capsule = ext_tensor if _is_capsule(ext_tensor) else _capsule_of(ext_tensor)
+    return from_array(moved(_array_of(capsule, copy), place))
+
+
+def _is_capsule(value: Any) -> bool:
+    return type(value).__name__ == "PyCapsule"
+
+
+def _device_of(ext_tensor: Any) -> tuple[int, int]:
+    """The kind and the number of the device that the memory is on."""
+    if _is_capsule(ext_tensor):
+        return _byte_at(ext_tensor, _KIND).value, _byte_at(ext_tensor, _KIND + 4).value
+    if not hasattr(ext_tensor, "__dlpack_device__"):
         raise RuntimeError(
             f"from_dlpack: expected an object with __dlpack__ or a DLPack capsule, got {type(ext_tensor).__name__}"
         )
-    if _byte_at(ext_tensor, _KIND).value == _KDL_CUDA and library.find() is not None:
-        return from_array(_array_on_gpu(ext_tensor, copy))
-    return from_array(moved(_array_of(ext_tensor, copy), place))
+    kind, number = ext_tensor.__dlpack_device__()
+    return int(kind), number
 
 
 def to_dlpack(tensor: Any) -> Any:
@@ -195,12 +201,6 @@ def _array_of(capsule: Any, copy: bool | None) -> Array:
     if copy:
         return array.copy()
     return _unlocked(array) if is_old else array
-
-
-def _array_on_gpu(producer: Any, copy: bool | None) -> Array:
-    """CuPy's array of the memory of an object with ``__dlpack__``, behind what its stream has queued."""
-    array: Array = library.find().from_dlpack(producer, copy=copy)
-    return array
 
 
 def _unlocked(array: Array) -> Array:

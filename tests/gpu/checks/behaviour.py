@@ -8,6 +8,7 @@ import pickle
 import sys
 import traceback
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import distrt as torch
@@ -304,18 +305,28 @@ def check_memory_goes_to_other_libraries() -> None:
     """By DLPack, by CUDA's array interface, and back: the same memory."""
     import cupy
 
+    from distrt.core.modes import used
+
     x = torch.ones(3, device=CUDA)
+    used.gpu = False  # as where another library brings the first array
+    assert torch.as_tensor(x._array).is_cuda and used.gpu
     assert x.__dlpack_device__() == (2, 0)
     assert x.__cuda_array_interface__["data"][0] == x.data_ptr()
     assert_refused(AttributeError, "non-CUDA tensor type", lambda: torch.ones(1).__cuda_array_interface__)
     assert torch.as_tensor(x._array).data_ptr() == torch.asarray(x._array).data_ptr() == x.data_ptr()
     assert torch.tensor(x._array).device == CUDA and not torch.as_tensor(x._array, device="cpu").is_cuda
+    with warnings.catch_warnings(action="ignore"):  # a tensor is better cloned
+        assert torch.tensor(x).device == CUDA
+    assert_refused(ValueError, "negative", lambda: torch.as_tensor(x._array[::-1]))
     if getattr(cupy, "IS_FAKE", False):
         return  # it has no DLPack
     y, z = torch.from_dlpack(x), torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(x))
     y += 1
     assert z.tolist() == x.tolist() == cupy.from_dlpack(x).get().tolist() == [2.0, 2.0, 2.0]
     assert cupy.asarray(x).data.ptr == x.data_ptr()
+    stranger = SimpleNamespace(__cuda_array_interface__=x.__cuda_array_interface__)  # as Numba's arrays
+    assert torch.as_tensor(stranger).data_ptr() == torch.asarray(stranger).data_ptr() == x.data_ptr()
+    assert torch.tensor(stranger).tolist() == x.tolist()
     assert torch.from_dlpack(x.to(torch.bfloat16)).dtype is torch.bfloat16
 
 
