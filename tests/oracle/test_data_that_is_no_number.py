@@ -10,6 +10,14 @@ import pytest
 import distrt
 from tests.oracles import builtin_kind
 
+
+class _Measure:
+    """Something with a size, which is no whole number."""
+
+    def __float__(self) -> float:
+        return 2.5
+
+
 DATA: list[Any] = [
     *(
         [1, None],
@@ -41,6 +49,15 @@ def outcome(make: Any) -> Any:
 def test_data_is_read_or_refused_as_by_pytorch(data: Any, dtype: str, torch: ModuleType) -> None:
     mine, theirs = (
         outcome(lambda lib=lib: lib.tensor(data, dtype=getattr(lib, dtype, None))) for lib in (distrt, torch)
+    )
+    assert mine == theirs
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+def test_what_has_a_float_only_is_no_whole_number(dtype: str, torch: ModuleType) -> None:
+    mine, theirs = (
+        outcome(lambda lib=lib: lib.tensor([_Measure()], dtype=getattr(lib, dtype)))
+        for lib in (distrt, torch)
     )
     assert mine == theirs
 

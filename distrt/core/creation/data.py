@@ -204,12 +204,11 @@ def _require_numbers(values: list[Any], kind: np.dtype[Any]) -> None:
     """Raises for text and None, which NumPy would read as numbers and NaN, and for other things."""
     if isinstance(values[0], str):
         raise DataError("too many dimensions 'str'")
+    method, wanted = ("__int__", "an integer") if kind.kind in "iub" else ("__float__", "real number")
     for each in values:
-        is_number = isinstance(each, complex) or hasattr(each, "__float__") or hasattr(each, "__index__")
-        if isinstance(each, str | bytes) or not is_number:  # NumPy's text has __float__
-            name = type(each).__name__
-            wanted = "an integer" if kind.kind in "iub" else "real number"
-            raise NumberError(f"must be {wanted}, not {name}")
+        is_number = isinstance(each, complex) or hasattr(each, method) or hasattr(each, "__index__")
+        if isinstance(each, str | bytes) or not is_number:  # NumPy's text has these methods
+            raise NumberError(f"must be {wanted}, not {type(each).__name__}")
 
 
 def _integers(values: list[Any], kind: np.dtype[Any]) -> Array:
@@ -221,8 +220,7 @@ def _integers(values: list[Any], kind: np.dtype[Any]) -> Array:
     except (OverflowError, ValueError) as fault:
         raise DtypeError(f"value cannot be converted to type {kind} without overflow") from fault
     except TypeError:
-        odd = next(each for each in values if isinstance(each, complex))
-        raise NumberError(f"must be an integer, not {type(odd).__name__}") from None
+        raise NumberError("must be an integer, not complex") from None
     if whole and (min(whole) < low or max(whole) > bounds.max):
         if kind == np.int64:
             raise DataError("Overflow when unpacking long long")
