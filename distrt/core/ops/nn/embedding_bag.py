@@ -94,12 +94,17 @@ def bag_max(weight: Array, places: IndexArray, bags: IndexArray, count: int) -> 
 
 def _spread(g: Any, bags: Array, mean: bool) -> Any:
     """To each row its bag's gradient, or its share in that."""
-    rows = embedding(g, bags)
-    if not mean:
-        return rows
-    plain: Array = getattr(bags, "_array", bags)
-    sizes = _added_up(filled((plain.size, 1), 1.0, np.float64, plain), plain, g.shape[0], False)[plain]
-    return ops.true_divide(rows, sizes.astype(getattr(g, "_array", g).dtype))
+    if mean:
+        sizes = np.maximum(_sizes(getattr(bags, "_array", bags), g.shape[0]), 1)
+        g = ops.true_divide(g, sizes.astype(getattr(g, "_array", g).dtype))
+    return embedding(g, bags)
+
+
+def _sizes(bags: Array, count: int) -> Array:
+    """How many rows each bag has. Shape: (n) -> (count, 1)."""
+    if isinstance(bags, np.ndarray):
+        return np.bincount(bags, minlength=count)[:, None]
+    return _added_up(filled((bags.size, 1), 1.0, np.float64, bags), bags, count, False)  # CuPy's waits
 
 
 bag_sum.gradient(
