@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from distrt.core import ops
-from distrt.core.arrays import Array, as_array, is_on_gpu, number_in
+from distrt.core.arrays import Array, as_array, is_on_gpu
 from distrt.core.creation.factory import factory, number_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, NoKernelError, ShapeError
 from distrt.core.ops.indexing.masking import as_element
 from distrt.core.process.users_code import warn
-from distrt.core.tensor import Tensor
 
 __all__ = ["arange", "linspace", "logspace", "range", "tril_indices", "triu_indices", "vander"]
 
@@ -34,10 +33,11 @@ def arange(
         ShapeError: for a step of 0, one that leads away from the end, or a range without an end.
     """
     first, last, by = _bounds(bounds, start, end, step)
-    for name, each in (("start", first), ("end", last), ("step", by)):
-        if isinstance(each, Tensor) and not each.ndim:
-            number_in("arange", name, each)
-    values = [number_of("arange", each) for each in (first, last, by)]
+    values = [
+        number_of("arange", first, "start"),
+        number_of("arange", last, "end"),
+        number_of("arange", by, "step"),
+    ]
     if any(isinstance(each, complex) for each in values):
         raise TypeError("arange(): expected real numbers")
     floats = any(isinstance(each, float) for each in values)

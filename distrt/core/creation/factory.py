@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
+from distrt.core.arrays import Array, number_in
 from distrt.core.definitions.out import write_out
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
@@ -150,8 +150,8 @@ def sequence_of(name: str, size: Any) -> tuple[int, ...]:
     return shape
 
 
-def number_of(name: str, value: Any) -> Any:
-    """A number, from a number or a 0-d tensor.
+def number_of(name: str, value: Any, argument: str | None = None) -> Any:
+    """A number, from a number or a 0-d tensor; as a named argument no tensor that requires a gradient.
 
     Raises:
         ShapeError: for a tensor with dims.
@@ -162,7 +162,7 @@ def number_of(name: str, value: Any) -> Any:
             raise ShapeError(
                 f"{name} only supports 0-dimensional start and end tensors, but got one with {value.ndim} dimension(s)."
             )
-        return value.item()
+        return value.item() if argument is None else number_in(name, argument, value)
     if isinstance(value, np.generic):
         return value.item()
     if not isinstance(value, bool | int | float | complex):
