@@ -49,10 +49,10 @@ def _over_dims(name: str) -> Callable[..., Tensor]:
     """The method that takes dims as one argument, or one by one."""
     function = getattr(ops, name)
 
-    def method(self: Tensor, *dim: Any, **named: Any) -> Tensor:
-        if len(dim) == 1 and not named:
-            return function(self, dim[0])  # type: ignore[no-any-return]
-        return function(self, *((dim,) if len(dim) > 1 else dim), **named)  # type: ignore[no-any-return]
+    def method(self: Tensor, dim: Any = None, *more: Any, **named: Any) -> Tensor:
+        if more:
+            dim = (dim, *more)
+        return function(self, dim, **named) if named else function(self, dim)  # type: ignore[no-any-return]
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = function.__doc__
