@@ -112,8 +112,9 @@ def _positions(repeats: Any, size: int, like: Array, output_size: int | None) ->
     if is_on_gpu(counts):
         return _positions_there(counts, size, output_size)
     if counts.size == 1:
-        often = int(counts.reshape(-1)[0])
-        places = np.arange(size * often, like=like if is_on_gpu(like) else None) // max(often, 1)
+        places = np.repeat(
+            np.arange(size, like=like if is_on_gpu(like) else None), int(counts.reshape(-1)[0])
+        )
     else:
         places = np.repeat(np.arange(size), counts)
     if output_size is not None and output_size != places.size:
