@@ -96,11 +96,11 @@ def logical_not(input: IndexArray) -> Array:
     return np.equal(input, 0) if input.dtype.kind == "c" else np.logical_not(input)
 
 
-def _truths(*values: Array) -> tuple[Array, ...]:
+def _truths(one: Array, other: Array) -> tuple[Array, Array]:
     """The values, as truths where one is complex: CuPy's logical functions take no complex numbers."""
-    if all(each.dtype.kind != "c" for each in values):
-        return values
-    return tuple(np.not_equal(each, 0) for each in values)
+    if one.dtype.kind != "c" and other.dtype.kind != "c":
+        return one, other
+    return np.not_equal(one, 0), np.not_equal(other, 0)
 
 
 @op()
