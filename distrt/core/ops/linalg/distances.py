@@ -15,7 +15,6 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.op import op
 from distrt.core.ops.linalg.norms import linalg_matrix_norm, linalg_vector_norm
-from distrt.core.ops.reductions.extremes import largest
 from distrt.core.ops.shapes.dims import Dims, one_dim
 
 __all__ = ["cdist", "dist", "norm", "pdist", "renorm"]
@@ -133,7 +132,7 @@ _differing.gradient(
 @op(node="Cdist")
 def _largest_size(input: Array) -> Array:
     """The largest absolute value along the last dim; each of equal ones gets the whole gradient, as in PyTorch."""
-    return largest(np.abs(input), axis=-1)
+    return np.abs(input).max(axis=-1)
 
 
 _largest_size.gradient(input=lambda g, input, out: _at_largest(g, input, out))

@@ -29,16 +29,6 @@ __all__ = [
 ]
 
 
-def largest(array: Array, axis: Any, keepdims: bool = False) -> Any:
-    """By an array's own method: CuPy has ``ufunc.reduce`` of sums and products only."""
-    return array.max(axis=axis, keepdims=keepdims)
-
-
-def smallest(array: Array, axis: Any, keepdims: bool = False) -> Any:
-    """The same for the other end."""
-    return array.min(axis=axis, keepdims=keepdims)
-
-
 def with_elements(input: Array, dim: Dims, name: str) -> tuple[int, ...]:
     """The dims to reduce.
 
@@ -69,14 +59,14 @@ def require_ordered(input: Array, name: str, error: type[Exception] = Unsupporte
 def amax(input: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     """The largest element over ``dim``; equal ones share the gradient."""
     require_ordered(input, "amax")
-    return largest(input, axis=with_elements(input, dim, "amax"), keepdims=keepdim)
+    return input.max(axis=with_elements(input, dim, "amax"), keepdims=keepdim)
 
 
 @op()
 def amin(input: Array, dim: Dims = (), keepdim: bool = False) -> Array:
     """The smallest element over ``dim``; equal ones share the gradient."""
     require_ordered(input, "amin")
-    return smallest(input, axis=with_elements(input, dim, "amin"), keepdims=keepdim)
+    return input.min(axis=with_elements(input, dim, "amin"), keepdims=keepdim)
 
 
 def _shared_among_equals(g: Any, input: Any, out: Any, dim: Dims) -> Any:
@@ -99,7 +89,7 @@ def aminmax(input: Array, *, dim: int | None = None, keepdim: bool = False) -> A
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
         )
     axes = with_elements(input, dim, "aminmax")
-    return smallest(input, axis=axes, keepdims=keepdim), largest(input, axis=axes, keepdims=keepdim)
+    return input.min(axis=axes, keepdims=keepdim), input.max(axis=axes, keepdims=keepdim)
 
 
 aminmax.outputs("min", "max")
@@ -118,13 +108,13 @@ def _of_both(g_min: Any, g_max: Any, input: Any, low: Any, high: Any, dim: int |
 @op(node="Max1")
 def _max_all(input: Array) -> Array:
     """The largest of all elements."""
-    return largest(_some(input, "max"), axis=None)
+    return _some(input, "max").max()
 
 
 @op(node="Min1")
 def _min_all(input: Array) -> Array:
     """The smallest of all elements."""
-    return smallest(_some(input, "min"), axis=None)
+    return _some(input, "min").min()
 
 
 def _some(input: Array, name: str) -> Array:

@@ -209,10 +209,8 @@ def any(input: IndexArray, dim: Dims = None, keepdim: bool = False) -> Array:
 
 def _as_truth(how: str, input: Array, dim: Dims, keepdim: bool) -> Array:
     axes = None if dim is None else () if dim == () else all_dims(dim, input.ndim, True)
-    truths = input.astype(
-        np.bool_, copy=False
-    )  # its methods: CuPy has ``ufunc.reduce`` of sums and products only
-    found = getattr(truths, how)(axis=axes, keepdims=keepdim)
+    # By an array's own method: CuPy has ``ufunc.reduce`` of sums and products only.
+    found = getattr(input.astype(np.bool_, copy=False), how)(axis=axes, keepdims=keepdim)
     return found.astype(np.uint8) if input.dtype == np.uint8 else found
 
 
