@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.mpi.gpu_memory import Queued, bytes_of
-from distrt.comm.mpi.polled import Gone, Polled
+from distrt.comm.mpi.polled import LONGEST_POLL_S, POLL_S, Gone, Polled
 from distrt.comm.mpi.world import MpiWorld
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
@@ -29,7 +29,6 @@ __all__ = ["Arrivals", "Mail", "collective_tags"]
 _HEADER = struct.Struct("=q16s")  # bytes, dtype
 _NEWS_S = 1.0
 _KEPT_BYTES = 256 * 1024  # as much as fits into a ring of shared memory
-_POLL_S, _LONGEST_POLL_S = 20e-6, 1e-3
 
 
 class Arrivals(Polled):
@@ -170,7 +169,7 @@ class Mail:
 
     def _carry(self) -> None:
         """See kept messages off: MPI moves them on when it is asked, and their sender may be busy."""
-        pause_s = _POLL_S
+        pause_s = POLL_S
         while True:
             kept = tuple(self._kept)
             gone = {sent for sent, _, _ in kept if _is_away(sent)}
@@ -179,7 +178,7 @@ class Mail:
                 if not self._kept:
                     self._carrier = None
                     return
-            pause_s = _POLL_S if gone else min(2 * pause_s, _LONGEST_POLL_S)
+            pause_s = POLL_S if gone else min(2 * pause_s, LONGEST_POLL_S)
             time.sleep(pause_s)
 
     def recv(self, flat: Array, src: int | None, tag: int, after: Queued | None = None) -> Steps:

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from distrt.comm.progress import Wait
 
-__all__ = ["Gone", "Polled"]
+__all__ = ["LONGEST_POLL_S", "POLL_S", "Gone", "Polled"]
 
-_POLL_S, _LONGEST_POLL_S = 20e-6, 1e-3
+POLL_S, LONGEST_POLL_S = 20e-6, 1e-3
 
 Gone: TypeAlias = Callable[[list[int]], str | None]
 """Says what became of a rank without which one cannot go on."""
@@ -47,10 +47,10 @@ class Polled(Wait):
 
     def sleep(self, seconds: float, sleeper: int) -> None:
         """Asks again and again, ever more seldom."""
-        deadline, pause_s = time.monotonic() + seconds, _POLL_S
+        deadline, pause_s = time.monotonic() + seconds, POLL_S
         while not self.is_over() and (remaining_s := deadline - time.monotonic()) > 0:
             time.sleep(min(pause_s, remaining_s))
-            pause_s = min(2 * pause_s, _LONGEST_POLL_S)
+            pause_s = min(2 * pause_s, LONGEST_POLL_S)
 
     def lost(self) -> str | None:
         """What became of a rank that is waited for."""
