@@ -33,9 +33,8 @@ class HostLane:
 
     def __init__(self, control: ProcessGroup) -> None:
         self._control = control
-        self._mover = (
-            control  #: carries what computes nothing, in the memory that `_outgoing` and `_incoming` give
-        )
+        #: Carries what computes nothing, in the memory that `_outgoing` and `_incoming` give.
+        self._mover = control
 
     def all_reduce(
         self,

@@ -100,8 +100,6 @@ def _nobody(missing: list[int]) -> None:
 
 def bytes_of(mpi: Any, array: Array) -> Any:
     """A contiguous array as mpi4py takes it: its bytes, wherever they are."""
-    if used.gpu and is_on_gpu(array) and array.size:
-        return mpi.buffer.fromaddress(address_of(array), array.nbytes)
-    if used.gpu and is_on_gpu(array):
-        return np.empty(0, np.uint8)
-    return array.reshape(-1).view(np.uint8)
+    if not (used.gpu and is_on_gpu(array)):
+        return array.reshape(-1).view(np.uint8)
+    return mpi.buffer.fromaddress(address_of(array), array.nbytes) if array.size else np.empty(0, np.uint8)

@@ -115,9 +115,8 @@ class MpiTransport(Transport):
                 [len(terms) for terms in placement.terms],
             )
         apart = None
-        if (
-            world.takes_gpu_memory
-        ):  # every rank by itself: GPUs have no memory in common that the ranks could use
+        if world.takes_gpu_memory:
+            # Every rank by itself: GPUs have no memory in common that the ranks could use.
             own = within(timeout_s, "MPI_Comm_dup", comm.Dup)
             own.Set_errhandler(world.mpi.ERRORS_RETURN)
             apart = Links(world, own, members, Placement(range(len(members))), LoneNode(), prefix)

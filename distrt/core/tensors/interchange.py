@@ -137,7 +137,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     place = require_available(device)
     kind, number = _device_of(ext_tensor)
     if kind == _KDL_CUDA and library.find() is not None:
-        array = taken_in(library.find().from_dlpack(ext_tensor, copy=copy))  # behind what its stream has queued
+        array = taken_in(
+            library.find().from_dlpack(ext_tensor, copy=copy)
+        )  # behind what its stream has queued
         return from_array(array if device is None else moved(array, place))
     if kind != _KDL_CPU:
         raise DeviceError(f"from_dlpack: the memory is on device {(kind, number)}, which is not the CPU")

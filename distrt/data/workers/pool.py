@@ -88,9 +88,8 @@ class Pool:
         return self._died is None and self._pid == os.getpid() and self._end.still_active()
 
     def __del__(self) -> None:
-        if (
-            self._pid != os.getpid()
-        ):  # the workers are the parent's, and so is their end; these ends are copies
+        if self._pid != os.getpid():
+            # The workers are the parent's, and so is their end; these ends are copies.
             for each in self.workers:
                 each.channel.close()
 

@@ -50,16 +50,12 @@ def known(statistic: Array, image: Array) -> Array:
 
 
 # What is open of kernels that do not look at it: all the same, so that what is compiled is little.
-_REST: dict[str, Any] = {"LANES": 32, "ACROSS": 32, "I": "u32"}
-
-
-def _types(image: Array, vector: int) -> dict[str, Any]:
-    return {"T": C_TYPES[image.dtype], "VECTOR": vector}
+_REST: dict[str, Any] = {"W": "float", "LANES": 32, "ACROSS": 32, "I": "u32"}
 
 
 def code_of(name: str, image: Array, vector: int = 1, **defined: Any) -> Any:
     """A kernel of ``code/channels.cu`` for images of a dtype, of which ``vector`` elements are read at once."""
-    return kernel("channels", name, **{**_types(image, vector), "W": "float", **_REST, **defined})
+    return kernel("channels", name, **{"T": C_TYPES[image.dtype], "VECTOR": vector, **_REST, **defined})
 
 
 def warps(count: int) -> tuple[tuple[int], tuple[int]]:

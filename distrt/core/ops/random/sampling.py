@@ -38,6 +38,7 @@ def _returned(name: str, result: Any, out: Any) -> Any:
 
 
 def require_floating(name: str, input: Tensor) -> Array:
+    """The elements of a tensor of floats; raises for anything else."""
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     if not input.dtype.is_floating_point:
