@@ -2,7 +2,7 @@
 
 A lane does for arrays on a GPU what `ProcessGroup` does for those in the memory of the CPU, between the same ranks:
 over NCCL (`nccl.group`), or through the CPU (`through_host`) where the backend is one of the CPU's ("gloo", "mpi"); an
-MPI that is CUDA-aware gets what is only moved as it is (`mpi.lane`).
+MPI that is CUDA-aware gets arrays as they are (`mpi.lane`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from distrt.comm.caller import CACHED_KINDS, COMPLETED, Caller
 from distrt.comm.calls import Call
 from distrt.comm.checks import Checks, assign, flattened, is_flat, lengths, premultiplied
 from distrt.comm.group_memory import GroupMemory
-from distrt.comm.progress import Engine, Label
+from distrt.comm.progress import Engine, Label, Operation
 from distrt.comm.reduction import AnyOp, Array, ReduceOp, Reduction, as_sum, check_dtype
 from distrt.comm.transport import Transport
 from distrt.comm.work import Work
@@ -157,6 +157,19 @@ class ProcessGroup(GroupMemory):
         operation = self.transport.all_reduce(copy.reshape(-1), reduction, call.fingerprint)
         return self._caller.run(call, operation, async_op, lambda: assign(array, copy))
 
+    def _all_reduce_by(
+        self, reduce: Callable[[Array, Reduction, int], Operation], array: Array, op: AnyOp, async_op: bool
+    ) -> Work:
+        """An all-reduce on a GPU, which has no shorter way for what is small; ``reduce`` is a transport's."""
+        self._caller.require_open("all_reduce")
+        op, scaled = premultiplied(op, array)
+        reduction = self._reduction(op, array.dtype)
+        call = self._call("all_reduce", op.name, array.dtype, array.size)
+        is_home = scaled is array and array.flags.c_contiguous
+        copy = array if is_home else scaled.copy(order="C")
+        operation = reduce(copy.reshape(-1), reduction, call.fingerprint)
+        return self._caller.run(call, operation, async_op, None if is_home else lambda: assign(array, copy))
+
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """Replace ``array`` on rank ``dst`` by the combination of all ranks' arrays; the others' stay as they are."""
         if used.gpu and (lane := self.lane_of(array)) is not self:
@@ -165,7 +178,7 @@ class ProcessGroup(GroupMemory):
         self._checks.rank("reduce", "dst", dst, role="root")
         op, scaled = premultiplied(op, array)
         reduction = self._reduction(op, array.dtype)
-        call = self._caller.call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
+        call = self._call("reduce", f"to rank {dst}", op.name, array.dtype, array.size)
         if scaled is array and is_flat(array):
             operation = self.transport.reduce(array.reshape(-1), dst, reduction, call.fingerprint)
             return self._caller.run(call, operation, async_op)
@@ -186,7 +199,7 @@ class ProcessGroup(GroupMemory):
         self._caller.require_open("broadcast")
         check_dtype("broadcast", array.dtype)
         self._checks.rank("broadcast", "src", src, role="root")
-        call = self._moved("broadcast", f"from rank {src}", array.dtype, array.size)
+        call = self._call("broadcast", f"from rank {src}", array.dtype, array.size)
         is_own = is_flat(array)
         if is_own or src == self._rank:
             flat = (array if is_own else array.copy(order="C")).reshape(-1)
@@ -206,7 +219,7 @@ class ProcessGroup(GroupMemory):
         check_dtype("all_gather", array.dtype)
         outputs = self._checks.one_per_rank("all_gather", "output", output, "array", array)
         self._checks.alike("all_gather", "output", outputs[self._rank], "array", array)
-        call = self._moved("all_gather", array.dtype, *lengths(outputs))
+        call = self._call("all_gather", array.dtype, *lengths(outputs))
         flats, finish = self._checks.outputs("all_gather", outputs)
         operation = self.transport.all_gather(flats, flattened(array), call.fingerprint)
         return self._caller.run(call, operation, async_op, finish)
@@ -223,7 +236,7 @@ class ProcessGroup(GroupMemory):
         self._caller.require_open("gather")
         check_dtype("gather", array.dtype)
         self._checks.rank("gather", "dst", dst, role="root")
-        call = self._moved("gather", f"to rank {dst}", array.dtype, array.size)
+        call = self._call("gather", f"to rank {dst}", array.dtype, array.size)
         flats, finish = None, None
         if self._rank == dst:
             if output is None:
@@ -245,7 +258,7 @@ class ProcessGroup(GroupMemory):
         self._caller.require_open("scatter")
         check_dtype("scatter", array.dtype)
         self._checks.rank("scatter", "src", src, role="root")
-        call = self._moved("scatter", f"from rank {src}", array.dtype, array.size)
+        call = self._call("scatter", f"from rank {src}", array.dtype, array.size)
         (flat,), finish = self._checks.outputs("scatter", [array])
         parts = None
         if self._rank == src:
@@ -284,7 +297,7 @@ class ProcessGroup(GroupMemory):
             or array.__class__ is not output.__class__
         ):
             self._checks.all_alike("reduce_scatter", "array", array, "output", output)  # says what is wrong
-        call = self._caller.call("reduce_scatter", op.name, array.dtype, output.size)
+        call = self._call("reduce_scatter", op.name, array.dtype, output.size)
         source = flattened(array).reshape(self._size, -1)
         (flat,), finish = self._checks.outputs("reduce_scatter", [output])
         reduce = self.transport.reduce_scatter if meets_after else self.transport.reduce_rows
@@ -306,7 +319,7 @@ class ProcessGroup(GroupMemory):
             for each in arrays:
                 check_dtype("all_to_all", each.dtype)
                 self._checks.same_dtype("all_to_all", name, each, "inputs", inputs[0])
-        call = self._moved("all_to_all", inputs[0].dtype)
+        call = self._call("all_to_all", inputs[0].dtype)
         flats, finish = self._checks.outputs("all_to_all", outputs)
         operation = self.transport.all_to_all(flats, [flattened(each) for each in inputs], call.fingerprint)
         return self._caller.run(call, operation, async_op, finish)
@@ -338,7 +351,7 @@ class ProcessGroup(GroupMemory):
         self._checks.rank("send", "dst", dst)
         if dst == self._rank:
             raise DistributedError(self.label("a rank cannot send to itself", "send"))
-        call = self._moved("send", f"to rank {dst}", array.dtype, array.size)
+        call = self._call("send", f"to rank {dst}", array.dtype, array.size)
         return self._caller.run(
             call, self.transport.send(flattened(array), dst, tag), async_op, is_numbered=False
         )
@@ -355,7 +368,7 @@ class ProcessGroup(GroupMemory):
                 raise DistributedError(self.label("a rank cannot receive from itself", "recv"))
         (flat,), finish = self._checks.outputs("recv", [array])
         source = "any rank" if src is None else f"rank {src}"
-        call = self._moved("recv", f"from {source}", array.dtype, array.size)
+        call = self._call("recv", f"from {source}", array.dtype, array.size)
         return self._caller.run(
             call, self.transport.recv(flat, src, tag), async_op, finish, is_numbered=False
         )
@@ -379,8 +392,8 @@ class ProcessGroup(GroupMemory):
         """``text`` as every error of the group begins: see `Caller.label`."""
         return self._caller.label(text, operation, sequence)
 
-    def _moved(self, operation: str, *details: object) -> Call:
-        """The call of an operation that computes nothing."""
+    def _call(self, operation: str, *details: object) -> Call:
+        """What is called, as the ranks compare it and messages name it."""
         return self._caller.call(operation, *details)
 
     def _reduction(self, op: ReduceOp, dtype: np.dtype[Any]) -> Reduction:
@@ -391,7 +404,7 @@ class ProcessGroup(GroupMemory):
 
     def _new_all_reduce(self, op: ReduceOp, array: Array) -> _AllReduce:
         reduction = self._reduction(op, array.dtype)
-        call = self._caller.call("all_reduce", op.name, array.dtype, array.size)
+        call = self._call("all_reduce", op.name, array.dtype, array.size)
         at_once = self.transport.prepare_all_reduce(array.dtype, array.size, reduction, call.fingerprint)
         if len(self._all_reduces) >= CACHED_KINDS:
             self._all_reduces.clear()

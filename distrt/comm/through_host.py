@@ -33,8 +33,8 @@ class HostLane:
 
     def __init__(self, control: ProcessGroup) -> None:
         self._control = control
-        #: Carries what computes nothing, in the memory that `_outgoing` and `_incoming` give.
-        self._mover = control
+        #: Of what is in the memory that `_outgoing` and `_incoming` give.
+        self._carrier = control
 
     def all_reduce(
         self,
@@ -44,34 +44,34 @@ class HostLane:
         deterministic: bool = False,
     ) -> Work:
         """As on the CPU."""
-        host = _down(array)
-        work = self._control.all_reduce(host, _on_host(op), async_op, deterministic)
-        return _up(work, async_op, [(array, host)])
+        inner, op = self._entered(array, op)
+        work = self._carrier.all_reduce(inner, op, async_op, deterministic)
+        return _up(work, async_op, [(array, inner)])
 
     def reduce(self, array: Array, dst: int, op: AnyOp = ReduceOp.SUM, async_op: bool = False) -> Work:
         """As on the CPU."""
-        host = _down(array)
-        work = self._control.reduce(host, dst, _on_host(op), async_op)
-        return _up(work, async_op, [(array, host)] if self._control.rank() == dst else [])
+        inner, op = self._entered(array, op)
+        work = self._carrier.reduce(inner, dst, op, async_op)
+        return _up(work, async_op, [(array, inner)] if self._control.rank() == dst else [])
 
     def broadcast(self, array: Array, src: int, async_op: bool = False) -> Work:
         """As on the CPU."""
         is_source = self._control.rank() == src
         inner = self._outgoing(array) if is_source else self._incoming(array)
-        work = self._mover.broadcast(inner, src, async_op)
+        work = self._carrier.broadcast(inner, src, async_op)
         return _up(work, async_op, [] if is_source else [(array, inner)])
 
     def all_gather(self, output: Array | Sequence[Array], array: Array, async_op: bool = False) -> Work:
         """As on the CPU."""
         outputs, pairs = self._outputs(output)
-        return _up(self._mover.all_gather(outputs, self._outgoing(array), async_op), async_op, pairs)
+        return _up(self._carrier.all_gather(outputs, self._outgoing(array), async_op), async_op, pairs)
 
     def gather(
         self, output: Array | Sequence[Array] | None, array: Array, dst: int, async_op: bool = False
     ) -> Work:
         """As on the CPU."""
         outputs, pairs = (None, []) if output is None else self._outputs(output)
-        return _up(self._mover.gather(outputs, self._outgoing(array), dst, async_op), async_op, pairs)
+        return _up(self._carrier.gather(outputs, self._outgoing(array), dst, async_op), async_op, pairs)
 
     def scatter(
         self, array: Array, inputs: Array | Sequence[Array] | None, src: int, async_op: bool = False
@@ -79,7 +79,7 @@ class HostLane:
         """As on the CPU."""
         inner = self._incoming(array)
         given = None if inputs is None else [*map(self._outgoing, inputs)]
-        return _up(self._mover.scatter(inner, given, src, async_op), async_op, [(array, inner)])
+        return _up(self._carrier.scatter(inner, given, src, async_op), async_op, [(array, inner)])
 
     def reduce_scatter(
         self,
@@ -90,32 +90,39 @@ class HostLane:
         meets_after: bool = True,
     ) -> Work:
         """As on the CPU."""
-        host = _like(output)
-        work = self._control.reduce_scatter(host, _down(array), _on_host(op), async_op, meets_after)
-        return _up(work, async_op, [(output, host)])
+        inner = self._incoming(output)
+        given, op = self._entered(array, op)
+        work = self._carrier.reduce_scatter(inner, given, op, async_op, meets_after)
+        return _up(work, async_op, [(output, inner)])
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], async_op: bool = False) -> Work:
         """As on the CPU."""
         targets, pairs = self._outputs(outputs)
-        work = self._mover.all_to_all(targets, [*map(self._outgoing, inputs)], async_op)
+        work = self._carrier.all_to_all(targets, [*map(self._outgoing, inputs)], async_op)
         return _up(work, async_op, pairs)
 
     def send(self, array: Array, dst: int, tag: int = 0, async_op: bool = False) -> Work:
         """As on the CPU."""
-        return self._mover.send(self._outgoing(array), dst, tag, async_op)
+        return self._carrier.send(self._outgoing(array), dst, tag, async_op)
 
     def recv(self, array: Array, src: int | None = None, tag: int = 0, async_op: bool = False) -> Work:
         """As on the CPU."""
         inner = self._incoming(array)
-        return _up(self._mover.recv(inner, src, tag, async_op), async_op, [(array, inner)])
+        return _up(self._carrier.recv(inner, src, tag, async_op), async_op, [(array, inner)])
 
     def _outgoing(self, array: Array) -> Array:
-        """Memory with an array's elements, for `_mover` to read."""
+        """Memory with an array's elements, for the carrier to read, or to replace by the result."""
         return _down(array)
 
     def _incoming(self, array: Array) -> Array:
-        """Memory for an array's elements, for `_mover` to write."""
+        """Memory for an array's elements, for the carrier to write."""
         return _like(array)
+
+    def _entered(self, array: Array, op: AnyOp) -> tuple[Array, AnyOp]:
+        """As `_outgoing`, for a reduction, whose factor comes along."""
+        if isinstance(op, PremulSum) and is_on_gpu(op.factor):
+            op = PremulSum(on_host(op.factor))
+        return self._outgoing(array), op
 
     def _outputs(self, arrays: Array | Sequence[Array]) -> tuple[Sequence[Array], list[tuple[Array, Array]]]:
         pairs = [(each, self._incoming(each)) for each in arrays]
@@ -177,10 +184,6 @@ def _up(work: Work, async_op: bool, pairs: Sequence[tuple[Array, Array]]) -> Wor
     if not async_op:
         bring()
     return work
-
-
-def _on_host(op: AnyOp) -> AnyOp:
-    return PremulSum(on_host(op.factor)) if isinstance(op, PremulSum) and is_on_gpu(op.factor) else op
 
 
 class BroughtUp(Work):

@@ -175,7 +175,7 @@ class Transport(ABC):
 
     @property
     def takes_gpu_memory(self) -> bool:
-        """Whether what computes nothing (broadcasts, gathering, messages, ...) takes arrays on a GPU as they are."""
+        """Whether operations take arrays on a GPU as they are."""
         return False
 
     @property

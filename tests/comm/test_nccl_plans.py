@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from distrt.comm.nccl import settings
-from distrt.comm.nccl.reductions import Plan, combined, plan
+from distrt.comm.nccl.reductions import Plan, plan
 from distrt.comm.process_group import ReduceOp
 from distrt.comm.reduction import Reduction
 from distrt.core.errors import DeviceMissing, SettingError
@@ -52,7 +52,7 @@ def test_a_plan_gives_what_the_reduction_gives(op, name):
     with np.errstate(all="ignore"):
         Reduction(op, dtype, 3).reduce(rows, expected)
     how = plan(op, dtype)
-    if how is None:  # what is left to `combined`
+    if how is None:  # what is combined in order
         assert op.name in ("BAND", "BOR", "BXOR") or (name in COMPLEX and op is ReduceOp.PRODUCT)
         return
     found = by_plan(how, [row.copy() for row in rows])
@@ -60,18 +60,6 @@ def test_a_plan_gives_what_the_reduction_gives(op, name):
         assert found.tobytes() == expected.tobytes()
     else:
         np.testing.assert_allclose(found.astype(complex), expected.astype(complex), rtol=0.02, atol=0.02)
-
-
-@pytest.mark.parametrize(("op", "name"), MEANINGFUL)
-def test_what_is_combined_on_the_gpu_has_the_bits_of_the_tree(op, name):
-    dtype = numpy_dtype(name)
-    rows = [values(dtype, (33,), seed) for seed in range(5)]
-    reduction = Reduction(op, dtype, 5)
-    expected = np.empty_like(rows[0])
-    with np.errstate(all="ignore"):
-        reduction.reduce(rows, expected)
-        found = combined(rows, reduction).astype(dtype, copy=False)
-    assert found.tobytes() == expected.tobytes()
 
 
 def test_users_settings_are_read(monkeypatch):

@@ -25,16 +25,41 @@ def _said(size: int, *arguments: str) -> str:
 
 @pytest.mark.ci
 @pytest.mark.parametrize(
-    "what", ["nothing_crosses", "order", "messages", "refusals", "mismatch", "disagreeing"]
+    ("size", "what"),
+    [
+        (2, "nothing_crosses"),
+        (2, "order"),
+        (3, "late_sums"),
+        pytest.param(2, "late_sums", marks=pytest.mark.slow),
+        (3, "memory"),
+        pytest.param(2, "memory", marks=pytest.mark.slow),
+        (3, "replaced"),
+        (2, "messages"),
+        (2, "refusals"),
+        (2, "mismatch broadcast"),
+        (2, "mismatch all_reduce"),
+        (2, "disagreeing"),
+    ],
 )
-def test_what_is_only_moved_goes_from_gpu_to_gpu(what):
-    assert _said(2, "cuda_aware", what).count("right") == 2
+def test_arrays_go_from_gpu_to_gpu(size, what):
+    assert _said(size, "cuda_aware", *what.split()).count("right") == size
 
 
 @pytest.mark.ci
-@pytest.mark.parametrize(("size", "amount"), [(3, 5), pytest.param(4, 100, marks=pytest.mark.slow)])
-def test_cases_are_right_bit_equal_on_all_ranks_and_staged_only_where_something_is_computed(size, amount):
-    said = _said(size, "cuda_aware", "collectives", "0", str(amount))
+@pytest.mark.parametrize(
+    ("size", "amount", "kind"),
+    [
+        (3, 5, ""),
+        (3, 5, "pieces"),
+        pytest.param(2, 100, "", marks=pytest.mark.slow),
+        pytest.param(2, 60, "pieces", marks=pytest.mark.slow),
+        pytest.param(3, 60, "pieces", marks=pytest.mark.slow),
+        pytest.param(4, 100, "", marks=pytest.mark.slow),
+        pytest.param(4, 60, "pieces", marks=pytest.mark.slow),
+    ],
+)
+def test_cases_are_right_bit_equal_on_all_ranks_and_never_staged(size, amount, kind):
+    said = _said(size, "cuda_aware", "collectives", "0", str(amount), kind)
     digests = [ast.literal_eval(line) for line in said.splitlines() if line.startswith("{")]
     reference = run_local(
         lambda group: {name: run_all(group, sample(name, 0, amount)) for name in COLLECTIVES}, size
@@ -43,17 +68,26 @@ def test_cases_are_right_bit_equal_on_all_ranks_and_staged_only_where_something_
 
 
 @pytest.mark.ci
-def test_a_rank_that_dies_is_told_by_name():
-    assert "PeerFailed rank 0: all_gather #3: rank 1 died" in _said(2, "cuda_aware", "death")
+@pytest.mark.parametrize("operation", ["all_gather", "all_reduce"])
+def test_a_rank_that_dies_is_told_by_name(operation):
+    assert f"PeerFailed rank 0: {operation} #3: rank 1 died" in _said(2, "cuda_aware", "death", operation)
 
 
 @pytest.mark.slow
-def test_a_rank_that_does_not_come_is_told_by_name():
-    said = _said(2, "cuda_aware", "lateness")
-    assert "CollectiveTimeout rank 0: all_gather #3: waited 3 s for rank 1" in said
+@pytest.mark.parametrize("operation", ["all_gather", "all_reduce"])
+def test_a_rank_that_does_not_come_is_told_by_name(operation):
+    said = _said(2, "cuda_aware", "lateness", operation)
+    assert f"CollectiveTimeout rank 0: {operation} #3: waited 3 s for rank 1" in said
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("program", "ways"), [("ddp", 14), ("sharded", 19)])
-def test_training_gives_what_the_cpu_gives(program, ways):
-    assert _said(2, program, "mpi").count(f"0 of {ways} ways differ") == 2
+@pytest.mark.parametrize("size", [2, 3])
+def test_training_gives_what_the_cpu_gives(program, ways, size):
+    assert _said(size, program, "mpi").count(f"0 of {ways} ways differ") == size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+def test_reproducible_training_has_the_bits_of_one_rank(size):
+    assert _said(size, "reproducible", "mpi").count("bits") == 3 * size

@@ -101,6 +101,34 @@ group.barrier()
         started.output()
 
 
+@pytest.mark.ci
+@pytest.mark.parametrize("machines", ["abc", pytest.param("aabbc", marks=pytest.mark.slow)])
+def test_reductions_pass_in_pieces_and_results_may_replace_what_is_reduced(machines):
+    program = """
+from distrt.comm.mpi import reduce
+reduce._CHUNK_BYTES, reduce._SMALL_BYTES = 4096, 1024
+group = join()
+rank, size = group.rank(), group.size()
+for count in (100, 5003):
+    rows = [np.arange(size * count, dtype=np.float16).reshape(size, count) % 97 + other for other in range(size)]
+    expected = sum(each.astype(np.float32) for each in rows).astype(np.float16)
+    for dst in range(size):
+        array = rows[rank].copy()
+        group.reduce(array, dst)
+        assert np.array_equal(array, expected if rank == dst else rows[rank]), (count, dst)
+    for place in range(size):  # of the rank's own row, and of others'
+        array = rows[rank].copy()
+        group.reduce_scatter(array[(rank + place) % size], array)
+        assert np.array_equal(array[(rank + place) % size], expected[rank]), (count, place)
+    shifted = rows[rank].copy().reshape(-1)
+    group.reduce_scatter(shifted[7 : 7 + count], shifted.reshape(size, count))
+    assert np.array_equal(shifted[7 : 7 + count], expected[rank]), count
+group.barrier()
+"""
+    with mpi_ranks(len(machines), JOIN + program, machines=machines) as started:
+        started.output()
+
+
 def test_outstanding_operations_overlap_with_messages_and_other_groups(two_by_two):
     program = """
 rank, size = group.rank(), group.size()

@@ -1,7 +1,7 @@
 """`MpiLane`: arrays on a GPU, where MPI is CUDA-aware.
 
-What computes nothing goes from GPU to GPU as MPI finds best: broadcasts, gathering, scattering, all-to-all, messages.
-Reductions are distrt's own, in one order for all transports, and done by the CPU: they go as in `HostLane`.
+Everything goes from GPU to GPU. What is only moved goes as MPI finds best; reductions are distrt's own, in one order
+for all transports (`distrt.comm.mpi.reduce`), and each rank's GPU does its share.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import numpy as np
 
 from distrt.comm.caller import Caller
 from distrt.comm.calls import Call
+from distrt.comm.checks import premultiplied
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import Array
+from distrt.comm.reduction import AnyOp, Array, ReduceOp
 from distrt.comm.through_host import HostLane
 from distrt.comm.transport import Transport
+from distrt.comm.work import Work
 from distrt.core.errors import DeviceError
 from distrt.core.gpu.places import at, device_of
 
@@ -30,7 +32,7 @@ class MpiLane(HostLane):
 
     def __init__(self, control: ProcessGroup, device: int) -> None:
         super().__init__(control)
-        self._mover = _Movers(control)
+        self._carrier = _OnGpus(control)
         self._device = device
 
     def _outgoing(self, array: Array) -> Array:
@@ -43,6 +45,11 @@ class MpiLane(HostLane):
         with at(array):
             return array if array.flags.c_contiguous else np.empty(array.shape, array.dtype, like=array)
 
+    def _entered(self, array: Array, op: AnyOp) -> tuple[Array, AnyOp]:
+        with at(array):  # what is multiplied here is brought home here, in the stream of who waits
+            plain, scaled = premultiplied(op, array)
+        return self._outgoing(scaled), plain
+
     def _require_here(self, array: Array) -> None:
         """MPI is told of one GPU's memory, whose order it keeps to."""
         if device_of(array).index != self._device:
@@ -54,8 +61,8 @@ class MpiLane(HostLane):
             )
 
 
-class _Movers(ProcessGroup):
-    """The same ranks and their calls, for arrays on a GPU; only what the transport takes of these is called.
+class _OnGpus(ProcessGroup):
+    """The same ranks and their calls, for arrays on a GPU.
 
     Args:
         control: the group.
@@ -74,6 +81,16 @@ class _Movers(ProcessGroup):
         """This one: `distrt.comm.lanes` has looked where the array is."""
         return self
 
-    def _moved(self, operation: str, *details: object) -> Call:
+    def _call(self, operation: str, *details: object) -> Call:
         # Ranks whose arrays are on the CPU go another way: they do not meet, and are told why.
-        return super()._moved(operation, *details, "on GPUs")
+        return super()._call(operation, *details, "on GPUs")
+
+    def all_reduce(
+        self,
+        array: Array,
+        op: AnyOp = ReduceOp.SUM,
+        async_op: bool = False,
+        deterministic: bool = False,
+    ) -> Work:
+        """As on the CPU."""
+        return self._all_reduce_by(self.transport.all_reduce, array, op, async_op)

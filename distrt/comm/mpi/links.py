@@ -8,12 +8,14 @@ from typing import Any
 from distrt.comm.mpi.gpu_memory import bytes_of
 from distrt.comm.mpi.mail import Arrivals, collective_tags
 from distrt.comm.mpi.node import Node, in_group
-from distrt.comm.mpi.tree import Placement
 from distrt.comm.mpi.world import MpiWorld
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
 from distrt.comm.transport import block_bounds
+from distrt.comm.tree import Placement
+from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import PeerFailed
+from distrt.core.modes import used
 
 __all__ = ["Links"]
 
@@ -36,6 +38,7 @@ class Links:
         machine: the number of this rank's machine; place: its place there.
         mates: the ranks of its machine.
         fingerprint: of the call that the ranks are at; collectives run one after another.
+        is_apart: every rank of the group counts as a machine of its own.
         lanes: how many ranks of each machine talk to other machines at once, each about a slice of the array.
     """
 
@@ -60,6 +63,7 @@ class Links:
         self.machines = len(placement.members)
         self.mates = placement.members[self.machine]
         self.place = placement.place(self.rank)
+        self.is_apart = self.machines == self.size
         self.fingerprint = 0
         self._begun = 0  # how many calls; every rank counts the same
         self._first_tag, self._tags = collective_tags(comm, world.mpi)
@@ -74,6 +78,11 @@ class Links:
     def local(self, steps: Steps) -> Steps:
         """Steps of the node, as steps of the group."""
         return in_group(steps, self.mates, self.gone, lambda: self.dead(at_once=True))
+
+    def settled(self, sample: Array) -> Steps:
+        """Over when MPI may touch what is where ``sample`` is, memory that was used before included."""
+        if used.gpu and is_on_gpu(sample):
+            yield self.world.gpu_of(sample).mark()
 
     def peer(self, machine: int) -> int:
         """The rank of another machine that drives the same lane."""

@@ -2,7 +2,7 @@
 
 The ranks of one machine are a node, which `ShmTransport` connects. Between machines an array crosses the network once
 in each direction, cut into lanes, one for each rank of a machine. MPI carries bytes and nothing else: sums are ours, so
-that every dtype works and the result has the same bits as on one machine (`mpi_tree`).
+that every dtype works and the result has the same bits as on one machine (`distrt.comm.tree`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ from distrt.comm.mpi.node import LoneNode, Node, SharedNode
 from distrt.comm.mpi.reduce import Reducer
 from distrt.comm.mpi.start import start_mpi, within
 from distrt.comm.mpi.travel import Traveller
-from distrt.comm.mpi.tree import Placement
 from distrt.comm.mpi.world import MpiWorld
 from distrt.comm.presence import here
 from distrt.comm.progress import Operation, Steps
@@ -32,6 +31,7 @@ from distrt.comm.shm import ShmTransport, Store
 from distrt.comm.solo import SoloTransport
 from distrt.comm.status import Status, StatusPage
 from distrt.comm.transport import Transport
+from distrt.comm.tree import Placement
 from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import PeerFailed
 from distrt.core.modes import used
@@ -44,6 +44,14 @@ _COLLECTIVES = "collectives"  # the queue of everything that all ranks do in one
 _LONG_BYTES = 128 * 1024  # from here on an operation is worth waking the helper thread
 
 
+class _Way:
+    """How arrays of one kind of memory go: with that of the CPU, machines share what a rank has; GPUs do not."""
+
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.reducer, self.traveller = Reducer(links), Traveller(links)
+
+
 class MpiTransport(Transport):
     """The processes of several machines. `connect` makes one."""
 
@@ -51,11 +59,11 @@ class MpiTransport(Transport):
 
     def __init__(self, links: Links, apart: Links | None, store: Store, prefix: str) -> None:
         super().__init__(links.rank, links.size)
-        self._links, self._apart = links, apart
+        self._links = links
+        self._way = _Way(links)
+        self._apart = None if apart is None else _Way(apart)
         self._store, self._prefix = store, prefix
         self.identity = prefix
-        self._reducer = Reducer(links)
-        self._traveller = Traveller(links)
         self._mail = Mail(links.world, links.comm, links.gone_peer)
         self._owner_pid = os.getpid()
         here(links.world.rank).on_failure.add(self)
@@ -202,54 +210,59 @@ class MpiTransport(Transport):
 
     def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """See `Reducer`."""
-        return self._in_order(self._reducer.all_reduce(flat, reduction), flat.nbytes, fingerprint)
+        steps = self._way_of(flat).reducer.all_reduce(flat, reduction)
+        return self._in_order(steps, flat, flat.nbytes, fingerprint)
 
     def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
         """See `Reducer`."""
-        return self._in_order(self._reducer.reduce(flat, dst, reduction), flat.nbytes, fingerprint)
+        steps = self._way_of(flat).reducer.reduce(flat, dst, reduction)
+        return self._in_order(steps, flat, flat.nbytes, fingerprint)
 
     def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
         """See `Reducer`."""
-        return self._in_order(self._reducer.reduce_scatter(flat, rows, reduction), rows.nbytes, fingerprint)
+        steps = self._way_of(flat).reducer.reduce_scatter(flat, rows, reduction)
+        return self._in_order(steps, flat, rows.nbytes, fingerprint)
 
     def broadcast(self, flat: Array, src: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._moved(flat, lambda way: way.broadcast(flat, src), flat.nbytes, fingerprint)
+        steps = self._way_of(flat).traveller.broadcast(flat, src)
+        return self._in_order(steps, flat, flat.nbytes, fingerprint)
 
     def all_gather(self, outputs: Sequence[Array], flat: Array, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        nbytes = sum(each.nbytes for each in outputs)
-        return self._moved(flat, lambda way: way.all_gather(outputs, flat), nbytes, fingerprint)
+        steps = self._way_of(flat).traveller.all_gather(outputs, flat)
+        return self._in_order(steps, flat, sum(each.nbytes for each in outputs), fingerprint)
 
     def gather(self, outputs: Sequence[Array] | None, flat: Array, dst: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._moved(flat, lambda way: way.gather(outputs, flat, dst), flat.nbytes, fingerprint)
+        steps = self._way_of(flat).traveller.gather(outputs, flat, dst)
+        return self._in_order(steps, flat, flat.nbytes, fingerprint)
 
     def scatter(self, flat: Array, inputs: Sequence[Array] | None, src: int, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._moved(flat, lambda way: way.scatter(flat, inputs, src), flat.nbytes, fingerprint)
+        steps = self._way_of(flat).traveller.scatter(flat, inputs, src)
+        return self._in_order(steps, flat, flat.nbytes, fingerprint)
 
     def all_to_all(self, outputs: Sequence[Array], inputs: Sequence[Array], fingerprint: int) -> Operation:
         """See `Traveller`."""
+        steps = self._way_of(inputs[0]).traveller.all_to_all(outputs, inputs)
         nbytes = sum(each.nbytes for each in (*inputs, *outputs))
-        return self._moved(inputs[0], lambda way: way.all_to_all(outputs, inputs), nbytes, fingerprint)
+        return self._in_order(steps, inputs[0], nbytes, fingerprint)
 
     def barrier(self, fingerprint: int) -> Operation:
         """See `Traveller`."""
-        return self._in_order(self._traveller.barrier(), 0, fingerprint)
+        return self._in_order(self._way.traveller.barrier(), None, 0, fingerprint)
 
-    def _moved(
-        self, sample: Array, steps: Callable[[Traveller], Steps], nbytes: int, fingerprint: int
-    ) -> Operation:
-        """An operation that computes nothing, on arrays that are where ``sample`` is."""
-        if not (used.gpu and is_on_gpu(sample)):
-            return self._in_order(steps(self._traveller), nbytes, fingerprint)
+    def _way_of(self, sample: Array | None) -> _Way:
+        """That of arrays that are where ``sample`` is."""
+        if sample is None or not (used.gpu and is_on_gpu(sample)):
+            return self._way
         assert self._apart is not None, "lanes ask first"
-        begun = _begun(self._apart, steps(Traveller(self._apart)), fingerprint)
-        return Operation(self._behind_gpu(sample, begun), _COLLECTIVES, nbytes >= _LONG_BYTES)
+        return self._apart
 
-    def _in_order(self, steps: Steps, nbytes: int, fingerprint: int) -> Operation:
-        return Operation(_begun(self._links, steps, fingerprint), _COLLECTIVES, nbytes >= _LONG_BYTES)
+    def _in_order(self, steps: Steps, sample: Array | None, nbytes: int, fingerprint: int) -> Operation:
+        begun = _begun(self._way_of(sample).links, steps, fingerprint)
+        return Operation(self._behind_gpu(sample, begun), _COLLECTIVES, nbytes >= _LONG_BYTES)
 
     # Messages. MPI has shared memory of its own for those within a machine.
 
@@ -264,8 +277,8 @@ class MpiTransport(Transport):
         steps = self._mail.recv(flat, src, tag, after)  # posted at once: the order of the calls counts
         return Operation(steps, steps, flat.nbytes >= _LONG_BYTES)
 
-    def _behind_gpu(self, sample: Array, steps: Steps) -> Steps:
-        if used.gpu and is_on_gpu(sample):
+    def _behind_gpu(self, sample: Array | None, steps: Steps) -> Steps:
+        if sample is not None and used.gpu and is_on_gpu(sample):
             return self._links.world.gpu_of(sample).behind(steps)
         return steps
 
@@ -273,11 +286,11 @@ class MpiTransport(Transport):
 
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """A buffer in the machine's segment; where a machine has one rank, an ordinary array."""
-        return self._in_order(self._traveller.allocate(shape, dtype), 0, fingerprint)
+        return self._in_order(self._way.traveller.allocate(shape, dtype), None, 0, fingerprint)
 
     def allocate_one(self, shape: tuple[int, ...], dtype: np.dtype[Any], fingerprint: int) -> Operation:
         """One piece of memory on each machine."""
-        return self._in_order(self._traveller.allocate_one(shape, dtype), 0, fingerprint)
+        return self._in_order(self._way.traveller.allocate_one(shape, dtype), None, 0, fingerprint)
 
     @property
     def takes_gpu_memory(self) -> bool:
@@ -291,7 +304,7 @@ class MpiTransport(Transport):
 
     def free(self, array: Array, fingerprint: int) -> Operation:
         """Give the memory of a buffer back."""
-        return self._in_order(self._traveller.free(array), 0, fingerprint)
+        return self._in_order(self._way.traveller.free(array), None, 0, fingerprint)
 
     def renew(self, array: Array) -> Array:
         """In the machine's segment, where it lies there."""
@@ -308,9 +321,9 @@ class MpiTransport(Transport):
 
     def _is_waiting(self) -> bool:
         """Whether MPI would wait at its end for messages that nobody wants any more."""
-        posted = [links for links in (self._links, self._apart) if links is not None]
+        ways = [way for way in (self._way, self._apart) if way is not None]
         try:
-            return any(links.is_waiting for links in posted) or self._mail.is_waiting
+            return any(way.links.is_waiting for way in ways) or self._mail.is_waiting
         except PeerFailed:
             return True
 

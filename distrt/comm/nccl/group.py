@@ -12,7 +12,7 @@ import numpy as np
 
 from distrt.comm.caller import COMPLETED, Caller
 from distrt.comm.calls import Call
-from distrt.comm.checks import Finish, assign, premultiplied
+from distrt.comm.checks import Finish
 from distrt.comm.diagnosis import Diagnosis
 from distrt.comm.nccl import library, settings
 from distrt.comm.nccl.alone import AloneTransport, QuietChannel
@@ -90,16 +90,9 @@ class GpuGroup(ProcessGroup):
         In the order that NCCL finds best, which may differ from run to run where channels or machines do;
         ``deterministic`` asks for the order of all other transports.
         """
-        self._caller.require_open("all_reduce")
-        op, scaled = premultiplied(op, array)
-        reduction = self._reduction(op, array.dtype)
-        call = self._caller.call("all_reduce", op.name, array.dtype, array.size)
-        is_home = scaled is array and array.flags.c_contiguous
-        copy = array if is_home else scaled.copy(order="C")
         transport = self._transport
         reduce = transport.all_reduce_in_order if deterministic else transport.all_reduce
-        operation = reduce(copy.reshape(-1), reduction, call.fingerprint)
-        return self._caller.run(call, operation, async_op, None if is_home else lambda: assign(array, copy))
+        return self._all_reduce_by(reduce, array, op, async_op)
 
     def allocate(self, shape: int | tuple[int, ...], dtype: Any, copies: int | None = None) -> Array:
         """Zeros on the GPU; no rank waits for another."""

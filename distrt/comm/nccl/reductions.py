@@ -1,19 +1,19 @@
 """How each reduction of each dtype is asked of NCCL, which has fewer of both.
 
 NCCL sums, multiplies, averages and compares integers of 8, 32 and 64 bits and floating numbers. What has an equal among
-these is viewed or cast, where that gives the same bits; the rest is combined by CuPy (`combined`), after an exchange.
+these is viewed or cast, where that gives the same bits; the rest is combined by CuPy (`distrt.comm.tree`), after an
+exchange.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.comm.reduction import Array, ReduceOp, Reduction, along_tree
+from distrt.comm.reduction import Array, ReduceOp
 
-__all__ = ["Plan", "code_of", "combined", "plan"]
+__all__ = ["Plan", "code_of", "plan"]
 
 #: dtype -> its name in ``cupy.cuda.nccl``.
 _NAMES = {
@@ -94,17 +94,3 @@ def plan(op: ReduceOp, dtype: np.dtype[Any]) -> Plan | None:
 def code_of(nccl: Any, dtype: np.dtype[Any]) -> int:
     """NCCL's number for a dtype."""
     return int(getattr(nccl, _NAMES[dtype.name]))
-
-
-def combined(rows: Sequence[Array], reduction: Reduction) -> Array:
-    """All ranks' arrays in the tree's order, as every other transport combines them, on the GPU."""
-
-    def combine(first: Array, second: Array) -> Array:
-        out = np.empty_like(first)
-        reduction.combine(first, second, out=out)
-        return out
-
-    terms = [row.astype(np.float32) for row in rows] if reduction.is_wide else [row.copy() for row in rows]
-    total = along_tree(combine, terms)
-    reduction.finish(total)
-    return total

@@ -15,11 +15,12 @@ import numpy as np
 
 from distrt.comm.nccl import library
 from distrt.comm.nccl.channel import Channel
-from distrt.comm.nccl.reductions import Plan, code_of, combined, plan
+from distrt.comm.nccl.reductions import Plan, code_of, plan
 from distrt.comm.nccl.witness import Witness
 from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction
 from distrt.comm.transport import Transport
+from distrt.comm.tree import Placement, Trees
 from distrt.core.arrays import address_of
 from distrt.core.errors import DistributedError, UnsupportedError
 
@@ -52,16 +53,17 @@ class NcclTransport(Witness, Transport):
         self.channel = channel
         self._pair = pair
         self.is_deterministic = is_deterministic
+        self._trees = Trees(Placement(range(self.size)))
 
     # Reductions.
 
     def all_reduce(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
-        """NCCL's own, or `combined`."""
+        """NCCL's own, or in order."""
         how = self._plan(reduction, flat)
         return self._operation(partial(self._all_reduce, flat, reduction, how))
 
     def all_reduce_in_order(self, flat: Array, reduction: Reduction, fingerprint: int) -> Operation:
-        """`combined`, always."""
+        """In order, always."""
         return self._operation(partial(self._all_reduce, flat, reduction, None))
 
     def _all_reduce(self, flat: Array, reduction: Reduction, how: Plan | None) -> object:
@@ -74,7 +76,7 @@ class NcclTransport(Witness, Transport):
         return inner
 
     def reduce(self, flat: Array, dst: int, reduction: Reduction, fingerprint: int) -> Operation:
-        """NCCL's own, or `combined`."""
+        """NCCL's own, or in order."""
         how = self._plan(reduction, flat)
 
         def work() -> object:
@@ -91,7 +93,7 @@ class NcclTransport(Witness, Transport):
         return self._operation(work)
 
     def reduce_scatter(self, flat: Array, rows: Array, reduction: Reduction, fingerprint: int) -> Operation:
-        """NCCL's own, or `combined`."""
+        """NCCL's own, or in order."""
         how = self._plan(reduction, flat)
 
         def work() -> None:
@@ -125,7 +127,8 @@ class NcclTransport(Witness, Transport):
     def _combined_row(self, rows: Array, reduction: Reduction) -> Array:
         incoming = np.empty_like(rows)
         self._swap(list(incoming), list(rows))
-        total: Array = combined(list(incoming), reduction).astype(rows.dtype, copy=False)
+        total: Array = np.empty_like(rows[0])
+        self._trees.of(reduction, rows.dtype).total(list(incoming), total)
         return total
 
     # What only moves: as bytes, whatever the dtype.

@@ -45,7 +45,7 @@ def main(size: str, program: str, *arguments: str) -> int:
         return NOT_THERE
     failed = 0
     for rank, (code, said, complaints) in enumerate(results):
-        is_meant = code == -9 and arguments == ("death",) and rank == 1
+        is_meant = code == -9 and "death" in arguments and rank == 1
         failed += bool(code) and not is_meant
         print(f"rank {rank} ended with {code}\n{said}{complaints}")
     print(f"{failed} failed")

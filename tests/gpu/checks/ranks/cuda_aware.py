@@ -1,4 +1,4 @@
-"""What MPI moves from GPU to GPU: every operation, in the streams' order, and without a copy to the CPU."""
+"""What MPI moves, and GPUs add up: every operation, in the streams' order, and without a copy to the CPU."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ import cupy
 import numpy as np
 
 from distrt.comm import through_host
-from distrt.comm.mpi import gpu_memory
+from distrt.comm.mpi import gpu_memory, reduce
 from distrt.comm.mpi.lane import MpiLane
-from distrt.comm.process_group import ProcessGroup
+from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.comm.reduction import PremulSum
+from distrt.comm.tree import TreeReduction
 from distrt.core.errors import CollectiveMismatch, DeviceError, DistributedError, ShapeError
-from tests.conformance.cases import COLLECTIVES, REDUCING, run_all, sample
+from tests.conformance.cases import COLLECTIVES, run_all, sample
 from tests.gpu.checking import assert_refused
 from tests.gpu.checks.on_gpu import OnGpu
 from tests.gpu.fixtures import NOT_THERE
 
 IS_FAKE = hasattr(cupy.cuda, "traffic")
+PIECE_BYTES = 8 << 10
 
 
 def before(what: str) -> None:
@@ -61,14 +64,98 @@ class Staged:
         through_host._like = counted
 
 
-def collectives(group: ProcessGroup, lane: OnGpu, seed: str, amount: str) -> None:
-    """Every operation in every dtype and layout; what computes nothing is never staged."""
+def collectives(group: ProcessGroup, lane: OnGpu, seed: str, amount: str, kind: str = "") -> None:
+    """Every operation in every dtype and layout; nothing is staged. ``kind`` "pieces": large arrays are cut small."""
+    if kind == "pieces":
+        _cut_small()
     staged, digests = Staged(), {}
     for name in COLLECTIVES:
         digests[name] = run_all(lane, sample(name, int(seed), int(amount)))
-        assert (staged.count > 0) == (name in REDUCING), f"{name}: {staged.count} arrays were staged"
-        staged.count = 0
+        assert not staged.count, f"{name}: {staged.count} arrays were staged"
     print(digests)
+
+
+def _cut_small() -> None:
+    reduce._CHUNK_BYTES, reduce._SMALL_BYTES = PIECE_BYTES, 1 << 10
+
+
+def memory(group: ProcessGroup, lane: OnGpu) -> None:
+    """A reduction of a large array takes the memory of a few pieces of it."""
+    _cut_small()
+    pool, most = cupy.get_default_memory_pool(), 0
+    array, size = cupy.ones(12 * group.size() * PIECE_BYTES, np.float16), group.size()
+    row = cupy.empty(array.size // size, np.float16)
+
+    class Watch(cupy.cuda.MemoryHook):  # type: ignore[misc]
+        name = "Watch"
+
+        def malloc_postprocess(self, **_: Any) -> None:
+            nonlocal most
+            most = max(most, pool.used_bytes())
+
+    before = most = pool.used_bytes()
+    with Watch():
+        group.all_reduce(array)
+        group.reduce(array, 1)
+        group.reduce_scatter(row, array.reshape(size, -1))
+    assert before < most <= before + 10 * PIECE_BYTES, (most - before) / PIECE_BYTES
+    assert array[0].item() == size ** (2 if group.rank() == 1 else 1)
+
+
+def replaced(group: ProcessGroup, lane: OnGpu) -> None:
+    """A result may lie anywhere in what is reduced, which is sent in pieces."""
+    _cut_small()
+    rank, size, count = group.rank(), group.size(), 2 * PIECE_BYTES + 5
+    rows = cupy.arange(size * count, dtype=np.float32)
+    for start in (rank * count, (rank + 1) % size * count, 7):
+        array = rows.copy()
+        group.reduce_scatter(array[start : start + count], array.reshape(size, count))
+        expected = size * np.arange(rank * count, (rank + 1) * count, dtype=np.float32)
+        assert np.array_equal(array[start : start + count].get(), expected), start
+
+
+def late_sums(group: ProcessGroup, lane: OnGpu) -> None:
+    """What the GPU adds up late is sent when it is there, in pieces and whole."""
+    _cut_small()
+    total, size = TreeReduction.total, group.size()
+
+    def late(tree: TreeReduction, terms: Any, out: Any) -> None:
+        _later(lambda: total(tree, [term._host for term in terms], out._host))
+
+    if IS_FAKE:  # which computes everything else at once
+        TreeReduction.total = late  # type: ignore[method-assign]
+    for count in (30, 2 * PIECE_BYTES // 4 + 7):
+        array = cupy.arange(count, dtype=np.float32)
+        rows = cupy.concatenate([array + row for row in range(size)]).reshape(size, -1)
+        row = cupy.empty(count, np.float32)
+        for is_async in (False, True):
+            whole, at_one = array.copy(), array + 1
+            works = [
+                group.all_reduce(whole, async_op=is_async),
+                group.reduce(at_one, 1, async_op=is_async),
+                group.reduce_scatter(row, rows, async_op=is_async),
+            ]
+            for work in works:
+                work.wait()
+            numbers = np.arange(count, dtype=np.float32)
+            assert np.array_equal(whole.get(), size * numbers)
+            assert np.array_equal(at_one.get(), (numbers + 1) * (size if group.rank() == 1 else 1))
+            assert np.array_equal(row.get(), size * (numbers + group.rank()))
+            factor = PremulSum(cupy.full((), group.rank() + 1.0, np.float32))
+            work = group.all_reduce(row, factor, async_op=is_async)
+            work.wait()
+            per_rank = [(rank + 1) * size * (numbers + rank) for rank in range(size)]
+            assert np.array_equal(row.get(), sum(per_rank))
+
+
+def _later(work: Callable[[], object]) -> None:
+    """Queue what takes a while, and then ``work``, which is done by the CPU."""
+
+    def run(_: object) -> None:
+        time.sleep(0.01)
+        work()
+
+    cupy.cuda.get_current_stream().launch_host_func(run, None)
 
 
 def nothing_crosses(group: ProcessGroup, lane: OnGpu) -> None:
@@ -87,6 +174,17 @@ def nothing_crosses(group: ProcessGroup, lane: OnGpu) -> None:
     group.gather(out if rank == 0 else None, one[0], 0)
     group.scatter(one[1], out if rank == 1 else None, 1)
     group.all_to_all(list(out), list(one))
+    large = cupy.ones(3_000_000, np.float16)  # of which pieces are under way while others are added up
+    work = group.all_reduce(large, async_op=True)
+    group.all_reduce(gaps, ReduceOp.MAX)
+    gaps /= size
+    work.wait()
+    for op in (ReduceOp.AVG, PremulSum(1.0), PremulSum(cupy.ones((), np.float32))):
+        group.all_reduce(one[0], op, deterministic=True)
+        group.reduce(one[0], 1, op)
+    group.reduce(large, 0)
+    group.reduce_scatter(out[0], one)
+    group.reduce_scatter(large[: large.size // size], large[: large.size // size * size].reshape(size, -1))
     for turn in (0, 1):
         if rank == turn:
             group.send(one, 1 - turn)
@@ -96,7 +194,7 @@ def nothing_crosses(group: ProcessGroup, lane: OnGpu) -> None:
             group.recv(gaps, turn)
     if traffic is not None:
         assert (traffic.to_host, traffic.to_device) == (0, 0), (traffic.to_host, traffic.to_device)
-    assert gaps.get().tolist() == [[1.0] * 30] * size
+    assert gaps.get().tolist() == [[1.0 / size] * 30] * size
 
 
 def order(group: ProcessGroup, lane: OnGpu) -> None:
@@ -112,6 +210,11 @@ def order(group: ProcessGroup, lane: OnGpu) -> None:
                 assert rank or not work.is_completed()
                 work.wait()
             assert array.get().tolist() == [7.0] * size
+            if rank == 0:
+                _fill_late(array, 9)
+            work = group.all_reduce(array, async_op=is_async)
+            work.wait()
+            assert array.get().tolist() == [9.0 + 7.0 * (group.size() - 1)] * size
             if rank == 0:
                 _fill_late(array, 8)
                 work = group.send(array, 1, async_op=is_async)
@@ -199,32 +302,33 @@ def refusals(group: ProcessGroup, lane: OnGpu) -> None:
     assert one.get().tolist() == [float(size)] * 4
 
 
-def mismatch(group: ProcessGroup, lane: OnGpu) -> None:
+def mismatch(group: ProcessGroup, lane: OnGpu, operation: str) -> None:
     """One rank's tensor is on the CPU."""
     group.broadcast(cupy.ones(4, np.float32), 0)
     array = np.ones(4, np.float32) if group.rank() else cupy.ones(4, np.float32)
+    kind = "from rank 0" if operation == "broadcast" else "SUM"
     try:
-        group.broadcast(array, 0)
+        getattr(group, operation)(array, *([0] if operation == "broadcast" else []))
         group.barrier()
     except CollectiveMismatch as error:
-        assert "broadcast(from rank 0, float32, 4 elements, on GPUs)" in str(error), error
-        assert "rank 1: broadcast(from rank 0, float32, 4 elements) at" in str(error), error
+        assert f"{operation}({kind}, float32, 4 elements, on GPUs)" in str(error), error
+        assert f"rank 1: {operation}({kind}, float32, 4 elements) at" in str(error), error
         return
     raise AssertionError("nothing was said")
 
 
-def death(group: ProcessGroup, lane: OnGpu) -> None:
+def death(group: ProcessGroup, lane: OnGpu, operation: str) -> None:
     """A rank dies."""
-    _lost(group, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    _lost(group, operation, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
-def lateness(group: ProcessGroup, lane: OnGpu) -> None:
+def lateness(group: ProcessGroup, lane: OnGpu, operation: str) -> None:
     """A rank does not come in time."""
     group.timeout_s = group._engine.timeout_s = 3.0
-    _lost(group, lambda: time.sleep(6))
+    _lost(group, operation, lambda: time.sleep(6))
 
 
-def _lost(group: ProcessGroup, fault: Callable[[], object]) -> None:
+def _lost(group: ProcessGroup, operation: str, fault: Callable[[], object]) -> None:
     one = cupy.ones(400_000, np.float32)
     group.broadcast(one, 0)
     if group.rank() == 1:
@@ -232,7 +336,10 @@ def _lost(group: ProcessGroup, fault: Callable[[], object]) -> None:
         return
     began = time.monotonic()
     try:
-        group.all_gather(cupy.empty((group.size(), 400_000), np.float32), one)
+        if operation == "all_reduce":
+            group.all_reduce(one)
+        else:
+            group.all_gather(cupy.empty((group.size(), 400_000), np.float32), one)
     except DistributedError as error:
         print(f"{time.monotonic() - began:.1f}", type(error).__name__, error)
     else:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distrt.comm.mpi.tree import Placement, TreeReduction
 from distrt.comm.reduction import ReduceOp, Reduction
+from distrt.comm.tree import Placement, TreeReduction
+from tests.conformance.cases import COMPLEX, FLOATS, INTEGERS, has_meaning, numpy_dtype, values
 
 placements = st.lists(st.integers(0, 3), min_size=1, max_size=11)
 dtypes = st.sampled_from(["float32", "float64", "float16", "bfloat16", "complex64", "int8", "bool"])
@@ -59,3 +60,20 @@ def test_half_precision_travels_as_it_is_where_nothing_was_added_up():
     assert TreeReduction(reduction, np.dtype(np.float16), Placement("ab")).wire == np.float16
     reduction = Reduction(ReduceOp.SUM, np.dtype(np.float16), 4)
     assert TreeReduction(reduction, np.dtype(np.float16), Placement("aabb")).wire == np.float32
+
+
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [(op, name) for op in ReduceOp for name in (*INTEGERS, *FLOATS, *COMPLEX) if has_meaning(op, name)],
+)
+@pytest.mark.parametrize("taker", [None, 0, 3, 4])
+def test_ranks_apart_have_the_bits_of_one_machine_also_where_the_result_replaces_a_term(op, name, taker):
+    dtype = numpy_dtype(name)
+    rows = [values(dtype, (33,), seed) for seed in range(5)]
+    reduction = Reduction(op, dtype, 5)
+    expected, found = np.empty_like(rows[0]), np.empty_like(rows[0])
+    with np.errstate(all="ignore"):
+        reduction.reduce(rows, expected)
+        result = found if taker is None else rows[taker]
+        TreeReduction(reduction, dtype, Placement(range(5))).total(rows, result)
+    assert result.tobytes() == expected.tobytes()

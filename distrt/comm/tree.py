@@ -1,8 +1,9 @@
-"""One sum over ranks on several machines: who adds up what, so that the bits do not depend on the placement.
+"""One sum over ranks that share no memory: who adds up what, so that the bits do not depend on the placement.
 
 The order is `Reduction`'s binary tree over the group's ranks. A machine adds up the largest branches whose ranks are
 all its own, its *terms*, and sends those; whoever has all terms adds up the rest. Equal blocks of 2, 4, 8, … ranks a
-machine make one term each; other placements make more, which costs time on the network and nothing else.
+machine make one term each; other placements make more, which costs time on the network and nothing else. GPUs have no
+memory in common: there, each rank counts as a machine. Arrays are where their owners have them, and stay there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from distrt.comm.reduction import Array, Reduction
 from distrt.core.modes import modes
 
-__all__ = ["Placement", "TreeReduction"]
+__all__ = ["Placement", "TreeReduction", "Trees"]
 
 Tree: TypeAlias = int | tuple["Tree", "Tree"]
 
@@ -92,11 +93,11 @@ class TreeReduction:
             self._fold(term, sources, row)
 
     def total(self, terms: Sequence[Array], out: Array) -> None:
-        """The result, from all terms, machine by machine; ``out`` is none of them."""
+        """The result, from all terms, machine by machine; ``out`` may be one of them."""
         _ = modes.grad
         reduction, total = self._reduction, out
         if reduction.is_wide:
-            total = np.empty(out.shape, self._working)
+            total = np.empty(out.shape, self._working, like=out)
         self._fold(self._placement.rest, terms, total)
         reduction.finish(total)
         if total is not out:
@@ -112,9 +113,28 @@ class TreeReduction:
     def _value(self, tree: Tree, leaves: Sequence[Array], like: Array) -> Array:
         if isinstance(tree, int):
             return leaves[tree].astype(self._working, copy=False)
-        value = np.empty(like.shape, self._working)
+        value = np.empty(like.shape, self._working, like=like)
         self._fold(tree, leaves, value)
         return value
+
+
+class Trees:
+    """The reductions of one group, each made when it is first asked for.
+
+    Args:
+        placement: where the group's ranks are.
+    """
+
+    def __init__(self, placement: Placement) -> None:
+        self._placement = placement
+        self._made: dict[tuple[Reduction, np.dtype[Any]], TreeReduction] = {}
+
+    def of(self, reduction: Reduction, dtype: np.dtype[Any]) -> TreeReduction:
+        """How arrays of a dtype are reduced."""
+        tree = self._made.get((reduction, dtype))
+        if tree is None:
+            tree = self._made[reduction, dtype] = TreeReduction(reduction, dtype, self._placement)
+        return tree
 
 
 def _tree_of(count: int) -> Tree:
