@@ -28,7 +28,7 @@ _MODULES = frozenset(
     (
         "_C __config__ _dynamo _inductor accelerator amp autograd backends checkpoint compiler cpu cuda debugging "
         "distributed distributions fft func functional futures fx hub jit linalg mps mtia multiprocessing nn onnx "
-        "optim overrides profiler random serialization signal special storage testing torch_version types utils "
+        "optim overrides profiler random serialization signal sparse special storage testing torch_version types utils "
         "version xpu "
     ).split()
 )
@@ -87,6 +87,12 @@ _list(
 _list("storage.storage", "TypedStorage UntypedStorage")
 _list("unsupported", " ".join([*unsupported.FUNCTIONS, *unsupported.MODULES]))
 _list("errors", "AcceleratorError OutOfMemoryError")
+_list(
+    "sparse.creation",
+    "sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor "
+    "sparse_csr_tensor",
+)
+_list("sparse.products", "hspmm smm spmm sspaddmm")
 _list("tensors.size", "Size")
 _list("device", "device get_default_device get_device_module set_default_device")
 _list("dtypes.dtype", "dtype")

@@ -73,14 +73,16 @@ class _Used:
         gpu: True from the first tensor on a GPU on.
         modes: True from the first mode on that takes functions over (``core/overriding``).
         overrides: True from the first class on that takes functions over.
+        sparse: True from the first sparse tensor on.
     """
 
-    __slots__ = ("autocast", "gpu", "modes", "overrides")
+    __slots__ = ("autocast", "gpu", "modes", "overrides", "sparse")
 
     autocast: bool
     gpu: bool
     modes: bool
     overrides: bool
+    sparse: bool
 
 
 used = _Used()
@@ -88,6 +90,7 @@ used.autocast = False
 used.gpu = False
 used.modes = False
 used.overrides = False
+used.sparse = False
 
 
 def is_grad_enabled() -> bool:

@@ -53,6 +53,8 @@ from distrt.core.dtypes.promotion import RULES
 from distrt.core.layouts import are_inside, is_seen, settle
 from distrt.core.modes import modes, used
 from distrt.core.overriding.doors import behind, is_first_sight, is_first_sight_of_method
+from distrt.core.sparse.array import LayoutFault
+from distrt.core.sparse.forms import sparse_form
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.return_types import return_type
 from distrt.core.tensors.versions import INFERENCE, forget_dead_views
@@ -325,6 +327,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "F64": dt.float64.numpy,
         "INFERENCE": INFERENCE,
         "MISSING": inspect.Parameter.empty,
+        "LayoutFault": LayoutFault,
         "Meta": Meta,
         "Node": definition.node_class,
         "Tensor": Tensor,
@@ -338,6 +341,7 @@ def _namespace(definition: Definition) -> dict[str, Any]:
         "is_first_sight_of_method": is_first_sight_of_method,
         "is_seen": is_seen,
         "settle": settle,
+        "sparse_form": sparse_form,
         "joint_rule": definition.joint_rule,
         "lowered": casting.lowered,
         "raised": casting.raised,

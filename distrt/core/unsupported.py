@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 from distrt.core.errors import UnsupportedError
 
-_SPARSE = "distrt has dense tensors only: use a dense tensor, with 0 for what is not given"
 _QUANTISED = (
     "distrt has no quantised tensors: use float16 or bfloat16, or keep integers and scale them yourself"
 )
@@ -18,16 +17,6 @@ _GRAPH = "distrt does not trace programs into graphs: run the function itself"
 
 #: Functions of ``distrt``.
 FUNCTIONS: dict[str, str] = {
-    "hspmm": _SPARSE,
-    "smm": _SPARSE,
-    "sparse_bsc_tensor": _SPARSE,
-    "sparse_bsr_tensor": _SPARSE,
-    "sparse_compressed_tensor": _SPARSE,
-    "sparse_coo_tensor": _SPARSE,
-    "sparse_csc_tensor": _SPARSE,
-    "sparse_csr_tensor": _SPARSE,
-    "spmm": f"{_SPARSE}; distrt.mm multiplies it",
-    "sspaddmm": _SPARSE,
     "dequantize": _QUANTISED,
     "quantize_per_channel": _QUANTISED,
     "quantize_per_tensor": _QUANTISED,
@@ -38,20 +27,7 @@ FUNCTIONS: dict[str, str] = {
 #: Methods of ``Tensor``.
 METHODS: dict[str, str] = {
     "index": "distrt has no first-class dims: use tensor[key]",
-    "ccol_indices": _SPARSE,
-    "col_indices": _SPARSE,
-    "crow_indices": _SPARSE,
-    "dense_dim": _SPARSE,
-    "row_indices": _SPARSE,
-    "sparse_dim": _SPARSE,
-    "sparse_mask": f"{_SPARSE}; multiply by the mask, or use masked_fill",
     "to_mkldnn": "distrt chooses the layout of its kernels itself: leave the call out",
-    "to_sparse": _SPARSE,
-    "to_sparse_bsc": _SPARSE,
-    "to_sparse_bsr": _SPARSE,
-    "to_sparse_coo": _SPARSE,
-    "to_sparse_csc": _SPARSE,
-    "to_sparse_csr": _SPARSE,
     "dequantize": _QUANTISED,
     "int_repr": _QUANTISED,
     "q_per_channel_axis": _QUANTISED,
@@ -75,11 +51,7 @@ MODULES: dict[str, str] = {
     "nested": "distrt has no nested tensors: pad the sequences, or keep a list",
     "package": "distrt packages no programs: use pip, and distrt.save for tensors",
     "quantization": _QUANTISED,
-    "sparse": _SPARSE,
 }
-
-#: Methods that ask a sparse tensor something, and raise what PyTorch raises for a dense one.
-_FOR_SPARSE_ONLY = ("coalesce", "indices", "is_coalesced", "values", "_indices", "_nnz", "_values")
 
 
 def _refusing(name: str, reason: str) -> Any:
@@ -91,27 +63,9 @@ def _refusing(name: str, reason: str) -> Any:
     return refuse
 
 
-def _for_sparse_only(name: str) -> Any:
-    def refuse(self: Any, *args: Any) -> NoReturn:
-        raise RuntimeError(
-            f"{name} expected sparse coordinate tensor layout but got Strided: this tensor is dense; leave the call out"
-        )
-
-    refuse.__name__ = refuse.__qualname__ = name
-    refuse.__doc__ = "For sparse tensors, which distrt does not have."
-    return refuse
-
-
-def to_dense(self: Any, dtype: Any = None, *, masked_grad: bool | None = None) -> Any:
-    """This tensor itself: all tensors are dense."""
-    return self if dtype is None else self.to(dtype)
-
-
 def methods() -> dict[str, Any]:
-    """The methods of ``Tensor`` that refuse, and ``to_dense``."""
-    found = {name: _refusing(f"Tensor.{name}", reason) for name, reason in METHODS.items()}
-    found.update({name: _for_sparse_only(name) for name in _FOR_SPARSE_ONLY})
-    return {**found, "to_dense": to_dense}
+    """The methods of ``Tensor`` that refuse."""
+    return {name: _refusing(f"Tensor.{name}", reason) for name, reason in METHODS.items()}
 
 
 class UnsupportedModule:

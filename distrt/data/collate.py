@@ -16,6 +16,7 @@ from distrt.core.creation import as_tensor, tensor
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor, wrap
+from distrt.core.tensors.formats import strided
 from distrt.data.workers.info import room_for_batch
 
 CollateFn = Callable[..., Any]
@@ -126,6 +127,11 @@ def _refusal(found: Any) -> TypeError:
 def _collate_tensors(batch: Sequence[Tensor], *, collate_fn_map: CollateMap | None = None) -> Any:
     # In a worker, straight into memory that the parent sees.
     first = batch[0]
+    if first.layout is not strided:
+        raise RuntimeError(
+            "Batches of sparse tensors are not currently supported by the default collate_fn; please provide a custom "
+            "collate_fn to handle them appropriately."
+        )
     if not first.requires_grad:
         room = room_for_batch((len(batch), *first.shape), first._array.dtype)
         if room is not None and all(type(each) is type(first) and _is_like(each, first) for each in batch):

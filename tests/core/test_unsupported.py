@@ -13,10 +13,8 @@ from distrt.core import unsupported
 from distrt.core.errors import UnsupportedError
 
 FROM_SCRIPTS: dict[str, Callable[[], Any]] = {
-    "sparse_coo_tensor": lambda: torch.sparse_coo_tensor([[0], [1]], [1.0], (2, 2)),
-    "spmm": lambda: torch.spmm(torch.ones(2, 2), torch.ones(2, 2)),
-    "to_sparse": lambda: torch.ones(2).to_sparse(),
-    "sparse_mask": lambda: torch.ones(2).sparse_mask(torch.ones(2)),
+    "to_mkldnn": lambda: torch.ones(2).to_mkldnn(),
+    "int_repr": lambda: torch.ones(2).int_repr(),
     "index": lambda: torch.ones(2).index([0]),
 }
 
@@ -31,8 +29,3 @@ def test_a_call_says_what_to_use_instead(name: str) -> None:
 def test_every_entry_gives_advice(table: str) -> None:
     for name, text in getattr(unsupported, table).items():
         assert re.search(r"\b(use|keep|pad|leave|run|multiplies|broadcast|has|choose|instead)\b", text), name
-
-
-def test_a_dense_tensor_is_its_own_dense_form() -> None:
-    x = torch.ones(2)
-    assert x.to_dense() is x

@@ -10,6 +10,7 @@ import numpy as np
 from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.process.references import ARGUMENT, PARAMETER
+from distrt.core.sparse.array import is_sparse
 from distrt.core.storage.sealed import unseal
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         if not is_writeable(held) and unseal(leaf._grad, False):
             held = leaf._grad._array
         held += gradient
+        if held is not leaf._grad._array:  # a sparse one met a dense one
+            leaf._grad = wrap(held)
         leaf._grad._counter[0] += 1
         del held  # hooks look at who else has it
     elif gradient is leaf._grad_slot:
@@ -76,6 +79,8 @@ def _lie_alike(gradient: Array, values: Array) -> bool:
 
 
 def _copy_like(values: Array, gradient: Array) -> Array:
+    if is_sparse(gradient):
+        return gradient.copy()
     copy = dense_like(values, gradient.dtype)
     copy[...] = gradient
     return copy

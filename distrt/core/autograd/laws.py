@@ -14,6 +14,7 @@ from distrt.core.arrays import Array, is_array, summed_to
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
 from distrt.core.kernels.casting import cast
+from distrt.core.sparse.array import is_sparse
 
 
 def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
@@ -30,6 +31,8 @@ def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
     if not hasattr(gradient, "_array"):
         if is_array(gradient):
             return _fit_array(gradient, meta, node, index)
+        if is_sparse(gradient):
+            return _fit_sparse(gradient, meta, node, index)
         return fit(np.asarray(gradient), meta, node, index)
     if gradient._array.shape != shape:
         _require_broadcast(gradient._array, shape, node, index)
@@ -46,6 +49,13 @@ def _fit_array(gradient: Array, meta: tuple[Any, Any], node: Node, index: int) -
     if gradient.dtype.kind == "c" and dtype.kind != "c":
         gradient = gradient.real
     return gradient if gradient.dtype is dtype or gradient.dtype == dtype else cast(gradient, dtype)
+
+
+def _fit_sparse(gradient: Any, meta: tuple[Any, Any], node: Node, index: int) -> Any:
+    shape, dtype = meta
+    if gradient.shape != shape:
+        return _fit_array(gradient.dense(), meta, node, index)
+    return gradient if gradient.dtype == dtype else gradient.astype(dtype)
 
 
 def _require_broadcast(gradient: Array, shape: tuple[int, ...], node: Node, index: int) -> None:

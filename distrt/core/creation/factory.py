@@ -14,7 +14,7 @@ from distrt.core.arrays import Array, number_in
 from distrt.core.definitions.out import write_out
 from distrt.core.device import device as device_type
 from distrt.core.device import require_available
-from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
+from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.gpu.library import device_count
 from distrt.core.gpu.places import at, moved, prototype
 from distrt.core.modes import modes, used
@@ -63,7 +63,9 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
         **kwargs: Any,
     ) -> Tensor:
         if layout is not None and layout is not formats.strided:
-            raise UnsupportedError(f"{name}: tensors are strided; layout {layout} is not there")
+            from distrt.core.sparse.creation import in_layout
+
+            return in_layout(name, args, kwargs, layout, device, requires_grad)
         if out is not None and kwargs.get("dtype") is None and "dtype" in _names(function):
             kwargs["dtype"] = out.dtype
         if "beside" in _names(function) and not (is_like and device is None):

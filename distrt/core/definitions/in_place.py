@@ -23,6 +23,7 @@ from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.overriding import doors
+from distrt.core.sparse.array import LayoutFault, empty_out
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.tensors.assignment import set_item
 from distrt.core.tensors.history import adopt, require_no_leaf, write
@@ -186,7 +187,11 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 
 def zero_(self: Tensor) -> Tensor:
     """Overwrites every element with 0; returns this tensor."""
-    return fill_(self, 0)
+    try:
+        return fill_(self, 0)
+    except LayoutFault:
+        empty_out(self)
+        return self
 
 
 def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:

@@ -250,6 +250,10 @@ class Writer:
         self._put(2, "else:")
         self._put(3, f"{targets} = forward({self._arguments('a_')})")
         self._put(1, "except FAULTS as fault:")
+        self._put(2, "if fault.__class__ is LayoutFault:")
+        given = ", ".join(f"{name}={name}" for name in op.parameters)
+        out = ", out=out" if op.takes_out else ""
+        self._put(3, f"return sparse_form({op.name!r}, fault{out}, {given})")
         shown = ", ".join(
             f"a_{n}" if n in (*op.tensors, *op.steering, op.sequence) else n for n in op.parameters
         )

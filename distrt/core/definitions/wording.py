@@ -21,6 +21,8 @@ from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DistrtError
 from distrt.core.modes import used
 from distrt.core.overriding import doors
+from distrt.core.sparse.array import LayoutFault
+from distrt.core.sparse.forms import sparse_form_for
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.names import NUMPY_NAMES
 
@@ -68,6 +70,8 @@ def worded(function: Callable[..., Any], is_method: bool = False) -> Callable[..
         except (AttributeError, IndexError, OverflowError, RuntimeError, TypeError, ValueError) as fault:
             if doors.is_first_sight(args, kwargs):
                 return run(*args, **kwargs)
+            if fault.__class__ is LayoutFault:
+                return sparse_form_for(function.__name__, fault, args, kwargs)
             renamed = _renamed(kwargs, fault)
             if renamed is not None:
                 return run(*args, **renamed)

@@ -13,6 +13,7 @@ from typing import Any
 
 from distrt.core.arrays import Array, Place, is_writeable, memory_of, place_in, place_of, row_of
 from distrt.core.errors import AutogradError
+from distrt.core.sparse.array import is_sparse
 
 #: The attributes that a tensor has as a tensor; all others were put on it by users, and go with it.
 OWN = frozenset(
@@ -52,8 +53,11 @@ class Copying:
                 "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
                 "moment. Take a detach() or a clone().detach() of it first."
             )
-        row = _copied_row(memory_of(self._array), memo)
-        copied = rebuild(type(self), row, place_of(self._array), self.requires_grad)
+        if is_sparse(self._array):
+            copied = rebuild_sparse(type(self), self._array.copy(), self.requires_grad)
+        else:
+            row = _copied_row(memory_of(self._array), memo)
+            copied = rebuild(type(self), row, place_of(self._array), self.requires_grad)
         memo[id(self)] = copied
         if self._grad is not None:
             copied._grad = copy.deepcopy(self._grad, memo)
@@ -62,6 +66,8 @@ class Copying:
         return copied
 
     def __reduce_ex__(self: Any, protocol: Any) -> Any:
+        if is_sparse(self._array):
+            return rebuild_sparse, (type(self), self._array, self.requires_grad, attributes_of(self))
         memory = memory_of(self._array)
         if not (memory.flags.c_contiguous or memory.flags.f_contiguous):
             memory = row_of(memory)  # NumPy would pickle it in another order
@@ -90,6 +96,20 @@ def rebuild(
 
     tensor: Any = object.__new__(cls)
     tensor._array = place_in(row_of(_writeable(memory)), place)
+    tensor._counter = [0]
+    tensor.requires_grad_(requires_grad)
+    vars(tensor).update(attributes or {})
+    return tensor
+
+
+def rebuild_sparse(
+    cls: type, array: Any, requires_grad: bool, attributes: dict[str, Any] | None = None
+) -> Any:
+    """The same of a sparse tensor, whose parts a pickle has as they are."""
+    import distrt.core.tensors.methods  # noqa: F401 - as above
+
+    tensor: Any = object.__new__(cls)
+    tensor._array = array.with_parts(*map(_writeable, array.parts()))
     tensor._counter = [0]
     tensor.requires_grad_(requires_grad)
     vars(tensor).update(attributes or {})

@@ -12,6 +12,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError
 from distrt.core.gpu.places import device_of, is_pinned
 from distrt.core.layouts import seen
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensors import formats
 from distrt.core.tensors.size import Size, one_of
 from distrt.core.tensors.versions import INFERENCE, Counter
@@ -213,8 +214,19 @@ class Attributes:
 
     @property
     def layout(self) -> formats.layout:
-        """``distrt.strided``: there are no sparse tensors here."""
-        return formats.strided
+        """``distrt.strided``, or how a sparse tensor says where its elements are."""
+        array = self._array if self._inner is None else self._inner
+        return array.layout if is_sparse(array) else formats.strided
+
+    @property
+    def is_sparse(self) -> bool:
+        """True for the layout ``distrt.sparse_coo``."""
+        return self.layout is formats.sparse_coo
+
+    @property
+    def is_sparse_csr(self) -> bool:
+        """True for the layout ``distrt.sparse_csr``."""
+        return self.layout is formats.sparse_csr
 
     def is_pinned(self, device: Any = None) -> bool:
         """True where the memory is page-locked for copies to a GPU."""
@@ -251,8 +263,6 @@ class Attributes:
     is_mtia = False
     is_nested = False
     is_quantized = False
-    is_sparse = False
-    is_sparse_csr = False
     is_vulkan = False
     is_xla = False
     is_xpu = False

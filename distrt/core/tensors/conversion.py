@@ -142,7 +142,8 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
     """
     if dtype is None:
         place = self.device.type
-        return f"torch.{'' if place == 'cpu' else place + '.'}{TYPE_NAMES[self.dtype]}"
+        kind = "sparse." if self.is_sparse else ""
+        return f"torch.{'' if place == 'cpu' else place + '.'}{kind}{TYPE_NAMES[self.dtype]}"
     kind = self.device.type
     if isinstance(dtype, str):
         kind = "cuda" if dtype.startswith("torch.cuda.") else "cpu"

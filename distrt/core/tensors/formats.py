@@ -18,12 +18,17 @@ class _Named:
     def __repr__(self) -> str:
         return f"torch.{self._name}"
 
+    @property
+    def name(self) -> str:
+        """The name without ``torch.``."""
+        return self._name
+
     def __reduce__(self) -> str:
         return self._name
 
 
 class layout(_Named):  # noqa: N801 - PyTorch's own spelling
-    """How elements are stored; every tensor here is ``strided``, the others exist to be compared with."""
+    """How elements are stored: ``strided``, or in one of the sparse ways; the others exist to be compared with."""
 
     __slots__ = ()
 

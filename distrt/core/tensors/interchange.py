@@ -14,6 +14,7 @@ from distrt.core.arrays import Array, address_of, memory_of, on_host, place_in, 
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError, DeviceError, DtypeError
 from distrt.core.gpu import library
+from distrt.core.sparse.array import is_sparse
 
 _KDL_CPU, _KDL_CUDA = 1, 2
 _KDL_UINT, _KDL_BFLOAT = 1, 4
@@ -34,6 +35,8 @@ class Interchange:
             raise AutogradError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
+        if is_sparse(self._array):
+            raise TypeError("can't convert Sparse layout tensor to numpy. Use Tensor.to_dense() first.")
         if self.is_meta or (self.is_cuda and not force):
             raise TypeError(
                 f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "

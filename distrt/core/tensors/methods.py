@@ -20,6 +20,7 @@ from distrt.core.device import device
 from distrt.core.dtypes.dtype import dtype
 from distrt.core.overriding import doors
 from distrt.core.overriding.dispatch import PLAIN
+from distrt.core.sparse.methods import METHODS as OF_SPARSE
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors import conversion, moving
 from distrt.core.tensors.formats import layout, memory_format
@@ -173,6 +174,7 @@ def bind() -> None:
         **conversion.METHODS,
         **moving.METHODS,
         **creation.METHODS,
+        **OF_SPARSE,
         **WRITTEN_OUT,
     }.items():
         setattr(Tensor, name, _method(function))

@@ -16,6 +16,7 @@ import numpy as np
 from distrt.core.arrays import is_meta, on_host
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError
+from distrt.core.sparse.array import is_sparse
 
 if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
@@ -94,8 +95,12 @@ def text_of(tensor: Tensor, contents: str | None = None) -> str:
     is_parameter = any(each.__name__ == "Parameter" for each in type(tensor).__mro__)
     opening = "tensor(" if kind in ("Tensor", "Parameter") else f"{kind}("
     array = tensor._array
-    body = _body(array, len(opening)) if contents is None else contents
-    text = _with_notes(opening + body, _notes(tensor), len(opening))
+    if contents is None and is_sparse(array):
+        body = _parts(array, len(opening))
+        text = _with_notes(opening + body, _sparse_notes(tensor), len(opening), tensor.is_sparse)
+    else:
+        body = _body(array, len(opening)) if contents is None else contents
+        text = _with_notes(opening + body, _notes(tensor), len(opening))
     if not is_parameter:
         return text
     return "Parameter containing:\n" + (text if kind == "Parameter" else f"Parameter({text})")
@@ -122,6 +127,11 @@ def _notes(tensor: Tensor) -> list[str]:
         notes.append(f"size={tuple(tensor.shape)}")
     if tensor.dtype not in usual:
         notes.append(f"dtype={tensor.dtype}")
+    return [*notes, *_history(tensor)]
+
+
+def _history(tensor: Tensor) -> list[str]:
+    """What made a tensor, or that it requires grad."""
     try:
         grad_fn = tensor.grad_fn
         name = None if grad_fn is None else grad_fn.name().rpartition("::")[2]
@@ -130,16 +140,46 @@ def _notes(tensor: Tensor) -> list[str]:
     except AutogradError:
         name = "Invalid"  # a view made without grad mode and changed since
     if name is not None:
-        notes.append(f"grad_fn=<{name}>")
-    elif tensor.requires_grad:
-        notes.append("requires_grad=True")
-    return notes
+        return [f"grad_fn=<{name}>"]
+    return ["requires_grad=True"] if tensor.requires_grad else []
 
 
-def _with_notes(text: str, notes: list[str], indent: int) -> str:
+#: What PyTorch calls the parts of a sparse tensor.
+_PARTS = {
+    "sparse_coo": ("indices", "values"),
+    "sparse_csr": ("crow_indices", "col_indices", "values"),
+    "sparse_csc": ("ccol_indices", "row_indices", "values"),
+}
+
+
+def _parts(array: Any, indent: int) -> str:
+    """The parts of a sparse tensor, each as a tensor is printed."""
+    texts = []
+    for name, part in zip(_PARTS[array.layout.name], array.parts(), strict=True):
+        opening = f"{name}=tensor("
+        size = "" if part.size else f", size={tuple(part.shape)}"
+        texts.append(opening + _body(part, indent + len(opening)) + size + ")")
+    return (",\n" + " " * indent).join(texts)
+
+
+def _sparse_notes(tensor: Tensor) -> list[str]:
+    notes = [f"size={tuple(tensor.shape)}", f"nnz={tensor._array.nnz}"]
+    default = dt.default.floating
+    if tensor.dtype not in (
+        default,
+        dt.complex128 if default is dt.float64 else dt.complex64,
+        dt.int64,
+        dt.bool_,
+    ):
+        notes.append(f"dtype={tensor.dtype}")
+    return [*notes, f"layout={tensor.layout}", *_history(tensor)]
+
+
+def _with_notes(text: str, notes: list[str], indent: int, on_new_line: bool = False) -> str:
     last_line = len(text) - text.rfind("\n") + 1
     for note in notes:
-        if last_line + len(note) + 2 > _options.linewidth:
+        if on_new_line or last_line + len(note) + 2 > _options.linewidth:
+            on_new_line = False
             text += ",\n" + " " * indent + note
             last_line = indent + len(note)
         else:
