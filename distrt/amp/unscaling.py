@@ -19,6 +19,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu.places import at
 from distrt.core.kernels import on_gpu
 from distrt.core.modes import no_grad, used
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.versions import note_change
 
@@ -60,7 +61,7 @@ def unscale(
                 there.setdefault((gradient.device, array.dtype), []).append((gradient, number))
                 continue
             found.setdefault(gradient.device, _flag(False))
-            if first is None and not np.isfinite(array).all():
+            if first is None and not np.isfinite(array.values if is_sparse(array) else array).all():
                 first = number
                 found[gradient.device] = _flag(True)
             if factor != 1.0:

@@ -12,6 +12,7 @@ from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import a_number, like_gradient, require, require_one_element
 from distrt.optim.optimizer import Optimizer, ParamsT
 from distrt.optim.rules import advance, number
+from distrt.optim.sparse_updates import refuse_sparse
 
 __all__ = ["Adafactor"]
 
@@ -63,6 +64,8 @@ class Adafactor(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
+            for param in params:
+                refuse_sparse("Adafactor", param.grad)
             states = [self._prepare(param) for param in params]
             for param, state in zip(params, states, strict=True):
                 _update(param, state, group)

@@ -14,6 +14,7 @@ from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import like_gradient, require, require_one_element
 from distrt.optim.optimizer import Optimizer, ParamsT
 from distrt.optim.rules import number
+from distrt.optim.sparse_updates import refuse_sparse
 
 __all__ = ["Muon"]
 
@@ -86,6 +87,8 @@ class Muon(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             params = [param for param in group["params"] if param.grad is not None]
+            for param in params:
+                refuse_sparse("Muon", param.grad)
             for param in params:
                 self._prepare(param)
             for param in params:

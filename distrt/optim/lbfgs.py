@@ -182,7 +182,9 @@ class LBFGS(Optimizer):
     def _gather_flat_grad(self) -> Any:
         pieces = []
         for param in self._params:
-            piece = param.new_zeros(param.numel()) if param.grad is None else param.grad.reshape(-1)
+            piece = (
+                param.new_zeros(param.numel()) if param.grad is None else param.grad.to_dense().reshape(-1)
+            )
             pieces.append(ops.view_as_real(piece).reshape(-1) if piece.is_complex() else piece)
         return ops.cat(pieces, 0)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array, dim_order, is_on_gpu, row_major
-from distrt.core.errors import NoKernelError, ShapeError
+from distrt.core.errors import NoKernelError, ShapeError, UnsupportedError
 from distrt.core.gpu.capturing import capturing, refuse
 from distrt.core.gpu.places import device_of
 from distrt.core.kernels import on_gpu
@@ -30,11 +30,13 @@ from distrt.core.kernels.loops import (
     note_effort,
 )
 from distrt.core.modes import used
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
 from distrt.core.tensors.versions import note_change
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
 from distrt.optim.rules import Group, Rule, State
+from distrt.optim.sparse_updates import update_by_sparse
 from distrt.optim.traced import trace
 
 if TYPE_CHECKING:
@@ -88,6 +90,8 @@ def apply(
     names = rule.state_names(group)
     if gradients is None:
         gradients = _gradients(params)
+    if used.sparse:
+        params, states, gradients = _without_sparse(rule, params, states, group, gradients, targets)
     for param, gradient, state in zip(params, gradients, states, strict=True):
         _require_updatable(rule, param, gradient, state, names, is_recorded)
     changed: list[tuple[list[Array], Numbers]] = []
@@ -105,6 +109,30 @@ def apply(
             note_change(state[name]._counter)
     if changed:
         _run(_Update(rule.update, targets is not None), changed)
+
+
+def _without_sparse(
+    rule: Rule,
+    params: Sequence[Tensor],
+    states: Sequence[State],
+    group: Group,
+    gradients: Sequence[Tensor],
+    targets: Sequence[Array] | None,
+) -> tuple[Sequence[Tensor], Sequence[State], Sequence[Tensor]]:
+    """What is left to be updated when the parameters with sparse gradients have been."""
+    sparse = [is_sparse(gradient._array) for gradient in gradients]
+    if not any(sparse):
+        return params, states, gradients
+    if targets is not None:
+        raise UnsupportedError(f"{rule.name}: a sharded optimizer takes no sparse gradients")
+    left: tuple[list[Any], ...] = ([], [], [])
+    for param, gradient, state, one in zip(params, gradients, states, sparse, strict=True):
+        if one:
+            update_by_sparse(rule.name, param, gradient, state, group)
+        else:
+            for each, value in zip(left, (param, state, gradient), strict=True):
+                each.append(value)
+    return left  # type: ignore[return-value]
 
 
 def _captured(capture: Capture, *call: Any) -> CapturedStep:

@@ -1,21 +1,28 @@
-"""SparseAdam, which is for gradients that are sparse tensors; there are none here, and it says so as PyTorch does."""
+"""SparseAdam: Adam for gradients that are sparse tensors, such as those of ``Embedding(sparse=True)``."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from distrt.core.errors import DtypeError
 from distrt.core.modes import enable_grad, no_grad
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor
-from distrt.optim.elementwise import require, require_one_element
+from distrt.core.tensors.history import require_writeable
+from distrt.optim.elementwise import require, require_one_element, zeros_like
 from distrt.optim.optimizer import Optimizer, ParamsT
+from distrt.optim.rules import number
+from distrt.optim.sparse_updates import change_rows
 
 __all__ = ["SparseAdam"]
 
 
 class SparseAdam(Optimizer):
-    """Adam on the elements of sparse gradients alone.
+    """Adam on the elements that sparse gradients give; the averages of the others wait for their next gradient.
 
     Source: https://pytorch.org/docs/stable/generated/torch.optim.SparseAdam.html
     """
@@ -34,10 +41,17 @@ class SparseAdam(Optimizer):
         require(0.0 <= betas[0] < 1.0, f"Invalid beta parameter at index 0: {betas[0]}")
         require(0.0 <= betas[1] < 1.0, f"Invalid beta parameter at index 1: {betas[1]}")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
-        found = [
-            [group_number, number]
+        sparse = [
+            [group_number, place]
             for group_number, group in enumerate(self.param_groups)
-            for number, param in enumerate(group["params"])
+            for place, param in enumerate(group["params"])
+            if param.is_sparse
+        ]
+        require(not sparse, f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors")
+        found = [
+            [group_number, place]
+            for group_number, group in enumerate(self.param_groups)
+            for place, param in enumerate(group["params"])
             if param.is_complex()
         ]
         require(
@@ -46,16 +60,47 @@ class SparseAdam(Optimizer):
 
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Runs ``closure``, and refuses gradients, which are all dense.
+        """Updates every parameter that has a gradient, where that is given.
 
         Raises:
-            DtypeError: for a parameter that has a gradient.
+            DtypeError: for a dense gradient.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            if any(param.grad is not None for param in group["params"]):
-                raise DtypeError("SparseAdam does not support dense gradients, please consider Adam instead")
+            params = [param for param in group["params"] if param.grad is not None]
+            for param in params:
+                if not is_sparse(param.grad._array):
+                    raise DtypeError(
+                        "SparseAdam does not support dense gradients, please consider Adam instead"
+                    )
+            for param in params:
+                state = self.state[param]
+                if not state:
+                    state["step"] = 0
+                    state["exp_avg"] = zeros_like(param)
+                    state["exp_avg_sq"] = zeros_like(param)
+                state["step"] += 1
+                _update(param, state, group)
         return loss
+
+
+def _update(param: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+    """Adam's update of the elements that the gradient gives; the averages of the others stay."""
+    gradient: Any = param.grad
+    array = gradient._array.coalesced()
+    if not array.values.size:
+        return
+    require_writeable(param)
+    kind, (beta1, beta2), step = array.values.dtype.type, group["betas"], state["step"]
+    values = -array.values if group["maximize"] else array.values
+    old, old_squares = array.read(state["exp_avg"]._array), array.read(state["exp_avg_sq"]._array)
+    change = (values - old) * kind(1 - beta1)
+    change_of_squares = (values * values - old_squares) * kind(1 - beta2)
+    change_rows(state["exp_avg"], array, change)
+    change_rows(state["exp_avg_sq"], array, change_of_squares)
+    root = np.sqrt(change_of_squares + old_squares) + kind(group["eps"])
+    step_size = number(group["lr"]) * math.sqrt(1 - beta2**step) / (1 - beta1**step)
+    change_rows(param, array, (change + old) / root * kind(-step_size))

@@ -44,7 +44,7 @@ def embedding_bag(
         norm_type: the p of that norm.
         scale_grad_by_freq: divide the gradient of each row by how often it is named; not for "max".
         mode: "sum", "mean" or "max".
-        sparse: accepted for compatibility; the gradient has the same values, as an ordinary tensor.
+        sparse: the weight's gradient is a sparse tensor of the named rows, for SparseAdam, SGD or Adagrad.
         per_sample_weights: a factor for each number in ``input``, for "sum" only.
         include_last_offset: the last offset is not a start but the end of the last bag.
         padding_idx: the row that counts in no bag.
@@ -76,12 +76,12 @@ def embedding_bag(
     if mode == "max":
         out = ops.bag_max(weight, places, number, count)
     elif per_sample_weights is None:
-        out = ops.bag_sum(weight, places, number, count, mode == "mean", scale_grad_by_freq)
+        out = ops.bag_sum(weight, places, number, count, mode == "mean", scale_grad_by_freq, sparse)
     else:
         factors = ops.reshape(per_sample_weights, (-1,))
         if len(places) < factors.numel():
             factors = ops.index_select(factors, 0, wrap(np.flatnonzero(bags.used)))
-        out = ops.weighted_bag_sum(weight, factors, places, number, count, scale_grad_by_freq)
+        out = ops.weighted_bag_sum(weight, factors, places, number, count, scale_grad_by_freq, sparse)
     return out[: bags.total] if bags.has_outside else out  # type: ignore[no-any-return]
 
 

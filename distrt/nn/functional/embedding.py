@@ -31,7 +31,7 @@ def embedding(
         max_norm: first scale the named rows with a larger norm down to it, in place and outside the graph.
         norm_type: the p of that norm.
         scale_grad_by_freq: divide the gradient of each row by how often it is named.
-        sparse: accepted for compatibility; the gradient has the same values, as an ordinary tensor.
+        sparse: the weight's gradient is a sparse tensor of the named rows, for SparseAdam, SGD or Adagrad.
 
     Raises:
         DimensionError: for a number out of range; negative ones are.

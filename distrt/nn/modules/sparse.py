@@ -79,7 +79,7 @@ class Embedding(_Table):
         max_norm: rows with a larger norm are scaled down to it, in place, whenever they are looked up.
         norm_type: the p of that norm.
         scale_grad_by_freq: divide the gradient of each row by how often the input names it.
-        sparse: accepted for compatibility; the gradient has the same values, as an ordinary tensor.
+        sparse: the weight's gradient is a sparse tensor of the named rows, for SparseAdam, SGD or Adagrad.
         device: "cpu".
         dtype: of the rows.
     """
@@ -163,7 +163,7 @@ class EmbeddingBag(_Table):
         norm_type: the p of that norm.
         scale_grad_by_freq: divide the gradient of each row by how often the input names it.
         mode: "sum", "mean" or "max".
-        sparse: accepted for compatibility; the gradient has the same values, as an ordinary tensor.
+        sparse: the weight's gradient is a sparse tensor of the named rows, for SparseAdam, SGD or Adagrad.
         include_last_offset: the last offset is not a start but the end of the last bag.
         padding_idx: a row that starts as 0 and counts in no bag.
         device: "cpu".

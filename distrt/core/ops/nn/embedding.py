@@ -19,8 +19,9 @@ from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.type_names import scalar_type
+from distrt.core.sparse.array import Coo
 
-__all__ = ["embedding", "embedding_dense_backward"]
+__all__ = ["embedding", "embedding_dense_backward", "rows_given"]
 
 
 @op()
@@ -38,7 +39,7 @@ def embedding(
         indices: numbers of rows.
         padding_idx: the row that gets no gradient; -1 for none.
         scale_grad_by_freq: divide the gradient of each row by how often it is named.
-        sparse: accepted for compatibility; the gradient has the same values, as an ordinary tensor.
+        sparse: the gradient is a sparse tensor of the named rows.
 
     Raises:
         DimensionError: for an index out of range; negative ones are.
@@ -113,9 +114,17 @@ def _picked(g: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool) ->
 
 @embedding.gradients
 def _embedding_gradients(
-    g: Any, weight_meta: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool, into: Any
+    g: Any,
+    weight_meta: Any,
+    indices: Any,
+    padding_idx: int,
+    scale_grad_by_freq: bool,
+    sparse: bool,
+    into: Any,
 ) -> tuple[Any]:
     """Written straight into the weight's bucket slot, where it has one: the table may be the largest parameter."""
+    if sparse:
+        return (rows_given(g, indices, weight_meta.shape, padding_idx, scale_grad_by_freq),)
     slot = None if into is None or g.dtype.itemsize == 2 else into[0]
     if slot is None:
         rows = weight_meta.shape[0]
@@ -125,11 +134,32 @@ def _embedding_gradients(
     return (slot,)
 
 
+def rows_given(
+    g: Array, places: Array, shape: tuple[int, ...], padding_idx: int, scale_grad_by_freq: bool
+) -> Coo:
+    """The gradient of a table as a sparse array: the rows with their numbers, as often as they come.
+
+    Raises:
+        ShapeError: for ``scale_grad_by_freq``, as PyTorch does.
+    """
+    if scale_grad_by_freq:
+        raise ShapeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
+    numbers, rows = places.reshape(-1).astype(np.int64, copy=False), g.reshape(places.size, *shape[1:])
+    if padding_idx >= 0:
+        kept = numbers != padding_idx
+        numbers, rows = numbers[kept], rows[kept]
+    return Coo(numbers[None], rows, shape, numbers.size < 2)
+
+
 @op(node="Embedding")
 def _plain_embedding(
-    weight: Array, indices: IndexArray, padding_idx: int = -1, scale_grad_by_freq: bool = False
+    weight: Array,
+    indices: IndexArray,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Array:
-    """As ``embedding``, with a rule that can be differentiated again."""
+    """As ``embedding``, with a rule that can be differentiated again; its gradient is dense."""
     return weight.take(indices, 0)
 
 

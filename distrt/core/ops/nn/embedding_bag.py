@@ -15,7 +15,7 @@ from distrt.core.op import IndexArray, op
 from distrt.core.ops.indexing import atomic
 from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.indexing.gathering import zeros_of
-from distrt.core.ops.nn.embedding import embedding, embedding_dense_backward
+from distrt.core.ops.nn.embedding import embedding, embedding_dense_backward, rows_given
 from distrt.core.ops.pointwise.half import wide
 
 __all__ = ["bag_max", "bag_sum", "weighted_bag_sum"]
@@ -23,7 +23,13 @@ __all__ = ["bag_max", "bag_sum", "weighted_bag_sum"]
 
 @op(node="EmbeddingBag")
 def bag_sum(
-    weight: Array, places: IndexArray, bags: IndexArray, count: int, mean: bool, scale_grad_by_freq: bool
+    weight: Array,
+    places: IndexArray,
+    bags: IndexArray,
+    count: int,
+    mean: bool,
+    scale_grad_by_freq: bool,
+    sparse: bool = False,
 ) -> Array:
     """The sum, or the mean, of the rows in each bag; 0 of none.
 
@@ -47,6 +53,7 @@ def weighted_bag_sum(
     bags: IndexArray,
     count: int,
     scale_grad_by_freq: bool,
+    sparse: bool = False,
 ) -> Array:
     """The sum of the rows in each bag, each times its factor.
 
@@ -107,18 +114,25 @@ def _sizes(bags: Array, count: int) -> Array:
     return _added_up(filled((bags.size, 1), 1.0, np.float64, bags), bags, count, False)  # CuPy's waits
 
 
+def _of_rows(rows: Any, places: Any, shape: tuple[int, ...], scale_grad_by_freq: bool, sparse: bool) -> Any:
+    """The gradient of the table of which these rows were taken; sparse where nobody differentiates it again."""
+    if sparse and not hasattr(rows, "_array"):
+        return rows_given(rows, places, shape, -1, scale_grad_by_freq)
+    return embedding_dense_backward(rows, places, shape[0], -1, scale_grad_by_freq)
+
+
 bag_sum.gradient(
-    weight=lambda g, weight_meta, places, bags, mean, scale_grad_by_freq: embedding_dense_backward(
-        _spread(g, bags, mean), places, weight_meta.shape[0], -1, scale_grad_by_freq
+    weight=lambda g, weight_meta, places, bags, mean, scale_grad_by_freq, sparse: _of_rows(
+        _spread(g, bags, mean), places, weight_meta.shape, scale_grad_by_freq, sparse
     )
 )
 weighted_bag_sum.gradient(
-    weight=lambda g, factors, weight_meta, places, bags, scale_grad_by_freq: embedding_dense_backward(
+    weight=lambda g, factors, weight_meta, places, bags, scale_grad_by_freq, sparse: _of_rows(
         ops.mul(embedding(g, bags), ops.unsqueeze(factors, 1)),
         places,
-        weight_meta.shape[0],
-        -1,
+        weight_meta.shape,
         scale_grad_by_freq,
+        sparse,
     ),
     factors=lambda g, weight, places, bags: ops.sum(
         ops.mul(embedding(g, bags), embedding(weight, places)), 1
