@@ -27,9 +27,10 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.gpu.places import device_of
 from distrt.core.process.users_code import warn
+from distrt.core.sparse.array import is_sparse
 from distrt.core.storage.copying import attributes_of
 from distrt.core.storage.storage import TypedStorage, UntypedStorage
-from distrt.core.tensor import Tensor
+from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.formats import layout, memory_format
 from distrt.core.tensors.size import Size
 from distrt.files import rebuilding
@@ -116,6 +117,8 @@ class Pickled:
         if tensor.is_meta:
             sizes = tuple(tensor._array.shape)
             return rebuilding.meta_tensor, (tensor.dtype, sizes, tensor.stride(), tensor.requires_grad)
+        if is_sparse(tensor._array):
+            return self._sparse_tensor(tensor)
         array, itemsize = tensor._array, tensor._array.itemsize
         row, kind = row_of_memory(array)
         offset, steps = place_of(array).offset, array.strides
@@ -138,6 +141,16 @@ class Pickled:
         if kind is UNTYPED:
             return rebuilding.tensor_v3, (*place, dt.of(array))
         return rebuilding.tensor_v2, place
+
+    def _sparse_tensor(self, tensor: Any) -> Any:
+        array = tensor._array
+        parts = tuple(map(wrap, array.parts()))
+        self._kept.append(parts)
+        data: tuple[Any, ...] = (*parts, Size(array.shape))
+        return rebuilding.sparse_tensor, (
+            array.layout,
+            (*data, array.is_coalesced) if tensor.is_sparse else data,
+        )
 
     def _storage(self, row: Array, kind: StorageType) -> Any:
         memory, place_of_it = row.view(np.uint8), str(device_of(row))

@@ -17,6 +17,7 @@ from distrt.core.device import META
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.random.generator import Generator
+from distrt.core.sparse.creation import sparse_coo_tensor, sparse_csc_tensor, sparse_csr_tensor
 from distrt.core.storage.copying import OWN
 from distrt.core.storage.storage import TypedStorage
 from distrt.core.tensor import Tensor, wrap
@@ -174,15 +175,45 @@ def meta_tensor(dtype: Any, size: Any, stride: Any, requires_grad: Any) -> Tenso
     return made.requires_grad_() if requires_grad else made
 
 
+@name_as("torch._utils", "_rebuild_sparse_tensor")
+def sparse_tensor(layout: Any, data: Any) -> Tensor:
+    """A sparse tensor of its parts, of which every index is looked at."""
+    functions: dict[Any, Any] = {
+        formats.sparse_coo: sparse_coo_tensor,
+        formats.sparse_csr: sparse_csr_tensor,
+        formats.sparse_csc: sparse_csc_tensor,
+    }
+    count = 2 if layout is formats.sparse_coo else 3
+    if layout not in functions:
+        raise CheckpointError(f"the file holds a sparse tensor of the layout {quoted(layout)}")
+    is_whole = isinstance(data, tuple) and count < len(data) <= count + (count == 2) + 1
+    if not is_whole or not all(isinstance(each, Tensor) for each in data[:count]):
+        raise CheckpointError(f"a sparse tensor needs {count} tensors and a size, got {quoted(data)}")
+    options = {"is_coalesced": bool(data[3])} if len(data) > count + 1 else {}
+    size = _integers("a size", tuple(data[count]) if isinstance(data[count], tuple) else data[count])
+    try:
+        return functions[layout](*data[:count], size, check_invariants=True, **options)  # type: ignore[no-any-return]
+    except (IndexError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"the file holds a sparse tensor whose parts do not fit: {error}") from None
+
+
 _OF_TENSORS = frozenset(
-    (tensor_v1, tensor_v2, tensor_v3, parameter, parameter_with_state, device_tensor, meta_tensor)
+    (
+        tensor_v1,
+        tensor_v2,
+        tensor_v3,
+        parameter,
+        parameter_with_state,
+        device_tensor,
+        meta_tensor,
+        sparse_tensor,
+    )
 )
 
 #: What a file may call with arguments of its own choice.
 CALLABLE = frozenset((*_OF_TENSORS, from_type, generator, layout_named, part))
 
 _LEFT_OUT = {
-    "_rebuild_sparse_tensor": "sparse tensors",
     "_rebuild_qtensor": "quantised tensors",
     "_rebuild_nested_tensor": "nested tensors",
     "_rebuild_wrapper_subclass": "wrapped tensors",
