@@ -31,6 +31,7 @@ from distrt import mtia as mtia
 from distrt import multiprocessing as multiprocessing
 from distrt import nn as nn
 from distrt import onnx as onnx
+from distrt import ops as ops
 from distrt import optim as optim
 from distrt import overrides as overrides
 from distrt import profiler as profiler

@@ -10,6 +10,7 @@ __all__ = [
     "data",
     "deterministic",
     "dlpack",
+    "flop_counter",
     "hooks",
     "model_zoo",
     "tensorboard",

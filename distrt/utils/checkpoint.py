@@ -20,11 +20,19 @@ from distrt.core.modes import enable_grad, is_grad_enabled
 from distrt.core.random.generator import default_generator
 from distrt.core.tensor import Tensor, wrap
 from distrt.utils.device_states import get_device_states, set_device_states
+from distrt.utils.selective_checkpoint import (
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
 
 __all__ = [
     "CheckpointError",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
     "checkpoint",
     "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
     "get_device_states",
     "noop_context_fn",
     "repeated_in",

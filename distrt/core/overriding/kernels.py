@@ -1,0 +1,98 @@
+"""Watching the forward functions of operations: what counts them, or gives what they gave before in their place.
+
+Below the graph: an operation is recorded all the same. Nothing looks for watchers until the first one comes; then
+every operation's forward function is replaced by one that asks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from distrt.core import op
+
+#: What runs a forward function in its own way: ``watcher(name, forward, args, kwargs)``.
+Watcher = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+
+class _Thread(threading.local):
+    watchers: tuple[Watcher, ...] = ()
+
+
+_thread = _Thread()
+
+
+class watched:  # noqa: N801 - reads as what it says: with watched(watcher)
+    """For a block, in this thread: forward functions are run by ``watcher``, outside of any other one's."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._outer: list[tuple[Watcher, ...]] = []
+
+    def __enter__(self) -> None:
+        op.watch_kernels(_asking)
+        self._outer.append(_thread.watchers)
+        _thread.watchers = (*_thread.watchers, self._watcher)
+
+    def __exit__(self, *exception: object) -> None:
+        _thread.watchers = self._outer.pop()
+
+
+def _asking(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The forward function that asks this thread's watchers, the innermost first; they are not asked inside of it."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        watchers = _thread.watchers
+        if not watchers:
+            return forward(*args, **kwargs)
+        _thread.watchers = ()
+        try:
+            return _run(watchers, name, forward, args, kwargs)
+        finally:
+            _thread.watchers = watchers
+
+    return run
+
+
+#: Operations under another name than PyTorch's, or than their public function's.
+_NAMES = {
+    "_copied": "copy_",
+    "_fill": "fill_",
+    "_view": "view",
+    "_copy_reshape": "reshape",
+    "attention": "_scaled_dot_product_flash_attention_for_cpu",
+    "convolution_input_gradient": "convolution_backward",
+    "convolution_weight_gradient": "convolution_backward",
+    "to_dtype": "_to_copy",
+    "transposed_convolution": "convolution",
+    "_dot": "dot",
+}
+_BINARY = frozenset("add sub mul div true_divide eq ne lt le gt ge pow remainder fmod floor_divide".split())
+
+
+def name_in_pytorch(name: str, args: tuple[Any, ...]) -> tuple[str, str]:
+    """What PyTorch calls the kernel of an operation that is given these arrays, and its overload."""
+    if name == "_product":
+        return "mm" if len(args[0].shape) <= 2 or len(args[1].shape) <= 2 else "bmm", "default"
+    if name == "_add_product":
+        return "addmm" if len(args[1].shape) == 2 else "baddbmm", "default"
+    if name == "linear":
+        return "mm" if args[2] is None else "addmm", "default"
+    overload = "default"
+    if name in _BINARY:
+        overload = "Tensor" if hasattr(args[1], "shape") else "Scalar"
+    elif name in ("sum", "mean"):
+        overload = "default" if args[1] is None else "dim_IntList" if name == "sum" else "dim"
+    return _NAMES.get(name, name.lstrip("_")), overload
+
+
+def _run(watchers: tuple[Watcher, ...], name: str, forward: Any, args: Any, kwargs: Any) -> Any:
+    if not watchers:
+        return forward(*args, **kwargs)
+    *others, innermost = watchers
+
+    def rest(*given: Any, **named: Any) -> Any:
+        return _run(tuple(others), name, forward, given, named)
+
+    return innermost(name, rest, args, kwargs)
