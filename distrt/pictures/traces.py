@@ -18,6 +18,10 @@ from distrt.pictures.step import Lane, Span, Travel
 __all__ = ["TraceError", "lanes_of", "merge", "read_trace", "trace_bytes"]
 
 Trace = Mapping[str, Any]
+
+#: What GPUs do, as the profiler names it, and the first row of a merged trace that is a stream.
+_ON_GPUS = ("kernel", "gpu_memcpy", "gpu_memset", "gpu_user_annotation")
+_STREAMS = 1 << 24
 Event = dict[str, Any]
 
 
@@ -189,15 +193,28 @@ def _named(trace: Trace, rank: int) -> Iterator[Event]:
 
 
 def _moved(events: Iterable[Any], rank: int, shift_us: float) -> Iterator[Event]:
-    """A rank's events under its number, by the reference's clock."""
-    for each in events:
-        if not isinstance(each, dict) or each.get("pid") == "Spans":
-            continue
+    """A rank's events under its number, by the reference's clock; streams of GPUs are rows beside its threads."""
+    known = [each for each in events if isinstance(each, dict) and each.get("pid") != "Spans"]
+    streams = {
+        (each.get("pid"), each.get("tid"))
+        for each in known
+        if each.get("cat") in _ON_GPUS
+        and isinstance(each.get("pid"), int)
+        and isinstance(each.get("tid"), int)
+    }
+    for each in known:
+        place: Event = {"pid": rank}
+        if (each.get("pid"), each.get("tid")) in streams:
+            place["tid"] = _STREAMS + (each["pid"] << 16) + each["tid"]
         if each.get("ph") == "M":
+            if each.get("name") == "thread_name" and "tid" in place:
+                place["args"] = {"name": f"GPU {each['pid']}, stream {each['tid']}"}
             if each.get("name") in ("thread_name", "thread_sort_index"):
-                yield {**each, "pid": rank}
+                yield {**each, **place}
         elif isinstance(each.get("ts"), int | float):
-            yield {**each, "pid": rank, "ts": round(each["ts"] + shift_us, 3)}
+            if each.get("cat") == "ac2g" and isinstance(each.get("id"), int):
+                place["id"] = (rank + 1 << 32) + each["id"]  # each rank has numbers of its own
+            yield {**each, **place, "ts": round(each["ts"] + shift_us, 3)}
 
 
 def _call_of(event: Event) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""What can be profiled here: what the CPU does. GPUs are asked for by many scripts, and left out with a warning."""
+"""What can be profiled here: what the CPU does and, where there are any, GPUs. Others are left out with a warning."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Asked = ProfilerActivity | dict[ProfilerActivity, list[str]]
 
 def supported_activities() -> set[ProfilerActivity]:
     """What can be looked at on this machine."""
-    return {ProfilerActivity.CPU}
+    return {ProfilerActivity.CPU} | ({ProfilerActivity.CUDA} if device_count() else set())
 
 
 def kineto_available() -> bool:
@@ -74,11 +74,8 @@ def checked(activities: Iterable[Asked] | None) -> set[ProfilerActivity]:
 
 
 def warn_without(kind: str) -> None:
-    """Tells that a kind of device is not measured: PyTorch's words, where there is none."""
-    if kind == "CUDA" and device_count():
-        warn("of what runs on a GPU only the CPU's side is measured, disabling CUDA profiling")
-    else:
-        warn(f"{kind} is not available, disabling {kind} profiling")
+    """Tells that a kind of device is not measured, in PyTorch's words."""
+    warn(f"{kind} is not available, disabling {kind} profiling")
 
 
 def _named(activities: Iterable[Any]) -> Iterator[Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
+from distrt.core.process.users_code import warn
 from distrt.profiler.activities import DeviceType
 from distrt.profiler.stacks import METRICS, write_stacks
 from distrt.profiler.table import seconds_text, table
 
-__all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "TimeRange"]
+__all__ = ["EventList", "FunctionEvent", "FunctionEventAvg", "Kernel", "TimeRange"]
 
 
 @dataclass(eq=False)
@@ -26,26 +27,61 @@ class TimeRange:
         return self.end - self.start
 
 
-class _Times:
-    """Totals of events that PyTorch has, with those of devices, which are 0 here."""
+class Kernel(NamedTuple):
+    """What a GPU did for an operation; ``duration`` in microseconds."""
 
-    device_time = device_time_total = self_device_time_total = 0.0
-    device_memory_usage = self_device_memory_usage = 0
-    cuda_time = cuda_time_total = self_cuda_time_total = 0.0
-    device_time_str = device_time_total_str = self_device_time_total_str = seconds_text(0.0)
-    use_device = None
+    name: str
+    device: int
+    duration: float
+
+
+class _Times:
+    """Averages and texts of the totals that an event, or several, have."""
+
     overload_name = ""
-    device_type = DeviceType.CPU
     node_id = -1
     is_async = is_remote = is_legacy = False
     cpu_time_total: float
     self_cpu_time_total: float
+    device_time_total: float
+    self_device_time_total: float
+    self_device_memory_usage: int
     count: int
 
     @property
     def cpu_time(self) -> float:
         """Microseconds of one call."""
         return self.cpu_time_total / self.count if self.count else 0.0
+
+    @property
+    def device_time(self) -> float:
+        """Microseconds that a GPU took for one call."""
+        return self.device_time_total / self.count if self.count else 0.0
+
+    @property
+    def cuda_time(self) -> float:
+        """PyTorch's older name of ``device_time``."""
+        warn("`cuda_time` is deprecated, please use `device_time` instead.", FutureWarning)
+        return self.device_time
+
+    @property
+    def cuda_time_total(self) -> float:
+        """PyTorch's older name of ``device_time_total``."""
+        return float(self._older("cuda_time_total", "device_time_total"))
+
+    @property
+    def self_cuda_time_total(self) -> float:
+        """PyTorch's older name of ``self_device_time_total``."""
+        return float(self._older("self_cuda_time_total", "self_device_time_total"))
+
+    @property
+    def self_cuda_memory_usage(self) -> int:
+        """PyTorch's older name of ``self_device_memory_usage``."""
+        return int(self._older("self_cuda_memory_usage", "self_device_memory_usage"))
+
+    def _older(self, older: str, name: str) -> Any:
+        warn(f"`{older}` is deprecated. Use `{name}` instead.", FutureWarning)
+        return getattr(self, name)
 
     @property
     def cpu_time_str(self) -> str:
@@ -62,15 +98,31 @@ class _Times:
         """``self_cpu_time_total`` with its unit."""
         return seconds_text(self.self_cpu_time_total)
 
+    @property
+    def device_time_str(self) -> str:
+        """``device_time`` with its unit."""
+        return seconds_text(self.device_time)
+
+    @property
+    def device_time_total_str(self) -> str:
+        """``device_time_total`` with its unit."""
+        return seconds_text(self.device_time_total)
+
+    @property
+    def self_device_time_total_str(self) -> str:
+        """``self_device_time_total`` with its unit."""
+        return seconds_text(self.self_device_time_total)
+
 
 @dataclass(eq=False)
 class FunctionEvent(_Times):
     """One call.
 
     Attributes:
-        id: its number in the recording, in the order in which calls began.
+        id: its number in the recording, in the order in which calls began; of a call of CUDA's, and of what a GPU did
+            for it, CUDA's own.
         trace_name: such as ``aten::mm``, or ``ProfilerStep#3``.
-        thread: 1 for the thread that began to profile, then by first appearance.
+        thread: 1 for the thread that began to profile, then by first appearance; of what a GPU did, the stream.
         time_range: when.
         input_shapes: those of its arguments, where they were asked for.
         cpu_memory_usage: bytes of the arrays that it has made and handed out.
@@ -80,6 +132,11 @@ class FunctionEvent(_Times):
         cpu_parent, cpu_children: the calls around it and within it.
         args: a note.
         is_async: whether it goes on beside other events of its thread, as what ranks exchange does.
+        use_device: "cuda" where GPUs are recorded.
+        device_type, device_index, device_resource_id: whether a GPU did it, which, and in which stream.
+        kernels: what GPUs did for this call, without what they did for those within.
+        device_memory_usage: bytes that the GPUs' arrays have taken meanwhile, less what was given back.
+        category, details: of calls of CUDA's and what GPUs did: what a trace tells.
     """
 
     id: int
@@ -95,6 +152,14 @@ class FunctionEvent(_Times):
     cpu_children: list[FunctionEvent] = field(default_factory=list)
     args: str | None = None
     is_async: bool = False
+    use_device: str | None = None
+    device_type: DeviceType = DeviceType.CPU
+    device_index: int = 0
+    device_resource_id: int = 0
+    kernels: list[Kernel] = field(default_factory=list)
+    device_memory_usage: int = 0
+    category: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
     count = 1
 
     @property
@@ -109,8 +174,8 @@ class FunctionEvent(_Times):
 
     @property
     def cpu_time_total(self) -> float:  # type: ignore[override]
-        """Microseconds, those of calls within included."""
-        return self.time_range.elapsed_us()
+        """Microseconds, those of calls within included; of what a GPU did, none."""
+        return self.time_range.elapsed_us() if self.device_type is DeviceType.CPU else 0.0
 
     @property
     def self_cpu_time_total(self) -> float:  # type: ignore[override]
@@ -122,6 +187,29 @@ class FunctionEvent(_Times):
         )
 
     @property
+    def device_time_total(self) -> float:  # type: ignore[override]
+        """Microseconds that GPUs took for it, for calls within, too."""
+        if self.is_async or self.use_device is None:
+            return 0.0
+        if self.device_type is not DeviceType.CPU:
+            return self.time_range.elapsed_us()
+        return self.self_device_time_total + sum(each.device_time_total for each in self.cpu_children)
+
+    @property
+    def self_device_time_total(self) -> float:  # type: ignore[override]
+        """Microseconds that GPUs took for it alone."""
+        if self.is_async or self.use_device is None:
+            return 0.0
+        if self.device_type is not DeviceType.CPU:
+            return self.time_range.elapsed_us()
+        return float(sum(each.duration for each in self.kernels))
+
+    @property
+    def self_device_memory_usage(self) -> int:  # type: ignore[override]
+        """Bytes of GPUs without those of calls within."""
+        return self.device_memory_usage - sum(each.device_memory_usage for each in self.cpu_children)
+
+    @property
     def self_cpu_memory_usage(self) -> int:
         """Bytes without those of calls within."""
         return self.cpu_memory_usage - sum(each.cpu_memory_usage for each in self.cpu_children)
@@ -130,10 +218,24 @@ class FunctionEvent(_Times):
         return (
             f"<FunctionEvent id={self.id} name={self.name} device_type={self.device_type} node_id={self.node_id} "
             f"cpu_time={self.cpu_time_str} start_us={self.time_range.start:.3f} end_us={self.time_range.end:.3f} "
-            f"cpu_children={[each.id for each in self.cpu_children]} thread={self.thread} "
-            f"input_shapes={self.input_shapes} cpu_memory_usage={self.cpu_memory_usage} is_async={self.is_async} "
-            f"is_remote={self.is_remote}>"
+            f"cpu_children={[each.id for each in self.cpu_children]} {self.use_device}_time={self.device_time_str} "
+            f"thread={self.thread} input_shapes={self.input_shapes} cpu_memory_usage={self.cpu_memory_usage} "
+            f"is_async={self.is_async} is_remote={self.is_remote}>"
         )
+
+
+_ADDED = (
+    "cpu_time_total",
+    "self_cpu_time_total",
+    "device_time_total",
+    "self_device_time_total",
+    "cpu_memory_usage",
+    "self_cpu_memory_usage",
+    "device_memory_usage",
+    "self_device_memory_usage",
+    "flops",
+    "count",
+)
 
 
 @dataclass(eq=False)
@@ -144,8 +246,14 @@ class FunctionEventAvg(_Times):
     count: int = 0
     cpu_time_total: float = 0.0
     self_cpu_time_total: float = 0.0
+    device_time_total: float = 0.0
+    self_device_time_total: float = 0.0
     cpu_memory_usage: int = 0
     self_cpu_memory_usage: int = 0
+    device_memory_usage: int = 0
+    self_device_memory_usage: int = 0
+    use_device: str | None = None
+    device_type: DeviceType = DeviceType.CPU
     flops: int = 0
     input_shapes: Any = ""
     stack: list[str] = field(default_factory=list)
@@ -158,12 +266,9 @@ class FunctionEventAvg(_Times):
         if not self.key:
             self.key, self.is_user_annotation = other.key, other.is_user_annotation
             self.cpu_parent, self.cpu_children, self.stack = other.cpu_parent, other.cpu_children, other.stack
-        self.cpu_time_total += other.cpu_time_total
-        self.self_cpu_time_total += other.self_cpu_time_total
-        self.cpu_memory_usage += other.cpu_memory_usage
-        self.self_cpu_memory_usage += other.self_cpu_memory_usage
-        self.flops += other.flops
-        self.count += other.count
+            self.use_device, self.device_type = other.use_device, other.device_type
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
 
     def __iadd__(self, other: FunctionEvent | FunctionEventAvg) -> FunctionEventAvg:
@@ -172,8 +277,9 @@ class FunctionEventAvg(_Times):
     def __repr__(self) -> str:
         return (
             f"<FunctionEventAvg key={self.key} self_cpu_time={self.self_cpu_time_total_str} "
-            f"cpu_time={self.cpu_time_str}  self_cuda_time=0.000us cuda_time=0.000us "
-            f"input_shapes={self.input_shapes} cpu_memory_usage={self.cpu_memory_usage} cuda_memory_usage=0>"
+            f"cpu_time={self.cpu_time_str}  self_cuda_time={self.self_device_time_total_str} "
+            f"cuda_time={self.device_time_str} input_shapes={self.input_shapes} "
+            f"cpu_memory_usage={self.cpu_memory_usage} cuda_memory_usage={self.device_memory_usage}>"
         )
 
 
@@ -216,7 +322,8 @@ class EventList(list[Any]):
         for each in self:
             shapes = str(each.input_shapes) if group_by_input_shapes else ""
             stack = tuple(each.stack[:group_by_stack_n])
-            average = groups.setdefault((each.key, shapes, stack), FunctionEventAvg())
+            where = each.device_type, each.is_user_annotation
+            average = groups.setdefault((each.key, *where, shapes, stack), FunctionEventAvg())
             average.add(each)
             average.input_shapes = each.input_shapes if group_by_input_shapes else ""
             average.stack = list(stack)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
-from distrt.profiler.activities import warn_without
+from distrt.profiler.activities import ProfilerActivity, supported_activities, warn_without
 from distrt.profiler.events import EventList, FunctionEventAvg
 from distrt.profiler.session import profile as session
 
@@ -18,7 +18,7 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     Args:
         enabled: False to do nothing.
         record_shapes, with_flops, profile_memory, with_stack: as in ``distrt.profiler.profile``.
-        use_cuda, use_device: a GPU, which is left out with a warning.
+        use_cuda, use_device: GPUs, too ("cuda"); left out with a warning where there is none.
         use_cpu: must be True.
         with_modules, use_kineto, experimental_config, acc_events, custom_trace_id_callback, post_processing_timeout_s,
             activity_filters: PyTorch's, for its tracing library; they change nothing.
@@ -47,10 +47,17 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         activity_filters: Any = None,
     ) -> None:
         self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
-        if enabled and (device := "cuda" if use_cuda else use_device) is not None:
-            warn_without(device.upper())
+        activities = {ProfilerActivity.CPU}
+        self.use_device = "cuda" if use_cuda else use_device
+        if enabled and self.use_device is not None:
+            if self.use_device == "cuda" and ProfilerActivity.CUDA in supported_activities():
+                activities.add(ProfilerActivity.CUDA)
+            else:
+                warn_without(self.use_device.upper())
+                self.use_device = None
         assert use_cpu or not enabled, "Device-only events supported only with Kineto (use_kineto=True)"
         self._session = session(
+            activities=activities,
             record_shapes=record_shapes,
             with_flops=with_flops,
             profile_memory=profile_memory,

@@ -14,11 +14,12 @@ import time
 import types
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distrt.core.arrays import memory_of
+from distrt.core.gpu.memory import counts
 from distrt.core.process import activity
 from distrt.core.process.activity import CHECKPOINT
 from distrt.core.process.forking import lock_across_forks
@@ -28,6 +29,9 @@ from distrt.profiler.events import EventList, FunctionEvent, TimeRange
 from distrt.profiler.exchanges import Exchanges
 from distrt.profiler.timeline import Timeline
 from distrt.tracing.flops import flops_of
+
+if TYPE_CHECKING:
+    from distrt.profiler.gpu.collecting import Collector
 
 __all__ = ["Recorder", "running"]
 
@@ -59,6 +63,7 @@ class Open:
         "children",
         "flops",
         "frame",
+        "gpu_bytes",
         "known",
         "made_bytes",
         "name",
@@ -74,6 +79,7 @@ class Open:
             weakref.ref[Any]
         ] = []  # arrays that it was given, or that calls within have handed out
         self.made_bytes = 0
+        self.gpu_bytes = 0  # that arrays took when it began
         self.shapes: list[Any] = []
         self.stack: list[str] = []
         self.flops = 0
@@ -94,6 +100,7 @@ class Recorder:
     Args:
         record_shapes, profile_memory, with_stack, with_flops: what is noted beside times.
         sees_operations: False for annotations only.
+        sees_gpus: what GPUs do as well; a warning where that cannot be had.
 
     Raises:
         RuntimeError: another recording is running.
@@ -106,7 +113,11 @@ class Recorder:
         with_stack: bool = False,
         with_flops: bool = False,
         sees_operations: bool = True,
+        sees_gpus: bool = False,
     ) -> None:
+        self._sees_gpus = sees_gpus
+        self._gpus: Collector | None = None
+        self._of_gpus: list[FunctionEvent] = []  # what they did, and the calls of CUDA's for it
         self._shapes, self._memory, self._stacks = record_shapes or with_flops, profile_memory, with_stack
         self._shows_shapes, self._flops, self._sees_operations = record_shapes, with_flops, sees_operations
         self._events: list[FunctionEvent] = []
@@ -136,6 +147,10 @@ class Recorder:
         self._phases = _Phases(self, CHECKPOINT if self._sees_operations else None)
         for each in (self.timeline, self._phases, self._exchanges):
             activity.listen(each)
+        if self._sees_gpus:
+            from distrt.profiler.gpu.collecting import started  # nobody else needs CUPTI
+
+            self._gpus = started()
         self.began_ns = time.perf_counter_ns()
         if self._sees_operations:
             threading.setprofile(self._hear)
@@ -144,6 +159,7 @@ class Recorder:
     def stop(self) -> None:
         """Stops; what has not ended ends now."""
         global _running
+        collected = self._gpus.stop() if self._gpus is not None and _running is self else None
         self.ended_ns = time.perf_counter_ns()
         if _running is self:  # not in a process that was forked meanwhile
             if self._sees_operations:
@@ -154,10 +170,15 @@ class Recorder:
             activity.leave(each)
         while self._thread.open:
             self._end(self._thread.open[-1], None)
+        if collected is not None:
+            from distrt.profiler.gpu.owners import attributed
+
+            self._of_gpus = attributed(collected, self._events, self._number_of)
 
     def forget(self) -> None:
         """Leaves nothing of what has been recorded."""
         self._events.clear()
+        self._of_gpus.clear()
         self.timeline = Timeline()
 
     def see_operations(self, sees: bool) -> None:
@@ -165,9 +186,16 @@ class Recorder:
         if self._sees_operations:
             sys.setprofile(self._hear if sees else self._before)
 
+    def see_gpus(self, sees: bool) -> None:
+        """Leaves out what GPUs do from now on, or goes on with it."""
+        if self._gpus is not None:
+            (self._gpus.resume if sees else self._gpus.pause)()
+
     def events(self) -> EventList:
         """What has been recorded, in the order in which it began."""
         events = sorted([*self._events, *self._exchanges.events], key=lambda each: each.id)
+        if self._of_gpus:
+            events = sorted([*events, *self._of_gpus], key=lambda each: each.time_range.start)
         return EventList(events, self._memory, self._flops)
 
     @property
@@ -224,6 +252,10 @@ class Recorder:
             made.known = [weakref.ref(owner) for owner, _ in _owners_in(frame.f_locals.values())]
         if self._stacks:
             made.stack = list(_users_lines(frame or sys._getframe(2)))
+        if self._gpus is not None:
+            self._gpus.push(number)
+            if self._memory:
+                made.gpu_bytes = gpu_bytes()
         self._thread.open.append(made)
         made.began_ns = time.perf_counter_ns()  # what was noted before costs the caller, not the call
         return made
@@ -232,6 +264,8 @@ class Recorder:
         ended_ns = time.perf_counter_ns()
         opened = self._thread.open
         opened.pop()
+        if self._gpus is not None:
+            self._gpus.pop()
         if self._memory:
             owners = list(_owners_in((result,)))
             known = {id(array) for array in (known() for known in event.known) if array is not None}
@@ -250,6 +284,10 @@ class Recorder:
             is_user_annotation=event.frame is None,
             cpu_children=event.children,
             args=event.args,
+            use_device=None if self._gpus is None else "cuda",
+            device_memory_usage=gpu_bytes() - event.gpu_bytes
+            if self._gpus is not None and self._memory
+            else 0,
         )
         for child in event.children:
             child.cpu_parent = found
@@ -261,10 +299,12 @@ class Recorder:
         self._events.append(found)
 
     def _number_of_thread(self) -> int:
-        native = threading.get_native_id()
-        with self._lock:
-            self._thread.number = self._threads.setdefault(native, len(self._threads) + 1)
+        self._thread.number = self._number_of(threading.get_native_id())
         return self._thread.number
+
+    def _number_of(self, native: int) -> int:
+        with self._lock:
+            return self._threads.setdefault(native, len(self._threads) + 1)
 
 
 class _Phases(activity.Listener):
@@ -303,6 +343,11 @@ def _shape(value: Any) -> list[Any]:
     if isinstance(value, list | tuple) and value and all(isinstance(each, Tensor) for each in value):
         return [list(each.shape) for each in value]
     return []
+
+
+def gpu_bytes() -> int:
+    """What arrays take of all GPUs of this process."""
+    return sum(each.used for each in list(counts.values()))
 
 
 def _owners_in(values: Iterable[Any]) -> Iterator[tuple[np.ndarray, int]]:

@@ -32,7 +32,8 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     the end of each cycle.
 
     Args:
-        activities: ``ProfilerActivity.CPU``; what this machine does not have is left out, with a warning.
+        activities: ``ProfilerActivity.CPU``, and ``CUDA`` where there is a GPU; both where None. What this machine does
+            not have is left out, with a warning.
         schedule: which steps are recorded; all where None.
         on_trace_ready: called when a recording has ended.
         record_shapes: note the shapes of arguments.
@@ -41,7 +42,7 @@ class profile:  # noqa: N801 - PyTorch's own spelling
         with_flops: note the operations of products and convolutions.
         with_modules: changes nothing.
         experimental_config, execution_trace_observer, use_cuda, custom_trace_id_callback, post_processing_timeout_s:
-            PyTorch's, for its tracing library and GPUs; they change nothing.
+            PyTorch's, for its tracing library; they change nothing.
         acc_events: keep the events of all cycles.
         sees_operations: False records what ``record_function`` names, and steps, alone, at next to no cost.
 
@@ -164,7 +165,12 @@ class profile:  # noqa: N801 - PyTorch's own spelling
             elif self.on_trace_ready is None and self._recorder.events():  # nobody has had them
                 self._tell_of_cycles()
         self._recorder = Recorder(
-            self.record_shapes, self.profile_memory, self.with_stack, self.with_flops, self.sees_operations
+            self.record_shapes,
+            self.profile_memory,
+            self.with_stack,
+            self.with_flops,
+            sees_operations=self.sees_operations and available.ProfilerActivity.CPU in self.activities,
+            sees_gpus=available.ProfilerActivity.CUDA in self.activities,
         )
         self._recorder.start()
 
@@ -179,14 +185,19 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     def toggle_collection_dynamic(
         self, enable: bool, activities: Iterable[available.ProfilerActivity]
     ) -> None:
-        """Leaves out operations from here on, or goes on with them; blocks with names are recorded all the same.
+        """Leaves out activities from here on, or goes on with them; blocks with names are recorded all the same.
 
         Args:
             enable: False to leave them out.
-            activities: of which only ``ProfilerActivity.CPU`` counts.
+            activities: ``ProfilerActivity.CPU`` for operations, ``CUDA`` for GPUs.
         """
-        if self._recorder is not None and available.ProfilerActivity.CPU in set(activities):
+        if self._recorder is None:
+            return
+        named = set(activities)
+        if available.ProfilerActivity.CPU in named:
             self._recorder.see_operations(enable)
+        if available.ProfilerActivity.CUDA in named:
+            self._recorder.see_gpus(enable)
 
     def _tell_of_cycles(self) -> None:
         if not self._has_told:

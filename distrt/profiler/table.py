@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from distrt.profiler.activities import DeviceType
+
 __all__ = ["seconds_text", "table"]
 
 _WIDTH = 12  # of a column of numbers
@@ -48,10 +50,15 @@ def table(
     if not events:
         return ""
     total = sum(each.self_cpu_time_total for each in events)
+    of_gpus = (
+        sum(each.self_device_time_total for each in events if _is_of_gpu(each))
+        if any(each.self_device_time_total > 0 for each in events)
+        else None
+    )
     rows = list(events)
     if sort_by is not None:
         rows.sort(key=lambda each: getattr(each, _attribute(sort_by)), reverse=True)
-    columns = _columns(rows, widths, total, with_memory, with_flops, time_unit)
+    columns = _columns(rows, widths, (total, of_gpus), with_memory, with_flops, time_unit)
     line = _GAP.join("-" * width for _, width, _ in columns) + _GAP
     text = []
     if header is not None:
@@ -67,8 +74,15 @@ def table(
             text += [
                 _row([*rest, _end_of(place, columns[-1][1])], columns) for place in [*each.stack[1:], ""]
             ]
-    text += [line, f"Self CPU time total: {seconds_text(total, time_unit)}", ""]
-    return "\n".join(text)
+    text += [line, f"Self CPU time total: {seconds_text(total, time_unit)}"]
+    if of_gpus is not None:
+        text.append(f"Self CUDA time total: {seconds_text(of_gpus, time_unit)}")
+    return "\n".join([*text, ""])
+
+
+def _is_of_gpu(event: Any) -> bool:
+    """Whether it is a kernel or a copy: operations have the same time again, and so have blocks with names."""
+    return event.device_type is DeviceType.CUDA and not event.is_user_annotation
 
 
 def _attribute(sort_by: str) -> str:
@@ -79,13 +93,16 @@ def _attribute(sort_by: str) -> str:
 def _columns(
     rows: Sequence[Any],
     widths: tuple[int, int, int],
-    total: float,
+    totals: tuple[float, float | None],
     with_memory: bool,
     with_flops: bool,
     time_unit: str | None,
 ) -> list[Column]:
+    """``totals`` are the CPU's and the GPUs', None without any."""
+    total, of_gpus = totals
+
     def share(value: float) -> str:
-        return f"{value / total * 100:.2f}%" if total else "NaN"
+        return _share(value, total)
 
     name_width, shapes_width, source_width = widths
     width = min(max(len(each.key) for each in rows) + _MARGIN, name_width)
@@ -97,9 +114,14 @@ def _columns(
         ("CPU total", _WIDTH, lambda each: seconds_text(each.cpu_time_total, time_unit)),
         ("CPU time avg", _WIDTH, lambda each: seconds_text(each.cpu_time, time_unit)),
     ]
+    if of_gpus is not None:
+        columns += _of_gpus(of_gpus, time_unit)
     if with_memory:
         columns.append(("CPU Mem", _WIDTH, lambda each: bytes_text(each.cpu_memory_usage)))
         columns.append(("Self CPU Mem", _WIDTH, lambda each: bytes_text(each.self_cpu_memory_usage)))
+        if any(each.use_device and each.self_device_memory_usage > 0 for each in rows):
+            columns.append(("CUDA Mem", _WIDTH, lambda each: bytes_text(each.device_memory_usage)))
+            columns.append(("Self CUDA Mem", _WIDTH, lambda each: bytes_text(each.self_device_memory_usage)))
     columns.append(("# of Calls", _WIDTH, lambda each: str(each.count)))
     if any(each.input_shapes for each in rows):
         longest = min(max(len(str(each.input_shapes)) for each in rows) + _MARGIN, shapes_width)
@@ -110,6 +132,19 @@ def _columns(
         far = min(max(map(len, places)) + _MARGIN, source_width)
         columns.append((_PLACES, far, lambda each: _end_of(each.stack[0] if each.stack else "", far)))
     return columns
+
+
+def _of_gpus(total: float, time_unit: str | None) -> list[Column]:
+    return [
+        ("Self CUDA", _WIDTH, lambda each: seconds_text(each.self_device_time_total, time_unit)),
+        ("Self CUDA %", _WIDTH, lambda each: _share(each.self_device_time_total, total)),
+        ("CUDA total", _WIDTH, lambda each: seconds_text(each.device_time_total, time_unit)),
+        ("CUDA time avg", _WIDTH, lambda each: seconds_text(each.device_time, time_unit)),
+    ]
+
+
+def _share(value: float, total: float) -> str:
+    return f"{value / total * 100:.2f}%" if total else "NaN"
 
 
 def _flops(least: int) -> Column:

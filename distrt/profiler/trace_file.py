@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from distrt.comm.clocks import machine_clock
@@ -14,6 +14,7 @@ from distrt.comm.world import default_group, is_initialized
 from distrt.files.atomic import replace_whole
 from distrt.pictures.traces import trace_bytes
 from distrt.profiler.events import FunctionEvent
+from distrt.profiler.gpu import rows as gpu
 from distrt.profiler.timeline import Timeline
 
 __all__ = ["trace_of", "write_trace"]
@@ -26,7 +27,7 @@ _PHASES, _EXCHANGES = 1 << 23, (1 << 23) + 1
 
 def trace_of(
     name: str,
-    events: Iterable[FunctionEvent],
+    events: Sequence[FunctionEvent],
     threads: Mapping[int, int],
     span_us: tuple[float, float],
     metadata: Mapping[str, Any],
@@ -42,16 +43,18 @@ def trace_of(
         metadata: what users have added.
         timeline: phases and exchanges, which have rows of their own.
     """
+    of_gpus = [each for each in events if each.category]
     rows = [
         *_named(threads),
         *_rows(events, threads),
+        *gpu.rows(of_gpus, threads),
         *_phases(timeline),
         *_exchanges(timeline),
         _span(span_us),
     ]
     return {
         "schemaVersion": 1,
-        "deviceProperties": [],
+        "deviceProperties": gpu.properties(of_gpus),
         **_distributed(),
         **metadata,
         "host_name": socket.gethostname(),
@@ -99,13 +102,15 @@ def _named(threads: Mapping[int, int]) -> Iterator[dict[str, Any]]:
 def _rows(events: Iterable[FunctionEvent], threads: Mapping[int, int]) -> Iterator[dict[str, Any]]:
     process = os.getpid()
     for each in events:
-        if each.is_async:  # it has a row of its own
+        if each.is_async or each.category:  # it has a row of its own
             continue
         args: dict[str, Any] = {"External id": each.id + 1}
         if each.input_shapes:
             args["Input Dims"] = each.input_shapes
         if each.cpu_memory_usage:
             args["Bytes"] = each.cpu_memory_usage
+        if each.device_memory_usage:
+            args["Device bytes"] = each.device_memory_usage
         if each.flops:
             args["FLOPs"] = each.flops
         if each.stack:

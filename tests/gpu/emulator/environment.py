@@ -69,6 +69,7 @@ def variables(folder: Path, *, guard: bool = False) -> dict[str, str]:
         "CUPY_ACCELERATORS": "",  # CUB's are machine code, too
         "DISTRT_CUDNN": str(libs / "libcudnn.so.9"),
         "DISTRT_CUBLAS": str(libs / "libcublas.so.13"),
+        "DISTRT_CUPTI": str(libs / "libcupti.so.13"),
         "DISTRT_CUBLASLT": str(libs / "libcublasLt.so.13"),
         "DISTRT_EMULATED_DEVICES": os.environ.get("DISTRT_EMULATED_DEVICES", "2"),
         "DISTRT_EMULATED_GUARD": str(int(guard)),

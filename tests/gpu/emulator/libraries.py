@@ -28,6 +28,7 @@ _TABLE: tuple[tuple[str, Sequence[Path], str, str], ...] = (
     ("libcusolver.so.12", sorted(_LIBRARIES.glob("cusolver_*.cpp")), "cusolver", "cupy*/**/*cusolver.*"),
     ("libcufft.so.12", (_LIBRARIES / "cufft.cpp",), "cufft", "cupy/cuda/cufft.*"),
     ("libnccl.so.2", sorted(_LIBRARIES.glob("nccl_*.cpp")), "nccl", "cupy_backends/cuda/libs/nccl.*"),
+    ("libcupti.so.13", sorted(_LIBRARIES.glob("cupti_*.cpp")), "cupti", ""),
     ("libcusparse.so.12", (), "cusparse", "cupy_backends/cuda/libs/cusparse.*"),
     ("libcurand.so.10", (), "curand", "cupy_backends/cuda/libs/curand.*"),
 )
@@ -94,7 +95,7 @@ def build(target: Path, site: Path, folder: Path) -> None:
     (lib / "libcuda.so.1").symlink_to(RUNTIME)
     # What queues finds the device through the runtime, in whichever order they are loaded.
     lapack = packages.lapack(site)
-    flags = ["-DEMULATED_GPU", f'-DLAPACK="{lapack}"', f"-L{lib}", f"-l:{RUNTIME}"]
+    flags = ["-DEMULATED_GPU", f'-DLAPACK="{lapack}"', f"-I{include}", f"-L{lib}", f"-l:{RUNTIME}"]
     for name, sources, prefix, modules in _TABLE:
         asking = (site / "python").glob(modules) if modules else ()
         _build(lib / name, sources, prefix, asking, flags, _NOT_SUPPORTED_BY_LIBRARIES)

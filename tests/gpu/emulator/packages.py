@@ -26,6 +26,7 @@ _PACKAGES = (
     "nvidia-cuda-runtime==13.5.*",
     "nvidia-cuda-crt==13.5.*",
     "nvidia-cuda-cccl==13.*",
+    "nvidia-cuda-cupti==13.5.*",  # its headers, which the emulated one is compiled with
 )
 _SCIPY = "scipy>=1.14"  # for the LAPACK in its wheel
 _CYTHON = "Cython==3.2.4"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <vector>
 
-#include "device.h"
+#include "activity.h"
 
 struct Module {
     void* library;
@@ -166,7 +166,14 @@ EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid
     if (!is_possible(own, grid, block, dynamic)) return CUDA_ERROR_INVALID_VALUE;
     std::vector<u8> given = parameters_of(*own.kernel.info, arguments);
     const Kernel kernel = own.kernel;
-    return (CUresult)queue(stream, [=]() mutable { run_grid(kernel, grid, block, dynamic, given.data()); });
+    Calling call("cuLaunchKernel");
+    Activity told = {Act::KERNEL, kernel.name};
+    told.grid = grid;
+    told.block = block;
+    told.static_shared = kernel.info->static_shared;
+    told.dynamic_shared = dynamic;
+    const Work work = [=]() mutable { run_grid(kernel, grid, block, dynamic, given.data()); };
+    return (CUresult)queue(stream, told_of(told, stream, work, is_capturing(stream)));
 }
 
 // Its blocks wait for each other, which blocks that run one after another cannot.

@@ -7,7 +7,7 @@
 #include <memory>
 #include <sys/mman.h>
 
-#include "device.h"
+#include "activity.h"
 
 static const size_t PAGE = 4096, ALIGNMENT = 512;
 // With guards: so that an allocation ends near the page, and vectors of four floats are aligned still.
@@ -131,11 +131,17 @@ static cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind 
         is_read_at_once = !is_capturing(stream) && !allocation_of(from);
         is_waited_for = !is_capturing(stream) && !allocation_of(to);
     }
+    Activity activity = {Act::COPY, nullptr};
+    activity.bytes = size;
+    activity.way = kind;
+    activity.is_from_paged = !allocation_of(from);
+    activity.is_to_paged = !allocation_of(to);
+    const auto queued = [&](Work work) { return queue(stream, told_of(activity, stream, work, is_capturing(stream))); };
     if (is_read_at_once) {
         const auto kept = std::make_shared<std::vector<char>>((const char*)from, (const char*)from + size);
-        return told(queue(stream, [=] { memmove(to, kept->data(), size); }));
+        return told(queued([=] { memmove(to, kept->data(), size); }));
     }
-    const cudaError_t found = queue(stream, [=] { memmove(to, from, size); });
+    const cudaError_t found = queued([=] { memmove(to, from, size); });
     if (is_waited_for) finish(stream);
     return told(found);
 }
@@ -148,7 +154,10 @@ static cudaError_t allocate_on_gpu(void** out, size_t size) {
     return allocate(out, size, false);
 }
 
-EXPORT cudaError_t cudaMalloc(void** out, size_t size) { return allocate_on_gpu(out, size); }
+EXPORT cudaError_t cudaMalloc(void** out, size_t size) {
+    Calling call("cudaMalloc");
+    return allocate_on_gpu(out, size);
+}
 EXPORT cudaError_t cudaMallocManaged(void** out, size_t size, unsigned) { return allocate(out, size, false); }
 EXPORT cudaError_t cudaMallocAsync(void** out, size_t size, cudaStream_t) { return allocate(out, size, false); }
 EXPORT cudaError_t cudaMallocFromPoolAsync(void** out, size_t size, cudaMemPool_t, cudaStream_t) {
@@ -174,25 +183,34 @@ EXPORT cudaError_t cudaMemGetInfo(size_t* left, size_t* total) {
 }
 
 EXPORT cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
+    Calling call("cudaMemcpy");
     const cudaError_t found = copy(to, from, size, kind, nullptr);
     finish(nullptr);
     return found;
 }
 EXPORT cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
+    Calling call("cudaMemcpyAsync");
     return copy(to, from, size, kind, stream);
 }
 EXPORT cudaError_t cudaMemcpyPeer(void* to, int, const void* from, int, size_t size) {
+    Calling call("cudaMemcpyPeer");
     return copy(to, from, size, cudaMemcpyDeviceToDevice, nullptr);
 }
 EXPORT cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t size, cudaStream_t stream) {
+    Calling call("cudaMemcpyPeerAsync");
     return copy(to, from, size, cudaMemcpyDeviceToDevice, stream);
 }
 EXPORT cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
-                                     size_t height, cudaMemcpyKind, cudaStream_t stream) {
-    return told(queue(stream, [=] {
+                                     size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+    Calling call("cudaMemcpy2DAsync");
+    Activity activity = {Act::COPY, nullptr};
+    activity.bytes = width * height;
+    activity.way = kind;
+    const Work work = [=] {
         for (size_t n = 0; n < height; n++)
             memmove((char*)to + n * to_pitch, (const char*)from + n * from_pitch, width);
-    }));
+    };
+    return told(queue(stream, told_of(activity, stream, work, is_capturing(stream))));
 }
 EXPORT cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                                 size_t height, cudaMemcpyKind kind) {
@@ -202,6 +220,7 @@ EXPORT cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, siz
 }
 
 EXPORT cudaError_t cudaMemsetAsync(void* begin, int value, size_t size, cudaStream_t stream) {
+    Calling call("cudaMemsetAsync");
     {
         Locked locked(device_lock);
         if (size && !is_on_gpu(begin, size)) {
@@ -209,7 +228,10 @@ EXPORT cudaError_t cudaMemsetAsync(void* begin, int value, size_t size, cudaStre
             return told(cudaErrorInvalidValue);
         }
     }
-    return told(queue(stream, [=] { memset(begin, value, size); }));
+    Activity activity = {Act::SET, nullptr};
+    activity.bytes = size;
+    const Work work = [=] { memset(begin, value, size); };
+    return told(queue(stream, told_of(activity, stream, work, is_capturing(stream))));
 }
 EXPORT cudaError_t cudaMemset(void* begin, int value, size_t size) {
     return cudaMemsetAsync(begin, value, size, nullptr);

@@ -1,11 +1,14 @@
 // Streams and events: work is done when it is queued, or when what is before it is (queues.h). A stream that is
 // captured keeps its work instead, in a graph, together with the streams that wait for its events.
 
+#include <cstring>
 #include <ctime>
+#include <dlfcn.h>
 #include <set>
 #include <thread>
 #include <vector>
 
+#include "activity.h"
 #include "queues.h"
 
 struct Graph {
@@ -14,6 +17,7 @@ struct Graph {
 // Shared with the streams that have it to run still.
 typedef std::shared_ptr<const Graph> Runnable;
 struct Stream : Queue {
+    u32 number = 7;  // a GPU's tools call the default stream so
     unsigned flags = 0;
     int priority = 0;
     Graph* graph = nullptr;     // while it is captured
@@ -69,11 +73,21 @@ cudaError_t queue(void* handle, Work work) {
             return cudaErrorStreamCaptureImplicit;
         }
     }
-    do_in_order(stream, work);
+    do_in_order(stream, for_call(correlation_of_call(), work));
     return error_of_fault();
 }
 
+u32 number_of_stream(void* stream) { return stream_of(stream).number; }
+
 void finish(void* stream) { wait_until_idle(stream_of(stream)); }
+
+// A name for what a library has the device do: its file's.
+static const char* library_of(void* address) {
+    Dl_info own = {};
+    dladdr(address, &own);
+    const char* slash = own.dli_fname ? strrchr(own.dli_fname, '/') : nullptr;
+    return slash ? slash + 1 : "a library";
+}
 
 // What takes its time, and needs no other thread's part of the device: 0 where it is well.
 EXPORT int emulated_queue_by_thread(void* stream, const Work* work) {
@@ -81,12 +95,18 @@ EXPORT int emulated_queue_by_thread(void* stream, const Work* work) {
         complain("an exchange between ranks in a capture is not emulated");
         return cudaErrorStreamCaptureUnsupported;
     }
-    do_by_thread(stream_of(stream), *work);
+    Calling call("cudaLaunchKernel");
+    const Activity kernel = {Act::KERNEL, library_of(__builtin_return_address(0))};
+    do_by_thread(stream_of(stream), for_call(correlation_of_call(), told_of(kernel, stream, *work, false)));
     return 0;
 }
 
 // For the libraries: 0 where it is well.
-EXPORT int emulated_queue(void* stream, const Work* work) { return queue(stream, *work); }
+EXPORT int emulated_queue(void* stream, const Work* work) {
+    Calling call("cudaLaunchKernel");
+    const Activity kernel = {Act::KERNEL, library_of(__builtin_return_address(0))};
+    return queue(stream, told_of(kernel, stream, *work, is_capturing(stream)));
+}
 
 bool is_capturing(void* stream) { return stream_of(stream).graph; }
 
@@ -103,6 +123,7 @@ static cudaError_t refused_in_capture(const char* what) {
 EXPORT cudaError_t cudaStreamCreateWithPriority(cudaStream_t* out, unsigned flags, int priority) {
     Locked locked(device_lock);
     auto* made = new Stream;
+    made->number = 13 + streams.size();
     made->flags = flags;
     made->priority = priority;
     made->is_blocking = !(flags & cudaStreamNonBlocking);
@@ -127,6 +148,7 @@ EXPORT cudaError_t cudaStreamGetPriority(cudaStream_t handle, int* out) {
 EXPORT cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 
 EXPORT cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+    Calling call("cudaStreamSynchronize");
     if (is_capturing(handle)) return refused_in_capture("a stream is waited for");
     finish(handle);
     return told(error_of_fault());
@@ -136,6 +158,7 @@ EXPORT cudaError_t cudaStreamQuery(cudaStream_t handle) {
     return is_busy(stream_of(handle)) ? cudaErrorNotReady : told(error_of_fault());
 }
 EXPORT cudaError_t cudaDeviceSynchronize() {
+    Calling call("cudaDeviceSynchronize");
     if (origin) return refused_in_capture("the device is waited for");
     wait_until_all_idle();
     return told(error_of_fault());
@@ -272,6 +295,7 @@ EXPORT cudaError_t cudaGraphInstantiate(cudaGraphExec_t* out, cudaGraph_t graph,
     return cudaSuccess;
 }
 EXPORT cudaError_t cudaGraphLaunch(cudaGraphExec_t handle, cudaStream_t stream) {
+    Calling call("cudaGraphLaunch");
     const Runnable graph = *(Runnable*)handle;
     return told(queue(stream, [=] {
         for (auto& work : graph->works) work();
