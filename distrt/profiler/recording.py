@@ -23,7 +23,7 @@ from distrt.core.gpu.memory import counts
 from distrt.core.process import activity
 from distrt.core.process.activity import CHECKPOINT
 from distrt.core.process.forking import lock_across_forks
-from distrt.core.process.users_code import users_frame
+from distrt.core.process.users_code import users_frame, warn
 from distrt.core.tensor import Tensor
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
 from distrt.profiler.exchanges import Exchanges
@@ -159,9 +159,9 @@ class Recorder:
     def stop(self) -> None:
         """Stops; what has not ended ends now."""
         global _running
-        collected = self._gpus.stop() if self._gpus is not None and _running is self else None
         self.ended_ns = time.perf_counter_ns()
-        if _running is self:  # not in a process that was forked meanwhile
+        is_ours = _running is self  # not in a process that was forked meanwhile
+        if is_ours:
             if self._sees_operations:
                 sys.setprofile(self._before)
                 threading.setprofile(None)
@@ -170,10 +170,18 @@ class Recorder:
             activity.leave(each)
         while self._thread.open:
             self._end(self._thread.open[-1], None)
-        if collected is not None:
-            from distrt.profiler.gpu.owners import attributed
+        if self._gpus is not None and is_ours:
+            self._stop_gpus(self._gpus)
 
-            self._of_gpus = attributed(collected, self._events, self._number_of)
+    def _stop_gpus(self, gpus: Collector) -> None:
+        from distrt.profiler.gpu.library import CuptiError
+        from distrt.profiler.gpu.owners import attributed
+
+        try:
+            self._of_gpus = attributed(gpus.stop(), self._events, self._number_of)
+        except CuptiError as error:
+            warn(f"what GPUs did is lost, and what the CPU did is not: {error}")
+        self.ended_ns = time.perf_counter_ns()  # they were waited for
 
     def forget(self) -> None:
         """Leaves nothing of what has been recorded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from typing import Any
@@ -13,10 +14,10 @@ from distrt.profiler import DeviceType, ProfilerActivity, profile, record_functi
 from distrt.profiler.events import EventList, FunctionEvent, TimeRange
 from distrt.profiler.gpu import collecting, rows
 from distrt.profiler.gpu.collecting import Collected, Launch, Work
-from distrt.profiler.gpu.library import CuptiError
+from distrt.profiler.gpu.library import Cupti, CuptiError
 from distrt.profiler.gpu.names import copy_name, kernel_name
 from distrt.profiler.gpu.owners import attributed
-from distrt.profiler.recording import Recorder
+from distrt.profiler.recording import Recorder, running
 
 _THREAD = threading.get_native_id()
 
@@ -159,6 +160,33 @@ def test_without_cupti_the_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> N
         pass
     recorder.stop()
     assert [(each.name, each.use_device) for each in recorder.events()] == [("block", None)]
+
+
+def test_what_goes_wrong_at_the_end_leaves_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fails:
+        def push(self, number: int) -> None: ...
+
+        def pop(self) -> None: ...
+
+        def stop(self) -> Any:
+            raise CuptiError("cuptiGetTimestamp: CUPTI_ERROR_UNKNOWN")
+
+    monkeypatch.setattr(collecting, "started", Fails)
+    recorder = Recorder(sees_gpus=True)
+    recorder.start()
+    with record_function("block"):
+        pass
+    with pytest.warns(UserWarning, match="what GPUs did is lost.*cuptiGetTimestamp"):
+        recorder.stop()
+    assert [each.name for each in recorder.events()] == ["block"]
+    assert running() is None
+    with profile(activities=[ProfilerActivity.CPU]):  # the next one is not refused
+        pass
+
+
+def test_another_library_is_refused_by_name() -> None:
+    with pytest.raises(CuptiError, match="has no cuptiGetVersion: it is another library"):
+        Cupti(ctypes.CDLL(None))
 
 
 def test_cupti_is_not_loaded_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,10 +176,12 @@ class Collector:
         self._pop(_CUSTOM, None)
 
     def stop(self) -> Collected:
-        """Waits for the GPUs, and gives all that they did. CUPTI records nothing from then on."""
-        self._synchronize()
-        ended = self._moment()
-        self.give_up()
+        """Waits for the GPUs, and gives all that they did. CUPTI records nothing from then on, whatever goes wrong."""
+        try:
+            self._synchronize()
+            ended = self._moment()
+        finally:
+            self.give_up()
         room = _room()
         if room.dropped:
             warn(f"CUPTI has dropped {room.dropped} records: the times of GPUs are not complete")

@@ -68,7 +68,11 @@ class Cupti:
     def __init__(self, functions: Any) -> None:
         self.functions = functions
         for name, kinds in ARGUMENTS.items():
-            function = getattr(functions, name)
+            function = getattr(functions, name, None)
+            if function is None:
+                raise CuptiError(
+                    f"{functions._name} has no {name}: it is another library, or too old a CUPTI"
+                )
             function.argtypes, function.restype = kinds, c_int
         found = c_uint32()
         self.call("cuptiGetVersion", byref(found))
