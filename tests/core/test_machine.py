@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -209,3 +210,19 @@ def test_modules_that_are_left_out_say_what_to_use(name: str, torch: Any) -> Non
     assert hasattr(torch, name)
     with pytest.raises(UnsupportedError, match=name):
         getattr(distrt, name).anything()
+
+
+def test_ranges_are_given_to_those_who_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    marks = SimpleNamespace(
+        RangePush=lambda text: said.append(f"push {text}"),
+        RangePop=lambda: said.append("pop"),
+        Mark=lambda text: said.append(f"mark {text}"),
+    )
+    monkeypatch.setattr(distrt.cuda.nvtx, "_marks", lambda: marks)
+    with distrt.cuda.nvtx.range("step {}", 1):
+        assert distrt.cuda.nvtx.range_push("inner") == 1
+        distrt.cuda.nvtx.mark("here")
+        assert distrt.cuda.nvtx.range_pop() == 1
+    assert distrt.cuda.nvtx.range_pop() == -1  # there is none
+    assert said == ["push step 1", "push inner", "mark here", "pop", "pop"]

@@ -272,6 +272,20 @@ def nothing_is_left_running() -> Iterator[str]:
         yield "nothing is recorded afterwards"
 
 
+def ranges_are_nested() -> Iterator[str]:
+    """Those that NVIDIA's tools show: each says how many are around it."""
+    with torch.cuda.nvtx.range("step {}", 1):
+        torch.cuda.nvtx.mark("here")
+        levels = (
+            torch.cuda.nvtx.range_push("inner"),
+            torch.cuda.nvtx.range_pop(),
+            torch.cuda.nvtx.range_push("next"),
+        )
+        torch.cuda.nvtx.range_pop()
+    if levels != (1, 1, 1) or torch.cuda.nvtx.range_pop() != -1:
+        yield f"levels {levels}"
+
+
 CHECKS = (
     kernels_belong_to_operations,
     kernels_begin_after_their_launch,
@@ -282,6 +296,7 @@ CHECKS = (
     schedules_are_kept,
     threads_are_told_apart,
     nothing_is_left_running,
+    ranges_are_nested,
 )
 
 
