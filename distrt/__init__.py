@@ -61,7 +61,7 @@ _NAMES["autocast"] = ("distrt.amp", "autocast")
 _NAMES.update({name: ("distrt.files", name) for name in ("load", "save")})
 _NAMES["vmap"] = ("distrt.autograd.mapping", "vmap")
 _NAMES["summary"] = ("distrt.debugging", "summary")
-_list("process.compiling", "compile")
+_NAMES["compile"] = ("distrt.nn.modules.compiled", "compile")
 _list(
     "tensors.formats",
     "channels_last channels_last_3d contiguous_format jagged layout memory_format preserve_format",

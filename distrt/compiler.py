@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.core.process.compiling import compile
+from distrt.nn.modules.compiled import compile
 
 __all__ = [
     "allow_in_graph",

@@ -15,7 +15,7 @@ from distrt.compiler import (
     reset,
     set_stance,
 )
-from distrt.core.process.compiling import compile as _compile
+from distrt.nn.modules.compiled import compile as _compile
 
 __all__ = [
     "OptimizedModule",

@@ -1,11 +1,9 @@
-"""The class of PyTorch's compiled modules, which libraries ask for: here ``compile`` returns a module as it is."""
+"""Where PyTorch has the class of compiled modules, which libraries ask for."""
 
 from __future__ import annotations
 
-from distrt.nn.modules.module import Module
+from distrt.nn.modules.compiled import OptimizedModule
 
 __all__ = ["OptimizedModule"]
 
-
-class OptimizedModule(Module):
-    """What PyTorch's ``compile`` makes of a module; here no module is one."""
+OptimizedModule.__module__ = __name__

@@ -154,10 +154,12 @@ def test_what_it_runs_with_is_told() -> None:
     assert str(distrt.get_num_threads()) in distrt.__config__.parallel_info()
 
 
-def test_compile_returns_what_it_is_given() -> None:
+def test_compile_wraps_modules_and_returns_functions() -> None:
     model = distrt.nn.Linear(2, 1)
-    assert distrt.compile(model) is model
-    assert distrt.compile(model, mode="reduce-overhead", fullgraph=True) is model
+    compiled = distrt.compile(model, mode="reduce-overhead", fullgraph=True)
+    assert compiled._orig_mod is model and isinstance(compiled, distrt._dynamo.OptimizedModule)
+    assert list(compiled.state_dict()) == ["_orig_mod.weight", "_orig_mod.bias"]
+    assert distrt.compile(model, disable=True) is model
 
     @distrt.compile
     def plain(x: Any) -> Any:
@@ -172,6 +174,8 @@ def test_compile_returns_what_it_is_given() -> None:
         distrt.compile(model, mode="default", options={})
     with pytest.raises(RuntimeError, match="function"):
         distrt.compile(3)
+    with pytest.raises(RuntimeError, match="Unrecognized mode=fastest"):
+        distrt.compile(model, mode="fastest")
 
 
 def test_what_decorates_for_compilers_returns_the_function() -> None:

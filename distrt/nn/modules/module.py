@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, Self
 
-from distrt.core.process.compiling import compile as compiled
+from distrt.core.process.compiling import check_options
 from distrt.nn.modules.conversion import Conversion
 from distrt.nn.modules.global_hooks import (
     RemovableHandle,
@@ -91,9 +91,9 @@ class Module(Conversion, State, Hooked):
 
     _call_impl = __call__
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
+    def compile(self, **options: Any) -> None:
         """Checks the options as ``distrt.compile`` does; calls run as before, since nothing is captured."""
-        compiled(self._call_impl, *args, **kwargs)
+        check_options(options.get("mode"), options.get("options"), options.get("backend", "inductor"))
 
     # -- modes
 
