@@ -80,6 +80,8 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Overridable, Bound)
     def requires_grad(self, wanted: bool) -> None:
         if not isinstance(wanted, bool):
             raise RuntimeError(f"requires_grad must be a bool, got {wanted!r}")
+        if wanted and self.is_leaf and self.dtype.category < 2:
+            raise DtypeError("only Tensors of floating point and complex dtype can require gradients")
         self.requires_grad_(wanted)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -182,6 +184,10 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Overridable, Bound)
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self._edge is not None and value.dtype.category < 2:
+            raise DtypeError(
+                "data set to a tensor that requires gradients must be floating point or complex dtype"
+            )
         self._array, self._inner = value._array, None
 
     def backward(

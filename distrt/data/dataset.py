@@ -31,7 +31,7 @@ class Dataset(Generic[T_co]):
     # No __len__ here: list() and other callers must be able to see that a subclass has none.
 
     def __getitem__(self, index: Any) -> T_co:
-        raise NotImplementedError(f"{type(self).__name__} must define __getitem__")
+        raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
 
     def __add__(self, other: Dataset[Any]) -> Dataset[Any]:
         return ConcatDataset([self, other])
@@ -109,10 +109,10 @@ class ConcatDataset(Dataset[T_co]):
     def __init__(self, datasets: Iterable[Dataset[T_co]]) -> None:
         self.datasets = list(datasets)
         if not self.datasets:
-            raise ValueError("ConcatDataset: datasets should not be an empty iterable")
+            raise AssertionError("datasets should not be an empty iterable")
         for dataset in self.datasets:
             if isinstance(dataset, IterableDataset):
-                raise ValueError("ConcatDataset does not support IterableDataset; ChainDataset does")
+                raise AssertionError("ConcatDataset does not support IterableDataset")
         self.cumulative_sizes = list(itertools.accumulate(size_of(dataset) for dataset in self.datasets))
 
     def __len__(self) -> int:
@@ -213,7 +213,7 @@ def random_split(
         lengths = _shares(lengths, size)
     if sum(lengths) != size:
         raise ValueError(
-            f"Sum of input lengths does not equal the length of the input dataset: {sum(lengths)} != {size}"
+            f"Sum of input lengths does not equal the length of the input dataset! {sum(lengths)} != {size}"
         )
     indices = draw_permutation(size, generator).tolist()
     counts = cast("Sequence[int]", lengths)

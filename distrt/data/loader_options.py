@@ -21,8 +21,6 @@ def check_workers(num_workers: int, timeout: float, prefetch_factor: int | None,
         )
     if timeout < 0:
         raise ValueError("timeout option should be non-negative")
-    if num_workers == 0 and timeout:
-        raise ValueError("timeout option needs num_workers > 0")
     if num_workers == 0 and prefetch_factor is not None:
         raise ValueError(
             "prefetch_factor option could only be specified in multiprocessing: let num_workers > 0 to "

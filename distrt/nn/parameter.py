@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from distrt.core.arrays import Array
 from distrt.core.creation import empty
-from distrt.core.errors import AutogradError
+from distrt.core.errors import AutogradError, DtypeError
 from distrt.core.overriding.dispatch import PLAIN, disabled
 from distrt.core.tensor import Tensor
 
@@ -45,6 +45,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         """A leaf over the memory of ``data``; empty without it."""
         source = empty(0) if data is None else data
         made: Any = source.detach()
+        if requires_grad and made.dtype.category < 2:
+            raise DtypeError("Only Tensors of floating point and complex dtype can require gradients")
         if type(source) in (Tensor, Parameter):
             return made.as_subclass(cls).requires_grad_(requires_grad)
         if Parameter in type(source).__mro__:

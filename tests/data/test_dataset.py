@@ -42,7 +42,7 @@ class Stream(IterableDataset):
 
 
 def test_dataset_without_getitem_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="must define __getitem__"):
+    with pytest.raises(NotImplementedError, match="should implement __getitem__"):
         Dataset()[0]
     with pytest.raises(TypeError):
         len(Dataset())
@@ -100,11 +100,11 @@ def test_plus_concatenates_and_chains() -> None:
 
 
 def test_mixing_kinds_of_dataset_is_refused() -> None:
-    with pytest.raises(ValueError, match="ChainDataset does"):
+    with pytest.raises(AssertionError, match="does not support IterableDataset"):
         Squares(1) + Stream(1)
     with pytest.raises(TypeError, match="only supports IterableDataset"):
         list(Stream(1) + Squares(1))
-    with pytest.raises(ValueError, match="empty"):
+    with pytest.raises(AssertionError, match="empty"):
         ConcatDataset([])
 
 

@@ -26,7 +26,8 @@ BUILTINS = (
 
 #: Words of the library underneath that a user of tensors should not meet.
 FOREIGN = re.compile(
-    r"numpy(?!\(\))|ufunc|axis|axes|operands could not|broadcast together|array\(|_UFunc|casting|gufunc"
+    r"numpy(?!\(\))|ufunc|axis|axes|operands could not|(?<!tensors could not be )broadcast together"
+    r"|array\(|_UFunc|casting|gufunc"
     r"|setting an array|'(?:str|list|int|float|tuple|NoneType)' object has no attribute"
     r"|unsupported operand type\(s\) for \S+ '(?!Tensor)|between instances of '(?!Tensor)|is not iterable"
     r"|could not convert|cannot be interpreted|inhomogeneous"

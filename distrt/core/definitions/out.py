@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core.errors import AutogradError, DtypeError
+from distrt.core.errors import AutogradError
 from distrt.core.gpu.places import at
 from distrt.core.modes import modes
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
-from distrt.core.tensors.history import require_writeable, write
+from distrt.core.tensors.history import require_kept, require_writeable, write
 
 
 def write_out(operation: str, result: Any, out: Any) -> Any:
@@ -35,8 +35,7 @@ def write_out(operation: str, result: Any, out: Any) -> Any:
             f"{operation}(): functions with out=... arguments don't support automatic differentiation, but one of "
             "the arguments requires grad."
         )
-    if result.dtype.category > out.dtype.category:
-        raise DtypeError(f"result type {result.dtype} can't be cast to the desired output type {out.dtype}")
+    require_kept(result, out)
     if result._array.shape != out._array.shape:
         require_writeable(out, is_overwritten=True)
         if out._array.size:

@@ -39,7 +39,7 @@ def _set(self: Tensor, key: Any, value: Any) -> None:
     _require_value(self, value)
     basic, advanced = read_key(key, self._array.ndim)
     if self._edge is not None or self._base is not None:
-        require_no_leaf(self)
+        require_no_leaf(self, of_part=self._edge is not None and modes.grad and _is_part(self, basic))
     if modes.grad and (self._edge is not None or (isinstance(value, Tensor) and value._edge is not None)):
         _set_recorded(self, basic, advanced, value)
         return
@@ -54,6 +54,11 @@ def _set(self: Tensor, key: Any, value: Any) -> None:
     else:
         _write_view(target, given)
     note_change(self._counter)
+
+
+def _is_part(leaf: Tensor, basic: Any) -> bool:
+    """Whether what a key writes to is a view of the tensor, rather than all of it."""
+    return leaf.is_leaf and basic is not None and ops.index(leaf._array, basic).shape != leaf._array.shape
 
 
 def _where_it_goes(given: Array, target: Array) -> Any:

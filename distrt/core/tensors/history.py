@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from distrt.core.tensor import Tensor
 
 
-def require_no_leaf(tensor: Tensor) -> None:
+def require_no_leaf(tensor: Tensor, of_part: bool = False) -> None:
     """Refuses a change, in grad mode, that could not be differentiated: of a leaf, or through some views.
+
+    Args:
+        tensor: what is changed.
+        of_part: what is written to is a view of the tensor.
 
     Raises:
         AutogradError: for a leaf that requires grad, a view of one, and a view whose place in the graph says something
@@ -39,7 +43,8 @@ def require_no_leaf(tensor: Tensor) -> None:
     if base is not None:
         _require_own_view(tensor, base)
     if edge is not None and type(edge[0]) is AccumulateGrad:
-        raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.")
+        part = "view of a leaf" if of_part else "leaf"
+        raise AutogradError(f"a {part} Variable that requires grad is being used in an in-place operation.")
     if base is not None and base._edge is not None and type(base._edge[0]) is AccumulateGrad:
         raise AutogradError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
@@ -228,11 +233,18 @@ def _exchange(tensor: Tensor, result: Tensor) -> Tensor:
 def _as_dtype_of(tensor: Tensor, result: Tensor) -> Tensor:
     from distrt.core import ops
 
+    require_kept(result, tensor)
+    return ops.to_dtype(result, tensor._array.dtype)  # type: ignore[no-any-return]
+
+
+def require_kept(result: Tensor, tensor: Tensor) -> None:
+    """Raises DtypeError where a result is of a higher category than what is to keep it, in PyTorch's words."""
+    from distrt.core.ops.pointwise.type_names import scalar_type
+
     if result.dtype.category > tensor.dtype.category:
         raise DtypeError(
-            f"result type {result.dtype} can't be cast to the desired output type {tensor.dtype}"
+            f"result type {scalar_type(result)} can't be cast to the desired output type {scalar_type(tensor)}"
         )
-    return ops.to_dtype(result, tensor._array.dtype)  # type: ignore[no-any-return]
 
 
 def _require_followed(tensor: Tensor) -> None:

@@ -239,7 +239,7 @@ def explain_advanced(parts: Any, shape: tuple[int, ...]) -> Exception:
         dim += _dims_taken(part)
     listed = [list(part.shape) for part in as_tuple(parts) if is_array(part)]
     return DimensionError(
-        "shape mismatch: indexing tensors could not be combined: their shapes are "
+        "shape mismatch: indexing tensors could not be broadcast together with shapes "
         + ", ".join(map(str, listed))
     )
 
