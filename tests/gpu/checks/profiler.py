@@ -21,6 +21,7 @@ from distrt.profiler.gpu.collecting import _hears
 from distrt.profiler.gpu.library import library
 from tests.gpu.checking import run_all
 from tests.gpu.checks.graphs import captured
+from tests.gpu.fixtures import NOT_THERE
 
 _BOTH = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
 _WORKS = ("kernel", "gpu_memcpy", "gpu_memset")
@@ -300,5 +301,17 @@ CHECKS = (
 )
 
 
+def _missing() -> str | None:
+    """Why CUPTI does not record here."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with profile(activities=_BOTH):
+            pass
+    return next((str(each.message) for each in said if "CUDA profiling is off" in str(each.message)), None)
+
+
 if __name__ == "__main__":
+    if (reason := _missing()) is not None:
+        print(reason)
+        sys.exit(NOT_THERE)
     sys.exit(1 if run_all(CHECKS) else 0)
