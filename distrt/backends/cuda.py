@@ -1,4 +1,4 @@
-"""NVIDIA's libraries: not here. Scripts set their switches before they know."""
+"""NVIDIA's libraries: CuPy brings them where there is a GPU. Scripts set their switches before they know."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from distrt.core.gpu import library
 from distrt.core.gpu.switches import matmul
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "enable_math_sdp",
     "enable_mem_efficient_sdp",
     "flash_sdp_enabled",
+    "fp16_bf16_reduction_math_sdp_allowed",
     "is_built",
+    "is_ck_sdpa_available",
     "is_flash_attention_available",
     "math_sdp_enabled",
     "matmul",
@@ -32,12 +35,17 @@ _sdp = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
 
 
 def is_built() -> bool:
-    """False: distrt reaches GPUs through CuPy."""
-    return False
+    """True where there is a GPU: distrt reaches it through CuPy, and none is built in."""
+    return library.device_count() > 0
 
 
 def is_flash_attention_available() -> bool:
     """False."""
+    return False
+
+
+def is_ck_sdpa_available() -> bool:
+    """False: it is for AMD's GPUs."""
     return False
 
 
@@ -88,6 +96,11 @@ def enable_cudnn_sdp(enabled: bool) -> None:
 
 def allow_fp16_bf16_reduction_math_sdp(enabled: bool) -> None:
     """Half precision is always summed in float32 here."""
+
+
+def fp16_bf16_reduction_math_sdp_allowed() -> bool:
+    """False: half precision is always summed in float32 here."""
+    return False
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class device:  # noqa: N801 - PyTorch's own spelling
     In a ``with`` statement, the device that functions use when none is given.
 
     Raises:
-        DeviceError: for a type that is not known, or an index that is no number.
+        DeviceError: for a type that is not known, or an index that is negative or no number.
     """
 
     __slots__ = ("index", "type")
@@ -34,9 +34,7 @@ class device:  # noqa: N801 - PyTorch's own spelling
         elif isinstance(type, str):
             self.type, self.index = _parse(type, index)
         elif isinstance(type, int) and not isinstance(type, bool) and index is None:
-            if type < 0:
-                raise DeviceError(f"Device index must not be negative, got {type}")
-            self.type, self.index = "cuda", type
+            self.type, self.index = "cuda", _not_negative(type)
         else:
             raise TypeError(
                 "device(): expected a string such as 'cuda:0', or a type and an index, got "
@@ -85,7 +83,13 @@ def _parse(text: str, index: Any) -> tuple[str, int | None]:
         raise DeviceError(
             f"type (string) must not include an index because index was passed explicitly: {text}"
         )
-    return name, index if index >= 0 else None
+    return name, _not_negative(index)
+
+
+def _not_negative(index: int) -> int:
+    if index < 0:
+        raise DeviceError(f"Device index must not be negative, got {index}")
+    return index
 
 
 CPU = device("cpu")

@@ -6,14 +6,16 @@ from typing import Any, NamedTuple, NoReturn
 
 from distrt.core import gpu
 from distrt.core.device import device as device_type
-from distrt.core.errors import DeviceError, DeviceMissing
+from distrt.core.errors import DeviceMissing
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
 
 __all__ = [
     "can_device_access_peer",
     "cudart",
+    "current_blas_handle",
     "current_device",
+    "current_solver_handle",
     "device",
     "device_count",
     "device_of",
@@ -31,7 +33,6 @@ __all__ = [
     "set_device",
     "set_sync_debug_mode",
     "synchronize",
-    "utilization",
 ]
 
 
@@ -201,18 +202,6 @@ def can_device_access_peer(device: Any, peer_device: Any) -> bool:
     return bool(cupy().cuda.runtime.deviceCanAccessPeer(first, second))
 
 
-def utilization(device: Any = None) -> int:
-    """How busy a GPU was.
-
-    Raises:
-        DeviceError: always: that takes NVIDIA's management library.
-    """
-    number_of(device)
-    raise DeviceError(
-        "cuda.utilization() needs NVIDIA's management library, which distrt does not use: see nvidia-smi"
-    )
-
-
 def is_tf32_supported() -> bool:
     """False: products are computed in the dtype of their operands."""
     return False
@@ -226,6 +215,16 @@ def get_gencode_flags() -> str:
 def cudart() -> Any:
     """CUDA's runtime functions, as CuPy gives them. Raises DeviceMissing without a GPU."""
     return cupy().cuda.runtime
+
+
+def current_blas_handle() -> int:
+    """The address of the handle by which CuPy calls cuBLAS on the current GPU. Raises DeviceMissing without one."""
+    return int(cupy().cuda.device.get_cublas_handle())
+
+
+def current_solver_handle() -> int:
+    """The same of cuSOLVER."""
+    return int(cupy().cuda.device.get_cusolver_handle())
 
 
 def get_sync_debug_mode() -> int:

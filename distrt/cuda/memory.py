@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from distrt.core import gpu
 from distrt.core.gpu import library
 from distrt.cuda.devices import cupy, number_of
+from distrt.cuda.management import list_gpu_processes
+from distrt.cuda.stream import queue_of
 
 __all__ = [
+    "caching_allocator_alloc",
+    "caching_allocator_delete",
+    "caching_allocator_disabled",
+    "caching_allocator_enable",
     "empty_cache",
+    "get_allocator_backend",
+    "get_per_process_memory_fraction",
+    "host_memory_stats",
+    "host_memory_stats_as_nested_dict",
     "ipc_collect",
+    "list_gpu_processes",
     "max_memory_allocated",
     "max_memory_cached",
     "max_memory_reserved",
@@ -23,9 +36,11 @@ __all__ = [
     "memory_stats",
     "memory_stats_as_nested_dict",
     "memory_summary",
+    "reset_accumulated_host_memory_stats",
     "reset_accumulated_memory_stats",
     "reset_max_memory_allocated",
     "reset_max_memory_cached",
+    "reset_peak_host_memory_stats",
     "reset_peak_memory_stats",
     "set_per_process_memory_fraction",
 ]
@@ -156,6 +171,98 @@ def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None
         if not 0 <= fraction <= 1:
             raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
         cupy().get_default_memory_pool().set_limit(fraction=fraction)
+
+
+def get_per_process_memory_fraction(device: Any = None) -> float:
+    """What was set so: 1.0 where nothing was."""
+    with _on(device):
+        limit = cupy().get_default_memory_pool().get_limit()
+        return limit / cupy().cuda.runtime.memGetInfo()[1] if limit else 1.0
+
+
+#: What `caching_allocator_alloc` gave: the memory is there for as long as CuPy's object is.
+_given: dict[int, Any] = {}
+
+
+def caching_allocator_alloc(size: int, device: Any = None, stream: Any = None) -> int:
+    """The address of memory from the pool that tensors use, for other libraries.
+
+    Args:
+        size: in bytes.
+        device: on which GPU.
+        stream: a `Stream`, or its handle; the current one where None.
+
+    Raises:
+        TypeError: for another kind of stream.
+    """
+    queue = _queue(stream, device)
+    with _on(device), queue if queue is not None else nullcontext():
+        memory = cupy().cuda.alloc(size)
+    _given[memory.ptr] = memory
+    return int(memory.ptr)
+
+
+def _queue(stream: Any, device: Any) -> Any:
+    """CuPy's object of a stream."""
+    if stream is None:
+        return None
+    handle = getattr(stream, "cuda_stream", stream)
+    if not isinstance(handle, int):
+        raise TypeError(
+            "Invalid type for stream argument, must be `torch.cuda.Stream` or `int` representing a pointer to a "
+            "existing stream"
+        )
+    return queue_of(handle, number_of(device))
+
+
+def caching_allocator_delete(mem_ptr: int) -> None:
+    """Gives back what `caching_allocator_alloc` gave.
+
+    Raises:
+        DeviceMissing: without a GPU.
+        ValueError: for an address that it did not give, or that was given back.
+    """
+    cupy()
+    if mem_ptr not in _given:
+        raise ValueError(f"invalid device pointer: {mem_ptr:#x} is not from caching_allocator_alloc")
+    del _given[mem_ptr]
+
+
+def caching_allocator_enable(value: bool = True) -> None:
+    """Accepted, and without effect: memory is always CuPy's pool's, which `empty_cache` empties."""
+
+
+@contextmanager
+def caching_allocator_disabled() -> Iterator[None]:
+    """A block in which nothing is different, as `caching_allocator_enable` says. Raises DeviceMissing without a GPU."""
+    cupy()
+    yield
+
+
+def get_allocator_backend() -> str:
+    """ "native": PyTorch's word for a pool, which here is CuPy's. Raises DeviceMissing without a GPU."""
+    cupy()
+    return "native"
+
+
+def host_memory_stats() -> dict[str, Any]:
+    """Of page-locked memory, CuPy's pool tells nothing: no figures."""
+    return OrderedDict()
+
+
+def host_memory_stats_as_nested_dict() -> dict[str, Any]:
+    """No figures."""
+    return {}
+
+
+def reset_accumulated_host_memory_stats() -> None:
+    """There are no figures. Raises DeviceMissing without a GPU."""
+    cupy()
+
+
+def reset_peak_host_memory_stats() -> None:
+    """There are no figures. Raises DeviceMissing without a GPU."""
+    cupy()
 
 
 def ipc_collect() -> None:

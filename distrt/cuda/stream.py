@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from distrt.core import gpu
 from distrt.core.device import device as device_type
@@ -18,6 +18,7 @@ __all__ = [
     "StreamContext",
     "current_stream",
     "default_stream",
+    "get_stream_from_external",
     "is_current_stream_capturing",
     "set_stream",
     "stream",
@@ -108,8 +109,34 @@ class ExternalStream(Stream):
     def __init__(self, stream_ptr: int, device: Any = None, **options: Any) -> None:
         self.device_index = number_of(device)
         follow_streams()
-        self._queue = cupy().cuda.ExternalStream(stream_ptr, self.device_index)
+        self._queue = queue_of(stream_ptr, self.device_index)
         self.priority = 0
+
+
+def queue_of(handle: int, device: int) -> Any:
+    """CuPy's object of a stream that it did not make."""
+    stream = cupy().cuda.Stream
+    if hasattr(stream, "from_external"):
+        return stream.from_external(_Handle(handle))
+    return cupy().cuda.ExternalStream(handle, device)  # CuPy's older way, of which later ones warn
+
+
+class _Handle(NamedTuple):
+    """A stream as libraries hand it to one another.
+
+    Source: https://nvidia.github.io/cuda-python/cuda-core/latest/interoperability.html#cuda-stream-protocol
+    """
+
+    handle: int
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """Version 0 of the protocol, and CUDA's handle."""
+        return 0, self.handle
+
+
+def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
+    """The stream of CUDA's handle, which another library made. Raises DeviceMissing without a GPU."""
+    return ExternalStream(data_ptr, device)
 
 
 class Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -39,6 +40,21 @@ ANSWERS: dict[str, Callable[[Any], Any]] = {
     ],
     "cuda.memory_stats": lambda t: dict(t.cuda.memory_stats()),
     "cuda.get_arch_list": lambda t: t.cuda.get_arch_list(),
+    **{
+        f"cuda.{name}": lambda t, name=name: getattr(t.cuda, name)()
+        for name in (
+            "caching_allocator_enable current_blas_handle current_solver_handle get_per_process_memory_fraction "
+            "host_memory_stats host_memory_stats_as_nested_dict"
+        ).split()
+    },
+    "cuda.caching_allocator_alloc": lambda t: t.cuda.caching_allocator_alloc(512),
+    "cuda.get_stream_from_external": lambda t: t.cuda.get_stream_from_external(0),
+    "cuda.cudaStatus": lambda t: (t.cuda.cudaStatus.SUCCESS, t.cuda.cudaStatus.ERROR_NOT_READY),
+    "cuda errors": lambda t: (
+        t.cuda.CudaError.__mro__[1:],
+        t.cuda.DeferredCudaCallError.__mro__[1:],
+        t.cuda.has_half,
+    ),
     "cudnn": lambda t: (
         t.backends.cudnn.is_available(),
         t.backends.cudnn.version(),
@@ -54,6 +70,14 @@ ANSWERS: dict[str, Callable[[Any], Any]] = {
         t.backends.cuda.flash_sdp_enabled(),
         t.backends.cuda.math_sdp_enabled(),
     ),
+    "backends.cuda of AMD's": lambda t: (
+        t.backends.cuda.is_ck_sdpa_available(),
+        t.backends.cuda.fp16_bf16_reduction_math_sdp_allowed(),
+    ),
+    **{
+        f"device {arguments}": lambda t, arguments=arguments: t.device(*arguments)
+        for arguments in (("cuda", -1), ("cpu", -1), ("meta", -2), (-1,), ("cuda:-1",), ("cuda", 3))
+    },
     "backends.mps": lambda t: (t.backends.mps.is_available(), t.backends.mps.is_built()),
     "version": lambda t: (t.version.cuda, t.version.hip, t.version.debug),
     "accelerator": lambda t: (
@@ -97,6 +121,31 @@ def _answer(library: Any, ask: Callable[[Any], Any]) -> Any:
         return repr(ask(library))
     except CLASSES as fault:
         return next(kind for kind in CLASSES if isinstance(fault, kind))
+
+
+@pytest.mark.parametrize(
+    "name", "utilization memory_usage temperature power_draw clock_rate device_memory_used".split()
+)
+def test_without_the_management_library_it_is_named(name: str, torch: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)  # as where it is not installed
+    monkeypatch.setattr(torch.cuda, "_HAS_PYNVML", False)
+    for library in (torch, distrt):
+        with pytest.raises(ModuleNotFoundError, match="nvidia-ml-py does not seem to be installed"):
+            getattr(library.cuda, name)()
+    assert distrt.cuda.list_gpu_processes() == torch.cuda.list_gpu_processes()
+
+
+def test_without_a_driver_the_management_library_is_not_asked_further(monkeypatch: Any) -> None:
+    class NVMLError(Exception):
+        pass
+
+    def fail() -> None:
+        raise NVMLError("Driver Not Loaded")
+
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(NVMLError=NVMLError, nvmlInit=fail))
+    with pytest.raises(RuntimeError, match=r"cuda driver can't be loaded, is cuda enabled\?"):
+        distrt.cuda.temperature()
+    assert distrt.cuda.list_gpu_processes() == "cuda driver can't be loaded, is cuda enabled?"
 
 
 @pytest.mark.parametrize("name", ANSWERS)

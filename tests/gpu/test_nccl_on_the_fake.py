@@ -51,6 +51,11 @@ def test_a_rank_that_is_alone_needs_no_nccl():
     assert f"{len(COLLECTIVES)} collectives are right" in _said("1", "alone")
 
 
+@pytest.mark.ci
+def test_several_ranks_without_nccl_are_told_what_to_install():
+    assert _said("2", "unequipped").count("told") == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["", "deterministic"])
 @pytest.mark.parametrize("size", [1, 2, 4])

@@ -13,6 +13,16 @@ def _left(reason: str, names: str) -> dict[str, str]:
     return dict.fromkeys(names.split(), reason)
 
 
+_STORAGES = (
+    "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage "
+    "FloatStorage HalfStorage IntStorage LongStorage ShortStorage"
+)
+_POOLS = "CUDAPluggableAllocator MemPool change_current_allocator use_mem_pool"
+_OF_LIBRARIES = (
+    "blas_workspace_size cuBLASModule cuFFTPlanCache cuFFTPlanCacheAttrContextProp cuFFTPlanCacheManager "
+    "cublas_workspace_size cublaslt_workspace_size"
+)
+
 #: What has no place here, by module.
 LEFT_OUT: dict[str, dict[str, str]] = {
     "nn.functional": dict.fromkeys(
@@ -30,6 +40,22 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     | _left(
         "of the compiler and of streams",
         "region_activation_memory_budget set_override_stale_capture_stream set_warn_on_accumulate_grad_stream_mismatch",
+    ),
+    "backends.cuda": _left("attention is computed one way", "SDPAParams")
+    | _left(
+        "attention is computed one way",
+        "can_use_cudnn_attention can_use_efficient_attention can_use_flash_attention",
+    )
+    | _left("plans are CuPy's, and so is memory for cuBLAS", _OF_LIBRARIES)
+    | _left("libraries are chosen by what they can do", "preferred_blas_library preferred_rocm_fa_library"),
+    "cuda": _left("storages are TypedStorage and UntypedStorage", _STORAGES)
+    | _left("memory is CuPy's pool's", _POOLS)
+    | _left("GPUs are not divided", "GreenContext")
+    | _left("machinery", "classproperty"),
+    "cuda.memory": _left("memory is CuPy's pool's", _POOLS),
+    "cuda.nccl": _left(
+        "ranks are processes, and DataParallel has `cuda.comm`",
+        "all_gather all_reduce broadcast init_rank reduce reduce_scatter unique_id",
     ),
     "distributed.checkpoint": _left(
         "plans and storages are distrt's own",
@@ -60,7 +86,15 @@ MODULES = (
     "autograd",
     "autograd.functional",
     "autograd.graph",
+    "backends.cuda",
+    "cuda",
     "cuda.amp",
+    "cuda.comm",
+    "cuda.memory",
+    "cuda.nccl",
+    "cuda.nvtx",
+    "cuda.profiler",
+    "cuda.random",
     "distributed",
     "distributed.algorithms._checkpoint.checkpoint_wrapper",
     "distributed.checkpoint",

@@ -149,7 +149,7 @@ class BackendConfig:
     def __init__(self, backend: str) -> None:
         name = str(backend).lower()
         if name == Backend.UNDEFINED:
-            kinds = ("cpu", "cuda") if is_nccl_available() else ("cpu",)
+            kinds = ("cpu", "cuda") if device_count() else ("cpu",)
             self.device_backend_map = {kind: Backend.default_device_backend_map[kind] for kind in kinds}
         elif name in Backend.backend_list:
             self.device_backend_map = dict.fromkeys(Backend.backend_capability[name], name)
@@ -272,13 +272,6 @@ def supports_complex(reduceOp: Any) -> bool:  # noqa: N803 - PyTorch's own spell
     )
 
 
-def _has_nccl() -> bool:
-    """False without a GPU; with one, NCCL has to be there."""
-    from distrt.comm.nccl import library
-
-    return bool(device_count()) and library.require() is not None
-
-
 _OWN = frozenset((Backend.GLOO, Backend.NCCL, Backend.MPI, Backend.SHM))
 
 
@@ -293,12 +286,11 @@ def served(backend: str | None) -> tuple[str, str]:
     Without a GPU, "nccl" is served as "gloo", with a warning, so that a script does not go on to move its model to one.
 
     Raises:
-        DeviceMissing: "nccl" was asked for, and there is a GPU, but no library of NCCL's.
         ValueError: no text, or malformed pairs.
         AssertionError: a name that is not known.
     """
     asked = Backend(Backend.UNDEFINED if backend is None else backend)
-    if asked == Backend.NCCL and not _has_nccl():
+    if asked == Backend.NCCL and not device_count():
         warn("no GPU is available, so backend 'nccl' is served by shared memory")
         asked = Backend.GLOO
     by_device = BackendConfig(asked).device_backend_map

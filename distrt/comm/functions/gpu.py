@@ -8,9 +8,21 @@ from distrt.comm.lanes import Lane, Lanes
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.device import device
 
-__all__ = ["give_lane"]
+__all__ = ["give_lane", "require_library"]
 
 _WITH_LANE = (Backend.NCCL, Backend.GLOO, Backend.MPI)
+
+
+def require_library(backend: str, size: int) -> None:
+    """A group of several ranks that was asked to be "nccl" needs NCCL; a rank that is alone does not.
+
+    Raises:
+        DeviceMissing: there is no library of NCCL's.
+    """
+    if backend == Backend.NCCL and size > 1:
+        from distrt.comm.nccl import library
+
+        library.require()
 
 
 def give_lane(group: ProcessGroup, backend: str, timeout_s: float | None, bound: device | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from distrt.comm import world
 from distrt.comm.environment import Environment
 from distrt.comm.functions.backend import Backend, is_registered, served
-from distrt.comm.functions.gpu import give_lane
+from distrt.comm.functions.gpu import give_lane, require_library
 from distrt.comm.functions.membership import is_non_member
 from distrt.comm.functions.plugins import GivenStore, create_registered
 from distrt.comm.functions.process_group import ProcessGroup
@@ -58,7 +58,7 @@ def init_process_group(
         _ranks: ignored.
 
     Raises:
-        DeviceMissing: for "nccl" where there is a GPU, but no library of NCCL's.
+        DeviceMissing: for "nccl" where there are other ranks and a GPU, but no library of NCCL's.
         RendezvousError: when the others do not come in time, or the environment contradicts itself.
         ValueError: when there is a default group already.
         AssertionError: for a backend that is not known, and for a store without rank and world size.
@@ -73,9 +73,16 @@ def init_process_group(
         joined, close = _join_registered(name, init_method, timeout_s, world_size, rank, store, pg_options)
     else:
         joined, close = _join(init_method, timeout_s, world_size, rank, store)
-    joined.backend, joined.backend_asked = name, asked
-    joined.group_desc, joined.bound_device_id = "default_pg", bound
-    give_lane(joined, asked, None if timeout is None else timeout_s, bound)
+    try:
+        require_library(asked, joined.size())
+        joined.backend, joined.backend_asked = name, asked
+        joined.group_desc, joined.bound_device_id = "default_pg", bound
+        give_lane(joined, asked, None if timeout is None else timeout_s, bound)
+    except BaseException:
+        joined.close()
+        if close is not None:
+            close()
+        raise
     world.set_world(world.World(joined, close))
 
 

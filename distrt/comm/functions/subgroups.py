@@ -14,7 +14,7 @@ from distrt.comm.functions.backend import (
     is_registered,
     served,
 )
-from distrt.comm.functions.gpu import give_lane
+from distrt.comm.functions.gpu import give_lane, require_library
 from distrt.comm.functions.membership import GroupMember, get_process_group_ranks, get_rank, get_world_size
 from distrt.comm.functions.plugins import create_registered, get_group_store
 from distrt.comm.functions.process_group import ProcessGroup
@@ -78,6 +78,7 @@ def new_group(
     if sort_ranks:
         members.sort()
     _check_members(members, default.size())
+    require_library(asked, len(members))
     current = require_world()
     group_name = current.next_name(tuple(members) if use_local_synchronization else None)
     if not is_member:
@@ -202,6 +203,7 @@ def split_group(
             break
     if mine is None:
         return None
+    require_library(asked, len(mine))
     current = require_world()
     members = [parent.ranks[rank] for rank in mine]
     made = connect(parent, mine, current.next_name(tuple(members)), timeout_s)

@@ -187,10 +187,70 @@ def check_memory() -> None:
     assert "Allocated memory" in torch.cuda.memory_summary()
 
 
+def check_memory_for_other_libraries() -> None:
+    """It is the pool's, and given back by its address."""
+    before = torch.cuda.memory_allocated()
+    for stream in (None, torch.cuda.Stream(), torch.cuda.Stream().cuda_stream):
+        address = torch.cuda.caching_allocator_alloc(1 << 20, 0, stream)
+        assert address and torch.cuda.memory_allocated() - before == 1 << 20
+        torch.cuda.caching_allocator_delete(address)
+        assert torch.cuda.memory_allocated() == before
+    assert_refused(ValueError, "not from caching_alloc", lambda: torch.cuda.caching_allocator_delete(address))
+    assert_refused(TypeError, "stream argument", lambda: torch.cuda.caching_allocator_alloc(8, 0, "s"))
+    with torch.cuda.memory.caching_allocator_disabled():
+        torch.cuda.caching_allocator_enable()
+    assert torch.cuda.get_allocator_backend() == "native"
+
+
+def check_what_libraries_are_there() -> None:
+    """Versions, handles and errors."""
+    assert float(torch.version.cuda) >= 12 and torch.backends.cuda.is_built()
+    assert torch.cuda.current_blas_handle() and torch.cuda.current_solver_handle()
+    torch.cuda.check_error(torch.cuda.cudaStatus.SUCCESS)
+    assert_refused(torch.cuda.CudaError, "out of memory (2)", lambda: torch.cuda.check_error(2))
+    handle = torch.cuda.Stream().cuda_stream
+    assert torch.cuda.get_stream_from_external(handle).cuda_stream == handle
+
+
+def check_the_management_library_is_asked_for_the_right_gpu() -> None:
+    """A stand-in of it has one GPU, where the first one sits."""
+    place = torch.cuda.cudart().deviceGetPCIBusId(0)
+    processes = [SimpleNamespace(pid=7, usedGpuMemory=3 << 20), SimpleNamespace(pid=8, usedGpuMemory=None)]
+    library = SimpleNamespace(
+        NVMLError=OSError,
+        NVML_CLOCK_SM=1,
+        NVML_TEMPERATURE_GPU=0,
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByPciBusId={place: "handle"}.__getitem__,
+        nvmlDeviceGetUtilizationRates=lambda handle: SimpleNamespace(gpu=60, memory=20),
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(used=99),
+        nvmlDeviceGetTemperature=lambda handle, sensor: 40 + sensor,
+        nvmlDeviceGetPowerUsage=lambda handle: 70_000,
+        nvmlDeviceGetClockInfo=lambda handle, clock: 1700 + clock,
+        nvmlDeviceGetComputeRunningProcesses=lambda handle: processes,
+    )
+    before = sys.modules.get("pynvml")
+    sys.modules["pynvml"] = library  # type: ignore[assignment]
+    try:
+        cuda = torch.cuda
+        assert (cuda.utilization(), cuda.memory_usage(0), cuda.device_memory_used("cuda:0")) == (60, 20, 99)
+        assert (cuda.temperature(), cuda.power_draw(CUDA), cuda.clock_rate()) == (40, 70_000, 1701)
+        assert cuda.list_gpu_processes().splitlines() == [
+            "GPU:0",
+            "process          7 uses        3.000 MB GPU memory",
+            "process          8 uses        0.000 MB GPU memory",
+        ]
+    finally:
+        del sys.modules["pynvml"]
+        if before is not None:
+            sys.modules["pynvml"] = before
+
+
 def check_lack_of_memory() -> None:
     """PyTorch's error, upon which scripts try less."""
     x = torch.ones(10, device=CUDA)
     torch.cuda.set_per_process_memory_fraction(0.001)
+    assert abs(torch.cuda.get_per_process_memory_fraction() - 0.001) < 1e-6
     try:
         assert_refused(
             torch.cuda.OutOfMemoryError, "CUDA out of memory", lambda: torch.zeros(1 << 28, device=CUDA)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cupy
 import numpy as np
 
-from distrt import nn
+import distrt as torch
+from distrt import distributed, nn
 from distrt.comm.nccl import library
 from distrt.comm.process_group import ProcessGroup
 from distrt.parallel import DistributedDataParallel
@@ -29,4 +30,12 @@ def main(group: ProcessGroup) -> None:
     model(model.module.weight.detach()).sum().backward()
     assert model.module.weight.grad.is_cuda
     group.close()
+    for backend in ("nccl", None):
+        distributed.init_process_group(backend)
+        ones = torch.ones(3, device="cuda")
+        distributed.all_reduce(ones)
+        model = DistributedDataParallel(nn.Linear(2, 1).cuda())
+        model(model.module.weight.detach()).sum().backward()
+        assert ones.tolist() == [1, 1, 1] and distributed.new_group([0], backend=backend).size() == 1
+        distributed.destroy_process_group()
     print(f"{len(COLLECTIVES)} collectives are right")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from . import memory, nccl, runtime, traffic
+from . import device, memory, nccl, runtime, traffic
 from .memory import (
     MemoryHook,
     MemoryPointer,
     MemoryPool,
+    alloc,
     alloc_pinned_memory,
     get_allocator,
     set_allocator,
@@ -26,7 +27,9 @@ __all__ = [
     "MemoryPointer",
     "MemoryPool",
     "Stream",
+    "alloc",
     "alloc_pinned_memory",
+    "device",
     "get_allocator",
     "get_current_stream",
     "get_elapsed_time",

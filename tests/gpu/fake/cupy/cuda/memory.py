@@ -168,6 +168,14 @@ class MemoryPointer:
         return MemoryPointer(self.owner, self.offset + offset, self.mem)
 
 
+def alloc(size: int) -> MemoryPointer:
+    """Memory that is no array's."""
+    import cupy
+
+    pointer: MemoryPointer = cupy.empty(size, "u1").data
+    return pointer
+
+
 class using_allocator:
     """Where memory comes from, for a block; the fake's all comes from the host."""
 

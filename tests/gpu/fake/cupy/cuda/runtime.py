@@ -9,6 +9,9 @@ from typing import Any
 class CUDARuntimeError(RuntimeError):
     """What the runtime raises."""
 
+    def __init__(self, status: int | str) -> None:
+        super().__init__("cudaErrorMemoryAllocation: out of memory" if status == 2 else status)
+
 
 cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor = 75, 76  # noqa: N816
 TOTAL = 8 << 30
@@ -59,6 +62,11 @@ def runtimeGetVersion() -> int:
 def driverGetVersion() -> int:
     """CUDA 13.0."""
     return 13000
+
+
+def deviceGetPCIBusId(number: int) -> str:
+    """Where a device sits."""
+    return f"0000:{number + 1:02x}:00.0"
 
 
 def deviceCanAccessPeer(device: int, peer: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 import weakref
 from typing import Any
 
@@ -33,6 +34,13 @@ class Stream:
         self.asked: list[str] = []
         self.tail: list[Pending] = []  # what was queued last
         _streams[self.ptr] = self
+
+    @classmethod
+    def from_external(cls, obj: Any) -> Stream:
+        """A stream of another library's."""
+        made = cls()
+        _, made.ptr = obj.__cuda_stream__()
+        return made
 
     @property
     def done(self) -> bool:
@@ -98,6 +106,9 @@ class ExternalStream(Stream):
     """A stream of another library's."""
 
     def __init__(self, ptr: int, device_id: int = -1) -> None:
+        warnings.warn(
+            "ExternalStream is deprecated. Use Stream.from_external()", DeprecationWarning, stacklevel=2
+        )
         super().__init__()
         self.ptr = ptr
 
