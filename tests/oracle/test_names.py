@@ -66,10 +66,6 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     "jit": _left("machinery", "CompilationUnit"),
     "random": _left("machinery", "thread_safe_generator"),
     "utils.checkpoint": _left(
-        "a part is kept or computed again as a whole",
-        "CheckpointPolicy SelectiveCheckpointContext create_selective_checkpoint_contexts",
-    )
-    | _left(
         "machinery of the reentrant way",
         "CheckpointFunction DefaultDeviceType GraphExecGroup check_backward_validity detach_variable",
     ),
