@@ -27,9 +27,9 @@ pi = math.pi
 _MODULES = frozenset(
     (
         "_C __config__ _dynamo _inductor accelerator amp autograd backends checkpoint compiler cpu cuda debugging "
-        "distributed distributions fft func functional futures fx hub jit linalg mps mtia multiprocessing nn onnx ops "
-        "optim overrides profiler random serialization signal sparse special storage testing torch_version types utils "
-        "version xpu "
+        "distributed distributions fft func functional futures fx hub jit library linalg mps mtia multiprocessing nn "
+        "onnx ops optim overrides profiler random serialization signal sparse special storage testing torch_version "
+        "types utils version xpu "
     ).split()
 )
 

@@ -25,6 +25,7 @@ from distrt import futures as futures
 from distrt import fx as fx
 from distrt import hub as hub
 from distrt import jit as jit
+from distrt import library as library
 from distrt import linalg as linalg
 from distrt import mps as mps
 from distrt import mtia as mtia

@@ -39,6 +39,7 @@ class OpOverload:
         self.__name__ = f"{packet.__name__}.{overload}"
         self.__qualname__ = self.__name__
         self.__module__ = f"torch._ops.{packet.namespace}"
+        self._schema: Any = None  # of an operation that users define
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the operation."""

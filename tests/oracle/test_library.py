@@ -1,0 +1,140 @@
+"""``torch.library``: operations of one's own, beside PyTorch's."""
+
+from typing import Any
+
+import pytest
+
+import distrt
+from distrt.library import OpCheckError, custom_op, infer_schema, opcheck
+from tests.oracle.scripts import assert_same_outcomes
+
+OPERATIONS = """
+Tensor, lib = t.Tensor, t.library
+@lib.custom_op("claims::sine", mutates_args=(), schema="(Tensor x) -> Tensor")
+def sine(x): return t.from_numpy(__import__("numpy").sin(x.numpy()))
+x = t.tensor([0.5, 1.0], requires_grad=True)
+sine, sine(t.ones(2)), t.ops.claims.sine(t.ones(2)), t.ops.claims.sine.default(x=t.ones(2)), t.ops.claims.sine.default
+str(t.ops.claims.sine.default._schema)
+sine(x).requires_grad
+sine(x).sum().backward()
+def setup(ctx, inputs, output): ctx.save_for_backward(*inputs)
+def backward(ctx, g): return g * ctx.saved_tensors[0].cos()
+sine.register_autograd(backward, setup_context=setup)
+sine(x).sum().backward()
+x.grad
+_ = sine.register_fake(lambda x: t.empty_like(x))
+sine(t.ones(2, 3, device="meta")).shape, sine(t.ones(2, device="meta")).device
+@lib.custom_op("claims::total", mutates_args=(), schema="(Tensor[] xs, int k=2, float? s=None) -> (Tensor, Tensor)")
+def total(xs, k=2, s=None): return sum(xs) * k * (s or 1), xs[0].clone()
+total([t.ones(1), t.ones(1)]), total([t.ones(1)], k=5), total([t.ones(1)], 2, 3.0)
+t.ops.claims.total([t.ones(1)], s=2.0)
+def keep(ctx, inputs, output): ctx.inputs = inputs
+def spread(ctx, g, h): return [g * ctx.inputs[1] for _ in ctx.inputs[0]], None, None
+total.register_autograd(spread, setup_context=keep)
+a, b = t.ones(1, requires_grad=True), t.ones(1, requires_grad=True)
+total([a, b], 3, 1.0)[0].backward()
+a.grad, b.grad
+@lib.custom_op("claims::grow_", mutates_args={"x"}, schema="(Tensor(a0!) x) -> ()")
+def grow_(x): x.add_(1)
+z = t.zeros(2)
+grow_(z), z, str(t.ops.claims.grow_.default._schema)
+grow_.register_autograd(backward)
+@lib.custom_op("claims::both", mutates_args=(), device_types="cpu", schema="(Tensor x, *, bool flip=False) -> Tensor[]")
+def both(x, *, flip=False): return [x + 1, -x] if flip else [-x, x + 1]
+both(t.ones(1)), both(t.ones(1), flip=True)
+mine = lib.Library("claims2", "DEF")
+mine.define("scale(Tensor x, float k=2.0) -> Tensor")
+mine.impl("scale", lambda x, k=2.0: x * k, "CPU")
+t.ops.claims2.scale(t.ones(2)), t.ops.claims2.scale(t.ones(2), 3.0), t.ops.claims2.scale.default(t.ones(2), k=4.0)
+_ = lib.register_fake("claims2::scale", lambda x, k=2.0: t.empty_like(x))
+t.ops.claims2.scale(t.ones(2, device="meta")).shape
+lib.register_autograd("claims2::scale", lambda ctx, g: (g * ctx.inputs[1], None), setup_context=keep)
+x.grad = None
+t.ops.claims2.scale(x, 3.0).sum().backward()
+x.grad
+mine.define("parts(Tensor x) -> Tensor")
+mine.impl("parts", lambda x: (x * 3).exp(), "CompositeImplicitAutograd")
+t.ops.claims2.parts(x).grad_fn.name()
+lib.define("claims3::double", "(Tensor x) -> Tensor")
+@lib.impl("claims3::double", "default")
+def double(x): return x * 2
+t.ops.claims3.double(t.ones(1))
+t.ops.claims2.nothing
+t.ops.claims.sine.nothing
+"""
+
+#: Calls that are refused: the kind of error is PyTorch's, and how its text begins.
+REFUSED = """
+@lib.custom_op("claims::one", mutates_args=(), schema="(Tensor x) -> Tensor")
+def one(x): return x
+one(t.ones(1))
+one(1)
+one()
+one(t.ones(1), 2)
+one(t.ones(1), zz=1)
+lib.custom_op("nothing", lambda x: x, mutates_args=(), schema="(Tensor x) -> Tensor")
+more = lib.Library("claims4", "FRAGMENT")
+more.define("alone(Tensor x) -> Tensor")
+more.define("alone(Tensor x) -> Tensor")
+t.ops.claims4.alone(t.ones(1))
+lib.Library("claims4", "ELSE")
+"""
+
+
+def test_operations_of_ones_own_are_as_in_pytorch(torch: Any) -> None:
+    assert_same_outcomes(OPERATIONS, torch)
+
+
+def test_what_does_not_fit_is_refused_as_in_pytorch(torch: Any) -> None:
+    from tests.oracle.scripts import _run
+
+    script = "lib = t.library\n" + REFUSED
+    for mine, theirs in zip(_run(script, distrt), _run(script, torch), strict=True):
+        assert (mine.fault is None) == (theirs.fault is None), (mine, theirs)
+        assert theirs.fault is None or isinstance(mine.fault, type(theirs.fault)), (mine, theirs)
+
+
+def _annotated(t: Any) -> Any:
+    def function(
+        x: t.Tensor,
+        xs: list[t.Tensor],
+        n: int,
+        dims: list[int],
+        maybe: t.Tensor | None,
+        scale: float = 2.0,
+        flag: bool = True,
+        word: str = "a",
+        kind: t.dtype | None = None,
+        *,
+        number: int | float | bool = 1,
+    ) -> tuple[t.Tensor, t.Tensor]:
+        return x, x
+
+    return function
+
+
+@pytest.mark.parametrize("mutates", [(), ("x",), ("x", "xs")])
+def test_signatures_come_from_annotations(mutates: Any, torch: Any) -> None:
+    theirs = torch.library.infer_schema(_annotated(torch), mutates_args=mutates)
+    assert infer_schema(_annotated(distrt), mutates_args=mutates) == theirs
+
+
+def test_opcheck_finds_what_an_operation_hides() -> None:
+    @custom_op("claims::changes", mutates_args=(), schema="(Tensor x) -> Tensor")
+    def changes(x: Any) -> Any:
+        return x.mul_(2).clone()
+
+    with pytest.raises(OpCheckError, match="x is not defined as mutable but was mutated"):
+        opcheck(changes, (distrt.ones(2),))
+
+    @custom_op("claims::halves", mutates_args=(), schema="(Tensor x) -> Tensor")
+    def halves(x: Any) -> Any:
+        return x[::2].clone()
+
+    halves.register_fake(lambda x: x.new_empty(len(x)))
+    with pytest.raises(OpCheckError, match="test_faketensor"):
+        opcheck(halves, (distrt.ones(4),))
+    halves.register_fake(lambda x: x.new_empty(len(x) // 2))
+    assert set(opcheck(halves, (distrt.ones(4),)).values()) == {"SUCCESS"}
+    found = opcheck(halves, (distrt.ones(4, requires_grad=True),), raise_exception=False)
+    assert "no autograd formula" in str(found["test_autograd_registration"])
