@@ -47,6 +47,7 @@ from distrt.parallel.sharding.option import (
     may_recut,
     shared_update,
 )
+from distrt.parallel.sparse_gradients import refuse_sparse_layers, sparse_parameters
 from distrt.parallel.structures import map_tensors
 from distrt.parallel.virtual_shards import VirtualShards
 
@@ -187,10 +188,14 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
 
     def _connect(self) -> None:
         """Make what communicates: a collective."""
+        sparse = self._sparse_parameters()
+        apart = {id(each) for each in sparse}
         named = [
             (name, parameter)
             for name, parameter in self.module.named_parameters()
-            if parameter.requires_grad and name not in self.parameters_to_ignore
+            if parameter.requires_grad
+            and name not in self.parameters_to_ignore
+            and id(parameter) not in apart
         ]
         self.reducer = Reducer(
             named,
@@ -201,6 +206,8 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
             bucket_class=bucket_class(self),
         )
         self.reducer.lease.end_with(self)
+        if sparse:
+            self.reducer.add_sparse(sparse)
         self._buffer_broadcast: BufferBroadcast | None = None
         self._delayed: DelayedGradients | None = None
         delayed = list(self._delayed_parameters.values())
@@ -215,8 +222,18 @@ class DistributedDataParallel(PrivateNames, Module, UnevenInputs):
         if self._casting is not None:
             self._set_hook(self._casting.hook(self.process_group), "_reducer_allreduce_and_upcast_hook")
         self._update = shared_update(self)
-        averaged = [*(parameter for _, parameter in named), *delayed]
+        averaged = [*(parameter for _, parameter in named), *sparse, *delayed]
         agree_on(averaged, OverflowAgreement(self, self.process_group))
+
+    def _sparse_parameters(self) -> list[Any]:
+        """Those whose gradients are sparse, which go into no bucket."""
+        found = sparse_parameters(self.module)
+        if found and (self.reproducible is not None or self.shard_optimizer or self._casting is not None):
+            refuse_sparse_layers(self.module, "reproducible=, shard_optimizer= and mixed_precision=")
+        ignored = {
+            id(each) for name, each in self.module.named_parameters() if name in self.parameters_to_ignore
+        }
+        return [each for each in found if each.requires_grad and id(each) not in ignored]
 
     def _kept_apart(self, syncs_buffers: bool) -> set[str]:
         """What each rank keeps its own values of."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from distrt.comm.process_group import ProcessGroup, ReduceOp
+from distrt.comm.process_group import ProcessGroup
 from distrt.comm.world import default_group
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.parallel.agreement import broadcast_from_rank_0, require_same_parameters
+from distrt.parallel.sparse_gradients import average_gradient
 
 
 class NaiveDDP(Module):
@@ -37,5 +38,4 @@ class NaiveDDP(Module):
         return self.module(*args, **kwargs)
 
     def _average(self, parameter: Tensor) -> None:
-        assert parameter.grad is not None
-        self.process_group.all_reduce(parameter.grad._array, ReduceOp.AVG)
+        average_gradient(self.process_group, parameter)

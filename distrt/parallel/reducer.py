@@ -23,6 +23,7 @@ from distrt.parallel.bucket import Bucket, CommHook, assign_to_buckets
 from distrt.parallel.company import Sharers, abandon_all, end_all, running
 from distrt.parallel.leases import Lease, reclaim
 from distrt.parallel.overflow import OverflowWatch
+from distrt.parallel.sparse_gradients import SparseGradients
 
 __all__ = ["Reducer"]
 
@@ -47,6 +48,7 @@ class Reducer:
         is_filled: everything of the present pass has been launched.
         awaited: futures that the end of the next averaged pass waits for.
         after_pass: called at the end of each averaged pass.
+        sparse: the parameters whose gradients are sparse, and in no bucket.
         watch: looks at this rank's own gradients before they are averaged, where somebody asks.
     """
 
@@ -80,6 +82,7 @@ class Reducer:
         self._counts: Tensor | None = None
         self.is_rebuilt = False
         self.iteration = -1  # the present pass, of those that are averaged
+        self.sparse: SparseGradients | None = None
         self.lease, self.sharers = Lease(), Sharers()
         self.sharers.find(self, self._parameters)
         reclaim(group)
@@ -234,6 +237,22 @@ class Reducer:
                 self._begin()
             self._mark_ready(number)
 
+    def add_sparse(self, parameters: Sequence[Tensor]) -> None:
+        """Average sparse gradients, too."""
+        itself = weakref.ref(self)
+
+        def begin() -> None:
+            if (reducer := itself()) is not None:
+                reducer.begin_with_sparse()
+
+        self.sparse = SparseGradients(parameters, self.group, begin)
+        self.lease.when_over(self.sparse.close)
+
+    def begin_with_sparse(self) -> None:
+        """A gradient has come that is in no bucket."""
+        if self.is_armed and not self._is_running:
+            self._begin()
+
     def _begin(self) -> None:
         self._is_running, self.is_filled = True, False
         self._next_bucket = 0
@@ -358,6 +377,8 @@ class Reducer:
             for bucket in self.buckets:
                 bucket.wait(divisor)
             self.bucket_class.settle(self.buckets, divisor)
+            if self.sparse is not None:
+                self.sparse.average(divisor)
         except BaseException:
             self.abandon_pass()
             raise
@@ -391,6 +412,8 @@ class Reducer:
         for bucket in self.buckets:
             bucket.wait()
         self.bucket_class.settle(self.buckets, None if op is ReduceOp.AVG else 0.0)
+        if self.sparse is not None:
+            self.sparse.shadow()
         if self.allows_unused:
             self.group.all_reduce(np.zeros(len(self._parameters), np.uint8), ReduceOp.MAX)
 

@@ -13,8 +13,9 @@ import numpy as np
 from distrt.comm.reduction import AnyOp, Array, PremulSum, ReduceOp
 from distrt.comm.work import Work
 from distrt.core.arrays import as_strided_view, is_writeable
-from distrt.core.errors import DeviceError
+from distrt.core.errors import DeviceError, UnsupportedError
 from distrt.core.modes import used
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
 from distrt.core.tensors.versions import INFERENCE
@@ -122,6 +123,10 @@ def written(tensor: Tensor) -> Array:
         ShapeError: where several elements are one place in memory (an expanded tensor), or memory is read-only.
     """
     array: Array = tensor._array
+    if used.sparse and is_sparse(array):
+        raise UnsupportedError(
+            f"of sparse tensors there is all_reduce alone; got one of the layout {tensor.layout}"
+        )
     if (used.gpu or not array.flags.writeable) and array.size and not is_writeable(array):
         require_writeable(tensor)
     return array

@@ -27,9 +27,11 @@ from distrt.comm.functions.coalescing import Joined
 from distrt.comm.functions.membership import resolve, to_group_rank
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import AnyOp, PremulSum, ReduceOp
-from distrt.comm.work import Work
+from distrt.comm.sparse_sums import sum_of_sparse
+from distrt.comm.work import Completed, Work
 from distrt.core.errors import ShapeError
 from distrt.core.modes import used
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor
 
 __all__ = ["all_reduce", "barrier", "broadcast", "gather", "premul_sum", "reduce", "scatter"]
@@ -66,6 +68,10 @@ def all_reduce(
         require_op(op)
     array = tensor._array
     if used.gpu or not array.flags.carray:  # which CuPy's have not
+        if is_sparse(array):
+            array[...] = sum_of_sparse(chosen, array, op)
+            note_change(tensor)
+            return handed_back(Completed(), async_op, [tensor]) if async_op else None
         array = written(tensor)
     if op is not _SUM and array.dtype.kind == "c":
         require_complex_op("all_reduce", op)

@@ -29,6 +29,7 @@ from distrt.parallel.fully_sharded.policies import (
 from distrt.parallel.fully_sharded.sharded_parameter import ShardedParameter
 from distrt.parallel.fully_sharded.state import ModuleState, state_of
 from distrt.parallel.fully_sharded.unit import Unit
+from distrt.parallel.sparse_gradients import refuse_sparse_layers
 
 if TYPE_CHECKING:
     from distrt.parallel.fully_sharded.device_memory import DeviceMemory
@@ -99,7 +100,13 @@ def shard(
     placement: Callable[[Tensor], Shard | None] | None = None,
     offloads: bool = False,
 ) -> ModuleState:
-    """Make a unit of the parameters of some modules, and have its hooks on them."""
+    """Make a unit of the parameters of some modules, and have its hooks on them.
+
+    Raises:
+        UnsupportedError: a layer has sparse gradients.
+    """
+    for module in modules:
+        refuse_sparse_layers(module, "FullyShardedDataParallel and fully_shard", ignored)
     parameters = managed(modules, ignored)
     memory = _memory(modules, [whole for _, _, whole in parameters], mesh, offloads)
     found = [

@@ -1,0 +1,59 @@
+"""The sum of the ranks' sparse tensors: each gathers what all give, and adds it up in the ranks' order.
+
+Called by ``distributed.all_reduce`` and by data parallelism. What is not given anywhere costs nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from distrt.comm.process_group import ProcessGroup
+from distrt.comm.reduction import AnyOp, ReduceOp
+from distrt.core.errors import CollectiveMismatch, UnsupportedError
+from distrt.core.sparse.array import Coo, SparseArray
+
+__all__ = ["sum_of_sparse"]
+
+_MOST_DIMS = 64  # NumPy's limit, and PyTorch's
+
+
+def sum_of_sparse(group: ProcessGroup, array: SparseArray, op: AnyOp = ReduceOp.SUM) -> Coo:
+    """The sum, or the average, of all ranks' sparse arrays: coalesced, with the same bits on every rank.
+
+    Raises:
+        RuntimeError: for another operation.
+        UnsupportedError: for a compressed matrix.
+        CollectiveMismatch: on all ranks, where sizes or sparse dims differ.
+    """
+    if op not in (ReduceOp.SUM, ReduceOp.AVG):
+        raise RuntimeError(
+            "unsupported reduction operation (allreduce of sparse tensors only works with ReduceOp.SUM, and AVG here)"
+        )
+    if not isinstance(array, Coo):
+        raise UnsupportedError(
+            f"all_reduce: for torch.sparse_coo, got the layout {array.layout}; use to_sparse()"
+        )
+    held = array.coalesced()
+    counts = _counts(group, held)
+    indices = [np.empty((held.sparse_dim, count), np.int64) for count in counts]
+    values = [np.empty((count, *held.values.shape[1:]), held.dtype) for count in counts]
+    group.all_gather(indices, np.ascontiguousarray(held.indices)).wait()
+    group.all_gather(values, np.ascontiguousarray(held.values)).wait()
+    total = Coo(np.concatenate(indices, 1), np.concatenate(values), held.shape).coalesced()
+    return total if op is ReduceOp.SUM else total.with_values(total.values / total.dtype.type(group.size()))
+
+
+def _counts(group: ProcessGroup, held: Coo) -> list[int]:
+    """How many elements each rank gives."""
+    told = np.zeros(3 + _MOST_DIMS, np.int64)
+    told[: 3 + held.ndim] = held.nnz, held.sparse_dim, held.ndim, *held.shape
+    all_told = np.empty((group.size(), len(told)), np.int64)
+    group.all_gather(all_told, told).wait()
+    for rank, theirs in enumerate(all_told):
+        if (theirs[1:] != told[1:]).any():
+            raise CollectiveMismatch(
+                f"rank {group.rank()}: all_reduce of sparse tensors: this one has sizes {list(held.shape)} and "
+                f"{held.sparse_dim} sparse dims, that of rank {rank} {theirs[3 : 3 + theirs[2]].tolist()} "
+                f"and {theirs[1]}"
+            )
+    return [int(count) for count in all_told[:, 0]]
