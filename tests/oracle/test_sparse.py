@@ -203,3 +203,16 @@ def test_a_batch_of_sparse_tensors_is_refused_as_by_pytorch() -> None:
     for library in (distrt, torch):
         with pytest.raises(RuntimeError, match="Batches of sparse tensors are not currently supported"):
             library.utils.data.default_collate([library.eye(2).to_sparse()] * 2)
+
+
+def test_coordinates_outside_of_the_tensor_are_told_where_they_are_used() -> None:
+    outside = distrt.sparse_coo_tensor([[0, 1], [1, 5]], [1.0, 2.0], (2, 3))
+    rows = distrt.sparse_csr_tensor([0, 1, 2], [1, 5], [1.0, 2.0], (2, 3))
+    for use in (
+        outside.to_dense,
+        rows.to_dense,
+        lambda: outside @ distrt.ones(3, 1),
+        lambda: rows @ distrt.ones(3, 1),
+    ):
+        with pytest.raises(IndexError, match="has index 5 in dim"):
+            use()

@@ -222,6 +222,13 @@ ROWS = (
         "the bias is added where the result is made, its gradient summed where the factor is read: a launch less "
         "forward, one or two less backward; not measured",
     ),
+    Row(
+        "the product of a sparse matrix and a dense one, and its gradients",
+        "distrt.core.kernels.sparse_products",
+        "distrt.core.sparse.operations",
+        "float32, from 65,536 multiplications on",
+        "a million elements by 64 columns: 10 ms, where NumPy takes 0.15 s, which copies a row for each element",
+    ),
 )
 
 # Of multiplications. Below, the code takes longer to compile than a short program gains.

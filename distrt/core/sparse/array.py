@@ -45,6 +45,7 @@ class _Flags:
     """What is asked of an array before it is changed: a sparse one is given new parts, never written into."""
 
     writeable = True
+    carray = False
     c_contiguous = False
     f_contiguous = False
 
@@ -56,6 +57,7 @@ class SparseArray:
         layout: which one it is.
         shape: the sizes of the tensor.
         values: the elements that are given, in one row; (n, …) where each is an array itself.
+        version: the counter of changes of the indices.
     """
 
     layout: layout
@@ -94,6 +96,14 @@ class SparseArray:
     def nnz(self) -> int:
         """How many elements are given."""
         return len(self.values)
+
+    def _known(self, name: str, find: Any) -> Rows:
+        """What was found before for these indices: a graph's matrix is multiplied again and again."""
+        stamp, rows = self._rows.get(name, (None, None))
+        if rows is None or stamp != self.version[0]:
+            rows = find()
+            self._rows[name] = self.version[0], rows
+        return rows
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -305,23 +315,15 @@ class Coo(SparseArray):
 
     def rows(self) -> Rows:
         """The elements of a matrix row by row."""
-        return self._found(
-            "rows", lambda: ordered_rows(self.indices[0], self.indices[1], self.shape[0], self.is_coalesced)
+        return self._known(
+            "rows", lambda: ordered_rows(self.indices[0], self.indices[1], self.shape, self.is_coalesced)
         )
 
     def columns(self) -> Rows:
         """The elements of the transposed matrix row by row."""
-        return self._found(
-            "columns", lambda: ordered_rows(self.indices[1], self.indices[0], self.shape[1], False)
+        return self._known(
+            "columns", lambda: ordered_rows(self.indices[1], self.indices[0], self.shape[::-1], False)
         )
-
-    def _found(self, name: str, find: Any) -> Rows:
-        """What was found before for these indices: a graph's matrix is multiplied again and again."""
-        stamp, rows = self._rows.get(name, (None, None))
-        if rows is None or stamp != self.version[0]:
-            rows = find()
-            self._rows[name] = self.version[0], rows
-        return rows
 
     def read(self, given: Any) -> Array:
         """What a dense or sparse array of the same sizes has at these places."""

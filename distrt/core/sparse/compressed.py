@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array
+from distrt.core.errors import DimensionError
 from distrt.core.modes import used
 from distrt.core.sparse.array import Coo, SparseArray, is_sparse
-from distrt.core.sparse.places import Rows, ordered_rows, row_numbers, scattered
+from distrt.core.sparse.places import Rows, ordered_rows, require_inside, row_numbers, scattered
 from distrt.core.tensors.formats import layout, sparse_csc, sparse_csr
 
 __all__ = ["Compressed", "compressed"]
@@ -32,6 +33,8 @@ class Compressed(SparseArray):
         used.sparse = True
         self.starts, self.others, self.values = starts, others, values
         self.shape, self.is_by_column = tuple(shape), is_by_column
+        self.version = [0]
+        self._rows = {}
 
     @property
     def layout(self) -> layout:  # type: ignore[override]
@@ -45,11 +48,16 @@ class Compressed(SparseArray):
     def with_parts(self, *parts: Array) -> Compressed:
         """An array of the same sizes and other parts."""
         starts, others, values = parts
-        return Compressed(starts, others, values, self.shape, self.is_by_column)
+        made = Compressed(starts, others, values, self.shape, self.is_by_column)
+        if others is self.others and starts is self.starts:
+            made.version, made._rows = self.version, self._rows
+        return made
 
     def turned(self) -> Compressed:
         """The transposed matrix, of the same parts."""
-        return Compressed(self.starts, self.others, self.values, self.shape[::-1], not self.is_by_column)
+        made = Compressed(self.starts, self.others, self.values, self.shape[::-1], not self.is_by_column)
+        made.version = self.version
+        return made
 
     def indices(self) -> Array:
         """The coordinates of each element."""
@@ -86,15 +94,27 @@ class Compressed(SparseArray):
 
     def rows(self) -> Rows:
         """The elements row by row."""
-        if not self.is_by_column:
-            return Rows(_long(self.starts), _long(self.others), None)
-        return self.turned().columns()
+        return self._sorted("rows") if self.is_by_column else self._as_they_stand()
 
     def columns(self) -> Rows:
         """The elements of the transposed matrix row by row."""
-        if self.is_by_column:
-            return Rows(_long(self.starts), _long(self.others), None)
-        return ordered_rows(_long(self.others), row_numbers(self.starts), self.shape[1], False)
+        return self._as_they_stand() if self.is_by_column else self._sorted("columns")
+
+    def _as_they_stand(self) -> Rows:
+        return self._known("as they stand", self._checked)
+
+    def _checked(self) -> Rows:
+        require_inside((self.others,), self.shape[:1] if self.is_by_column else self.shape[1:])
+        if (np.diff(self.starts) < 0).any():
+            raise DimensionError(f"compressed indices of a matrix of {list(self.shape)} must not decrease")
+        return Rows(_long(self.starts), _long(self.others), None)
+
+    def _sorted(self, name: str) -> Rows:
+        """By the index that is not compressed."""
+        shape = self.shape if self.is_by_column else self.shape[::-1]
+        return self._known(
+            name, lambda: ordered_rows(_long(self.others), row_numbers(self.starts), shape, False)
+        )
 
 
 def _long(array: Array) -> Array:

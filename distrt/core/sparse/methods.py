@@ -223,7 +223,9 @@ def _refusing_blocks(name: str) -> Callable[..., Tensor]:
 def _part(name: str, is_by_column: bool, is_compressed: bool) -> Callable[[Tensor], Tensor]:
     def method(self: Tensor) -> Tensor:
         array = _compressed(self, name, is_by_column)
-        return wrap(array.starts if is_compressed else array.others)
+        made = wrap(array.starts if is_compressed else array.others)
+        made._counter = array.version
+        return made
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = "Where each slice begins." if is_compressed else "The other index of each element."

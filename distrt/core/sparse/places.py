@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from distrt.core.arrays import Array, row_major
+from distrt.core.errors import DimensionError
 from distrt.core.kernels.casting import wide
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "merged",
     "numbered",
     "ordered_rows",
+    "require_inside",
     "row_numbers",
     "scattered",
 ]
@@ -67,8 +69,24 @@ class Rows(NamedTuple):
     order: Array | None
 
 
-def ordered_rows(rows: Array, columns: Array, count: int, is_ordered: bool) -> Rows:
-    """The elements with these coordinates row by row, in each row in the order in which they are given."""
+def require_inside(indices: Array | tuple[Array, ...], shape: tuple[int, ...]) -> None:
+    """Raises DimensionError for a coordinate that is not there: compiled products would read beyond the end."""
+    for dim, (row, size) in enumerate(zip(indices, shape, strict=False)):
+        if row.size and (row.min() < 0 or row.max() >= size):
+            worst = int(row.max() if row.max() >= size else row.min())
+            raise DimensionError(
+                f"a sparse tensor of {list(shape)} has index {worst} in dim {dim}: expected 0 to {size - 1}"
+            )
+
+
+def ordered_rows(rows: Array, columns: Array, shape: tuple[int, ...], is_ordered: bool) -> Rows:
+    """The elements with these coordinates row by row, in each row in the order in which they are given.
+
+    Raises:
+        DimensionError: for a coordinate outside of the shape.
+    """
+    require_inside((rows, columns), shape)
+    count = shape[0]
     starts = np.zeros(count + 1, np.int64, like=rows)
     np.cumsum(np.bincount(rows, minlength=count), out=starts[1:])
     if is_ordered:
@@ -135,6 +153,7 @@ def added_to(total: Array, indices: Array, values: Array) -> None:
         return
     if not values.size:
         return
+    require_inside(indices, total.shape)
     values = values.astype(total.dtype, copy=False)
     rows = total.reshape(math.prod(total.shape[:count]), *total.shape[count:])
     numbers = numbered(indices, total.shape)
