@@ -261,6 +261,109 @@ def test_named_barriers_count_their_threads(run: Run) -> None:
     assert (found, said) == ([1] * 64, "")
 
 
+#: Where a lane's numbers are in the matrices of m16n8k16, as CUTLASS writes it down (CuTe's layouts of
+#: ``SM80_16x8x16``): for thread and for value, sizes and steps; the first dim (m, of B n) runs fastest.
+_LAYOUTS = {
+    "a": (((4, 8), (2, 2, 2)), ((32, 1), (16, 8, 128)), 16),
+    "b": (((4, 8), (2, 2)), ((16, 1), (8, 64)), 8),
+    "c": (((4, 8), (2, 2)), ((32, 1), (16, 8)), 16),
+}
+
+_PRODUCT = """
+.visible .entry product(.param .u64 out, .param .u64 in) {{
+    .reg .b32 %a<4>, %b<2>, %tid;
+    .reg .f32 %d<4>;
+    .reg .b64 %in, %out;
+    ld.param.u64 %out, [out];
+    ld.param.u64 %in, [in];
+    mov.u32 %tid, %tid.x;
+    mad.wide.u32 %in, %tid, 24, %in;
+    mad.wide.u32 %out, %tid, 16, %out;
+    ld.global.v2.u32 {{%a0, %a1}}, [%in];
+    ld.global.v2.u32 {{%a2, %a3}}, [%in+8];
+    ld.global.v2.u32 {{%b0, %b1}}, [%in+16];
+    ld.global.v4.f32 {{%d0, %d1, %d2, %d3}}, [%out];
+    mma.sync.aligned.m16n8k16.row.col.f32.{kind}.{kind}.f32
+        {{%d0, %d1, %d2, %d3}}, {{%a0, %a1, %a2, %a3}}, {{%b0, %b1}}, {{%d0, %d1, %d2, %d3}};
+    st.global.v4.f32 [%out], {{%d0, %d1, %d2, %d3}};
+    ret;
+}}
+"""
+
+
+def places(name: str) -> tuple[Any, Any]:
+    """Row (of B: column) and the other index of each lane's numbers. Shape: (32, numbers) twice."""
+    (threads, values), (thread_steps, value_steps), fastest = _LAYOUTS[name]
+
+    def offsets(sizes: tuple[int, ...], steps: tuple[int, ...]) -> Any:
+        index = np.unravel_index(np.arange(np.prod(sizes)), sizes, order="F")
+        return sum(each * step for each, step in zip(index, steps, strict=True))
+
+    whole = offsets(threads, thread_steps)[:, None] + offsets(values, value_steps)
+    return whole % fastest, whole // fastest
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("kind", ["f16", "bf16"])
+def test_tensor_cores_multiply_what_lanes_have(harness: ctypes.CDLL, tmp_path: Path, kind: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.integers(-8, 9, shape).astype(np.float32) for shape in ((16, 16), (8, 16), (16, 8)))
+
+    def stored(numbers: Any) -> Any:
+        return numbers.astype(np.float16).view(np.uint16) if kind == "f16" else numbers.view(np.uint32) >> 16
+
+    given = np.concatenate([stored(each[places(name)]) for name, each in (("a", a), ("b", b))], 1)
+    given = np.ascontiguousarray(given.astype(np.uint16))
+    found = np.ascontiguousarray(c[places("c")])
+    addresses = (ctypes.c_void_p * 2)(found.ctypes.data, given.ctypes.data)
+    arguments = (ctypes.c_void_p * 2)(*(ctypes.addressof(addresses) + 8 * n for n in range(2)))
+    library = compiled(_PRODUCT.format(kind=kind), tmp_path)
+    assert harness.run(library.encode(), b"product", 1, 32, 0, arguments) == b""
+    assert np.array_equal(found, (a @ b.T + c)[places("c")])
+
+
+#: Four matrices of 8 x 8 numbers, of which each is its own place; a lane names a row.
+_FRAGMENTS = """
+    mov.u32 %t, room; shl.b32 %s, %tid, 4; add.u32 %s, %s, %t; mul.lo.u32 %x, %tid, 0x80008; add.u32 %x, %x, 0x10000;
+    st.shared.u32 [%s], %x; add.u32 %x, %x, 0x20002; st.shared.u32 [%s+4], %x; add.u32 %x, %x, 0x20002;
+    st.shared.u32 [%s+8], %x; add.u32 %x, %x, 0x20002; st.shared.u32 [%s+12], %x; bar.sync 0;
+    ldmatrix.sync.aligned.m8n8.x4{how}.shared.b16 {{%x, %y, %z, %o}}, [%s]; {kept}
+"""
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("matrix", [0, 3])
+def test_fragments_are_parts_of_four_matrices(
+    harness: ctypes.CDLL, tmp_path: Path, turned: bool, matrix: int
+) -> None:
+    numbers = np.arange(64).reshape(8, 8) + 64 * matrix
+    numbers = numbers.T if turned else numbers
+    pairs = numbers.reshape(32, 2)  # lane n has two neighbours of row n // 4
+    code = _FRAGMENTS.format(how=".trans" * turned, kept="" if matrix else "mov.b32 %o, %x;")
+    code = KERNEL.format(name="kernel", code=code).replace("room;", "wide;", 1)
+    library = compiled(".shared .align 16 .b8 wide[512];" + code, tmp_path)
+    out, said = launched(harness, library, "kernel", (), 32, 1)
+    assert not said
+    assert out[:, 0].tolist() == (pairs[:, 0] | pairs[:, 1] << 16).tolist()
+
+
+_COPIED = """
+    st.shared.v4.u32 [room], {%x, %x, %x, %x}; st.shared.v4.u32 [room+16], {%x, %x, %x, %x}; mov.u32 %t, room;
+    cp.async.cg.shared.global [%t], [%in], 16, 4; cp.async.commit_group;
+    cp.async.ca.shared.global [%t+16], [%in+8], 8; cp.async.commit_group; """
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("wait", "expected"),
+    [("", [7, 7, 7]), ("cp.async.wait_group 1;", [7, 0, 7]), ("cp.async.wait_all;", [7, 0, 5])],
+)
+def test_copies_arrive_when_they_are_waited_for(run: Run, wait: str, expected: list[int]) -> None:
+    found = [run(_COPIED + f"{wait} ld.shared.u32 %o, [room+{at}];", 7, 5)[0][0] for at in (0, 8, 16)]
+    assert found == expected
+
+
 @pytest.mark.ci
 @pytest.mark.parametrize(
     ("code", "threads", "words"),
@@ -288,6 +391,12 @@ def test_named_barriers_count_their_threads(run: Run) -> None:
             "deadlock: not all lanes of 00000003 meet",
         ),
         ("trap;", 1, "trap"),
+        ("mov.u32 %t, room; cp.async.cg.shared.global [%t+8], [%in], 16;", 1, "misaligned address"),
+        (
+            "mov.u32 %t, room; add.u32 %t, %t, %tid; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%o}, [%t];",
+            32,
+            "misaligned address",
+        ),
     ],
 )
 def test_what_a_gpu_would_do_wrong_is_found(run: Run, code: str, threads: int, words: str) -> None:
@@ -303,6 +412,7 @@ def test_what_a_gpu_would_do_wrong_is_found(run: Run, code: str, threads: int, w
         ("add.relu.f32 %o, %x, %y;", "relu"),
         ("fma.rn.relu.bf16 %h, %h, %h, %h;", "relu"),
         ("fma.rn.sat.f16 %h, %h, %h, %h;", "sat"),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%x}, {%y}, {%z}, {%x};", "m16n8k8"),
         ("mov.b32 %o, %unheard_of;", "%unheard_of"),
         ("tex.1d.v4.f32.f32 {%x, %y, %z, %o}, [%X, {%y}];", "tex.1d"),
     ],

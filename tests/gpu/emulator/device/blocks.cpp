@@ -14,10 +14,17 @@ enum State { READY, AT_BARRIER, AT_WARP, DONE };
 // Named barriers of a block.
 static const u32 BARRIERS = 16;
 
+// A copy that arrives when its group is waited for, and not before: who does not wait finds what was there.
+struct Copy {
+    u8* to;
+    const u8* from;
+    u32 bytes, read, group;
+};
 struct Fiber {
     Thread thread;  // first, so that a thread is its fibre
     State state;
-    u32 mask, barrier, count, vote;
+    u32 mask, barrier, count, vote, group;
+    std::vector<Copy> copies;
 };
 static std::vector<Fiber> threads;
 static u32 thread_count;
@@ -103,6 +110,24 @@ static u32 counted(Thread* thread, u32 barrier, u32 vote, char how) {
     return how == 'p' ? votes : how == 'a' ? votes == all : votes != 0;
 }
 
+static void copy_later(Thread* thread, u8* to, const u8* from, u32 bytes, u32 read) {
+    Fiber& own = fiber(thread);
+    own.copies.push_back({to, from, bytes, read, own.group});
+}
+
+static void end_copies(Thread* thread) { fiber(thread).group++; }
+
+static void wait_for_copies(Thread* thread, u32 left) {
+    Fiber& own = fiber(thread);
+    size_t done = 0;
+    for (; done < own.copies.size() && own.copies[done].group + left < own.group; done++) {
+        const Copy& each = own.copies[done];
+        memset(each.to, 0, each.bytes);
+        memcpy(each.to, each.from, each.read < each.bytes ? each.read : each.bytes);
+    }
+    own.copies.erase(own.copies.begin(), own.copies.begin() + done);
+}
+
 // An address where nothing is: told with what lies before it, and the kernel ends; outside of kernels the process does.
 static void on_bad_address(int number, siginfo_t* signal, void*) {
     if (!is_running) {
@@ -127,6 +152,8 @@ static void watch_addresses() {
 
 static void run_thread() {
     Fiber& own = threads[fibres::current];
+    own.copies.clear();
+    own.group = 0;
     kernel_now->run(&own.thread, given_now);
     wait_at(own, DONE);
 }
@@ -224,6 +251,9 @@ static void place_threads(Shape block, Shape grid, u32 dynamic, u8* shared, u64*
         c.counted = counted;
         c.rounded_f32 = rounded_f32;
         c.rounded_f64 = rounded_f64;
+        c.copy_later = copy_later;
+        c.end_copies = end_copies;
+        c.wait_for_copies = wait_for_copies;
     }
 }
 

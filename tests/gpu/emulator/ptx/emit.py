@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from . import arithmetic, bits, conversions, moves, threads  # they enter their instructions
+from . import arithmetic, bits, conversions, moves, tensors, threads  # they enter their instructions
 from .instruction import Instruction
 from .module import Function, Module, Variable, parsed
 from .types import SIZE, UnsupportedError, c_name, unsigned
 
-_INSTRUCTIONS = (arithmetic, bits, conversions, moves, threads)
+_INSTRUCTIONS = (arithmetic, bits, conversions, moves, tensors, threads)
 _EXPORTED = '__attribute__((visibility("default")))'
 
 #: What the compiler declares and the device does not have; calls of these are instructions of their own.

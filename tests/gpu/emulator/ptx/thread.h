@@ -29,6 +29,9 @@ struct Thread {
     u32 (*counted)(Thread*, u32 barrier, u32 vote, char how);
     float (*rounded_f32)(char operation, char direction, float, float, float);
     double (*rounded_f64)(char operation, char direction, double, double, double);
+    void (*copy_later)(Thread*, u8* to, const u8* from, u32 bytes, u32 read);
+    void (*end_copies)(Thread*);
+    void (*wait_for_copies)(Thread*, u32 left);
 };
 
 // What the device has to know of a kernel; `places` are offset and size of each parameter.
@@ -248,4 +251,43 @@ REDUCED(max, s32, i32, a > b ? a : b)
 REDUCED(and, b32, u32, a & b)
 REDUCED(or, b32, u32, a | b)
 REDUCED(xor, b32, u32, a ^ b)
+
+// -- Tensor cores: each lane has a part of each matrix, and shows it to the others.
+
+#define SHARED_BY_LANES static __attribute__((noinline, unused))
+
+SHARED_BY_LANES void fragments(Thread* c, const u8* row, u32 count, int turned, u32* d) {
+    c->slots[c->lane] = (u64)row;
+    c->meet_warp(c, ~0u);
+    for (u32 n = 0; n < count; n++) {
+        const u64* rows = c->slots + 8 * n;
+        const u32 high = c->lane / 4, low = c->lane % 4 * 2;
+        const any_u16 *first = (any_u16*)rows[turned ? low : high], *second = (any_u16*)rows[turned ? low + 1 : high];
+        d[n] = first[turned ? high : low] | (u32)second[turned ? high : low + 1] << 16;
+    }
+    c->meet_warp(c, ~0u);
+}
+
+// given: four words of A, two of B, four of C. A's rows are lane / 4 and eight more, B's column is lane / 4; the columns
+// of A and rows of B are 2 * (lane % 4), one more, and eight more of each. C's rows are A's, its columns 2 * (lane % 4)
+// and one more. Sums are rounded once, where tensor cores may round on the way.
+#define MMA(kind) \
+    SHARED_BY_LANES void mma_##kind(Thread* c, const u32* given, u32* d) { \
+        c->slots[c->lane] = (u64)given; \
+        c->meet_warp(c, ~0u); \
+        for (u32 n = 0; n < 4; n++) { \
+            const u32 row = c->lane / 4, half = n / 2, column = c->lane % 4 * 2 + n % 2; \
+            double total = of_f32(given[6 + n]); \
+            for (u32 k = 0; k < 16; k++) { \
+                const u32 of_four = k % 8 / 2, shift = k % 2 * 16; \
+                const u32* a = (const u32*)c->slots[row * 4 + of_four]; \
+                const u32* b = (const u32*)c->slots[column * 4 + of_four] + 4; \
+                total += (double)of_##kind((u16)(a[half + k / 8 * 2] >> shift)) * of_##kind((u16)(b[k / 8] >> shift)); \
+            } \
+            d[n] = f32_bits((float)total); \
+        } \
+        c->meet_warp(c, ~0u); \
+    }
+MMA(f16)
+MMA(bf16)
 #endif
