@@ -9,8 +9,11 @@ python benchmarks/gpu.py [--rounds N] [--only WORD] [--output FILE.json]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import importlib
 import importlib.util
+import itertools
 import json
 import statistics
 import sys
@@ -154,6 +157,37 @@ def sequences(library: Any) -> Any:
         )
 
 
+def attention(library: Any) -> Any:
+    """Attention in bfloat16 forward, and forward and backward; distrt's by products of scores in memory, too."""
+    attend = library.nn.functional.scaled_dot_product_attention
+    ways = [("", None)]
+    if library is distrt:
+        backend = importlib.import_module("distrt.nn.attention")
+        ways.append((", by products", lambda: backend.sdpa_kernel(backend.SDPBackend.MATH)))
+    for length, wide, is_causal in itertools.product((1024, 4096), (64, 128), (False, True)):
+        heads = 96 * 1024 * 64 // (length * wide)
+        given = [library.randn(1, heads, length, wide).to("cuda", library.bfloat16) for _ in range(3)]
+        trained = [each.clone().requires_grad_() for each in given]
+        slope = library.randn(1, heads, length, wide).to("cuda", library.bfloat16)
+        work = 4 * heads * length**2 * wide // (2 if is_causal else 1)
+
+        def forward(way: Any, given: Any = given, is_causal: bool = is_causal) -> Any:
+            with way() if way else contextlib.nullcontext():
+                return attend(*given, is_causal=is_causal)
+
+        def both_ways(
+            way: Any, given: Any = trained, is_causal: bool = is_causal, slope: Any = slope
+        ) -> None:
+            with way() if way else contextlib.nullcontext():
+                library.autograd.grad(attend(*given, is_causal=is_causal), given, slope)
+
+        name = f"{'causal ' if is_causal else ''}attention {length} x {wide}"
+        for suffix, way in ways:
+            yield f"{name}{suffix}", functools.partial(forward, way), work
+            # Two products forward, and five backward; distrt makes two of them once more.
+            yield f"{name} and back{suffix}", functools.partial(both_ways, way), work * 7 // 2
+
+
 class Gpt:
     """GPT-2 small's shape, by a library's own layers: 12 blocks of 768 features and 12 heads."""
 
@@ -247,7 +281,7 @@ def measured(library: Any, rounds: int, only: str) -> dict[str, dict[str, float]
     copy = copied_ms(library, rounds)
     bandwidth = 2 * 4 * COPY_ELEMENTS / copy / 1e6
     found: dict[str, dict[str, float]] = {"copy": {"ms": copy, "GB/s": bandwidth}}
-    for kind in (products, convolutions, passes, images, sums, sequences, steps):
+    for kind in (products, convolutions, passes, images, sums, attention, sequences, steps):
         cases = iter(kind(library))
         while True:
             try:
@@ -262,7 +296,7 @@ def measured(library: Any, rounds: int, only: str) -> dict[str, dict[str, float]
                     f"{library.__name__}, {kind.__name__}: {type(fault).__name__}: {fault}", file=sys.stderr
                 )
                 break
-            if kind in (products, convolutions):
+            if kind in (products, convolutions, attention):
                 row["TFLOP/s"] = work / row["ms"] / 1e9
             elif work is not None:
                 row["share of copy"] = work / row["ms"] / 1e6 / bandwidth

@@ -9,6 +9,7 @@ from typing import Any
 
 from distrt.core.gpu import library
 from distrt.core.gpu.switches import matmul
+from distrt.core.gpu.switches import scaled_dot_products as _sdp
 
 __all__ = [
     "allow_fp16_bf16_reduction_math_sdp",
@@ -31,8 +32,6 @@ __all__ = [
 
 cufft_plan_cache = SimpleNamespace(max_size=0, size=0, clear=lambda: None)
 
-_sdp = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
-
 
 def is_built() -> bool:
     """True where there is a GPU: distrt reaches it through CuPy, and none is built in."""
@@ -40,7 +39,7 @@ def is_built() -> bool:
 
 
 def is_flash_attention_available() -> bool:
-    """False."""
+    """False: the kernels without scores in memory are distrt's own."""
     return False
 
 
@@ -60,7 +59,7 @@ def flash_sdp_enabled() -> bool:
 
 
 def enable_flash_sdp(enabled: bool) -> None:
-    """Remembers the wish: attention is computed one way here."""
+    """Whether attention on GPUs may be done without scores in memory, in half precision."""
     _sdp["flash"] = bool(enabled)
 
 
@@ -70,7 +69,7 @@ def mem_efficient_sdp_enabled() -> bool:
 
 
 def enable_mem_efficient_sdp(enabled: bool) -> None:
-    """Remembers the wish: attention is computed one way here."""
+    """Remembers the wish, which changes nothing here."""
     _sdp["mem_efficient"] = bool(enabled)
 
 
@@ -80,7 +79,7 @@ def math_sdp_enabled() -> bool:
 
 
 def enable_math_sdp(enabled: bool) -> None:
-    """Remembers the wish: attention is computed one way here."""
+    """Remembers the wish, which changes nothing here."""
     _sdp["math"] = bool(enabled)
 
 
@@ -90,7 +89,7 @@ def cudnn_sdp_enabled() -> bool:
 
 
 def enable_cudnn_sdp(enabled: bool) -> None:
-    """Remembers the wish: attention is computed one way here."""
+    """Remembers the wish, which changes nothing here."""
     _sdp["cudnn"] = bool(enabled)
 
 

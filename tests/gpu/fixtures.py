@@ -25,7 +25,7 @@ NOT_THERE = 3
 #: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
 FAKE_LIBRARIES = {
     "cudnn": ("convolutions",),
-    "cublas": ("attention", "epilogues", "products", "recurrent", "training"),
+    "cublas": ("attention", "epilogues", "fused_attention", "products", "recurrent", "training"),
     "cublaslt": ("epilogues", "training"),
 }
 

@@ -22,6 +22,9 @@ from tests.gpu.fixtures import ROOT, run_check
 #: The first of them makes the emulation, where DISTRT_EMULATED_GPU asks for it; what they run has limits of its own.
 pytestmark = pytest.mark.timeout(environment.STEP_SECONDS)
 
+#: Kernels for tensor cores are long: the translator's compiler takes seconds for each.
+FUSED_SECONDS = 800
+
 #: A whole op table takes an hour: ``scripts/gpu-check --emulated`` runs that.
 PARTS = 100
 
@@ -66,6 +69,29 @@ def test_checks_pass(emulated: dict[str, str], name: str) -> None:
 @pytest.mark.parametrize("name", ["attention", "recurrent", "ctc"])
 def test_a_few_kernels_agree_with_what_they_replace(emulated: dict[str, str], name: str) -> None:
     _assert_passed(emulated, name, "few")
+
+
+@pytest.mark.slow
+def test_attention_without_scores_in_memory_agrees_with_the_cpu(emulated: dict[str, str]) -> None:
+    ended = run_check("fused_attention", "few", fake=False, variables=emulated, seconds=FUSED_SECONDS)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.slow
+def test_attention_without_scores_in_memory_spills_no_registers(emulated: dict[str, str]) -> None:
+    script = [str(ROOT / "benchmarks" / "gpu_registers.py"), "--widths", "64,128"]
+    path = os.pathsep.join([str(ROOT), emulated["PYTHONPATH"]])
+    environment_of_it = {**os.environ, **emulated, "PYTHONPATH": path}
+    ended = subprocess.run(
+        [sys.executable, *script],
+        env=environment_of_it,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count(" 0 bytes spilled") == 24  # three kernels, two widths, masks and dropout or not
 
 
 @pytest.mark.slow

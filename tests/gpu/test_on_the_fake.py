@@ -71,6 +71,11 @@ def test_attention_is_that_of_the_cpu() -> None:
     _assert_passed("attention")
 
 
+@pytest.mark.slow
+def test_attention_without_scores_in_memory_is_that_of_the_cpu_in_several_cases() -> None:
+    _assert_passed("fused_attention", "few")
+
+
 @pytest.mark.ci
 def test_recurrent_layers_are_those_of_the_cpu_in_two_dtypes() -> None:
     _assert_passed("recurrent", "few")

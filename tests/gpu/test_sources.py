@@ -65,7 +65,8 @@ def _by_nvcc(source: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "check", ["kernels", "images", "attention", "recurrent", "ctc", "random_numbers", "families"]
+    "check",
+    ["kernels", "images", "attention", "fused_attention", "recurrent", "ctc", "random_numbers", "families"],
 )
 def test_nvidias_compiler_takes_every_kernel(
     check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

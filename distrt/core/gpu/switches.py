@@ -8,7 +8,7 @@ from typing import Any
 from distrt.core.process.determinism import wish
 from distrt.core.process.settings import get_float32_matmul_precision
 
-__all__ = ["allows_tf32_in_products", "is_deterministic", "matmul", "switches"]
+__all__ = ["allows_tf32_in_products", "is_deterministic", "matmul", "scaled_dot_products", "switches"]
 
 #: ``backends.cuda.matmul``.
 matmul = SimpleNamespace(
@@ -18,6 +18,9 @@ matmul = SimpleNamespace(
     allow_tf32=False,
     fp32_precision="none",
 )
+
+#: ``backends.cuda.flash_sdp_enabled()`` and the others: which kernels attention may use.
+scaled_dot_products = {"flash": True, "mem_efficient": True, "math": True, "cudnn": True}
 
 
 class _Switches:

@@ -152,6 +152,14 @@ ROWS = (
         "each in float32; not measured",
     ),
     Row(
+        "the same without scores in memory",
+        "distrt.core.kernels.cuda.fused_attention",
+        "distrt.core.kernels.cuda.attention",
+        "float16 and bfloat16, rows of up to 128 numbers in whole eights, from compute capability 8.0 on; not with "
+        "backends.cuda.enable_flash_sdp(False) or DISTRT_FUSED_ATTENTION=0",
+        "one launch forward and three backward, which read and write tiles; not measured",
+    ),
+    Row(
         "batch, instance and group normalisation on GPUs, frozen too, their gradients and running statistics",
         "distrt.core.kernels.cuda.channels",
         "distrt.core.ops.nn.standardising, distrt.core.ops.nn.batch_normalisation, distrt.parallel.global_batch",

@@ -1,4 +1,5 @@
-"""Which kernel attention may use. There is one here, for all; the wishes are remembered as PyTorch remembers them.
+"""Which kernel attention may use. On GPUs FLASH_ATTENTION stands for the one without scores in memory, in half
+precision; the other wishes are remembered as PyTorch remembers them.
 
 They are the switches of ``distrt.backends.cuda`` (``flash_sdp_enabled()`` and the others).
 """
@@ -41,7 +42,7 @@ def sdpa_kernel(
 ) -> Iterator[dict[str, Any]]:
     """Allows these kernels alone for a block, in order of preference with ``set_priority``.
 
-    Attention is computed one way here, whatever is allowed.
+    Without FLASH_ATTENTION, GPUs go through blocks of scores in memory, by products; nothing else changes.
 
     Raises:
         AssertionError: for anything but a backend or a list of them.

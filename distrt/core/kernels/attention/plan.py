@@ -139,10 +139,12 @@ class Plan:
                 part = mask[..., rows if mask.shape[-2] > 1 else slice(None), :]
                 part = part[..., :columns] if mask.shape[-1] > 1 else part
             shape = (group.numbers.stop - group.numbers.start, rows.stop - rows.start, columns)
-            yield Tile(rows, columns, part, self.is_causal, self._kept(shape))
+            kept = self._kept_on_gpu(group, rows) if self._is_on_gpu else self._kept(shape)
+            yield Tile(rows, columns, part, self.is_causal, None if kept is None else kept[..., :columns])
 
-    def next_key(self) -> int:
-        """On a GPU, the key from which a tile's random numbers are drawn; each tile asks once."""
+    @functools.cached_property
+    def dropout_key(self) -> int:
+        """On a GPU, the key from which all numbers are drawn: a weight's is that of its place, whatever the blocks."""
         return int(self._draws.seed())
 
     def _rows(self) -> int:
@@ -166,14 +168,24 @@ class Plan:
     def _kept(self, shape: tuple[int, ...]) -> Array | None:
         if self._draws is None:
             return None
-        if self._is_on_gpu:
-            room = (*shape[:-1], padded(shape[-1]))
-            drawn = on_gpu.draws.kept(
-                room, self.dropout_p, self.factor, self.next_key(), self._dtype, self._like
-            )
-            return drawn[..., : shape[-1]]
         if self._is_meta:
             return np.empty(shape, self._dtype, like=self._like)
         # For all keys, seen or not: so PyTorch draws.
         drawn = self._draws.chance(1 - self.dropout_p, (*shape[:-1], self.source))[..., : shape[-1]]
         return np.asarray(np.multiply(drawn, self._dtype(self.factor), dtype=self._dtype))
+
+    def _kept_on_gpu(self, group: Group, rows: slice) -> Array | None:
+        if self._draws is None:
+            return None
+        wide, many, count = padded(self.source), rows.stop - rows.start, len(group.places[0])
+        # Whole matrices are a single stretch of the numbers, parts of several are one for each.
+        together = count if many == self.length else 1
+        drawn = [
+            on_gpu.draws.kept(
+                (together, many, wide),
+                *(self.dropout_p, self.factor, self.dropout_key, self._dtype, self._like),
+                first=((group.numbers.start + n) * self.length + rows.start) * wide,
+            )
+            for n in range(0, count, together)
+        ]
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)

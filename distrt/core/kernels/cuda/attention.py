@@ -1,8 +1,8 @@
-"""Attention on GPUs: products by cuBLAS, and between them one launch for what happens to a block of scores.
+"""Attention on GPUs: in half precision by kernels that have no scores in memory (`fused_attention`), else by products.
 
-The scores of a block lie in memory while it is worked on, and nothing of them is kept: backward makes them again from
-the logarithms of their sums, as FlashAttention does. Source: Dao et al. 2022. A kernel that never has them in memory
-would have to use tensor cores by hand, which nobody can tune without a GPU; the products use them by themselves.
+Products are cuBLAS's, and between them one launch does what happens to a block of scores. These lie in memory while the
+block is worked on, and nothing of them is kept: backward makes them again from the logarithms of their sums, as
+FlashAttention does. Source: Dao et al. 2022.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from distrt.core.arrays import Array, address_of, is_on_gpu, row_major
 from distrt.core.kernels.attention.plan import Plan, padded
 from distrt.core.kernels.cublas.product import multiply
+from distrt.core.kernels.cuda import fused_attention
 from distrt.core.kernels.cuda.draws import moving
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, kernel
 from distrt.core.kernels.cuda.rows import computed
@@ -32,7 +33,16 @@ _TILE = np.dtype(
     [
         *(
             (name, np.int64)
-            for name in ("matrices", "first_matrix", "rows", "first_row", "columns", "length", "width")
+            for name in (
+                "matrices",
+                "first_matrix",
+                "rows",
+                "first_row",
+                "columns",
+                "length",
+                "width",
+                "fours",
+            )
         ),
         ("is_causal", np.int32),
     ],
@@ -59,6 +69,8 @@ def attend(
 
     Shape: (…, L, E), (…, S, E), (…, S, V) -> (…, L, V), (…, L, 1).
     """
+    if fused_attention.suits(query, key, value, plan, scale):
+        return fused_attention.attend(query, key, value, plan, scale, out, log_total)
     call = _Call(query, plan, scale)
     queries, keys, values = (_Matrices(each, plan.batch) for each in (query, key, value))
     lay = _layout(out, plan.batch)
@@ -78,7 +90,12 @@ def attend(
 def attend_back(
     query: Array, key: Array, value: Array, plan: Plan, scale: float, out: Array, g: Array, log_total: Array
 ) -> list[Array]:
-    """The gradients of query, key and value, for every matrix of the batch, in float32 (float64 beside such inputs)."""
+    """The gradients of query, key and value, for every matrix of the batch, in float32 (float64 beside such inputs).
+
+    In the inputs' dtype, where no kernel has anything left to add.
+    """
+    if fused_attention.suits(query, key, value, plan, scale):
+        return fused_attention.attend_back(query, key, value, plan, scale, out, g, log_total)
     call = _Call(query, plan, scale)
     queries, keys, values = (_Matrices(each, plan.batch) for each in (query, key, value))
     g_rows, out_rows = (row_major(each).reshape(-1, plan.length, value.shape[-1]) for each in (g, out))
@@ -107,14 +124,12 @@ class _Block(NamedTuple):
 
     Attributes:
         like: an array on the GPU.
-        key: what dropout draws its numbers from.
     """
 
     numbers: slice
     rows: slice
     columns: int
     like: Array
-    key: int
 
     def scores(self, dtype: Any) -> Array:
         """Room for as many numbers, and a few more in each row."""
@@ -148,14 +163,17 @@ class _Call:
             shape = (*plan.batch, plan.length, plan.source)
             self._mask = np.broadcast_to(plan.given_mask, shape)
         self._lay = _layout(self._mask, plan.batch)
+        self._dropout = np.zeros(1, _DROPOUT)
+        more = 0 if moving.by is None else address_of(moving.by)
+        if plan.dropout_p:
+            self._dropout[0] = (plan.dropout_p, plan.factor, plan.dropout_key, more)
 
     def blocks(self) -> Iterator[_Block]:
         """As the plan has them."""
         plan = self._plan
         for group in plan.groups():
             for rows, columns in plan.blocks():
-                key = plan.next_key() if plan.dropout_p else 0
-                yield _Block(group.numbers, rows, columns, self._query, key)
+                yield _Block(group.numbers, rows, columns, self._query)
 
     def weigh(self, block: _Block, scores: Array, weights: Array, totals: Array, log_total: Array) -> None:
         """Scores become weights, which their sums are still to divide."""
@@ -197,7 +215,7 @@ class _Call:
         kind = "u8" if self._mask is None or self._mask.dtype == np.bool_ else C_TYPES[self._mask.dtype]
         code = self._code(name, dims, lanes, held, kind)
         blocks = min(MOST_BLOCKS, -(-rows * lanes // threads))
-        given = (scores, *arrays, self._mask, layout, self._tile(block), self._scale, self._dropout(block))
+        given = (scores, *arrays, self._mask, layout, self._tile(block), self._scale, self._dropout)
         code((blocks,), (threads,), given)
 
     def _code(self, name: str, dims: int, lanes: int, held: int, mask: str) -> Any:
@@ -208,14 +226,9 @@ class _Call:
         made, numbers, rows = np.zeros(1, _TILE), block.numbers, block.rows
         made[0] = (
             *(numbers.stop - numbers.start, numbers.start, rows.stop - rows.start, rows.start),
-            *(block.columns, self._plan.length, padded(block.columns), self._plan.is_causal),
+            *(block.columns, self._plan.length, padded(block.columns), padded(self._plan.source) // 4),
+            self._plan.is_causal,
         )
-        return made
-
-    def _dropout(self, block: _Block) -> Array:
-        made = np.zeros(1, _DROPOUT)
-        more = 0 if moving.by is None else address_of(moving.by)
-        made[0] = (self._plan.dropout_p, self._plan.factor if self._plan.dropout_p else 1, block.key, more)
         return made
 
 

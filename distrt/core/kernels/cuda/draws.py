@@ -36,15 +36,21 @@ def suits(like: Array) -> bool:
     return is_on_gpu(like) and like.dtype in C_TYPES
 
 
-def kept(shape: tuple[int, ...], p: float, scale: float, key: int, dtype: Any, like: Array) -> Array:
-    """0 with probability ``p``, else ``scale``, where another array is."""
+def kept(
+    shape: tuple[int, ...], p: float, scale: float, key: int, dtype: Any, like: Array, first: int = 0
+) -> Array:
+    """0 with probability ``p``, else ``scale``, where another array is.
+
+    A part of a larger array's numbers begins with that array's element ``first``, a multiple of 4.
+    """
     with at(like):
         made = np.empty(shape, dtype, like=like)
         if made.size:
             blocks = min(MOST_BLOCKS, math.ceil(made.size / (4 * _THREADS)))
-            sizes = (np.int64(made.size), np.float64(p), np.float64(scale), np.uint64(key))
+            sizes = (np.int64(made.size), np.float64(p), np.float64(scale))
+            numbers = (np.uint64(key), np.uint64(first // 4))
             kernel("draws", "kept", T=C_TYPES[np.dtype(dtype)])(
-                (blocks,), (_THREADS,), (made, *sizes, moving.by)
+                (blocks,), (_THREADS,), (made, *sizes, *numbers, moving.by)
             )
     return made
 

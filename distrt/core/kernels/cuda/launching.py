@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from distrt.core.arrays import Array, address_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library
 
-__all__ = ["C_TYPES", "I_TYPES", "MOST_BLOCKS", "aligned", "kernel", "module", "source"]
+__all__ = ["C_TYPES", "I_TYPES", "MOST_BLOCKS", "aligned", "kernel", "module", "source", "written"]
 
 #: What kernels call the dtypes.
 C_TYPES = {
@@ -40,8 +41,8 @@ MOST_BLOCKS = 4096
 _OPTIONS = ("--fmad=false",)
 
 
-def kernel(file: str, name: str, **defined: Any) -> Any:
-    """A kernel of ``code/FILE.cu`` for the current GPU, called with (grid, block, arguments).
+def kernel(file: str | tuple[str, ...], name: str, **defined: Any) -> Any:
+    """A kernel of ``code/FILE.cu``, or of several, for the current GPU, called with (grid, block, arguments).
 
     CuPy takes a number of Python's for 64 bits: arguments of fewer are numbers of NumPy's.
 
@@ -50,13 +51,18 @@ def kernel(file: str, name: str, **defined: Any) -> Any:
         name: the kernel's.
         **defined: what the file leaves open: types and numbers.
     """
-    return _kernel(library.current(), file, name, tuple(defined.items()))
+    files = (file,) if isinstance(file, str) else file
+    return _kernel(library.current(), files, name, tuple(defined.items()))
 
 
 @functools.cache
-def _kernel(gpu: int, file: str, name: str, defined: tuple[tuple[str, Any], ...]) -> Any:
-    lines = [f"#define {key} {value}" for key, value in defined]
-    return module(gpu, "\n".join([*lines, _read(file)])).get_function(name)
+def _kernel(gpu: int, files: tuple[str, ...], name: str, defined: tuple[tuple[str, Any], ...]) -> Any:
+    return module(gpu, written(files, dict(defined))).get_function(name)
+
+
+def written(files: tuple[str, ...], defined: Mapping[str, Any]) -> str:
+    """What is in ``code/``, behind what it leaves open."""
+    return "\n".join([*(f"#define {key} {value}" for key, value in defined.items()), *map(_read, files)])
 
 
 def aligned(length: int, most: int, *arrays: Array | None) -> int:

@@ -36,6 +36,11 @@ _LAST_LINE = "return (T*)address; }"
 #: A thread has 255 registers at most, and a block 65,536: more threads need a compiler that knows of them.
 _ALWAYS_FIT = 256
 
+_BOUNDS = r"__launch_bounds__\([\w, ]+\)\s+"
+
+#: What the smallest GPU has that kernels with more than 48 KB are for, and the room that `cuda_on_cpu.h` gives.
+_MOST_SHARED = 99 << 10
+
 _running = threading.Lock()  # a block's threads have one place, and there are several GPUs
 
 HAS_COMPILER = shutil.which("g++") is not None
@@ -58,7 +63,8 @@ class RawKernel:
 
     def __init__(self, module: RawModule, name: str) -> None:
         self._module, self._name = module, name
-        self._is_bounded = re.search(rf"__launch_bounds__\(\w+\)\s+{name}\(", module.code) is not None
+        self._is_bounded = re.search(rf"{_BOUNDS}{name}\(", module.code) is not None
+        self.max_dynamic_shared_size_bytes = 48 << 10
 
     @recorded
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0) -> None:
@@ -67,6 +73,8 @@ class RawKernel:
             raise RuntimeError(
                 f"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, or by chance not: {self._name} has no __launch_bounds__"
             )
+        if shared_mem > self.max_dynamic_shared_size_bytes or shared_mem > _MOST_SHARED:
+            raise RuntimeError(f"CUDA_ERROR_INVALID_VALUE: {shared_mem} bytes of shared memory")
         values = [_by_value(each) for each in args]
         pointers = (ctypes.c_void_p * len(values))(*[each.ctypes.data for each in values])
         sizes = (ctypes.c_size_t * len(values))(*[each.nbytes for each in values])
@@ -110,7 +118,7 @@ def _library(code: str) -> ctypes.CDLL:
     headers = "\n".join(each.read_text() for each in _HEADERS)
     text = f"{headers}\n{code[:begin]}{code[end:]}\n" + "".join(
         f"CUDA_ON_CPU_LAUNCH({name})\n"
-        for name in re.findall(r'extern "C" __global__ void\s+(?:__launch_bounds__\(\w+\)\s+)?(\w+)\(', code)
+        for name in re.findall(rf'extern "C" __global__ void\s+(?:{_BOUNDS})?(\w+)\(', code)
     )
     made = _CACHE / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
     if not made.exists():

@@ -18,7 +18,7 @@
 #define __forceinline__ inline
 #define __restrict__
 #define __shared__ static
-#define __launch_bounds__(n)
+#define __launch_bounds__(...)
 
 struct dim3 { unsigned x = 1, y = 1, z = 1; };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -147,3 +147,67 @@ using std::isfinite;
 static inline float float_of_half(unsigned short bits) { _Float16 x; memcpy(&x, &bits, 2); return x; }
 static inline unsigned short half_of_float(float x) { _Float16 y = x; unsigned short bits; memcpy(&bits, &y, 2); return bits; }
 template <class T> static inline T* at_address(unsigned long long address) { return (T*)(address - (1ull << 60)); }
+
+// What device.cu has for shared memory and tensor cores. Copies are there at once: that a wait is missing does not show.
+typedef char* Shared;
+#define SHARED_ROOM static unsigned char room[100 << 10] __attribute__((aligned(16)))
+
+static inline Shared shared_address(const void* place) { return (Shared)place; }
+static inline void copy_bytes(Shared to, const void* from, bool is_there, size_t bytes) {
+    if ((size_t)to % bytes || (size_t)from % bytes) throw std::runtime_error("a copy that is not aligned");
+    if (is_there) memcpy(to, from, bytes); else memset(to, 0, bytes);
+}
+static inline void copy_16_bytes(Shared to, const void* from, bool is_there) { copy_bytes(to, from, is_there, 16); }
+static inline void copy_4_bytes(Shared to, const void* from, bool is_there) { copy_bytes(to, from, is_there, 4); }
+static inline void wait_for_copies() {}
+
+static void load_any_fragments(unsigned* found, Shared row, bool turned) {
+    memcpy(fibres::slots[fibres::current], &row, sizeof row);
+    __syncwarp();
+    const unsigned first = fibres::current / 32 * 32, lane = fibres::current % 32, high = lane / 4, low = lane % 4 * 2;
+    for (int n = 0; n < 4; n++)
+        for (int k = 0; k < 2; k++) {
+            const unsigned short* there;
+            memcpy(&there, fibres::slots[first + 8 * n + (turned ? low + k : high)], sizeof there);
+            const unsigned bits = there[turned ? high : low + k];
+            found[n] = k ? found[n] | bits << 16 : bits;
+        }
+    __syncwarp();
+}
+static void load_fragments(unsigned* found, Shared row) { load_any_fragments(found, row, false); }
+static void load_turned_fragments(unsigned* found, Shared row) { load_any_fragments(found, row, true); }
+
+static inline float of_f16(unsigned short bits) { return float_of_half(bits); }
+static inline float of_bf16(unsigned short bits) { return __uint_as_float((unsigned)bits << 16); }
+static inline unsigned short to_f16(float x) { return half_of_float(x); }
+static inline unsigned short to_bf16(float x) {
+    const unsigned bits = __float_as_uint(x);
+    return x != x ? 0x7fff : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+#define MULTIPLY_ADD(kind) \
+    static void multiply_add_##kind(float* sums, const unsigned* a, const unsigned* b) { \
+        struct { const unsigned *a, *b; } own = {a, b}, rows, columns; \
+        char (*slots)[16] = fibres::slots + fibres::current / 32 * 32; \
+        const unsigned lane = fibres::current % 32; \
+        memcpy(slots[lane], &own, sizeof own); \
+        __syncwarp(); \
+        float found[4]; \
+        for (int n = 0; n < 4; n++) { \
+            double total = sums[n]; \
+            for (int k = 0; k < 16; k++) { \
+                memcpy(&rows, slots[lane / 4 * 4 + k % 8 / 2], sizeof rows); \
+                memcpy(&columns, slots[(lane % 4 * 2 + n % 2) * 4 + k % 8 / 2], sizeof columns); \
+                total += (double)of_##kind(rows.a[n / 2 + k / 8 * 2] >> k % 2 * 16) * of_##kind(columns.b[k / 8] >> k % 2 * 16); \
+            } \
+            found[n] = total; \
+        } \
+        __syncwarp(); \
+        memcpy(sums, found, sizeof found); \
+    } \
+    static inline unsigned pair_##kind(float first, float second) { \
+        return to_##kind(first) | (unsigned)to_##kind(second) << 16; \
+    }
+MULTIPLY_ADD(f16)
+MULTIPLY_ADD(bf16)
+#undef MULTIPLY_ADD
+static inline float power_of_two(float x) { return exp2f(x); }

@@ -18,11 +18,13 @@ struct Layout {
 
 // Some rows of some matrices' scores, and how many keys they see.
 struct Tile {
-    i64 matrices, first_matrix, rows, first_row, columns, length, width;  // width: of the rows in memory, whole fours
+    i64 matrices, first_matrix, rows, first_row, columns, length;
+    i64 width, fours;  // width: of the rows in memory, whole fours; fours: of a row with all keys
     int is_causal;
 };
 
-// What dropout does: 0 with probability p, else factor.
+// What dropout does: 0 with probability p, else factor. Philox gives four keys of a query their words, `fours` times for each
+// query of the batch, so that a weight's does not depend on the blocks.
 struct Dropout {
     double p, factor;
     u64 key, more;  // more: the address of what moves the key, or 0
@@ -65,7 +67,7 @@ __device__ inline Four<C> four_of(const C* row, const M* mask, i64 step, i64 at,
     return found;
 }
 
-// What four weights are multiplied with: the numbers that `kept` (draws.cu) gives an array of these rows.
+// What four weights are multiplied with: the numbers that `kept` (draws.cu) gives an array of all rows. Without dropout 1.
 __device__ inline Four<C> kept_of(const Dropout& drop, i64 four) {
     Four<C> found = {1, 1, 1, 1};
     if (drop.p > 0) {
@@ -85,6 +87,7 @@ __device__ inline Four<C> kept_of(const Dropout& drop, i64 four) {
 
 #define ROW \
     const i64 matrix = tile.first_matrix + number / tile.rows, query = tile.first_row + number % tile.rows; \
+    const i64 whole = matrix * tile.length + query; \
     const i64 seen = tile.is_causal && query + 1 < tile.columns ? query + 1 : tile.columns; \
     const C* row = scores + number * tile.width; \
     const M* own = mask ? mask + place(lay, matrix) + query * lay.row : mask;
@@ -118,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) weigh(
         peak = over_row<Max>(peak);
         if (peak == lowest()) peak = 0;
         EACH(k, four) {
-            const Four<C> some = HELD_OR_READ(x, k, four), kept = kept_of(drop, number * fours + four);
+            const Four<C> some = HELD_OR_READ(x, k, four), kept = kept_of(drop, whole * tile.fours + four);
             Four<T> made;
             for (int n = 0; n < 4; n++) {
                 const C weight = power(some.of[n] - peak);
@@ -130,7 +133,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) weigh(
         total = over_row<Sum>(total);
         if (!lane) {
             totals[number] = total;
-            log_totals[matrix * tile.length + query] = total == 0 ? -lowest() : logarithm(total) + peak;
+            log_totals[whole] = total == 0 ? -lowest() : logarithm(total) + peak;
         }
     }
 }
@@ -168,12 +171,11 @@ extern "C" __global__ void __launch_bounds__(THREADS) slopes(
 ) {
     ROWS {
         ROW
-        const i64 whole = matrix * tile.length + query;
         const C log_total = log_totals[whole], pull = pulls[whole];
         for (i64 four = lane; four < fours; four += LANES) {
             const i64 at = number * tile.width + four * 4;
             const Four<C> some = four_of(row, own, lay.column, four * 4, seen, scale);
-            const Four<C> kept = kept_of(drop, number * fours + four), push = *(const Four<C>*)(pushes + at);
+            const Four<C> kept = kept_of(drop, whole * tile.fours + four), push = *(const Four<C>*)(pushes + at);
             Four<T> used, slope;
             for (int n = 0; n < 4; n++) {
                 const C weight = power(some.of[n] - log_total);
