@@ -62,6 +62,7 @@ def run_check(
     path = [str(ROOT), *([str(HERE / "fake")] if fake else []), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     if fake:
+        environment["DISTRT_CUPTI"] = "0"  # the system may have one, which knows nothing of the fake
         for library, checks in FAKE_LIBRARIES.items():
             environment[f"DISTRT_{library.upper()}"] = fake_library(library) if name in checks else "0"
     module = [f"tests.gpu.checks.{name}"]

@@ -417,14 +417,19 @@ def check_pinned_and_shared() -> None:
     assert x.share_memory_() is x and x.is_shared()
 
 
-def check_the_profiler_says_what_it_leaves_out() -> None:
-    """There is a GPU, so it does not say that there is none."""
+def check_the_profiler_measures_the_gpu_or_says_why_not() -> None:
+    """There is a GPU, so it does not say that there is none; CUPTI may be missing."""
     both = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        with torch.profiler.profile(activities=both):
-            torch.ones(1, device=CUDA)
-    assert "only the CPU's side" in str(said[0].message)
+        with torch.profiler.profile(activities=both) as prof:
+            torch.ones(1, device=CUDA).exp()
+    exp = next(each for each in prof.key_averages() if each.key == "aten::exp")
+    if said:
+        assert "CUDA profiling is off, and what the CPU does is measured all the same" in str(said[0].message)
+    else:
+        assert exp.device_time_total > 0
+    assert exp.cpu_time_total > 0
 
 
 def main() -> int:
