@@ -117,6 +117,21 @@ def test_ranks_exchange_by_the_binding_of_nccl(emulated: dict[str, str], argumen
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("3", "cuda_aware", "collectives", "0", "2", "pieces"),
+        ("3", "cuda_aware", "late_sums"),
+        ("2", "cuda_aware", "nothing_crosses"),
+    ],
+    ids=" ".join,
+)
+def test_ranks_exchange_and_add_up_by_mpi(emulated: dict[str, str], arguments: tuple[str, ...]) -> None:
+    pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
+    _assert_passed(emulated, "mpi", *arguments)
+
+
+@pytest.mark.slow
 def test_files_of_ranks_that_have_all_been_killed_are_taken_away(emulated: dict[str, str]) -> None:
     dead, alive = (Path(f"/dev/shm/emulated-nccl-{os.getpid()}-{what}") for what in ("dead", "alive"))
     for each in (dead, alive):

@@ -1,7 +1,7 @@
 """Ranks on GPUs over MPI: ``mpi SIZE PROGRAM ARGUMENTS`` runs a program of ``ranks/`` on each; prints what they said.
 
 Each rank counts as a machine of its own, since ranks of one machine share memory and leave MPI alone. On the fake of
-CuPy the memory of a GPU is the CPU's, so every MPI can be given it.
+CuPy and on an emulated GPU the memory of a GPU is the CPU's, so every MPI can be given it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ cuda_aware.before(sys.argv[2])
 {ON_MPI}
 import_module(f"tests.gpu.checks.ranks.{{sys.argv[1]}}").main(group, *sys.argv[2:])
 """
-IS_FAKE = hasattr(cupy.cuda, "traffic")
+#: Whether the memory of a GPU is the CPU's: on the fake of CuPy, and on an emulated GPU.
+IS_ON_CPU = hasattr(cupy.cuda, "traffic") or b"Emulated" in cupy.cuda.runtime.getDeviceProperties(0)["name"]
 
 
 def main(size: str, program: str, *arguments: str) -> int:
@@ -32,10 +33,11 @@ def main(size: str, program: str, *arguments: str) -> int:
         return NOT_THERE
     variables = {
         "PYTHONPATH": os.environ["PYTHONPATH"],
+        **{name: value for name, value in os.environ.items() if name.startswith("DISTRT_EMULATED_")},
         # Without memory that these machines share, which they would not; a GPU's has to be copied by somebody.
-        "UCX_TLS": os.environ.get("UCX_TLS", "tcp,self" if IS_FAKE else "tcp,self,cuda_copy"),
+        "UCX_TLS": os.environ.get("UCX_TLS", "tcp,self" if IS_ON_CPU else "tcp,self,cuda_copy"),
         # A copy of MPI's own would hide that one of ours is missing.
-        **({"DISTRT_MPI_CUDA": "1", "UCX_RNDV_THRESH": "1024"} if IS_FAKE else {}),
+        **({"DISTRT_MPI_CUDA": "1", "UCX_RNDV_THRESH": "1024"} if IS_ON_CPU else {}),
     }
     text, machines = PROGRAM.format(ON_MPI=ON_MPI), range(int(size))
     with mpi_ranks(int(size), text, program, *arguments, machines=machines, variables=variables) as started:
