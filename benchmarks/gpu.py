@@ -237,7 +237,8 @@ def steps(library: Any) -> Any:
         lambda: functional.cross_entropy(gpt(numbers, places).view(-1, 50304), numbers.view(-1)),
     )
     if library is distrt or importlib.util.find_spec("torchvision"):
-        models = distrt.vision.models if library is distrt else __import__("torchvision").models
+        package = "distrt.vision" if library is distrt else "torchvision"
+        models = importlib.import_module(f"{package}.models")
         net = models.resnet50().to("cuda").to(memory_format=library.channels_last)
         images = library.randn(64, 3, 224, 224).to("cuda").to(memory_format=library.channels_last)
         targets = library.randint(0, 1000, (64,)).to("cuda")
