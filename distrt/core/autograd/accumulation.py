@@ -5,8 +5,6 @@ from __future__ import annotations
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.process.references import ARGUMENT, PARAMETER
@@ -58,7 +56,7 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         slot[...] = gradient
         leaf._grad = wrap(slot)
     else:
-        fresh = type(gradient) is np.ndarray and gradient.base is None
+        fresh = type(gradient) is type(leaf._array) and gradient.base is None
         if fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS and _lie_alike(gradient, leaf._array):
             leaf._grad = wrap(gradient)
         else:

@@ -246,6 +246,22 @@ def check_the_management_library_is_asked_for_the_right_gpu() -> None:
             sys.modules["pynvml"] = before
 
 
+def check_gradients_are_taken_as_they_come() -> None:
+    """What backward made for a leaf alone is its gradient; in another order of dims, or shown to others, a copy is."""
+    x, w = torch.ones(1 << 20, device=CUDA), torch.ones(1 << 20, device=CUDA, requires_grad=True)
+    loss = (x * w).sum()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    loss.backward()
+    assert 4 << 20 <= torch.cuda.max_memory_allocated() - before < 6 << 20
+    a, b = (torch.ones(2, 3, device=CUDA, requires_grad=True) for _ in range(2))
+    (a + b).backward(torch.ones(2, 3, device=CUDA))
+    a.grad.add_(1)
+    assert b.grad.tolist() == torch.ones(2, 3).tolist()
+    (2 * a.t().contiguous()).sum().backward()
+    assert a.grad.stride() == a.stride() and a.grad.tolist() == torch.full((2, 3), 4.0).tolist()
+
+
 def check_lack_of_memory() -> None:
     """PyTorch's error, upon which scripts try less."""
     x = torch.ones(10, device=CUDA)
