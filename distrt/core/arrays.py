@@ -57,12 +57,7 @@ def array_module(array: Array) -> Any:
 
 def is_on_gpu(value: Any) -> bool:
     """True for an array of CuPy's; False for a tensor, and for what other libraries have on GPUs."""
-    return (
-        value.__class__ is not np.ndarray
-        and hasattr(value, "__array_function__")
-        # Its class is asked: an array would describe itself, which takes longer than many operations.
-        and hasattr(value.__class__, "__cuda_array_interface__")
-    )
+    return value.__class__ is not np.ndarray and isinstance(value, used.gpu_array)
 
 
 def is_meta(value: Any) -> bool:

@@ -9,6 +9,7 @@ from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceMissing
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
+from distrt.core.gpu.places import begin
 
 __all__ = [
     "can_device_access_peer",
@@ -93,7 +94,7 @@ def number_of(device: Any = None) -> int:
 def init() -> None:
     """Starts the GPU's library, which the first tensor does, too."""
     cupy()
-    gpu.memory.watch()
+    begin()
 
 
 def current_device() -> int:

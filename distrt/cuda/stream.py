@@ -8,7 +8,7 @@ from distrt.core import gpu
 from distrt.core.device import device as device_type
 from distrt.core.errors import DeviceMissing
 from distrt.core.gpu import library
-from distrt.core.gpu.uses import follow_streams
+from distrt.core.modes import used
 from distrt.cuda.devices import cupy, number_of
 
 __all__ = [
@@ -36,7 +36,7 @@ class Stream:
         if not library.device_count():
             raise DeviceMissing("torch.cuda.Stream requires CUDA support: distrt finds no GPU here")
         self.device_index = number_of(device)
-        follow_streams()
+        used.streams = True
         with cupy().cuda.Device(self.device_index):
             self._queue = cupy().cuda.Stream(non_blocking=True, priority=priority)
         self.priority = priority
@@ -108,7 +108,7 @@ class ExternalStream(Stream):
 
     def __init__(self, stream_ptr: int, device: Any = None, **options: Any) -> None:
         self.device_index = number_of(device)
-        follow_streams()
+        used.streams = True
         self._queue = queue_of(stream_ptr, self.device_index)
         self.priority = 0
 

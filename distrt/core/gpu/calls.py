@@ -12,6 +12,7 @@ from distrt.core.errors import CaptureError
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import capturing
 from distrt.core.gpu.places import apart, device_of, of_number
+from distrt.core.modes import used
 
 
 def run(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -20,6 +21,8 @@ def run(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
     Raises:
         DeviceError: where one array is on another device. A number on the CPU (a 0-d array) goes with any.
     """
+    if capturing.now is None and _one_gpu((*args, *kwargs.values())) == library.current():
+        return forward(*args, **kwargs)
     place = next((each.device for each in _arrays((*args, *kwargs.values())) if is_on_gpu(each)), None)
     if place is None:
         return forward(*args, **kwargs)
@@ -35,6 +38,8 @@ def run(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) ->
 
 def there(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """Calls what is composed of operations with the GPU of its tensors as the current one: it may compute itself."""
+    if _one_gpu((*args, *kwargs.values())) == library.current():
+        return function(*args, **kwargs)
     for each in _arrays((*args, *kwargs.values())):
         array = getattr(each, "_array", each)
         if is_on_gpu(array):
@@ -43,6 +48,37 @@ def there(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
             with array.device:
                 return function(*args, **kwargs)
     return function(*args, **kwargs)
+
+
+#: What says nothing of where an operation runs.
+_PLAIN = frozenset((int, float, bool, complex, str, type(None)))
+
+
+def _one_gpu(values: tuple[Any, ...]) -> int | None:
+    """The number of the GPU that all arrays and tensors are on; None where a closer look has to say.
+
+    Nearly all calls end here, so it looks at classes alone.
+    """
+    kind, found = used.gpu_array, None
+    for each in values:
+        if each.__class__ in _PLAIN:
+            continue
+        array: Any = each if each.__class__ is kind else getattr(each, "_array", None)
+        if array.__class__ is kind:
+            number = array.data.device_id
+            if found is not None and found != number:
+                return None
+            found = number
+        elif not _is_plain(each):
+            return None
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether sizes and dtypes are all that this is."""
+    if value.__class__ is tuple or value.__class__ is list:
+        return all(each.__class__ in _PLAIN for each in value)
+    return isinstance(value, np.dtype)
 
 
 def _captured(name: str, forward: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

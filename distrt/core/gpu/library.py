@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -38,4 +39,10 @@ def telling_failures() -> AbstractContextManager[None]:
 
 def current() -> int:
     """The number of the GPU that is meant where none is named; there must be one."""
-    return int(find().cuda.runtime.getDevice())
+    return _asked()()
+
+
+@functools.cache
+def _asked() -> Callable[[], int]:
+    ask: Callable[[], int] = find().cuda.runtime.getDevice
+    return ask

@@ -14,6 +14,7 @@ from typing import Any
 
 from distrt.core.errors import OutOfMemoryError
 from distrt.core.gpu import library, uses
+from distrt.core.modes import used
 
 
 class Count:
@@ -44,22 +45,24 @@ def watch() -> None:
     class Hook(cupy.cuda.MemoryHook):  # type: ignore[misc, name-defined]
         name = "distrt"
 
-        def malloc_postprocess(self, **what: Any) -> None:
-            uses.made(what["pmem_id"])
+        # Called for every array, so nothing here takes a step that it need not.
+        def malloc_postprocess(self, device_id: int, mem_size: int, pmem_id: int, **_: Any) -> None:
+            if used.streams:
+                uses.made(pmem_id)
             with _lock:
-                count = counts[what["device_id"]]
+                count = counts[device_id]
                 count.allocations += 1
-                count.used += what["mem_size"]
-                count.most_used = max(count.most_used, count.used)
+                count.used += mem_size
+                if count.used > count.most_used:
+                    count.most_used = count.used
 
-        def free_preprocess(self, **what: Any) -> None:
-            uses.freed(what["pmem_id"], what["device_id"])
-
-        def free_postprocess(self, **what: Any) -> None:
+        def free_preprocess(self, device_id: int, mem_size: int, pmem_id: int, **_: Any) -> None:
+            if used.streams:
+                uses.freed(pmem_id, device_id)
             with _lock:
-                count = counts[what["device_id"]]
+                count = counts[device_id]
                 count.freed += 1
-                count.used -= what["mem_size"]
+                count.used -= mem_size
 
         def alloc_postprocess(self, **what: Any) -> None:  # the pool itself takes memory
             with _lock:

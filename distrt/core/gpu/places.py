@@ -49,7 +49,7 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
     if target.type == "cpu":
         return _downloaded(array)
     cupy = library.find()
-    _begin()
+    begin()
     if not isinstance(array, np.ndarray):
         return _crossed(cupy, array, cupy.cuda.Device(target.index))
     refuse("a copy from the CPU", "the memory that it comes from is another's when the graph is replayed")
@@ -71,14 +71,15 @@ def taken_in(data: Any) -> Array:
     cupy = library.find()
     if cupy is None:
         raise missing("cuda")
-    _begin()
+    begin()
     return data if is_on_gpu(data) else cupy.asarray(data)
 
 
-def _begin() -> None:
+def begin() -> None:
     """From the first array on a GPU on, operations look where arrays are, and memory is counted."""
     if not used.gpu:
         gpu.memory.watch()
+        used.gpu_array = library.find().ndarray
         used.gpu = True
 
 

@@ -9,32 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 from distrt.core.gpu import library
+from distrt.core.modes import used
 
-__all__ = ["follow_streams", "freed", "made", "note_use"]
+__all__ = ["freed", "made", "note_use"]
 
 #: By the number that CuPy gives an allocation: the stream that it was made for (none: the default one), its users.
 _homes: dict[int, Any] = {}
 _users: dict[int, list[Any]] = {}
 
-#: Whether there are streams beside the default one; until then nobody is asked which is the current one.
-_follows = [False]
-
-
-def follow_streams() -> None:
-    """From now on note for which stream memory is made."""
-    _follows[0] = True
-
 
 def made(allocation: int) -> None:
-    """Memory has been made, for the current stream."""
-    if _follows[0]:
-        stream = library.find().cuda.get_current_stream()
-        if stream.ptr:
-            _homes[allocation] = stream
+    """Memory has been made, for the current stream; nobody asks while there is the default one alone."""
+    stream = library.find().cuda.get_current_stream()
+    if stream.ptr:
+        _homes[allocation] = stream
 
 
 def note_use(array: Any, stream: Any) -> None:
     """A stream uses an array's memory until that is freed."""
+    used.streams = True
     memory = array.data.mem
     if hasattr(memory, "pool"):  # other memory is not made again
         _users.setdefault(id(memory), []).append(stream)

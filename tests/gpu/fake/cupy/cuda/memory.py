@@ -161,6 +161,10 @@ class MemoryPointer:
         return _DEVICE_MEMORY + int(self.owner._host.__array_interface__["data"][0]) + self.offset
 
     @property
+    def device_id(self) -> int:
+        return int(self.owner.device.id)
+
+    @property
     def buffer(self) -> Any:
         return self.owner._host.reshape(-1).view("u1")
 
