@@ -69,7 +69,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(cudaDeviceProp* out, int device) {
     if (device < 0 || device >= device_count()) return told(cudaErrorInvalidDevice);
     *out = {};
     strcpy(out->name, "Emulated GPU");
-    out->totalGlobalMem = TOTAL_MEMORY;
+    out->totalGlobalMem = total_memory();
     out->major = 9;
     out->multiProcessorCount = MULTIPROCESSORS;
     out->warpSize = WARP;

@@ -173,7 +173,7 @@ EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid
     told.static_shared = kernel.info->static_shared;
     told.dynamic_shared = dynamic;
     const Work work = [=]() mutable { run_grid(kernel, grid, block, dynamic, given.data()); };
-    return (CUresult)queue(stream, told_of(told, stream, work, is_capturing(stream)));
+    return (CUresult)compute(stream, told_of(told, stream, work, is_capturing(stream)));
 }
 
 // Its blocks wait for each other, which blocks that run one after another cannot.

@@ -40,12 +40,12 @@ static cudaError_t allocate(void** out, size_t size, bool is_host) {
     Locked locked(device_lock);
     *out = nullptr;
     const int device = current_device();
-    if (!is_host && used[device] + size > TOTAL_MEMORY) return told(cudaErrorMemoryAllocation);
+    if (!is_host && used[device] + size > total_memory()) return told(cudaErrorMemoryAllocation);
     if (!size) return cudaSuccess;
     Allocation made = {size, device, is_host, nullptr, 0};
     char* begin = has_guards() ? guarded(size, made) : (char*)aligned_alloc(ALIGNMENT, up_to(size, ALIGNMENT));
     if (!begin) return told(cudaErrorMemoryAllocation);
-    if (!made.mapped) memset(begin, UNWRITTEN, size);
+    if (!made.mapped && !is_idle()) memset(begin, UNWRITTEN, size);
     allocations[begin] = made;
     if (!is_host) used[device] += size;
     *out = begin;
@@ -136,7 +136,8 @@ static cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind 
     activity.way = kind;
     activity.is_from_paged = !allocation_of(from);
     activity.is_to_paged = !allocation_of(to);
-    const auto queued = [&](Work work) { return queue(stream, told_of(activity, stream, work, is_capturing(stream))); };
+    const auto give = is_of_host(to) || is_of_host(from) ? queue : compute;
+    const auto queued = [&](Work work) { return give(stream, told_of(activity, stream, work, is_capturing(stream))); };
     if (is_read_at_once) {
         const auto kept = std::make_shared<std::vector<char>>((const char*)from, (const char*)from + size);
         return told(queued([=] { memmove(to, kept->data(), size); }));
@@ -177,8 +178,8 @@ EXPORT cudaError_t cudaFreeAsync(void* begin, cudaStream_t stream) {
 
 EXPORT cudaError_t cudaMemGetInfo(size_t* left, size_t* total) {
     Locked locked(device_lock);
-    *total = TOTAL_MEMORY;
-    *left = TOTAL_MEMORY - used[current_device()];
+    *total = total_memory();
+    *left = total_memory() - used[current_device()];
     return cudaSuccess;
 }
 
@@ -210,7 +211,7 @@ EXPORT cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from
         for (size_t n = 0; n < height; n++)
             memmove((char*)to + n * to_pitch, (const char*)from + n * from_pitch, width);
     };
-    return told(queue(stream, told_of(activity, stream, work, is_capturing(stream))));
+    return told(compute(stream, told_of(activity, stream, work, is_capturing(stream))));
 }
 EXPORT cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                                 size_t height, cudaMemcpyKind kind) {
@@ -231,7 +232,7 @@ EXPORT cudaError_t cudaMemsetAsync(void* begin, int value, size_t size, cudaStre
     Activity activity = {Act::SET, nullptr};
     activity.bytes = size;
     const Work work = [=] { memset(begin, value, size); };
-    return told(queue(stream, told_of(activity, stream, work, is_capturing(stream))));
+    return told(compute(stream, told_of(activity, stream, work, is_capturing(stream))));
 }
 EXPORT cudaError_t cudaMemset(void* begin, int value, size_t size) {
     return cudaMemsetAsync(begin, value, size, nullptr);

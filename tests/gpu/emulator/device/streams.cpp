@@ -1,6 +1,8 @@
 // Streams and events: work is done when it is queued, or when what is before it is (queues.h). A stream that is
 // captured keeps its work instead, in a graph, together with the streams that wait for its events.
 
+#include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <dlfcn.h>
@@ -59,6 +61,18 @@ static cudaError_t error_of_fault() {
     }
 }
 
+bool is_idle() {
+    static const char* said = getenv("DISTRT_EMULATED_IDLE");
+    return said && *said == '1';
+}
+static std::atomic<long long> works_queued{0};
+EXPORT long long emulated_works() { return works_queued; }
+
+cudaError_t compute(void* stream, Work work) {
+    works_queued++;
+    return queue(stream, is_idle() ? [] {} : work);
+}
+
 cudaError_t queue(void* handle, Work work) {
     Stream& stream = stream_of(handle);
     {
@@ -105,7 +119,7 @@ EXPORT int emulated_queue_by_thread(void* stream, const Work* work) {
 EXPORT int emulated_queue(void* stream, const Work* work) {
     Calling call("cudaLaunchKernel");
     const Activity kernel = {Act::KERNEL, library_of(__builtin_return_address(0))};
-    return queue(stream, told_of(kernel, stream, *work, is_capturing(stream)));
+    return compute(stream, told_of(kernel, stream, *work, is_capturing(stream)));
 }
 
 bool is_capturing(void* stream) { return stream_of(stream).graph; }
