@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from distrt import _C as _C
 from distrt import __config__ as __config__
+from distrt import __future__ as __future__
 from distrt import _dynamo as _dynamo
 from distrt import _inductor as _inductor
 from distrt import accelerator as accelerator

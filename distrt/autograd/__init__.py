@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, NoReturn
 
-from distrt.autograd import anomaly_mode, function, functional, grad_mode, graph
+from distrt.autograd import anomaly_mode, forward_ad, function, functional, grad_mode, graph
 from distrt.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from distrt.autograd.function import Function
 from distrt.autograd.gradcheck import gradcheck, gradgradcheck
@@ -21,6 +21,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",

@@ -13,11 +13,14 @@ __all__ = [
     "flop_counter",
     "hooks",
     "model_zoo",
+    "swap_tensors",
     "tensorboard",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "swap_tensors":
+        return import_module("distrt.core.tensors.swapping").swap_tensors
     if name in __all__ or name == "_pytree":
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,9 @@ from distrt.core.modes import no_grad
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.formats import memory_format as format_type
+from distrt.core.tensors.swapping import swap_tensors
 from distrt.nn.modules.walking import Walking
+from distrt.nn.parameter import Parameter
 
 _FORMS = """\
  * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, \
@@ -22,6 +24,36 @@ torch.memory_format memory_format = None)
  * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)
  * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)
 """
+
+
+class _Ways:
+    """How converted parameters come into modules; ``torch.__future__`` sets it.
+
+    Attributes:
+        overwrites: the module gets new parameters.
+        swaps: a parameter changes places with the converted one.
+    """
+
+    overwrites = False
+    swaps = False
+
+
+ways = _Ways()
+
+
+def _converted(parameter: Parameter, fn: Callable[[Any], Any]) -> Parameter:
+    """What stands for a parameter after its conversion, where that is not its own memory replaced."""
+    gradient, made = parameter.grad, Parameter(fn(parameter), parameter.requires_grad)
+    if gradient is not None:
+        made.grad = fn(gradient)
+    if not ways.swaps:
+        return made
+    if gradient is not None and made.grad is not None and made.grad is not gradient:
+        converted = made.grad
+        made._grad = gradient  # the gradient stays the same object, too
+        swap_tensors(gradient, converted)
+    swap_tensors(parameter, made)
+    return parameter
 
 
 class Conversion(Walking):
@@ -32,10 +64,13 @@ class Conversion(Walking):
         if recurse:
             for child in self.children():
                 child._apply(fn)
-        for parameter in self._parameters.values():
+        for name, parameter in self._parameters.items():
             if parameter is None:
                 continue
             with no_grad():
+                if ways.swaps or ways.overwrites:
+                    self._parameters[name] = _converted(parameter, fn)
+                    continue
                 parameter.data = fn(parameter)
                 if parameter.grad is not None:
                     parameter.grad.data = fn(parameter.grad)
