@@ -21,8 +21,8 @@ class LoaderIterator(Iterator[Any]):
     """Gives batches; subclasses load them.
 
     Attributes:
-        base_seed: drawn from the loader's generator when a pass begins, whoever loads: so the order of a pass does not
-            depend on the number of workers.
+        base_seed: drawn from the loader's generator when the iterator is made, whoever loads: so the order of a pass does
+            not depend on the number of workers. Workers that stay keep theirs, and later passes draw none, as in PyTorch.
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:
@@ -33,11 +33,11 @@ class LoaderIterator(Iterator[Any]):
             )
         self._recipe = loader.recipe()
         self._begin(loader)
+        self.base_seed = draw_seed(loader.generator)
 
     def _begin(self, loader: DataLoader[Any]) -> None:
         self._index_sampler = loader.index_sampler
         self._indices = iter(self._index_sampler)
-        self.base_seed = draw_seed(loader.generator)
         self._promised = loader._promised
         self._given = 0
         self._note_used = getattr(innermost_sampler(loader), "advance", None)
