@@ -5,5 +5,3 @@ from __future__ import annotations
 from distrt.nn.modules.compiled import OptimizedModule
 
 __all__ = ["OptimizedModule"]
-
-OptimizedModule.__module__ = __name__

@@ -64,6 +64,8 @@ class OptimizedModule(Module):
         return sorted({*super().__dir__(), *dir(self._orig_mod)})
 
 
+OptimizedModule.__module__ = "distrt._dynamo.eval_frame"  # PyTorch's place for it, where pickle looks
+
 #: What is set on the wrapper, not on the module in it.
 _OWN = frozenset({"_orig_mod", "forward", "training"})
 
