@@ -17,6 +17,7 @@ from distrt.jit.frontend import NotSupportedError
 from distrt.jit.layer_module import around
 from distrt.jit.script_function import ScriptFunction
 from distrt.jit.script_module import RecursiveScriptModule, ScriptModule
+from distrt.nn.modules.compiled import OptimizedModule
 from distrt.nn.modules.module import Module
 from distrt.tracing import is_tracing
 
@@ -50,6 +51,8 @@ def script(
         obj, _INTERFACE, False
     ):
         return obj
+    if isinstance(obj, OptimizedModule):  # what was compiled is not: there is a program to make of it
+        obj = obj._orig_mod
     if isinstance(obj, Module):
         return _scripted_module(obj)
     if inspect.isclass(obj):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -209,6 +210,8 @@ def test_compile_wraps_modules_and_returns_functions() -> None:
     assert compiled._orig_mod is model and isinstance(compiled, distrt._dynamo.OptimizedModule)
     assert list(compiled.state_dict()) == ["_orig_mod.weight", "_orig_mod.bias"]
     assert distrt.compile(model, disable=True) is model
+    assert distrt.jit.script(compiled)(distrt.ones(3, 2)).shape == (3, 1)
+    assert type(pickle.loads(pickle.dumps(compiled))) is type(compiled)
 
     @distrt.compile
     def plain(x: Any) -> Any:
