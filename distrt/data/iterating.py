@@ -21,8 +21,9 @@ class LoaderIterator(Iterator[Any]):
     """Gives batches; subclasses load them.
 
     Attributes:
-        base_seed: drawn from the loader's generator when the iterator is made, whoever loads: so the order of a pass does
-            not depend on the number of workers. Workers that stay keep theirs, and later passes draw none, as in PyTorch.
+        base_seed: drawn from the loader's generator when the iterator is made, whoever loads: so the order of a pass
+            does not depend on the number of workers. Workers that stay keep theirs, and later passes draw none, as in
+            PyTorch.
     """
 
     def __init__(self, loader: DataLoader[Any]) -> None:

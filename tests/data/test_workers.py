@@ -87,7 +87,9 @@ def test_same_seed_gives_the_same_order_whatever_the_workers(own_generator: bool
     assert three_passes(num_workers=1) == expected
     assert three_passes(num_workers=2) == expected
     staying = three_passes(num_workers=2, persistent_workers=True, prefetch_factor=5)
-    assert staying[0] == expected[0]  # later passes draw no base seed: tests/oracle/test_persistent_workers.py
+    assert (
+        staying[0] == expected[0]
+    )  # later passes draw no base seed: tests/oracle/test_persistent_workers.py
 
 
 def test_a_distributed_sampler_gives_its_share_to_workers() -> None:
