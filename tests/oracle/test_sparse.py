@@ -216,3 +216,16 @@ def test_coordinates_outside_of_the_tensor_are_told_where_they_are_used() -> Non
     ):
         with pytest.raises(IndexError, match="has index 5 in dim"):
             use()
+
+
+def test_other_devices_are_refused() -> None:
+    made = subjects(distrt)["s"]
+    table = distrt.nn.Embedding(3, 2, sparse=True, device="meta")
+    for call in (
+        lambda: made.to("meta"),
+        lambda: distrt.sparse_coo_tensor([[0], [1]], distrt.ones(1, device="meta"), (2, 2)),
+        lambda: distrt.sparse_coo_tensor([[0], [1]], [1.0], (2, 2), device="meta"),
+        lambda: table(distrt.zeros(2, dtype=distrt.int64, device="meta")).sum().backward(),
+    ):
+        with pytest.raises(NotImplementedError, match="CPU"):
+            call()

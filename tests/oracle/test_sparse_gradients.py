@@ -154,3 +154,14 @@ def test_gradients_of_both_kinds_add_up_as_pytorchs(order: str) -> None:
             part().backward()
         found.append((weight.grad.is_sparse, weight.grad.to_dense().tolist()))
     assert found[0] == found[1]
+
+
+def test_complex_values_have_the_gradients_of_dense_ones() -> None:
+    found = []
+    for is_sparse in (True, False):
+        x = distrt.tensor([1 + 2j, 0, 3j], requires_grad=True)
+        middle = (x.to_sparse() if is_sparse else x) * distrt.tensor([1j, 0, 3])
+        (middle.to_dense() * distrt.tensor([1, 2j, 1 + 1j])).abs().sum().backward()
+        assert x.grad is not None
+        found.append(x.grad.tolist())
+    assert found[0] == pytest.approx(found[1])

@@ -42,6 +42,10 @@ def moved(array: Array, target: device, non_blocking: bool = False) -> Array:
     """
     if device_of(array) == target:
         return array
+    if used.sparse:
+        from distrt.core.sparse.array import require_no_sparse
+
+        require_no_sparse(array, target)
     if target is META or is_meta(array):
         from distrt.core.meta.crossing import crossed
 

@@ -3,7 +3,7 @@
 A sparse array has the sizes and the dtype of an array, and none of its other attributes: whoever computes on one as if
 it were dense gets a `LayoutFault`. An operation catches that, where it catches its other faults, and asks
 ``core/sparse/functions.py`` for its sparse form; so dense tensors pay for sparse ones at no place that they pass. Only
-sums are done here (`__array_ufunc__`), since the engine adds up gradients without asking what they are.
+sums and conjugates are made here (`__array_ufunc__`), since the engine makes them of gradients without asking.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from distrt.core.sparse.places import (
 )
 from distrt.core.tensors.formats import layout, sparse_coo
 
-__all__ = ["Coo", "LayoutFault", "SparseArray", "empty_out", "is_sparse"]
+__all__ = [
+    "Coo",
+    "LayoutFault",
+    "SparseArray",
+    "empty_out",
+    "is_sparse",
+    "require_no_sparse",
+    "require_on_cpu",
+]
 
 
 class LayoutFault(UnsupportedError, AttributeError):  # noqa: N818 - raised and caught within
@@ -39,6 +47,23 @@ class LayoutFault(UnsupportedError, AttributeError):  # noqa: N818 - raised and 
 def is_sparse(array: Any) -> bool:
     """Whether an array is a sparse one."""
     return isinstance(array, SparseArray)
+
+
+def require_on_cpu(*parts: Any) -> None:
+    """Raises UnsupportedError for parts of a sparse tensor that are elsewhere than in the memory of the CPU."""
+    if not all(isinstance(each, np.ndarray) for each in parts):
+        raise UnsupportedError(
+            "sparse tensors are in the memory of the CPU only, and so are sparse gradients: use sparse=False, or dense "
+            "tensors, on other devices"
+        )
+
+
+def require_no_sparse(array: Any, target: Any) -> None:
+    """Raises UnsupportedError for a sparse array, which cannot be moved."""
+    if is_sparse(array):
+        raise UnsupportedError(
+            f"to({str(target)!r}): a tensor of the layout {array.layout} stays in the memory of the CPU"
+        )
 
 
 class _Flags:
@@ -165,6 +190,8 @@ class SparseArray:
     def __array_ufunc__(
         self, function: Any, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
+        if function is np.conjugate and method == "__call__" and not options and out is None:
+            return self.with_values(np.conjugate(self.values))
         if function is np.add and method == "__call__" and not options and len(inputs) == 2:
             first, second = inputs
             if is_sparse(second) and (is_sparse(first) or type(first) is np.ndarray):
@@ -268,6 +295,7 @@ class Coo(SparseArray):
         is_coalesced: bool = False,
         version: list[Any] | None = None,
     ) -> None:
+        require_on_cpu(indices, values)
         used.sparse = True
         self.indices, self.values, self.shape = indices, values, tuple(shape)
         self.is_coalesced = is_coalesced

@@ -9,7 +9,7 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError
 from distrt.core.modes import used
-from distrt.core.sparse.array import Coo, SparseArray, is_sparse
+from distrt.core.sparse.array import Coo, SparseArray, is_sparse, require_on_cpu
 from distrt.core.sparse.places import Rows, ordered_rows, require_inside, row_numbers, scattered
 from distrt.core.tensors.formats import layout, sparse_csc, sparse_csr
 
@@ -30,6 +30,7 @@ class Compressed(SparseArray):
     def __init__(
         self, starts: Array, others: Array, values: Array, shape: tuple[int, ...], is_by_column: bool
     ) -> None:
+        require_on_cpu(starts, others, values)
         used.sparse = True
         self.starts, self.others, self.values = starts, others, values
         self.shape, self.is_by_column = tuple(shape), is_by_column

@@ -114,12 +114,6 @@ def _clone(input: Any, *, memory_format: Any = None) -> Any:
     return made
 
 
-def _to_device(input: Any, device: Any, origin: Any, non_blocking: bool = False) -> Any:
-    raise LayoutFault(
-        f"sparse tensors stay on the CPU here: move indices and values to {device}, and make one there"
-    )
-
-
 def _reshape(input: Any, *args: Any, **options: Any) -> Any:
     raise ShapeError("reshape is not implemented for sparse tensors")
 
@@ -160,7 +154,6 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "stack": shapes.stack,
     "sub": _difference,
     "sum": reductions.sum,
-    "to_device": _to_device,
     "transpose": shapes.transpose,
     "true_divide": _quotient,
     "unsqueeze": shapes.unsqueeze,
@@ -185,6 +178,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "mm": products.mm,
     "mv": products.mv,
     "narrow": indexing.narrow,
+    "narrow_copy": indexing.narrow,
     "norm": reductions.norm,
     "permute": shapes.permute,
     "select": indexing.select,

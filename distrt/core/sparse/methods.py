@@ -203,7 +203,9 @@ def _picked(array: Array, indices: Array) -> Array:
 def _to(name: str, wanted: layout_type) -> Callable[..., Tensor]:
     def method(self: Tensor, dense_dim: int | None = None) -> Tensor:
         if self.ndim != 2 and wanted is not formats.sparse_coo:
-            raise ShapeError(f"{name}: distrt compresses matrices alone, got a tensor of {list(self.shape)}")
+            raise UnsupportedError(
+                f"{name}: distrt compresses matrices alone, got a tensor of {list(self.shape)}"
+            )
         return to_sparse(self, layout=wanted, dense_dim=dense_dim)
 
     method.__name__ = method.__qualname__ = name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SPARSE = "sparse tensors are left out"
+_SPARSE = "matrices of blocks, and batches and dense dims of compressed matrices, are left out"
 _QUANTISED = "quantised tensors are left out"
 _RANDOM = "numbers that nobody seeded, or that are drawn otherwise"
 _UNSET = "memory that nobody has set"
@@ -12,10 +12,8 @@ _ABSENT = "not there"
 
 _NAMES = {
     _SPARSE: """
-        Tensor.col_indices Tensor.crow_indices Tensor.sparse_mask Tensor.to_dense Tensor.to_sparse
-        Tensor.to_sparse_bsc Tensor.to_sparse_bsr Tensor.to_sparse_coo Tensor.to_sparse_csc
-        Tensor.to_sparse_csr narrow_copy sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor
-        sparse_coo_tensor sparse_csc_tensor sparse_csr_tensor
+        Tensor.to_sparse Tensor.to_sparse_bsc Tensor.to_sparse_bsr Tensor.to_sparse_csc Tensor.to_sparse_csr
+        sparse_bsc_tensor sparse_bsr_tensor
     """,
     _QUANTISED: """
         fake_quantize_per_channel_affine fake_quantize_per_tensor_affine quantize_per_channel

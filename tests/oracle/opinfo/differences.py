@@ -52,8 +52,18 @@ _LEFT_OUT = (
         "no attribute 'ops'",
         "torch.ops gives PyTorch's kernels; distrt's are not called by name",
     ),
-    Known("sparse.sampled_addmm sparse.mm.reduce", "*", _MISSING, "sparse tensors are out of scope"),
-    Known("to_sparse", "*", "dense tensors only", "sparse tensors are out of scope"),
+    Known(
+        "sparse.sampled_addmm sparse.mm.reduce",
+        "*",
+        _MISSING,
+        "entrances to PyTorch's kernels by names that its documentation does not have",
+    ),
+    Known(
+        "to_sparse",
+        "*",
+        "does not support automatic differentiation for outputs with complex dtype",
+        "sparse tensors of complex numbers are differentiated like others",
+    ),
     Known("torch._scaled_mm torch._scaled_mm_v2", "*", _MISSING, "products of 8-bit floats, on GPUs"),
     Known(
         "jiterator_unary jiterator_binary jiterator_4inputs_with_extra_args jiterator_binary_return_by_ref "

@@ -19,7 +19,7 @@ from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.type_names import scalar_type
-from distrt.core.sparse.array import Coo
+from distrt.core.sparse.array import Coo, require_on_cpu
 
 __all__ = ["embedding", "embedding_dense_backward", "rows_given"]
 
@@ -144,6 +144,7 @@ def rows_given(
     """
     if scale_grad_by_freq:
         raise ShapeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
+    require_on_cpu(g, places)
     numbers, rows = places.reshape(-1).astype(np.int64, copy=False), g.reshape(places.size, *shape[1:])
     if padding_idx >= 0:
         kept = numbers != padding_idx
