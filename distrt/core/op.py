@@ -285,12 +285,12 @@ class Definition:
         """Repeats a call of a user's that has failed, by what it was given for each parameter."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
+        is_left_out = False
         for name, value in values.items():
-            parameter = self.parameters.get(name)
-            if parameter is None or parameter.kind is parameter.KEYWORD_ONLY or kwargs:
-                if value is not (None if parameter is None else parameter.default):
-                    kwargs[name] = value
-            elif value is parameter.default:
+            parameter = self.parameters[name]
+            if value is parameter.default:
+                is_left_out = True
+            elif is_left_out or parameter.kind is parameter.KEYWORD_ONLY:
                 kwargs[name] = value
             else:
                 args.append(value)

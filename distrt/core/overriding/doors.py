@@ -8,6 +8,7 @@ same object, whoever has imported it. A foreign class, which no tensor knows of,
 
 from __future__ import annotations
 
+import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -161,8 +162,15 @@ def is_first_sight(values: Iterable[Any], kwargs: Mapping[str, Any] | None = Non
 
 def is_first_sight_of_method(values: Iterable[Any]) -> bool:
     """The same for a method's code, which the library calls, too: it is made again only where a user has called it."""
-    caller = sys._getframe(2).f_globals.get("__name__", "")
-    return not caller.startswith("distrt.") and is_first_sight(values)
+    caller = sys._getframe(2)
+    while caller.f_back is not None and caller.f_code.co_filename.endswith(
+        _WRITER
+    ):  # the code's very first call
+        caller = caller.f_back
+    return not caller.f_globals.get("__name__", "").startswith("distrt.") and is_first_sight(values)
+
+
+_WRITER = os.path.join("distrt", "core", "op.py")
 
 
 def _meet(cls: type) -> None:
