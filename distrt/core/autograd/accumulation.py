@@ -77,7 +77,7 @@ def _lie_alike(gradient: Array, values: Array) -> bool:
 
 
 def _copy_like(values: Array, gradient: Array) -> Array:
-    if is_sparse(gradient):
+    if is_sparse(gradient) or is_sparse(values):
         return gradient.copy()
     copy = dense_like(values, gradient.dtype)
     copy[...] = gradient

@@ -118,6 +118,11 @@ class SparseArray:
         return (0,) * len(self.shape)
 
     @property
+    def base(self) -> Any:
+        """Itself: the memory of its parts may be others', so a gradient is copied before somebody has it."""
+        return self
+
+    @property
     def nnz(self) -> int:
         """How many elements are given."""
         return len(self.values)
