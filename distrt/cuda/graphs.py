@@ -92,7 +92,7 @@ class CUDAGraph:
         self._pool = graph_pool_handle() if pool is None else pool
         self._capture = Capture()
         self._key = np.zeros(1, np.uint64, like=cupy().empty(0))
-        self._under = cupy().cuda.using_allocator(gpu.memory.telling(self._pool.blocks.malloc))
+        self._under = cupy().cuda.using_allocator(gpu.memory.counting(self._pool.blocks.malloc))
         self._under.__enter__()
         _stage_nothing()
         stream.begin_capture()

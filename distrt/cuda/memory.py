@@ -54,6 +54,7 @@ def empty_cache() -> None:
     """Gives what no tensor uses back to the GPU."""
     found = library.find()
     if found is not None:
+        gpu.memory.note_reserved(gpu.memory.counts[library.current()])
         found.get_default_memory_pool().free_all_blocks()
 
 

@@ -6,87 +6,60 @@ Where there is not enough, PyTorch's error says so, which scripts catch.
 from __future__ import annotations
 
 import functools
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from distrt.core.errors import OutOfMemoryError
-from distrt.core.gpu import library, uses
-from distrt.core.modes import used
-
-
-class Count:
-    """The bytes of one GPU.
-
-    Attributes:
-        used: in arrays.
-        most_used: the most that ``used`` has been since it was last set back.
-        most_reserved: the most that the pool has held since then.
-        allocations, freed: how many there were.
-    """
-
-    __slots__ = ("allocations", "freed", "most_reserved", "most_used", "used")
-
-    def __init__(self) -> None:
-        self.used = self.most_used = self.most_reserved = self.allocations = self.freed = 0
-
+from distrt.core.gpu import library
+from distrt.core.gpu.uses import Count, Held
 
 counts: dict[int, Count] = defaultdict(Count)
-_lock = threading.Lock()
+
+#: Allocations from this size on look how much the pool holds.
+_LOOK_FROM_BYTES = 1 << 20
 
 
 @functools.cache
 def watch() -> None:
     """Counts from now on, and tells of a lack. The first tensor on a GPU starts it."""
     cupy = library.find()
-
-    class Hook(cupy.cuda.MemoryHook):  # type: ignore[misc, name-defined]
-        name = "distrt"
-
-        # Called for every array, so nothing here takes a step that it need not.
-        def malloc_postprocess(self, device_id: int, mem_size: int, pmem_id: int, **_: Any) -> None:
-            if used.streams:
-                uses.made(pmem_id)
-            with _lock:
-                count = counts[device_id]
-                count.allocations += 1
-                count.used += mem_size
-                if count.used > count.most_used:
-                    count.most_used = count.used
-
-        def free_preprocess(self, device_id: int, mem_size: int, pmem_id: int, **_: Any) -> None:
-            if used.streams:
-                uses.freed(pmem_id, device_id)
-            with _lock:
-                count = counts[device_id]
-                count.freed += 1
-                count.used -= mem_size
-
-        def alloc_postprocess(self, **what: Any) -> None:  # the pool itself takes memory
-            with _lock:
-                count = counts[what["device_id"]]
-                count.most_reserved = max(count.most_reserved, reserved())
-
-    Hook().__enter__()
     with suppress(
         ValueError
     ):  # CuPy's, within its `using_allocator`: whoever chose that one sees to its errors
-        cupy.cuda.set_allocator(telling(cupy.cuda.get_allocator()))
+        cupy.cuda.set_allocator(counting(cupy.cuda.get_allocator()))
 
 
-def telling(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
-    """An allocator of CuPy's that raises `OutOfMemoryError` where another one raises CuPy's, a ``MemoryError``."""
-    lack = library.find().cuda.memory.OutOfMemoryError
+def counting(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
+    """An allocator of CuPy's whose memory is counted, in all threads, until it is freed.
 
+    It raises `OutOfMemoryError` where the other one raises CuPy's, a ``MemoryError``.
+    """
+    cuda = library.find().cuda
+    lack, pointing, holding = cuda.memory.OutOfMemoryError, cuda.MemoryPointer, cuda.UnownedMemory
+
+    # Called for every array, so nothing here takes a step that it need not.
     def allocated(nbytes: int) -> Any:
         try:
-            return allocate(nbytes)
+            pointer = allocate(nbytes)
         except lack as error:
             raise OutOfMemoryError(_lacking(nbytes)) from error
+        if not nbytes:
+            return pointer
+        device = pointer.device_id
+        count = counts[device]
+        held = Held(pointer, count)
+        if nbytes >= _LOOK_FROM_BYTES:
+            note_reserved(count)
+        return pointing(holding(pointer.ptr, pointer.mem.size, held, device), 0)
 
     return allocated
+
+
+def note_reserved(count: Count) -> None:
+    """How much the pool of the current GPU holds."""
+    count.most_reserved = max(count.most_reserved, reserved())
 
 
 def outside_of_graphs() -> AbstractContextManager[None]:
@@ -97,7 +70,7 @@ def outside_of_graphs() -> AbstractContextManager[None]:
     """
     cupy = library.find()
     made: AbstractContextManager[None] = cupy.cuda.using_allocator(
-        telling(cupy.get_default_memory_pool().malloc)
+        counting(cupy.get_default_memory_pool().malloc)
     )
     return made
 

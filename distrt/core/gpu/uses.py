@@ -1,48 +1,93 @@
-"""Memory that streams use beside the one that it was made for: what `Tensor.record_stream` says.
+"""The memory of arrays on a GPU, from when it is made until it is freed, in whichever thread that is.
 
-CuPy's pool gives freed memory to the next array of the stream that it was made for, without asking what other streams
-still do with it. So that stream is made to wait for them when the memory is freed; `memory.watch` tells when.
+CuPy tells its hooks of what their own thread makes and frees alone, so each allocation has an object here that knows
+when it goes. Streams may use memory beside the one that it was made for, which `Tensor.record_stream` says: CuPy's pool
+gives freed memory to the next array of the latter, without asking. So that one is made to wait for the others first.
 """
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from distrt.core.gpu import library
 from distrt.core.modes import used
 
-__all__ = ["freed", "made", "note_use"]
-
-#: By the number that CuPy gives an allocation: the stream that it was made for (none: the default one), its users.
-_homes: dict[int, Any] = {}
-_users: dict[int, list[Any]] = {}
+__all__ = ["Count", "Held", "note_use"]
 
 
-def made(allocation: int) -> None:
-    """Memory has been made, for the current stream; nobody asks while there is the default one alone."""
-    stream = library.find().cuda.get_current_stream()
-    if stream.ptr:
-        _homes[allocation] = stream
+class Count:
+    """The bytes of one GPU.
+
+    Attributes:
+        used: in arrays.
+        most_used: the most that ``used`` has been since it was last set back.
+        most_reserved: the most that the pool has been seen to hold since then.
+        allocations, freed: how many there were.
+    """
+
+    __slots__ = ("_lock", "allocations", "freed", "most_reserved", "most_used", "used")
+
+    def __init__(self) -> None:
+        self.used = self.most_used = self.most_reserved = self.allocations = self.freed = 0
+        self._lock = threading.RLock()  # memory may be freed wherever Python collects garbage, here too
+
+    def made(self, size: int) -> None:
+        """An array has got memory."""
+        with self._lock:
+            self.allocations += 1
+            self.used += size
+            if self.used > self.most_used:
+                self.most_used = self.used
+
+    def gone(self, size: int) -> None:
+        """An array has given it back."""
+        with self._lock:
+            self.freed += 1
+            self.used -= size
+
+
+class Held:
+    """Memory of the pool that an array has: it goes back when this object goes.
+
+    Args:
+        pointer: CuPy's.
+        count: of its GPU.
+
+    Attributes:
+        users: streams that use it beside the one that it was made for.
+    """
+
+    __slots__ = ("_count", "_home", "_pointer", "users")
+
+    def __init__(self, pointer: Any, count: Count) -> None:
+        self._pointer, self._count = pointer, count
+        self._home = library.find().cuda.get_current_stream() if used.streams else None
+        self.users: list[Any] | None = None
+        count.made(pointer.mem.size)
+
+    def __del__(self) -> None:
+        pointer = getattr(self, "_pointer", None)  # none where there was no time for it
+        if pointer is None:
+            return
+        self._count.gone(pointer.mem.size)
+        if self.users is not None:
+            self._come_behind_users(self.users)
+
+    def _come_behind_users(self, users: list[Any]) -> None:
+        """Who gets the memory next comes behind what its users have queued."""
+        cuda = library.find().cuda
+        with cuda.Device(self._pointer.device_id):
+            home = cuda.Stream.null if self._home is None else self._home
+            for user in {each.ptr: each for each in users}.values():
+                if user.ptr != home.ptr and not (user.is_capturing() or home.is_capturing()):
+                    mark = cuda.Event(disable_timing=True)
+                    mark.record(user)
+                    home.wait_event(mark)
 
 
 def note_use(array: Any, stream: Any) -> None:
     """A stream uses an array's memory until that is freed."""
-    used.streams = True
-    memory = array.data.mem
-    if hasattr(memory, "pool"):  # other memory is not made again
-        _users.setdefault(id(memory), []).append(stream)
-
-
-def freed(allocation: int, device: int) -> None:
-    """Memory is about to be given back: who gets it next comes behind what its users have queued."""
-    home, users = _homes.pop(allocation, None), _users.pop(allocation, ())
-    if not users:
-        return
-    cuda = library.find().cuda
-    with cuda.Device(device):
-        home = cuda.Stream.null if home is None else home
-        for user in {each.ptr: each for each in users}.values():
-            if user.ptr != home.ptr and not (user.is_capturing() or home.is_capturing()):
-                mark = cuda.Event(disable_timing=True)
-                mark.record(user)
-                home.wait_event(mark)
+    held = getattr(array.data.mem, "_owner", None)
+    if isinstance(held, Held):  # other memory is not made again
+        held.users = [*(held.users or ()), stream]

@@ -8,6 +8,7 @@ import pickle
 import sys
 import traceback
 import warnings
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -246,6 +247,20 @@ def check_the_management_library_is_asked_for_the_right_gpu() -> None:
             sys.modules["pynvml"] = before
 
 
+def check_memory_of_all_threads() -> None:
+    """What one thread makes another may free, and either counts."""
+    before, kept = torch.cuda.memory_allocated(), []
+    threads = [Thread(target=lambda: kept.append(torch.zeros(1 << 20, device=CUDA))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert torch.cuda.memory_allocated() - before == 8 << 20
+    thread = Thread(target=kept.clear)
+    thread.start()
+    thread.join()
+    assert torch.cuda.memory_allocated() == before
+
+
 def check_gradients_are_taken_as_they_come() -> None:
     """What backward made for a leaf alone is its gradient; in another order of dims, or shown to others, a copy is."""
     x, w = torch.ones(1 << 20, device=CUDA), torch.ones(1 << 20, device=CUDA, requires_grad=True)
@@ -407,7 +422,7 @@ def check_memory_goes_to_other_libraries() -> None:
 
 
 def check_memory_that_another_stream_uses_is_not_given_away() -> None:
-    """The stream that it was made in waits for its users when it is freed."""
+    """The stream that it was made in waits for its users when it is freed, in whichever thread."""
     from distrt.core.gpu import uses
 
     side = torch.cuda.Stream()
@@ -416,9 +431,15 @@ def check_memory_that_another_stream_uses_is_not_given_away() -> None:
     torch.cuda.current_stream().wait_stream(side)
     y = x * 2
     x.record_stream(torch.cuda.current_stream())
-    assert len(uses._users) == 1
+    waited, behind = [], uses.Held._come_behind_users
+    uses.Held._come_behind_users = lambda held, users: (waited.append(len(users)), behind(held, users))  # type: ignore[method-assign]
+    kept = [x]
     del x
-    assert not uses._users
+    thread = Thread(target=kept.clear)
+    thread.start()
+    thread.join()
+    uses.Held._come_behind_users = behind  # type: ignore[method-assign]
+    assert waited == [1]
     with torch.cuda.stream(side):
         torch.zeros(1000, device=CUDA)
     assert y.sum().item() == 2000

@@ -97,7 +97,7 @@ class ndarray:
     @property
     def data(self) -> Any:
         owner = self if self.base is None else self.base
-        return cuda.memory.MemoryPointer(self, memory=getattr(owner, "_memory", None))
+        return cuda.memory.PlaceOfArray(self, memory=getattr(owner, "_memory", None))
 
     @property
     def flags(self) -> Any:

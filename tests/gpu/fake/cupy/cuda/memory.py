@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import defaultdict
 from typing import Any
@@ -20,14 +21,14 @@ class OutOfMemoryError(MemoryError):
 
 
 class MemoryHook:
-    """What is told of each allocation, from ``__enter__`` on."""
+    """What is told of each allocation of its own thread, from ``__enter__`` on."""
 
     def __enter__(self) -> MemoryHook:
-        _hooks.append(self)
+        _hooks().append(self)
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        _hooks.remove(self)
+        _hooks().remove(self)
 
     def alloc_postprocess(self, **what: Any) -> None:
         """The pool has taken memory."""
@@ -42,54 +43,83 @@ class MemoryHook:
         """An array has given it back."""
 
 
-_hooks: list[MemoryHook] = []
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.hooks: list[MemoryHook] = []
+
+
+_thread = _Thread()
+
+
+def _hooks() -> list[MemoryHook]:
+    return _thread.hooks
 
 
 def count(array: Any) -> None:
     """Counts an array's memory until it is gone."""
-    import cupy
+    from .queued import keep
 
-    get_allocator()(array._host.nbytes)
-    device, size = cupy.cuda._current.number, -(-array._host.nbytes // 512) * 512
-    fresh = size > _freed[device]
-    _used[device] += size
-    _freed[device] = max(0, _freed[device] - size)
-    array._memory = PooledMemory()
-    number = id(array._memory)
-    for hook in _hooks:
-        if fresh:
-            hook.alloc_postprocess(device_id=device, mem_size=size, mem_ptr=id(array))
-        hook.malloc_postprocess(
-            device_id=device, size=array._host.nbytes, mem_size=size, mem_ptr=id(array), pmem_id=number
-        )
-    weakref.finalize(array, _free, device, size, array._host, array._memory)
+    array._memory = get_allocator()(array._host.nbytes).mem
+    weakref.finalize(array, keep, array._host)  # the pool gives it to what is queued behind those who use it
 
 
 class PooledMemory:
-    """What the pool has given an array."""
+    """What the pool has given."""
 
     pool = None
 
+    def __init__(self, size: int) -> None:
+        import cupy
 
-def _free(device: int, size: int, memory: Any, allocation: PooledMemory) -> None:
-    from .queued import keep
+        self.device_id, self.size = cupy.cuda._current.number, -(-size // 512) * 512
+        self.ptr = id(self)
+        is_fresh = self.size > _freed[self.device_id]
+        _used[self.device_id] += self.size
+        _freed[self.device_id] = max(0, _freed[self.device_id] - self.size)
+        for hook in _hooks():
+            if is_fresh:
+                hook.alloc_postprocess(**self._told())
+            hook.malloc_postprocess(size=size, **self._told())
 
-    for hook in _hooks:
-        hook.free_preprocess(device_id=device, mem_size=size, mem_ptr=0, pmem_id=id(allocation))
-    keep(memory)  # the pool gives it to what is queued behind those who use it
-    _used[device] -= size
-    _freed[device] += size
-    for hook in _hooks:
-        hook.free_postprocess(device_id=device, mem_size=size, mem_ptr=0, pmem_id=id(allocation))
+    def __del__(self) -> None:
+        for hook in _hooks():
+            hook.free_preprocess(**self._told())
+        _used[self.device_id] -= self.size
+        _freed[self.device_id] += self.size
+        for hook in _hooks():
+            hook.free_postprocess(**self._told())
+
+    def _told(self) -> dict[str, int]:
+        return {
+            "device_id": self.device_id,
+            "mem_size": self.size,
+            "mem_ptr": self.ptr,
+            "pmem_id": id(self),
+        }
+
+
+class UnownedMemory:
+    """Memory that somebody else sees to."""
+
+    def __init__(self, ptr: int, size: int, owner: Any, device_id: int = -1) -> None:
+        self.ptr, self.size, self._owner, self.device_id = ptr, size, owner, device_id
+
+
+class MemoryPointer:
+    """A place in memory."""
+
+    def __init__(self, mem: Any, offset: int) -> None:
+        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
 
 
 class MemoryPool:
     """The pool of the current device."""
 
     def malloc(self, size: int) -> Any:
-        """Whether there is as much: the fake's arrays have memory of their own."""
+        """Counts as much: the fake's arrays have memory of their own."""
         if 0 < self.get_limit() < self.used_bytes() + size:
             raise OutOfMemoryError(size, self.used_bytes(), self.get_limit())
+        return MemoryPointer(PooledMemory(size), 0)
 
     def used_bytes(self) -> int:
         """Bytes in arrays."""
@@ -149,10 +179,10 @@ def set_allocator(allocator: Any = None) -> None:
 _DEVICE_MEMORY = 1 << 60
 
 
-class MemoryPointer:
+class PlaceOfArray:
     """Where an array begins."""
 
-    def __init__(self, owner: Any, offset: int = 0, memory: PooledMemory | None = None) -> None:
+    def __init__(self, owner: Any, offset: int = 0, memory: Any = None) -> None:
         self.owner, self.offset, self.mem = owner, offset, memory
 
     @property
@@ -168,15 +198,15 @@ class MemoryPointer:
     def buffer(self) -> Any:
         return self.owner._host.reshape(-1).view("u1")
 
-    def __add__(self, offset: int) -> MemoryPointer:
-        return MemoryPointer(self.owner, self.offset + offset, self.mem)
+    def __add__(self, offset: int) -> PlaceOfArray:
+        return PlaceOfArray(self.owner, self.offset + offset, self.mem)
 
 
-def alloc(size: int) -> MemoryPointer:
+def alloc(size: int) -> PlaceOfArray:
     """Memory that is no array's."""
     import cupy
 
-    pointer: MemoryPointer = cupy.empty(size, "u1").data
+    pointer: PlaceOfArray = cupy.empty(size, "u1").data
     return pointer
 
 
