@@ -11,6 +11,7 @@ from distrt.core.modes import modes, no_grad
 from distrt.core.named_ops import OpOverloadPacket, namespace
 from distrt.core.schemas import Argument, Schema
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.versions import note_change
 
 #: PyTorch's names of where a kernel belongs: the device, or "" for every device.
 DEVICES = {
@@ -70,9 +71,18 @@ class Operation:
             raise self._missing(kind)
         with no_grad():
             result = self._call(kernel, [_outside(each) for each in values])
+        self._note_changes(values)
         if self.refuses_aliases and kind != "meta":
             self._refuse_aliases(result, tensors)
         return result
+
+    def _note_changes(self, values: list[Any]) -> None:
+        """Counts a change of what is changed in place, which a kernel may do where nobody sees it, by NumPy."""
+        for argument, value in _pairs(self, values):
+            if argument.is_mutated:
+                for each in value if isinstance(value, list) else [value]:
+                    if isinstance(each, Tensor):
+                        note_change(each._counter)
 
     def _call(self, kernel: Callable[..., Any], values: list[Any]) -> Any:
         pairs = list(zip(self.schema.arguments, values, strict=True))
@@ -142,9 +152,6 @@ class _Recorded(Function):
         """Runs the kernel, and has the user's function keep what backward needs."""
         operation, values = cls.operation, cls._nested(flat)
         result = operation.run(values)
-        ctx.mark_dirty(
-            *(each for a, each in _pairs(operation, values) if a.is_mutated and isinstance(each, Tensor))
-        )
         if operation.setup_context is not None:
             positional = tuple(each for a, each in _pairs(operation, values) if not a.is_keyword_only)
             named = {a.name: each for a, each in _pairs(operation, values) if a.is_keyword_only}
@@ -163,13 +170,28 @@ class _Recorded(Function):
             )
         given = [list(gradients)] if _is_list(operation.schema.returns) else gradients
         made = operation.backward(ctx, *given)
+        return cls._flat_gradients(made if isinstance(made, tuple) else (made,))
+
+    @classmethod
+    def _flat_gradients(cls, made: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A user's gradients of the positional arguments, lists spread out; their number is looked at by the node."""
+        lengths = list(zip(cls.operation.schema.arguments, cls.lengths, strict=True))
+        places = [length for each, length in lengths if not each.is_keyword_only]
         found: list[Any] = []
-        places = [length for each, length in zip(operation.schema.arguments, cls.lengths, strict=True)]
-        made = made if isinstance(made, tuple) else (made,)
-        made = made + (None,) * (len(places) - len(made))
         for length, each in zip(places, made, strict=False):
-            found.extend([each] if length is None else each if each is not None else [None] * length)
-        return tuple(found)
+            if length is not None and not (
+                each is None or (isinstance(each, list | tuple) and len(each) == length)
+            ):
+                raise AutogradError(
+                    "Expected the return from backward to be of the same structure as the inputs: a list of "
+                    f"{length} gradients, got {type(each).__name__}"
+                    + (f" of {len(each)}" if isinstance(each, list | tuple) else "")
+                )
+            found.extend([each] if length is None else each or [None] * length)
+        if len(made) >= len(places):
+            named = [length for each, length in lengths if each.is_keyword_only]
+            found.extend([None] * sum(1 if length is None else length for length in named))
+        return (*found, *made[len(places) :])
 
 
 _ALIASED = (

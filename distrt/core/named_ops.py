@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from distrt.core.errors import UnsupportedError
 
@@ -45,6 +45,10 @@ class OpOverload:
         """Runs the operation."""
         return self.overloadpacket(*args, **kwargs)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: an operation is one."""
+        return self
+
     def name(self) -> str:
         """As in ``aten::add.Tensor``."""
         packet = self.overloadpacket
@@ -73,6 +77,10 @@ class OpOverloadPacket:
         if overload not in _OVERLOADS:
             raise AttributeError(f"The underlying op of '{self}' has no overload name '{overload}'")
         return self._made.setdefault(overload, OpOverload(self, overload))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: an operation is one."""
+        return self
 
     def overloads(self) -> list[str]:
         """The signatures that were asked for so far, and the first one."""

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from distrt.core import schema_values
 from distrt.core.device import device
 from distrt.core.dtypes.dtype import dtype
 from distrt.core.tensor import Tensor
@@ -36,19 +37,9 @@ class Argument:
         return f"{self.type} {self.name}{default}"
 
     @property
-    def is_tensor(self) -> bool:
-        """True for a single tensor."""
-        return self.type.startswith("Tensor") and not self.is_list
-
-    @property
     def is_list(self) -> bool:
         """True for a list of tensors."""
         return self.type.startswith("Tensor") and "[" in self.type
-
-    @property
-    def may_be_none(self) -> bool:
-        """True where None may be given."""
-        return self.type.endswith("?")
 
 
 @dataclasses.dataclass
@@ -80,8 +71,19 @@ class Schema:
                 f"{name}() expected at most {most} argument(s) but received {len(args) + len(kwargs)} argument(s). "
                 f"Declaration: {self}"
             )
-        given = dict(zip((each.name for each in self.arguments), args, strict=False))
-        unknown = [each for each in kwargs if each in given or each not in {a.name for a in self.arguments}]
+        places = [each.name for each in self.arguments if not each.is_keyword_only]
+        if len(args) > len(places):
+            raise RuntimeError(
+                f"{name}() takes {len(places)} positional argument(s) but {len(args)} was/were given.  "
+                f"Declaration: {self}"
+            )
+        given = dict(zip(places, args, strict=False))
+        twice = next((each for each in kwargs if each in given), None)
+        if twice is not None:
+            raise RuntimeError(
+                f"Argument '{twice}' specified both as positional and keyword argument. Schema: {self}"
+            )
+        unknown = [each for each in kwargs if each not in {a.name for a in self.arguments}]
         if unknown:
             raise RuntimeError(
                 f"Unknown keyword argument '{unknown[0]}' for operator '{name}'. Schema: {self}"
@@ -94,19 +96,18 @@ class Schema:
                 raise RuntimeError(
                     f"{name}() is missing value for argument '{each.name}'. Declaration: {self}"
                 )
-            self._require(place, each, value)
-            values.append(value)
+            values.append(self._read(place, each, value))
         return values
 
-    def _require(self, place: int, argument: Argument, value: Any) -> None:
-        is_right = (value is None and argument.may_be_none) or isinstance(value, Tensor)
-        if argument.is_list:
-            is_right = isinstance(value, list | tuple) or (value is None and argument.may_be_none)
-        if (argument.is_tensor or argument.is_list) and not is_right:
+    def _read(self, place: int, argument: Argument, value: Any) -> Any:
+        try:
+            return schema_values.read(argument.type, value)
+        except TypeError:
             raise RuntimeError(
-                f"{self.name}() Expected a value of type '{argument.type}' for argument '{argument.name}' but instead "
-                f"found type '{type(value).__name__}'.\nPosition: {place}\nValue: {value!r:.80}\nDeclaration: {self}"
-            )
+                f"{self.name}() Expected a value of type '{schema_values.described(argument.type)}' for argument "
+                f"'{argument.name}' but instead found type '{type(value).__name__}'.\nPosition: {place}\n"
+                f"Value: {value!r:.80}\nDeclaration: {self}"
+            ) from None
 
 
 def parsed(text: str) -> Schema:
@@ -135,7 +136,7 @@ def parsed(text: str) -> Schema:
                 f"{text!r}: {part!r} is no parameter: expected its type, its name and perhaps '=default'"
             )
         kind, parameter, default = match.groups()
-        value = _MISSING if default is None else _value(default)
+        value = _MISSING if default is None else schema_values.default(kind, _value(default))
         arguments.append(Argument(parameter, kind, value, "!" in kind, is_keyword_only))
     return Schema(name, arguments, returns)
 
@@ -194,6 +195,11 @@ def infer_schema(
     """
     signature = inspect.signature(prototype_function)
     hints = typing.get_type_hints(prototype_function)
+    if isinstance(mutates_args, str) and mutates_args != "unknown":
+        raise ValueError(
+            "mutates_args must either be a sequence of the names of the arguments that are mutated or the string "
+            "'unknown'. "
+        )
     mutated = set(signature.parameters) if mutates_args == "unknown" else set(mutates_args)
     unknown = mutated - set(signature.parameters)
     if unknown:

@@ -39,6 +39,26 @@ def grow_(x): x.add_(1)
 z = t.zeros(2)
 grow_(z), z, str(t.ops.claims.grow_.default._schema)
 grow_.register_autograd(backward)
+y = t.ones(2, requires_grad=True) * 2
+grow_(y), y.requires_grad, y.grad_fn.name()
+z = t.ones(2, requires_grad=True)
+product = z * z
+grow_(z)
+product.sum().backward()
+@lib.custom_op("claims::unseen_", mutates_args={"x"}, schema="(Tensor(a0!) x) -> ()")
+def unseen_(x): x.numpy()[:] = 7
+z = t.ones(2)
+product = z * t.ones(2, requires_grad=True)
+unseen_(z), z
+product.sum().backward()
+sees_schema = "(Tensor x, float f, int i, bool b, Scalar n, float[] fs, Device? d, int[2] w) -> Tensor"
+@lib.custom_op("claims::sees", mutates_args=(), schema=sees_schema)
+def sees(x, *rest): return seen.append(rest) or x + 1
+seen = []
+_ = sees(x.detach(), 1, True, 1, 3, (1, 2), "cpu", 4)
+_ = sees(x.detach(), t.tensor(2.0), t.tensor(3), t.tensor(1), 2.5, [], None, (1, 2))
+repr(seen)
+copy.deepcopy(t.ops.claims.sine) is not None, copy.deepcopy(t.ops.claims.sine.default)(t.zeros(1))
 @lib.custom_op("claims::both", mutates_args=(), device_types="cpu", schema="(Tensor x, *, bool flip=False) -> Tensor[]")
 def both(x, *, flip=False): return [x + 1, -x] if flip else [-x, x + 1]
 both(t.ones(1)), both(t.ones(1), flip=True)
@@ -78,6 +98,33 @@ more.define("alone(Tensor x) -> Tensor")
 more.define("alone(Tensor x) -> Tensor")
 t.ops.claims4.alone(t.ones(1))
 lib.Library("claims4", "ELSE")
+x, a, b = [t.ones(1, requires_grad=True) for _ in range(3)]
+lib.define("claims5::sees", "(Tensor x, float f, int i, bool b, Scalar n, float[] fs, Device? d, int w) -> Tensor")
+@lib.impl("claims5::sees", "default")
+def sees(x, *rest): return x + 1
+sees = t.ops.claims5.sees
+sees(x, "a", 1, True, 3, [1.0], None, 4)
+sees(x, 1.0, 1.5, True, 3, [1.0], None, 4)
+sees(x, 1.0, 1, "a", 3, [1.0], None, 4)
+sees(x, 1.0, 1, True, x, [1.0], None, 4)
+sees(x, 1.0, 1, True, 1, 1.0, None, 4)
+sees(x, 1.0, 1, True, 1, ["a"], None, 4)
+sees(x, 1.0, 1, True, 1, [], 3.5, 4)
+sees(x, 1.0, 1, True, 1, [], None, 4, x=x)
+@lib.custom_op("claims5::pair", mutates_args=(), schema="(Tensor x, Tensor y, *, float k=1.0) -> Tensor")
+def pair(x, y, *, k=1.0): return x + y
+def of_pair(gradients):
+    pair.register_autograd(lambda ctx, g: gradients(g))
+    return t.autograd.grad(pair(x, x * 1).sum(), x)
+of_pair(lambda g: (g, g))
+of_pair(lambda g: (g, g, None))
+of_pair(lambda g: g)
+of_pair(lambda g: (g, g, g))
+@lib.custom_op("claims5::total", mutates_args=(), schema="(Tensor[] xs) -> Tensor")
+def total(xs): return sum(xs) * 2
+total.register_autograd(lambda ctx, g: [g])
+total([a, b]).backward()
+pair(x, x, 2.0)
 """
 
 
