@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
-from distrt.comm.reduction import AnyOp, ReduceOp
+from distrt.comm.reduction import AnyOp, ReduceOp, Reduction
 from distrt.core.errors import CollectiveMismatch, UnsupportedError
 from distrt.core.sparse.array import Coo, SparseArray
 
@@ -22,6 +22,7 @@ def sum_of_sparse(group: ProcessGroup, array: SparseArray, op: AnyOp = ReduceOp.
 
     Raises:
         RuntimeError: for another operation.
+        DtypeError: for the average of integers.
         UnsupportedError: for a compressed matrix.
         CollectiveMismatch: on all ranks, where sizes or sparse dims differ.
     """
@@ -33,6 +34,8 @@ def sum_of_sparse(group: ProcessGroup, array: SparseArray, op: AnyOp = ReduceOp.
         raise UnsupportedError(
             f"all_reduce: for torch.sparse_coo, got the layout {array.layout}; use to_sparse()"
         )
+    if op is ReduceOp.AVG:
+        Reduction(ReduceOp.AVG, array.dtype, group.size())  # refuses what has no average
     held = array.coalesced()
     counts = _counts(group, held)
     indices = [np.empty((held.sparse_dim, count), np.int64) for count in counts]

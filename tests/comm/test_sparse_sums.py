@@ -12,7 +12,7 @@ import distrt.distributed as dist
 from distrt.comm.local import run_local
 from distrt.comm.process_group import ReduceOp
 from distrt.comm.sparse_sums import sum_of_sparse
-from distrt.core.errors import CollectiveMismatch, UnsupportedError
+from distrt.core.errors import CollectiveMismatch, DtypeError, UnsupportedError
 
 
 def given(rank: int, dtype: Any = torch.float32) -> Any:
@@ -54,6 +54,8 @@ def test_other_operations_and_layouts_are_refused() -> None:
     def run(group: Any) -> None:
         with pytest.raises(RuntimeError, match=r"only works with ReduceOp\.SUM"):
             sum_of_sparse(group, given(0)._array, ReduceOp.MAX)
+        with pytest.raises(DtypeError, match=r"ReduceOp\.AVG needs a floating or complex dtype, got int64"):
+            sum_of_sparse(group, given(0, torch.int64)._array, ReduceOp.AVG)
         with pytest.raises(UnsupportedError, match="sparse_csr"):
             sum_of_sparse(group, torch.eye(2).to_sparse_csr()._array)
 
