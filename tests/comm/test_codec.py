@@ -169,6 +169,34 @@ def test_a_tensor_keeps_whether_it_requires_grad_and_becomes_a_leaf():
     assert not round_trip(leaf.detach()).requires_grad
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: distrt.sparse_coo_tensor([[1, 0, 1]], [1.0, 2.0, 3.0], (4,)),
+        lambda: distrt.sparse_coo_tensor([[1, 0, 1]], distrt.ones(3, 2).bfloat16(), (4, 2)).requires_grad_(),
+        lambda: distrt.eye(40).to_sparse(),
+        lambda: distrt.zeros(0, 3).to_sparse(),
+        lambda: distrt.eye(3).to_sparse_csr(),
+        lambda: distrt.eye(3)[:2].to_sparse_csc().requires_grad_(),
+    ],
+)
+def test_sparse_tensors_come_back(make):
+    tensor = make()
+    data = encode(tensor)
+    result = decode(data)
+    assert repr(result) == repr(tensor) and result.shape == tensor.shape
+    assert result.requires_grad == tensor.requires_grad and result.layout is tensor.layout
+    assert not tensor.is_sparse or result.is_coalesced() == tensor.is_coalesced()
+    for end in range(len(data)):
+        with pytest.raises(CodecError):
+            decode(data[:end])
+
+
+def test_indices_of_a_sparse_tensor_are_looked_at():
+    with pytest.raises(CodecError, match="for dim 0, size is 2 but found index 5"):
+        round_trip(distrt.sparse_coo_tensor([[5]], [1.0], (2,)))
+
+
 def test_a_date_keeps_its_zone_and_its_fold():
     zone = datetime.timezone(datetime.timedelta(hours=-3.5), "somewhere")
     late = datetime.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=zone)

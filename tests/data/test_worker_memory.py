@@ -72,6 +72,8 @@ ODD = {
     "array of objects": lambda: np.array([{}, "x"], dtype=object),
     "array not to be written": lambda: np.frombuffer(bytes(8 * LARGE)),
     "long text": lambda: "text " * 100_000,
+    "sparse": lambda: torch.sparse_coo_tensor([[3, 1, 3]], torch.ones(3, LARGE), (4, LARGE)),
+    "sparse, by rows": lambda: torch.eye(1000).to_sparse_csr(),
     "parameter": lambda: torch.nn.Parameter(torch.ones(LARGE)),
 }
 
@@ -87,7 +89,7 @@ class Odd(Dataset):
         return {"odd": ODD[self.name](), "i": i}
 
 
-_QUICK = {"bfloat16", "part of a large tensor", "array backwards"}
+_QUICK = {"bfloat16", "sparse", "part of a large tensor", "array backwards"}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,15 @@ def test_everything_travels(name: str) -> None:
             assert found == expected
             continue
         assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-        assert found.tolist() == expected.tolist()
         if isinstance(found, torch.Tensor):
+            assert found.layout is expected.layout
+            assert torch.equal(found.to_dense(), expected.to_dense())
             assert found.requires_grad == expected.requires_grad
             if not found.requires_grad and name != "expanded":
                 found.mul_(2)
-        elif found.dtype.kind in "if":
+            continue
+        assert found.tolist() == expected.tolist()
+        if found.dtype.kind in "if":
             found[0] = 1
 
 
@@ -170,13 +175,13 @@ class Sums(Dataset):
 @pytest.mark.ci
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_that_are_not_forked_see_the_tensors_of_the_dataset_in_the_same_memory(method: str) -> None:
-    tensors = [torch.zeros(LARGE), torch.ones(LARGE)]
+    tensors = [torch.zeros(LARGE), torch.ones(LARGE), torch.eye(3).to_sparse()]
     loader = DataLoader(
         Sums(tensors), 2, num_workers=2, multiprocessing_context=method, persistent_workers=True
     )
-    assert [each.tolist() for each in loader] == [[0, LARGE]]
+    assert [each.tolist() for each in loader] == [[0, LARGE], [3]]
     tensors[0][:] = 2
-    assert [each.tolist() for each in loader] == [[2 * LARGE, LARGE]]
+    assert [each.tolist() for each in loader] == [[2 * LARGE, LARGE], [3]]
 
 
 @pytest.mark.ci

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import collections
 import datetime
+import functools
 import math
 import pathlib
 import reprlib
@@ -25,7 +26,9 @@ from distrt.comm.reduction import Array, check_dtype
 from distrt.core.device import device
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor
+from distrt.core.tensors.formats import sparse_coo, sparse_csc, sparse_csr
 from distrt.core.tensors.interchange import from_array
 from distrt.core.tensors.size import Size
 
@@ -103,6 +106,9 @@ def _write_dict(writer: Writer, value: dict[Any, Any]) -> None:
             writer.put(key)
             path[-1] = f"[{reprlib.repr(key)}]"
             writer.put(item)
+
+
+_read_tuple = _items_reader(tuple)
 
 
 def _dict_reader(make: Callable[[], dict[Any, Any]]) -> Callable[[Reader], Any]:
@@ -205,18 +211,36 @@ def _read_scalar(reader: Reader) -> Any:
 
 
 def _write_tensor(writer: Writer, tensor: Tensor) -> None:
-    writer.text.append(tensor.requires_grad)
-    _write_array(writer, tensor._array)
+    array = tensor._array
+    writer.text.append(tensor.requires_grad + 2 * is_sparse(array))
+    (_write_sparse if is_sparse(array) else _write_array)(writer, array)
 
 
 def _read_tensor(reader: Reader) -> Any:
-    requires_grad = _read_bool(reader)
-    return reader.made(_tensor, _read_array(reader), requires_grad)
+    flags = reader.take(1)[0]
+    made = _read_sparse(reader) if flags & 2 else reader.made(from_array, _read_array(reader))
+    return reader.made(made.requires_grad_) if flags & 1 else made
 
 
-def _tensor(array: Array, requires_grad: bool) -> Any:
-    tensor = from_array(array)
-    return tensor.requires_grad_() if requires_grad else tensor
+def _write_sparse(writer: Writer, array: Any) -> None:
+    is_coalesced = array.layout is sparse_coo and array.is_coalesced
+    writer.text += bytes((_LAYOUTS.index(array.layout), is_coalesced))
+    _write_items(writer, array.shape)
+    for part in array.parts():
+        _write_array(writer, part)
+
+
+def _read_sparse(reader: Reader) -> Any:
+    from distrt.core.sparse.creation import sparse_compressed_tensor, sparse_coo_tensor
+
+    number, is_coalesced = reader.take(2)
+    layout = reader.made(_LAYOUTS.__getitem__, number)
+    shape = _read_tuple(reader)
+    parts = [from_array(_read_array(reader)) for _ in range(2 if layout is sparse_coo else 3)]
+    make: Any = functools.partial(sparse_compressed_tensor, layout=layout)
+    if layout is sparse_coo:
+        make = functools.partial(sparse_coo_tensor, is_coalesced=bool(is_coalesced))
+    return reader.made(functools.partial(make, check_invariants=True), *parts, shape)
 
 
 def _write_dtype(writer: Writer, value: dt.dtype) -> None:
@@ -227,7 +251,8 @@ def _read_dtype(reader: Reader) -> dt.dtype:
     return dt.known(reader.made(_DTYPES.__getitem__, reader.take(1)[0]))
 
 
-#: Their places are the format: a new one goes to the end.
+#: Their places are the format, as those of dtypes: a new one goes to the end.
+_LAYOUTS = (sparse_coo, sparse_csr, sparse_csc)
 _DTYPE_NAMES = (
     "bool uint8 int8 uint16 int16 uint32 int32 uint64 int64 float16 bfloat16 float32 float64 complex64 complex128"
 ).split()
@@ -252,7 +277,7 @@ KINDS = (
     Kind(
         b"B", bytearray, Writer.sized, lambda reader: bytearray(reader.take(reader.length())), is_shared=True
     ),
-    Kind(b"(", tuple, _write_items, _items_reader(tuple)),
+    Kind(b"(", tuple, _write_items, _read_tuple),
     Kind(b"[", list, _write_items, _items_reader(list), is_shared=True),
     Kind(b"{", set, _write_members, _items_reader(set), is_shared=True),
     Kind(b"<", frozenset, _write_members, _items_reader(frozenset)),

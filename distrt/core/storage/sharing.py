@@ -17,6 +17,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, Place, memory_of, place_in, place_of, row_of
 from distrt.core.errors import AutogradError
+from distrt.core.sparse.array import is_sparse
 from distrt.core.storage.copying import Copying, attributes_of, rebuild
 from distrt.core.storage.shared_memory import PAGE, SharedMemory, SharedRow, round_up
 from distrt.core.storage.unnamed import open_unnamed_file
@@ -184,11 +185,14 @@ def _sent(tensor: Tensor) -> Any:
     """What ``multiprocessing`` pickles: shared memory by its file; other memory is shared first, for a new process.
 
     Beyond a number of files, memory that was not shared is copied: lists of tensors may be long.
-    What goes through a queue and is not shared is copied: its sender need not live on until it is fetched.
+    What goes through a queue and is not shared is copied: its sender need not live on until it is fetched. Sparse
+    tensors are copied.
     """
     from multiprocessing.context import get_spawning_popen
 
     require_no_history(tensor)
+    if is_sparse(tensor._array):
+        return tensor.__reduce_ex__(2)
     new: Any = get_spawning_popen()
     is_full = len(getattr(new, "_fds", ())) >= _MOST_FILES  # what multiprocessing's own Popen will pass on
     if new is not None and not is_full and memory_of(tensor._array).flags.writeable:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core.arrays import Array, Place, address_of, memory_of, place_in, place_of, row_of
+from distrt.core.sparse.array import is_sparse
 from distrt.core.storage.copying import Copying, attributes_of, rebuild
 from distrt.core.storage.sharing import require_no_history
 from distrt.core.tensor import Tensor
@@ -84,6 +85,8 @@ class _Pickler(pickle.Pickler):
             return NotImplemented if obj.dtype.hasobject else (_array, self._at(obj))
         if isinstance(obj, Tensor) and kind.__reduce_ex__ is _usual_way:
             require_no_history(obj)
+            if is_sparse(obj._array):
+                return NotImplemented  # its parts are arrays, which come here
             return _tensor, (kind, *self._at(obj._array), obj.requires_grad, attributes_of(obj))
         return NotImplemented
 
