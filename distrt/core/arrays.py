@@ -223,7 +223,9 @@ def place_in(row: Array, place: Place) -> Array:
 
 def as_strided_view(array: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
     """The same memory from the array's first element on, with other sizes and steps (in bytes)."""
-    return array_module(array).lib.stride_tricks.as_strided(array, shape, strides)
+    made = array_module(array).lib.stride_tricks.as_strided(array, shape, strides)
+    # CuPy's has no base, as if nobody else had its memory.
+    return made.view() if used.gpu and is_on_gpu(made) else made
 
 
 def place_of(array: Array) -> Place:

@@ -276,6 +276,20 @@ def check_gradients_are_taken_as_they_come() -> None:
     (2 * a.t().contiguous()).sum().backward()
     assert a.grad.stride() == a.stride() and a.grad.tolist() == torch.full((2, 3), 4.0).tolist()
 
+    class Same(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g.as_strided(g.shape, g.stride())
+
+    a.grad = b.grad = None
+    (Same.apply(a) + Same.apply(b)).backward(seed := torch.ones(2, 3, device=CUDA))
+    a.grad.add_(1)
+    assert b.grad.tolist() == seed.tolist() == torch.ones(2, 3).tolist()
+
 
 def check_lack_of_memory() -> None:
     """PyTorch's error, upon which scripts try less."""
