@@ -17,7 +17,7 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.autograd import hooks as hooking
 from distrt.core.autograd.accumulation import accumulate, free_slot
-from distrt.core.autograd.laws import conjugating, fit
+from distrt.core.autograd.laws import brought_home, conjugating, fit
 from distrt.core.autograd.node import AFTER, AccumulateGrad, Edge, Node
 from distrt.core.autograd.on_tensors import differentiate_on_tensors
 from distrt.core.errors import AutogradError
@@ -325,6 +325,7 @@ class _Pass:
         if gradient is None:
             return
         if used.gpu:
+            gradient = brought_home(gradient, leaf_node.variable)
             go_to((gradient,))
         captured, hooks = self.captured, leaf_node.hooks
         if captured is None and hooks is None:

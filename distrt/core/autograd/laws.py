@@ -1,6 +1,6 @@
 """What the engine does so that rules need not: a gradient has its input's shape and dtype, and is a complex conjugate.
 
-Called by the engine for every gradient that does not fit as it is.
+Called by the engine for every gradient that does not fit as it is, and for a leaf's, which has the leaf's device, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import numpy as np
 from distrt.core.arrays import Array, is_array, summed_to
 from distrt.core.autograd.node import Node
 from distrt.core.errors import AutogradError
+from distrt.core.gpu.places import device_of, moved
 from distrt.core.kernels.casting import cast
+from distrt.core.modes import used
 from distrt.core.sparse.array import is_sparse
 
 
@@ -40,6 +42,23 @@ def fit(gradient: Any, meta: Any, node: Node, index: int) -> Any:
     if gradient._array.dtype.kind == "c" and dtype.kind != "c":
         gradient = ops.real(gradient)
     return gradient if gradient._array.dtype == dtype else ops.to_dtype(gradient, dtype)
+
+
+def brought_home(gradient: Any, leaf: Any) -> Any:
+    """A leaf's gradient where the leaf is: a number on the CPU takes part in what a GPU computes, and hears of it."""
+    if leaf is None:
+        return gradient
+    array, own = getattr(gradient, "_array", gradient), leaf._array
+    if array.__class__ is own.__class__ is used.gpu_array and array.data.device_id == own.data.device_id:
+        return gradient
+    home = device_of(own)
+    if device_of(array) == home:
+        return gradient
+    if array is gradient:
+        return moved(array, home)
+    from distrt.core import ops
+
+    return ops.to_device(gradient, home, gradient.device)
 
 
 def _fit_array(gradient: Array, meta: tuple[Any, Any], node: Node, index: int) -> Array:

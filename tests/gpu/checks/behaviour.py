@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 import pickle
 import sys
 import traceback
@@ -289,6 +290,17 @@ def check_gradients_are_taken_as_they_come() -> None:
     (Same.apply(a) + Same.apply(b)).backward(seed := torch.ones(2, 3, device=CUDA))
     a.grad.add_(1)
     assert b.grad.tolist() == seed.tolist() == torch.ones(2, 3).tolist()
+
+
+def check_numbers_on_the_cpu_get_their_gradients_there() -> None:
+    """They go with tensors on a GPU, and so do the gradients of what they are made of."""
+    x, s = torch.arange(3.0, device=CUDA), torch.tensor(2.0, requires_grad=True)
+    for _ in range(2):
+        (x * s * s.exp()).sum().backward()
+    expected = 2 * 3 * 3 * math.exp(2)
+    assert s.grad.device.type == "cpu" and abs(s.grad.item() - expected) < 1e-4 * expected
+    (found,) = torch.autograd.grad((x * s).sum(), s, create_graph=True)
+    assert found.device.type == "cpu" and found.item() == 3
 
 
 def check_lack_of_memory() -> None:
