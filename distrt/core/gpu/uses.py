@@ -7,7 +7,9 @@ gives freed memory to the next array of the latter, without asking. So that one 
 
 from __future__ import annotations
 
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from distrt.core.gpu import library
@@ -66,12 +68,12 @@ class Held:
         self.users: list[Any] | None = None
         count.made(pointer.mem.size)
 
-    def __del__(self) -> None:
+    def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         pointer = getattr(self, "_pointer", None)  # none where there was no time for it
         if pointer is None:
             return
         self._count.gone(pointer.mem.size)
-        if self.users is not None:
+        if self.users is not None and not is_ending():  # then nobody gets it next, and CuPy is in parts
             self._come_behind_users(self.users)
 
     def _come_behind_users(self, users: list[Any]) -> None:

@@ -6,6 +6,7 @@ import copy
 import io
 import math
 import pickle
+import subprocess
 import sys
 import traceback
 import warnings
@@ -470,6 +471,19 @@ def check_memory_that_another_stream_uses_is_not_given_away() -> None:
         torch.zeros(1000, device=CUDA)
     assert y.sum().item() == 2000
     assert_refused(NotImplementedError, "aten::record_stream", lambda: torch.ones(1).record_stream(side))
+
+
+def check_a_program_may_end_with_memory_that_another_stream_uses() -> None:
+    """A module keeps it until CuPy is in parts: nobody gets it next, so nothing is done, and nothing said."""
+    program = (
+        "import json, distrt as torch\n"
+        "json.kept = torch.ones(9, device='cuda')\n"
+        "json.kept.record_stream(torch.cuda.Stream())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
 
 
 def check_pinned_and_shared() -> None:
