@@ -80,13 +80,15 @@ def checkpoint(
 
     Raises:
         CheckpointError: in the backward pass, where the repetition does not keep the same.
-        ValueError: for an unknown ``determinism_check``.
+        ValueError: for an unknown ``determinism_check``, and for ``context_fn`` or ``debug`` with ``use_reentrant``.
     """
     preserve_rng_state = kwargs.pop("preserve_rng_state", True)
     if determinism_check not in ("default", "none"):
         raise ValueError(
             f"determinism_check should be one of ['default', 'none'], but got {determinism_check}"
         )
+    if use_reentrant and (context_fn is not noop_context_fn or debug is not False):
+        raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
     if not is_grad_enabled():
         return function(*args, **kwargs)
     forward_context, recompute_context = context_fn()

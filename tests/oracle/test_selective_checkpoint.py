@@ -51,6 +51,42 @@ def test_policies_and_names_are_as_in_pytorch(torch: Any) -> None:
     assert_same_outcomes(POLICIES, torch)
 
 
+#: Operations whose kernels PyTorch's policies see by these very names: what a policy names is kept here, too.
+NAMED = """
+x * 2; x - w; x / 2; x ** 2; x ** w; x == 1; x < w; x % 2; x.softmax(1); x.log_softmax(1); x.sum();
+x.sum(1); x.mean(1); x.max(); x.min(1); x[0]; x.transpose(0, 1); x.permute(1, 0); x.where(w > 0, w);
+x.var(1); x.std(); x.norm(); x.gather(1, x.long()); x @ w; t.cat([x, x]); x.abs();
+nn.functional.layer_norm(x, (3,)); nn.functional.group_norm(x, 1);
+nn.functional.batch_norm(x, None, None, training=True); nn.functional.gelu(x);
+nn.functional.max_pool2d(x.view(1, 1, 3, 3), 2); x.clone(); x.exp(); x.topk(1); x.cumsum(0)
+"""
+
+
+@pytest.mark.parametrize("called", [each.strip() for each in NAMED.split(";")])
+def test_policies_see_pytorchs_names(called: str, torch: Any) -> None:
+    import torch.utils.checkpoint
+
+    assert _last_seen(called, distrt) == _last_seen(called, torch)
+
+
+def _last_seen(called: str, t: Any) -> str:
+    seen: list[str] = []
+
+    def policy(context: Any, op: Any, *args: Any, **kwargs: Any) -> bool:
+        seen.append(str(op))
+        return False
+
+    x, w = t.full((3, 3), 0.5, requires_grad=True), t.full((3, 3), 2.0)
+    contexts = partial(t.utils.checkpoint.create_selective_checkpoint_contexts, policy)
+    t.utils.checkpoint.checkpoint(
+        lambda x: eval(called, {"t": t, "nn": t.nn, "x": x, "w": w}),
+        x,
+        use_reentrant=False,
+        context_fn=contexts,
+    )
+    return [each for each in seen if each not in ("aten.detach.default", "aten.empty.memory_format")][-1]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_kernel_whose_result_is_kept_does_not_run_again(kept: bool) -> None:
     from distrt.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts

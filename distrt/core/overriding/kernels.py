@@ -55,20 +55,37 @@ def _asking(name: str, forward: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-#: Operations under another name than PyTorch's, or than their public function's.
+#: Operations whose name is not PyTorch's, nor their public function's; or whose overload is not "default".
 _NAMES = {
+    "_batch_norm": "native_batch_norm",
     "_copied": "copy_",
-    "_fill": "fill_",
-    "_view": "view",
     "_copy_reshape": "reshape",
+    "_fill": "fill_",
+    "_group_norm": "native_group_norm",
+    "_layer_norm": "native_layer_norm",
+    "_max_all": "max",
+    "_max_dim": "max.dim",
+    "_min_all": "min",
+    "_min_dim": "min.dim",
+    "_select_view": "select.int",
+    "_std": "std.correction",
+    "_var": "var.correction",
+    "_vector_norm": "linalg_vector_norm",
+    "_where": "where.self",
     "attention": "_scaled_dot_product_flash_attention_for_cpu",
     "convolution_input_gradient": "convolution_backward",
     "convolution_weight_gradient": "convolution_backward",
+    "log_softmax": "_log_softmax",
+    "max_pool2d": "max_pool2d_with_indices",
+    "softmax": "_softmax",
     "to_dtype": "_to_copy",
+    "transpose": "transpose.int",
     "transposed_convolution": "convolution",
-    "_dot": "dot",
+    "true_divide": "div.Tensor",
 }
-_BINARY = frozenset("add sub mul div true_divide eq ne lt le gt ge pow remainder fmod floor_divide".split())
+#: Those that PyTorch offers tensors alone: it makes one of a number.
+_OF_TENSORS = frozenset("add div mul sub".split())
+_BINARY = frozenset("eq ne lt le gt ge remainder fmod".split())
 
 
 def name_in_pytorch(name: str, args: tuple[Any, ...]) -> tuple[str, str]:
@@ -79,12 +96,17 @@ def name_in_pytorch(name: str, args: tuple[Any, ...]) -> tuple[str, str]:
         return "addmm" if len(args[1].shape) == 2 else "baddbmm", "default"
     if name == "linear":
         return "mm" if args[2] is None else "addmm", "default"
-    overload = "default"
-    if name in _BINARY:
+    found, _, overload = _NAMES.get(name, name.lstrip("_")).partition(".")
+    if name in _OF_TENSORS:
+        overload = "Tensor"
+    elif name in _BINARY:
         overload = "Tensor" if hasattr(args[1], "shape") else "Scalar"
-    elif name in ("sum", "mean"):
-        overload = "default" if args[1] is None else "dim_IntList" if name == "sum" else "dim"
-    return _NAMES.get(name, name.lstrip("_")), overload
+    elif name == "pow":
+        kinds = ["Tensor" if hasattr(each, "shape") else "Scalar" for each in args[:2]]
+        overload = "Scalar" if kinds[0] == "Scalar" else "_".join(kinds)
+    elif name in ("sum", "mean") and args[1] is not None:
+        overload = "dim_IntList" if name == "sum" else "dim"
+    return found, overload or "default"
 
 
 def _run(watchers: tuple[Watcher, ...], name: str, forward: Any, args: Any, kwargs: Any) -> Any:
