@@ -120,6 +120,11 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
         raise RuntimeError(
             f"Expected tangent of {tensor.dtype}, as the primal is, but it is of {tangent.dtype}"
         )
+    if unpack_dual(tensor).tangent is not None:
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level 0 is not "
+            "supported."
+        )
     with enable_grad():
         dual: Tensor = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
     _level.duals.append((dual, tangent))
@@ -129,7 +134,7 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
 def unpack_dual(tensor: Tensor, *, level: int | None = None) -> UnpackedDualTensor:
     """A value that was computed in this level, and its tangent."""
     duals = _level.duals
-    if duals is None or not tensor.requires_grad:
+    if not duals or not tensor.requires_grad:
         return UnpackedDualTensor(tensor, None)
     own = next((tangent for dual, tangent in duals if dual is tensor), None)
     keeps_graph = _has_other_leaves(tensor, duals)

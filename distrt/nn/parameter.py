@@ -43,20 +43,20 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Any:
         """A leaf over the memory of ``data``; empty without it."""
-        source = empty(0) if data is None else data
+        source: Any = empty(0) if data is None else data
         made: Any = source.detach()
         if requires_grad and made.dtype.category < 2:
             raise DtypeError("Only Tensors of floating point and complex dtype can require gradients")
         if type(source) in (Tensor, Parameter):
             return made.as_subclass(cls).requires_grad_(requires_grad)
-        if Parameter in type(source).__mro__:
-            kind = type(source).__name__
+        if type(made) is not type(source):
             raise AutogradError(
-                f"Creating a Parameter from an instance of type {kind} requires that detach() returns an instance of "
-                "the same type, but return type Tensor was found instead. To use the type as a Parameter, please "
-                "correct the detach() semantics defined by its __torch_dispatch__() implementation."
+                f"Creating a Parameter from an instance of type {type(source).__name__} requires that detach() returns "
+                f"an instance of the same type, but return type {type(made).__name__} was found instead. To use the "
+                "type as a Parameter, please correct the detach() semantics defined by its __torch_dispatch__() "
+                "implementation."
             )
-        made = made.as_subclass(type(source)).requires_grad_(requires_grad)
+        made.requires_grad_(requires_grad)
         made._is_param = True
         return made
 

@@ -31,6 +31,8 @@ SCRIPT = """
     copied = copy.deepcopy(compiled)
     copied._orig_mod is model, list(copied.state_dict())
     t.compile(model, backend="eager", disable=True) is model
+    len(compiled), bool(compiled), bool(t.compile(nn.Sequential(), backend="eager"))
+    len(t.compile(nn.Linear(1, 1), backend="eager"))
     t.compile(model, mode="fastest")
     t.compile(model, mode="default", options={"a": 1})
 """

@@ -76,5 +76,11 @@ def test_what_has_no_level_or_does_not_fit_is_refused(torch: Any) -> None:
                 forward.make_dual(t.ones(2, dtype=t.int64), x)
             with pytest.raises(RuntimeError, match="Nested forward mode AD"), forward.dual_level():
                 pass
+            assert forward.unpack_dual(t.ones(2, requires_grad=True) * 2).tangent is None
             dual = forward.make_dual(x, x)
+            for again in (dual, dual * 2):
+                with pytest.raises(RuntimeError, match="already has a forward gradient"):
+                    forward.make_dual(again, x)
         assert forward.unpack_dual(dual).tangent is None
+        with forward.dual_level():
+            assert forward.unpack_dual(dual * dual).tangent is None

@@ -48,6 +48,18 @@ class M(t.Tensor):
     def __new__(cls, values, extra, *args): return super().__new__(cls, values, *args)
     def __init__(self, values, extra): self.extra = extra
     def sum(self, *args): return super().sum(*args) * 10
+class Named(t.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        made = super().__torch_function__(func, types, args, kwargs)
+        if isinstance(made, cls) and isinstance(args[0], cls): made.label = getattr(args[0], "label", None)
+        return made
+named = t.ones(2).as_subclass(Named)
+named.label = "a"
+p = nn.Parameter(named)
+p.label, (p * 2).label, type(p).__name__, isinstance(p, nn.Parameter), p.requires_grad, p.data_ptr() == named.data_ptr()
+p, nn.Parameter(named, requires_grad=False), nn.Parameter(t.ones(1)), P(t.ones(1))
+nn.Parameter(t.ones(2).as_subclass(Off))
 M([1, 2], "a").extra, M([1, 2], "a") + 1, M(t.ones(2), "b").sum(), t.sum(M([1, 2], "c"))
 """
 

@@ -92,7 +92,7 @@ def text_of(tensor: Tensor, contents: str | None = None) -> str:
         contents: what stands for the elements, for subclasses that print themselves.
     """
     kind = type(tensor).__name__
-    is_parameter = any(each.__name__ == "Parameter" for each in type(tensor).__mro__)
+    is_of_parameters = any(each.__name__ == "Parameter" for each in type(tensor).__mro__)
     opening = "tensor(" if kind in ("Tensor", "Parameter") else f"{kind}("
     array = tensor._array
     if contents is None and is_sparse(array):
@@ -101,9 +101,9 @@ def text_of(tensor: Tensor, contents: str | None = None) -> str:
     else:
         body = _body(array, len(opening)) if contents is None else contents
         text = _with_notes(opening + body, _notes(tensor), len(opening))
-    if not is_parameter:
-        return text
-    return "Parameter containing:\n" + (text if kind == "Parameter" else f"Parameter({text})")
+    if kind != "Parameter" and (is_of_parameters or getattr(tensor, "_is_param", False)):
+        text = f"Parameter({text})"
+    return f"Parameter containing:\n{text}" if is_of_parameters else text
 
 
 def _notes(tensor: Tensor) -> list[str]:

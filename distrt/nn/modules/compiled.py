@@ -6,7 +6,7 @@ model out of it (``_orig_mod``), and strip its name from a state dict's keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 from distrt.core.process.compiling import check_options
@@ -59,6 +59,20 @@ class OptimizedModule(Module):
             super().__delattr__(name)
         else:
             delattr(self._orig_mod, name)
+
+    def __len__(self) -> int:
+        """The length of the module in it.
+
+        Raises:
+            TypeError: where that has none.
+        """
+        if not isinstance(self._orig_mod, Sized):
+            raise TypeError(f"{type(self._orig_mod).__name__} does not support len()")
+        return len(self._orig_mod)
+
+    def __bool__(self) -> bool:
+        """That of the module in it, which need not have a length."""
+        return bool(self._orig_mod)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *dir(self._orig_mod)})
