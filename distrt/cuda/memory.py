@@ -9,7 +9,7 @@ from typing import Any
 
 from distrt.core import gpu
 from distrt.core.gpu import library
-from distrt.cuda.devices import cupy, number_of
+from distrt.cuda.devices import cupy, init, number_of
 from distrt.cuda.management import list_gpu_processes
 from distrt.cuda.stream import queue_of
 
@@ -196,6 +196,7 @@ def caching_allocator_alloc(size: int, device: Any = None, stream: Any = None) -
     Raises:
         TypeError: for another kind of stream.
     """
+    init()  # it may come before the first tensor, and is counted
     queue = _queue(stream, device)
     with _on(device), queue if queue is not None else nullcontext():
         memory = cupy().cuda.alloc(size)

@@ -28,6 +28,15 @@ def _reloaded(value: Any, **options: Any) -> Any:
     return torch.load(file, **options)
 
 
+def _run_alone(*lines: str) -> None:
+    """In a process of its own, which says nothing."""
+    program = "\n".join(("import distrt as torch", *lines))
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, ""), ended.stderr
+
+
 def check_questions() -> None:
     """What there is, and which one is meant."""
     assert torch.cuda.is_available() and torch.cuda.device_count() >= 1
@@ -203,6 +212,10 @@ def check_memory_for_other_libraries() -> None:
     with torch.cuda.memory.caching_allocator_disabled():
         torch.cuda.caching_allocator_enable()
     assert torch.cuda.get_allocator_backend() == "native"
+    _run_alone(
+        "address = torch.cuda.caching_allocator_alloc(1 << 20)",
+        "assert torch.cuda.memory_allocated() == 1 << 20, 'it is counted before there is a tensor, too'",
+    )
 
 
 def check_what_libraries_are_there() -> None:
@@ -475,15 +488,11 @@ def check_memory_that_another_stream_uses_is_not_given_away() -> None:
 
 def check_a_program_may_end_with_memory_that_another_stream_uses() -> None:
     """A module keeps it until CuPy is in parts: nobody gets it next, so nothing is done, and nothing said."""
-    program = (
-        "import json, distrt as torch\n"
-        "json.kept = torch.ones(9, device='cuda')\n"
-        "json.kept.record_stream(torch.cuda.Stream())\n"
+    _run_alone(
+        "import json",
+        "json.kept = torch.ones(9, device='cuda')",
+        "json.kept.record_stream(torch.cuda.Stream())",
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
 
 
 def check_pinned_and_shared() -> None:
