@@ -7,7 +7,6 @@ from typing import Any
 
 from . import device, memory, nccl, runtime, traffic
 from .memory import (
-    MemoryHook,
     MemoryPointer,
     MemoryPool,
     UnownedMemory,
@@ -24,7 +23,6 @@ __all__ = [
     "Device",
     "Event",
     "ExternalStream",
-    "MemoryHook",
     "MemoryPointer",
     "MemoryPool",
     "Stream",
