@@ -31,6 +31,11 @@ SCRIPT = """
     copied = copy.deepcopy(compiled)
     copied._orig_mod is model, list(copied.state_dict())
     t.compile(model, backend="eager", disable=True) is model
+    class Other(type(compiled)): pass
+    other = t.compile(nn.Linear(1, 1), backend="eager")
+    other.__class__ = Other
+    other.extra_repr = lambda: "extra"
+    type(other).__name__, type(other._orig_mod).__name__, other.extra_repr(), other._orig_mod.extra_repr()
     len(compiled), bool(compiled), bool(t.compile(nn.Sequential(), backend="eager"))
     len(t.compile(nn.Linear(1, 1), backend="eager"))
     t.compile(model, mode="fastest")

@@ -49,8 +49,11 @@ class OptimizedModule(Module):
         return getattr(self._orig_mod, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _OWN or name in self.__dict__ or "_orig_mod" not in self.__dict__.get("_modules", ()):
-            super().__setattr__(name, value)
+        is_own = hasattr(type(self), name) or name in self.__dict__
+        if is_own or "_orig_mod" not in self.__dict__.get("_modules", ()):
+            super().__setattr__(
+                name, value
+            )  # what all modules have, `__class__` among it, is put on the wrapper
         else:
             setattr(self._orig_mod, name, value)
 
@@ -79,9 +82,6 @@ class OptimizedModule(Module):
 
 
 OptimizedModule.__module__ = "distrt._dynamo.eval_frame"  # PyTorch's place for it, where pickle looks
-
-#: What is set on the wrapper, not on the module in it.
-_OWN = frozenset({"_orig_mod", "forward", "training"})
 
 
 def compile(
