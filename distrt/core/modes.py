@@ -73,18 +73,16 @@ class _Used:
         gpu: True from the first tensor on a GPU on.
         gpu_array: from then on, the class of arrays on GPUs; until then none.
         modes: True from the first mode on that takes functions over (``core/overriding``).
-        overrides: True from the first class on that takes functions over.
         sparse: True from the first sparse tensor on.
         streams: True from the first stream of a GPU on beside the default one.
     """
 
-    __slots__ = ("autocast", "gpu", "gpu_array", "modes", "overrides", "sparse", "streams")
+    __slots__ = ("autocast", "gpu", "gpu_array", "modes", "sparse", "streams")
 
     autocast: bool
     gpu: bool
     gpu_array: Any
     modes: bool
-    overrides: bool
     sparse: bool
     streams: bool
 
@@ -94,7 +92,6 @@ used.autocast = False
 used.gpu = False
 used.gpu_array = ()
 used.modes = False
-used.overrides = False
 used.sparse = False
 used.streams = False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -63,9 +64,11 @@ class _Doors:
     Attributes:
         are_open: whether functions look at their arguments.
         attributes_are_open: whether attributes do, too: where a class has a ``__torch_function__`` of its own.
+        lock: is held while they are opened: classes are made, and modules read, in any thread.
     """
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.are_open = self.attributes_are_open = False
         self.functions: list[tuple[types.FunctionType, Any, bool, bool]] = []
         self.attributes: list[tuple[types.FunctionType, Any]] = []
@@ -78,9 +81,10 @@ def public(function: Any, *, offered: Any = None, is_operator: bool = False, is_
     """Notes a function as one that may be taken over, and returns it; it must be nobody's in the library itself."""
     if isinstance(function, types.FunctionType):
         entry = (function, function if offered is None else offered, is_operator, is_scanned)
-        _doors.functions.append(entry)
-        if _doors.are_open:
-            _put_in(*entry)
+        with _doors.lock:
+            _doors.functions.append(entry)
+            if _doors.are_open:
+                _put_in(*entry)
     return function
 
 
@@ -91,9 +95,10 @@ def public_attribute(view: property, *, gives_tensors: bool = False) -> None:
             if gives_tensors:
                 public(function, offered=offered)
             else:
-                _doors.attributes.append((function, offered))
-                if _doors.attributes_are_open:
-                    _put_in(function, offered, False, True)
+                with _doors.lock:
+                    _doors.attributes.append((function, offered))
+                    if _doors.attributes_are_open:
+                        _put_in(function, offered, False, True)
 
 
 def overridable(function: Any) -> Any:
@@ -119,15 +124,16 @@ def behind(function: Any) -> Any:
 
 
 def open_all(attributes: bool = False) -> None:
-    """From now on functions look at their arguments, and attributes, where that is wanted."""
-    if not _doors.are_open:
-        _doors.are_open = used.overrides = True
-        for entry in _doors.functions:
-            _put_in(*entry)
-    if attributes and not _doors.attributes_are_open:
-        _doors.attributes_are_open = True
-        for function, offered in _doors.attributes:
-            _put_in(function, offered, False, True)
+    """From now on functions look at their arguments, and attributes, where that is wanted; all do when it returns."""
+    with _doors.lock:
+        if not _doors.are_open:
+            for entry in _doors.functions:
+                _put_in(*entry)
+            _doors.are_open = True
+        if attributes and not _doors.attributes_are_open:
+            for function, offered in _doors.attributes:
+                _put_in(function, offered, False, True)
+            _doors.attributes_are_open = True
 
 
 def _put_in(function: types.FunctionType, offered: Any, is_operator: bool, is_scanned: bool) -> None:
