@@ -99,7 +99,11 @@ SAME = [
     s.clone().div_(2) ; s.clone().neg_() ; s.detach() ; s.clone() ; t.is_tensor(s) ;
     isinstance(s, t.sparse.FloatTensor) ; type(s) is t.Tensor ; s.element_size() ; s.is_floating_point() ;
     t.numel(s) ; t.sparse.sampled_addmm(r, d[:, :2], d[:, :2].t() @ d, beta=0.5) ;
-    t.randn(3, 3).to_sparse().to_dense().is_sparse
+    t.randn(3, 3).to_sparse().to_dense().is_sparse ;
+    t.tensor(3.0).to_sparse() ; t.tensor(0.0).to_sparse() ; t.tensor(3.0).to_sparse().to_dense() ;
+    t.tensor(3.0).to_sparse() + t.tensor(4.0).to_sparse() ; t.sparse_coo_tensor([[1]], [2.0], (3,)).indices() ;
+    t.sparse_coo_tensor([[1], [2]], [2.0], (3, 3)).mul(2).values() ;
+    t.zeros(0, 3).to_sparse() @ t.ones(3, 2) ; t.zeros(2, 3).to_sparse_csr() @ t.ones(3, 0)
     """),
 ]
 
@@ -115,7 +119,8 @@ REFUSED = [
     s @ d ; s @ t.ones(4) ; d + h ; t.cat([s, d]) ; t.stack([s, h]) ;
     t.sparse_coo_tensor(i, v.long(), requires_grad=True) ; h.transpose(0, 1) ; s.permute(0) ; s[5] ;
     s.select(0, 3) ;
-    t.sparse.softmax(d, 0) ; s * h ; u + h
+    t.sparse.softmax(d, 0) ; s * h ; u + h ; t.sparse_coo_tensor([[0, 1]], d, (3, 4)) ;
+    t.sparse_coo_tensor(i, v, (-2, 3)) ; t.sparse_coo_tensor(i, v, (2**32, 2**32)) ; t.sparse_coo_tensor((2**32, 2**32))
     """),
 ]
 

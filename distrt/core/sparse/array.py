@@ -25,6 +25,7 @@ from distrt.core.sparse.places import (
     merged,
     numbered,
     ordered_rows,
+    picked,
     scattered,
 )
 from distrt.core.tensors.formats import layout, sparse_coo
@@ -286,7 +287,7 @@ class Coo(SparseArray):
         indices: int64, (sparse dims, n).
         values: (n, …): each is an array over the dense dims, which come last.
         shape: sizes of the sparse dims and of the dense ones.
-        is_coalesced: whether the coordinates are in order, each once.
+        is_coalesced: whether the coordinates are in order, each once, as fewer than two always are.
         version: the counter of changes of the tensor that the indices are; its own when not given.
     """
 
@@ -303,7 +304,7 @@ class Coo(SparseArray):
         require_on_cpu(indices, values)
         used.sparse = True
         self.indices, self.values, self.shape = indices, values, tuple(shape)
-        self.is_coalesced = is_coalesced
+        self.is_coalesced = is_coalesced or len(values) < 2
         self.version = [0] if version is None else version
         self._rows: dict[str, tuple[int, Rows]] = {}
 
@@ -361,7 +362,7 @@ class Coo(SparseArray):
     def read(self, given: Any) -> Array:
         """What a dense or sparse array of the same sizes has at these places."""
         if not is_sparse(given):
-            return given[tuple(self.indices)]
+            return picked(given, self.indices)
         other = given.coo().coalesced()
         if other.indices is self.indices:
             return other.values

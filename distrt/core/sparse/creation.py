@@ -33,6 +33,8 @@ __all__ = [
     "sparse_csr_tensor",
 ]
 
+_MOST = (1 << 63) - 1  # elements: coordinates are compared by their number
+
 
 def sparse_coo_tensor(
     indices: Any,
@@ -83,9 +85,9 @@ def sparse_coo_tensor(
             f"{array.shape[1]}, nnz from values: {given._array.shape[0] if given._array.ndim else 1}"
         )
     shape = _shape(array, given._array) if size is None else varargs((size,))
-    _require_dims(shape, len(array), given._array.ndim - 1)
+    _require_sizes(shape, len(array), given._array)
     if invariants.wanted if check_invariants is None else check_invariants:
-        check_coo(array, given._array, shape, bool(is_coalesced))
+        check_coo(array, shape, bool(is_coalesced))
     version = places._counter if array is places._array else None
     pattern = Coo(array, given._array, shape, bool(is_coalesced), version)
     return _finished(given, pattern, requires_grad)
@@ -112,15 +114,30 @@ def _finished(values: Tensor, pattern: Any, requires_grad: bool) -> Tensor:
 def _refuse_indices(array: Array, given: Tensor, size: Any) -> None:
     if size is None or array.ndim != 1:
         raise ShapeError(f"indices must be sparse_dim x nnz, but got: {list(array.shape)}")
-    _require_dims(varargs((size,)), len(array), given._array.ndim - 1)
+    _require_sizes(varargs((size,)), len(array), given._array)
     raise ShapeError(f"indices must be sparse_dim x nnz, but got: {list(array.shape)}")
 
 
-def _require_dims(shape: tuple[int, ...], sparse: int, dense: int) -> None:
-    if len(shape) != sparse + dense:
+def _require_sizes(shape: tuple[int, ...], sparse: int, values: Array) -> None:
+    if len(shape) != sparse + values.ndim - 1:
         raise ShapeError(
             f"'len(size) == sparse_dim + dense_dim' is not satisfied: len(size) = {len(shape)}, sparse_dim = {sparse}, "
-            f"dense_dim = {dense}"
+            f"dense_dim = {values.ndim - 1}"
+        )
+    _require_countable(shape)
+    if values.shape[1:] != tuple(shape[sparse:]):
+        raise ShapeError(
+            f"values has incorrect size, expected {[len(values), *shape[sparse:]]}, got {list(values.shape)}"
+        )
+
+
+def _require_countable(shape: tuple[int, ...]) -> None:
+    """Raises ShapeError where elements, zeros and all, cannot be numbered."""
+    if min(shape, default=0) < 0:
+        raise ShapeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    if math.prod(shape) > _MOST:
+        raise ShapeError(
+            f"numel: integer multiplication overflow: {list(shape)} has more than {_MOST} elements"
         )
 
 
@@ -140,10 +157,9 @@ def empty_coo(
     if device is not None:
         require_available(device)
     count = len(size) if sparse_dim is None else sparse_dim
-    if min(size, default=0) < 0:
-        raise ShapeError(f"Trying to create tensor with negative dimension {min(size)}: {list(size)}")
+    _require_countable(size)
     values = np.empty((0, *size[count:]), (dtype or dt.default.floating).numpy)
-    return wrap(Coo(np.empty((count, 0), np.int64), values, tuple(size), math.prod(size) >= 0))
+    return wrap(Coo(np.empty((count, 0), np.int64), values, tuple(size), True))
 
 
 def in_layout(

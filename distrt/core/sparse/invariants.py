@@ -23,7 +23,7 @@ class _Invariants:
 invariants = _Invariants()
 
 
-def check_coo(indices: Array, values: Array, shape: tuple[int, ...], is_coalesced: bool) -> None:
+def check_coo(indices: Array, shape: tuple[int, ...], is_coalesced: bool) -> None:
     """Raises ShapeError for a coordinate outside the tensor, and for coordinates that are only said to be in order."""
     for dim, (row, size) in enumerate(zip(indices, shape, strict=False)):
         if row.size and row.min() < 0:
@@ -32,11 +32,6 @@ def check_coo(indices: Array, values: Array, shape: tuple[int, ...], is_coalesce
             raise ShapeError(
                 f"size is inconsistent with indices: for dim {dim}, size is {size} but found index {int(row.max())}"
             )
-    if tuple(values.shape[1:]) != tuple(shape[len(indices) :]):
-        raise ShapeError(
-            f"values has incorrect size, expected {[indices.shape[1], *shape[len(indices) :]]}, "
-            f"got {list(values.shape)}"
-        )
     if is_coalesced and not (np.diff(numbered(indices, shape)) > 0).all():
         raise ShapeError("cannot set is_coalesced to true if indices correspond to uncoalesced COO tensor")
 

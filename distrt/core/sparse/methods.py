@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.sparse import operations, products
 from distrt.core.sparse.array import Coo, is_sparse
 from distrt.core.sparse.compressed import Compressed
+from distrt.core.sparse.places import picked
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors import formats
 from distrt.core.tensors.formats import layout as layout_type
@@ -192,12 +192,8 @@ def _sparse_of(self: Tensor, sparse_dim: int | None) -> Tensor:
     if count < array.ndim:
         filled = filled.any(tuple(range(count, array.ndim)))
     found = np.stack(filled.nonzero()) if array.ndim else np.zeros((0, int(bool(filled))), np.int64)
-    pattern = Coo(found.astype(np.int64), _picked(array, found), array.shape, True)
+    pattern = Coo(found.astype(np.int64), picked(array, found), array.shape, True)
     return operations.at_places(operations.values_at(self, pattern), pattern)  # type: ignore[no-any-return]
-
-
-def _picked(array: Array, indices: Array) -> Array:
-    return array[tuple(indices)]
 
 
 def _to(name: str, wanted: layout_type) -> Callable[..., Tensor]:

@@ -23,6 +23,7 @@ __all__ = [
     "merged",
     "numbered",
     "ordered_rows",
+    "picked",
     "require_inside",
     "row_numbers",
     "scattered",
@@ -130,6 +131,13 @@ def merged(one: Parts, other: Parts, shape: tuple[int, ...], is_ordered: bool) -
 
 def _sum(one: Array, other: Array) -> Array:
     return np.logical_or(one, other) if one.dtype == np.bool_ else one + other
+
+
+def picked(dense: Array, indices: Array) -> Array:
+    """What a dense array has at these coordinates."""
+    if not len(indices):
+        return dense[None].repeat(indices.shape[1], 0)
+    return dense[tuple(indices)]
 
 
 def scattered(indices: Array, values: Array, shape: tuple[int, ...]) -> Array:
