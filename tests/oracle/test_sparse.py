@@ -103,7 +103,9 @@ SAME = [
     t.tensor(3.0).to_sparse() ; t.tensor(0.0).to_sparse() ; t.tensor(3.0).to_sparse().to_dense() ;
     t.tensor(3.0).to_sparse() + t.tensor(4.0).to_sparse() ; t.sparse_coo_tensor([[1]], [2.0], (3,)).indices() ;
     t.sparse_coo_tensor([[1], [2]], [2.0], (3, 3)).mul(2).values() ;
-    t.zeros(0, 3).to_sparse() @ t.ones(3, 2) ; t.zeros(2, 3).to_sparse_csr() @ t.ones(3, 0)
+    t.zeros(0, 3).to_sparse() @ t.ones(3, 2) ; t.zeros(2, 3).to_sparse_csr() @ t.ones(3, 0) ;
+    r + d ; d + r ; q + d ; r.to_sparse(2) ;
+    t.sparse_csr_tensor(t.tensor([0, 1, 1]).int(), i[1, :1].int(), v[:1], (2, 3)).to_sparse_csc().row_indices()
     """),
 ]
 
@@ -120,7 +122,8 @@ REFUSED = [
     t.sparse_coo_tensor(i, v.long(), requires_grad=True) ; h.transpose(0, 1) ; s.permute(0) ; s[5] ;
     s.select(0, 3) ;
     t.sparse.softmax(d, 0) ; s * h ; u + h ; t.sparse_coo_tensor([[0, 1]], d, (3, 4)) ;
-    t.sparse_coo_tensor(i, v, (-2, 3)) ; t.sparse_coo_tensor(i, v, (2**32, 2**32)) ; t.sparse_coo_tensor((2**32, 2**32))
+    t.sparse_coo_tensor(i, v, (-2, 3)) ; t.sparse_coo_tensor(i, v, (2**32, 2**32)) ;
+    t.sparse_coo_tensor((2**32, 2**32)) ; s.to_sparse(1) ; r.to_sparse(1) ; r + t.ones(3)
     """),
 ]
 

@@ -84,12 +84,14 @@ class SparseArray:
         shape: the sizes of the tensor.
         values: the elements that are given, in one row; (n, …) where each is an array itself.
         version: the counter of changes of the indices.
+        index_dtype: of the indices; int32 for compressed ones alone.
     """
 
     layout: layout
     shape: tuple[int, ...]
     values: Array
     flags = _Flags()
+    index_dtype: Any = np.dtype(np.int64)
     version: list[Any]
     _rows: dict[str, tuple[int, Rows]]
 

@@ -34,6 +34,7 @@ class Compressed(SparseArray):
         used.sparse = True
         self.starts, self.others, self.values = starts, others, values
         self.shape, self.is_by_column = tuple(shape), is_by_column
+        self.index_dtype = others.dtype
         self.version = [0]
         self._rows = {}
 
@@ -77,7 +78,7 @@ class Compressed(SparseArray):
 
     def of_coo(self, given: Coo) -> Compressed:
         """These elements in this layout."""
-        return compressed(given, self.is_by_column, self.others.dtype)
+        return compressed(given, self.is_by_column, self.index_dtype)
 
     def read(self, given: Any) -> Array:
         """What a dense or sparse array of the same sizes has at these places."""

@@ -13,6 +13,7 @@ from distrt.core import ops
 from distrt.core.errors import ShapeError
 from distrt.core.sparse import creation, indexing, products, reductions, shapes
 from distrt.core.sparse.array import LayoutFault, is_sparse
+from distrt.core.sparse.compressed import Compressed
 from distrt.core.sparse.operations import at_places, coalesce, values_at, values_of
 from distrt.core.tensor import Tensor
 
@@ -49,6 +50,8 @@ def _is_number(value: Any) -> bool:
 def _sum(input: Any, other: Any, *, alpha: Any = 1) -> Any:
     """``input + alpha * other``: of two sparse tensors, or a dense and a sparse one."""
     if not (isinstance(other, Tensor) and is_sparse(other._array)):
+        if isinstance(input._array, Compressed) and isinstance(other, Tensor):
+            return ops.add(other if alpha == 1 else ops.mul(other, alpha), input)
         raise ShapeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
     return ops.add(input, other if alpha == 1 else ops.mul(other, alpha))
 

@@ -165,6 +165,10 @@ def to_sparse(
     if wanted is formats.strided:
         raise ShapeError("to_sparse: conversion from Strided to Strided layout is not supported")
     if is_sparse(self._array):
+        if sparse_dim not in (None, self.sparse_dim()):
+            raise ShapeError(
+                f"to_sparse: a sparse tensor keeps its sparse dims, {self.sparse_dim()}; got sparse_dim={sparse_dim}"
+            )
         return _relaid(self, wanted)
     made = _sparse_of(self, sparse_dim)
     return made if wanted is formats.sparse_coo else _relaid(made, wanted)

@@ -101,7 +101,7 @@ coalesce.gradient(input=lambda g: g)
 def converted(input: Array, layout: str) -> Array:
     """A sparse matrix in another layout: "coo", "csr" or "csc"."""
     held = input.coo()
-    return held if layout == "coo" else compressed(held, layout == "csc")
+    return held if layout == "coo" else compressed(held, layout == "csc", input.index_dtype)
 
 
 converted.gradient(input=lambda g, input: _masked(g, _array(input)))
