@@ -179,8 +179,10 @@ def is_writeable(array: Array) -> bool:
     try:
         return array.flags.writeable  # type: ignore[no-any-return]
     except AttributeError:  # CuPy's have no such flag
-        return not array.size or all(
-            step != 0 or size == 1 for step, size in zip(array.strides, array.shape, strict=True)
+        return (
+            0 not in array.strides
+            or not array.size
+            or all(step != 0 or size == 1 for step, size in zip(array.strides, array.shape, strict=True))
         )
 
 

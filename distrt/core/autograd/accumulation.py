@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: References to a fresh array while ``accumulate`` holds it: the caller's variable, and what comes with the call.
 _REFERENCES_WHEN_OURS = 1 + PARAMETER + ARGUMENT
 
+#: References to what an array is a view of, while `_has_its_memory` asks: the array's, and a variable.
+_REFERENCES_OF_BASE = 2 + ARGUMENT
+
 #: References to a bucket's slot while `free_slot` asks: the bucket's, the parameter's, a variable, getrefcount's own.
 _REFERENCES_WHEN_FREE = 3 + ARGUMENT
 
@@ -56,8 +59,8 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
         slot[...] = gradient
         leaf._grad = wrap(slot)
     else:
-        fresh = type(gradient) is type(leaf._array) and gradient.base is None
-        if fresh and getrefcount(gradient) <= _REFERENCES_WHEN_OURS and _lie_alike(gradient, leaf._array):
+        fresh = type(gradient) is type(leaf._array) and getrefcount(gradient) <= _REFERENCES_WHEN_OURS
+        if fresh and _has_its_memory(gradient) and _lie_alike(gradient, leaf._array):
             leaf._grad = wrap(gradient)
         else:
             leaf._grad = wrap(_copy_like(leaf._array, gradient))
@@ -67,6 +70,20 @@ def accumulate(leaf_node: AccumulateGrad, gradient: Any) -> None:
             told, "_array"
         ):  # a tensor is passed over, as what p.add_(...) returns
             raise TypeError(f"expected Variable, but hook returned '{type(told).__name__}'")
+
+
+def _has_its_memory(array: Array) -> bool:
+    """Whether an array owns its memory, or is all of one that nobody else has: one in another shape."""
+    base = array.base
+    if base is None:
+        return True
+    return (
+        type(base) is type(array)
+        and base.base is None
+        and base.nbytes == array.nbytes
+        and getrefcount(base) <= _REFERENCES_OF_BASE
+        and is_writeable(array)
+    )
 
 
 def _lie_alike(gradient: Array, values: Array) -> bool:

@@ -8,6 +8,7 @@ channel takes; the last goes along these lines.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,9 +88,11 @@ def slopes_by_running(
     g = lying(g, is_channels_last(image))
     wide, channels = computed(image), seen.channels
     average, varies = known(mean, image), known(variance, image)
-    of_each = np.empty((6, channels), wide, like=image)
-    _settle_slopes(image, g, average, varies, weight, of_each, seen, _Sets(channels, 1, channels, 1), eps)
-    of_bias, of_weight, _, scales = of_each[:4]
+    of_bias, of_weight = (np.empty(channels, wide, like=image) for _ in range(2))
+    lines = np.empty((4, channels), wide, like=image)
+    sets = _Sets(channels, 1, channels, 1)
+    _settle_slopes(image, g, average, varies, weight, (of_bias, of_weight, *lines), seen, sets, eps)
+    scales = lines[1]
     g_input = along(g, None, (None, scales, None), None, seen) if needs[0] else None
     return g_input, of_weight if needs[1] else None, of_bias if needs[2] else None
 
@@ -108,14 +111,18 @@ def slopes(
     image, seen, sets = _seen(input, view)
     g = lying(g, is_channels_last(image))
     wide, channels = computed(image), seen.channels
-    of_each = np.empty((6, channels), wide, like=image)
-    _settle_slopes(image, g, average, variance, weight, of_each, seen, sets, eps)
-    centers, scales, factors, shifts = of_each[2:]
+    of_each = [
+        np.empty(channels, wide, like=image) for _ in range(2)
+    ]  # each a parameter's own, to be its gradient
+    lines = np.empty((4, channels), wide, like=image)
+    _settle_slopes(image, g, average, variance, weight, (*of_each, *lines), seen, sets, eps)
+    centers, scales, factors, shifts = lines
     g_input = along(image, g, (centers, factors, shifts), scales, seen) if needs[0] else None
-    of_each = of_each[:2].reshape(2, -1, sets.weights)
-    if of_each.shape[1] > 1:
-        of_each = of_each.sum(axis=1, dtype=np.float64).astype(wide)
-    of_bias, of_weight = of_each.reshape(2, -1)
+    if channels > sets.weights:
+        of_each = [
+            each.reshape(-1, sets.weights).sum(axis=0, dtype=np.float64).astype(wide) for each in of_each
+        ]
+    of_bias, of_weight = of_each
     g_weight = None if weight is None or not needs[1] else of_weight.reshape(weight.shape)
     return g_input, g_weight, of_bias.reshape(view.parameters) if needs[2] else None
 
@@ -161,7 +168,7 @@ def _settle_slopes(
     means: Array,
     variances: Array,
     weight: Array | None,
-    of_each: Array,
+    of_each: Sequence[Array],
     seen: Seen,
     sets: _Sets,
     eps: float,
