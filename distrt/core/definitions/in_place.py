@@ -26,7 +26,7 @@ from distrt.core.overriding import doors
 from distrt.core.sparse.array import LayoutFault, empty_out
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.tensors.assignment import set_item
-from distrt.core.tensors.history import adopt, require_no_leaf, write
+from distrt.core.tensors.history import adopt, overwrite_by, require_no_leaf, write
 from distrt.core.tensors.names import IN_PLACE, listed
 from distrt.core.tensors.random_fill import METHODS as RANDOM
 
@@ -52,7 +52,11 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     is_operation = hasattr(function, "definition")
     takes_any_layout = is_operation and bool(function.definition.layouts)  # type: ignore[attr-defined]
 
+    direct = _DIRECT.get(name)
+
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if used.gpu and direct is not None and not kwargs and _takes_directly(self, args):
+            return overwrite_by(self, lambda array: direct(array, array.dtype.type(args[0]), out=array))
         if self._edge is not None or self._base is not None:
             require_no_leaf(self)
         # A stand-in with its own counter: what the operation keeps of it is copied before it is overwritten. What a
@@ -79,6 +83,22 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     change.__doc__ = f"In-place form of ``{name.rstrip('_')}``; returns this tensor."
     change.__wrapped__ = function  # type: ignore[attr-defined]
     return change
+
+
+#: What CuPy does in place with a number, in one launch instead of two or three.
+_DIRECT = {"add_": np.add, "mul_": np.multiply, "sub_": np.subtract}
+
+
+def _takes_directly(tensor: Tensor, args: tuple[Any, ...]) -> bool:
+    """Whether a number goes into a tensor on a GPU without a graph, and without a change of kind."""
+    if len(args) != 1 or tensor._inner is not None or modes.watch is not None:
+        return False
+    array, number = tensor._array, args[0]
+    if not is_on_gpu(array) or (modes.grad and (tensor._edge is not None or tensor._base is not None)):
+        return False
+    if number.__class__ is int:
+        return abs(number) < 1 << 53 and (array.dtype.kind == "f" or array.dtype == np.int64)
+    return number.__class__ is float and array.dtype.kind == "f"
 
 
 def _copy_of(array: Array) -> Array:

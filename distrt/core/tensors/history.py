@@ -7,6 +7,7 @@ the new base. Source: https://pytorch.org/docs/stable/notes/autograd.html (in-pl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,6 +129,15 @@ def write(tensor: Tensor, values: Any, is_one_value: bool = False) -> None:
     else:
         _overwrite(tensor, values)
     note_change(tensor._counter)
+
+
+def overwrite_by(tensor: Tensor, change: Callable[[Array], object]) -> Tensor:
+    """Has its array on a GPU changed in place, unrecorded, and counts the change; raises what ``write`` does."""
+    require_writeable(tensor)
+    with at(tensor._array):
+        change(tensor._array)
+    note_change(tensor._counter)
+    return tensor
 
 
 def _overwrite(tensor: Tensor, values: Any) -> None:
