@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from distrt.core.arrays import Array, dense_like, is_dense
+from distrt.core.arrays import Array, dense_like, is_dense, is_on_gpu
 from distrt.core.dtypes import dtype as dt
+from distrt.core.kernels import on_gpu
 from distrt.core.kernels.casting import cast
 from distrt.core.kernels.loops import Loop, Step, address, compiled
+from distrt.core.modes import used
 
 __all__ = ["add_into", "added", "binary", "relu"]
 
@@ -27,7 +29,7 @@ _VERBS: dict[Any, str] = {np.add: "add", np.subtract: "sub", np.multiply: "mul",
 def binary(function: Any, first: Any, second: Any) -> Any:
     """``function(first, second)``, which is one of NumPy's four for arithmetic."""
     if first.__class__ is not np.ndarray or second.__class__ is not np.ndarray:
-        return function(first, second)
+        return on_gpu.elements.as_they_lie(function, first, second) if used.gpu else function(first, second)
     if not (first.dtype == _HALF and second.dtype == _HALF) or max(first.size, second.size) < _LEAST:
         return function(first, second)
     if _are_alike(first, second):
@@ -39,7 +41,8 @@ def binary(function: Any, first: Any, second: Any) -> Any:
 
 def added(first: Any, second: Any) -> Any:
     """The sum of two arrays, or of two tensors."""
-    return binary(np.add, first, second) if first.__class__ is np.ndarray else first + second
+    is_array = first.__class__ is np.ndarray or (used.gpu and is_on_gpu(first))
+    return binary(np.add, first, second) if is_array else first + second
 
 
 def add_into(total: Any, more: Any) -> None:
@@ -65,6 +68,8 @@ def relu(input: Array) -> Array:
         made = dense_like(input, _HALF)
         if _ran("max", (input, made), 0.0):
             return made
+    if used.gpu and is_on_gpu(input):
+        return on_gpu.elements.as_they_lie(np.maximum, input, input.dtype.type(0))
     return np.maximum(input, input.dtype.type(0))
 
 

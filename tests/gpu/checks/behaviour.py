@@ -276,6 +276,50 @@ def check_memory_of_all_threads() -> None:
     assert torch.cuda.memory_allocated() == before
 
 
+def check_numbers_go_into_tensors_in_place() -> None:
+    """In their memory and dtype; what would change the kind, or belongs to a graph, goes the usual way."""
+    for dtype in (torch.float16, torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.int32):
+        x, y = torch.arange(6, device=CUDA).to(dtype), torch.arange(6).to(dtype)
+        place, view = x.data_ptr(), x.view(2, 3)
+        for each in (x, y):
+            each.add_(3).mul_(2).sub_(1)
+            if dtype.is_floating_point:
+                each.mul_(0.3).add_(2.5)
+        assert x.data_ptr() == place and x.tolist() == y.tolist() == view.reshape(-1).tolist()
+        assert x._version == y._version
+    assert_refused(
+        RuntimeError, "can't be cast", lambda: torch.ones(2, dtype=torch.int64, device=CUDA).add_(0.5)
+    )
+    leaf = torch.ones(3, device=CUDA, requires_grad=True)
+    assert_refused(RuntimeError, "leaf Variable", lambda: leaf.add_(1))
+    assert_refused(RuntimeError, "leaf Variable", lambda: leaf[1:].add_(1))
+    squared = leaf * leaf
+    squared.mul_(2).sum().backward()
+    assert leaf.grad.tolist() == [4.0] * 3
+    with torch.no_grad():
+        leaf.mul_(0.5)
+    assert leaf.tolist() == [0.5] * 3 and leaf.is_leaf and leaf.requires_grad
+    kept = (leaf.exp() * 2).detach()
+    out = leaf.exp()
+    out.detach().add_(1)
+    assert_refused(RuntimeError, "modified by an inplace operation", out.sum().backward)
+    assert kept.shape == out.shape
+
+
+def check_elements_stay_where_they_lie() -> None:
+    """Images whose channels come last keep that order through sums, relu and their gradients."""
+    x, y = (torch.randn(2, 3, 4, 5, device=CUDA).to(memory_format=torch.channels_last) for _ in range(2))
+    a, b = (each.clone().requires_grad_() for each in (x, y))
+    made = (a + b * 2 - 1).relu()
+    made.backward(torch.ones_like(made))
+    assert made.stride() == a.grad.stride() == b.grad.stride() == x.stride()
+    c, d = (each.cpu().requires_grad_() for each in (x, y))
+    other = (c + d * 2 - 1).relu()
+    other.sum().backward()
+    assert torch.equal(made.cpu(), other) and torch.equal(a.grad.cpu(), c.grad)
+    assert torch.equal(b.grad.cpu(), d.grad)
+
+
 def check_gradients_are_taken_as_they_come() -> None:
     """What backward made for a leaf alone is its gradient; in another order of dims, or shown to others, a copy is."""
     x, w = torch.ones(1 << 20, device=CUDA), torch.ones(1 << 20, device=CUDA, requires_grad=True)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distrt.core.arrays import Array, address_of, row_major
+from distrt.core.arrays import Array, address_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.gpu import library as gpus
 from distrt.core.gpu.switches import is_deterministic, switches
@@ -105,8 +105,8 @@ class CuDNNConvolution:
         return self._run(_TO_INPUT, weight, g, self._geometry.input)
 
     def weight_gradient(self, input: Array, g: Array) -> Array:
-        """The weight's gradient, in row-major order, from the output's."""
-        return row_major(self._run(_TO_WEIGHT, input, g, self._geometry.weight))
+        """The weight's gradient from the output's."""
+        return self._run(_TO_WEIGHT, input, g, self._geometry.weight)
 
     def _run(self, way: _Way, first: Array, second: Array, shape: Sizes) -> Array:
         is_last = self._wants_channels_last(first, second)

@@ -8,7 +8,8 @@ import numpy as np
 
 from distrt.core.arrays import Array
 from distrt.core.errors import DtypeError
-from distrt.core.kernels import channels, elements
+from distrt.core.kernels import channels, elements, on_gpu
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.arithmetic import mul, sub, true_divide
 from distrt.core.ops.pointwise.comparison import ge, le, logical_and, ne, where, zero_unless
@@ -65,6 +66,8 @@ def relu(input: Array) -> Array:
 def _relu_slope(g: Any, out: Any) -> Any:
     if g.__class__ is np.ndarray and channels.suits_elements(g, out):
         return channels.keep_nonzero(g, out)
+    if used.gpu and on_gpu.elements.suits(g, out):
+        return on_gpu.elements.keep_nonzero(g, out)
     return zero_unless(g, ne(out, 0))  # nan is let through
 
 
