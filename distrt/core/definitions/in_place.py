@@ -257,4 +257,4 @@ def bind() -> None:
     for name, function in {**WRITTEN_OUT, **RANDOM}.items():
         setattr(Tensor, name, doors.own(function))
     for name, plain in AUGMENTED.items():
-        setattr(Tensor, name, getattr(Tensor, plain))
+        setattr(Tensor, name, doors.own(getattr(Tensor, plain)))

@@ -91,7 +91,9 @@ _OFFERED_AS = {
     **{f"__{name}__": name for name in ("add", "sub", "mul", "matmul", "ne", "lt", "le", "gt", "ge")},
     **{f"__r{name}__": name for name in ("add", "mul", "matmul")},
     **{f"__r{name}__": f"bitwise_{name}" for name in ("and", "or", "xor")},
-    **{"__truediv__": "div", "__rtruediv__": "__rdiv__", "__mod__": "remainder"},
+    **{name: plain for name, plain in in_place.AUGMENTED.items() if not plain.startswith("bitwise_")},
+    **{"__truediv__": "div", "__rtruediv__": "__rdiv__", "__itruediv__": "div_", "__mod__": "remainder"},
+    **{"__neg__": "neg", "__pos__": "positive", "__abs__": "abs"},
 }
 
 #: Methods that no class takes over: they make a subclass's tensors, or are made for Python itself.
@@ -121,11 +123,11 @@ def _offer() -> None:
             continue
         if getattr(Tensor, getattr(function, "__name__", ""), None) is not function and _is_ours(function):
             function.__name__, function.__qualname__ = name, f"Tensor.{name}"
+        offered = getattr(Tensor, _OFFERED_AS[name]) if name in _OFFERED_AS else function
         if name in operators:
-            offered = getattr(Tensor, _OFFERED_AS.get(name, name))
             doors.public(function, offered=offered, is_operator=True)
         elif not name.startswith("_") or name in _OFFERED_SPECIAL:
-            doors.public(function)
+            doors.public(function, offered=offered)
         noted.add(id(function))
 
 
