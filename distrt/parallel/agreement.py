@@ -10,7 +10,8 @@ import numpy as np
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import is_writeable
-from distrt.core.errors import CollectiveMismatch
+from distrt.core.errors import CollectiveMismatch, UnsupportedError
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensors.history import require_writeable
 from distrt.nn.modules.module import Module
 
@@ -67,10 +68,19 @@ def _describe(entry: list[object] | None) -> str:
 
 
 def broadcast_from_rank_0(module: Module, group: ProcessGroup, ignored: Collection[str] = ()) -> None:
-    """Gives every rank rank 0's parameters and buffers."""
+    """Gives every rank rank 0's parameters and buffers.
+
+    Raises:
+        UnsupportedError: for a sparse one.
+    """
     for name, tensor in itertools.chain(module.named_parameters(), module.named_buffers()):
         if name in ignored:
             continue
+        if is_sparse(tensor._array):
+            raise UnsupportedError(
+                f"{name} is a tensor of the layout {tensor.layout}, which is not sent from rank to rank: use "
+                "broadcast_buffers=False, or make it an attribute that is no buffer"
+            )
         if tensor._array.size and not is_writeable(tensor._array):
             require_writeable(tensor)  # ranks may have shared its memory before
         group.broadcast(tensor._array, src=0).wait()

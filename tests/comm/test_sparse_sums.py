@@ -72,6 +72,10 @@ def test_the_function_changes_its_tensor() -> None:
         work.wait()
         with pytest.raises(NotImplementedError, match="sparse"):
             dist.broadcast(tensor, 0, group=group)
+        with pytest.raises(NotImplementedError, match="sparse"):
+            dist.send(tensor, group_dst=1 - group.rank(), group=group)
+        with pytest.raises(NotImplementedError, match="sparse"):
+            dist.all_gather([torch.zeros(6, 2)] * 2, tensor, group=group)
         return [once, (tensor.to_dense() / 2).tolist()]
 
     expected = (given(0).to_dense() + given(1).to_dense()).tolist()

@@ -132,3 +132,24 @@ def test_sharded_models_refuse_layers_with_sparse_gradients() -> None:
                 shard(model())
 
     run_local(run, 1)
+
+
+@pytest.mark.filterwarnings("ignore:`broadcast_buffers` is deprecated")
+def test_sparse_buffers_stay_with_their_rank_or_are_refused_by_name() -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("edges", torch.eye(3).to_sparse())
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.edges @ self.layer(x)
+
+    def run(group: Any) -> Any:
+        with pytest.raises(UnsupportedError, match=r"edges is a tensor of the layout torch\.sparse_coo"):
+            DistributedDataParallel(Graph(), process_group=group)
+        net = DistributedDataParallel(Graph(), process_group=group, broadcast_buffers=False)
+        net(torch.full((3, 3), float(group.rank()))).sum().backward()
+        return net.module.layer.weight.grad.tolist()
+
+    assert run_local(run, 2) == [[[1.5] * 3] * 2] * 2

@@ -123,10 +123,8 @@ def written(tensor: Tensor) -> Array:
         ShapeError: where several elements are one place in memory (an expanded tensor), or memory is read-only.
     """
     array: Array = tensor._array
-    if used.sparse and is_sparse(array):
-        raise UnsupportedError(
-            f"of sparse tensors there is all_reduce alone; got one of the layout {tensor.layout}"
-        )
+    if used.sparse:
+        _require_dense(array)
     if (used.gpu or not array.flags.writeable) and array.size and not is_writeable(array):
         require_writeable(tensor)
     return array
@@ -136,7 +134,12 @@ def as_pairs(array: Array) -> Array:
     """The array; complex numbers as pairs of real ones along a new last dim, in the same memory.
 
     Every rank sends them so, since complex tensors may meet real ones of their parts on other ranks.
+
+    Raises:
+        UnsupportedError: for a sparse array.
     """
+    if used.sparse:
+        _require_dense(array)
     if array.dtype.kind != "c":
         return array
     if not array.size:
@@ -144,6 +147,13 @@ def as_pairs(array: Array) -> Array:
     strides = (*array.strides, array.itemsize // 2)
     pairs: Array = as_strided_view(array.real, (*array.shape, 2), strides)
     return pairs
+
+
+def _require_dense(array: Any) -> None:
+    if is_sparse(array):
+        raise UnsupportedError(
+            f"of sparse tensors there is all_reduce alone; got one of the layout {array.layout}"
+        )
 
 
 def handed_back(

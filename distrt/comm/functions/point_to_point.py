@@ -60,9 +60,10 @@ def require_another_rank(group: ProcessGroup, rank: int, kind: str) -> None:
 
 def _contiguous(tensor: Any) -> Any:
     require_tensor(tensor, "tensor")
+    pairs = as_pairs(tensor._array)
     if not tensor._array.flags.c_contiguous:
         raise DistributedError("input tensor has to be contiguous: send or receive tensor.contiguous()")
-    return as_pairs(tensor._array)
+    return pairs
 
 
 def recv(
