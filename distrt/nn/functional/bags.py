@@ -10,7 +10,8 @@ from distrt.core import ops
 from distrt.core.arrays import Array, as_array, filled, is_meta, is_on_gpu
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError
-from distrt.core.gpu.places import at
+from distrt.core.gpu.places import apart, at
+from distrt.core.modes import used
 from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.nn.embedding import require_rows
 from distrt.core.ops.pointwise.type_names import scalar_type
@@ -68,6 +69,8 @@ def embedding_bag(
             f"(got mode='{mode}'). Please open a feature request on GitHub."
         )
     _require_dtypes(input, weight, per_sample_weights)
+    if used.gpu and offsets is not None and offsets.device != input.device:
+        raise apart("embedding_bag", input.device, offsets.device)
     find = _bags_there if is_on_gpu(input._array) else _bags
     bags = find(input, offsets, include_last_offset, weight.shape[0], padding_idx)
     if bags.has_outside and (mode == "max" or scale_grad_by_freq):

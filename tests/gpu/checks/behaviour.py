@@ -81,6 +81,13 @@ def check_devices_do_not_mix() -> None:
     x = torch.ones(3, device=CUDA)
     assert_refused(RuntimeError, "Expected all tensors to be on the same device", lambda: x + torch.ones(3))
     assert_refused(TypeError, "Use Tensor.cpu() to copy the tensor to host memory first", x.numpy)
+    for indices, starts in ((CUDA, "cpu"), ("cpu", CUDA)):  # of an embedding_bag
+        bags = (
+            torch.arange(3, device=indices),
+            torch.ones(3, 2, device=CUDA),
+            torch.tensor([0], device=starts),
+        )
+        assert_refused(RuntimeError, "on the same device", lambda b=bags: nn.functional.embedding_bag(*b))
     assert (x * torch.tensor(2.0)).tolist() == [2.0, 2.0, 2.0]
     assert x[torch.tensor([0, 1])].device == CUDA  # indices may come from the CPU
     if torch.cuda.device_count() > 1:
