@@ -101,7 +101,7 @@ def watch_kernels(asking: Callable[[str, Callable[..., Any]], Callable[..., Any]
     """From now on, forward functions run as ``asking(name, forward)`` makes them (``core/overriding/kernels.py``)."""
     if _Kernels.asking is not asking:
         _Kernels.asking = staticmethod(asking)  # type: ignore[assignment]
-        for each in REGISTRY.values():
+        for each in list(REGISTRY.values()):  # other threads import operations
             space = each.definition._namespace
             if "forward" in space:
                 space["forward"] = asking(each.definition.name, each.definition.forward)
