@@ -173,6 +173,23 @@ def test_indices_that_change_are_seen_by_the_next_product() -> None:
         assert (s @ library.eye(2)).tolist() == [[2.0, 0.0], [3.0, 0.0]]
 
 
+@pytest.mark.parametrize("name", ["sparse_csr_tensor", "sparse_csc_tensor"])
+def test_indices_that_a_matrix_was_made_of_are_looked_at_again_when_they_change(name: str) -> None:
+    found = []
+    for library in (distrt, torch):
+        starts, others = library.tensor([0, 1, 2]), library.tensor([0, 1])
+        s, e = getattr(library, name)(starts, others, library.tensor([2.0, 3.0]), (2, 2)), library.eye(2)
+        found.append([(s @ e).tolist(), (e @ s).tolist()])
+        others[0] = 1
+        found[-1] += [(s @ e).tolist(), (e @ s).tolist()]
+        if library is distrt:
+            for part, wrong in ((others, [7, 1]), (starts, [0, 3, 2])):
+                part.copy_(library.tensor(wrong))
+                with pytest.raises((IndexError, RuntimeError)):
+                    s @ e
+    assert found[0] == found[1]
+
+
 def test_the_block_layouts_are_refused_by_name() -> None:
     x = distrt.eye(4)
     for call in (

@@ -76,6 +76,10 @@ class _Flags:
     f_contiguous = False
 
 
+#: What a copy or a pickle has of its own.
+_OF_THE_PROCESS = ("version", "counters", "_rows")
+
+
 class SparseArray:
     """What all sparse layouts have in common.
 
@@ -93,7 +97,7 @@ class SparseArray:
     flags = _Flags()
     index_dtype: Any = np.dtype(np.int64)
     version: list[Any]
-    _rows: dict[str, tuple[int, Rows]]
+    _rows: dict[str, tuple[Any, Rows]]
 
     @property
     def dtype(self) -> Any:
@@ -133,10 +137,14 @@ class SparseArray:
     def _known(self, name: str, find: Any) -> Rows:
         """What was found before for these indices: a graph's matrix is multiplied again and again."""
         stamp, rows = self._rows.get(name, (None, None))
-        if rows is None or stamp != self.version[0]:
+        if rows is None or stamp != self._stamp():
             rows = find()
-            self._rows[name] = self.version[0], rows
+            self._rows[name] = self._stamp(), rows
         return rows
+
+    def _stamp(self) -> Any:
+        """Is another one after each change of the indices."""
+        return self.version[0]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -262,7 +270,7 @@ class SparseArray:
         self.__dict__.update(value.__dict__)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("version", "_rows")}
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_THE_PROCESS}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, version=[0], _rows={})
@@ -308,7 +316,7 @@ class Coo(SparseArray):
         self.indices, self.values, self.shape = indices, values, tuple(shape)
         self.is_coalesced = is_coalesced or len(values) < 2
         self.version = [0] if version is None else version
-        self._rows: dict[str, tuple[int, Rows]] = {}
+        self._rows = {}
 
     @property
     def sparse_dim(self) -> int:

@@ -25,16 +25,25 @@ class Compressed(SparseArray):
         values: the elements.
         shape: of the matrix.
         is_by_column: False for CSR, True for CSC.
+        counters: of changes of the tensors that its indices are, too.
     """
 
+    counters: tuple[list[Any], ...] = ()
+
     def __init__(
-        self, starts: Array, others: Array, values: Array, shape: tuple[int, ...], is_by_column: bool
+        self,
+        starts: Array,
+        others: Array,
+        values: Array,
+        shape: tuple[int, ...],
+        is_by_column: bool,
+        counters: tuple[list[Any], ...] = (),
     ) -> None:
         require_on_cpu(starts, others, values)
         used.sparse = True
         self.starts, self.others, self.values = starts, others, values
         self.shape, self.is_by_column = tuple(shape), is_by_column
-        self.index_dtype = others.dtype
+        self.index_dtype, self.counters = others.dtype, counters
         self.version = [0]
         self._rows = {}
 
@@ -52,13 +61,16 @@ class Compressed(SparseArray):
         starts, others, values = parts
         made = Compressed(starts, others, values, self.shape, self.is_by_column)
         if others is self.others and starts is self.starts:
-            made.version, made._rows = self.version, self._rows
+            made.version, made.counters, made._rows = self.version, self.counters, self._rows
         return made
+
+    def _stamp(self) -> Any:
+        return self.version[0], *(each[0] for each in self.counters)
 
     def turned(self) -> Compressed:
         """The transposed matrix, of the same parts."""
         made = Compressed(self.starts, self.others, self.values, self.shape[::-1], not self.is_by_column)
-        made.version = self.version
+        made.version, made.counters = self.version, self.counters
         return made
 
     def indices(self) -> Array:

@@ -319,4 +319,5 @@ def _compressed(
     if len(shape) != 2:
         raise ShapeError(f"a compressed matrix has two dims, got size {list(shape)}")
     check_compressed(*arrays, shape, is_by_column, bool(invariants.wanted if check is None else check))
-    return _finished(given, Compressed(*arrays, shape, is_by_column), requires_grad)
+    counters = begins._counter, places._counter
+    return _finished(given, Compressed(*arrays, shape, is_by_column, counters), requires_grad)
