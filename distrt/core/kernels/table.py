@@ -144,6 +144,13 @@ ROWS = (
         "one launch that reads a row once, instead of five to fifteen; not measured: no GPU has been at hand",
     ),
     Row(
+        "relu's slope on GPUs",
+        "distrt.core.kernels.cuda.elements",
+        "distrt.core.ops.pointwise.comparison",
+        "floating dtypes, where the gradient lies as the result does, without gaps",
+        "one launch instead of two, and no truth values in memory; not measured",
+    ),
+    Row(
         "scaled_dot_product_attention and its gradients on GPUs, with dropout",
         "distrt.core.kernels.cuda.attention",
         "distrt.core.ops.nn.attention",
