@@ -42,6 +42,8 @@ RUNS: list[tuple[str, list[str], str]] = [
 #: How far these may be apart: losses and scores of short runs, in which roundings add up.
 APART = 0.02
 
+NAMED = {"long": ["finetune.py", "text_classifier.py --model"], "but": []}
+
 
 def printed(name: str, arguments: list[str], device: str, seconds: float = 500) -> str:
     """What an example says on a device."""
@@ -64,9 +66,10 @@ def figures(pattern: str, said: str) -> list[float]:
 
 
 def examples_run_on_a_gpu(chosen: list[str]) -> Iterator[str]:
-    """Those whose command begins so."""
+    """Those whose command begins so, "long" for those that compute most; after "but", those whose command does not."""
+    is_wanted, starts = chosen[0] != "but", [start for each in chosen for start in NAMED.get(each, [each])]
     for name, arguments, alike in RUNS:
-        if not " ".join([name, *arguments]).startswith(tuple(chosen)):
+        if " ".join([name, *arguments]).startswith(tuple(starts)) is not is_wanted:
             continue
         said = printed(name, arguments, "cuda")
         if re.search(r"\bnan\b|\binf\b", said):
@@ -81,5 +84,8 @@ def examples_run_on_a_gpu(chosen: list[str]) -> Iterator[str]:
 if __name__ == "__main__":
     if any(find_spec(each) is None for each in ("matplotlib", "sklearn", "tqdm")):
         print("it needs pip install 'distrt[examples,vision]'")
+        sys.exit(NOT_THERE)
+    if sys.argv[1:] == ["long"] and "DISTRT_EMULATED_DEVICES" in os.environ:
+        print("they take half an hour on an emulated GPU")
         sys.exit(NOT_THERE)
     sys.exit(1 if run_all([examples_run_on_a_gpu], sys.argv[1:] or [""]) else 0)
