@@ -7,6 +7,7 @@ from typing import Any
 
 from . import device, memory, nccl, runtime, traffic
 from .memory import (
+    MemoryHook,
     MemoryPointer,
     MemoryPool,
     UnownedMemory,
@@ -23,6 +24,7 @@ __all__ = [
     "Device",
     "Event",
     "ExternalStream",
+    "MemoryHook",
     "MemoryPointer",
     "MemoryPool",
     "Stream",

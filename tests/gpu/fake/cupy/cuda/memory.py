@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import defaultdict
 from typing import Any
@@ -19,6 +20,41 @@ class OutOfMemoryError(MemoryError):
         )
 
 
+class MemoryHook:
+    """What is told of each allocation of its own thread, from ``__enter__`` on."""
+
+    def __enter__(self) -> MemoryHook:
+        _hooks().append(self)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        _hooks().remove(self)
+
+    def alloc_postprocess(self, **what: Any) -> None:
+        """The pool has taken memory."""
+
+    def malloc_postprocess(self, **what: Any) -> None:
+        """An array has got memory."""
+
+    def free_preprocess(self, **what: Any) -> None:
+        """An array is about to give its memory back."""
+
+    def free_postprocess(self, **what: Any) -> None:
+        """An array has given it back."""
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.hooks: list[MemoryHook] = []
+
+
+_thread = _Thread()
+
+
+def _hooks() -> list[MemoryHook]:
+    return _thread.hooks
+
+
 def count(array: Any) -> None:
     """Counts an array's memory until it is gone."""
     from .queued import keep
@@ -30,17 +66,36 @@ def count(array: Any) -> None:
 class PooledMemory:
     """What the pool has given."""
 
+    pool = None
+
     def __init__(self, size: int) -> None:
         import cupy
 
         self.device_id, self.size = cupy.cuda._current.number, -(-size // 512) * 512
         self.ptr = id(self)
+        is_fresh = self.size > _freed[self.device_id]
         _used[self.device_id] += self.size
         _freed[self.device_id] = max(0, _freed[self.device_id] - self.size)
+        for hook in _hooks():
+            if is_fresh:
+                hook.alloc_postprocess(**self._told())
+            hook.malloc_postprocess(size=size, **self._told())
 
     def __del__(self) -> None:
+        for hook in _hooks():
+            hook.free_preprocess(**self._told())
         _used[self.device_id] -= self.size
         _freed[self.device_id] += self.size
+        for hook in _hooks():
+            hook.free_postprocess(**self._told())
+
+    def _told(self) -> dict[str, int]:
+        return {
+            "device_id": self.device_id,
+            "mem_size": self.size,
+            "mem_ptr": self.ptr,
+            "pmem_id": id(self),
+        }
 
 
 class UnownedMemory:
