@@ -221,9 +221,9 @@ def _marked_processes(marker: str) -> dict[int, str]:
 
 
 def shared_memory() -> frozenset[str]:
-    """Return the entries of ``/dev/shm``, but for what `tests/house/test_test_run.py` leaves there in another run."""
+    """The entries of ``/dev/shm``, but for those of `test_test_run.py` and of emulated GPUs."""
     names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
-    return frozenset(name for name in names if not name.startswith("distrt-leak-"))
+    return frozenset(name for name in names if not name.startswith(("distrt-leak-", "emulated-nccl-")))
 
 
 def leaked_shared_memory(before: frozenset[str], patience_s: float) -> set[str]:

@@ -49,6 +49,9 @@ def test_a_compiled_module_is_pytorchs_wrapper(torch: Any) -> None:
 
 
 @pytest.mark.ci
+@pytest.mark.filterwarnings(
+    "ignore:Using `torch.compile:UserWarning"
+)  # PyTorch's, after others' global hooks
 def test_training_through_the_wrapper_trains_the_module(torch: Any) -> None:
     import distrt
 

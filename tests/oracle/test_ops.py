@@ -86,7 +86,10 @@ def test_every_operation_has_a_row() -> None:
     public = {*distrt.core.ops.__all__, *listed(FUNCTIONS), *listed(METHODS)} | {
         f"{n}_" for n in listed(IN_PLACE)
     }
-    assert not sorted((set(REGISTRY) | public) - covered)
+    # Those of sparse tensors are compared by what is made of them (test_sparse*.py), what gives a tensor of a
+    # subclass its memory in test_subclasses.py.
+    dense = {name for name, function in REGISTRY.items() if ".core.sparse." not in function.__module__}
+    assert not sorted((dense | public) - covered - {"rows_given", "_alias"})
 
 
 def test_a_row_runs_what_it_says_it_covers(monkeypatch: pytest.MonkeyPatch) -> None:

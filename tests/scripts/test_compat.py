@@ -65,7 +65,7 @@ def test_processes_that_the_script_starts_see_it_too(tmp_path: Path) -> None:
     script.write_text(
         "import subprocess, sys\n"
         "import torch, torch.multiprocessing as mp\n"
-        "def child(rank):\n    import torch.nn as nn\n    print(rank, nn.__name__, flush=True)\n"
+        "def child(rank):\n    import torch.nn as nn\n    print(f'{rank} {nn.__name__}\\n', end='', flush=True)\n"
         "if __name__ == '__main__':\n"
         "    mp.spawn(child, nprocs=2)\n"
         "    subprocess.run([sys.executable, '-c', 'import torch.optim as o; print(2, o.__name__)'], check=True)\n"

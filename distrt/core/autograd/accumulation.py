@@ -5,6 +5,8 @@ from __future__ import annotations
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from distrt.core.arrays import Array, dense_like, is_dense, is_writeable
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.process.references import ARGUMENT, PARAMETER
@@ -78,7 +80,7 @@ def _has_its_memory(array: Array) -> bool:
     if base is None:
         return True
     return (
-        type(base) is type(array)
+        type(base) is np.ndarray  # CuPy's as_strided shows another's memory without a base
         and base.base is None
         and base.nbytes == array.nbytes
         and getrefcount(base) <= _REFERENCES_OF_BASE

@@ -20,7 +20,7 @@ from distrt.core.sparse.array import SparseArray, is_sparse
 from distrt.core.sparse.compressed import compressed
 from distrt.core.sparse.places import Rows, row_numbers
 
-__all__ = ["at_places", "coalesce", "converted", "dense", "product", "sampled", "values_at", "values_of"]
+__all__ = ["at_places", "coalesce", "converted", "dense", "product", "product_at", "values_at", "values_of"]
 
 
 def _array(value: Any) -> Any:
@@ -148,7 +148,7 @@ def _multiplied(rows: Rows, values: Array, other: Array) -> Array:
 
 
 @op(node="SparseSampledAddmm")
-def sampled(left: Array, right: Array, pattern: Any) -> Array:
+def product_at(left: Array, right: Array, pattern: Any) -> Array:
     """The elements of ``left @ right.T`` at the places of ``pattern``. Shape: (n, m), (k, m) -> (elements)."""
     rows = pattern.rows()
     numbers = row_numbers(rows.starts)
@@ -174,14 +174,14 @@ def _sums_of_products(rows: Array, columns: Array, left: Array, right: Array) ->
 
 def _of_values(g: Any, other: Any, pattern: SparseArray, is_turned: bool) -> Any:
     """The gradient of the sparse matrix's values."""
-    return sampled(other, g, pattern) if is_turned else sampled(g, other, pattern)
+    return product_at(other, g, pattern) if is_turned else product_at(g, other, pattern)
 
 
 product.gradient(
     values=_of_values,
     other=lambda g, values, pattern, is_turned: product(values, g, pattern, not is_turned),
 )
-sampled.gradient(
+product_at.gradient(
     left=lambda g, right, pattern: product(g, right, pattern, False),
     right=lambda g, left, pattern: product(g, left, pattern, True),
 )

@@ -10,7 +10,7 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.sparse.array import Coo, LayoutFault, is_sparse
-from distrt.core.sparse.operations import at_places, coalesce, converted, product, sampled, values_of
+from distrt.core.sparse.operations import at_places, coalesce, converted, product, product_at, values_of
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["addmm", "hspmm", "linear", "matmul", "mm", "mv", "sampled_addmm", "smm", "spmm", "sspaddmm"]
@@ -149,5 +149,5 @@ def sampled_addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any
             f"sampled_addmm: {list(mat1.shape)} @ {list(mat2.shape)} is not of the size {list(input.shape)}"
         )
     pattern = input._array.coalesced()
-    found = sampled(mat1, ops.transpose(mat2, 0, 1), pattern)
+    found = product_at(mat1, ops.transpose(mat2, 0, 1), pattern)
     return at_places(ops.add(ops.mul(found, alpha), ops.mul(values_of(coalesce(input)), beta)), pattern)

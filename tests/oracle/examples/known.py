@@ -41,7 +41,6 @@ _NAMES = {
     "sort is always stable": "sort",
     "a hook is shown plain tensors": "autograd.graph.saved_tensors_hooks",
     "a typed storage is taken from a tensor": "is_storage",
-    "there is no CUDA here, and what is asked is answered otherwise": "cuda.cudart",
 }
 
 #: Name of what has the docstring -> reason.

@@ -49,8 +49,8 @@ _LEFT_OUT = (
     Known(
         "max_pool2d_with_indices_backward",
         "function",
-        "no attribute 'ops'",
-        "torch.ops gives PyTorch's kernels; distrt's are not called by name",
+        "no attribute 'max_pool2d_with_indices_backward'",
+        "torch.ops.aten calls public functions, and this is none",
     ),
     Known(
         "sparse.sampled_addmm sparse.mm.reduce",

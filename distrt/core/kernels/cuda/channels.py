@@ -123,7 +123,9 @@ def slopes(
             each.reshape(-1, sets.weights).sum(axis=0, dtype=np.float64).astype(wide) for each in of_each
         ]
     of_bias, of_weight = of_each
-    g_weight = None if weight is None or not needs[1] else of_weight.reshape(weight.shape)
+    g_weight = None if weight is None or not needs[1] else of_weight
+    if g_weight is not None and weight is not None and g_weight.shape != weight.shape:
+        g_weight = g_weight.reshape(weight.shape)  # a view, which would be copied
     return g_input, g_weight, of_bias.reshape(view.parameters) if needs[2] else None
 
 
