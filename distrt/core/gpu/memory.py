@@ -6,29 +6,46 @@ Where there is not enough, PyTorch's error says so, which scripts catch.
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any
 
 from distrt.core.errors import OutOfMemoryError
 from distrt.core.gpu import library
 from distrt.core.gpu.uses import Count, Held
+from distrt.core.process.forking import lock_across_forks
 
-counts: dict[int, Count] = defaultdict(Count)
+
+class _Counts(dict[int, Count]):
+    """By the number of a GPU: one for each, also where two threads are the first to ask."""
+
+    def __missing__(self, gpu: int) -> Count:
+        return self.setdefault(gpu, Count())
+
+
+counts = _Counts()
 
 #: Allocations from this size on look how much the pool holds.
 _LOOK_FROM_BYTES = 1 << 20
 
 
-@functools.cache
+_starting = lock_across_forks()  # the first tensors may be those of two threads, and memory counts once
+
+
 def watch() -> None:
     """Counts from now on, and tells of a lack. The first tensor on a GPU starts it."""
-    cupy = library.find()
-    with suppress(
-        ValueError
-    ):  # CuPy's, within its `using_allocator`: whoever chose that one sees to its errors
-        cupy.cuda.set_allocator(counting(cupy.cuda.get_allocator()))
+    with _starting:
+        _set_allocator()
+
+
+@functools.cache
+def _set_allocator() -> None:
+    cuda = library.find().cuda
+    # This thread may be in CuPy's `using_allocator`, where the allocator of all threads cannot be set.
+    thread = threading.Thread(target=lambda: cuda.set_allocator(counting(cuda.get_allocator())))
+    thread.start()
+    thread.join()
 
 
 def counting(allocate: Callable[[int], Any]) -> Callable[[int], Any]:

@@ -283,6 +283,28 @@ def check_memory_of_all_threads() -> None:
     assert torch.cuda.memory_allocated() == before
 
 
+def check_memory_is_counted_once_wherever_the_first_of_it_is_made() -> None:
+    """In two threads at once; in a block with an allocator of the program's own, whose memory is its own affair."""
+    _run_alone(
+        "import threading, time",
+        "from distrt.core.gpu import memory",
+        "count, kept = memory.Count, []",
+        "memory.Count = lambda: (time.sleep(0.2), count())[1]",
+        "make = lambda: kept.append(torch.zeros(1 << 20, device='cuda'))",
+        "threads = [threading.Thread(target=make) for _ in range(2)]",
+        "for each in threads: each.start()",
+        "for each in threads: each.join()",
+        "assert torch.cuda.memory_allocated() == 8 << 20, torch.cuda.memory_allocated()",
+    )
+    _run_alone(
+        "import cupy",
+        "with cupy.cuda.using_allocator(cupy.get_default_memory_pool().malloc):",
+        "    x = torch.zeros(1 << 20, device='cuda')",
+        "y = torch.zeros(1 << 20, device='cuda')",
+        "assert torch.cuda.memory_allocated() == 4 << 20, torch.cuda.memory_allocated()",
+    )
+
+
 def check_numbers_go_into_tensors_in_place() -> None:
     """In their memory and dtype; what would change the kind, or belongs to a graph, goes the usual way."""
     for dtype in (torch.float16, torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.int32):

@@ -46,6 +46,7 @@ class MemoryHook:
 class _Thread(threading.local):
     def __init__(self) -> None:
         self.hooks: list[MemoryHook] = []
+        self.allocator: Any = None
 
 
 _thread = _Thread()
@@ -166,13 +167,15 @@ _allocator: Any = _pool.malloc
 
 
 def get_allocator() -> Any:
-    """What arrays get their memory from."""
-    return _allocator
+    """What arrays of this thread get their memory from."""
+    return _thread.allocator or _allocator
 
 
 def set_allocator(allocator: Any = None) -> None:
-    """Sets it."""
+    """Sets it for all threads."""
     global _allocator
+    if _thread.allocator is not None:
+        raise ValueError("Can't change the global allocator inside `using_allocator` context manager")
     _allocator = allocator
 
 
@@ -211,16 +214,16 @@ def alloc(size: int) -> PlaceOfArray:
 
 
 class using_allocator:
-    """Where memory comes from, for a block; the fake's all comes from the host."""
+    """What arrays of this thread get their memory from, for a block."""
 
     def __init__(self, allocator: Any = None) -> None:
         self.allocator = allocator
 
     def __enter__(self) -> None:
-        """Nothing to be done."""
+        self._before, _thread.allocator = _thread.allocator, self.allocator
 
     def __exit__(self, *exception: Any) -> None:
-        """Nothing to be done."""
+        _thread.allocator = self._before
 
 
 class PinnedMemoryPointer(bytearray):
