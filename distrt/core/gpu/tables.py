@@ -13,10 +13,11 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import capturing, refuse
+from distrt.core.modes import used
 
 __all__ = ["kept_beside"]
 
-_MOST = 512  # tables that are kept, those that were used last
+_MOST = 512  # tables that are kept on each GPU, those that were used last
 _MOST_BYTES = 1 << 16  # of one
 
 
@@ -43,17 +44,25 @@ def kept_beside(array: Array, like: Array) -> Array:
     """
     if array.nbytes > _MOST_BYTES:
         return np.asarray(array, like=like)
-    found = _kept(like.device.id, _Content(array))
+    found = _tables(like.device.id)(_Content(array))
     if capturing.now is not None:
         capturing.now.kept.append(found)
     return found
 
 
-@functools.lru_cache(maxsize=_MOST)
-def _kept(gpu: int, content: _Content) -> Any:
-    refuse("a table that is not on the GPU yet", "it is copied there; call with the same sizes before")
-    cupy = library.find()
-    with cupy.cuda.Device(gpu):
-        made = cupy.asarray(content.array)
-        cupy.cuda.get_current_stream().synchronize()  # it will be read in any stream
-    return made
+@functools.cache
+def _tables(gpu: int) -> Any:
+    """A GPU's tables, by what is in them."""
+
+    @functools.lru_cache(maxsize=_MOST)
+    def kept(content: _Content) -> Any:
+        refuse("a table that is not on the GPU yet", "it is copied there; call with the same sizes before")
+        cupy = library.find()
+        with cupy.cuda.Device(gpu) as place:
+            made = cupy.asarray(content.array)
+            cupy.cuda.get_current_stream().synchronize()  # it will be read in any stream
+            if used.streams and kept.cache_info().currsize == _MOST:
+                place.synchronize()  # the one that goes for it may still be read, in any stream
+        return made
+
+    return kept

@@ -6,6 +6,7 @@ On the fake copies are counted, too.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -133,7 +134,7 @@ def graphs_keep_the_tables_that_they_read() -> Iterator[str]:
     graph, out = captured(run)
     if not graph._capture.kept:
         yield "the graph keeps nothing"
-    gpu.tables._kept.cache_clear()
+    gpu.tables._tables.cache_clear()
     filling = [torch.ones(64, device=CUDA) * 9 for _ in range(200)]
     graph.replay()
     if not all(torch.equal(*pair) for pair in zip(_plain(out), expected, strict=True)) or len(filling) != 200:
@@ -143,6 +144,31 @@ def graphs_keep_the_tables_that_they_read() -> Iterator[str]:
         "call with the same sizes before",
         lambda: captured(lambda: F.interpolate(X[None, None], size=(11, 13), mode="bilinear"), 0),
     )
+
+
+def tables_that_make_room_have_been_read() -> Iterator[str]:
+    """By streams that are late, too, before their memory is another's."""
+    run, side = OPERATIONS["interpolate"], torch.cuda.Stream()
+    gpu.tables._tables.cache_clear()
+    expected = _plain(run())
+    most, gpu.tables._MOST = gpu.tables._MOST, gpu.tables._tables(0).cache_info().currsize
+    gpu.tables._tables.cache_clear()
+    try:
+        run()
+        with torch.cuda.stream(side):
+            side._queue.launch_host_func(lambda _: time.sleep(0.3), None)
+            found = run()
+        F.interpolate(X[None, None], size=(11, 13), mode="bilinear")
+        filling = [torch.ones(64, device=CUDA) * 9 for _ in range(200)]
+        side.synchronize()
+    finally:
+        gpu.tables._MOST = most
+        gpu.tables._tables.cache_clear()
+    if (
+        not all(torch.equal(*pair) for pair in zip(_plain(found), expected, strict=True))
+        or len(filling) != 200
+    ):
+        yield "others have got their memory too early"
 
 
 def what_is_wrong_is_told() -> Iterator[str]:
@@ -164,6 +190,7 @@ CHECKS = (
     results_are_those_of_the_cpu,
     nothing_waits_or_is_copied,
     graphs_keep_the_tables_that_they_read,
+    tables_that_make_room_have_been_read,
     what_is_wrong_is_told,
 )
 
