@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from distrt.core.gpu import library
 from distrt.core.modes import used
+from distrt.core.process.forking import lock_across_forks
 
 __all__ = ["Count", "Held", "note_use"]
 
@@ -57,7 +58,7 @@ class Held:
         count: of its GPU.
 
     Attributes:
-        users: streams that use it beside the one that it was made for.
+        users: by their handles, streams that use it beside the one that it was made for; None until there are any.
     """
 
     __slots__ = ("_count", "_home", "_pointer", "users")
@@ -65,7 +66,7 @@ class Held:
     def __init__(self, pointer: Any, count: Count) -> None:
         self._pointer, self._count = pointer, count
         self._home = library.find().cuda.get_current_stream() if used.streams else None
-        self.users: list[Any] | None = None
+        self.users: dict[int, Any] | None = None
         count.made(pointer.mem.size)
 
     def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
@@ -74,22 +75,29 @@ class Held:
             return
         self._count.gone(pointer.mem.size)
         if self.users is not None and not is_ending():  # then nobody gets it next, and CuPy is in parts
-            self._come_behind_users(self.users)
+            self._come_behind(self.users.values())
 
-    def _come_behind_users(self, users: list[Any]) -> None:
+    def _come_behind(self, users: Iterable[Any]) -> None:
         """Who gets the memory next comes behind what its users have queued."""
         cuda = library.find().cuda
         with cuda.Device(self._pointer.device_id):
             home = cuda.Stream.null if self._home is None else self._home
-            for user in {each.ptr: each for each in users}.values():
+            for user in users:
                 if user.ptr != home.ptr and not (user.is_capturing() or home.is_capturing()):
                     mark = cuda.Event(disable_timing=True)
                     mark.record(user)
                     home.wait_event(mark)
 
 
+_noting = lock_across_forks()
+
+
 def note_use(array: Any, stream: Any) -> None:
     """A stream uses an array's memory until that is freed."""
     held = getattr(array.data.mem, "_owner", None)
-    if isinstance(held, Held):  # other memory is not made again
-        held.users = [*(held.users or ()), stream]
+    if not isinstance(held, Held):  # other memory is not made again
+        return
+    with _noting:
+        if held.users is None:
+            held.users = {}
+        held.users[stream.ptr] = stream

@@ -543,15 +543,16 @@ def check_memory_that_another_stream_uses_is_not_given_away() -> None:
         x = torch.ones(1000, device=CUDA)
     torch.cuda.current_stream().wait_stream(side)
     y = x * 2
-    x.record_stream(torch.cuda.current_stream())
-    waited, behind = [], uses.Held._come_behind_users
-    uses.Held._come_behind_users = lambda held, users: (waited.append(len(users)), behind(held, users))  # type: ignore[method-assign]
+    for _ in range(3):
+        x.record_stream(torch.cuda.current_stream())
+    waited, behind = [], uses.Held._come_behind
+    uses.Held._come_behind = lambda held, users: (waited.append(len(users)), behind(held, users))  # type: ignore[method-assign]
     kept = [x]
     del x
     thread = Thread(target=kept.clear)
     thread.start()
     thread.join()
-    uses.Held._come_behind_users = behind  # type: ignore[method-assign]
+    uses.Held._come_behind = behind  # type: ignore[method-assign]
     assert waited == [1]
     with torch.cuda.stream(side):
         torch.zeros(1000, device=CUDA)
