@@ -142,14 +142,19 @@ def parsed(text: str) -> Schema:
 
 
 def _apart(text: str) -> Iterable[str]:
-    """The parts between commas that are not in brackets."""
-    depth, start = 0, 0
+    """The parts between commas that are not in brackets, nor in a string."""
+    depth, start, quote = 0, 0, ""
     for place, letter in enumerate(text + ","):
-        if letter == "," and not depth:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter == "," and not depth:
             if text[start:place].strip():
                 yield text[start:place].strip()
             start = place + 1
-        depth += (letter in "([") - (letter in ")]")
+        else:
+            depth += (letter in "([") - (letter in ")]")
 
 
 def _value(text: str) -> Any:
@@ -160,7 +165,9 @@ def _value(text: str) -> Any:
 
 
 def _default_text(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    if isinstance(value, dtype):
+        return str(value).removeprefix("torch.")
+    return f'"{value}"' if isinstance(value, str | device) else str(value)
 
 
 # From a function's annotations

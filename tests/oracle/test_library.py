@@ -143,6 +143,8 @@ def test_what_does_not_fit_is_refused_as_in_pytorch(torch: Any) -> None:
 
 
 def _annotated(t: Any) -> Any:
+    cpu = t.device("cpu")
+
     def function(
         x: t.Tensor,
         xs: list[t.Tensor],
@@ -153,6 +155,8 @@ def _annotated(t: Any) -> Any:
         flag: bool = True,
         word: str = "a",
         kind: t.dtype | None = None,
+        other: t.dtype = t.float64,
+        place: t.device = cpu,
         *,
         number: int | float | bool = 1,
     ) -> tuple[t.Tensor, t.Tensor]:
@@ -165,6 +169,14 @@ def _annotated(t: Any) -> Any:
 def test_signatures_come_from_annotations(mutates: Any, torch: Any) -> None:
     theirs = torch.library.infer_schema(_annotated(torch), mutates_args=mutates)
     assert infer_schema(_annotated(distrt), mutates_args=mutates) == theirs
+
+
+def test_a_default_may_have_commas_and_brackets() -> None:
+    @custom_op("claims::worded", mutates_args=(), schema='(Tensor x, str how="a, (b", int k=2) -> Tensor')
+    def worded(x: Any, how: str, k: int) -> Any:
+        return x * len(how) * k
+
+    assert worded(distrt.ones(1)).item() == 10
 
 
 def test_opcheck_finds_what_an_operation_hides() -> None:
