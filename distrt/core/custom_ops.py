@@ -62,11 +62,12 @@ class Operation:
         return self.run(values)
 
     def run(self, values: list[Any]) -> Any:
-        """The kernel's result, without a graph."""
+        """The kernel's result, or that of what the operation is made of, without a graph."""
         tensors = [each for each in self._flat(values) if isinstance(each, Tensor)]
         kinds = [each.device.type for each in tensors]
         kind = "meta" if "meta" in kinds else kinds[0] if kinds else "cpu"
-        kernel = self.kernels.get(kind) or (self.kernels.get("") if kind != "meta" else self.fake)
+        every = self.fake if kind == "meta" else self.kernels.get("")
+        kernel = self.implicit or self.kernels.get(kind) or every
         if kernel is None:
             raise self._missing(kind)
         with no_grad():

@@ -198,3 +198,20 @@ def test_opcheck_finds_what_an_operation_hides() -> None:
     assert set(opcheck(halves, (distrt.ones(4),)).values()) == {"SUCCESS"}
     found = opcheck(halves, (distrt.ones(4, requires_grad=True),), raise_exception=False)
     assert "no autograd formula" in str(found["test_autograd_registration"])
+
+
+OPCHECKED = """
+lib = t.library.Library("claims6", "DEF")
+lib.define("twice(Tensor x) -> Tensor")
+lib.impl("twice", lambda x: x + x, "CompositeImplicitAutograd")
+lib.define("same(Tensor x) -> Tensor")
+lib.impl("same", lambda x: x.clone(), "CPU")
+lib.impl("same", lambda x: t.empty_like(x), "Meta")
+checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+t.library.opcheck(t.ops.claims6.twice.default, (t.ones(2, requires_grad=True),), test_utils=checks)
+t.library.opcheck(t.ops.claims6.same.default, (t.tensor([t.nan, 1.0]),), test_utils=checks)
+"""
+
+
+def test_opcheck_passes_what_pytorchs_passes(torch: Any) -> None:
+    assert_same_outcomes(OPCHECKED, torch)
