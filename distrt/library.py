@@ -39,8 +39,8 @@ class CustomOpDef:
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the operation."""
-        return self._operation(*args, **kwargs)
+        """Runs the operation; classes and modes may take it over."""
+        return self._opoverload(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<CustomOpDef({self._qualname})>"

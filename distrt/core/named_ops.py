@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from distrt.core.errors import UnsupportedError
+from distrt.core.overriding.doors import Door
 
 #: Names of PyTorch's own kernels, which policies of checkpointing and tables of counts mention.
 _NAMED_ONLY = frozenset(
@@ -40,10 +41,11 @@ class OpOverload:
         self.__qualname__ = self.__name__
         self.__module__ = f"torch._ops.{packet.namespace}"
         self._schema: Any = None  # of an operation that users define
+        self._door = Door(packet._function, self, is_operator=False, is_scanned=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the operation."""
-        return self.overloadpacket(*args, **kwargs)
+        """Runs the operation; classes and modes may take it over."""
+        return self._door.open(args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: an operation is one."""
@@ -68,10 +70,11 @@ class OpOverloadPacket:
     def __init__(self, namespace: str, name: str, function: Callable[..., Any]) -> None:
         self.namespace, self.__name__, self._function = namespace, name, function
         self._made: dict[str, OpOverload] = {}
+        self._door = Door(function, self, is_operator=False, is_scanned=True)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the operation."""
-        return self._function(*args, **kwargs)
+        """Runs the operation; classes and modes may take it over."""
+        return self._door.open(args, kwargs)
 
     def __getattr__(self, overload: str) -> OpOverload:
         if overload not in _OVERLOADS:

@@ -172,8 +172,29 @@ t.add in t.overrides.get_overridable_functions()[t], t.is_tensor in t.overrides.
 t.Tensor.grad.__get__ in t.overrides.get_default_nowrap_functions()
 """
 
+OWN = """
+@t.library.custom_op("taken_over::sine", mutates_args=(), schema="(Tensor x) -> Tensor")
+def sine(x): return t.from_numpy(__import__("numpy").sin(x.numpy()))
+class S(t.Tensor): pass
+x = t.ones(2).as_subclass(S)
+sine(x), t.ops.taken_over.sine(x), t.ops.taken_over.sine.default(x)
+class Named:
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None): return str(func)
+sine(Named()), t.ops.taken_over.sine(Named()), t.ops.aten.add.Tensor(t.ones(1), Named())
+class Log(t.overrides.TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+seen, plain = [], t.ones(2)
+with Log(): made = sine(plain), t.ops.taken_over.sine(plain), t.ops.aten.add.Tensor(plain, plain)
+made, seen
+"""
 
-@pytest.mark.parametrize("script", [KINDS, SEEN, DUCKS, MODES], ids=["kinds", "seen", "ducks", "modes"])
+
+@pytest.mark.parametrize(
+    "script", [KINDS, SEEN, DUCKS, MODES, OWN], ids=["kinds", "seen", "ducks", "modes", "own"]
+)
 def test_functions_are_taken_over_as_in_pytorch(script: str, torch: Any) -> None:
     import torch.overrides
 
