@@ -367,7 +367,12 @@ LINEAR = [
 row(
     "linear",
     lambda t, a, w, b: t.nn.functional.linear(a, w, b),
-    [*LINEAR, (In((0, 3)), In((2, 3)), In((2,)))],
+    [
+        *LINEAR,
+        (In((0, 3)), In((2, 3)), In((2,))),
+        (In((2, 5, 0)), In((3, 0)), In((3,))),
+        (In((2, 5, 3)), In((0, 3)), In((0,))),
+    ],
     dtypes=HALVES,
     covers="identity",
 )

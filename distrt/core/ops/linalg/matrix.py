@@ -304,7 +304,7 @@ def _in_rows(input: Array, matrix: Array, bias: Array | None = None) -> Array:
     """``input @ matrix + bias``, of all leading dims as one matrix: to copy its rows is less than many products."""
     if input.ndim < 3 or matrix.ndim != 2:
         return multiplied(input, matrix, bias)
-    rows = input.reshape(-1, input.shape[-1])
+    rows = input.reshape(*_rows_of(input), input.shape[-1])
     return multiplied(rows, matrix, bias).reshape(*input.shape[:-1], matrix.shape[1])
 
 
@@ -359,12 +359,13 @@ def _linear_gradients(
     shape = weight_meta.shape
     if len(shape) == 1:
         g, weight, into = g[..., None], None if weight is None else weight[None], None
-    rows = g.reshape(-1, g.shape[-1])
+    count = math.prod(g.shape[:-1])
+    rows = g.reshape(count, g.shape[-1])
     g_input = g_weight = g_bias = None
     if needs[0]:
         g_input = _in_rows(g, weight)
     if needs[1]:
-        flat = input.reshape(-1, input.shape[-1])
+        flat = input.reshape(count, input.shape[-1])
         slot = None if into is None or g.dtype.itemsize == 2 else into[1]
         both = None
         if (
