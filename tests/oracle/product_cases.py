@@ -9,7 +9,15 @@ PRODUCT = (*NUMBERS, "float16", "bfloat16", "int64", "uint8")
 
 # -- products
 
-row("mv", lambda t, a, b: t.mv(a, b), [(In((2, 3)), In((3,))), (In((0, 3)), In((3,)))], dtypes=PRODUCT)
+MATRIX_VECTOR = [(In((2, 3)), In((3,))), (In((0, 3)), In((3,)))]
+row("mv", lambda t, a, b: t.mv(a, b), MATRIX_VECTOR, dtypes=PRODUCT, covers="mv _matrix_vector")
+row(
+    "matmul of a vector",
+    lambda t, a, b: a @ b,
+    [(In((4, 2, 3)), In((3,))), (In((2, 3), layout="transposed"), In((3,))), (In((0, 2, 3)), In((3,)))],
+    dtypes=PRODUCT,
+    covers="matmul",
+)
 VECTORS = [(In((3,)), In((3,))), (In((0,)), In((0,))), (In((3,), layout="strided"), In((3,)))]
 row("vdot", lambda t, a, b: t.vdot(a, b), VECTORS, dtypes=PRODUCT)
 row("dot of complex vectors", lambda t, a, b: a.dot(b), VECTORS, dtypes=PRODUCT, covers="dot _dot")

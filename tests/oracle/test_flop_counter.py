@@ -45,6 +45,11 @@ CASES: dict[str, Any] = {
         t.autograd.grad((a := x(4, 4)).mm(a).pow(2).sum(), a, create_graph=True)[0].sum(), a
     ),
     "layers": lambda t, x: _layers(t).backward(),
+    "vectors": lambda t, x: (
+        (x(3, 4) @ x(4) + t.mv(x(3, 4), x(4)) + x(4) @ x(4) + t.outer(x(3), x(3))).sum().backward()
+    ),
+    "batch and vector": lambda t, x: (x(2, 3, 4) @ x(4)).sum().backward(),
+    "vector and matrix": lambda t, x: (x(4) @ x(4, 3)).sum().backward(),
     "element-wise": lambda t, x: (x(3) * 2).exp().sum().backward(),
 }
 

@@ -63,6 +63,7 @@ _NAMES = {
     "_fill": "fill_",
     "_group_norm": "native_group_norm",
     "_layer_norm": "native_layer_norm",
+    "_matrix_vector": "mv",
     "_max_all": "max",
     "_max_dim": "max.dim",
     "_min_all": "min",

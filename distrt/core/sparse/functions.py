@@ -150,6 +150,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "floor_divide": _floor_quotient,
     "index_select": indexing.index_select,
     "linear": products.linear,
+    "_matrix_vector": products.mv,
     "mul": _product,
     "permute": shapes.permute,
     "pow": _power,

@@ -131,6 +131,30 @@ def _turned(input: Any) -> Any:
     return ops.transpose(input, -1, -2)
 
 
+@op(autocast="lower", node="Mv")
+def _matrix_vector(input: Array, vec: Array) -> Array:
+    """The product of a matrix, of the rows of all leading dims, and a vector."""
+    if input.dtype != vec.dtype:
+        raise DtypeError(
+            f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(vec)}"
+        )
+    if input.shape[-1] != vec.shape[0]:
+        raise ShapeError(
+            f"size mismatch, got input ({input.shape[-2]}), mat ({sizes(input)}), vec ({vec.shape[0]})"
+        )
+    require_product("matmul", input)
+    return _in_rows(input, vec[:, None])[..., 0]
+
+
+_matrix_vector.node(lambda node: "Mv" if node.ndim_of("input") in (2, None) else "UnsafeView")
+_matrix_vector.gradient(
+    input=lambda g, vec: ops.mul(ops.unsqueeze(g, -1), vec),
+    vec=lambda g, input: _matrix_vector(
+        _turned(ops.reshape(input, (*_rows_of(input), input.shape[-1]))), ops.reshape(g, (-1,))
+    ),
+)
+
+
 @op(dtype="keep")
 def _dot(input: Array, tensor: Array) -> Array:
     """The sum of the products of two vectors."""
@@ -186,11 +210,7 @@ def _vector_product(input: Any, other: Any) -> Any:
         return _dot(input, other)
     if input.ndim == 1:
         return ops.squeeze(_product(ops.unsqueeze(input, 0), other), -2)
-    if input.shape[-1] != other.shape[0]:
-        raise ShapeError(
-            f"size mismatch, got input ({input.shape[-2]}), mat ({sizes(input)}), vec ({other.shape[0]})"
-        )
-    return ops.squeeze(_product(input, ops.unsqueeze(other, 1)), -1)
+    return _matrix_vector(input, other)
 
 
 @takes_out
