@@ -117,7 +117,8 @@ class FlopCounterMode:
     def _add(self, counted: Count) -> None:
         name, count = counted
         op = getattr(aten, name)
-        for place in dict.fromkeys(("Global", *(self._called or self._origin))):
+        modules = self._called or (self._origin if engine.is_running() else ())
+        for place in dict.fromkeys(("Global", *modules)):
             self.flop_counts[place][op] += count
 
     def _run(

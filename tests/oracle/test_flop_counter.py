@@ -102,6 +102,16 @@ def test_modules_have_their_own_counts(capsys: Any) -> None:
     assert not any(line.startswith("Sequential.1.0") for line in printed)
 
 
+def test_what_follows_a_backward_pass_is_of_no_module() -> None:
+    model, x = distrt.nn.Linear(3, 4), distrt.ones(2, 3)
+    with FlopCounterMode(display=False) as counter:
+        model(x).sum().backward()
+        before = sum(counter.get_flop_counts()["Linear"].values())
+        distrt.mm(x, distrt.ones(3, 3))
+    assert sum(counter.get_flop_counts()["Linear"].values()) == before
+    assert counter.get_total_flops() == before + 2 * 2 * 3 * 3
+
+
 def test_nothing_is_counted_after_the_block() -> None:
     x = _leaf(distrt, 3, 3)
     with FlopCounterMode(display=False) as counter:
