@@ -18,6 +18,7 @@ from distrt.core.ops.linalg.determinants import *
 from distrt.core.ops.linalg.distances import *
 from distrt.core.ops.linalg.factorisations import *
 from distrt.core.ops.linalg.householder import *
+from distrt.core.ops.linalg.linear import *
 from distrt.core.ops.linalg.low_rank import *
 from distrt.core.ops.linalg.matrices import *
 from distrt.core.ops.linalg.matrix import *

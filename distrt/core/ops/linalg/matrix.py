@@ -18,12 +18,10 @@ from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import rounded, wide
 from distrt.core.ops.pointwise.type_names import c_type, scalar_type
-from distrt.core.tensor import Tensor
 
 __all__ = [
     "bmm",
     "dot",
-    "linear",
     "matmul",
     "mm",
     "mv",
@@ -112,12 +110,12 @@ def sizes(array: Any) -> str:
 
 
 _product.gradient(
-    input=lambda g, other, input_strides: _laid_out_as(input_strides, g, _turned(other)),
-    other=lambda g, input, other_strides: _laid_out_as(other_strides, _turned(input), g),
+    input=lambda g, other, input_strides: laid_out_as(input_strides, g, _turned(other)),
+    other=lambda g, input, other_strides: laid_out_as(other_strides, _turned(input), g),
 )
 
 
-def _laid_out_as(strides: tuple[int, ...], left: Any, right: Any) -> Any:
+def laid_out_as(strides: tuple[int, ...], left: Any, right: Any) -> Any:
     """``left @ right``, by columns in memory where ``strides`` are a transposed matrix's: so PyTorch's gradients lie.
 
     The gradient of a layer's weight, which enters the product transposed, is then contiguous after turning it back.
@@ -143,14 +141,14 @@ def _matrix_vector(input: Array, vec: Array) -> Array:
             f"size mismatch, got input ({input.shape[-2]}), mat ({sizes(input)}), vec ({vec.shape[0]})"
         )
     require_product("matmul", input)
-    return _in_rows(input, vec[:, None])[..., 0]
+    return in_rows(input, vec[:, None])[..., 0]
 
 
 _matrix_vector.node(lambda node: "Mv" if node.ndim_of("input") in (2, None) else "UnsafeView")
 _matrix_vector.gradient(
     input=lambda g, vec: ops.mul(ops.unsqueeze(g, -1), vec),
     vec=lambda g, input: _matrix_vector(
-        _turned(ops.reshape(input, (*_rows_of(input), input.shape[-1]))), ops.reshape(g, (-1,))
+        _turned(ops.reshape(input, (*rows_of(input), input.shape[-1]))), ops.reshape(g, (-1,))
     ),
 )
 
@@ -295,123 +293,14 @@ def expanded(input: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(input, shape)
 
 
-@op(autocast="lower", node="Addmm")
-def linear(input: Array, weight: Array, bias: Array | None = None) -> Array:
-    """``input @ weight.T + bias``. Shape: (…, in), (out, in), (out) -> (…, out)."""
-    if input.dtype is not weight.dtype or (bias is not None and bias.dtype is not weight.dtype):
-        _require_one_dtype(input, weight, bias)
-    if input.shape[-1:] != weight.shape[-1:] or not 0 < weight.ndim < 3 or not input.ndim:
-        _refuse_linear(input, weight)
-    if bias is not None and weight.ndim == 1:
-        raise ShapeError("mat2 must be a matrix, got 1-D tensor")
-    if bias is not None and bias.shape not in (weight.shape[:1], (), (1,)):
-        expanded(bias, (*_rows_of(input), *weight.shape[:-1]))
-    if input.dtype.kind == "b":
-        require_product("addmm_impl_cpu_", input)
-    return _in_rows(input, weight.T, bias)
-
-
-@linear.node
-def _name_of_linear(node: Any) -> str:
-    """PyTorch makes rows of leading dims, and gives the result its shape back."""
-    has_bias = node.metas[2] is not None
-    if node.ndim_of("input") in (2, None):  # a bias alone tells no dims
-        return "Addmm" if has_bias else "Mm"
-    return "View" if has_bias else "UnsafeView"
-
-
-def _in_rows(input: Array, matrix: Array, bias: Array | None = None) -> Array:
+def in_rows(input: Array, matrix: Array, bias: Array | None = None) -> Array:
     """``input @ matrix + bias``, of all leading dims as one matrix: to copy its rows is less than many products."""
     if input.ndim < 3 or matrix.ndim != 2:
         return multiplied(input, matrix, bias)
-    rows = input.reshape(*_rows_of(input), input.shape[-1])
+    rows = input.reshape(*rows_of(input), input.shape[-1])
     return multiplied(rows, matrix, bias).reshape(*input.shape[:-1], matrix.shape[1])
 
 
-def _rows_of(input: Array) -> tuple[int, ...]:
+def rows_of(input: Array) -> tuple[int, ...]:
     """The rows of a matrix that all dims but the last make up; none for a vector."""
     return (math.prod(input.shape[:-1]),) if input.ndim > 1 else ()
-
-
-def _require_one_dtype(input: Array, weight: Array, bias: Array | None) -> None:
-    if input.dtype != weight.dtype:
-        if bias is None:
-            raise DtypeError(
-                f"expected m1 and m2 to have the same dtype, but got: {c_type(input)} != {c_type(weight)}"
-            )
-        raise DtypeError(
-            f"mat1 and mat2 must have the same dtype, but got {scalar_type(input)} and {scalar_type(weight)}"
-        )
-    if bias is not None and bias.dtype != weight.dtype:
-        raise DtypeError(
-            f"self and mat2 must have the same dtype, but got {scalar_type(bias)} and {scalar_type(weight)}"
-        )
-
-
-def _refuse_linear(input: Array, weight: Array) -> None:
-    if input.ndim == 0 or weight.ndim == 0:
-        raise ShapeError(
-            f"both arguments to linear need to be at least 1D, but they are {input.ndim}D and {weight.ndim}D"
-        )
-    if weight.ndim > 2:
-        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {weight.ndim}D")
-    if weight.ndim == 1:
-        raise ShapeError(f"size mismatch, got input ({sizes(input)}), vec ({weight.shape[0]})")
-    rows = (_rows_of(input) or (1,))[0]
-    raise ShapeError(
-        f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and "
-        f"{weight.shape[1]}x{weight.shape[0]})"
-    )
-
-
-@linear.gradients
-def _linear_gradients(
-    g: Any,
-    input: Any,
-    weight: Any,
-    input_meta: Any,
-    weight_meta: Any,
-    weight_strides: Any,
-    needs: Any,
-    into: Any,
-) -> tuple[Any, ...]:
-    """The weight's gradient is written straight into its bucket slot, where it has one."""
-    shape = weight_meta.shape
-    if len(shape) == 1:
-        g, weight, into = g[..., None], None if weight is None else weight[None], None
-    count = math.prod(g.shape[:-1])
-    rows = g.reshape(count, g.shape[-1])
-    g_input = g_weight = g_bias = None
-    if needs[0]:
-        g_input = _in_rows(g, weight)
-    if needs[1]:
-        flat = input.reshape(count, input.shape[-1])
-        slot = None if into is None or g.dtype.itemsize == 2 else into[1]
-        both = None
-        if (
-            used.gpu
-            and needs[2]
-            and is_on_gpu(rows)
-            and len(shape) == 2
-            and weight_strides[0] >= weight_strides[1]
-        ):
-            both = on_gpu.epilogues.weight_slopes(rows, flat, slot)
-        if both is not None:
-            g_weight, g_bias = both
-        elif slot is not None:
-            g_weight = multiplied(rows.T, flat, out=slot)
-        else:
-            g_weight = _laid_out_as(weight_strides, rows.T, flat).reshape(shape)
-    if needs[2] and g_bias is None:
-        g_bias = wide(rows).sum(axis=0)
-    return g_input, g_weight, g_bias
-
-
-def _plain_linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
-    product = matmul(input, ops.transpose(weight, 0, 1) if weight.ndim == 2 else weight)
-    return product if bias is None else ops.add(product, bias)
-
-
-linear.composite = _plain_linear
-linear.definition.delivers_last_first = True  # PyTorch's weight waits for its transpose: the bias comes first
-linear.needs_of_gradients = {"input": ("weight",), "weight": ("input",)}
