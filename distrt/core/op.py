@@ -78,6 +78,7 @@ class OpFunction(Protocol):
     outputs: Callable[..., None]
     node: Callable[[Callable[[Any], str]], None]
     composite: Callable[..., Any] | None
+    overwriting: Callable[..., Any] | None
     needs_of_gradients: dict[str, tuple[str, ...]] | None
     __name__: str
 
@@ -188,6 +189,7 @@ class Definition:
         self.backward: Callable[..., Any] | None = None
         self._handed_out: list[Any] = []  # the users' forms
         self._methods: list[Any] = []  # the forms that are methods
+        self._overwriting: Any = None
         self.function: OpFunction = self._make_function()
 
     # -- the verbs of a definition
@@ -227,6 +229,7 @@ class Definition:
             setattr(function, verb, getattr(self, verb))
         function.definition = self
         function.composite = None
+        function.overwriting = None
         function.needs_of_gradients = None
         return function
 
@@ -280,6 +283,25 @@ class Definition:
         source = Writer(self).call(strict=True) + "\n"
         self._put_in_place(self._handed_out, source, f"<op distrt.{self.name}>")
         return behind(self._handed_out[0])(*args, **kwargs)
+
+    def overwriting_form(self) -> Any:
+        """The function whose result lies on a GPU where its first input did; None where there is none.
+
+        Nor is there one while forward functions are watched: what they are given shall stay as it is.
+        """
+        if (
+            self.function.overwriting is None
+            or self._namespace.get("forward", self.forward) is not self.forward
+        ):
+            return None
+        if self._overwriting is None:
+            if self.backward is None:
+                self.compile()
+            call: Any = self.function
+            space = {**self._namespace, "forward": call.overwriting}
+            self._overwriting = types.FunctionType(call.__code__, space, self.name, call.__defaults__)
+            self._overwriting.__kwdefaults__ = call.__kwdefaults__
+        return self._overwriting
 
     def again(self, values: dict[str, Any], is_method: bool) -> Any:
         """Repeats a call of a user's that has failed, by what it was given for each parameter."""

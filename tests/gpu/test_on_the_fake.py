@@ -102,6 +102,11 @@ def test_what_need_not_wait_neither_waits_nor_copies() -> None:
 
 
 @pytest.mark.ci
+def test_changes_in_place_take_no_other_memory() -> None:
+    _assert_passed("in_place")
+
+
+@pytest.mark.ci
 def test_graphs_are_captured_and_replayed() -> None:
     _assert_passed("graphs")
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from distrt.core import gpu, ops
-from distrt.core.arrays import Array, Scalar, is_on_gpu
+from distrt.core.arrays import Array, Scalar, is_dense, is_on_gpu
 from distrt.core.autocast import as_it_comes
 from distrt.core.definitions.older_forms import in_newer_order
 from distrt.core.errors import DtypeError, ShapeError
@@ -26,7 +26,7 @@ from distrt.core.overriding import doors
 from distrt.core.sparse.array import LayoutFault, empty_out
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.tensors.assignment import set_item
-from distrt.core.tensors.history import adopt, overwrite_by, require_no_leaf, write
+from distrt.core.tensors.history import adopt, overwrite_by, require_no_leaf, require_writeable, write
 from distrt.core.tensors.names import IN_PLACE, listed
 from distrt.core.tensors.random_fill import METHODS as RANDOM
 
@@ -51,6 +51,7 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
     """The method ``name`` that overwrites its tensor with ``function(tensor, ...)``."""
     is_operation = hasattr(function, "definition")
     takes_any_layout = is_operation and bool(function.definition.layouts)  # type: ignore[attr-defined]
+    may_overwrite = is_operation and function.overwriting is not None  # type: ignore[attr-defined]
 
     direct = _DIRECT.get(name)
 
@@ -59,6 +60,9 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
             return overwrite_by(self, lambda array: direct(array, array.dtype.type(args[0]), out=array))
         if self._edge is not None or self._base is not None:
             require_no_leaf(self)
+        if used.gpu and may_overwrite and (over := _overwriting(function, self, args, kwargs)) is not None:
+            require_writeable(self)
+            return adopt(self, as_it_comes(over, wrap(self._array, self._edge), *args, **kwargs), name)
         # A stand-in with its own counter: what the operation keeps of it is copied before it is overwritten. What a
         # function of several operations, or a watcher of the recording, keeps is not known: they get a copy.
         is_known = is_operation and modes.grad is True
@@ -99,6 +103,44 @@ def _takes_directly(tensor: Tensor, args: tuple[Any, ...]) -> bool:
     if number.__class__ is int:
         return abs(number) < 1 << 53 and (array.dtype.kind == "f" or array.dtype == np.int64)
     return number.__class__ is float and array.dtype.kind == "f"
+
+
+def _overwriting(
+    function: Any, tensor: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[..., Any] | None:
+    """The form of an operation that writes where a tensor on a GPU lies: one launch, where a copy takes another.
+
+    None where there is none, where the result has another shape or dtype, and where the node keeps what is overwritten,
+    or refuses the change: for one through a view, say.
+    """
+    if tensor._inner is not None or modes.watch is not None:
+        return None
+    array = tensor._array
+    if not is_on_gpu(array) or array.dtype.kind not in "fV" or not is_dense(array):
+        return None
+    is_recorded = tensor._edge is not None
+    for each in (*args, *kwargs.values()):
+        if isinstance(each, Tensor):
+            if not _goes_into(each, array):
+                return None
+            is_recorded = is_recorded or each._edge is not None
+        elif each.__class__ is not int and each.__class__ is not float:
+            return None
+    definition = function.definition
+    form: Callable[..., Any] | None = definition.overwriting_form()
+    if modes.grad and is_recorded:
+        has_views = tensor._base is not None or len(tensor._counter) > 1
+        if has_views or definition.tensors[0] in definition.kept:
+            return None
+    return form
+
+
+def _goes_into(tensor: Tensor, array: Array) -> bool:
+    """Whether an operation on an array and this tensor gives what the array can hold."""
+    own = tensor._array
+    if own.dtype != array.dtype or not is_on_gpu(own) or own.ndim > array.ndim:
+        return False
+    return all(size in (1, have) for size, have in zip(own.shape[::-1], array.shape[::-1], strict=False))
 
 
 def _copy_of(array: Array) -> Array:

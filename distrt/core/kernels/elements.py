@@ -17,7 +17,7 @@ from distrt.core.kernels.casting import cast
 from distrt.core.kernels.loops import Loop, Step, address, compiled
 from distrt.core.modes import used
 
-__all__ = ["add_into", "added", "binary", "relu"]
+__all__ = ["add_into", "added", "binary", "over", "relu"]
 
 # Elements. Below, ``ml_dtypes`` is done before the code is compiled.
 _LEAST = 1 << 14
@@ -37,6 +37,11 @@ def binary(function: Any, first: Any, second: Any) -> Any:
         if _ran(_VERBS[function], (first, second, made)):
             return made
     return cast(function(cast(first, np.float32), cast(second, np.float32)), _HALF)
+
+
+def over(function: Any, first: Any, second: Any) -> Any:
+    """The same on a GPU, written over the first array, whose shape and dtype the result must have."""
+    return on_gpu.elements.over(function, first, second)
 
 
 def added(first: Any, second: Any) -> Any:

@@ -141,6 +141,8 @@ def overwrite_by(tensor: Tensor, change: Callable[[Array], object]) -> Tensor:
 
 
 def _overwrite(tensor: Tensor, values: Any) -> None:
+    if values is tensor._array:
+        return
     try:
         tensor._array[...] = values if not isinstance(values, np.ndarray) or values.ndim else values[()]
     except OverflowError:
@@ -294,7 +296,8 @@ def _followers(base: Tensor) -> list[Tensor]:
 
 def _take_over(tensor: Tensor, result: Tensor) -> None:
     _release(tensor, result)
-    tensor._array[...] = result._array
+    if result._array is not tensor._array:  # computed there
+        tensor._array[...] = result._array
 
 
 def _release(tensor: Tensor, result: Tensor) -> None:
@@ -305,8 +308,10 @@ def _release(tensor: Tensor, result: Tensor) -> None:
     node: Any = result._edge[0]  # type: ignore[index]
     array, made, counter = tensor._array, result._array, tensor._counter
     saved = node.saved
-    if any(_is_in(value, array) for value in saved):
-        saved = tuple(value.copy() if _is_in(value, array) else value for value in saved)
+    if any(value is not made and _is_in(value, array) for value in saved):
+        saved = tuple(
+            value.copy() if value is not made and _is_in(value, array) else value for value in saved
+        )
     if any(value is made for value in saved):
         saved = tuple(array if value is made else value for value in saved)
         node.counters = tuple(counter if each is result._counter else each for each in node.counters)

@@ -107,7 +107,7 @@ def slopes(
     needs: tuple[bool, ...],
     view: Any,
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """As ``distrt.core.ops.nn.standardising.slopes``."""
+    """As ``distrt.core.ops.nn.standardising.slopes``; the gradients of weight and bias in a row."""
     image, seen, sets = _seen(input, view)
     g = lying(g, is_channels_last(image))
     wide, channels = computed(image), seen.channels
@@ -123,10 +123,7 @@ def slopes(
             each.reshape(-1, sets.weights).sum(axis=0, dtype=np.float64).astype(wide) for each in of_each
         ]
     of_bias, of_weight = of_each
-    g_weight = None if weight is None or not needs[1] else of_weight
-    if g_weight is not None and weight is not None and g_weight.shape != weight.shape:
-        g_weight = g_weight.reshape(weight.shape)  # a view, which would be copied
-    return g_input, g_weight, of_bias.reshape(view.parameters) if needs[2] else None
+    return g_input, of_weight if weight is not None and needs[1] else None, of_bias if needs[2] else None
 
 
 def move_running(

@@ -14,7 +14,7 @@ import numpy as np
 from distrt.core.arrays import Array, dense_like, dim_order, is_dense, is_on_gpu
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, aligned, kernel
 
-__all__ = ["as_they_lie", "keep_nonzero", "suits"]
+__all__ = ["as_they_lie", "keep_nonzero", "over", "suits"]
 
 _THREADS = 256
 _VECTOR_BYTES = 16
@@ -25,8 +25,20 @@ def as_they_lie(function: Callable[..., Any], *values: Any) -> Any:
     order = _order_of([each for each in values if is_on_gpu(each) and each.ndim])
     if order is None:
         return function(*values)
-    turned = (each.transpose(order) if is_on_gpu(each) and each.ndim else each for each in values)
-    return function(*turned).transpose(np.argsort(order).tolist())
+    return function(*_turned(values, order)).transpose(np.argsort(order).tolist())
+
+
+def over(function: Callable[..., Any], first: Array, *others: Any) -> Array:
+    """The same, written over the first array, whose shape and dtype the result must have."""
+    values = (first, *others)
+    order = _order_of([each for each in values if is_on_gpu(each) and each.ndim])
+    first, *others = values if order is None else _turned(values, order)  # type: ignore[assignment]
+    function(first, *others, out=first)
+    return values[0]
+
+
+def _turned(values: tuple[Any, ...], order: list[int]) -> tuple[Any, ...]:
+    return tuple(each.transpose(order) if is_on_gpu(each) and each.ndim else each for each in values)
 
 
 def _order_of(arrays: list[Array]) -> list[int] | None:

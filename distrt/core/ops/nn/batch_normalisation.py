@@ -19,7 +19,7 @@ from distrt.core.kernels import channels, on_gpu
 from distrt.core.layouts import channels_last, seen
 from distrt.core.modes import used
 from distrt.core.op import IndexArray, op
-from distrt.core.ops.nn.standardising import by_channel, plain, require_dtypes, slopes, standardise
+from distrt.core.ops.nn.standardising import by_channel, in_shape, plain, require_dtypes, slopes, standardise
 from distrt.core.ops.pointwise.half import rounded, wide
 from distrt.core.ops.pointwise.half_rules import widened
 from distrt.core.ops.pointwise.type_names import scalar_type
@@ -204,7 +204,7 @@ def _channel_slopes(
 ) -> tuple[Any, ...]:
     view = by_channel(input.shape, dims)
     g_input, g_weight, g_bias = slopes(g, input, weight, mean, variance, eps, needs, view)
-    return g_input, g_weight, None if g_bias is None else g_bias.reshape(-1)
+    return g_input, g_weight, in_shape(g_bias, input.shape[1:2])
 
 
 def _plain_batch_norm(input: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:

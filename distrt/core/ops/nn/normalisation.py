@@ -13,7 +13,7 @@ from distrt.core.arrays import Array
 from distrt.core.dtypes.promotion import promote_types
 from distrt.core.errors import DataError, ShapeError
 from distrt.core.op import op
-from distrt.core.ops.nn.standardising import View, plain, require_dtypes, slopes, standardise
+from distrt.core.ops.nn.standardising import View, in_shape, plain, require_dtypes, slopes, standardise
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -93,11 +93,7 @@ def _layer_norm_gradients(
     g_input, g_weight, g_bias = slopes(
         g, input, weight, average, variance, eps, needs, _rows(input.shape, dims)
     )
-    return g_input, g_weight, _in_shape(g_bias, input.shape[-dims:])
-
-
-def _in_shape(g: Any, shape: tuple[int, ...]) -> Any:
-    return None if g is None else g.reshape(shape)
+    return g_input, g_weight, in_shape(g_bias, input.shape[-dims:])
 
 
 def _plain_layer_norm(
@@ -163,7 +159,7 @@ def _group_norm_gradients(
 ) -> tuple[Any, ...]:
     view = _grouped(input.shape, groups)
     g_input, g_weight, g_bias = slopes(g, input, weight, average, variance, eps, needs, view)
-    return g_input, g_weight, _in_shape(g_bias, input.shape[1:2])
+    return g_input, g_weight, in_shape(g_bias, input.shape[1:2])
 
 
 def _plain_group_norm(

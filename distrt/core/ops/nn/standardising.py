@@ -169,6 +169,11 @@ def slopes(
     return normal.reshape(input.shape), g_weight, g_bias
 
 
+def in_shape(g: Any, shape: tuple[int, ...]) -> Any:
+    """A gradient in a parameter's shape; itself where it has it, since a view of an array of CuPy's would be copied."""
+    return g if g is None or g.shape == shape else g.reshape(shape)
+
+
 def plain(input: Any, weight: Any, bias: Any, eps: float, view: View, is_centred: bool = True) -> Any:
     """As ``standardise``, in operations, the output alone."""
     seen = ops.reshape(widened(input), view.shape)

@@ -12,7 +12,7 @@ from distrt.core.dtypes.promotion import convert, fitted
 from distrt.core.errors import DtypeError
 from distrt.core.gpu.places import moved
 from distrt.core.kernels.casting import cast, cast_into
-from distrt.core.kernels.elements import binary
+from distrt.core.kernels.elements import binary, over
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import refuse, wide
 from distrt.core.tensors import formats
@@ -117,16 +117,21 @@ def mul(input: Array | Scalar, other: Array | Scalar) -> Array:
 
 
 mul.gradient(input=lambda g, other: mul(g, other), other=lambda g, input: mul(g, input))
+mul.overwriting = lambda input, other: over(np.multiply, input, other)
 multiply = mul
 
 
 @op(dtype="promote", layouts="follows", numbers=True)
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
-    return binary(np.add, input, other if alpha is _ONE else _scaled(input, other, alpha))
+    return binary(np.add, input, _times_alpha(input, other, alpha))
 
 
 _ONE = 1
+
+
+def _times_alpha(input: Any, other: Any, alpha: Scalar) -> Any:
+    return other if alpha is _ONE else _scaled(input, other, alpha)
 
 
 def _scaled(input: Any, other: Any, alpha: Scalar) -> Array:
@@ -141,6 +146,7 @@ def _scaled(input: Any, other: Any, alpha: Scalar) -> Array:
 
 
 add.gradient(input=lambda g: g, other=lambda g, alpha: g if alpha == 1 else mul(g, alpha))
+add.overwriting = lambda input, other, alpha: over(np.add, input, _times_alpha(input, other, alpha))
 
 
 @op(dtype="difference", layouts="follows", numbers=True)
@@ -151,11 +157,12 @@ def sub(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> A
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead."
         )
-    return binary(np.subtract, input, other if alpha is _ONE else _scaled(input, other, alpha))
+    return binary(np.subtract, input, _times_alpha(input, other, alpha))
 
 
 sub.node(lambda node: "Rsub1" if node.metas[0] is None else "Sub")
 sub.gradient(input=lambda g: g, other=lambda g, alpha: neg(g) if alpha == 1 else mul(g, -alpha))
+sub.overwriting = lambda input, other, alpha: over(np.subtract, input, _times_alpha(input, other, alpha))
 subtract = sub
 
 
@@ -175,6 +182,7 @@ true_divide.gradient(
     input=lambda g, other: true_divide(g, other),
     other=lambda g, input, other: neg(true_divide(mul(g, input), mul(other, other))),
 )
+true_divide.overwriting = lambda input, other: over(np.true_divide, input, other)
 
 
 @op(dtype="promote")
