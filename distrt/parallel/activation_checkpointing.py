@@ -32,7 +32,7 @@ _PREFIX = f"{_NAME}."
 
 
 class CheckpointImpl(Enum):
-    """Which of PyTorch's two ways is meant; here both are the one without reentrance."""
+    """Which of the two ways of ``utils.checkpoint.checkpoint`` is meant, by its ``use_reentrant``."""
 
     REENTRANT = auto()
     NO_REENTRANT = auto()
@@ -74,14 +74,21 @@ class CheckpointWrapper(ActivationWrapper):
     ) -> None:
         super().__init__(mod)
         self.checkpoint_impl = checkpoint_impl
-        options = (
-            {"use_reentrant": False} | checkpoint_fn_kwargs if checkpoint_fn is None else checkpoint_fn_kwargs
-        )
-        self.checkpoint_fn = functools.partial(checkpoint_fn or checkpoint, **options)
+        own = {"use_reentrant": checkpoint_impl is CheckpointImpl.REENTRANT} if checkpoint_fn is None else {}
+        self.checkpoint_fn = functools.partial(checkpoint_fn or checkpoint, **own | checkpoint_fn_kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module gives."""
-        return self.checkpoint_fn(self._checkpoint_wrapped_module, *args, **kwargs)
+        module = self._checkpoint_wrapped_module
+        if not kwargs or self.checkpoint_impl is not CheckpointImpl.REENTRANT:
+            return self.checkpoint_fn(module, *args, **kwargs)
+
+        def call(
+            *given: Any,
+        ) -> Any:  # of positional arguments alone, which are all that the reentrant way takes
+            return module(*given[: len(args)], **dict(zip(kwargs, given[len(args) :], strict=True)))
+
+        return self.checkpoint_fn(call, *args, *kwargs.values())
 
 
 class OffloadWrapper(ActivationWrapper):
@@ -103,7 +110,7 @@ def checkpoint_wrapper(
 
     Args:
         module: what to wrap.
-        checkpoint_impl: accepted; both of PyTorch's ways mean the one without reentrance here.
+        checkpoint_impl: which way, where ``checkpoint_fn`` is not given.
         checkpoint_fn: called as ``checkpoint_fn(module, *args, **kwargs)``; by default ``utils.checkpoint.checkpoint``.
         checkpoint_fn_kwargs: more keyword arguments for that call.
     """

@@ -22,7 +22,7 @@ from distrt.nn.utils.stateless import replaced_tensors
 from distrt.parallel.bucket import GradBucket
 from distrt.parallel.hooks.all_reducing import reduced
 from distrt.parallel.structures import map_tensors
-from distrt.utils.checkpoint import repeated_in
+from distrt.utils.repeating import repeated_in
 
 __all__ = ["Casting", "MixedPrecision"]
 

@@ -3,23 +3,22 @@
 It is made of hooks on what is kept (``core/autograd/packing.py``): the forward pass notes only how many arrays were
 kept and of what shape; the first node of the part that runs backward runs the part again and gets them all. The graph
 stays as it is, so parameters, keyword arguments, nesting and gradients of any order need no special care. This is
-PyTorch's ``use_reentrant=False``, whatever is passed.
+``use_reentrant=False``; the other form is in `distrt.utils.reentrant_checkpoint`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from distrt.core import autocast
 from distrt.core.autograd import complaint, engine, packing
 from distrt.core.errors import AutogradError
-from distrt.core.modes import enable_grad, is_grad_enabled
-from distrt.core.random.generator import default_generator
+from distrt.core.modes import is_grad_enabled
 from distrt.core.tensor import Tensor, wrap
 from distrt.utils.device_states import get_device_states, set_device_states
+from distrt.utils.reentrant_checkpoint import CheckpointFunction, check_backward_validity, detach_variable
+from distrt.utils.repeating import Circumstances, repeated_in, settings
 from distrt.utils.selective_checkpoint import (
     CheckpointPolicy,
     SelectiveCheckpointContext,
@@ -28,11 +27,14 @@ from distrt.utils.selective_checkpoint import (
 
 __all__ = [
     "CheckpointError",
+    "CheckpointFunction",
     "CheckpointPolicy",
     "SelectiveCheckpointContext",
+    "check_backward_validity",
     "checkpoint",
     "checkpoint_sequential",
     "create_selective_checkpoint_contexts",
+    "detach_variable",
     "get_device_states",
     "noop_context_fn",
     "repeated_in",
@@ -42,9 +44,6 @@ __all__ = [
 ]
 
 Contexts = tuple[AbstractContextManager[Any], AbstractContextManager[Any]]
-
-#: Makes what a repetition happens in.
-Surroundings = Callable[[], AbstractContextManager[Any]]
 
 
 class CheckpointError(AutogradError):
@@ -71,7 +70,9 @@ def checkpoint(
     Args:
         function: the part; it must compute the same thing when it is called again.
         args: its arguments.
-        use_reentrant: accepted; the meaning is always that of False.
+        use_reentrant: True: the part is one node of the graph, and a backward pass of its own runs inside of the outer
+            one. Then parameters get gradients only where an argument requires one, ``autograd.grad`` is refused, and so
+            are keyword arguments. None is False; PyTorch takes True for it, and warns.
         context_fn: gives two context managers, one around the forward pass and one around its repetition.
         determinism_check: "default" compares shapes and dtypes of what was kept, "none" does not.
         debug: accepted.
@@ -80,20 +81,25 @@ def checkpoint(
 
     Raises:
         CheckpointError: in the backward pass, where the repetition does not keep the same.
-        ValueError: for an unknown ``determinism_check``, and for ``context_fn`` or ``debug`` with ``use_reentrant``.
+        ValueError: for an unknown ``determinism_check``; with ``use_reentrant``, for ``context_fn``, ``debug`` and
+            keyword arguments.
     """
     preserve_rng_state = kwargs.pop("preserve_rng_state", True)
+    if use_reentrant:
+        if kwargs:
+            raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+        if context_fn is not noop_context_fn or debug is not False:
+            raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
+        return CheckpointFunction.apply(function, preserve_rng_state, *args)
     if determinism_check not in ("default", "none"):
         raise ValueError(
             f"determinism_check should be one of ['default', 'none'], but got {determinism_check}"
         )
-    if use_reentrant and (context_fn is not noop_context_fn or debug is not False):
-        raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
     if not is_grad_enabled():
         return function(*args, **kwargs)
     forward_context, recompute_context = context_fn()
     part = _Part(function, args, kwargs, recompute_context, preserve_rng_state)
-    part.compares, part.stops_early = determinism_check == "default", early_stop and _settings.stops_early
+    part.compares, part.stops_early = determinism_check == "default", early_stop and settings.stops_early
     packing.push(part.note, part.value)
     try:
         with forward_context:
@@ -113,7 +119,7 @@ def checkpoint_sequential(
         functions: modules or functions, or a module whose children they are.
         segments: how many parts.
         input: what the first one gets.
-        use_reentrant: accepted.
+        use_reentrant: as for `checkpoint`.
         kwargs: ``preserve_rng_state``.
     """
     preserve_rng_state = kwargs.pop("preserve_rng_state", True)
@@ -123,7 +129,12 @@ def checkpoint_sequential(
     size = len(listed) // segments
     start = 0
     for end in range(size, size * (segments - 1) + 1, size) if size else ():
-        input = checkpoint(_in_turn(listed[start:end]), input, preserve_rng_state=preserve_rng_state)
+        input = checkpoint(
+            _in_turn(listed[start:end]),
+            input,
+            use_reentrant=use_reentrant,
+            preserve_rng_state=preserve_rng_state,
+        )
         start = end
     return _in_turn(listed[start:])(input)
 
@@ -137,41 +148,14 @@ def _in_turn(functions: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
     return run
 
 
-class _Settings(threading.local):
-    """What holds in this thread: what ``set_checkpoint_early_stop`` and `repeated_in` have set."""
-
-    def __init__(self) -> None:
-        self.stops_early = True
-        self.surroundings: tuple[Surroundings, ...] = ()
-
-
-_settings = _Settings()
-
-
 @contextmanager
 def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
     """For a block: whether a repetition ends as soon as all that was kept is there."""
-    outer, _settings.stops_early = _settings.stops_early, enable
+    outer, settings.stops_early = settings.stops_early, enable
     try:
         yield
     finally:
-        _settings.stops_early = outer
-
-
-class repeated_in:  # noqa: N801 - reads as what it says: with repeated_in(surroundings)
-    """For a block: parts of it are repeated in ``surroundings()``, such as what brings the parameters that they use."""
-
-    __slots__ = ("_outer", "_surroundings")
-
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
-
-    def __enter__(self) -> None:
-        self._outer = _settings.surroundings
-        _settings.surroundings = (*self._outer, self._surroundings)
-
-    def __exit__(self, *_: object) -> None:
-        _settings.surroundings = self._outer
+        settings.stops_early = outer
 
 
 @contextmanager
@@ -199,9 +183,7 @@ class _Part:
         self._kwargs = {
             name: _Kept(each) if isinstance(each, Tensor) else each for name, each in kwargs.items()
         }
-        self._surroundings = _settings.surroundings
-        self._autocast = autocast.snapshot()
-        self._rng_state = default_generator.get_state() if preserve_rng_state else None
+        self._circumstances = Circumstances(preserve_rng_state)
         self._kept: list[str] = []  # shape and dtype of each array that the forward pass wanted to keep
         self._recomputed: dict[int, Any] = {}
         self._position = 0
@@ -220,9 +202,7 @@ class _Part:
     def _repeat(self) -> None:
         self._recomputed.clear()
         self._position = 0
-        with ExitStack() as around:
-            for surroundings in self._surroundings:
-                around.enter_context(surroundings())
+        with self._circumstances.again():
             self._run_again()
         if self._position != len(self._kept):
             raise CheckpointError(
@@ -237,8 +217,7 @@ class _Part:
         kwargs = {n: each.tensor() if isinstance(each, _Kept) else each for n, each in self._kwargs.items()}
         packing.push(self._collect, _itself)
         try:
-            repeated = autocast.restored(self._autocast)
-            with enable_grad(), repeated, self._context, _random_numbers_of(self._rng_state):
+            with self._context:
                 self._function(*args, **kwargs)
         except _Enough:
             pass
@@ -296,17 +275,3 @@ def _itself(tensor: Tensor) -> Tensor:
 
 def _described(tensor: Tensor) -> str:
     return f"{{'shape': {tensor.shape}, 'dtype': {tensor.dtype}, 'device': {tensor.device!r}}}"
-
-
-@contextmanager
-def _random_numbers_of(state: Any) -> Iterator[None]:
-    """Inside, the default generator draws from ``state`` on; afterwards it goes on where it was."""
-    if state is None:
-        yield
-        return
-    outer = default_generator.get_state()
-    default_generator.set_state(state)
-    try:
-        yield
-    finally:
-        default_generator.set_state(outer)

@@ -37,7 +37,9 @@ def _gradients(model: Any, run: Any, x: Any) -> list[Any]:
 
 RUNS = {
     "use_reentrant=False": lambda model, x: checkpoint(model, x, use_reentrant=False),
-    "use_reentrant=True": lambda model, x: checkpoint(model, x, use_reentrant=True),
+    "use_reentrant=True": lambda model, x: checkpoint(
+        lambda value, needs_gradients: model(value), x, torch.ones(1, requires_grad=True), use_reentrant=True
+    ),
     "without early stop": lambda model, x: checkpoint(model, x, early_stop=False),
     "keyword": lambda model, x: checkpoint(lambda *, value: model(value), value=x),
     "nested": lambda model, x: checkpoint(lambda y: model[3](checkpoint(model[:3], y)) * 1.0, x),
@@ -62,7 +64,7 @@ def test_gradients_and_random_numbers_are_those_without_checkpointing(name: str,
 
 def test_a_layer_trains_on_plain_data() -> None:
     layer = nn.Linear(3, 2)
-    checkpoint(layer, torch.ones(1, 3), use_reentrant=True).sum().backward()
+    checkpoint(layer, torch.ones(1, 3)).sum().backward()
     assert layer.weight.grad.tolist() == [[1.0] * 3] * 2
 
 

@@ -99,3 +99,24 @@ def test_a_wrapped_module_keeps_no_activations() -> None:
     with distrt.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda t: t):
         linear(distrt.ones(1, 3))
     assert not kept
+
+
+def test_the_reentrant_way_takes_keyword_arguments_and_needs_a_gradient(torch: Any) -> None:
+    told = []
+    for library in (distrt, torch):
+        rooms, _ = _rooms(library)
+
+        class Scaled(library.nn.Module):  # type: ignore[misc]
+            def forward(self, x: Any, *, factor: Any, shift: int = 0) -> Any:
+                return x * factor + shift
+
+        part = rooms.checkpoint_wrapper(Scaled(), checkpoint_impl=rooms.CheckpointImpl.REENTRANT)
+        x, factor = library.ones(2).requires_grad_(), library.full((2,), 3.0).requires_grad_()
+        out = part(x, shift=1, factor=factor)
+        out.sum().backward()
+        with pytest.warns(UserWarning, match="None of the inputs have requires_grad=True"):
+            plain = part(x.detach(), factor=2.0)
+        told.append(
+            (out.tolist(), x.grad.tolist(), factor.grad.tolist(), out.grad_fn.name(), plain.requires_grad)
+        )
+    assert told[0] == told[1]

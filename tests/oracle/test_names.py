@@ -66,8 +66,8 @@ LEFT_OUT: dict[str, dict[str, str]] = {
     "jit": _left("machinery", "CompilationUnit"),
     "random": _left("machinery", "thread_safe_generator"),
     "utils.checkpoint": _left(
-        "machinery of the reentrant way",
-        "CheckpointFunction DefaultDeviceType GraphExecGroup check_backward_validity detach_variable",
+        "machinery",
+        "DefaultDeviceType GraphExecGroup",
     ),
     "utils.data": _left(
         "there are no DataPipes",

@@ -19,7 +19,7 @@ from distrt.nn.modules.hooks import has_hooks_besides
 from distrt.nn.modules.module import Module
 from distrt.parallel.fully_sharded.state import ModuleState, state_of, states_of
 from distrt.parallel.fully_sharded.unit import Unit
-from distrt.utils.checkpoint import repeated_in
+from distrt.utils.repeating import repeated_in
 
 __all__ = [
     "FSDPModule",

@@ -18,7 +18,7 @@ from distrt.parallel.fully_sharded.passes import Passes
 from distrt.parallel.fully_sharded.policies import MixedPrecisionPolicy
 from distrt.parallel.fully_sharded.unit import Unit
 from distrt.parallel.structures import map_tensors, tensors_in
-from distrt.utils.checkpoint import repeated_in
+from distrt.utils.repeating import repeated_in
 
 __all__ = ["ModuleState", "state_of", "states_of"]
 
