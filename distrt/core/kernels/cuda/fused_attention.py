@@ -127,19 +127,18 @@ def attend_back(
     count = math.prod(plan.batch)
     inputs = [_fitting(each) for each in (query, key, value, g)]
     layouts = [call.layout(each) for each in inputs]
-    pulls = call.pulls(inputs[3], _fitting(out))
     kinds = [
         query.dtype if math.prod(each.shape[:-2]) == count else np.float32 for each in (query, key, value)
     ]
     kinds[1:] = [query.dtype if kinds[1] == kinds[2] == query.dtype else np.float32] * 2
+    of_queries, of_keys = (C_TYPES[np.dtype(each)] for each in kinds[:2])
+    pulls = call.pulls(inputs[3], _fitting(out), of_queries)
     found = [
         np.empty((count, *each.shape[-2:]), kind, like=query)
         for each, kind in zip((query, key, value), kinds, strict=True)
     ]
-    given = (*inputs, found[0], None, log_total, pulls)
-    call.launch("by queries", plan.length, given, layouts, C_TYPES[np.dtype(kinds[0])])
-    given = (*inputs, *found[1:], log_total, pulls)
-    call.launch("by keys", plan.source, given, layouts, C_TYPES[np.dtype(kinds[1])])
+    call.launch("by queries", plan.length, (*inputs, found[0], None, log_total, pulls), layouts, of_queries)
+    call.launch("by keys", plan.source, (*inputs, *found[1:], log_total, pulls), layouts, of_keys)
     return [each.reshape(*plan.batch[plan.added :], *each.shape[-2:]) for each in found]
 
 
@@ -236,11 +235,7 @@ class _Call:
         self, kind: str, rows: int, arrays: tuple[Any, ...], layouts: list[Array], gradient: str = "float"
     ) -> None:
         """One block for some of the rows of each matrix."""
-        mask = "u8" if self._mask is None or self._mask.dtype == np.bool_ else C_TYPES[self._mask.dtype]
-        has = (self._mask is not None, self._plan.dropout_p > 0)
-        name, files, defined, shape = built(
-            kind, self._wide, C_TYPES[self._query.dtype], *has, mask, gradient
-        )
+        name, files, defined, shape = self._built(kind, gradient)
         code = kernel(files, name, **defined)
         blocks, shared = -(-rows // shape.rows), shared_bytes(kind, self._wide, shape)
         if code.max_dynamic_shared_size_bytes < shared:
@@ -248,17 +243,22 @@ class _Call:
         given = (*arrays, self._mask, *layouts, self.layout(self._mask), self._sizes(blocks), self._dropout)
         code((blocks * math.prod(self._plan.batch),), (_THREADS,), given, shared_mem=shared)
 
-    def pulls(self, g: Array, out: Array) -> Array:
+    def pulls(self, g: Array, out: Array, gradient: str) -> Array:
         """For each query the sum of ``g * out``. Shape: (…, L, V) twice -> (matrices, L)."""
         rows = math.prod(self._plan.batch) * self._plan.length
         found = np.empty(rows, np.float32, like=g)
-        _, files, defined, _ = built("by queries", self._wide, C_TYPES[self._query.dtype], False, False)
+        _, files, defined, _ = self._built("by queries", gradient)  # compiled with that, which comes next
         code = kernel(files, "pull", **defined)
         lanes = next(each for each in (2, 4, 8, 16) if self._wide <= each * _AT_ONCE)
         blocks = -(-rows * lanes // _THREADS)
         given = (g, out, found, self.layout(g), self.layout(out), self._sizes(1), np.int64(rows))
         code((blocks,), (_THREADS,), given)
         return found
+
+    def _built(self, kind: str, gradient: str) -> tuple[str, tuple[str, ...], dict[str, Any], Shape]:
+        mask = "u8" if self._mask is None or self._mask.dtype == np.bool_ else C_TYPES[self._mask.dtype]
+        has = (self._mask is not None, self._plan.dropout_p > 0)
+        return built(kind, self._wide, C_TYPES[self._query.dtype], *has, mask, gradient)
 
     def _sizes(self, blocks: int) -> Array:
         made, plan = np.zeros(1, _SIZES), self._plan
