@@ -85,27 +85,38 @@ class Kernel(ctypes.Structure):
     )
 
 
+#: How copies of either kind begin.
+_COPYING = (
+    ("kind", c_uint32),
+    ("copyKind", c_uint8),
+    ("srcKind", c_uint8),
+    ("dstKind", c_uint8),
+    ("flags", c_uint8),
+    ("bytes", c_uint64),
+    ("start", c_uint64),
+    ("end", c_uint64),
+    ("deviceId", c_uint32),
+    ("contextId", c_uint32),
+    ("streamId", c_uint32),
+)
+
+#: How copies and what sets memory end, as far as they are read.
+_IN_A_GRAPH = (
+    ("reserved0", c_void_p),
+    ("graphNodeId", c_uint64),
+    ("graphId", c_uint32),
+)
+
+
 class Copy(ctypes.Structure):
     """``CUpti_ActivityMemcpy5`` to ``7``."""
 
     _fields_ = (
-        ("kind", c_uint32),
-        ("copyKind", c_uint8),
-        ("srcKind", c_uint8),
-        ("dstKind", c_uint8),
-        ("flags", c_uint8),
-        ("bytes", c_uint64),
-        ("start", c_uint64),
-        ("end", c_uint64),
-        ("deviceId", c_uint32),
-        ("contextId", c_uint32),
-        ("streamId", c_uint32),
+        *_COPYING,
         ("correlationId", c_uint32),
         ("runtimeCorrelationId", c_uint32),
         ("pad", c_uint32),
-        ("reserved0", c_void_p),
-        ("graphNodeId", c_uint64),
-        ("graphId", c_uint32),
+        *_IN_A_GRAPH,
     )
 
 
@@ -113,25 +124,13 @@ class CopyBetween(ctypes.Structure):
     """``CUpti_ActivityMemcpyPtoP4``: from one GPU to another."""
 
     _fields_ = (
-        ("kind", c_uint32),
-        ("copyKind", c_uint8),
-        ("srcKind", c_uint8),
-        ("dstKind", c_uint8),
-        ("flags", c_uint8),
-        ("bytes", c_uint64),
-        ("start", c_uint64),
-        ("end", c_uint64),
-        ("deviceId", c_uint32),
-        ("contextId", c_uint32),
-        ("streamId", c_uint32),
+        *_COPYING,
         ("srcDeviceId", c_uint32),
         ("srcContextId", c_uint32),
         ("dstDeviceId", c_uint32),
         ("dstContextId", c_uint32),
         ("correlationId", c_uint32),
-        ("reserved0", c_void_p),
-        ("graphNodeId", c_uint64),
-        ("graphId", c_uint32),
+        *_IN_A_GRAPH,
     )
 
 
@@ -151,9 +150,7 @@ class Setting(ctypes.Structure):
         ("flags", c_uint16),
         ("memoryKind", c_uint16),
         ("pad", c_uint32),
-        ("reserved0", c_void_p),
-        ("graphNodeId", c_uint64),
-        ("graphId", c_uint32),
+        *_IN_A_GRAPH,
     )
 
 

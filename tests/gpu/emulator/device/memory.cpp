@@ -111,7 +111,10 @@ static bool is_of_host(const void* address) {
 }
 
 static cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind kind, void* stream) {
-    bool is_read_at_once, is_waited_for;
+    Activity activity = {Act::COPY, nullptr};
+    activity.bytes = size;
+    activity.way = kind;
+    bool is_work;  // of the GPU's alone
     {
         Locked locked(device_lock);
         const bool goes_down = kind == cudaMemcpyDeviceToHost, goes_up = kind == cudaMemcpyHostToDevice;
@@ -127,23 +130,20 @@ static cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind 
             complain("a copy between the GPU and memory that is not page-locked, in a capture");
             return told(cudaErrorStreamCaptureUnsupported);
         }
-        // Memory that is not page-locked is the program's again when the call returns.
-        is_read_at_once = !is_capturing(stream) && !allocation_of(from);
-        is_waited_for = !is_capturing(stream) && !allocation_of(to);
+        activity.is_from_paged = !allocation_of(from);
+        activity.is_to_paged = !allocation_of(to);
+        is_work = !is_of_host(to) && !is_of_host(from);
     }
-    Activity activity = {Act::COPY, nullptr};
-    activity.bytes = size;
-    activity.way = kind;
-    activity.is_from_paged = !allocation_of(from);
-    activity.is_to_paged = !allocation_of(to);
-    const auto give = is_of_host(to) || is_of_host(from) ? queue : compute;
-    const auto queued = [&](Work work) { return give(stream, told_of(activity, stream, work, is_capturing(stream))); };
-    if (is_read_at_once) {
+    const bool is_captured = is_capturing(stream);
+    const auto give = is_work ? compute : queue;
+    const auto queued = [&](Work work) { return give(stream, told_of(activity, stream, work, is_captured)); };
+    // Memory that is not page-locked is the program's again when the call returns.
+    if (activity.is_from_paged && !is_captured) {
         const auto kept = std::make_shared<std::vector<char>>((const char*)from, (const char*)from + size);
         return told(queued([=] { memmove(to, kept->data(), size); }));
     }
     const cudaError_t found = queued([=] { memmove(to, from, size); });
-    if (is_waited_for) finish(stream);
+    if (activity.is_to_paged && !is_captured) finish(stream);
     return told(found);
 }
 

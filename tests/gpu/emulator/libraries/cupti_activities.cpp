@@ -57,23 +57,29 @@ static CUpti_ActivityAPI call_of(const Activity& from) {
     return made;
 }
 
-static CUpti_ActivityKernel13 kernel_of(const Activity& from) {
-    CUpti_ActivityKernel13 made = {};
-    made.kind = CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL;
-    made.registersPerThread = 32;
+// What a GPU has done, with what all such records tell.
+template <typename Record> static Record work_of(const Activity& from) {
+    Record made = {};
+    made.kind = (CUpti_ActivityKind)kind_of(from);
     made.start = from.start;
     made.end = from.end;
     made.deviceId = from.device;
     made.contextId = 1;
     made.streamId = from.stream;
+    made.correlationId = from.correlation;
+    made.graphNodeId = from.node;
+    made.graphId = from.node ? 1 : 0;
+    return made;
+}
+
+static CUpti_ActivityKernel13 kernel_of(const Activity& from) {
+    CUpti_ActivityKernel13 made = work_of<CUpti_ActivityKernel13>(from);
+    made.registersPerThread = 32;
     made.gridX = from.grid.x, made.gridY = from.grid.y, made.gridZ = from.grid.z;
     made.blockX = from.block.x, made.blockY = from.block.y, made.blockZ = from.block.z;
     made.staticSharedMemory = from.static_shared;
     made.dynamicSharedMemory = from.dynamic_shared;
-    made.correlationId = from.correlation;
     made.name = from.name;
-    made.graphNodeId = from.node;
-    made.graphId = from.node ? 1 : 0;
     return made;
 }
 
@@ -85,36 +91,18 @@ static CUpti_ActivityMemcpy7 copy_of(const Activity& from) {
     const auto host = [](bool is_paged) {
         return is_paged ? CUPTI_ACTIVITY_MEMORY_KIND_PAGEABLE : CUPTI_ACTIVITY_MEMORY_KIND_PINNED;
     };
-    CUpti_ActivityMemcpy7 made = {};
-    made.kind = CUPTI_ACTIVITY_KIND_MEMCPY;
+    CUpti_ActivityMemcpy7 made = work_of<CUpti_ActivityMemcpy7>(from);
     made.copyKind = WAYS[from.way];
     made.srcKind = is_up ? host(from.is_from_paged) : CUPTI_ACTIVITY_MEMORY_KIND_DEVICE;
     made.dstKind = is_down ? host(from.is_to_paged) : CUPTI_ACTIVITY_MEMORY_KIND_DEVICE;
     made.bytes = from.bytes;
-    made.start = from.start;
-    made.end = from.end;
-    made.deviceId = from.device;
-    made.contextId = 1;
-    made.streamId = from.stream;
-    made.correlationId = from.correlation;
-    made.graphNodeId = from.node;
-    made.graphId = from.node ? 1 : 0;
     return made;
 }
 
 static CUpti_ActivityMemset5 setting_of(const Activity& from) {
-    CUpti_ActivityMemset5 made = {};
-    made.kind = CUPTI_ACTIVITY_KIND_MEMSET;
+    CUpti_ActivityMemset5 made = work_of<CUpti_ActivityMemset5>(from);
     made.bytes = from.bytes;
-    made.start = from.start;
-    made.end = from.end;
-    made.deviceId = from.device;
-    made.contextId = 1;
-    made.streamId = from.stream;
-    made.correlationId = from.correlation;
     made.memoryKind = CUPTI_ACTIVITY_MEMORY_KIND_DEVICE;
-    made.graphNodeId = from.node;
-    made.graphId = from.node ? 1 : 0;
     return made;
 }
 
