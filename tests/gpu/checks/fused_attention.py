@@ -133,6 +133,28 @@ def what_no_kernel_reads_as_it_lies_is_copied(few: bool) -> Iterator[str]:
         yield f"{apart(pair[1], pair[0]):.2g} apart"
 
 
+def queries_that_see_nothing_else_see_what_the_least_number_hides(few: bool) -> Iterator[str]:
+    """All alike, where the least finite number hides every key; no key at all, where -inf does."""
+    rng = np.random.default_rng(0)
+    given = [torch.tensor(rng.standard_normal((2, 5, 16))).to(torch.bfloat16).cuda() for _ in range(3)]
+    numbers = {
+        torch.bfloat16: (torch.finfo(torch.bfloat16).min, -1e9, -np.inf),
+        torch.float32: (torch.finfo(torch.float32).min, -np.inf),
+    }
+    for dtype, least in ((dtype, each) for dtype, some in numbers.items() for each in some):
+        mask = torch.zeros(5, 5)
+        mask[2] = mask[:, 4] = least
+        pair = []
+        for backend in (SDPBackend.FLASH_ATTENTION, SDPBackend.MATH):
+            made = [each.clone().requires_grad_() for each in given]
+            with sdpa_kernel(backend):
+                out = F.scaled_dot_product_attention(*made, mask.to(dtype).cuda())
+                slopes = torch.autograd.grad(out, made, torch.ones_like(out))
+            pair.append([each.detach().float().cpu().numpy() for each in (out, *slopes)])
+        if not apart(*pair) < TOLERANCES["bfloat16"]:
+            yield f"{least} in {dtype}: {apart(*pair):.2g} apart"
+
+
 def dropout_meets_the_same_weights_in_both_directions(few: bool) -> Iterator[str]:
     """As in single operations, which draw the same numbers for a seed, and as in the products; moved ones, too."""
     many_keys = ((1, 35, 16), (1, 150, 16), (1, 150, 16))
@@ -185,6 +207,7 @@ CHECKS: tuple[Callable[[bool], Iterator[str]], ...] = (
     results_are_those_of_pytorch,
     views_of_one_product_are_not_copied,
     what_no_kernel_reads_as_it_lies_is_copied,
+    queries_that_see_nothing_else_see_what_the_least_number_hides,
     dropout_meets_the_same_weights_in_both_directions,
     switches_count,
 )

@@ -138,11 +138,16 @@ __device__ inline void add_product(
 
 #define LOG2_E 1.4426950408889634f
 
+// Programs hide keys by the least finite number, too, which is to stay finite: a query that has no others sees all alike.
+#define LEAST -2e38f
+
 __device__ inline float masked(float score, u8 sees) { return sees ? score : minus_infinity(); }
-__device__ inline float masked(float score, float more) { return score + more * LOG2_E; }
-__device__ inline float masked(float score, double more) { return score + (float)more * LOG2_E; }
-__device__ inline float masked(float score, float16 more) { return score + widened(more) * LOG2_E; }
-__device__ inline float masked(float score, bfloat16 more) { return score + widened(more) * LOG2_E; }
+__device__ inline float masked(float score, float more) {
+    return score + (more < LEAST && more > minus_infinity() ? LEAST : more) * LOG2_E;
+}
+__device__ inline float masked(float score, double more) { return masked(score, (float)more); }
+__device__ inline float masked(float score, float16 more) { return masked(score, widened(more)); }
+__device__ inline float masked(float score, bfloat16 more) { return masked(score, widened(more)); }
 
 // What dropout multiplies weights with: 0 where a word's upper 24 bits are less than `least`, else the factor. The words
 // are those of common.cu's philox, four of them for four keys of a query: `fours` to a row, all rows in the batch's order.
