@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import distrt
-from distrt.autograd import gradcheck
+from distrt.autograd import gradcheck, gradgradcheck
 from tests.oracles import require_torch
 
 torch = require_torch()
@@ -106,8 +106,8 @@ def test_products_with_compressed_matrices_have_pytorchs_gradients(layout: str) 
 @pytest.mark.parametrize(
     "name", [*FUNCTIONS, *DENSE_IN_PYTORCH, "sparse @ sparse", "tanh", "pow", "index_select", "cat"]
 )
-def test_rules_are_the_derivatives(name: str) -> None:
-    """PyTorch has no gradients for some of these."""
+def test_rules_are_the_derivatives_once_and_twice(name: str) -> None:
+    """PyTorch has no gradients for some of these. A place is given twice: what its two values get is added up."""
     functions: dict[str, Any] = {
         **FUNCTIONS,
         **DENSE_IN_PYTORCH,
@@ -125,6 +125,7 @@ def test_rules_are_the_derivatives(name: str) -> None:
     values = (distrt.tensor(VALUES, dtype=distrt.float64) / 4).requires_grad_()
     dense = (distrt.arange(9.0, dtype=distrt.float64).view(3, 3) / 5).requires_grad_()
     assert gradcheck(run, (values, dense))
+    assert gradgradcheck(run, (values, dense))
 
 
 def test_to_sparse_hands_the_gradient_back() -> None:

@@ -69,7 +69,7 @@ def _gathered(input: Array, pattern: Any) -> Array:
     return pattern.read(input)
 
 
-_taken.gradient(input=_each_once)
+_taken.gradient(input=lambda g, pattern: at_places(g, pattern))  # noqa: PLW0108 - its names say what is kept
 
 
 @op(node="ToDense")
