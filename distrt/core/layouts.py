@@ -16,6 +16,7 @@ import numpy as np
 
 from distrt.core.arrays import Array, row_major
 from distrt.core.gpu.places import at
+from distrt.core.sparse.array import is_sparse
 
 __all__ = [
     "PlainArray",
@@ -29,6 +30,10 @@ __all__ = [
     "seen",
     "settle",
 ]
+
+
+#: By how many dims there are: their order, outermost first.
+_CHANNELS_LAST = {4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 
 
 class PlainArray:
@@ -72,11 +77,10 @@ def seen(tensor: Any) -> Array:
 
 def is_channels_last(array: Array) -> bool:
     """True for images or volumes whose channels lie side by side, and which are not in row-major order as well."""
-    if array.ndim == 4:
-        return not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
-    if array.ndim == 5:
-        return not array.flags.c_contiguous and array.transpose(0, 2, 3, 4, 1).flags.c_contiguous
-    return False
+    order = _CHANNELS_LAST.get(array.ndim)
+    if order is None or array.flags.c_contiguous or is_sparse(array):
+        return False
+    return array.transpose(order).flags.c_contiguous  # type: ignore[no-any-return]
 
 
 def channels_last(array: Array) -> Array:

@@ -128,6 +128,15 @@ def test_rules_are_the_derivatives_once_and_twice(name: str) -> None:
     assert gradgradcheck(run, (values, dense))
 
 
+def test_tensors_of_four_dims_are_differentiated_twice() -> None:
+    """What is kept of dense arrays of four dims is asked whether it lies with its channels last."""
+    indices = distrt.tensor([[0, 1, 1, 0], [1, 0, 1, 1], [0, 0, 0, 0], [0, 1, 1, 0]])
+    values = (distrt.arange(4.0, dtype=distrt.float64) + 1).requires_grad_()
+    assert gradgradcheck(
+        lambda given: (distrt.sparse_coo_tensor(indices, given, (2, 2, 1, 2)) ** 2).to_dense(), (values,)
+    )
+
+
 def test_to_sparse_hands_the_gradient_back() -> None:
     x = distrt.tensor([[0.0, 2.0], [3.0, 0.0]], requires_grad=True)
     (x.to_sparse() * distrt.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
