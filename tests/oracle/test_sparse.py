@@ -190,6 +190,19 @@ def test_indices_that_a_matrix_was_made_of_are_looked_at_again_when_they_change(
     assert found[0] == found[1]
 
 
+def test_matrices_that_share_some_indices_alone_have_other_places() -> None:
+    found = []
+    for library in (distrt, torch):
+        t = library
+        columns, values = t.tensor([0, 1, 2]), t.tensor([1.0, 2.0, 3.0])
+        one, other = (
+            t.sparse_csr_tensor(t.tensor(starts), columns, values, (2, 3))
+            for starts in ([0, 1, 3], [0, 2, 3])
+        )
+        found.append((one * other).to_dense().tolist())
+    assert found[0] == found[1] == [[1.0, 0.0, 0.0], [0.0, 0.0, 9.0]]
+
+
 def test_the_block_layouts_are_refused_by_name() -> None:
     x = distrt.eye(4)
     for call in (

@@ -94,16 +94,21 @@ class Compressed(SparseArray):
 
     def read(self, given: Any) -> Array:
         """What a dense or sparse array of the same sizes has at these places."""
-        if is_sparse(given) and given.layout is self.layout and given.others is self.others:
-            return given.values
-        return self.coo().read(given)
+        return given.values if self._has_places_of(given) else self.coo().read(given)
 
     def common(self, other: Compressed) -> Compressed:
         """The places that two arrays both give."""
+        if self._has_places_of(other):
+            return self
+        return self.of_coo(self.coo().coalesced().common(other.coo().coalesced()))
+
+    def _has_places_of(self, other: Any) -> bool:
+        """Whether another array was made of the same indices."""
         return (
-            self
-            if other.others is self.others
-            else self.of_coo(self.coo().coalesced().common(other.coo().coalesced()))
+            is_sparse(other)
+            and other.layout is self.layout
+            and other.others is self.others
+            and other.starts is self.starts
         )
 
     def rows(self) -> Rows:
