@@ -113,7 +113,7 @@ REFUSED = [
     *[f"s.{name}()" for name in "exp cos log mean max std sigmoid all prod argmax".split()],
     *listed("""
     s.indices() ; s.values() ; s + 1 ; s + d ; s - d ; s / s ; s / d ; d.indices() ; d.coalesce() ; s.numpy() ;
-    d._values() ; d._nnz() ; d.crow_indices() ; s.crow_indices() ; s.reshape(6) ; s.item() ; bool(s) ;
+    d._values() ; d._nnz() ; r._indices() ; s.cumsum(0) ; d.crow_indices() ; s.crow_indices() ; s.reshape(6) ; s.item() ; bool(s) ;
     d.is_coalesced() ; s == s ; s < 1 ; s.view(6) ; t.ones_like(s) ; s.clamp(0, 1) ; s.fill_(1) ;
     t.maximum(s, s) ; s.softmax(1) ; s.diag() ; t.sparse_coo_tensor(i, v[:2], (2, 3)) ;
     t.sparse_coo_tensor(i, v, (2, 3, 4)) ; t.sparse_coo_tensor(i, v, (1, 3), check_invariants=True) ;

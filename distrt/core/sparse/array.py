@@ -193,7 +193,7 @@ class SparseArray:
         """The elements of the transposed matrix row by row."""
         raise NotImplementedError
 
-    def astype(self, dtype: Any, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, order: str = "K", copy: bool = True) -> Any:
         """The elements in another dtype."""
         return self.with_values(self.values.astype(dtype, copy=copy))
 

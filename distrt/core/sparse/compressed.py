@@ -73,7 +73,7 @@ class Compressed(SparseArray):
         made.version, made.counters = self.version, self.counters
         return made
 
-    def indices(self) -> Array:
+    def coordinates(self) -> Array:
         """The coordinates of each element."""
         slices = row_numbers(self.starts)
         return np.stack((self.others, slices) if self.is_by_column else (slices, self.others)).astype(
@@ -82,11 +82,11 @@ class Compressed(SparseArray):
 
     def dense(self) -> Array:
         """All elements."""
-        return scattered(self.indices(), self.values, self.shape)
+        return scattered(self.coordinates(), self.values, self.shape)
 
     def coo(self) -> Coo:
         """The same elements with their coordinates."""
-        return Coo(self.indices(), self.values, self.shape, not self.is_by_column)
+        return Coo(self.coordinates(), self.values, self.shape, not self.is_by_column)
 
     def of_coo(self, given: Coo) -> Compressed:
         """These elements in this layout."""

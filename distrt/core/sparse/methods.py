@@ -12,7 +12,7 @@ import numpy as np
 
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.sparse import operations, products
-from distrt.core.sparse.array import Coo, is_sparse
+from distrt.core.sparse.array import Coo, SparseArray, is_sparse
 from distrt.core.sparse.compressed import Compressed
 from distrt.core.sparse.places import picked
 from distrt.core.tensor import Tensor, wrap
@@ -39,15 +39,16 @@ def _coo(self: Tensor, name: str) -> Coo:
     return array
 
 
-def _given(self: Tensor, name: str) -> Any:
+def _given(self: Tensor, name: str, kind: type[SparseArray] = SparseArray) -> Any:
     """The array of a sparse tensor.
 
     Raises:
-        UnsupportedError: for a dense one.
+        UnsupportedError: for a dense one, and for another kind.
     """
-    if not is_sparse(self._array):
+    if not isinstance(self._array, kind):
         raise UnsupportedError(
-            f"Could not run 'aten::{name}' with arguments from the 'CPU' backend: it is dense"
+            f"Could not run 'aten::{name}' with arguments from the '{_NAMES[self.layout]}' backend: the tensor is of "
+            f"the layout {self.layout}"
         )
     return self._array
 
@@ -64,7 +65,7 @@ def _compressed(self: Tensor, name: str, is_by_column: bool) -> Compressed:
 
 def _indices(self: Tensor) -> Tensor:
     """The coordinates of a sparse tensor, as they are given: its own memory. Shape: (sparse dims, n)."""
-    array = _given(self, "_indices")
+    array = _given(self, "_indices", Coo)
     made = wrap(array.indices)
     made._counter = array.version
     return made
