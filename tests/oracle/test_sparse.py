@@ -81,6 +81,8 @@ SAME = [
     s.unsqueeze(0) ; h.unsqueeze(1) ; h.unsqueeze(2) ; s[0] ; s[1, 2] ; h[2] ; h[1] ; s.select(1, 2) ;
     s.unbind(0) ; list(s) ; t.cat([s, s]) ; t.cat([s, u], 1) ;
     t.cat([h, h], 1) ; t.stack([s, u]) ; t.stack([s, s], 2) ; s.sum() ; s.sum(0) ; h.sum(1) ; h.sum(0) ;
+    s.long().sum(0) ; c.bool().sum(1) ; s.half().sum(1) ; h.int().sum(1) ; s.sum(1, keepdim=True) ;
+    h.sum((0, 1), keepdim=True) ; h.sum(1, True) ; t.sum(s, dim=None, keepdim=True) ;
     t.sparse.sum(s) ; t.sparse.sum(s, 1) ; t.sparse.sum(s, (0, 1)) ; t.sparse.sum(h, (0,)) ;
     t.sparse.sum(s, dtype=t.float64) ; s.norm() ; s.any() ; t.sparse.softmax(s, 1) ; t.sparse.softmax(s, 0) ;
     t.sparse.log_softmax(s, 1) ; t.sparse.softmax(h, 1) ; d.sparse_mask(c) ; c.sparse_mask(u) ;

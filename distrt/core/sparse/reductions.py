@@ -8,6 +8,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
+from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.ops.shapes.dims import one_dim
 from distrt.core.sparse.array import Coo, LayoutFault
@@ -22,17 +23,22 @@ __all__ = ["any", "log_softmax", "norm", "softmax", "sum"]
 def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum over all dims, or over some: sparse where a sparse dim is left."""
     dims = () if dim is None else tuple(dim) if isinstance(dim, tuple | list) else (dim,)
-    if not dims:
-        return ops.sum(values_of(input), dtype=dtype)
+    gone = sorted(one_dim(each, input.ndim) for each in dims) or list(range(input.ndim))
+    if len(set(gone)) < len(gone):
+        raise ShapeError(f"dim {gone} appears multiple times in the list of dims")
+    made = _over(input, gone, dtype) if dims else ops.sum(values_of(input), dtype=dtype)
+    if keepdim:
+        for each in gone:
+            made = ops.unsqueeze(made, each)
+    return made
+
+
+def _over(input: Tensor, gone: list[int], dtype: Any) -> Any:
+    """The sum over some dims, which are not there afterwards."""
     input = coalesce(input)
     coo, values = coordinates("sum", input), values_of(input)
     if dtype is not None:
         values = values.to(dtype)
-    gone = sorted(one_dim(each, coo.ndim) for each in dims)
-    if len(set(gone)) < len(gone):
-        raise ShapeError(f"dim {gone} appears multiple times in the list of dims")
-    if keepdim:
-        raise LayoutFault("sum: keepdim=True is not there for sparse tensors: use unsqueeze on the result")
     count = coo.sparse_dim
     dense_dims = tuple(each - count + 1 for each in gone if each >= count)
     kept = [each for each in range(count) if each not in gone]
@@ -40,8 +46,8 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
         return ops.sum(values, (0, *dense_dims))
     if dense_dims:
         values = ops.sum(values, dense_dims)
-    elif values._array.dtype.kind in "biu" and dtype is None:
-        values = values.to(ops.sum(values)._array.dtype)
+    elif dtype is None and values.dtype.category < 2:
+        values = values.to(dt.int64)
     shape = tuple(size for each, size in enumerate(coo.shape) if each not in gone)
     if len(kept) == count:
         return at_places(values, Coo(coo.indices, values._array, shape, coo.is_coalesced))
