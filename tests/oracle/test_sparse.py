@@ -86,6 +86,9 @@ SAME = [
     t.sparse.sum(s) ; t.sparse.sum(s, 1) ; t.sparse.sum(s, (0, 1)) ; t.sparse.sum(h, (0,)) ;
     t.sparse.sum(s, dtype=t.float64) ; s.norm() ; s.any() ; t.sparse.softmax(s, 1) ; t.sparse.softmax(s, 0) ;
     t.sparse.log_softmax(s, 1) ; t.sparse.softmax(h, 1) ; d.sparse_mask(c) ; c.sparse_mask(u) ;
+    t.zeros_like(s, device="cpu") ; t.zeros_like(s, layout=t.strided) ; t.zeros_like(r, layout=t.sparse_coo) ;
+    t.zeros_like(h, layout=t.sparse_coo) ; t.zeros_like(s, layout=t.sparse_csr) ; t.zeros_like(q) ;
+    t.zeros_like(r, dtype=t.float64, requires_grad=True) ; t.zeros(2, 3, layout=t.sparse_csr) ;
     t.zeros_like(s) ; t.empty_like(s) ; t.zeros(2, 3, layout=t.sparse_coo) ; t.sparse_coo_tensor((2, 3)) ;
     t.sparse.FloatTensor(i, v, t.Size([2, 3])) ; t.sparse.FloatTensor(2, 3) ; t.sparse.LongTensor(i, v.long()) ;
     t.sparse_coo_tensor(i, v) ; t.sparse_coo_tensor([[0, 1], [1, 2]], [1, 2]) ;
@@ -115,7 +118,8 @@ REFUSED = [
     *[f"s.{name}()" for name in "exp cos log mean max std sigmoid all prod argmax".split()],
     *listed("""
     s.indices() ; s.values() ; s + 1 ; s + d ; s - d ; s / s ; s / d ; d.indices() ; d.coalesce() ; s.numpy() ;
-    d._values() ; d._nnz() ; r._indices() ; s.cumsum(0) ; d.crow_indices() ; s.crow_indices() ; s.reshape(6) ; s.item() ; bool(s) ;
+    d._values() ; d._nnz() ; r._indices() ; s.cumsum(0) ; d.crow_indices() ; s.crow_indices() ; s.reshape(6) ;
+    s.item() ; bool(s) ; t.ones_like(s, device="cpu") ;
     d.is_coalesced() ; s == s ; s < 1 ; s.view(6) ; t.ones_like(s) ; s.clamp(0, 1) ; s.fill_(1) ;
     t.maximum(s, s) ; s.softmax(1) ; s.diag() ; t.sparse_coo_tensor(i, v[:2], (2, 3)) ;
     t.sparse_coo_tensor(i, v, (2, 3, 4)) ; t.sparse_coo_tensor(i, v, (1, 3), check_invariants=True) ;

@@ -62,15 +62,16 @@ def factory(function: Callable[..., Array]) -> Callable[..., Tensor]:
         memory_format: Any = None,
         **kwargs: Any,
     ) -> Tensor:
-        if layout is not None and layout is not formats.strided:
+        like = None if not is_like else args[0] if args else kwargs["input"]
+        is_sparse_like = used.sparse and getattr(like, "layout", formats.strided) is not formats.strided
+        if is_sparse_like or (layout is not None and layout is not formats.strided):
             from distrt.core.sparse.creation import in_layout
 
-            return in_layout(name, args, kwargs, layout, device, requires_grad)
+            return in_layout(name, args, kwargs, layout, like, device, requires_grad)
         if out is not None and kwargs.get("dtype") is None and "dtype" in _names(function):
             kwargs["dtype"] = out.dtype
         if "beside" in _names(function) and not (is_like and device is None):
             kwargs["beside"] = prototype(require_available(device))
-        like = None if not is_like else args[0] if args else kwargs["input"]
         if used.gpu:
             with _where(kwargs.get("beside"), like):
                 array = _made(function, args, kwargs, memory_format)

@@ -19,12 +19,11 @@ from distrt.core.sparse.invariants import check_compressed, check_coo, invariant
 from distrt.core.sparse.operations import at_places
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.formats import layout as layout_type
-from distrt.core.tensors.formats import sparse_coo, sparse_csc, sparse_csr
+from distrt.core.tensors.formats import sparse_csc, sparse_csr, strided
 
 __all__ = [
     "empty_coo",
     "in_layout",
-    "like",
     "sparse_bsc_tensor",
     "sparse_bsr_tensor",
     "sparse_compressed_tensor",
@@ -166,37 +165,46 @@ def in_layout(
     name: str,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    layout: layout_type,
+    layout: layout_type | None,
+    like: Tensor | None,
     device: Any,
     requires_grad: bool,
 ) -> Tensor:
     """``zeros(2, 3, layout=torch.sparse_coo)``: what a function that makes tensors makes in a sparse layout.
 
+    Args:
+        name: of the function, which got ``args`` and ``kwargs``.
+        args: as users gave them.
+        kwargs: likewise.
+        layout: that of ``like`` where it is None.
+        like: the tensor that ``zeros_like`` and its kin are given; None for other functions.
+        device: where the tensor is.
+        requires_grad: whether operations on the tensor are recorded.
+
     Raises:
-        UnsupportedError: for a function whose tensors are not all zeros, and for other layouts.
+        UnsupportedError: for a function whose tensors are not all zeros, and for matrices of blocks.
     """
-    if layout is not sparse_coo or name not in ("zeros", "empty", "zeros_like", "empty_like"):
+    if name not in ("zeros", "empty", "zeros_like", "empty_like"):
         raise UnsupportedError(
-            f"{name}: makes no tensors of the layout {layout}; use to_sparse() on a dense one"
+            f"{name}: not for sparse layouts, nor like a sparse tensor; use to_sparse() on a dense one"
         )
-    if name.endswith("_like"):
-        made = like(args[0] if args else kwargs["input"], dtype=kwargs.get("dtype"), device=device)
-    else:
+    if like is None:
         size = kwargs.get("size")
         made = empty_coo(varargs(args if size is None else (size,)), kwargs.get("dtype"), device)
+    else:
+        made = _like(like, layout, kwargs.get("dtype"), device)
+    if layout is not None and layout is not made.layout:
+        made = made.to_dense() if layout is strided else made.to_sparse(layout=layout)
     return made.requires_grad_() if requires_grad else made
 
 
-def like(input: Tensor, *, dtype: dt.dtype | None = None, device: Any = None, **options: Any) -> Tensor:
-    """A sparse tensor of zeros, of the sizes and sparse dims of another one."""
-    array = input._array
-    if isinstance(array, Compressed):
-        values = array.values.astype((dtype or input.dtype).numpy)[:0]
-        return wrap(
-            Compressed(np.zeros_like(array.starts), array.others[:0], values, array.shape, array.is_by_column)
-        )
-    made = empty_coo(tuple(input.shape), dtype or input.dtype, device, getattr(array, "sparse_dim", None))
-    return made.requires_grad_() if options.get("requires_grad") else made
+def _like(input: Tensor, layout: layout_type | None, dtype: dt.dtype | None, device: Any) -> Tensor:
+    """A sparse tensor of zeros, of the sizes and sparse dims of another one, in its layout where that is asked for."""
+    array, kind = input._array, dtype or input.dtype
+    if isinstance(array, Compressed) and layout in (None, array.layout):
+        starts, others = np.zeros_like(array.starts), array.others[:0]
+        return wrap(Compressed(starts, others, np.empty(0, kind.numpy), array.shape, array.is_by_column))
+    return empty_coo(tuple(input.shape), kind, device, array.sparse_dim if isinstance(array, Coo) else None)
 
 
 def sparse_csr_tensor(

@@ -11,7 +11,7 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.errors import ShapeError
-from distrt.core.sparse import creation, indexing, products, reductions, shapes
+from distrt.core.sparse import indexing, products, reductions, shapes
 from distrt.core.sparse.array import LayoutFault, is_sparse
 from distrt.core.sparse.compressed import Compressed
 from distrt.core.sparse.operations import at_places, coalesce, values_at, values_of
@@ -165,10 +165,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 #: By the names that users call, where these are composed of operations.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "empty_like": creation.like,
     "flatten": _reshape,
     "reshape": _reshape,
-    "zeros_like": creation.like,
     **{name: _elementwise(name) for name in _ZERO_TO_ZERO.split()},
     "addmm": products.addmm,
     "add": _sum,
