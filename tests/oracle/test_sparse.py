@@ -79,6 +79,8 @@ SAME = [
     t.sparse.mm(u, s.t()) ; r @ m ; q @ m ; r @ t.ones(3) ; r.t() ; r.t() @ t.ones(2, 5) ; r + r ; r * 2 ;
     t.nn.functional.linear(s, d) ; s.t() ; s.transpose(0, 1) ; s.permute(1, 0) ; h.transpose(0, 0) ;
     s.unsqueeze(0) ; h.unsqueeze(1) ; h.unsqueeze(2) ; s[0] ; s[1, 2] ; h[2] ; h[1] ; s.select(1, 2) ;
+    h.int()[2] ; h.bool()[0] ; h[2, 0:2] ; h[2, ..., None] ; s[..., 0] ; s[None] ; s[1, None] ; s[t.tensor(1)] ;
+    s[i.numpy()[0, 1], 0] ; r[0] ; r[1, 2] ; r[:, 1] ; q.select(1, 2) ; r.select(0, 1).to_dense() ;
     s.unbind(0) ; list(s) ; t.cat([s, s]) ; t.cat([s, u], 1) ;
     t.cat([h, h], 1) ; t.stack([s, u]) ; t.stack([s, s], 2) ; s.sum() ; s.sum(0) ; h.sum(1) ; h.sum(0) ;
     s.long().sum(0) ; c.bool().sum(1) ; s.half().sum(1) ; h.int().sum(1) ; s.sum(1, keepdim=True) ;

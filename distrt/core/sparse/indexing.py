@@ -10,9 +10,10 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError
 from distrt.core.ops.shapes.dims import one_dim
-from distrt.core.sparse.array import Coo, LayoutFault
-from distrt.core.sparse.operations import at_places, values_of
-from distrt.core.sparse.shapes import coordinates
+from distrt.core.sparse.array import Coo, LayoutFault, is_sparse
+from distrt.core.sparse.compressed import Compressed
+from distrt.core.sparse.operations import at_places, converted, values_of
+from distrt.core.sparse.shapes import coordinates, unsqueeze
 from distrt.core.tensor import Tensor, wrap
 
 __all__ = ["index", "index_select", "narrow", "select", "unbind"]
@@ -25,7 +26,9 @@ def _some(input: Tensor, indices: Array, which: Array, shape: tuple[int, ...], o
 
 
 def select(input: Tensor, dim: int, index: int) -> Any:
-    """One slice. It is dense where its dim was the only sparse one."""
+    """One slice: in coordinates, and dense where its dim was the only sparse one."""
+    if isinstance(input._array, Compressed):
+        input = converted(input, "coo")
     coo = coordinates("select", input)
     axis = one_dim(dim, coo.ndim)
     size = coo.shape[axis]
@@ -39,7 +42,7 @@ def select(input: Tensor, dim: int, index: int) -> Any:
         return at_places(values, Coo(coo.indices, values._array, shape, coo.is_coalesced))
     which = np.flatnonzero(coo.indices[axis] == number)
     if coo.sparse_dim == 1:
-        return ops.sum(ops.index_select(values_of(input), 0, wrap(which)), 0)
+        return ops.sum(ops.index_select(values_of(input), 0, wrap(which)), 0, dtype=input.dtype)
     return _some(input, np.delete(coo.indices[:, which], axis, 0), which, shape, coo.is_coalesced)
 
 
@@ -66,13 +69,7 @@ def index_select(input: Tensor, dim: int, index: Any) -> Any:
     """The slices along one dim that ``index`` names, each as often as it does."""
     coo = coordinates("index_select", input)
     axis = one_dim(dim, coo.ndim)
-    named = index._array.reshape(-1).astype(np.int64, copy=False)
-    size = coo.shape[axis]
-    if named.size and (named.min() < -size or named.max() >= size):
-        raise DimensionError(
-            f"index_select(): index contains a number out of range for dim {axis} of size {size}"
-        )
-    named = named % max(size, 1)
+    named = index._array.reshape(-1)  # of which the form for dense tensors has seen that all are there
     shape = (*coo.shape[:axis], named.size, *coo.shape[axis + 1 :])
     if axis >= coo.sparse_dim:
         values = ops.index_select(values_of(input), axis - coo.sparse_dim + 1, wrap(named))
@@ -95,20 +92,37 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Any, ...]:
 
 
 def index(input: Tensor, key: Any) -> Any:
-    """``tensor[key]`` for whole numbers, and slices of whole dims."""
-    keys = list(key) if isinstance(key, tuple) else [key]
+    """``tensor[key]`` for whole numbers, slices, ``...`` and None."""
+    keys = _spelled_out(list(key) if isinstance(key, tuple) else [key], input.ndim)
     dim = 0
-    for each in keys:
-        if isinstance(each, slice) and each == slice(None):
-            dim += 1
-        elif isinstance(each, int) and not isinstance(each, bool):
-            input = (
-                select(input, dim, each) if isinstance(input._array, Coo) else ops.select(input, dim, each)
-            )
+    for place, each in enumerate(keys):
+        if not is_sparse(input._array):  # its only sparse dim is gone
+            return input[(slice(None),) * dim + tuple(keys[place:])]
+        if _is_number(each):
+            input = select(input, dim, int(each))
+            continue
+        if each is None:
+            input = unsqueeze(input, dim)
         elif isinstance(each, slice) and each.step in (None, 1):
             start, stop, _ = each.indices(input.shape[dim])
-            input = narrow(input, dim, start, max(stop - start, 0))
-            dim += 1
+            if each != slice(None):
+                input = narrow(input, dim, start, max(stop - start, 0))
         else:
             raise LayoutFault(f"a sparse tensor is not indexed by {each!r}: use index_select, or to_dense()")
+        dim += 1
     return input
+
+
+def _spelled_out(keys: list[Any], ndim: int) -> list[Any]:
+    """The keys with as many slices of whole dims as ``...`` stands for."""
+    given = sum(each is not None and each is not Ellipsis for each in keys)
+    for place, each in enumerate(keys):
+        if each is Ellipsis:
+            return [*keys[:place], *[slice(None)] * (ndim - given), *keys[place + 1 :]]
+    return keys
+
+
+def _is_number(key: Any) -> bool:
+    if isinstance(key, Tensor):
+        return key.ndim == 0 and key.dtype.category == 1
+    return isinstance(key, int | np.integer) and not isinstance(key, bool)
