@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 import distrt
+from distrt.core.op import REGISTRY
+from distrt.core.sparse.functions import FUNCTIONS, OPERATIONS
 from tests.oracles import require_torch
 
 torch = require_torch()
@@ -148,6 +150,14 @@ def test_what_pytorch_refuses_is_refused(expression: str) -> None:
     mine, theirs = outcome(distrt, expression), outcome(torch, expression)
     assert "Error" in theirs.split()[0], f"PyTorch does this: {theirs}"
     assert mine.split()[0] == theirs.split()[0], (mine, theirs)
+
+
+def test_every_sparse_form_stands_where_it_is_looked_up() -> None:
+    """Under an operation's own name, or that of a function or method that is composed of operations."""
+    assert set(OPERATIONS) <= set(REGISTRY)
+    for name in set(FUNCTIONS) - {"get_item"}:
+        forms = [getattr(place, name) for place in (distrt, distrt.Tensor) if hasattr(place, name)]
+        assert any(not hasattr(each, "definition") for each in forms), name
 
 
 def test_an_error_names_the_operation_and_the_layout() -> None:

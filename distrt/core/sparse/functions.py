@@ -111,42 +111,26 @@ def _power(input: Any, exponent: Any) -> Any:
     return on_values(ops.pow, coalesce(input), exponent)
 
 
-def _clone(input: Any, *, memory_format: Any = None) -> Any:
-    made = at_places(ops.clone(values_of(input)), input._array)
-    made._array = made._array.copy()
-    return made
-
-
 def _reshape(input: Any, *args: Any, **options: Any) -> Any:
     raise ShapeError("reshape is not implemented for sparse tensors")
 
 
-def _contiguous(input: Any, *, memory_format: Any = None) -> Any:
-    raise ShapeError("unsupported memory format option Contiguous")
-
-
 #: Functions that leave 0 as it is, of the sum of the values at a place.
 _ZERO_TO_ZERO = (
-    "abs asin asinh atan atanh ceil conj_physical deg2rad erf erfinv expm1 fix floor frac isinf isnan isneginf "
-    "isposinf log1p nan_to_num rad2deg relu round sgn sign signbit sin sinh sqrt square tan tanh trunc"
+    "abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor frac isinf isnan isneginf isposinf log1p "
+    "nan_to_num rad2deg relu round sgn sign signbit sin sinh sqrt square tan tanh trunc"
 )
 
 #: Those that may as well be applied to each value at a place.
-_OF_EACH_VALUE = "neg positive conj to_dtype identity"
+_OF_EACH_VALUE = "neg to_dtype identity"
 
 #: By the names of operations (`distrt.core.op.REGISTRY`).
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    **{
-        name: _elementwise(name)
-        for name in _ZERO_TO_ZERO.split()
-        if hasattr(getattr(ops, name), "definition")
-    },
+    **{name: _elementwise(name) for name in _ZERO_TO_ZERO.split()},
     **{name: _linear(name) for name in _OF_EACH_VALUE.split()},
     "add": _sum,
     "any": reductions.any,
     "cat": shapes.cat,
-    "clone": _clone,
-    "contiguous": _contiguous,
     "floor_divide": _floor_quotient,
     "index_select": indexing.index_select,
     "linear": products.linear,
@@ -165,17 +149,12 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 #: By the names that users call, where these are composed of operations.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "flatten": _reshape,
-    "reshape": _reshape,
-    **{name: _elementwise(name) for name in _ZERO_TO_ZERO.split()},
     "addmm": products.addmm,
-    "add": _sum,
-    "clone": _clone,
+    "conj_physical": _elementwise("conj_physical"),
     "div": _quotient,
     "divide": _quotient,
-    "floor_divide": _floor_quotient,
+    "flatten": _reshape,
     "get_item": indexing.index,
-    "index_select": indexing.index_select,
     "matmul": products.matmul,
     "mm": products.mm,
     "mv": products.mv,
@@ -183,6 +162,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "narrow_copy": indexing.narrow,
     "norm": reductions.norm,
     "permute": shapes.permute,
+    "reshape": _reshape,
     "select": indexing.select,
     "t": shapes.t,
     "unbind": indexing.unbind,
