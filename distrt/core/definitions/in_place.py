@@ -24,6 +24,7 @@ from distrt.core.op import op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.overriding import doors
 from distrt.core.sparse.array import LayoutFault, empty_out
+from distrt.core.sparse.forms import sparse_form_for
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.tensors.assignment import set_item
 from distrt.core.tensors.history import adopt, overwrite_by, require_no_leaf, require_writeable, write
@@ -81,6 +82,8 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
             if newer is None:
                 raise
             result = run(*newer[0], **newer[1])
+        except LayoutFault as fault:
+            result = sparse_form_for(function.__name__, fault, (stand_in, *args), kwargs)
         return adopt(self, result, name)
 
     change.__name__ = change.__qualname__ = name
