@@ -79,7 +79,8 @@ SAME = [
     s.mv(t.ones(3)) ; t.addmm(t.ones(2, 4), s, m) ; t.sparse.addmm(t.ones(2, 4), s, m, beta=2.0) ;
     t.addmm(t.ones(2, 4), s, m, beta=0.5, alpha=3) ; t.smm(s, m) ; t.hspmm(c, m) ; s @ s.t() ;
     t.sparse.mm(u, s.t()) ; r @ m ; q @ m ; r @ t.ones(3) ; r.t() ; r.t() @ t.ones(2, 5) ; r + r ; r * 2 ;
-    t.nn.functional.linear(s, d) ; s.t() ; s.transpose(0, 1) ; s.permute(1, 0) ; h.transpose(0, 0) ;
+    t.nn.functional.linear(s, d) ; t.nn.functional.linear(d.view(1, 2, 3), r) ; t.ones(2, 2, 2) @ s ;
+    t.nn.functional.linear(d[0], r) ; s.t() ; s.transpose(0, 1) ; s.permute(1, 0) ; h.transpose(0, 0) ;
     s.unsqueeze(0) ; h.unsqueeze(1) ; h.unsqueeze(2) ; s[0] ; s[1, 2] ; h[2] ; h[1] ; s.select(1, 2) ;
     h.int()[2] ; h.bool()[0] ; h[2, 0:2] ; h[2, ..., None] ; s[..., 0] ; s[None] ; s[1, None] ; s[t.tensor(1)] ;
     s[i.numpy()[0, 1], 0] ; r[0] ; r[1, 2] ; r[:, 1] ; q.select(1, 2) ; r.select(0, 1).to_dense() ;
@@ -129,7 +130,8 @@ REFUSED = [
     t.maximum(s, s) ; s.softmax(1) ; s.diag() ; t.sparse_coo_tensor(i, v[:2], (2, 3)) ;
     t.sparse_coo_tensor(i, v, (2, 3, 4)) ; t.sparse_coo_tensor(i, v, (1, 3), check_invariants=True) ;
     t.sparse_coo_tensor(i - 1, v, (2, 3), check_invariants=True) ; t.sparse_coo_tensor(i.view(-1), v, (8,)) ;
-    s @ d ; s @ t.ones(4) ; d + h ; t.cat([s, d]) ; t.stack([s, h]) ;
+    s @ d ; s @ t.ones(4) ; t.hspmm(d, m) ; t.sparse.sampled_addmm(d, d, d.t() @ d) ;
+    d + h ; t.cat([s, d]) ; t.stack([s, h]) ;
     t.sparse_coo_tensor(i, v.long(), requires_grad=True) ; h.transpose(0, 1) ; s.permute(0) ; s[5] ;
     s.select(0, 3) ;
     t.sparse.softmax(d, 0) ; s * h ; u + h ; t.sparse_coo_tensor([[0, 1]], d, (3, 4)) ;

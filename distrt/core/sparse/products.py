@@ -8,7 +8,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.arrays import Array
-from distrt.core.errors import ShapeError
+from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.sparse.array import Coo, LayoutFault, is_sparse
 from distrt.core.sparse.operations import at_places, coalesce, converted, product, product_at, values_of
 from distrt.core.tensor import Tensor, wrap
@@ -37,6 +37,12 @@ def _require_matrices(name: str, *given: Any) -> None:
             raise ShapeError(f"{name}: expected matrices, got {each.ndim}-D tensors of {list(each.shape)}")
         if is_sparse(each._array) and each._array.values.ndim != 1:
             raise LayoutFault(f"{name}: a sparse matrix with dense dims has no product: take its to_dense()")
+
+
+def _require_sparse(name: str, *given: Any) -> None:
+    for each in given:
+        if not is_sparse(each._array):
+            raise UnsupportedError(f"{name}: expected a sparse matrix, got a dense one of {list(each.shape)}")
 
 
 def _of_sparse(first: Tensor, second: Tensor) -> Any:
@@ -83,17 +89,20 @@ def mv(input: Any, vec: Any) -> Any:
 
 
 def matmul(input: Any, other: Any) -> Any:
-    """The product of matrices, or of a sparse matrix and a vector."""
+    """The product of matrices, of which a dense one may come in batches, or of a sparse matrix and a vector."""
     if other.ndim == 1:
         return mv(input, other)
     if input.ndim == 1:
         return mv(ops.transpose(other, 0, 1), input)
+    if input.ndim > 2 and other.ndim == 2 and not is_sparse(input._array):
+        rows = mm(ops.reshape(input, (-1, input.shape[-1])), other)
+        return ops.reshape(rows, (*input.shape[:-1], other.shape[1]))
     return mm(input, other)
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """``input @ weight.T + bias``. Shape: (n, in), (out, in), (out) -> (n, out)."""
-    made = mm(input, ops.transpose(weight, 0, 1))
+    """``input @ weight.T + bias``. Shape: (…, in), (out, in), (out) -> (…, out)."""
+    made = matmul(input, ops.transpose(weight, 0, 1))
     return made if bias is None else ops.add(made, bias)
 
 
@@ -115,8 +124,7 @@ def smm(input: Any, mat: Any) -> Any:
 def sspaddmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)`` as a sparse matrix, of a sparse ``input`` and ``mat1``."""
     _require_matrices("sspaddmm", input, mat1, mat2)
-    if not is_sparse(mat1._array):
-        raise ShapeError("sspaddmm: Argument #2: expected a sparse matrix, got a dense one")
+    _require_sparse("sspaddmm", input, mat1)
     found = mm(mat1, mat2)
     rows = np.unique(_with_coordinates(mat1)._array.indices[0])
     width = mat2.shape[1]
@@ -131,6 +139,7 @@ def sspaddmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1)
 def hspmm(mat1: Any, mat2: Any) -> Any:
     """The product of a sparse and a dense matrix as a sparse one of whole rows: those that are not 0."""
     _require_matrices("hspmm", mat1, mat2)
+    _require_sparse("hspmm", mat1)
     rows = np.unique(_with_coordinates(mat1)._array.indices[0])
     values = ops.index_select(mm(mat1, mat2), 0, wrap(rows))
     return at_places(values, Coo(rows[None], values._array, (mat1.shape[0], mat2.shape[1]), True))
@@ -144,6 +153,7 @@ def _zeros(rows: int, columns: int, like: Tensor) -> Tensor:
 def sampled_addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)`` at the places of a sparse ``input``. Shape: (n, m), (n, k), (k, m)."""
     _require_matrices("sampled_addmm", input, mat1, mat2)
+    _require_sparse("sampled_addmm", input)
     if (mat1.shape[0], mat2.shape[1], mat1.shape[1]) != (*input.shape, mat2.shape[0]):
         raise ShapeError(
             f"sampled_addmm: {list(mat1.shape)} @ {list(mat2.shape)} is not of the size {list(input.shape)}"
