@@ -103,6 +103,7 @@ SAME = [
     t.sparse_coo_tensor(c.indices(), c.values(), is_coalesced=True) ;
     t.sparse_csr_tensor([0, 1, 3], [2, 0, 2], [3.0, 4.0, 5.0], (2, 3)) ;
     t.sparse_csr_tensor([0, 1, 3], [2, 0, 2], [3, 4, 5]) ;
+    t.sparse_csr_tensor([0, 0, 2, 3, 3], [1, 2, 0], [3.0, 4.0, 5.0], (4, 3), check_invariants=True) ;
     t.sparse_csc_tensor([0, 1, 1, 3], [1, 0, 1], [4.0, 4.0, 5.0]) ;
     t.sparse_csr_tensor([0, 0], [], [], (1, 4)).to_dense() ; s.clone().add_(s) ; s.clone().mul_(2) ;
     s.clone().zero_() ; s.clone().copy_(s) ; d.clone().add_(s, alpha=2) ; d.clone().sub_(s) ;
@@ -133,7 +134,11 @@ REFUSED = [
     s @ d ; s @ t.ones(4) ; t.hspmm(d, m) ; t.sparse.sampled_addmm(d, d, d.t() @ d) ;
     d + h ; t.cat([s, d]) ; t.stack([s, h]) ;
     t.sparse_coo_tensor(i, v.long(), requires_grad=True) ; h.transpose(0, 1) ; s.permute(0) ; s[5] ;
-    s.select(0, 3) ;
+    s.select(0, 3) ; t.sparse_csr_tensor([0, 1, 3], [2, 0, 2], v[:3], (2, -3)) ;
+    t.sparse_csr_tensor([0, 1, 3], [0, 2, 0], v[:3], (2, 3), check_invariants=True) ;
+    t.sparse_csr_tensor([0, 1, 3], [0, 2, 2], v[:3], (2, 3), check_invariants=True) ;
+    t.sparse_csc_tensor([0, 2, 2, 3], [1, 0, 0], v[:3], (2, 3), check_invariants=True) ;
+    t.sparse.FloatTensor(i) ;
     t.sparse.softmax(d, 0) ; s * h ; u + h ; t.sparse_coo_tensor([[0, 1]], d, (3, 4)) ;
     t.sparse_coo_tensor(i, v, (-2, 3)) ; t.sparse_coo_tensor(i, v, (2**32, 2**32)) ;
     t.sparse_coo_tensor((2**32, 2**32)) ; s.to_sparse(1) ; r.to_sparse(1) ; r + t.ones(3)

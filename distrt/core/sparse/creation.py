@@ -326,6 +326,7 @@ def _compressed(
         shape = varargs((size,))
     if len(shape) != 2:
         raise ShapeError(f"a compressed matrix has two dims, got size {list(shape)}")
+    _require_countable(shape)
     check_compressed(*arrays, shape, is_by_column, bool(invariants.wanted if check is None else check))
     counters = begins._counter, places._counter
     return _finished(given, Compressed(*arrays, shape, is_by_column, counters), requires_grad)

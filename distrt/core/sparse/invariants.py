@@ -61,3 +61,10 @@ def check_compressed(
             raise ShapeError(f"{first}_indices must not decrease")
         if others.size and not (others.min() >= 0 and others.max() < width):
             raise ShapeError(f"{second}_indices must be from 0 to {width - 1}")
+        rises = np.diff(others) > 0
+        begins = starts[1:-1]
+        rises[begins[(begins > 0) & (begins < len(others))] - 1] = True  # from one slice to the next
+        if not rises.all():
+            raise ShapeError(
+                f"{second}_indices must be sorted and distinct in each {'column' if is_by_column else 'row'}"
+            )

@@ -29,6 +29,10 @@ class SparseType(type):
             )
         if len(args) == 3:
             *args, size = args  # type: ignore[assignment]
+        if len(args) != 2:
+            raise TypeError(
+                f"{cls.__name__}: expected indices, values and a size, or sizes; got {len(args)} argument"
+            )
         indices, values = args
         if not isinstance(values, Tensor) or values.dtype is not cls.dtype:
             raise TypeError(
