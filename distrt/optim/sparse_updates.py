@@ -46,8 +46,9 @@ def update_by_sparse(name: str, param: Tensor, gradient: Tensor, state: State, g
 
 
 def change_rows(tensor: Tensor, places: Coo, change: Array) -> None:
-    """Adds to a dense tensor at the places of a coalesced array."""
-    places.with_values(change.astype(tensor._array.dtype, copy=False)).add_into(tensor._array)
+    """Adds to a dense or sparse tensor at the places of a coalesced array."""
+    held = tensor._array
+    held += places.with_values(change.astype(held.dtype, copy=False))
     note_change(tensor._counter)
 
 

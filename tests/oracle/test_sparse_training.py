@@ -156,6 +156,22 @@ def test_dense_parameters_beside_sparse_ones_are_updated_as_ever() -> None:
     assert distrt.allclose(distrt.tensor(found[0][1]), distrt.tensor(found[1][1]), atol=1e-6)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_sparse_parameter_is_trained_by_sgd(momentum: float) -> None:
+    found = []
+    for library in (distrt, torch):
+        graph = library.sparse_coo_tensor([[0, 1, 1], [2, 0, 2]], [1.0, 2.0, 3.0], (2, 3))
+        weight = library.nn.Parameter(graph)
+        optimizer = library.optim.SGD([weight], lr=0.1, momentum=momentum)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (library.sparse.mm(weight, library.ones(3, 2)) ** 2).sum().backward()
+            optimizer.step()
+        found.append((weight.is_sparse, weight.to_dense().tolist()))
+    assert found[0][0] and found[1][0]
+    assert distrt.allclose(distrt.tensor(found[0][1]), distrt.tensor(found[1][1]))
+
+
 def test_sparse_adam_refuses_dense_gradients_and_sparse_parameters() -> None:
     for library in (distrt, torch):
         weight = library.ones(2, 2).requires_grad_()
