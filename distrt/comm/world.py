@@ -229,9 +229,11 @@ def _connect(
         if rank == 0:
             logger.info("%d ranks on %s: connected through shared memory", size, places[0]["host"])
         return ShmTransport.connect(rank, range(size), store, prefix)
-    from distrt.comm.mpi.transport import MpiTransport  # most jobs run on one machine
+    from distrt.comm.machines.transport import MachinesTransport  # most jobs run on one machine
+    from distrt.comm.mpi.start import start_mpi
 
-    return MpiTransport.connect(environment, machines, store, prefix, timeout_s)
+    network = start_mpi(environment, store, timeout_s, machines)
+    return MachinesTransport.connect(network, machines, store, prefix, timeout_s)
 
 
 def _machine() -> list[str]:

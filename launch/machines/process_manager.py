@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from dataclasses import replace
 
 from distrt.comm.environment import job_secret
-from distrt.comm.mpi.address import listening_place, network_place
+from distrt.comm.machines.address import listening_place, network_place
 from distrt.comm.mpi.meeting import PmiClient
 from distrt.core.errors import RendezvousError
 from launch.machines.meeting_place import MeetingError, MeetingPlace

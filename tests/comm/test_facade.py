@@ -58,7 +58,7 @@ def test_a_missing_name_is_an_attribute_error():
 def test_what_a_script_does_not_use_is_not_loaded(use):
     rare = (
         "distrt.comm.mesh distrt.comm.codec distrt.comm.functions.objects distrt.comm.functions.differentiable "
-        "distrt.comm.functions.coalesced distrt.comm.stores.tcp distrt.comm.stores.file distrt.comm.mpi.transport "
+        "distrt.comm.functions.coalesced distrt.comm.stores.tcp distrt.comm.stores.file distrt.comm.machines.transport "
         "distrt.data"
     ).split()
     code = f"import sys, distrt, distrt.distributed as dist; {use}; print(*sorted({set(rare)!r} & set(sys.modules)))"

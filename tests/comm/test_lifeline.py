@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from distrt.comm.mpi import address
-from distrt.comm.mpi.address import Trusted, listening_place, network_place, open_any
-from distrt.comm.mpi.hub import _MAX_UNREAD_BYTES, Hub
-from distrt.comm.mpi.lifeline import Lifeline, _hub_secret
-from distrt.comm.mpi.news import FAILURE_BYTES, News, group_key
+from distrt.comm.machines import address
+from distrt.comm.machines.address import Trusted, listening_place, network_place, open_any
+from distrt.comm.machines.hub import _MAX_UNREAD_BYTES, Hub
+from distrt.comm.machines.lifeline import Lifeline, _hub_secret
+from distrt.comm.machines.news import FAILURE_BYTES, News, group_key
 from distrt.comm.stores import wire
 from distrt.comm.stores.client import Store, StoreServer
 from distrt.comm.stores.door import MAX_STRANGERS
@@ -240,7 +240,7 @@ def test_a_frame_without_the_conversations_seal_is_refused(
 def without_tcp(patch: pytest.MonkeyPatch) -> None:
     """Lets a lifeline have a socket pair, which takes none of TCP's options."""
     for name in ("keep_alive", "limit_unacknowledged"):
-        patch.setattr(f"distrt.comm.mpi.lifeline.{name}", lambda connection: None)
+        patch.setattr(f"distrt.comm.machines.lifeline.{name}", lambda connection: None)
 
 
 @contextlib.contextmanager
@@ -401,7 +401,7 @@ def test_a_rank_that_does_not_answer_is_asked_seldom(
     asked: list[float] = []
     clock = [1000.0]
     monkeypatch.setattr(lifelines[0], "_send", lambda news: asked.append(clock[0]))
-    monkeypatch.setattr("distrt.comm.mpi.lifeline.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("distrt.comm.machines.lifeline.time.monotonic", lambda: clock[0])
     for _ in range(10_000):  # 1000 s
         lifelines[0].peek(5)
         clock[0] += 0.1

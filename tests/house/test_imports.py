@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LAUNCH_MAY_IMPORT = {
     "distrt.comm.environment",
-    "distrt.comm.mpi.address",
+    "distrt.comm.machines.address",
     "distrt.comm.mpi.meeting",
     "distrt.comm.slurm",
     "distrt.comm.status",

@@ -105,7 +105,7 @@ group.barrier()
 @pytest.mark.parametrize("machines", ["abc", pytest.param("aabbc", marks=pytest.mark.slow)])
 def test_reductions_pass_in_pieces_and_results_may_replace_what_is_reduced(machines):
     program = """
-from distrt.comm.mpi import reduce
+from distrt.comm.machines import reduce
 reduce._CHUNK_BYTES, reduce._SMALL_BYTES = 4096, 1024
 group = join()
 rank, size = group.rank(), group.size()
@@ -438,7 +438,7 @@ group = join()
 rank = group.rank()
 print("ready", flush=True)
 if rank == 1: time.sleep(60)
-while group.transport._links.world.lifeline.gone(1) is None: time.sleep(0.01)
+while group.transport._links.network.lifeline.gone(1) is None: time.sleep(0.01)
 time.sleep(1)
 array = np.full(3, float(rank))
 if rank == 0: group.send(array, 2)

@@ -1,1 +1,1 @@
-"""Ranks on several machines: shared memory within a machine, MPI between machines."""
+"""The network between machines by MPI: its start, its messages, the memory of GPUs."""

@@ -1,7 +1,7 @@
 """`MpiLane`: arrays on a GPU, where MPI is CUDA-aware.
 
 Everything goes from GPU to GPU. What is only moved goes as MPI finds best; reductions are distrt's own, in one order
-for all transports (`distrt.comm.mpi.reduce`), and each rank's GPU does its share.
+for all transports (`distrt.comm.machines.reduce`), and each rank's GPU does its share.
 """
 
 from __future__ import annotations

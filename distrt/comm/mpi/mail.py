@@ -10,28 +10,31 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.comm.mpi.gpu_memory import Queued, bytes_of
-from distrt.comm.mpi.polled import LONGEST_POLL_S, POLL_S, Gone, Polled
-from distrt.comm.mpi.world import MpiWorld
-from distrt.comm.progress import Steps
+from distrt.comm.machines.network import Exchange, Gone
+from distrt.comm.mpi.gpu_memory import bytes_of
+from distrt.comm.mpi.polled import LONGEST_POLL_S, POLL_S, Polled
+from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
 from distrt.comm.transport import misfit
 from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import DistributedError, PeerFailed, ShapeError
 from distrt.core.modes import used
 
-__all__ = ["Arrivals", "Mail", "collective_tags"]
+if TYPE_CHECKING:
+    from distrt.comm.mpi.world import MpiWorld
+
+__all__ = ["Arrivals", "Letters", "collective_tags"]
 
 _HEADER = struct.Struct("=q16s")  # bytes, dtype
 _NEWS_S = 1.0
 _KEPT_BYTES = 256 * 1024  # as much as fits into a ring of shared memory
 
 
-class Arrivals(Polled):
+class Arrivals(Polled, Exchange):
     """Waiting for messages under way, to and from several ranks.
 
     Args:
@@ -98,7 +101,7 @@ class _Receipt:
 
     __slots__ = ("after", "array", "buffer", "fault", "is_here", "request", "source", "tag", "wanted")
 
-    def __init__(self, array: Array, wanted: int | None, tag: int, after: Queued | None) -> None:
+    def __init__(self, array: Array, wanted: int | None, tag: int, after: Wait | None) -> None:
         self.array, self.wanted, self.tag, self.after = array, wanted, tag, after
         self.source: int | None = None
         self.request: Any = None
@@ -112,7 +115,7 @@ class _Receipt:
         return self.after is None or self.after.is_over()
 
 
-class Mail:
+class Letters:
     """One rank's messages with tags. A header says what comes; then the bytes come, to where they belong.
 
     Args:
@@ -181,7 +184,7 @@ class Mail:
             pause_s = POLL_S if gone else min(2 * pause_s, LONGEST_POLL_S)
             time.sleep(pause_s)
 
-    def recv(self, flat: Array, src: int | None, tag: int, after: Queued | None = None) -> Steps:
+    def recv(self, flat: Array, src: int | None, tag: int, after: Wait | None = None) -> Steps:
         """The steps of a receive; ``flat`` is written to when ``after`` is over."""
         if (fault := self._refuse(tag)) is not None:
             return fault
@@ -252,7 +255,7 @@ class _Letter(Polled):
 
     __slots__ = ("_mail", "_receipt")
 
-    def __init__(self, mail: Mail, receipt: _Receipt, gone: Gone) -> None:
+    def __init__(self, mail: Letters, receipt: _Receipt, gone: Gone) -> None:
         super().__init__(gone)
         self._mail, self._receipt = mail, receipt
 

@@ -21,7 +21,7 @@ import time
 from dataclasses import replace
 
 from distrt.comm.environment import Environment
-from distrt.comm.mpi.address import connect_any, listening_place, network_place
+from distrt.comm.machines.address import connect_any, listening_place, network_place
 from distrt.comm.stores.client import Store, connect_store, host_store
 from distrt.core.errors import RendezvousError
 

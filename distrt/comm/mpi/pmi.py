@@ -15,12 +15,12 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
 
+from distrt.comm.stores.board import Board
 from distrt.core.errors import RendezvousError
 
-__all__ = ["Board", "PmiServer", "process_mapping"]
+__all__ = ["PmiServer", "process_mapping"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,16 +28,6 @@ _MAX_KEY, _MAX_VALUE, _MAX_NAME = 64, 1024, 256  # what MPICH's own process mana
 _MAX_LINE = 1 << 16
 _END_S = 2.0  # for the thread to end, which waits for nobody then
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02  # between looks at the store while ranks are awaited
-
-
-class Board(Protocol):
-    """What is needed of the job's key-value store (``distrt.comm.stores.client.Store`` has it)."""
-
-    def set(self, key: str, value: bytes) -> None: ...  # noqa: D102
-
-    def get(self, key: str, *, ranks: Iterable[int] = ()) -> bytes: ...  # noqa: D102
-
-    def add(self, key: str, amount: int) -> int: ...  # noqa: D102
 
 
 class PmiServer:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TypeAlias
 
+from distrt.comm.machines.network import Gone
 from distrt.comm.progress import Wait
 
-__all__ = ["LONGEST_POLL_S", "POLL_S", "Gone", "Polled"]
+__all__ = ["LONGEST_POLL_S", "POLL_S", "Polled"]
 
 POLL_S, LONGEST_POLL_S = 20e-6, 1e-3
-
-Gone: TypeAlias = Callable[[list[int]], str | None]
-"""Says what became of a rank without which one cannot go on."""
 
 
 class Polled(Wait):

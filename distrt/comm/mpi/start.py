@@ -18,26 +18,24 @@ import os
 import re
 import secrets
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from distrt.comm.environment import Environment, require_same_world
+from distrt.comm.machines.lifeline import Lifeline
+from distrt.comm.machines.network import say_goodbye
 from distrt.comm.mpi import cuda_aware
-from distrt.comm.mpi.lifeline import Lifeline
-from distrt.comm.mpi.pmi import Board, PmiServer
+from distrt.comm.mpi.blocking import within
+from distrt.comm.mpi.pmi import PmiServer
 from distrt.comm.mpi.world import MpiWorld
-from distrt.core.errors import DistributedError, RendezvousError, UnsupportedError
+from distrt.comm.stores.board import Board
+from distrt.core.errors import RendezvousError, UnsupportedError
 
-__all__ = ["is_started_by_mpi", "start_mpi", "take_over", "within"]
+__all__ = ["is_started_by_mpi", "start_mpi", "take_over"]
 
 _log = logging.getLogger(__name__)
-_Result = TypeVar("_Result")
 
-_LOOK_S = 0.2  # between looks for a failure that another rank reports
-_DELIVERY_S = 10.0  # for messages that were sent, and that nobody may ever receive
 _FINALIZE_S = 10.0  # all ranks are about to finalise: this is not a wait for somebody who computes
 _FOREIGN = ("PMI_", "PMIX_", "HYDI_", "HYDRA_")  # another process manager's variables
 
@@ -75,29 +73,11 @@ class _Process:
             if self.mpi.COMM_WORLD.Get_size() == 1:
                 self._finalize()
             return
-        world, lifeline = self.world, self.world.lifeline
-        self._deliver(world)
-        lifeline.leave(_ends_well() and world.failed is None, world.failed or "")
-        deadline = time.monotonic() + world.timeout_s
-        while not lifeline.everybody_has_left():
-            if lifeline.somebody_failed() or time.monotonic() > deadline:
-                self._leave_mpi_running(
-                    lifeline.somebody_failed() or f"waited {world.timeout_s:g} s for the others"
-                )
-                return
-            world.comm.Iprobe()  # what this rank has sent may need its help to arrive
-            time.sleep(0.001)
+        if (failure := say_goodbye(self.world, _ends_well())) is not None:
+            self._leave_mpi_running(failure)
+            return
         self._finalize()
-        lifeline.close()
-
-    def _deliver(self, world: MpiWorld) -> None:
-        """See messages off whose sends have returned."""
-        deadline = time.monotonic() + _DELIVERY_S
-        while world.failed is None and _ends_well() and time.monotonic() < deadline:
-            is_idle = all(_is_away(message) for message in tuple(world.under_way))
-            if is_idle or world.lifeline.others_have_left() or world.lifeline.somebody_failed() is not None:
-                return
-            time.sleep(0.0005)
+        self.world.lifeline.close()
 
     def _finalize(self) -> None:
         try:
@@ -307,40 +287,6 @@ def _only_these_variables(variables: dict[str, str]) -> Iterator[None]:
         os.environ.update(kept)
 
 
-def within(
-    timeout_s: float,
-    what: str,
-    function: Callable[[], _Result],
-    look_for_failure: Callable[[], str | None] = lambda: None,
-) -> _Result:
-    """Call what blocks inside MPI on a thread of its own, so that it can be given up."""
-    is_over = threading.Event()
-    results: list[_Result] = []
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            is_over.set()
-
-    try:
-        threading.Thread(target=call, name=f"distrt {what}", daemon=True).start()
-    except RuntimeError:  # Python 3.12 starts no thread while it exits: MPI_Finalize has no time-out there
-        call()
-    deadline = time.monotonic() + timeout_s
-    while not is_over.wait(_LOOK_S):
-        if (failure := look_for_failure()) is not None:
-            raise RendezvousError(f"{what}: {failure}")
-        if time.monotonic() >= deadline:
-            raise RendezvousError(f"{what} waited {timeout_s:g} s for the other ranks")
-    if errors:
-        raise DistributedError(f"{what}: {errors[0]}") from errors[0]
-    return results[0]
-
-
 def _speaks_pmix(mpi: Any) -> bool:
     """Whether this MPI can be started by PMIx; MPICH can where it was built with that library."""
     return mpi.get_vendor()[0] == "Open MPI" or "libpmix" in Path("/proc/self/maps").read_text()
@@ -358,13 +304,6 @@ def _is_open(fd: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _is_away(message: Any) -> bool:
-    try:
-        return bool(message.is_over())
-    except DistributedError:
-        return True  # whom it was for is gone
 
 
 def _ends_well() -> bool:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from distrt.comm.environment import Environment
-from distrt.comm.mpi.address import connect_any, listening_place, network_place
-from distrt.comm.mpi.start import start_mpi, take_over, within
+from distrt.comm.machines.address import connect_any, listening_place, network_place
+from distrt.comm.mpi.blocking import within
+from distrt.comm.mpi.start import start_mpi, take_over
 from distrt.comm.stores.client import Store, StoreServer
 
 __all__ = ["store_through_mpi"]

@@ -13,7 +13,8 @@ import cupy
 import numpy as np
 
 from distrt.comm import through_host
-from distrt.comm.mpi import gpu_memory, reduce
+from distrt.comm.machines import reduce
+from distrt.comm.mpi import gpu_memory
 from distrt.comm.mpi.lane import MpiLane
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.reduction import PremulSum

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from distrt.comm.mpi.links import Links
-from distrt.comm.mpi.mail import Arrivals
+from distrt.comm.machines.links import Links
+from distrt.comm.machines.network import Exchange
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array, Reduction, cache_blocks
 from distrt.comm.transport import block_bounds
@@ -42,7 +42,7 @@ class _Lane(NamedTuple):
     part: Array
     bounds: list[int]
     terms: list[Array]
-    arrivals: Arrivals | None
+    arrivals: Exchange | None
 
 
 class _Rows(NamedTuple):
@@ -56,7 +56,7 @@ class _Rows(NamedTuple):
 
     out: Array
     terms: list[Array]
-    arrivals: Arrivals
+    arrivals: Exchange
 
 
 class Reducer:

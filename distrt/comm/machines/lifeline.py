@@ -1,8 +1,8 @@
 """Which ranks have died or left, on any machine: a connection per rank to a hub in rank 0.
 
-MPI does not say so: with MPICH a receive from a killed rank waits for ever. The kernel does: it closes a dead
+Networks do not say so: with MPICH a receive from a killed rank waits for ever. The kernel does: it closes a dead
 process's connections, and keep-alive probes find a machine that has vanished. The hub tells all ranks. Each rank
-says how it leaves, so that the ranks know whether they can end MPI together. A rank that waits long asks others what
+says how it leaves, so that the ranks know whether they can end together. A rank that waits long asks others what
 they do: each has a thread that answers, whatever the rank itself is at. Standard library only.
 """
 
@@ -22,13 +22,13 @@ import weakref
 import zlib
 from typing import Self
 
-from distrt.comm.mpi.address import Trusted, listening_place, network_place, open_any
-from distrt.comm.mpi.hub import Hub
-from distrt.comm.mpi.news import FAILURE_BYTES, STACKS_BYTES, News, group_key
-from distrt.comm.mpi.pmi import Board
+from distrt.comm.machines.address import Trusted, listening_place, network_place, open_any
+from distrt.comm.machines.hub import Hub
+from distrt.comm.machines.news import FAILURE_BYTES, STACKS_BYTES, News, group_key
 from distrt.comm.presence import here, own_stacks
 from distrt.comm.status import PAGE_BYTES, Status, parse
 from distrt.comm.stores import wire
+from distrt.comm.stores.board import Board
 from distrt.comm.stores.door import keep_alive, limit_unacknowledged
 
 __all__ = ["Lifeline"]

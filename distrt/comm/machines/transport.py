@@ -1,29 +1,25 @@
-"""Ranks on several machines: shared memory within a machine, MPI between machines.
+"""Ranks on several machines: shared memory within a machine, a network between machines.
 
 The ranks of one machine are a node, which `ShmTransport` connects. Between machines an array crosses the network once
-in each direction, cut into lanes, one for each rank of a machine. MPI carries bytes and nothing else: sums are ours, so
-that every dtype works and the result has the same bits as on one machine (`distrt.comm.tree`).
+in each direction, cut into lanes, one for each rank of a machine. The network carries bytes and nothing else: sums are
+ours, so that every dtype works and the result has the same bits as on one machine (`distrt.comm.tree`).
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from distrt.comm.environment import Environment
 from distrt.comm.looking import Look
-from distrt.comm.mpi.links import Links
-from distrt.comm.mpi.mail import Mail
-from distrt.comm.mpi.node import LoneNode, Node, SharedNode
-from distrt.comm.mpi.reduce import Reducer
-from distrt.comm.mpi.start import start_mpi, within
-from distrt.comm.mpi.travel import Traveller
-from distrt.comm.mpi.world import MpiWorld
+from distrt.comm.machines.links import Links
+from distrt.comm.machines.network import Communicator, Network
+from distrt.comm.machines.node import LoneNode, Node, SharedNode
+from distrt.comm.machines.reduce import Reducer
+from distrt.comm.machines.travel import Traveller
 from distrt.comm.presence import here
 from distrt.comm.progress import Operation, Steps
 from distrt.comm.reduction import Array, Reduction
@@ -36,7 +32,7 @@ from distrt.core.arrays import is_on_gpu
 from distrt.core.errors import PeerFailed
 from distrt.core.modes import used
 
-__all__ = ["MpiTransport"]
+__all__ = ["MachinesTransport"]
 
 _log = logging.getLogger(__name__)
 
@@ -52,62 +48,54 @@ class _Way:
         self.reducer, self.traveller = Reducer(links), Traveller(links)
 
 
-class MpiTransport(Transport):
+class MachinesTransport(Transport):
     """The processes of several machines. `connect` makes one."""
-
-    kind = "mpi"
 
     def __init__(self, links: Links, apart: Links | None, store: Store, prefix: str) -> None:
         super().__init__(links.rank, links.size)
+        self.kind = links.network.kind
         self._links = links
         self._way = _Way(links)
         self._apart = None if apart is None else _Way(apart)
         self._store, self._prefix = store, prefix
         self.identity = prefix
-        self._mail = Mail(links.world, links.comm, links.gone_peer)
+        self._mail = links.communicator.mail(links.gone_peer)
         self._owner_pid = os.getpid()
-        here(links.world.rank).on_failure.add(self)
+        here(links.network.rank).on_failure.add(self)
 
     @classmethod
     def connect(
         cls,
-        environment: Environment,
+        network: Network,
         machines: Sequence[object],
         store: Store,
         prefix: str,
         timeout_s: float,
-    ) -> MpiTransport:
+    ) -> MachinesTransport:
         """Meet all ranks of the job through ``store``, whose keys under ``prefix`` must be unused.
 
         Args:
-            environment: this rank's place.
+            network: what connects the machines.
             machines: per rank, what tells its machine from others.
             store: where the ranks find one another.
             prefix: what the keys begin with.
             timeout_s: how long any part of the start may wait for another rank.
-
-        Raises:
-            UnsupportedError: mpi4py is not installed, or its MPI cannot be used.
-            RendezvousError: MPI did not start.
         """
-        world = start_mpi(environment, store, timeout_s, machines)
-        comm = within(timeout_s, "MPI_Comm_dup", world.comm.Dup)
-        return cls._of(world, comm, range(environment.world_size), machines, store, prefix, timeout_s)
+        communicator = network.communicator(range(network.size), prefix, timeout_s)
+        return cls._of(network, communicator, machines, store, prefix, timeout_s)
 
     @classmethod
     def _of(
         cls,
-        world: MpiWorld,
-        comm: Any,
-        members: Sequence[int],
+        network: Network,
+        communicator: Communicator,
         machines: Sequence[object],
         store: Store,
         prefix: str,
         timeout_s: float,
-    ) -> MpiTransport:
-        comm.Set_errhandler(world.mpi.ERRORS_RETURN)
+    ) -> MachinesTransport:
+        members, rank = communicator.members, communicator.rank
         placement = Placement(machines)
-        rank = comm.Get_rank()
         mates = placement.members[placement.of[rank]]
         node: Node = LoneNode()
         if len(mates) > 1:
@@ -117,30 +105,30 @@ class MpiTransport(Transport):
             node = found
         if rank == 0:
             _log.info(
-                "%d ranks on %d machines: MPI between them, %s terms of a sum from each",
+                "%d ranks on %d machines: %s between them, %s terms of a sum from each",
                 len(machines),
                 len(placement.members),
+                network.kind,
                 [len(terms) for terms in placement.terms],
             )
         apart = None
-        if world.takes_gpu_memory:
+        if network.takes_gpu_memory:
             # Every rank by itself: GPUs have no memory in common that the ranks could use.
-            own = within(timeout_s, "MPI_Comm_dup", comm.Dup)
-            own.Set_errhandler(world.mpi.ERRORS_RETURN)
-            apart = Links(world, own, members, Placement(range(len(members))), LoneNode(), prefix)
-        return cls(Links(world, comm, members, placement, node, prefix), apart, store, prefix)
+            own = network.communicator(members, f"{prefix}/gpus", timeout_s)
+            apart = Links(network, own, Placement(range(len(members))), LoneNode(), prefix)
+        return cls(Links(network, communicator, placement, node, prefix), apart, store, prefix)
 
     @property
     def page(self) -> StatusPage:
         """This process's."""
-        return here(self._links.world.rank).page
+        return here(self._links.network.rank).page
 
     def peek(self, rank: int) -> Status | None:
         """From its status page on this machine; from others, what it last answered."""
         links = self._links
         if links.placement.of[rank] == links.machine:
             return self.page.read() if rank == self.rank else links.node.peek(links.placement.place(rank))
-        lifeline, member = links.world.lifeline, links.members[rank]
+        lifeline, member = links.network.lifeline, links.members[rank]
         status = lifeline.peek(member)[0]
         failure = lifeline.failures.get(member)
         if failure is None:
@@ -159,31 +147,31 @@ class MpiTransport(Transport):
         links = self._links
         if links.placement.of[rank] == links.machine:
             return links.node.is_silent(links.placement.place(rank))
-        return links.world.lifeline.is_silent(links.members[rank])
+        return links.network.lifeline.is_silent(links.members[rank])
 
     def stacks(self, rank: int, patience_s: float) -> str:
         """By a signal on this machine, else from the thread that answers for it."""
         links = self._links
         if links.placement.of[rank] == links.machine:
             return links.node.stacks(links.placement.place(rank), patience_s)
-        return links.world.lifeline.fresh(links.members[rank], patience_s)[1]
+        return links.network.lifeline.fresh(links.members[rank], patience_s)[1]
 
     def gone(self, ranks: Sequence[int]) -> str | None:
         """As the lifeline says."""
         links = self._links
         for rank in ranks:
-            if (text := links.world.lifeline.gone(links.members[rank], links.name)) is not None:
+            if (text := links.network.lifeline.gone(links.members[rank], links.name)) is not None:
                 return text.replace(f"rank {links.members[rank]} ", f"rank {rank} ", 1)
         return None
 
     def give_up(self, because: str) -> None:
-        """MPI must not wait for messages that are never taken."""
-        self._links.world.failed = because
+        """Nobody must wait for messages that are never taken."""
+        self._links.network.failed = because
 
     def fail(self) -> None:
         """Tell the others that this rank's program ends with an error."""
-        self._links.world.failed = "this rank's program has failed"
-        self._links.world.lifeline.leave(False, self.page.read().failure)
+        self._links.network.failed = "this rank's program has failed"
+        self._links.network.lifeline.leave(False, self.page.read().failure)
 
     @property
     def look(self) -> Look:
@@ -199,12 +187,9 @@ class MpiTransport(Transport):
         machines = [links.placement.of[rank] for rank in ranks]
         if len(set(machines)) == 1:
             return ShmTransport.connect(list(ranks).index(self.rank), members, self._store, prefix)
-        world = links.world
-        group = world.comm.Get_group().Incl(members)
-        tag = zlib.crc32(prefix.encode()) % 30000
-        comm = within(timeout_s, "MPI_Comm_create_group", lambda: world.comm.Create_group(group, tag))
-        group.Free()
-        return self._of(world, comm, members, machines, self._store, prefix, timeout_s)
+        network = links.network
+        communicator = network.communicator(members, prefix, timeout_s)
+        return self._of(network, communicator, machines, self._store, prefix, timeout_s)
 
     # Collectives: one after another, in the order in which all ranks call them.
 
@@ -264,7 +249,7 @@ class MpiTransport(Transport):
         begun = _begun(self._way_of(sample).links, steps, fingerprint)
         return Operation(self._behind_gpu(sample, begun), _COLLECTIVES, nbytes >= _LONG_BYTES)
 
-    # Messages. MPI has shared memory of its own for those within a machine.
+    # Messages. They go by the network within a machine, too.
 
     def send(self, flat: Array, dst: int, tag: int) -> Operation:
         """A header, then the bytes."""
@@ -273,13 +258,13 @@ class MpiTransport(Transport):
 
     def recv(self, flat: Array, src: int | None, tag: int) -> Operation:
         """From one rank, or from any."""
-        after = self._links.world.gpu_of(flat).mark() if used.gpu and is_on_gpu(flat) else None
+        after = self._links.network.gpu_of(flat).mark() if used.gpu and is_on_gpu(flat) else None
         steps = self._mail.recv(flat, src, tag, after)  # posted at once: the order of the calls counts
         return Operation(steps, steps, flat.nbytes >= _LONG_BYTES)
 
     def _behind_gpu(self, sample: Array | None, steps: Steps) -> Steps:
         if sample is not None and used.gpu and is_on_gpu(sample):
-            return self._links.world.gpu_of(sample).behind(steps)
+            steps = self._links.network.gpu_of(sample).behind(steps)
         return steps
 
     # Memory.
@@ -294,7 +279,7 @@ class MpiTransport(Transport):
 
     @property
     def takes_gpu_memory(self) -> bool:
-        """Where MPI does, on all ranks of the job (`distrt.comm.mpi.cuda_aware`)."""
+        """Where the network does, on all ranks of the job (`distrt.comm.mpi.cuda_aware`)."""
         return self._apart is not None
 
     @property
@@ -314,13 +299,13 @@ class MpiTransport(Transport):
         """Say that this rank leaves."""
         if os.getpid() == self._owner_pid:
             links = self._links
-            if self._is_waiting() and links.world.failed is None:
-                links.world.failed = "a message was under way when its group was closed"
-            links.world.lifeline.close_group(self._prefix)
+            if self._is_waiting() and links.network.failed is None:
+                links.network.failed = "a message was under way when its group was closed"
+            links.network.lifeline.close_group(self._prefix)
             links.node.close()
 
     def _is_waiting(self) -> bool:
-        """Whether MPI would wait at its end for messages that nobody wants any more."""
+        """Whether the network would wait at its end for messages that nobody wants any more."""
         ways = [way for way in (self._way, self._apart) if way is not None]
         try:
             return any(way.links.is_waiting for way in ways) or self._mail.is_waiting

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distrt.comm.mpi.links import Links
-from distrt.comm.mpi.mail import Arrivals
+from distrt.comm.machines.links import Links
+from distrt.comm.machines.network import Exchange
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
 from distrt.comm.transport import require_fitting_lengths
@@ -125,7 +125,7 @@ class Traveller:
         if links.placement.of[src] != links.machine:
             yield links.post([], [(src, flat)])
             return
-        arrivals: Arrivals | None = None
+        arrivals: Exchange | None = None
         near = None
         if inputs is not None:
             arrivals = links.post([(rank, inputs[rank]) for rank in self._far()], [])

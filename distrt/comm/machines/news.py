@@ -1,4 +1,4 @@
-"""What the ranks and the hub of `distrt.comm.mpi.lifeline` say to one another. Standard library only.
+"""What the ranks and the hub of `distrt.comm.machines.lifeline` say to one another. Standard library only.
 
 joins    by a rank: it is there from now on, so its end is news
 lost     by the hub: a rank has gone without a goodbye

@@ -17,7 +17,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from distrt.comm.mpi.news import News
+from distrt.comm.machines.news import News
 from distrt.comm.stores import wire
 from distrt.comm.stores.door import Door, limit_unacknowledged
 from distrt.comm.stores.peer import Peer

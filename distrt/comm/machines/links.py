@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from distrt.comm.mpi.gpu_memory import bytes_of
-from distrt.comm.mpi.mail import Arrivals, collective_tags
-from distrt.comm.mpi.node import Node, in_group
-from distrt.comm.mpi.world import MpiWorld
+from distrt.comm.machines.network import Communicator, Exchange, Network
+from distrt.comm.machines.node import Node, in_group
 from distrt.comm.progress import Steps
 from distrt.comm.reduction import Array
 from distrt.comm.transport import block_bounds
@@ -20,16 +17,15 @@ from distrt.core.modes import used
 __all__ = ["Links"]
 
 _LINE = 64
-_SPREAD = 0x9E3779B1  # sets the tags of calls that follow one another far apart
+_SPREAD = 0x9E3779B1  # sets the numbers of calls that follow one another far apart
 
 
 class Links:
     """One rank's links to the others of its group.
 
     Args:
-        world: MPI, and who lives.
-        comm: the group's communicator, or anything with its methods.
-        members: the job's ranks that are in the group, in its order.
+        network: what connects the machines, and who lives.
+        communicator: the group's.
         placement: where they are.
         node: those of this rank's machine.
         name: what the group is called in the job.
@@ -44,21 +40,19 @@ class Links:
 
     def __init__(
         self,
-        world: MpiWorld,
-        comm: Any,
-        members: Sequence[int],
+        network: Network,
+        communicator: Communicator,
         placement: Placement,
         node: Node,
         name: str,
     ) -> None:
-        self.world = world
-        self.comm = comm
-        self.members = list(members)
+        self.network = network
+        self.communicator = communicator
+        self.members = communicator.members
         self.placement = placement
         self.node = node
         self.name = name
-        self.rank: int = comm.Get_rank()
-        self.size = len(self.members)
+        self.rank, self.size = communicator.rank, communicator.size
         self.machine = placement.of[self.rank]
         self.machines = len(placement.members)
         self.mates = placement.members[self.machine]
@@ -66,8 +60,7 @@ class Links:
         self.is_apart = self.machines == self.size
         self.fingerprint = 0
         self._begun = 0  # how many calls; every rank counts the same
-        self._first_tag, self._tags = collective_tags(comm, world.mpi)
-        self._posted: list[Arrivals] = []
+        self._posted: list[Exchange] = []
         self.lanes = min(map(len, placement.members))
 
     def begin(self, fingerprint: int) -> None:
@@ -80,9 +73,9 @@ class Links:
         return in_group(steps, self.mates, self.gone, lambda: self.dead(at_once=True))
 
     def settled(self, sample: Array) -> Steps:
-        """Over when MPI may touch what is where ``sample`` is, memory that was used before included."""
+        """Over when the network may touch what is where ``sample`` is, memory that was used before included."""
         if used.gpu and is_on_gpu(sample):
-            yield self.world.gpu_of(sample).mark()
+            yield self.network.gpu_of(sample).mark()
 
     def peer(self, machine: int) -> int:
         """The rank of another machine that drives the same lane."""
@@ -96,27 +89,19 @@ class Links:
         """Which slice of an array each lane drives."""
         return block_bounds(length, lanes, max(1, _LINE // itemsize))
 
-    def post(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Arrivals:
+    def post(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Exchange:
         """Messages, each to or from a rank of the group; arrays are contiguous. The sender's must not change.
 
         Raises:
             PeerFailed: a rank that should get one has died.
         """
-        mpi, comm = self.world.mpi, self.comm
-        # Messages of another call do not fit: nobody takes them.
-        tag = self._first_tag + (self.fingerprint + self._begun * _SPREAD) % self._tags
         self.require_living([rank for rank, _ in sends])
-        requests = []
-        for rank, array in receives:
-            requests.append(comm.Irecv([bytes_of(mpi, array), mpi.BYTE], rank, tag))
-        for rank, array in sends:
-            requests.append(comm.Isend([bytes_of(mpi, array), mpi.BYTE], rank, tag))
-        ranks = [rank for rank, _ in (*receives, *sends)]
-        buffers = [array for _, array in (*receives, *sends)]
-        arrivals = Arrivals(self.world, requests, ranks, buffers, self.gone)
+        # Messages of another call do not fit: nobody takes them.
+        call = self.fingerprint + self._begun * _SPREAD
+        exchange = self.communicator.post(sends, receives, call, self.gone)
         self._posted = [each for each in self._posted if not each.is_done]
-        self._posted.append(arrivals)
-        return arrivals
+        self._posted.append(exchange)
+        return exchange
 
     @property
     def is_waiting(self) -> bool:
@@ -125,7 +110,7 @@ class Links:
 
     def require_living(self, ranks: Sequence[int]) -> None:
         """Refuse to send to the dead, of which MPICH may die itself."""
-        lost = self.world.lifeline.lost
+        lost = self.network.lifeline.lost
         if lost and any(self.members[rank] in lost for rank in ranks):
             raise PeerFailed(f"rank {self.rank}: {self.dead(at_once=True)}")
 
@@ -142,20 +127,20 @@ class Links:
     def gone_peer(self, missing: list[int]) -> str | None:
         """Why nothing comes from one of some ranks, whatever became of others."""
         for rank in missing:
-            if (text := self.world.lifeline.gone(self.members[rank], self.name)) is not None:
+            if (text := self.network.lifeline.gone(self.members[rank], self.name)) is not None:
                 return self._blame(rank, text)
         return None
 
     def dead(self, at_once: bool = False) -> str | None:
         """The first rank of the group that died or failed, if what it had sent must have arrived by now."""
-        ended = self.world.lifeline.ended_badly()
+        ended = self.network.lifeline.ended_badly()
         dead = [rank for rank, member in enumerate(self.members) if member in ended and rank != self.rank]
         if not dead:
             return None
         first = min(dead, key=lambda rank: ended[self.members[rank]])
-        text = self.world.lifeline.died(self.members[first], at_once)
+        text = self.network.lifeline.died(self.members[first], at_once)
         return None if text is None else self._blame(first, text)
 
     def _blame(self, rank: int, text: str) -> str:
-        self.world.failed = text = text.replace(f"rank {self.members[rank]} ", f"rank {rank} ", 1)
+        self.network.failed = text = text.replace(f"rank {self.members[rank]} ", f"rank {rank} ", 1)
         return text
