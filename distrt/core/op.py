@@ -25,7 +25,7 @@ import inspect
 import linecache
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -170,6 +170,7 @@ class Definition:
         self.takes_numbers = numbers
         self.node_name = node_name(node, self.name)
         self.name_of: Callable[[Any], str] | None = None
+        self.shown: Callable[[Node], Sequence[int]] | None = None  # the edges that users see: ``Node.shown``
         self.node_class: type[Node] = Node  # one of its own, for its name, when the operation is compiled
         self.output_names: tuple[str, ...] = ()
         self.rules: dict[str, Callable[..., Any]] = {}

@@ -26,7 +26,9 @@ SHAPES += (
     " x.split(1)[0] x.chunk(2)[1] x.unbind()[0] x.split([1,1])[1] x.expand(2,2,3) x.flatten() t.cat([x,x])"
 )
 PRODUCTS = "x@x.T b@m b[None]@m b.bmm(b.mT) F.linear(x,m) F.linear(x,m,v) F.linear(b,m) F.linear(b,m,v)"
-PRODUCTS += " nn.Linear(3,2)(x) nn.Linear(3,2)(b) nn.Linear(3,2,bias=False)(b) nn.Softmax(1)(x)"
+PRODUCTS += (
+    " x@v b@v t.mv(x,v) v@v nn.Linear(3,2)(x) nn.Linear(3,2)(b) nn.Linear(3,2,bias=False)(b) nn.Softmax(1)(x)"
+)
 
 
 def _tensors(library: Any) -> dict[str, Any]:
@@ -59,3 +61,22 @@ def test_names_stay_where_nothing_was_kept(torch: Any) -> None:
             "RsubBackward1",
             "SqueezeBackward1",
         ]
+
+
+def test_the_inputs_of_a_linear_layer_are_in_pytorchs_order(torch: Any) -> None:
+    """The bias comes first, to who follows the graph and to hooks; PyTorch's weight goes through a transposition."""
+    seen = []
+    for library in (distrt, torch):
+        layer, own = library.nn.Linear(3, 2), library.nn.Linear(3, 3, bias=False)
+        leaf, hooked = library.ones(4, 3), []
+        out = layer(own(leaf).relu())
+        bias, input, _ = (node for node, _ in out.grad_fn.next_functions)
+        assert bias.variable is layer.bias
+        out.grad_fn.register_hook(
+            lambda given, _, hooked=hooked: hooked.append([tuple(each.shape) for each in given[:2]])
+        )
+        out.grad_fn.register_hook(lambda given, _: (given[0] * 2, *given[1:]))
+        out.sum().backward()
+        behind = input.next_functions[0][0].next_functions
+        seen.append((input.name(), len(behind), behind[0], hooked, layer.bias.grad.tolist()))
+    assert seen[0] == seen[1]

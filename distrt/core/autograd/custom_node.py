@@ -65,6 +65,7 @@ class _FunctionDefinition:
     holomorphic = False  # users' gradients are conjugated by the user
     joint_rule = None
     name_of = None
+    shown = None
 
     def __init__(self, node_name: str, count: int) -> None:
         self.node_name = node_name

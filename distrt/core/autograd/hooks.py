@@ -42,8 +42,12 @@ def before(node: GraphNode, gradients: list[Any]) -> list[Any]:
 
 def after(node: GraphNode, results: list[Any], gradients: Any) -> list[Any]:
     """Runs the hooks on a node that has run; returns its inputs' gradients."""
+    places = node.shown()
+    seen = [results[place] for place in places]
     for hook in in_order((node.hooks or {}).get(AFTER, {})):
-        results = _replace(hook, results, hook(_as_tensors(results), _as_tensors(gradients)))
+        seen = _replace(hook, seen, hook(_as_tensors(seen), _as_tensors(gradients)))
+    for place, gradient in zip(places, seen, strict=True):
+        results[place] = gradient
     return results
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distrt.core.errors import AutogradError
@@ -105,6 +105,10 @@ class GraphNode:
         """Calls ``hook(grad_outputs)`` before the node runs; a tuple that it returns replaces them."""
         return RemovableHandle(self.hooks_of(BEFORE), hook)
 
+    def shown(self) -> Sequence[int]:
+        """Which edges users see, and in which order: none of a leaf."""
+        return ()
+
     def _sequence_nr(self) -> int:
         return self.sequence
 
@@ -159,7 +163,12 @@ class Node(GraphNode):
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The edges to the nodes that this one passes gradients to; ``(None, 0)`` where none is wanted."""
-        return tuple((None, 0) if edge is None else edge for edge in self.edges)
+        return tuple(self.edges[place] or (None, 0) for place in self.shown())
+
+    def shown(self) -> Sequence[int]:
+        """PyTorch's order, where its operation takes its inputs in another one."""
+        order = self.definition.shown
+        return range(len(self.edges)) if order is None else order(self)
 
     def take_saved(self, keep_graph: bool) -> tuple[Any, ...]:
         """The kept values, checked; they are let go unless the graph is to be kept.

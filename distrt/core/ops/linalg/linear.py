@@ -53,6 +53,10 @@ def _name_of_linear(node: Any) -> str:
     return "View" if has_bias else "UnsafeView"
 
 
+#: PyTorch adds the product to the bias, which comes first.
+linear.definition.shown = lambda node: (0, 1) if node.metas[2] is None else (2, 0, 1)
+
+
 def _require_one_dtype(input: Array, weight: Array, bias: Array | None) -> None:
     if input.dtype != weight.dtype:
         if bias is None:
