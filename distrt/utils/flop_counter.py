@@ -1,8 +1,8 @@
-"""``FlopCounterMode``: counts the floating-point operations of products, convolutions and attention in a block.
+"""``FlopCounterMode``: counts the floating-point operations of products, convolutions, recurrent layers and attention.
 
 A multiplication and an addition are two. Forward passes are seen where operations compute
-(``core/overriding/kernels.py``), and so are derivative rules that are made of other operations; of linear layers and
-attention, which have rules in array code, a hook on the node counts. Source: PyTorch's formulas, in
+(``core/overriding/kernels.py``), and so are derivative rules that are made of other operations; of linear and recurrent
+layers and attention, which have rules in array code, a hook on the node counts. Source: PyTorch's formulas, in
 https://docs.pytorch.org/docs/main/torch.utils.flop_counter.html
 """
 
@@ -20,10 +20,12 @@ from distrt.core.named_ops import OpOverloadPacket, aten
 from distrt.core.overriding.kernels import name_in_pytorch, watched
 from distrt.nn.modules.global_hooks import register_module_forward_hook, register_module_forward_pre_hook
 from distrt.nn.modules.module import Module
+from distrt.tracing.flops import flops_of
 
 __all__ = ["FlopCounterMode"]
 
-Shape = Sequence[int]
+#: What arrives at a node: an array for each output, or None.
+Gradients = Sequence[Any]
 #: A name of PyTorch's, and a count.
 Count = tuple[str, int]
 
@@ -125,9 +127,9 @@ class FlopCounterMode:
         self, name: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         made = forward(*args, **kwargs)
-        rule = _FORWARD.get(name)
-        if rule is not None:
-            called, count = name_in_pytorch(name, args)[0], rule(args, made)
+        count = _forward(name, args, made)
+        if count is not None:
+            called = name_in_pytorch(name, args)[0]
             self._add((f"{called}_backward" if self._is_gradient_of_convolution(called) else called, count))
         return made
 
@@ -154,7 +156,7 @@ class FlopCounterMode:
             self._origin, self._running = origin, name
             if rule is None or not self._is_on or engine.running_pass().create_graph:
                 return
-            for counted in rule(gradients[0].shape, shapes, node):
+            for counted in rule(gradients, shapes, node):
                 self._add(counted)
 
         node.register_prehook(before)
@@ -190,43 +192,26 @@ def _short(count: int, largest: int) -> str:
 # Formulas
 
 
-def _product(args: tuple[Any, ...], made: Any) -> int:
-    """Of rows and columns, ``linear``'s among them."""
-    return int(2 * math.prod(made.shape) * args[0].shape[-1])
+def _forward(name: str, args: tuple[Any, ...], made: Any) -> int | None:
+    """What an operation's forward function computes; None for one that is not counted."""
+    if name == "convolution_weight_gradient":  # as if there were one group: PyTorch's formula
+        gradient, input = args[0].shape, args[1].shape
+        return int(2 * math.prod(input) * gradient[1] * math.prod(made.shape[2:]))
+    if name not in _COUNTED_AS:
+        return None
+    first = made[0] if isinstance(made, tuple) else made
+    return flops_of(_COUNTED_AS[name], [getattr(each, "shape", ()) for each in args], first.shape)
 
 
-def _added_product(args: tuple[Any, ...], made: Any) -> int:
-    return int(2 * math.prod(made.shape) * args[1].shape[-1])
-
-
-def _convolution(args: tuple[Any, ...], made: Any) -> int:
-    return int(2 * math.prod(made.shape) * math.prod(args[1].shape[1:]))
-
-
-def _spread(args: tuple[Any, ...], made: Any) -> int:
-    """Every element of the input, or of the gradient, reaches a window of the result."""
-    return int(2 * math.prod(args[0].shape) * math.prod(args[1].shape[1:]))
-
-
-def _weight_gradient(args: tuple[Any, ...], made: Any) -> int:
-    """As if there were one group: PyTorch's formula."""
-    return int(2 * math.prod(args[1].shape) * args[0].shape[1] * math.prod(made.shape[2:]))
-
-
-def _attention(args: tuple[Any, ...], made: Any) -> int:
-    query, key, value = (each.shape for each in args[:3])
-    return int(2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1]))
-
-
-def _linear_backward(g: Shape, shapes: list[Any], node: Any) -> list[Count]:
+def _linear_backward(g: Gradients, shapes: list[Any], node: Any) -> list[Count]:
     """Of the input's gradient; the weight's is a product of its own, but where it is written into a bucket."""
     width = shapes[0][-1] if shapes[0] is not None else shapes[1][-1]
     leaf = getattr(node.edges[1][0], "variable", None) if shapes[1] is not None else None
     count = (shapes[0] is not None) + (getattr(leaf, "_grad_slot", None) is not None)
-    return [("mm", 2 * math.prod(g) * width)] * count
+    return [("mm", 2 * math.prod(g[0].shape) * width)] * count
 
 
-def _attention_backward(g: Shape, shapes: list[Any], node: Any) -> list[Count]:
+def _attention_backward(g: Gradients, shapes: list[Any], node: Any) -> list[Count]:
     query, key, value = shapes[:3]
     if query is None or key is None or value is None:
         return []
@@ -234,20 +219,43 @@ def _attention_backward(g: Shape, shapes: list[Any], node: Any) -> list[Count]:
     return [("_scaled_dot_product_flash_attention_for_cpu_backward", count)]
 
 
-#: By the operation: what its forward function computes.
-_FORWARD: dict[str, Callable[[tuple[Any, ...], Any], int]] = {
-    "_product": _product,
-    "_add_product": _added_product,
-    "linear": _product,
-    "convolution": _convolution,
-    "transposed_convolution": _spread,
-    "convolution_input_gradient": _spread,
-    "convolution_weight_gradient": _weight_gradient,
-    "attention": lambda args, made: _attention(args, made[0] if isinstance(made, tuple) else made),
+def _recurrent_backward(g: Gradients, shapes: list[Any], node: Any) -> list[Count]:
+    """Of a layer's steps, whose rows are one behind the other: each product's two gradients, where they are wanted."""
+    wanted = dict(zip(node.definition.tensors, shapes, strict=True))
+
+    def size(name: str) -> Any:
+        """The shape of a tensor whose gradient is wanted, or that was kept."""
+        return wanted[name] or getattr(node.given(name), "shape", None)
+
+    rows, batch = (size(name)[0] for name in ("input", "hidden"))
+    count = 0
+    for name, rows_of_left in (
+        ("weight_ih", rows if wanted["input"] else 0),
+        ("weight_hh", rows if wanted["hidden"] else rows - batch),
+        ("weight_hr", rows),
+    ):
+        if name in wanted and (weight := size(name)) is not None:
+            count += math.prod(weight) * (rows_of_left + (rows if wanted[name] else 0))
+    return [("mm", 2 * count)]
+
+
+#: By the operation: what `flops_of` knows its forward function's arguments under.
+_COUNTED_AS = {
+    "_product": "mm",
+    "_add_product": "addmm",
+    "linear": "linear",
+    "convolution": "conv2d",
+    "transposed_convolution": "conv_transpose2d",
+    "convolution_input_gradient": "conv_transpose2d",
+    "attention": "scaled_dot_product_attention",
+    "rnn_layer": "rnn_tanh",
+    "gru_layer": "gru",
+    "lstm_layer": "lstm",
 }
 
 #: What a rule in array code computes.
-_BACKWARD: dict[str, Callable[[Shape, list[Any], Any], list[Count]]] = {
+_BACKWARD: dict[str, Callable[[Gradients, list[Any], Any], list[Count]]] = {
     "linear": _linear_backward,
     "attention": _attention_backward,
+    **dict.fromkeys(("rnn_layer", "gru_layer", "lstm_layer"), _recurrent_backward),
 }

@@ -45,6 +45,15 @@ CASES: dict[str, Any] = {
         t.autograd.grad((a := x(4, 4)).mm(a).pow(2).sum(), a, create_graph=True)[0].sum(), a
     ),
     "layers": lambda t, x: _layers(t).backward(),
+    "recurrent, two ways": lambda t, x: (
+        t.nn.GRU(5, 6, num_layers=2, bidirectional=True)(x(3, 4, 5), x(4, 4, 6))[0].sum().backward()
+    ),
+    "recurrent without bias": lambda t, x: t.nn.RNN(5, 6, bias=False)(t.ones(3, 4, 5))[0].sum().backward(),
+    "recurrent, its last state": lambda t, x: t.nn.GRU(5, 6)(x(3, 4, 5))[1].sum().backward(),
+    "recurrent and frozen": lambda t, x: (
+        t.nn.LSTM(5, 6).double().requires_grad_(False)(x(3, 4, 5).double())[0].sum().backward()
+    ),
+    "a recurrent cell": lambda t, x: t.nn.LSTMCell(5, 6)(x(4, 5))[0].sum().backward(),
     "vectors": lambda t, x: (
         (x(3, 4) @ x(4) + t.mv(x(3, 4), x(4)) + x(4) @ x(4) + t.outer(x(3), x(3))).sum().backward()
     ),
@@ -67,6 +76,18 @@ def test_counts_are_pytorchs(case: str, torch: Any) -> None:
     from torch.utils.flop_counter import FlopCounterMode as Theirs
 
     assert _counted(distrt, FlopCounterMode, case) == _counted(torch, Theirs, case)
+
+
+def test_a_projected_layer_counts_as_much_as_pytorchs(torch: Any) -> None:
+    """Of one name, where PyTorch has two: the projection has no bias."""
+    from torch.utils.flop_counter import FlopCounterMode as Theirs
+
+    totals = []
+    for t, mode in ((distrt, FlopCounterMode), (torch, Theirs)):
+        with mode(display=False) as counter:
+            t.nn.LSTM(5, 6, proj_size=2).double()(_leaf(t, 3, 4, 5).double())[0].sum().backward()
+        totals.append(counter.get_total_flops())
+    assert totals[0] == totals[1]
 
 
 def test_fused_attention_counts_as_on_pytorchs_gpus() -> None:

@@ -97,6 +97,8 @@ def name_in_pytorch(name: str, args: tuple[Any, ...]) -> tuple[str, str]:
         return "addmm" if len(args[1].shape) == 2 else "baddbmm", "default"
     if name == "linear":
         return "mm" if args[2] is None else "addmm", "default"
+    if name in ("gru_layer", "lstm_layer", "rnn_layer"):  # made of its steps' products there
+        return "addmm" if any(getattr(each, "ndim", 0) == 1 for each in args) else "mm", "default"
     found, _, overload = _NAMES.get(name, name.lstrip("_")).partition(".")
     if name in _OF_TENSORS:
         overload = "Tensor"
