@@ -148,9 +148,7 @@ class Recorder:
         for each in (self.timeline, self._phases, self._exchanges):
             activity.listen(each)
         if self._sees_gpus:
-            from distrt.profiler.gpu.collecting import started  # nobody else needs CUPTI
-
-            self._gpus = started()
+            self._start_gpus()
         self.began_ns = time.perf_counter_ns()
         if self._sees_operations:
             threading.setprofile(self._hear)
@@ -172,6 +170,15 @@ class Recorder:
             self._end(self._thread.open[-1], None)
         if self._gpus is not None and is_ours:
             self._stop_gpus(self._gpus)
+
+    def _start_gpus(self) -> None:
+        from distrt.profiler.gpu.collecting import started  # nobody else needs CUPTI
+
+        try:
+            self._gpus = started()
+        except BaseException:  # such as its warning, where warnings are errors
+            self.stop()
+            raise
 
     def _stop_gpus(self, gpus: Collector) -> None:
         from distrt.profiler.gpu.library import CuptiError

@@ -162,6 +162,26 @@ def test_without_cupti_the_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> N
     assert [(each.name, each.use_device) for each in recorder.events()] == [("block", None)]
 
 
+def test_a_warning_that_is_an_error_leaves_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refuses:
+        is_given_up = False
+
+        def start(self) -> None:
+            raise CuptiError("cuptiSubscribe: CUPTI_ERROR_NOT_READY")
+
+        def give_up(self) -> None:
+            Refuses.is_given_up = True
+
+    monkeypatch.setattr(collecting, "library", lambda: None)
+    monkeypatch.setattr(collecting, "Collector", lambda cupti: Refuses())
+    with pytest.raises(UserWarning, match="CUDA profiling is off"):  # here they all are
+        Recorder(sees_gpus=True).start()
+    assert Refuses.is_given_up
+    assert running() is None
+    with profile(activities=[ProfilerActivity.CPU]):
+        pass
+
+
 def test_what_goes_wrong_at_the_end_leaves_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fails:
         def push(self, number: int) -> None: ...

@@ -123,9 +123,9 @@ def started() -> Collector | None:
         made.start()
         return made
     except CuptiError as error:
-        warn(f"CUDA profiling is off, and what the CPU does is measured all the same: {error}")
         if made is not None:
             made.give_up()
+        warn(f"CUDA profiling is off, and what the CPU does is measured all the same: {error}")
         return None
 
 
