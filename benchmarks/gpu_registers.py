@@ -25,6 +25,9 @@ REGISTERS, REGISTERS_AT_ONCE = 65536, 256
 SHARED_BYTES = {"sm_80": 164 << 10, "sm_86": 100 << 10, "sm_89": 100 << 10, "sm_90": 228 << 10}
 THREADS = 128
 
+#: What masks are of, in C: those that hide, and those that are added.
+MASKS = {"masked": "u8", "added": "float"}
+
 
 class Needs(NamedTuple):
     """Of one kernel."""
@@ -41,18 +44,20 @@ class Needs(NamedTuple):
         return min(by_registers, SHARED_BYTES[arch] // (self.shared_bytes + 1024))
 
 
-def needs(kind: str, wide: int, dtype: str, is_masked: bool, is_dropped: bool, arch: str) -> Needs:
-    """What a kernel of ``fused_attention.SHAPES`` needs."""
+def needs(kind: str, wide: int, dtype: str, mask: str | None, is_dropped: bool, arch: str) -> Needs:
+    """What a kernel of ``fused_attention.SHAPES`` needs, with a mask of ``MASKS`` or none."""
     from cupy.cuda import nvrtc
 
-    name, files, defined, shape = fused_attention.built(kind, wide, dtype, is_masked, is_dropped)
+    is_masked = mask is not None
+    of_mask = "u8" if mask is None else MASKS[mask]
+    name, files, defined, shape = fused_attention.built(kind, wide, dtype, is_masked, is_dropped, of_mask)
     program = nvrtc.createProgram(source(written(files, defined)), f"{name}.cu", [], [])
     nvrtc.compileProgram(program, [f"-arch={arch}", "--fmad=false", "--ptxas-options=-v"])
     said = nvrtc.getProgramLog(program).split(f"entry function '{name}'")[1].split("entry function")[0]
     registers, spilled = (
         int(re.search(rf"{each}", said)[1]) for each in (r"Used (\d+) reg", r"(\d+) bytes spill st")
     )
-    with_what = " ".join(["masked"] * is_masked + ["dropout"] * is_dropped)
+    with_what = " ".join(filter(None, (mask, "dropout" if is_dropped else None)))
     shared = fused_attention.shared_bytes(kind, wide, shape)
     return Needs(f"{kind}, {wide} {with_what}".strip(), registers, spilled, shared)
 
@@ -60,7 +65,7 @@ def needs(kind: str, wide: int, dtype: str, is_masked: bool, is_dropped: bool, a
 def all_needs(arch: str, widths: list[int], dtype: str) -> Iterator[Needs]:
     """Of every kernel, with and without masks and dropout."""
     kinds = dict.fromkeys(kind for kind, _ in fused_attention.SHAPES)
-    cases = list(itertools.product(kinds, widths, [dtype], (False, True), (False, True), [arch]))
+    cases = list(itertools.product(kinds, widths, [dtype], (None, *MASKS), (False, True), [arch]))
     with ThreadPoolExecutor(2) as pool:
         yield from pool.map(lambda case: needs(*case), cases)
 

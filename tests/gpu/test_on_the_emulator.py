@@ -91,7 +91,7 @@ def test_attention_without_scores_in_memory_spills_no_registers(emulated: dict[s
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count(" 0 bytes spilled") == 24  # three kernels, two widths, masks and dropout or not
+    assert ended.stdout.count(" 0 bytes spilled") == 36  # kernels by widths, masks and dropout: 3, 2, 3 and 2
 
 
 @pytest.mark.slow

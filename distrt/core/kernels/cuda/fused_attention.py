@@ -52,7 +52,7 @@ class Shape(NamedTuple):
 
 
 #: By the kernel, and by how many there are of mask and dropout, which need registers, too (two are as one where nothing
-#: is said); for rows of up to so many numbers. None of them spills (``benchmarks/gpu_registers.py``).
+#: is said); for rows of up to so many numbers. None spills on compute capability 9.0 (``benchmarks/gpu_registers.py``).
 SHAPES = {
     ("attend", 0): ((64, Shape(2, True, 64, 2)), (_WIDEST, Shape(2, False, 32, 2))),
     ("attend", 1): ((64, Shape(1, True, 64, 2)), (_WIDEST, Shape(1, False, 64, 2))),
