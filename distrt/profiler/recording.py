@@ -7,6 +7,7 @@ a machine share (``time.perf_counter``), so traces of several ranks fit together
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -47,6 +48,13 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+@atexit.register
+def _leave_the_end_alone() -> None:
+    """A recording that nobody has stopped: Python's own end calls what has lost its modules."""
+    if _running is not None:
+        sys.setprofile(None)
 
 
 def running() -> Recorder | None:

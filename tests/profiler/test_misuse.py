@@ -1,6 +1,8 @@
 """Senseless schedules, runs that break off, forks, wrong arguments: as in PyTorch, or with a clear error."""
 
 import os
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -244,3 +246,20 @@ def test_itt_is_as_in_a_pytorch_without_it():
     ):
         with pytest.raises(RuntimeError, match="ITT functions not installed"):
             use()
+
+
+NEVER_STOPPED = """
+import logging
+handler = logging.StreamHandler()  # which Python's end calls when modules are gone
+logging.getLogger("a").addHandler(handler)
+from distrt.profiler import ProfilerActivity, profile
+prof = profile(activities=[ProfilerActivity.CPU])
+prof.start()
+"""
+
+
+@pytest.mark.ci
+def test_a_program_may_end_while_it_is_profiled():
+    command = [sys.executable, "-c", NEVER_STOPPED]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout + ended.stderr) == (0, "")
