@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from distrt.core.autograd.node import AccumulateGrad
 from distrt.core.autograd.roots import grad
 from distrt.core.creation import zeros_like
-from distrt.core.modes import enable_grad
+from distrt.core.modes import decorated, enable_grad
 from distrt.core.tensor import Tensor
 
 __all__ = [
@@ -85,15 +85,7 @@ class dual_level:  # noqa: N801 - PyTorch's own spelling
 
     def __call__(self, function: Any) -> Any:
         """The function with a level around it."""
-
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
-                return function(*args, **kwargs)
-
-        return run
-
-    def __copy__(self) -> Self:
-        return type(self)()
+        return decorated(function, type(self))
 
 
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:

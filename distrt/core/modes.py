@@ -123,7 +123,7 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's own spelling
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with this mode around it."""
         modes.record(self._outer[-1])  # the constructor was only the decorator's argument list
-        return _decorate(function, lambda: _GradMode(self._mode))
+        return decorated(function, lambda: _GradMode(self._mode))
 
 
 class _GradMode:
@@ -142,7 +142,7 @@ class _GradMode:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with this mode around it."""
-        return _decorate(function, lambda: _GradMode(self._mode))
+        return decorated(function, lambda: _GradMode(self._mode))
 
 
 class no_grad(_GradMode):  # noqa: N801
@@ -193,10 +193,11 @@ class inference_mode:  # noqa: N801
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function with this mode around it."""
-        return _decorate(function, lambda: inference_mode(self._mode))
+        return decorated(function, lambda: inference_mode(self._mode))
 
 
-def _decorate(function: Callable[..., Any], make: Callable[[], Any]) -> Callable[..., Any]:
+def decorated(function: Callable[..., Any], make: Callable[[], Any]) -> Callable[..., Any]:
+    """A function, method or generator function that runs inside of what ``make()`` gives for each call."""
     if inspect.isclass(function):
         warn(
             "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "

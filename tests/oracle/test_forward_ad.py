@@ -84,3 +84,17 @@ def test_what_has_no_level_or_does_not_fit_is_refused(torch: Any) -> None:
         assert forward.unpack_dual(dual).tangent is None
         with forward.dual_level():
             assert forward.unpack_dual(dual * dual).tangent is None
+
+
+def _slope(t: Any) -> Any:
+    forward = t.autograd.forward_ad
+
+    @forward.dual_level()
+    def slope(x: Any) -> Any:
+        return forward.unpack_dual(forward.make_dual(x, t.ones(2)) ** 2).tangent
+
+    return slope.__name__, slope(t.tensor([1.0, 3.0])).tolist()
+
+
+def test_a_level_decorates_a_function_and_keeps_its_name(torch: Any) -> None:
+    assert _slope(distrt) == _slope(torch) == ("slope", [2.0, 6.0])
