@@ -196,16 +196,31 @@ def _operation(op: Any) -> Operation:
     return custom_ops.operations[name]
 
 
-def define(qualname: str, schema: str, *, lib: Library | None = None, tags: Any = ()) -> None:
-    """Defines an operation: ``define("mine::double", "(Tensor x) -> Tensor")``."""
+def define(qualname: str | Library, schema: str, *, lib: Library | None = None, tags: Any = ()) -> Any:
+    """Defines an operation: ``define("mine::double", "(Tensor x) -> Tensor")``.
+
+    The older form, ``@define(library, "double(Tensor x) -> Tensor")``, is a decorator of what it is made of.
+    """
+    if isinstance(qualname, Library):
+        library = qualname
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            library.impl(library.define(schema, tags=tags), function)
+            return function
+
+        return register
     space, short = _split(qualname)
     (lib or Library(space, "FRAGMENT")).define(f"{short}{schema}", tags=tags)
+    return None
 
 
-def impl(
-    qualname: Any, types: Any, func: Callable[..., Any] | None = None, *, lib: Library | None = None
-) -> Any:
-    """Gives an operation what computes it on devices ("cpu", "cuda", "default"); a decorator without ``func``."""
+def impl(qualname: Any, types: Any, func: Any = None, *, lib: Library | None = None) -> Any:
+    """Gives an operation what computes it on devices ("cpu", "cuda", "default"); a decorator without ``func``.
+
+    The older form is ``@impl(library, name, dispatch_key)``.
+    """
+    if isinstance(qualname, Library):
+        return functools.partial(_put_by_key, qualname, types, func or "")
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         for key in (types,) if isinstance(types, str) else types:
@@ -213,6 +228,13 @@ def impl(
         return function
 
     return register if func is None else register(func)
+
+
+def _put_by_key(
+    library: Library, name: str, dispatch_key: str, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    library.impl(name, function, dispatch_key)
+    return function
 
 
 def register_fake(
@@ -271,6 +293,7 @@ def opcheck(
 
     Raises:
         OpCheckError: where one fails and ``raise_exception`` is True.
+        ValueError: for a check of another name.
     """
     operation = _operation(op)
     checks = {
@@ -279,7 +302,12 @@ def opcheck(
         "test_faketensor": _check_fake,
     }
     found: dict[str, Any] = {}
-    for name in (test_utils,) if isinstance(test_utils, str) else test_utils:
+    wanted = (test_utils,) if isinstance(test_utils, str) else tuple(test_utils)
+    if not set(wanted) <= set(checks):
+        raise ValueError(
+            f"opcheck(op, ..., test_utils={wanted}), expected test_utils to be subset of {tuple(checks)} but it was not"
+        )
+    for name in wanted:
         try:
             checks[name](operation, operation.schema.bound(args, kwargs or {}))
             found[name] = "SUCCESS"

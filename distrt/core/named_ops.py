@@ -79,7 +79,7 @@ class OpOverloadPacket:
     def __getattr__(self, overload: str) -> OpOverload:
         if overload not in _OVERLOADS:
             raise AttributeError(f"The underlying op of '{self}' has no overload name '{overload}'")
-        return self._made.setdefault(overload, OpOverload(self, overload))
+        return self._made.get(overload) or self._made.setdefault(overload, OpOverload(self, overload))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Itself: an operation is one."""

@@ -77,6 +77,15 @@ lib.define("claims3::double", "(Tensor x) -> Tensor")
 @lib.impl("claims3::double", "default")
 def double(x): return x * 2
 t.ops.claims3.double(t.ones(1))
+@lib.define(mine, "older(Tensor x) -> Tensor")
+def older(x): return x + 1
+mine.define("oldest(Tensor x) -> Tensor")
+@lib.impl(mine, "oldest", "CPU")
+def oldest(x): return x + 2
+mine.define("plain(Tensor x) -> Tensor")
+@lib.impl(mine, "plain")
+def plain(x): return x + 3
+older(t.ones(1)), t.ops.claims2.older(t.ones(1)), t.ops.claims2.oldest(t.ones(1)), t.ops.claims2.plain(x).grad_fn.name()
 t.ops.claims2.nothing
 t.ops.claims.sine.nothing
 """
@@ -198,6 +207,8 @@ def test_opcheck_finds_what_an_operation_hides() -> None:
     assert set(opcheck(halves, (distrt.ones(4),)).values()) == {"SUCCESS"}
     found = opcheck(halves, (distrt.ones(4, requires_grad=True),), raise_exception=False)
     assert "no autograd formula" in str(found["test_autograd_registration"])
+    with pytest.raises(ValueError, match="expected test_utils to be subset of"):
+        opcheck(halves, (distrt.ones(4),), test_utils="test_speed")
 
 
 OPCHECKED = """
