@@ -65,7 +65,7 @@ class Operation:
         """The kernel's result, or that of what the operation is made of, without a graph."""
         tensors = [each for each in self._flat(values) if isinstance(each, Tensor)]
         kinds = [each.device.type for each in tensors]
-        kind = "meta" if "meta" in kinds else kinds[0] if kinds else "cpu"
+        kind = next((each for each in ("meta", "cuda") if each in kinds), "cpu")  # numbers may lie on the CPU
         every = self.fake if kind == "meta" else self.kernels.get("")
         kernel = self.implicit or self.kernels.get(kind) or every
         if kernel is None:

@@ -108,6 +108,16 @@ def check_derivatives_can_be_checked() -> None:
     )
 
 
+def check_an_operation_of_ones_own_runs_on_the_gpu_where_one_tensor_is_there() -> None:
+    """A number that comes as a tensor may lie on the CPU, and come first."""
+    library = torch.library.Library("gpu_checks", "FRAGMENT")
+    library.define("scaled(Tensor factor, Tensor x) -> Tensor")
+    library.impl("scaled", lambda factor, x: x * 0, "CPU")
+    library.impl("scaled", lambda factor, x: x * factor, "CUDA")
+    made = torch.ops.gpu_checks.scaled(torch.tensor(2.0), torch.ones(2, device="cuda"))
+    assert made.is_cuda and made.tolist() == [2.0, 2.0]
+
+
 def check_what_is_not_recorded_runs_where_its_tensor_is() -> None:
     """Changes in place, copies, what is made like another tensor, and the gradient that a pass starts with."""
     if torch.cuda.device_count() < 2:
