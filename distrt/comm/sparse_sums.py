@@ -12,7 +12,7 @@ from distrt.comm.reduction import AnyOp, ReduceOp, Reduction
 from distrt.core.errors import CollectiveMismatch, UnsupportedError
 from distrt.core.sparse.array import Coo, SparseArray
 
-__all__ = ["sum_of_sparse"]
+__all__ = ["sum_of_given", "sum_of_sparse"]
 
 _MOST_DIMS = 64  # NumPy's limit, and PyTorch's
 
@@ -36,20 +36,32 @@ def sum_of_sparse(group: ProcessGroup, array: SparseArray, op: AnyOp = ReduceOp.
         )
     if op is ReduceOp.AVG:
         Reduction(ReduceOp.AVG, array.dtype, group.size())  # refuses what has no average
-    held = array.coalesced()
-    counts = _counts(group, held)
-    indices = [np.empty((held.sparse_dim, count), np.int64) for count in counts]
-    values = [np.empty((count, *held.values.shape[1:]), held.dtype) for count in counts]
-    group.all_gather(indices, np.ascontiguousarray(held.indices)).wait()
-    group.all_gather(values, np.ascontiguousarray(held.values)).wait()
-    total = Coo(np.concatenate(indices, 1), np.concatenate(values), held.shape).coalesced()
+    total = sum_of_given(group, array)
+    assert total is not None
     return total if op is ReduceOp.SUM else total.with_values(total.values / total.dtype.type(group.size()))
 
 
-def _counts(group: ProcessGroup, held: Coo) -> list[int]:
-    """How many elements each rank gives."""
+def sum_of_given(group: ProcessGroup, array: Coo, is_given: bool = True) -> Coo | None:
+    """The sum of the ranks' arrays, of which some are not given, but of the same sizes; None where none is.
+
+    Raises:
+        CollectiveMismatch: as `sum_of_sparse`.
+    """
+    held = array.coalesced()
+    counts = _counts(group, held, is_given)
+    if max(counts) < 0:
+        return None
+    indices = [np.empty((held.sparse_dim, max(count, 0)), np.int64) for count in counts]
+    values = [np.empty((max(count, 0), *held.values.shape[1:]), held.dtype) for count in counts]
+    group.all_gather(indices, np.ascontiguousarray(held.indices)).wait()
+    group.all_gather(values, np.ascontiguousarray(held.values)).wait()
+    return Coo(np.concatenate(indices, 1), np.concatenate(values), held.shape).coalesced()
+
+
+def _counts(group: ProcessGroup, held: Coo, is_given: bool) -> list[int]:
+    """How many elements each rank gives; -1 for one that does not give its array."""
     told = np.zeros(3 + _MOST_DIMS, np.int64)
-    told[: 3 + held.ndim] = held.nnz, held.sparse_dim, held.ndim, *held.shape
+    told[: 3 + held.ndim] = held.nnz if is_given else -1, held.sparse_dim, held.ndim, *held.shape
     all_told = np.empty((group.size(), len(told)), np.int64)
     group.all_gather(all_told, told).wait()
     for rank, theirs in enumerate(all_told):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.process_group import ProcessGroup, ReduceOp
-from distrt.comm.sparse_sums import sum_of_sparse
+from distrt.comm.sparse_sums import sum_of_given, sum_of_sparse
 from distrt.core.errors import UnsupportedError
 from distrt.core.sparse.array import Coo, is_sparse
 from distrt.core.tensor import Tensor, wrap
@@ -66,13 +66,17 @@ class SparseGradients:
     def average(self, divisor: float | None) -> None:
         """After a pass: every rank gets the sum, divided by ``divisor`` (the number of ranks when not given).
 
-        A rank whose pass did not reach a parameter adds nothing.
+        A rank whose pass did not reach a parameter adds nothing. Where no rank's did, there is no gradient.
         """
         for parameter in self.parameters:
-            if parameter.grad is None:
-                parameter.grad = wrap(_nothing(parameter))
             gradient: Any = parameter.grad
-            total = sum_of_sparse(self._group, _sparse(gradient, parameter))
+            is_given = gradient is not None
+            array = _sparse(gradient, parameter) if is_given else _nothing(parameter)
+            total = sum_of_given(self._group, array, is_given)
+            if total is None:
+                continue
+            if not is_given:
+                gradient = parameter.grad = wrap(array)
             gradient._array[...] = total.with_values(
                 total.values / total.dtype.type(self._group.size() if divisor is None else divisor)
             )
@@ -81,7 +85,7 @@ class SparseGradients:
     def shadow(self) -> None:
         """Take part in the pass of others, with nothing."""
         for parameter in self.parameters:
-            sum_of_sparse(self._group, _nothing(parameter))
+            sum_of_given(self._group, _nothing(parameter), False)
 
 
 def _sparse(gradient: Tensor, parameter: Tensor) -> Coo:

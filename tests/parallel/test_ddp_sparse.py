@@ -101,6 +101,26 @@ def test_a_rank_that_does_not_reach_the_table_adds_nothing() -> None:
     assert first._nnz() == 3
 
 
+def test_a_table_that_no_rank_reaches_has_no_gradient() -> None:
+    """As a dense one has none: the optimizer counts no step for it."""
+
+    class Tables(nn.ModuleList):
+        def forward(self, which: int) -> Any:
+            return self[which](torch.tensor([1, 2]))
+
+    def run(group: Any) -> Any:
+        tables = Tables([nn.Embedding(4, 2, sparse=True) for _ in range(3)])
+        net = DistributedDataParallel(tables, process_group=group)
+        optimizer = torch.optim.SparseAdam(net.parameters())
+        for reached in (0, group.rank(), 0):
+            net.zero_grad()
+            net(reached).sum().backward()
+            optimizer.step()
+        return [optimizer.state[each.weight].get("step") for each in tables]
+
+    assert run_local(run, 2) == [[3, 1, None]] * 2
+
+
 def test_ranks_that_have_run_out_of_batches_go_along() -> None:
     def run(group: Any) -> Any:
         net = DistributedDataParallel(model(), process_group=group)
