@@ -20,6 +20,7 @@ from distrt.checkpoint.tree import nested
 from distrt.core.arrays import address_of
 from distrt.core.errors import CheckpointError
 from distrt.core.random.generator import Generator
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer
@@ -69,13 +70,14 @@ def is_stateful(value: Any) -> bool:
 
 
 def changed_by_steps(run: Mapping[str, Any]) -> set[int]:
-    """The addresses of what the optimizers of a run change, and nothing but their steps."""
+    """The addresses of what the optimizers of a run change, and nothing but their steps; sparse tensors have none."""
     found: set[int] = set()
     for optimizer in run.values():
         if isinstance(optimizer, Optimizer):
             parameters = [each for group in optimizer.param_groups for each in group["params"]]
             states = [each for state in optimizer.state.values() for each in state.values()]
-            found |= {address_of(each._array) for each in (*parameters, *states) if isinstance(each, Tensor)}
+            arrays = [each._array for each in (*parameters, *states) if isinstance(each, Tensor)]
+            found |= {address_of(array) for array in arrays if not is_sparse(array)}
     return found
 
 
@@ -133,7 +135,12 @@ class Restoring:
         for name in theirs.keys() - mine.keys():
             yield f"{name} is not expected"
         for name in mine.keys() & theirs.keys():
-            if isinstance(mine[name], Tensor) and tuple(mine[name].shape) != theirs[name].shape:
+            if not isinstance(mine[name], Tensor):
+                continue
+            if is_sparse(mine[name]._array):
+                if not theirs[name].is_object:
+                    yield f"{name} is dense there and of the layout {mine[name].layout} here"
+            elif tuple(mine[name].shape) != theirs[name].shape:
                 yield f"{name} is {list(theirs[name].shape)} there and {list(mine[name].shape)} here"
 
     def verify(self) -> None:

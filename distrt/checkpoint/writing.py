@@ -30,6 +30,7 @@ from distrt.core.device import CPU
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import CheckpointError
 from distrt.core.gpu.places import moved
+from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor
 from distrt.files.atomic import write_atomically
 from distrt.files.checksum import crc32
@@ -335,7 +336,7 @@ class Save:
 
 
 def _item(name: str, path: Path, leaf: Any) -> Item:
-    if isinstance(leaf, Tensor):
+    if isinstance(leaf, Tensor) and not is_sparse(leaf._array):  # sparse ones are files of their own
         region = region_of(leaf)
         offsets = (0,) * leaf._array.ndim if region is None else region[0]
         counter = leaf._counter

@@ -36,6 +36,33 @@ def test_a_resumed_run_goes_on_as_one_that_never_stopped(optimizer, tmp_path):
     assert same(resumed.parts["config"], whole.parts["config"])
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_run_with_sparse_gradients_goes_on_as_one_that_never_stopped(asynchronous, tmp_path):
+    """Their momentum is a sparse tensor, and so is the buffer."""
+
+    def run(seed):
+        torch.manual_seed(seed)
+        table = nn.Embedding(6, 2, sparse=True)
+        table.register_buffer("graph", torch.eye(2 + seed)[:2, :2].to_sparse() * seed)
+        return {"model": table, "optimizer": torch.optim.SGD(table.parameters(), lr=0.1, momentum=0.9)}
+
+    def step(parts, rows):
+        parts["optimizer"].zero_grad()
+        (parts["model"](torch.tensor(rows)) @ parts["model"].graph).pow(2).sum().backward()
+        parts["optimizer"].step()
+
+    whole, resumed, checkpoints = run(1), run(2), Checkpoints(tmp_path)
+    step(whole, [1, 3, 1])
+    step(resumed, [0])
+    checkpoints.save(1, whole, asynchronous=asynchronous)
+    step(whole, [3, 5])
+    checkpoints.wait()
+    assert Checkpoints(tmp_path).resume(resumed) == 1
+    step(resumed, [3, 5])
+    assert resumed["model"].weight.tolist() == whole["model"].weight.tolist()
+    assert resumed["model"].graph.to_dense().tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
 def test_saving_changes_nothing_in_the_run(tmp_path):
     expected = Run().steps(4)
     saved, found, checkpoints = Run(), [], Checkpoints(tmp_path)
