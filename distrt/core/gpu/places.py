@@ -17,6 +17,7 @@ from distrt.core.errors import DeviceError
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
 from distrt.core.modes import used
+from distrt.core.process.forking import lock_across_forks
 
 
 @functools.cache
@@ -126,14 +127,22 @@ def _uploaded_later(cupy: Any, host: Array) -> Array:
     stream, done = cupy.cuda.get_current_stream(), cupy.cuda.Event(disable_timing=True)
     made.set(host, stream)
     done.record(stream)
-    while _on_their_way and _on_their_way[0][0].done:
-        _on_their_way.popleft()
-    _on_their_way.append((done, host))
+    _keep_until(done, host)
     return made
 
 
 #: What GPUs still read from the host's memory, and the mark behind it.
 _on_their_way: deque[tuple[Any, Array]] = deque()
+_keeping = (
+    lock_across_forks()
+)  # threads copy at the same time, and one would let go of what another looked at
+
+
+def _keep_until(done: Any, host: Array) -> None:
+    with _keeping:
+        while _on_their_way and _on_their_way[0][0].done:
+            _on_their_way.popleft()
+        _on_their_way.append((done, host))
 
 
 def _downloaded(array: Array) -> Array:
