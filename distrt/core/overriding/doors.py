@@ -48,13 +48,13 @@ class Door:
         raise dispatch.nobody(self.offered, asked)
 
 
-def _through(*args: Any, _door: Any, _used: Any, _plain: Any, **kwargs: Any) -> Any:
-    if not kwargs and not _used.modes:
-        for each in args:
+def _through(*args: Any, _door: Any, _used: Any, _thread: Any, _plain: Any, **kwargs: Any) -> Any:
+    if not (_used.modes and _thread.modes):
+        for each in (*args, *kwargs.values()) if kwargs else args:
             if each.__class__ not in _plain:
                 break
         else:
-            return _door.behind(*args)
+            return _door.behind(*args, **kwargs) if kwargs else _door.behind(*args)
     return _door.open(args, kwargs)
 
 
@@ -138,7 +138,7 @@ def open_all(attributes: bool = False) -> None:
 
 def _put_in(function: types.FunctionType, offered: Any, is_operator: bool, is_scanned: bool) -> None:
     door = Door(_copy(function), offered, is_operator, is_scanned)
-    extra = {"_door": door, "_used": used, "_plain": PLAIN}
+    extra = {"_door": door, "_used": used, "_thread": thread, "_plain": PLAIN}
     function.__wrapped__ = door.behind  # type: ignore[attr-defined]  # what its signature is read from
     function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), **extra}  # of both codes, while it changes
     function.__code__ = _through.__code__.replace(co_freevars=function.__code__.co_freevars)
