@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 
-def run_all(checks: Sequence[Callable[..., Iterator[str]]], *arguments: Any) -> int:
-    """Runs checks, each of which says what it found wrong; returns how much that was."""
+def run_all(checks: Sequence[Callable[..., Iterator[str] | None]], *arguments: Any) -> int:
+    """Runs checks, each of which says what it found wrong, or raises; returns how much that was."""
     failed = 0
     for check in checks:
         try:
-            found = list(check(*arguments))
+            found = list(check(*arguments) or ())
         except Exception:
             found = [traceback.format_exc()]
         for what in found:

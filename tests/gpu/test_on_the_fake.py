@@ -24,8 +24,9 @@ def _assert_passed(name: str, *arguments: str, seconds: float = 110) -> None:
 
 
 @pytest.mark.ci
-def test_tensors_and_modules_behave_as_users_expect() -> None:
-    _assert_passed("behaviour")
+@pytest.mark.parametrize("name", ["behaviour", "memory"])
+def test_tensors_and_modules_behave_as_users_expect(name: str) -> None:
+    _assert_passed(name)
 
 
 @pytest.mark.slow
