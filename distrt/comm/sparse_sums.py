@@ -10,7 +10,8 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup
 from distrt.comm.reduction import AnyOp, ReduceOp, Reduction
 from distrt.core.errors import CollectiveMismatch, UnsupportedError
-from distrt.core.sparse.array import Coo, SparseArray
+from distrt.core.sparse.array import SparseArray
+from distrt.core.sparse.coo import Coo
 
 __all__ = ["sum_of_given", "sum_of_sparse"]
 

@@ -12,7 +12,8 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.modes import no_grad
-from distrt.core.sparse.array import Coo, is_sparse
+from distrt.core.sparse.array import is_sparse
+from distrt.core.sparse.coo import Coo
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
 from distrt.core.tensors.versions import note_change

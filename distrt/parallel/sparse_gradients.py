@@ -10,7 +10,8 @@ import numpy as np
 from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.sparse_sums import sum_of_given, sum_of_sparse
 from distrt.core.errors import UnsupportedError
-from distrt.core.sparse.array import Coo, is_sparse
+from distrt.core.sparse.array import is_sparse
+from distrt.core.sparse.coo import Coo
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.nn.modules.sparse import Embedding, EmbeddingBag

@@ -23,13 +23,14 @@ from distrt.core.modes import modes, used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.comparison import zero_unless
 from distrt.core.overriding import doors
-from distrt.core.sparse.array import LayoutFault, empty_out
+from distrt.core.sparse.array import LayoutFault
 from distrt.core.sparse.forms import sparse_form_for
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
 from distrt.core.tensors.assignment import set_item
 from distrt.core.tensors.history import adopt, overwrite_by, require_no_leaf, require_writeable, write
 from distrt.core.tensors.names import IN_PLACE, listed
 from distrt.core.tensors.random_fill import METHODS as RANDOM
+from distrt.core.tensors.versions import note_change
 
 #: Augmented assignments, by the in-place form that does the work.
 AUGMENTED = {
@@ -255,7 +256,9 @@ def zero_(self: Tensor) -> Tensor:
     try:
         return fill_(self, 0)
     except LayoutFault:
-        empty_out(self)
+        array = self._array
+        array[...] = array.emptied()
+        note_change(self._counter)
         return self
 
 

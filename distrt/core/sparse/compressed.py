@@ -9,7 +9,8 @@ import numpy as np
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError
 from distrt.core.modes import used
-from distrt.core.sparse.array import Coo, SparseArray, is_sparse, require_on_cpu
+from distrt.core.sparse.array import SparseArray, is_sparse, require_on_cpu
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.places import Rows, ordered_rows, require_inside, row_numbers, scattered
 from distrt.core.tensors.formats import layout, sparse_csc, sparse_csr
 
@@ -63,6 +64,11 @@ class Compressed(SparseArray):
         if others is self.others and starts is self.starts:
             made.version, made.counters, made._rows = self.version, self.counters, self._rows
         return made
+
+    def emptied(self) -> Compressed:
+        """An array of the same sizes of which no element is given."""
+        starts, others, values = np.zeros_like(self.starts), self.others[:0].copy(), self.values[:0].copy()
+        return Compressed(starts, others, values, self.shape, self.is_by_column)
 
     def _stamp(self) -> Any:
         return self.version[0], *(each[0] for each in self.counters)

@@ -13,8 +13,9 @@ from distrt.core.device import require_available
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError, ShapeError, UnsupportedError
 from distrt.core.ops.shapes.dims import varargs
-from distrt.core.sparse.array import Coo
+from distrt.core.sparse.array import is_sparse
 from distrt.core.sparse.compressed import Compressed
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.invariants import check_compressed, check_coo, invariants
 from distrt.core.sparse.operations import at_places
 from distrt.core.tensor import Tensor, wrap
@@ -201,10 +202,9 @@ def in_layout(
 def _like(input: Tensor, layout: layout_type | None, dtype: dt.dtype | None, device: Any) -> Tensor:
     """A sparse tensor of zeros, of the sizes and sparse dims of another one, in its layout where that is asked for."""
     array, kind = input._array, dtype or input.dtype
-    if isinstance(array, Compressed) and layout in (None, array.layout):
-        starts, others = np.zeros_like(array.starts), array.others[:0]
-        return wrap(Compressed(starts, others, np.empty(0, kind.numpy), array.shape, array.is_by_column))
-    return empty_coo(tuple(input.shape), kind, device, array.sparse_dim if isinstance(array, Coo) else None)
+    if is_sparse(array) and layout in (None, array.layout):
+        return wrap(array.emptied().astype(kind.numpy))
+    return empty_coo(tuple(input.shape), kind, device)
 
 
 def sparse_csr_tensor(

@@ -10,8 +10,9 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import DimensionError
 from distrt.core.ops.shapes.dims import one_dim
-from distrt.core.sparse.array import Coo, LayoutFault, is_sparse
+from distrt.core.sparse.array import LayoutFault, is_sparse
 from distrt.core.sparse.compressed import Compressed
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.operations import at_places, converted, values_of
 from distrt.core.sparse.shapes import coordinates, unsqueeze
 from distrt.core.tensor import Tensor, wrap

@@ -12,8 +12,9 @@ import numpy as np
 
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.sparse import operations, products
-from distrt.core.sparse.array import Coo, SparseArray, is_sparse
+from distrt.core.sparse.array import SparseArray, is_sparse
 from distrt.core.sparse.compressed import Compressed
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.places import picked
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors import formats

@@ -9,7 +9,8 @@ import numpy as np
 from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError, UnsupportedError
-from distrt.core.sparse.array import Coo, LayoutFault, is_sparse
+from distrt.core.sparse.array import LayoutFault, is_sparse
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.operations import at_places, coalesce, converted, product, product_at, values_of
 from distrt.core.tensor import Tensor, wrap
 

@@ -11,7 +11,8 @@ from distrt.core.arrays import Array
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.ops.shapes.dims import one_dim
-from distrt.core.sparse.array import Coo, LayoutFault
+from distrt.core.sparse.array import LayoutFault
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.operations import at_places, coalesce, values_of
 from distrt.core.sparse.places import numbered
 from distrt.core.sparse.shapes import coordinates

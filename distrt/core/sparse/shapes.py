@@ -11,8 +11,9 @@ from distrt.core import ops
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
 from distrt.core.ops.shapes.dims import one_dim
-from distrt.core.sparse.array import Coo, LayoutFault, is_sparse
+from distrt.core.sparse.array import LayoutFault, is_sparse
 from distrt.core.sparse.compressed import Compressed
+from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.operations import at_places, values_of
 from distrt.core.tensor import Tensor
 

@@ -11,8 +11,8 @@ import distrt
 from distrt.core.kernels import sparse_products
 from distrt.core.kernels.loops import vector_floats
 from distrt.core.sparse import operations
-from distrt.core.sparse.array import Coo
 from distrt.core.sparse.compressed import compressed
+from distrt.core.sparse.coo import Coo
 
 pytestmark = pytest.mark.skipif(not vector_floats(), reason="nothing is compiled on this machine")
 

@@ -19,7 +19,8 @@ from distrt.core.ops.indexing.adding_at import add_rows
 from distrt.core.ops.indexing.ranges import require_range
 from distrt.core.ops.pointwise.half import wide
 from distrt.core.ops.pointwise.type_names import scalar_type
-from distrt.core.sparse.array import Coo, require_on_cpu
+from distrt.core.sparse.array import require_on_cpu
+from distrt.core.sparse.coo import Coo
 
 __all__ = ["embedding", "embedding_dense_backward", "rows_given"]
 
