@@ -58,7 +58,8 @@ x.sum(1); x.mean(1); x.max(); x.min(1); x[0]; x.transpose(0, 1); x.permute(1, 0)
 x.var(1); x.std(); x.norm(); x.gather(1, x.long()); x @ w; t.cat([x, x]); x.abs();
 nn.functional.layer_norm(x, (3,)); nn.functional.group_norm(x, 1);
 nn.functional.batch_norm(x, None, None, training=True); nn.functional.gelu(x);
-nn.functional.max_pool2d(x.view(1, 1, 3, 3), 2); x.clone(); x.exp(); x.topk(1); x.cumsum(0)
+nn.functional.max_pool2d(x.view(1, 1, 3, 3), 2); x.clone(); x.exp(); x.topk(1); x.cumsum(0); x @ w[0]; x[0, 0] - 1;
+x[[0, 1]]; x[w > 0]; x.masked_fill(w > 0, 0); 1 - x; t.lerp(x, w, 0.5); t.lerp(x, w, w)
 """
 
 

@@ -62,12 +62,15 @@ _NAMES = {
     "_copy_reshape": "reshape",
     "_fill": "fill_",
     "_group_norm": "native_group_norm",
+    "_index_copy": "index.Tensor",
     "_layer_norm": "native_layer_norm",
+    "_masked_fill": "masked_fill.Scalar",
     "_matrix_vector": "mv",
     "_max_all": "max",
     "_max_dim": "max.dim",
     "_min_all": "min",
     "_min_dim": "min.dim",
+    "_scaled": "native_dropout",
     "_select_view": "select.int",
     "_std": "std.correction",
     "_var": "var.correction",
@@ -99,11 +102,15 @@ def name_in_pytorch(name: str, args: tuple[Any, ...]) -> tuple[str, str]:
         return "mm" if args[2] is None else "addmm", "default"
     if name in ("gru_layer", "lstm_layer", "rnn_layer"):  # made of its steps' products there
         return "addmm" if any(getattr(each, "ndim", 0) == 1 for each in args) else "mm", "default"
+    if name == "sub" and not getattr(args[0], "shape", ()) and getattr(args[1], "shape", ()):
+        return "rsub", "Scalar"  # a number in front has become an array
     found, _, overload = _NAMES.get(name, name.lstrip("_")).partition(".")
     if name in _OF_TENSORS:
         overload = "Tensor"
     elif name in _BINARY:
         overload = "Tensor" if hasattr(args[1], "shape") else "Scalar"
+    elif name == "lerp":
+        overload = "Tensor" if hasattr(args[2], "shape") else "Scalar"
     elif name == "pow":
         kinds = ["Tensor" if hasattr(each, "shape") else "Scalar" for each in args[:2]]
         overload = "Scalar" if kinds[0] == "Scalar" else "_".join(kinds)
