@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any, ClassVar
 
+from distrt.core.process.users_code import warn
 from distrt.profiler.activities import ProfilerActivity, supported_activities, warn_without
 from distrt.profiler.events import EventList, FunctionEventAvg
 from distrt.profiler.session import profile as session
 
 __all__ = ["emit_itt", "emit_nvtx", "profile"]
+
+_DEVICES = ("cuda", "xpu", "mtia", "hpu")
 
 
 class profile:  # noqa: N801 - PyTorch's own spelling
@@ -48,12 +51,18 @@ class profile:  # noqa: N801 - PyTorch's own spelling
     ) -> None:
         self.enabled, self.record_shapes, self.with_stack = enabled, record_shapes, with_stack
         activities = {ProfilerActivity.CPU}
+        if enabled and use_cuda:
+            said = "The attribute `use_cuda` will be deprecated soon, please use ``use_device = 'cuda'`` instead."
+            warn(said, FutureWarning)
         self.use_device = "cuda" if use_cuda else use_device
         if enabled and self.use_device is not None:
             if self.use_device == "cuda" and ProfilerActivity.CUDA in supported_activities():
                 activities.add(ProfilerActivity.CUDA)
             else:
-                warn_without(self.use_device.upper())
+                if self.use_device in _DEVICES:
+                    warn_without(self.use_device.upper())
+                else:
+                    warn(f"The {self.use_device} is not a valid device option.")
                 self.use_device = None
         assert use_cpu or not enabled, "Device-only events supported only with Kineto (use_kineto=True)"
         self._session = session(

@@ -198,12 +198,25 @@ def test_a_loaders_workers_may_profile_while_their_parent_does():
     assert batches == [[2, 2], [2, 2]]
 
 
+@pytest.mark.parametrize(
+    "chosen", [{"use_cuda": True}, {"use_device": "xpu"}, {"use_device": "cpu"}], ids=str
+)
+def test_the_older_profiler_says_what_pytorchs_says_of_devices(torch, chosen):
+    said = []
+    for library in (torch, distrt):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            assert library.autograd.profiler.profile(**chosen).use_device is None
+        said.append([(each.category, str(each.message)) for each in warned])
+    assert said[0] == said[1]
+
+
 def test_the_older_profiler_takes_pytorchs_arguments():
     with older.profile(record_shapes=True, use_kineto=True) as prof:
         distrt.ones(2, 3) + 1
     assert "[[2, 3], []]" in prof.key_averages(group_by_input_shape=True).table()
     with pytest.warns(UserWarning, match="CUDA is not available, disabling CUDA profiling"):
-        older.profile(use_cuda=True)
+        older.profile(use_device="cuda")
     with pytest.raises(AssertionError, match="Device-only"):
         older.profile(use_cpu=False)
     with pytest.raises(TypeError, match="unexpected keyword argument 'use_gpu'"):
