@@ -102,8 +102,10 @@ def name_in_pytorch(name: str, args: tuple[Any, ...]) -> tuple[str, str]:
         return "mm" if args[2] is None else "addmm", "default"
     if name in ("gru_layer", "lstm_layer", "rnn_layer"):  # made of its steps' products there
         return "addmm" if any(getattr(each, "ndim", 0) == 1 for each in args) else "mm", "default"
-    if name == "sub" and not getattr(args[0], "ndim", 0) and getattr(args[1], "ndim", 0):
-        return "rsub", "Scalar"  # a number in front has become an array
+    if name == "sub":
+        left, right = (len(getattr(each, "shape", ())) for each in args[:2])
+        if not left and right:  # a number in front has become an array
+            return "rsub", "Scalar"
     found, _, overload = _NAMES.get(name, name.lstrip("_")).partition(".")
     if name in _OF_TENSORS:
         overload = "Tensor"
