@@ -81,7 +81,7 @@ class Compressed(SparseArray):
 
     def coordinates(self) -> Array:
         """The coordinates of each element."""
-        slices = row_numbers(self.starts)
+        slices = self._slices()
         return np.stack((self.others, slices) if self.is_by_column else (slices, self.others)).astype(
             np.int64, copy=False
         )
@@ -130,16 +130,27 @@ class Compressed(SparseArray):
 
     def _checked(self) -> Rows:
         require_inside((self.others,), self.shape[:1] if self.is_by_column else self.shape[1:])
-        if (np.diff(self.starts) < 0).any():
-            raise DimensionError(f"compressed indices of a matrix of {list(self.shape)} must not decrease")
+        self._require_rising()
         return Rows(_long(self.starts), _long(self.others), None)
+
+    def _require_rising(self) -> None:
+        """Raises DimensionError for slices that are elsewhere: the tensor of their starts may have been changed."""
+        starts, count = self.starts, len(self.others)
+        if starts[0] != 0 or starts[-1] != count or (np.diff(starts) < 0).any():
+            raise DimensionError(
+                f"compressed indices of a matrix of {list(self.shape)} must not decrease, from 0 to the number of "
+                f"elements, {count}"
+            )
+
+    def _slices(self) -> Array:
+        """The slice of each element."""
+        self._require_rising()
+        return row_numbers(self.starts)
 
     def _sorted(self, name: str) -> Rows:
         """By the index that is not compressed."""
         shape = self.shape if self.is_by_column else self.shape[::-1]
-        return self._known(
-            name, lambda: ordered_rows(_long(self.others), row_numbers(self.starts), shape, False)
-        )
+        return self._known(name, lambda: ordered_rows(_long(self.others), self._slices(), shape, False))
 
 
 def _long(array: Array) -> Array:
