@@ -41,22 +41,21 @@ class SparseAdam(Optimizer):
         require(0.0 <= betas[0] < 1.0, f"Invalid beta parameter at index 0: {betas[0]}")
         require(0.0 <= betas[1] < 1.0, f"Invalid beta parameter at index 1: {betas[1]}")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "maximize": maximize})
-        sparse = [
-            [group_number, place]
-            for group_number, group in enumerate(self.param_groups)
-            for place, param in enumerate(group["params"])
-            if param.is_sparse
-        ]
-        require(not sparse, f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors")
-        found = [
-            [group_number, place]
-            for group_number, group in enumerate(self.param_groups)
-            for place, param in enumerate(group["params"])
-            if param.is_complex()
-        ]
+        found = self._places_of(lambda param: param.is_sparse)
+        require(not found, f"Sparse params at indices {found}: SparseAdam requires dense parameter tensors")
+        found = self._places_of(lambda param: param.is_complex())
         require(
             not found, f"Complex params at indices {found}: SparseAdam does not support complex parameters"
         )
+
+    def _places_of(self, is_such: Callable[[Tensor], bool]) -> list[list[int]]:
+        """The group and the place in it of each parameter of a kind."""
+        return [
+            [number, place]
+            for number, group in enumerate(self.param_groups)
+            for place, param in enumerate(group["params"])
+            if is_such(param)
+        ]
 
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

@@ -242,16 +242,12 @@ class Reducer:
         itself = weakref.ref(self)
 
         def begin() -> None:
-            if (reducer := itself()) is not None:
-                reducer.begin_with_sparse()
+            reducer = itself()
+            if reducer is not None and reducer.is_armed and not reducer._is_running:
+                reducer._begin()
 
         self.sparse = SparseGradients(parameters, self.group, begin)
         self.lease.when_over(self.sparse.close)
-
-    def begin_with_sparse(self) -> None:
-        """A gradient has come that is in no bucket."""
-        if self.is_armed and not self._is_running:
-            self._begin()
 
     def _begin(self) -> None:
         self._is_running, self.is_filled = True, False
