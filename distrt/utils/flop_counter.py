@@ -2,7 +2,8 @@
 
 A multiplication and an addition are two. Forward passes are seen where operations compute
 (``core/overriding/kernels.py``), and so are derivative rules that are made of other operations; of linear and recurrent
-layers and attention, which have rules in array code, a hook on the node counts. Source: PyTorch's formulas, in
+layers and attention, which have rules in array code, a hook on the node counts. An LSTM counts whatever computes it:
+PyTorch's counts in float64, and not where one kernel does all of it. Source: PyTorch's formulas, in
 https://docs.pytorch.org/docs/main/torch.utils.flop_counter.html
 """
 
