@@ -10,6 +10,9 @@ from distrt.core.errors import AcceleratorError, OutOfMemoryError
 from distrt.core.tensors.construct import CUDA_TYPES as _TYPES
 from distrt.cuda import amp, graphs, nccl, nvtx, profiler
 from distrt.cuda.devices import (
+    _sleep as _sleep,
+)
+from distrt.cuda.devices import (
     can_device_access_peer,
     cudart,
     current_blas_handle,
@@ -44,6 +47,7 @@ from distrt.cuda.management import (
     utilization,
 )
 from distrt.cuda.memory import (
+    MemPool,
     caching_allocator_alloc,
     caching_allocator_delete,
     caching_allocator_disabled,
@@ -72,6 +76,7 @@ from distrt.cuda.memory import (
     reset_peak_host_memory_stats,
     reset_peak_memory_stats,
     set_per_process_memory_fraction,
+    use_mem_pool,
 )
 from distrt.cuda.random import (
     get_rng_state,
@@ -114,6 +119,7 @@ __all__ = [
     "HalfTensor",
     "IntTensor",
     "LongTensor",
+    "MemPool",
     "OutOfMemoryError",
     "ShortTensor",
     "Stream",
@@ -201,6 +207,7 @@ __all__ = [
     "stream",
     "synchronize",
     "temperature",
+    "use_mem_pool",
     "utilization",
 ]
 

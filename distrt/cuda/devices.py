@@ -10,6 +10,7 @@ from distrt.core.errors import DeviceMissing
 from distrt.core.gpu import library
 from distrt.core.gpu.capturing import refuse
 from distrt.core.gpu.places import begin
+from distrt.core.kernels import on_gpu
 
 __all__ = [
     "can_device_access_peer",
@@ -95,6 +96,12 @@ def init() -> None:
     """Starts the GPU's library, which the first tensor does, too."""
     cupy()
     begin()
+
+
+def _sleep(cycles: int) -> None:
+    """Keeps the current stream busy for so many ticks of the GPU's clock. Raises DeviceMissing without a GPU."""
+    init()
+    on_gpu.waiting.spin(cycles)
 
 
 def current_device() -> int:

@@ -11,9 +11,26 @@ from distrt.core import gpu
 from distrt.core.gpu import library
 from distrt.cuda.devices import cupy, init, number_of
 from distrt.cuda.management import list_gpu_processes
+from distrt.cuda.pools import MemPool, use_mem_pool
+from distrt.cuda.snapshots import (
+    _allocation_traceback as _allocation_traceback,
+)
+from distrt.cuda.snapshots import (
+    _dump_snapshot as _dump_snapshot,
+)
+from distrt.cuda.snapshots import (
+    _record_memory_history as _record_memory_history,
+)
+from distrt.cuda.snapshots import (
+    _snapshot as _snapshot,
+)
+from distrt.cuda.snapshots import (
+    memory_snapshot,
+)
 from distrt.cuda.stream import queue_of
 
 __all__ = [
+    "MemPool",
     "caching_allocator_alloc",
     "caching_allocator_delete",
     "caching_allocator_disabled",
@@ -43,6 +60,7 @@ __all__ = [
     "reset_peak_host_memory_stats",
     "reset_peak_memory_stats",
     "set_per_process_memory_fraction",
+    "use_mem_pool",
 ]
 
 
@@ -133,11 +151,6 @@ def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
             room = room.setdefault(part, {})
         room[last] = value
     return nested
-
-
-def memory_snapshot(mempool_id: Any = None) -> list[dict[str, Any]]:
-    """The blocks that are held: CuPy's pool does not tell them, so none."""
-    return []
 
 
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:

@@ -59,7 +59,19 @@ def test_programs_find_the_emulated_gpus(emulated: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["products", "epilogues", "convolutions", "copies", "graphs", "several", "loading", "profiler"]
+    "name",
+    [
+        "products",
+        "epilogues",
+        "convolutions",
+        "copies",
+        "in_place",
+        "memory_history",
+        "graphs",
+        "several",
+        "loading",
+        "profiler",
+    ],
 )
 def test_checks_pass(emulated: dict[str, str], name: str) -> None:
     _assert_passed(emulated, name)

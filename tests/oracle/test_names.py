@@ -17,7 +17,7 @@ _STORAGES = (
     "BFloat16Storage BoolStorage ByteStorage CharStorage ComplexDoubleStorage ComplexFloatStorage DoubleStorage "
     "FloatStorage HalfStorage IntStorage LongStorage ShortStorage"
 )
-_POOLS = "CUDAPluggableAllocator MemPool change_current_allocator use_mem_pool"
+_POOLS = "CUDAPluggableAllocator change_current_allocator"
 _OF_LIBRARIES = (
     "blas_workspace_size cuBLASModule cuFFTPlanCache cuFFTPlanCacheAttrContextProp cuFFTPlanCacheManager "
     "cublas_workspace_size cublaslt_workspace_size"

@@ -13,6 +13,7 @@ from typing import Any
 
 from distrt.core.errors import OutOfMemoryError
 from distrt.core.gpu import library
+from distrt.core.gpu.history import noting
 from distrt.core.gpu.uses import Count, Held
 from distrt.core.process.forking import lock_across_forks
 
@@ -25,6 +26,9 @@ class _Counts(dict[int, Count]):
 
 
 counts = _Counts()
+
+#: PyTorch's number of the pool that all share.
+EVERYBODYS = (0, 0)
 
 #: Allocations from this size on look how much the pool holds.
 _LOOK_FROM_BYTES = 1 << 20
@@ -48,8 +52,8 @@ def _set_allocator() -> None:
     thread.join()
 
 
-def counting(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
-    """An allocator of CuPy's whose memory is counted, in all threads, until it is freed.
+def counting(allocate: Callable[[int], Any], pool: tuple[int, int] = EVERYBODYS) -> Callable[[int], Any]:
+    """An allocator of CuPy's whose memory is counted, in all threads, until it is freed; ``pool`` is its number.
 
     It raises `OutOfMemoryError` where the other one raises CuPy's, a ``MemoryError``.
     """
@@ -59,19 +63,29 @@ def counting(allocate: Callable[[int], Any]) -> Callable[[int], Any]:
     # Called for every array, so nothing here takes a step that it need not.
     def allocated(nbytes: int) -> Any:
         try:
-            pointer = allocate(nbytes)
+            now = noting.now
+            pointer = allocate(nbytes) if now is None else now.allocate(allocate, nbytes, pool)
         except lack as error:
+            _note_lack(nbytes, pool)
             raise OutOfMemoryError(_lacking(nbytes)) from error
         if not nbytes:
             return pointer
         device = pointer.device_id
         count = counts[device]
-        held = Held(pointer, count)
+        held = Held(pointer, count, nbytes, pool)
         if nbytes >= _LOOK_FROM_BYTES:
             note_reserved(count)
         return pointing(holding(pointer.ptr, pointer.mem.size, held, device), 0)
 
     return allocated
+
+
+def _note_lack(nbytes: int, pool: tuple[int, int]) -> None:
+    now = noting.now
+    if now is not None:
+        free, _ = library.find().cuda.runtime.memGetInfo()
+        frames = now.lines() if now.context else None
+        now.note("oom", library.current(), free, nbytes, 0, pool, frames)
 
 
 def note_reserved(count: Count) -> None:

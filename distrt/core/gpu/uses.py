@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from distrt.core.gpu import library
+from distrt.core.gpu.history import Block, noting
 from distrt.core.modes import used
 from distrt.core.process.forking import lock_across_forks
 
@@ -27,27 +28,33 @@ class Count:
         most_used: the most that ``used`` has been since it was last set back.
         most_reserved: the most that the pool has been seen to hold since then.
         allocations, freed: how many there were.
+        blocks: by their addresses, those that arrays have.
     """
 
-    __slots__ = ("_lock", "allocations", "freed", "most_reserved", "most_used", "used")
+    __slots__ = ("_lock", "allocations", "blocks", "freed", "most_reserved", "most_used", "used")
 
     def __init__(self) -> None:
         self.used = self.most_used = self.most_reserved = self.allocations = self.freed = 0
+        self.blocks: dict[int, Block] = {}
         self._lock = threading.RLock()  # memory may be freed wherever Python collects garbage, here too
 
-    def made(self, size: int) -> None:
+    def made(self, address: int, block: Block) -> None:
         """An array has got memory."""
+        size = block.size
         with self._lock:
+            self.blocks[address] = block
             self.allocations += 1
             self.used += size
             if self.used > self.most_used:
                 self.most_used = self.used
 
-    def gone(self, size: int) -> None:
+    def gone(self, address: int) -> Block:
         """An array has given it back."""
         with self._lock:
+            block = self.blocks.pop(address)
             self.freed += 1
-            self.used -= size
+            self.used -= block.size
+        return block
 
 
 class Held:
@@ -56,6 +63,8 @@ class Held:
     Args:
         pointer: CuPy's.
         count: of its GPU.
+        requested: the bytes that were asked for.
+        pool: the number of the pool.
 
     Attributes:
         users: by their handles, streams that use it beside the one that it was made for; None until there are any.
@@ -63,17 +72,26 @@ class Held:
 
     __slots__ = ("_count", "_home", "_pointer", "users")
 
-    def __init__(self, pointer: Any, count: Count) -> None:
+    def __init__(self, pointer: Any, count: Count, requested: int, pool: tuple[int, int]) -> None:
         self._pointer, self._count = pointer, count
-        self._home = library.find().cuda.get_current_stream() if used.streams else None
+        self._home: Any = library.find().cuda.get_current_stream() if used.streams else None
         self.users: dict[int, Any] | None = None
-        count.made(pointer.mem.size)
+        stream = 0 if self._home is None else self._home.ptr
+        now, size, address = noting.now, pointer.mem.size, pointer.ptr
+        if now is None:
+            count.made(address, Block(size, requested, stream, pool, None))
+            return
+        frames = now.lines() if now.context else None
+        count.made(address, Block(size, requested, stream, pool, frames))
+        now.note("alloc", pointer.device_id, address, size, stream, pool, frames)
 
     def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
         pointer = getattr(self, "_pointer", None)  # none where there was no time for it
         if pointer is None:
             return
-        self._count.gone(pointer.mem.size)
+        block = self._count.gone(pointer.ptr)
+        if noting.now is not None:
+            noting.now.freed(pointer.device_id, pointer.ptr, block)
         if self.users is not None and not is_ending():  # then nobody gets it next, and CuPy is in parts
             self._come_behind(self.users.values())
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         rows,
         special,
         together,
+        waiting,
     )
     from distrt.core.kernels.cudnn import convolution as convolutions
     from distrt.core.kernels.cudnn import library as cudnn
@@ -57,6 +58,7 @@ else:
             "rows": "distrt.core.kernels.cuda.rows",
             "special": "distrt.core.kernels.cuda.special",
             "together": "distrt.core.kernels.cuda.together",
+            "waiting": "distrt.core.kernels.cuda.waiting",
         },
     )
 
@@ -79,4 +81,5 @@ __all__ = [
     "rows",
     "special",
     "together",
+    "waiting",
 ]

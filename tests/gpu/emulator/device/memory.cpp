@@ -248,6 +248,17 @@ EXPORT cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* out, const vo
     return cudaSuccess;
 }
 
+// The driver's: where the allocation begins that an address is in.
+EXPORT CUresult cuMemGetAddressRange(CUdeviceptr* begin, size_t* size, CUdeviceptr address) {
+    Locked locked(device_lock);
+    const char* first;
+    const Allocation* found = allocation_before((const void*)address, &first);
+    if (!found || (const char*)address >= first + found->size) return CUDA_ERROR_INVALID_VALUE;
+    *begin = (CUdeviceptr)first;
+    *size = found->size;
+    return CUDA_SUCCESS;
+}
+
 static int the_pool;
 EXPORT cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* out, int) {
     *out = (cudaMemPool_t)&the_pool;

@@ -26,7 +26,8 @@ _SPECIAL = {
     "%dynamic_smem_size": "c->dynamic",
     "%total_smem_size": "c->shared_size",
     "%nsmid": "1",
-    **dict.fromkeys(("%smid", "%gridid", "%clock", "%clock64", "%globaltimer"), "0"),
+    **dict.fromkeys(("%smid", "%gridid", "%globaltimer"), "0"),
+    **dict.fromkeys(("%clock", "%clock64"), "ticks()"),
 }
 
 Handler = Callable[["Instruction"], str]

@@ -43,6 +43,12 @@ typedef struct {
 #ifndef __cplusplus
 #define HELPER static inline __attribute__((always_inline, unused))
 
+// A tick for each look.
+HELPER u64 ticks(void) {
+    static u64 count;
+    return ++count;
+}
+
 // Memory that may hold any type.
 #define ANY(type) typedef type any_##type __attribute__((may_alias, aligned(1)))
 ANY(u8); ANY(u16); ANY(u32); ANY(u64); ANY(u128);

@@ -23,6 +23,12 @@
 struct dim3 { unsigned x = 1, y = 1, z = 1; };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 
+// A tick for each look.
+static long long clock64() {
+    static long long ticks;
+    return ++ticks;
+}
+
 namespace fibres {
 enum State { READY, AT_BLOCK, AT_WARP, DONE };
 static State states[1024];
