@@ -85,6 +85,16 @@ class Kernel(ctypes.Structure):
     )
 
 
+#: What was done to memory, when and where.
+_DONE = (
+    ("bytes", c_uint64),
+    ("start", c_uint64),
+    ("end", c_uint64),
+    ("deviceId", c_uint32),
+    ("contextId", c_uint32),
+    ("streamId", c_uint32),
+)
+
 #: How copies of either kind begin.
 _COPYING = (
     ("kind", c_uint32),
@@ -92,12 +102,7 @@ _COPYING = (
     ("srcKind", c_uint8),
     ("dstKind", c_uint8),
     ("flags", c_uint8),
-    ("bytes", c_uint64),
-    ("start", c_uint64),
-    ("end", c_uint64),
-    ("deviceId", c_uint32),
-    ("contextId", c_uint32),
-    ("streamId", c_uint32),
+    *_DONE,
 )
 
 #: How copies and what sets memory end, as far as they are read.
@@ -140,12 +145,7 @@ class Setting(ctypes.Structure):
     _fields_ = (
         ("kind", c_uint32),
         ("value", c_uint32),
-        ("bytes", c_uint64),
-        ("start", c_uint64),
-        ("end", c_uint64),
-        ("deviceId", c_uint32),
-        ("contextId", c_uint32),
-        ("streamId", c_uint32),
+        *_DONE,
         ("correlationId", c_uint32),
         ("flags", c_uint16),
         ("memoryKind", c_uint16),
