@@ -95,6 +95,8 @@ SAME = [
     t.zeros_like(h, layout=t.sparse_coo) ; t.zeros_like(s, layout=t.sparse_csr) ; t.zeros_like(q) ;
     t.zeros_like(r, dtype=t.float64, requires_grad=True) ; t.zeros(2, 3, layout=t.sparse_csr) ;
     t.zeros_like(s) ; t.empty_like(s) ; t.zeros(2, 3, layout=t.sparse_coo) ; t.sparse_coo_tensor((2, 3)) ;
+    s.new(i, v, t.Size([2, 3])) ; s.double().new(i, v.double()) ; s.new(2, 3) ; s.new() ; s.new_zeros(2, 3) ;
+    r.new_zeros(3, 3) ; s.new_empty((2, 3), dtype=t.int64) ; t.sparse.DoubleTensor(i, v) ;
     t.sparse.FloatTensor(i, v, t.Size([2, 3])) ; t.sparse.FloatTensor(2, 3) ; t.sparse.LongTensor(i, v.long()) ;
     t.sparse_coo_tensor(i, v) ; t.sparse_coo_tensor([[0, 1], [1, 2]], [1, 2]) ;
     t.sparse_coo_tensor(i, v, dtype=t.float64) ; t.sparse_coo_tensor(i, v, requires_grad=True) ;
@@ -139,7 +141,7 @@ REFUSED = [
     t.sparse_csr_tensor([0, 1, 3], [0, 2, 0], v[:3], (2, 3), check_invariants=True) ;
     t.sparse_csr_tensor([0, 1, 3], [0, 2, 2], v[:3], (2, 3), check_invariants=True) ;
     t.sparse_csc_tensor([0, 2, 2, 3], [1, 0, 0], v[:3], (2, 3), check_invariants=True) ;
-    t.sparse.FloatTensor(i) ;
+    t.sparse.FloatTensor(i) ; s.new([1, 2]) ; s.new(s) ; s.new_ones(2) ; s.new_full((2,), 1) ;
     t.sparse.softmax(d, 0) ; s * h ; u + h ; t.sparse_coo_tensor([[0, 1]], d, (3, 4)) ;
     t.sparse_coo_tensor(i, v, (-2, 3)) ; t.sparse_coo_tensor(i, v, (2**32, 2**32)) ;
     t.sparse_coo_tensor((2**32, 2**32)) ; s.to_sparse(1) ; r.to_sparse(1) ; r + t.ones(3)

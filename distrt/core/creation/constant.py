@@ -10,6 +10,7 @@ from distrt.core.arrays import Array, as_strided_view, dense_like, filled, ident
 from distrt.core.creation.factory import factory, sequence_of, shape_of
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
+from distrt.core.modes import used
 from distrt.core.ops.indexing.masking import as_element
 from distrt.core.process.determinism import fill_uninitialized
 from distrt.core.tensor import Tensor
@@ -179,10 +180,12 @@ def scalar_tensor(s: Any, *, dtype: Any = None) -> Array:
     return as_element(s, dt.to_numpy(dtype))
 
 
-# Methods: of another shape, in the dtype and on the device of this tensor
+# Methods: of another shape, in the dtype and the layout and on the device of this tensor
 
 
 def _beside(self: Tensor, options: dict[str, Any]) -> dict[str, Any]:
+    if used.sparse and options.get("layout") is None:
+        options = {**options, "layout": self.layout}
     return options if options.get("device") is not None else {**options, "device": self.device}
 
 

@@ -1,4 +1,4 @@
-"""The old constructors of sparse tensors: ``sparse.FloatTensor(indices, values, size)``. Their dtype is the class's."""
+"""The old constructors of sparse tensors: ``sparse.FloatTensor(indices, values, size)``, and ``sparse.new(…)``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from distrt.core.tensors import formats
 from distrt.core.tensors.construct import TYPE_NAMES
 from distrt.core.tensors.size import Size
 
-__all__ = ["TYPES", "SparseType"]
+__all__ = ["TYPES", "SparseType", "made_of"]
 
 
 class SparseType(type):
@@ -21,24 +21,9 @@ class SparseType(type):
 
     dtype: dt.dtype
 
-    def __call__(cls, *args: Any, size: Any = None) -> Any:
+    def __call__(cls, *args: Any, size: Any = None) -> Tensor:
         """A sparse tensor of indices, values and a size, or of zeros with this size."""
-        if not args or isinstance(args[0], int | np.integer | Size):
-            return empty_coo(
-                tuple(args[0]) if args and isinstance(args[0], Size) else args or (0,), cls.dtype
-            )
-        if len(args) == 3:
-            *args, size = args  # type: ignore[assignment]
-        if len(args) != 2:
-            raise TypeError(
-                f"{cls.__name__}: expected indices, values and a size, or sizes; got {len(args)} argument"
-            )
-        indices, values = args
-        if not isinstance(values, Tensor) or values.dtype is not cls.dtype:
-            raise TypeError(
-                f"{cls.__name__}: expected values of {cls.dtype}, got {getattr(values, 'dtype', type(values).__name__)}"
-            )
-        return sparse_coo_tensor(indices, values, size)
+        return made_of(cls.__name__, cls.dtype, args, size)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         if not isinstance(instance, Tensor):
@@ -47,6 +32,25 @@ class SparseType(type):
 
     def __repr__(cls) -> str:
         return f"<class '{cls.__module__}.{cls.__name__}'>"
+
+
+def made_of(name: str, dtype: dt.dtype, args: tuple[Any, ...], size: Any = None) -> Tensor:
+    """A sparse tensor of indices, values (whose dtype it has) and a size, or one of zeros with this size.
+
+    Raises:
+        TypeError: for anything else; ``name`` is what was called.
+    """
+    if not args or isinstance(args[0], int | np.integer | Size):
+        return empty_coo(tuple(args[0]) if args and isinstance(args[0], Size) else args or (0,), dtype)
+    parts = args
+    if len(args) == 3:
+        *parts, size = args  # type: ignore[assignment]
+    if len(parts) != 2 or not all(isinstance(each, Tensor) for each in parts):
+        kinds = ", ".join(type(each).__name__ for each in args)
+        raise TypeError(
+            f"{name}: expected tensors of indices and of values and a size, or sizes; got ({kinds})"
+        )
+    return sparse_coo_tensor(*parts, size)
 
 
 #: The types by name.

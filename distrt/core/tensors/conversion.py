@@ -223,7 +223,11 @@ def record_stream(self: Tensor, stream: Any) -> None:
 
 
 def new(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """A tensor of this one's dtype: uninitialised for sizes, converted for data."""
+    """A tensor of this one's dtype: uninitialised for sizes, converted for data; a sparse one of a sparse one."""
+    if self.is_sparse:
+        from distrt.core.sparse.legacy import made_of
+
+        return made_of("new()", self.dtype, args, **kwargs)
     if not self.is_cpu:
         kwargs.setdefault("device", self.device)
     return wrap(constructed(self.dtype, args, kwargs))
