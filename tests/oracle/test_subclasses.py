@@ -260,6 +260,8 @@ class D:
         "t.add(t.ones(2), D())": "add2",
         "t.ones(2) + D()": "add2",
         "t.ones(2).mul(D())": "mul2",
+        "t.ones(2).mul_(D())": "mul_2",
+        "t.ones(2).__iadd__(D())": "add_2",
         "t.sum(D(), dim=0)": "sum2",
         "t.stack([D()])": "stack1",
         "t.nn.functional.gelu(D())": "gelu1",

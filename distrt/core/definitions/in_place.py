@@ -81,6 +81,8 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Tensor]:
         except TypeError:
             newer = in_newer_order(name, True, (stand_in, *args), kwargs)
             if newer is None:
+                if doors.is_first_sight_of_method((*args, *kwargs.values())):
+                    return change(self, *args, **kwargs)
                 raise
             result = run(*newer[0], **newer[1])
         except LayoutFault as fault:
