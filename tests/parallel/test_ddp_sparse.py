@@ -135,7 +135,14 @@ def test_ranks_that_have_run_out_of_batches_go_along() -> None:
     assert np.array_equal(first, second)
 
 
-@pytest.mark.parametrize("options", [{"reproducible": 2}, {"shard_optimizer": True}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"reproducible": 2},
+        {"shard_optimizer": True},
+        {"mixed_precision": nn.parallel.distributed._MixedPrecision(param_dtype=torch.float16)},
+    ],
+)
 def test_what_takes_no_sparse_gradients_says_so(options: dict[str, Any]) -> None:
     def run(group: Any) -> None:
         with pytest.raises(UnsupportedError, match="sparse=True"):
