@@ -150,6 +150,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 #: By the names that users call, where these are composed of operations.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "addmm": products.addmm,
+    "addmv": products.addmv,
     "conj_physical": _elementwise("conj_physical"),
     "div": _quotient,
     "divide": _quotient,

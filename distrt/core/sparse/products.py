@@ -14,7 +14,19 @@ from distrt.core.sparse.coo import Coo
 from distrt.core.sparse.operations import at_places, coalesce, converted, product, product_at, values_of
 from distrt.core.tensor import Tensor, wrap
 
-__all__ = ["addmm", "hspmm", "linear", "matmul", "mm", "mv", "sampled_addmm", "smm", "spmm", "sspaddmm"]
+__all__ = [
+    "addmm",
+    "addmv",
+    "hspmm",
+    "linear",
+    "matmul",
+    "mm",
+    "mv",
+    "sampled_addmm",
+    "smm",
+    "spmm",
+    "sspaddmm",
+]
 
 
 def mm(input: Any, mat2: Any) -> Any:
@@ -109,11 +121,19 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``, of which ``input`` is dense where the product is."""
-    found = mm(mat1, mat2)
+    return _added("addmm", input, mm(mat1, mat2), beta, alpha)
+
+
+def addmv(input: Any, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    """``beta * input + alpha * (mat @ vec)``, of a sparse ``mat``."""
+    return _added("addmv", input, mv(mat, vec), beta, alpha)
+
+
+def _added(name: str, input: Any, found: Any, beta: Any, alpha: Any) -> Any:
     if alpha != 1:
         found = ops.mul(found, alpha)
     if is_sparse(input._array) and not is_sparse(found._array):
-        raise ShapeError("addmm: expected 'self' to be dense, as the product is")
+        raise ShapeError(f"{name}: expected 'self' to be dense, as the product is")
     return ops.add(input if beta == 1 else ops.mul(input, beta), found)
 
 
