@@ -111,7 +111,8 @@ SAME = [
     s.clone().zero_() ; h.clone().zero_() ; r.clone().zero_() ; s.clone().copy_(s) ;
     d.clone().add_(s, alpha=2) ; d.clone().sub_(s) ;
     t.ones(2, 4).addmm_(s, m, beta=2, alpha=3) ; t.addmv(t.ones(2), r, t.ones(3), beta=2, alpha=3) ;
-    t.ones(2).addmv_(r, t.ones(3)) ; c.clone().div_(2, rounding_mode="floor") ;
+    t.ones(2).addmv_(r, t.ones(3)) ; t.addmm(t.full((2, 4), float("nan")), s, m, beta=0) ;
+    c.clone().div_(2, rounding_mode="floor") ;
     s.clone().div_(2) ; s.clone().neg_() ; s.detach() ; s.clone() ; t.is_tensor(s) ;
     isinstance(s, t.sparse.FloatTensor) ; type(s) is t.Tensor ; s.element_size() ; s.is_floating_point() ;
     t.numel(s) ; t.sparse.sampled_addmm(r, d[:, :2], d[:, :2].t() @ d, beta=0.5) ;

@@ -134,6 +134,8 @@ def _added(name: str, input: Any, found: Any, beta: Any, alpha: Any) -> Any:
         found = ops.mul(found, alpha)
     if is_sparse(input._array) and not is_sparse(found._array):
         raise ShapeError(f"{name}: expected 'self' to be dense, as the product is")
+    if beta == 0 and not is_sparse(input._array):  # what is in it, NaN too, does not count
+        return ops.add(ops.masked_fill(input, wrap(np.ones((), bool)), 0), found)
     return ops.add(input if beta == 1 else ops.mul(input, beta), found)
 
 
