@@ -107,7 +107,7 @@ class Held:
                     home.wait_event(mark)
 
 
-_noting = lock_across_forks()
+_adding_user = lock_across_forks()
 
 
 def note_use(array: Any, stream: Any) -> None:
@@ -115,7 +115,7 @@ def note_use(array: Any, stream: Any) -> None:
     held = getattr(array.data.mem, "_owner", None)
     if not isinstance(held, Held):  # other memory is not made again
         return
-    with _noting:
+    with _adding_user:
         if held.users is None:
             held.users = {}
         held.users[stream.ptr] = stream
