@@ -29,7 +29,7 @@ def refuse_sparse_layers(module: Module, name: str, ignored: Container[int] = ()
     """Raises UnsupportedError for a layer with sparse gradients, but for parameters of these ids."""
     if any(id(each) not in ignored for each in sparse_parameters(module)):
         raise UnsupportedError(
-            f"{name}: layers with sparse=True are not there; use sparse=False, or DistributedDataParallel"
+            f"{name}: layers with sparse=True are not there; use sparse=False, or a plain DistributedDataParallel"
         )
 
 
