@@ -24,7 +24,7 @@ from distrt.core.sparse.array import is_sparse
 from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.global_state import (
     StateDictOptions,
     get_model_state_dict,

@@ -13,7 +13,7 @@ from distrt.core.errors import CheckpointError
 from distrt.core.modes import no_grad
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.size import Size
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor
+from distrt.parallel.distributed_tensors.tensor import DTensor
 
 __all__ = ["Loading"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from distrt.checkpoint.reading import Region
 from distrt.core.errors import CheckpointError
 from distrt.core.tensor import Tensor
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor
-from distrt.parallel.fully_sharded.layout import Layout
+from distrt.parallel.distributed_tensors.layout import Layout
+from distrt.parallel.distributed_tensors.tensor import DTensor
 
 __all__ = ["region_in", "region_of"]
 

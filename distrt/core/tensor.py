@@ -254,6 +254,14 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Overridable, Bound)
         """A tensor of this very array, for what is made after this one; subclasses may tell more than values."""
         return wrap(array)
 
+    def _as_gradient(self, gradient: Tensor) -> Tensor:
+        """What a pass has found for this tensor; subclasses may tell more than values."""
+        return gradient
+
+    def _as_root(self, gradient: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Where a pass starts that is asked to start here, with this gradient; subclasses may have another place."""
+        return self, gradient
+
     @property
     def retains_grad(self) -> bool:
         """True for a tensor that is no leaf and keeps its gradient."""

@@ -221,7 +221,7 @@ def test_what_is_computed_of_norms_and_sums_is_that_of_the_whole_ones():
     for (ours, plain), before, shape, number, placed, whole in run_local(run, 3):
         np.testing.assert_allclose(ours, plain, rtol=1e-12)
         assert not before or "Partial(norm2.0)" in before
-        assert (shape, placed, number) == ((), "(Replicate(),)", whole)
+        assert (shape, placed, number) == ((), "(Partial(norm2.0),)", whole)
 
 
 def test_a_hook_on_a_part_is_called_when_its_gradient_is_there():

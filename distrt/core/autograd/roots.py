@@ -140,7 +140,11 @@ def grad(
             "allow_unused=True if this is the desired behavior."
         )
     return tuple(
-        _as_tensor(gradient) if gradient is not None else _zeros_like(leaf) if materialize_grads else None
+        _gradient_of(leaf, gradient)
+        if gradient is not None
+        else _zeros_like(leaf)
+        if materialize_grads
+        else None
         for leaf, gradient in zip(leaves, found, strict=True)
     )
 
@@ -228,6 +232,7 @@ def _grad_of_root(number: int, root: Any, gradient: Any, create_graph: bool) -> 
                 "grad can be implicitly created only for scalar outputs, not for a GradientEdge"
             )
         return gradient if create_graph else gradient._array
+    root, gradient = root._as_root(gradient)
     if gradient is None:
         started = _one(root)
         return wrap(started) if create_graph else started
@@ -274,11 +279,14 @@ def _as_tensor(gradient: Any) -> Tensor:
     return gradient if isinstance(gradient, Tensor) else wrap_unseen(gradient)
 
 
+def _gradient_of(place: Any, gradient: Any) -> Tensor:
+    found = _as_tensor(gradient)
+    return found if isinstance(place, GradientEdge) else place._as_gradient(found)
+
+
 def _zeros_like(place: Any) -> Any:
     from distrt.core.tensor import wrap
 
-    return (
-        None
-        if isinstance(place, GradientEdge)
-        else wrap(np.zeros(place._array.shape, place._array.dtype, like=place._array))
-    )
+    if isinstance(place, GradientEdge):
+        return None
+    return place._as_gradient(wrap(np.zeros(place._array.shape, place._array.dtype, like=place._array)))

@@ -125,6 +125,8 @@ def behind(function: Any) -> Any:
 
 def open_all(attributes: bool = False) -> None:
     """From now on functions look at their arguments, and attributes, where that is wanted; all do when it returns."""
+    if _doors.are_open and not attributes:
+        return
     with _doors.lock:
         if not _doors.are_open:
             for entry in _doors.functions:

@@ -1,10 +1,10 @@
 """Facade: tensors that lie on several ranks, at the path that PyTorch users type. The room is ``distrt.parallel``."""
 
 from distrt.comm.mesh.device_mesh import DeviceMesh, init_device_mesh
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor
-from distrt.parallel.fully_sharded.distributing import distribute_module, distribute_tensor
-from distrt.parallel.fully_sharded.making import empty, full, ones, rand, randn, zeros
-from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
+from distrt.parallel.distributed_tensors.distributing import distribute_module, distribute_tensor
+from distrt.parallel.distributed_tensors.making import empty, full, ones, rand, randn, zeros
+from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard
+from distrt.parallel.distributed_tensors.tensor import DTensor
 
 __all__ = [
     "DTensor",

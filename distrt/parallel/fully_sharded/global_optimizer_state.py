@@ -15,7 +15,7 @@ from distrt.core.tensor import Tensor
 from distrt.nn.modules.module import Module
 from distrt.nn.modules.state import _IncompatibleKeys
 from distrt.optim.optimizer import Optimizer
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 from distrt.parallel.fully_sharded.global_state import (
     StateDictOptions,
     get_model_state_dict,

@@ -24,7 +24,7 @@ from distrt.core.tensor import Tensor, wrap
 from distrt.nn.modules.module import Module
 from distrt.nn.modules.state import _IncompatibleKeys
 from distrt.parallel.ddp import DistributedDataParallel
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 
 __all__ = [
     "StateDictOptions",

@@ -19,9 +19,9 @@ from distrt.core.arrays import Array, address_of, is_on_gpu
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
-from distrt.parallel.fully_sharded.layout import Layout
-from distrt.parallel.fully_sharded.placements import Replicate, Shard
+from distrt.parallel.distributed_tensors.layout import Layout
+from distrt.parallel.distributed_tensors.placements import Replicate, Shard
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 
 __all__ = ["ShardedParameter"]
 

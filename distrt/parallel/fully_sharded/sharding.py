@@ -18,8 +18,8 @@ from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
 from distrt.nn.modules.container import ModuleDict, ModuleList
 from distrt.nn.modules.module import Module
+from distrt.parallel.distributed_tensors.placements import Shard
 from distrt.parallel.fully_sharded.module import make_sharded
-from distrt.parallel.fully_sharded.placements import Shard
 from distrt.parallel.fully_sharded.policies import (
     CPUOffloadPolicy,
     DataParallelMeshDims,

@@ -9,7 +9,7 @@ from typing import Any
 from distrt.comm.functions.objects import broadcast_object_list
 from distrt.nn.modules.module import Module
 from distrt.optim.optimizer import Optimizer
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor
+from distrt.parallel.distributed_tensors.tensor import DTensor
 from distrt.parallel.fully_sharded.global_optimizer_state import get_optimizer_state_dict, numbered_for
 from distrt.parallel.fully_sharded.global_state import StateDictOptions, on_cpu
 from distrt.parallel.fully_sharded.wrapper_options import (

@@ -2,5 +2,5 @@
 
 ``plans.py`` has what users call, ``styles.py`` how a layer is cut and computes, ``boundaries.py`` what goes in and
 comes out of modules between them, ``losses.py`` a context for losses. What moves between ranks, and back as gradients,
-is in ``fully_sharded/redistribution.py``.
+is in ``distributed_tensors/redistribution.py``.
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.nn import Module
-from distrt.parallel.fully_sharded.placements import Placement
+from distrt.parallel.distributed_tensors.placements import Placement
 from distrt.parallel.tensor_parallel.style import ParallelStyle, lying
 
 __all__ = ["PrepareModuleInput", "PrepareModuleInputOutput", "PrepareModuleOutput"]

@@ -8,8 +8,8 @@ from typing import Any
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.core.tensor import Tensor
 from distrt.nn import Module
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor
-from distrt.parallel.fully_sharded.placements import Placement
+from distrt.parallel.distributed_tensors.placements import Placement
+from distrt.parallel.distributed_tensors.tensor import DTensor
 
 __all__ = ["ParallelStyle", "lying"]
 

@@ -15,11 +15,11 @@ from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.core import ops
 from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed_like
-from distrt.parallel.fully_sharded.distributing import distribute_module, distribute_tensor
-from distrt.parallel.fully_sharded.layout import Layout, layout_for
-from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard, parts
-from distrt.parallel.fully_sharded.redistribution import moved
+from distrt.parallel.distributed_tensors.distributing import distribute_module, distribute_tensor
+from distrt.parallel.distributed_tensors.layout import Layout, layout_for
+from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard, parts
+from distrt.parallel.distributed_tensors.redistribution import moved
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed_like
 from distrt.parallel.tensor_parallel.style import ParallelStyle, lying
 
 __all__ = ["ColwiseParallel", "RowwiseParallel", "SequenceParallel"]

@@ -11,9 +11,9 @@ from distrt.comm.mesh.device_mesh import DeviceMesh, current_mesh
 from distrt.core.errors import UnsupportedError
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
-from distrt.parallel.fully_sharded.layout import layout_for
-from distrt.parallel.fully_sharded.placements import Placement
+from distrt.parallel.distributed_tensors.layout import layout_for
+from distrt.parallel.distributed_tensors.placements import Placement
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 
 __all__ = ["distribute_module", "distribute_tensor"]
 

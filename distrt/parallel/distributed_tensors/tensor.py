@@ -1,7 +1,7 @@
 """``DTensor``: a rank's part of a tensor that lies on several ranks.
 
-It knows the whole one's shape and how to get it. Operations see the local part alone, and return plain tensors of it:
-element by element that is right, and what optimizers need; for all else there is ``full_tensor()``.
+It knows the whole one's shape and how to get it. Functions that users call compute with the whole one, in parts
+(``operations/``); the library's own code, such as an optimizer's step, sees the part.
 
 Source: https://docs.pytorch.org/docs/stable/distributed.tensor.html
 """
@@ -9,53 +9,39 @@ Source: https://docs.pytorch.org/docs/stable/distributed.tensor.html
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
-from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.comm.world import default_group, is_initialized
-from distrt.core.arrays import Array, as_array, filled
-from distrt.core.errors import UnsupportedError
-from distrt.core.layouts import PlainArray
+from distrt.core.arrays import Array
+from distrt.core.autograd.node import RemovableHandle
+from distrt.core.errors import AutogradError, UnsupportedError
 from distrt.core.modes import modes
+from distrt.core.overriding import doors
 from distrt.core.overriding.dispatch import disabled
+from distrt.core.overriding.doors import behind
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.random_fill import METHODS as RANDOM_FILL
 from distrt.core.tensors.size import Size, one_of
-from distrt.parallel.fully_sharded.distributed_arithmetic import bind, reduced
-from distrt.parallel.fully_sharded.distributed_losses import cross_entropy_over_ranks
-from distrt.parallel.fully_sharded.layout import Layout, layout_for
-from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard
-from distrt.parallel.fully_sharded.redistribution import moved
+from distrt.parallel.distributed_tensors.layout import Layout, everywhere, layout_for
+from distrt.parallel.distributed_tensors.losses import cross_entropy_over_ranks
+from distrt.parallel.distributed_tensors.norms import norm_over_ranks
+from distrt.parallel.distributed_tensors.operations.functions import called
+from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard
+from distrt.parallel.distributed_tensors.redistribution import gradients_of, moved
 
 __all__ = ["DTensor", "distributed", "distributed_like", "from_description", "norm_over_ranks"]
 
 
-class _OnceReduced(PlainArray):
-    """``DTensor._array`` of summands: as soon as somebody computes with it, it is reduced, and every rank has all."""
-
-    def __get__(self, tensor: Any, owner: Any = None) -> Any:
-        if tensor is not None and (summand := tensor._summand) is not None:
-            tensor._array, tensor._summand = _reduced(summand, tensor._layout), None
-            mesh = tensor._layout.device_mesh
-            tensor._layout = Layout(mesh, _everywhere(mesh), tensor._layout.shape)
-        return super().__get__(tensor, owner)
-
-
 class DTensor(Tensor):
-    """This rank's part of a tensor; ``shape`` is that of the whole one.
+    """This rank's part of a tensor; ``shape`` is that of the whole one."""
 
-    What is to be reduced over the ranks yet (`Partial`) is, when somebody computes with it; then all ranks do.
-    """
-
-    __torch_function__ = disabled
+    __torch_function__ = disabled  # until the first one is made: then functions look for it
 
     _layout: Layout
-    _summand: Array | None = None  # what a rank has of what is to be reduced
-    _array: Array = _OnceReduced()
     _gradient: DTensor | None = None
 
     @property
@@ -66,7 +52,7 @@ class DTensor(Tensor):
     @_grad.setter
     def _grad(self, gradient: Tensor | None) -> None:
         if gradient is not None and not isinstance(gradient, DTensor):
-            gradient = distributed_like(gradient, self._layout)
+            gradient = self._as_gradient(gradient)
         self._gradient = gradient
 
     # -- the whole one
@@ -102,11 +88,10 @@ class DTensor(Tensor):
         Args:
             grad_placements: how the gradients of what is returned will lie; as this tensor does where not given.
         """
-        local = wrap(self._array if self._summand is None else self._summand)
-        local._counter = self._counter
+        local = self._plain()
         if self._edge is None or not modes.grad:
+            local._edge = None
             return local
-        local._edge = self._edge
         if self.is_leaf:  # what is returned is none
             local = local.view_as(local)
         return moved(local, self._layout, self.placements, grad_placements)
@@ -117,7 +102,7 @@ class DTensor(Tensor):
         Args:
             grad_placements: how the gradients of what is returned will lie: all of them on every rank where not given.
         """
-        return moved(self.to_local(), self._layout, _everywhere(self.device_mesh), grad_placements)
+        return moved(self.to_local(), self._layout, everywhere(self.device_mesh), grad_placements)
 
     @classmethod
     def from_local(
@@ -134,7 +119,7 @@ class DTensor(Tensor):
 
         Gradients flow through it: that of a summand is the sum's.
         """
-        placed = tuple(placements or _everywhere(device_mesh))
+        placed = tuple(placements or everywhere(device_mesh))
         ndim = local_tensor._array.ndim
         placed = tuple(Shard(each.dim % ndim) if isinstance(each, Shard) else each for each in placed)
         sizes = list(local_tensor._array.shape if shape is None else shape)
@@ -182,25 +167,14 @@ class DTensor(Tensor):
 
     # -- what keeps its class
 
-    def _partial(self, local: Tensor, op: str) -> DTensor:
-        """A number to be reduced over the ranks."""
-        placed = tuple(Partial(op) if isinstance(each, Shard) else each for each in self.placements)
-        made: DTensor = distributed(local._array, Layout(self.device_mesh, placed, ()))
-        if local._edge is not None:
-            made._edge = local._edge
-        return made
-
-    def _cut_along(self, dim: int, local: Tensor, shape: tuple[int, ...]) -> DTensor:
-        """A tensor of another shape, cut along ``dim`` as this one is along its own."""
-        placed = tuple(Shard(dim) if isinstance(each, Shard) else each for each in self.placements)
-        return distributed_like(local, Layout(self.device_mesh, placed, shape))
+    def _plain(self) -> Tensor:
+        """This rank's part in the same place of the graph: what operations compute with."""
+        local = wrap(self._array)
+        local._counter, local._edge = self._counter, self._edge
+        return local
 
     def _like(self, local: Tensor) -> DTensor:
-        made: DTensor = object.__new__(type(self))
-        made._array, made._counter, made._layout = local._array, local._counter, self._layout
-        if local._edge is not None:
-            made._edge = local._edge
-        return made
+        return distributed_like(local, self._layout)
 
     def _alike(self, array: Array) -> DTensor:
         """A tensor that lies as this one does, over an array of the size of its part."""
@@ -209,24 +183,57 @@ class DTensor(Tensor):
 
     def detach(self) -> DTensor:
         """The same memory, outside the graph."""
-        return self._like(super().detach())
+        return self._like(self._plain().detach())
 
     def clone(self, *, memory_format: Any = None, out: Any = None) -> DTensor:
         """A copy."""
-        return self._like(super().clone())
+        return self._like(self._plain().clone())
 
     def cpu(self, *args: Any, **kwargs: Any) -> DTensor:
         """The same with its part on the CPU; itself where it is."""
-        return self._like(super().cpu(*args, **kwargs)) if not isinstance(self._array, np.ndarray) else self
+        if isinstance(self._plain()._array, np.ndarray):
+            return self
+        return self._like(self._plain().cpu(*args, **kwargs))
 
     def cuda(self, *args: Any, **kwargs: Any) -> DTensor:
         """The same with its part on a GPU."""
-        return self._like(super().cuda(*args, **kwargs))
+        return self._like(self._plain().cuda(*args, **kwargs))
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """In another dtype."""
-        changed = super().to(*args, **kwargs)
-        return changed if changed is self else self._like(changed)
+        """In another dtype, or on another device."""
+        args = tuple(each._plain() if isinstance(each, DTensor) else each for each in args)
+        local = self._plain()
+        changed = local.to(*args, **kwargs)
+        if changed is local:
+            return self
+        if self._layout.is_partial and not changed.is_floating_point():
+            return self.redistribute(placements=everywhere(self.device_mesh)).to(*args, **kwargs)
+        return self._like(changed)
+
+    def _as_root(self, gradient: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        return _root_of(self, gradient)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Calls ``hook(gradient)`` with a gradient that lies as this tensor does; what it returns replaces it."""
+        layout = self._layout_of_gradient()
+
+        def with_layout(gradient: Tensor) -> Tensor | None:
+            found = hook(distributed_like(gradient, layout))
+            return (
+                found.redistribute(placements=layout.placements)._plain()
+                if isinstance(found, DTensor)
+                else found
+            )
+
+        return super().register_hook(with_layout)
+
+    def _layout_of_gradient(self) -> Layout:
+        layout = self._layout
+        return Layout(layout.device_mesh, gradients_of(layout.placements), layout.shape)
+
+    def _as_gradient(self, gradient: Tensor) -> DTensor:
+        """What a pass has found for this tensor, which lies as it does."""
+        return distributed_like(gradient, self._layout_of_gradient())
 
     def as_subclass(self, cls: type[Tensor]) -> Any:
         """The same memory as an object of another class; the layout stays."""
@@ -248,16 +255,17 @@ class DTensor(Tensor):
 
     def copy_(self, src: Any, non_blocking: bool = False) -> DTensor:
         """Take over the values of another one, or this rank's part of a whole tensor."""
-        if isinstance(src, Tensor) and not isinstance(src, DTensor):
-            if tuple(src.shape) == self._layout.shape:
-                src = wrap(self._layout.mine(src._array))
-        elif isinstance(src, DTensor):
-            if src._layout.placements != self._layout.placements:
-                raise UnsupportedError(
-                    f"copy_: this one lies as {self.placements}, the other as {src.placements}: give full_tensor()"
-                )
-            src = src.to_local()
-        super().copy_(src, non_blocking)
+        if isinstance(src, DTensor) and src._layout != self._layout:
+            if src._layout.shape != self._layout.shape:
+                src = called(Tensor.broadcast_to, (src, self._layout.shape), {})
+            src = src.redistribute(placements=self.placements)
+        elif (
+            isinstance(src, Tensor)
+            and not isinstance(src, DTensor)
+            and tuple(src.shape) == self._layout.shape
+        ):
+            src = wrap(self._layout.mine(src._array))
+        behind(Tensor.copy_)(self, src._plain() if isinstance(src, DTensor) else src, non_blocking)
         return self
 
     @staticmethod
@@ -276,7 +284,7 @@ class DTensor(Tensor):
         weight = weight.to_local() if isinstance(weight, DTensor) else weight
         found = cross_entropy_over_ranks(self.to_local(), self._layout, target, weight, *settings)
         return distributed_like(
-            found, Layout(self.device_mesh, _everywhere(self.device_mesh), tuple(found.shape))
+            found, Layout(self.device_mesh, everywhere(self.device_mesh), tuple(found.shape))
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DTensor:
@@ -311,7 +319,7 @@ def _drawing(name: str) -> Any:
 
     def method(self: DTensor, *args: Any, **kwargs: Any) -> DTensor:
         if self.is_meta or not self._layout.is_cut:
-            plain(self, *args, **kwargs)
+            behind(plain)(self, *args, **kwargs)
             return self
         whole = plain(
             wrap(np.empty(self._layout.shape, self._array.dtype, like=self._array)), *args, **kwargs
@@ -323,20 +331,26 @@ def _drawing(name: str) -> Any:
     return method
 
 
+@classmethod  # type: ignore[misc]
+def _taking_over(
+    cls: type[DTensor], func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
+) -> Any:
+    """Computes what a public function gives that has such a tensor among its arguments."""
+    return called(func, args, kwargs or {})
+
+
 DTensor.__module__ = "distrt.distributed.tensor"
-bind(DTensor)
+DTensor.__torch_function__ = _taking_over
 for _name in RANDOM_FILL:
     setattr(DTensor, _name, _drawing(_name))
 
 
 def distributed(local: Array, layout: Layout) -> Any:
     """The tensor with this part."""
+    doors.open_all()
     made: DTensor = object.__new__(DTensor)
     made._counter, made._layout = [0], layout
-    if layout.is_partial:
-        made._summand = local
-    else:
-        made._array = local
+    made._array = local
     return made
 
 
@@ -349,16 +363,25 @@ def distributed_like(local: Tensor, layout: Layout) -> DTensor:
     return made
 
 
-def _everywhere(mesh: DeviceMesh) -> tuple[Placement, ...]:
-    return (Replicate(),) * mesh.ndim
-
-
-def _reduced(summand: Array, layout: Layout) -> Array:
-    found = summand
-    for dim, placement in enumerate(layout.placements):
-        if isinstance(placement, Partial):
-            found = reduced(found, placement.reduce_op, layout.device_mesh.get_group(dim))
-    return found
+def _root_of(root: DTensor, gradient: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """This rank's part of where a pass starts, and of its gradient."""
+    local = root._plain()
+    if gradient is None:
+        if root.numel() != 1:
+            raise AutogradError(
+                f"grad can be implicitly created only for scalar outputs; this one has shape {list(root.shape)}: "
+                "reduce it first, e.g. with .sum(), or pass backward(gradient=...)"
+            )
+        return (local, None) if local._array.size else (local, local.detach().clone())
+    layout = root._layout_of_gradient()
+    if isinstance(gradient, DTensor):
+        return local, moved(gradient._plain(), gradient._layout, layout.placements)
+    if gradient._array.size != 1:
+        raise RuntimeError(
+            "backward got mixed torch.Tensor and DTensor, need to convert all torch.Tensor to DTensor before calling "
+            "distributed operators!"
+        )
+    return local, gradient.reshape(local.shape) if local._array.size else local.detach().clone()
 
 
 def from_description(
@@ -385,47 +408,3 @@ def from_description(
 
 
 _KINDS: dict[str, type[Placement]] = {each.__name__: each for each in (Partial, Replicate, Shard)}
-
-
-def norm_over_ranks(tensors: Sequence[Tensor], order: float) -> Any:
-    """The norm of all elements of all tensors, of which ranks may have parts, as a tensor that every rank has.
-
-    One reduction for each group of ranks; sums are taken in float64.
-    """
-    is_largest = math.isinf(order)
-    extreme: Any = np.maximum if order > 0 else np.minimum
-    sums: dict[ProcessGroup | None, Array] = {}
-    for tensor in tensors:
-        group = tensor._layout.group if isinstance(tensor, DTensor) else None
-        found = _power_sum(tensor._array, order)
-        known = sums.get(group)
-        sums[group] = found if known is None else extreme(known, found) if is_largest else known + found
-    op = (ReduceOp.MAX if order > 0 else ReduceOp.MIN) if is_largest else ReduceOp.SUM
-    whole: list[Array] = []
-    for group, found in sums.items():
-        total = as_array(found).reshape(1)
-        if group is not None:
-            group.all_reduce(total, op)
-        whole.append(total[0])
-    value = whole[0]
-    for each in whole[1:]:
-        value = extreme(value, each) if is_largest else value + each
-    if order and not is_largest:
-        value = value ** (1.0 / order)
-    like = next(each for each in tensors if isinstance(each, DTensor))
-    dtype = np.result_type(*(each._array.real.dtype for each in tensors))
-    mesh = like.device_mesh
-    return distributed(as_array(value).astype(dtype), Layout(mesh, _everywhere(mesh), ()))
-
-
-def _power_sum(array: Array, order: float) -> Array:
-    """What norms are put together of: the sum of powers, the number of elements that are not 0, or an extreme."""
-    if math.isinf(order):
-        if not array.size:
-            return filled((), 0.0 if order > 0 else math.inf, np.float64, array)
-        sizes = np.abs(array)
-        return (sizes.max() if order > 0 else sizes.min()).astype(np.float64)
-    if order == 0:
-        return as_array(np.count_nonzero(array)).astype(np.float64)
-    sizes = np.abs(array).astype(np.float64)
-    return np.square(sizes).sum() if order == 2 else (sizes**order).sum()

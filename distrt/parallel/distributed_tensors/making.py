@@ -11,9 +11,9 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import UnsupportedError
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.formats import strided
-from distrt.parallel.fully_sharded.distributed_tensor import DTensor, distributed
-from distrt.parallel.fully_sharded.layout import layout_for
-from distrt.parallel.fully_sharded.placements import Placement, parts
+from distrt.parallel.distributed_tensors.layout import layout_for
+from distrt.parallel.distributed_tensors.placements import Placement
+from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 
 __all__ = ["empty", "full", "ones", "rand", "randn", "zeros"]
 
@@ -80,11 +80,7 @@ def _made(
     if is_drawn:  # all ranks draw all of it, so that their generators stay alike
         local = lies.mine(make(whole, dtype=dtype)._array).copy()
     else:
-        part, group = list(whole), lies.group
-        if group is not None:
-            mine = parts(whole[lies.dim], group.size())[group.rank()]
-            part[lies.dim] = mine.stop - mine.start
-        local = make(tuple(part), dtype=dtype)._array
+        local = make(lies.local_shape, dtype=dtype)._array
     made: DTensor = distributed(local, lies)
     made.requires_grad_(requires_grad)
     return made

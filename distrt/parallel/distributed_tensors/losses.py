@@ -16,9 +16,9 @@ from distrt.core.arrays import array_module, largest
 from distrt.core.errors import ShapeError, UnsupportedError
 from distrt.core.ops.nn.class_losses import require_classes
 from distrt.core.tensor import Tensor, wrap
-from distrt.parallel.fully_sharded.layout import Layout
-from distrt.parallel.fully_sharded.placements import Partial, Replicate, parts
-from distrt.parallel.fully_sharded.redistribution import moved
+from distrt.parallel.distributed_tensors.layout import Layout
+from distrt.parallel.distributed_tensors.placements import Partial, Replicate, parts
+from distrt.parallel.distributed_tensors.redistribution import moved
 
 __all__ = ["cross_entropy_over_ranks"]
 

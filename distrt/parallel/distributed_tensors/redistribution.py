@@ -10,6 +10,7 @@ Replicate      Shard(d)                                     nothing: a rank keep
 Partial        Replicate                                    all-reduce
 Partial        Shard(d)                                     reduce-scatter
 Shard(a)       Shard(b)                                     all-to-all
+Replicate      Partial                                      nothing: the first rank's summand is all of it
 =============  ===========================================  ==========================
 
 Source: Shoeybi et al., *Megatron-LM*, 2019 (the conjugate functions f and g); Korthikanti et al., *Reducing Activation
@@ -19,15 +20,15 @@ Recomputation in Large Transformer Models*, 2022.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array, array_module
 from distrt.core.autograd.function import Function
 from distrt.core.tensor import Tensor, wrap
-from distrt.parallel.fully_sharded.distributed_arithmetic import reduced
-from distrt.parallel.fully_sharded.layout import Layout
-from distrt.parallel.fully_sharded.placements import Partial, Placement, Replicate, Shard, parts
+from distrt.parallel.distributed_tensors.layout import Layout
+from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard, parts
+from distrt.parallel.distributed_tensors.summands import reduced
 
 __all__ = ["gradients_of", "moved"]
 
@@ -76,26 +77,70 @@ class _Moved(Function):
 
 
 def _moved_array(array: Array, layout: Layout, wanted: Placements) -> Array:
-    mesh, held = layout.device_mesh, list(layout.placements)
-    for dim, (old, new) in enumerate(zip(layout.placements, wanted, strict=True)):
-        if old == new or isinstance(old, Replicate):
+    straight = _straight(layout.placements, wanted)
+    held = list(layout.placements)
+    for number in reversed(range(len(held))):  # what was cut last is put together first
+        old, new = held[number], wanted[number]
+        if number not in _undone(layout.placements, wanted) or isinstance(old, Replicate):
             continue
-        group = mesh.get_group(dim)
-        is_last = sum(isinstance(each, Shard) for each in held) == isinstance(old, Shard)
-        if isinstance(new, Shard) and is_last:  # straight from one to the other: nothing else cuts it
-            array = _cut_anew(array, old, new.dim, layout.shape, group)
-            held[dim] = new
+        group, shape = layout.device_mesh.get_group(number), _extent(layout, held, number)
+        if number in straight:
+            array = _cut_anew(array, old, cast("Shard", new).dim, shape, group)
+            held[number] = new
             continue
         if isinstance(old, Shard):
-            array = _gathered(array, old.dim, layout.shape, group)
+            array = _gathered(array, old.dim, shape, group)
         else:
             assert isinstance(old, Partial)
             array = reduced(array, old.reduce_op, group)
-        held[dim] = Replicate()
-    for dim, (old, new) in enumerate(zip(held, wanted, strict=True)):
-        if old != new:
-            assert isinstance(new, Shard), "what ranks have whole can only be cut"
-            array = _part(array, new.dim, layout.shape, mesh.get_group(dim))
+        held[number] = Replicate()
+    for number, (old, new) in enumerate(zip(held, wanted, strict=True)):
+        if old == new:
+            continue
+        group = layout.device_mesh.get_group(number)
+        if isinstance(new, Shard):
+            array = _part(array, new.dim, _extent(layout, held, number), group)
+        else:
+            array = _as_summand(array, cast("Partial", new), group)
+        held[number] = new
+    return array
+
+
+def _undone(old: Placements, new: Placements) -> set[int]:
+    """The dims of the mesh along which a tensor comes together: it lies otherwise, or an earlier cut of it does."""
+    found: set[int] = set()
+    moving: set[int] = set()  # dims of the tensor
+    for number, (before, after) in enumerate(zip(old, new, strict=True)):
+        dims = {each.dim for each in (before, after) if isinstance(each, Shard)}
+        if before != after or dims & moving:
+            found.add(number)
+            moving |= dims
+    return found
+
+
+def _straight(old: Placements, new: Placements) -> set[int]:
+    """The dims of the mesh along which it goes straight from one way to the other: nothing else cuts these dims."""
+    found = set()
+    for number, (before, after) in enumerate(zip(old, new, strict=True)):
+        if before == after or isinstance(before, Replicate) or not isinstance(after, Shard):
+            continue
+        dims = {each.dim for each in (before, after) if isinstance(each, Shard)}
+        others = (*old[:number], *old[number + 1 :], *new[:number], *new[number + 1 :])
+        if not any(isinstance(each, Shard) and each.dim in dims for each in others):
+            found.add(number)
+    return found
+
+
+def _extent(layout: Layout, held: Sequence[Placement], number: int) -> tuple[int, ...]:
+    """The shape of what the group along a dim of the mesh has together, along the dims that this one may cut."""
+    others = (Replicate() if place >= number else each for place, each in enumerate(held))
+    return Layout(layout.device_mesh, tuple(others), layout.shape).local_shape
+
+
+def _as_summand(array: Array, placement: Partial, group: ProcessGroup) -> Array:
+    """What every rank has, as summands: the first rank's is all of it."""
+    if placement.reduce_op == "sum" and group.rank():
+        return array_module(array).zeros_like(array)
     return array
 
 
