@@ -11,7 +11,7 @@ from distrt.core.modes import enable_grad, no_grad
 from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import a_number, like_gradient, require, require_one_element
 from distrt.optim.optimizer import Optimizer, ParamsT
-from distrt.optim.rules import advance, number
+from distrt.optim.rules import advance, number, require_step
 from distrt.optim.sparse_updates import refuse_sparse
 
 __all__ = ["Adafactor"]
@@ -97,6 +97,7 @@ class Adafactor(Optimizer):
 
 def _update(param: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
     grad = -param.grad if group["maximize"] else param.grad
+    require_step(state)
     step = advance(state)
     lr, (tiny, least) = number(group["lr"]), group["eps"]
     tiny = finfo(param.dtype).eps if tiny is None else tiny

@@ -35,7 +35,7 @@ from distrt.core.tensor import Tensor
 from distrt.core.tensors.history import require_writeable
 from distrt.core.tensors.versions import note_change
 from distrt.optim.operands import BLOCK, Block, Recorded, Scratch
-from distrt.optim.rules import Group, Rule, State
+from distrt.optim.rules import Group, Rule, State, require_step
 from distrt.optim.sparse_updates import update_by_sparse
 from distrt.optim.traced import trace
 
@@ -216,6 +216,7 @@ def _require_updatable(
             f"{rule.name}: the gradient has size {list(gradient.shape)}, its parameter {list(param.shape)}: one of "
             "them was replaced after the backward pass"
         )
+    require_step(state)
     for name in names:
         tensor = state.get(name)
         if tensor is None:  # the rule makes it

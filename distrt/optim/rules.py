@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from distrt.core.errors import ShapeError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor
 from distrt.core.tensors.versions import note_change
@@ -57,12 +58,26 @@ def number(value: Any) -> Any:
     return value._array.reshape(())[()]
 
 
+def require_step(state: State) -> None:
+    """Refuses what a script may have put in the place of the count of steps, if there is one.
+
+    Raises:
+        ShapeError: where that is no tensor of one element, of whatever dims.
+    """
+    step = state.get("step")
+    if step is not None and not (isinstance(step, Tensor) and step._array.size == 1):
+        raise ShapeError(
+            "API has changed, `state_steps` argument must contain a list of singleton tensors: state['step'] is "
+            f"{step!r}"
+        )
+
+
 def advance(state: State) -> float:
     """Counts a step, and says which it is."""
     step = state["step"]
     np.add(step._array, 1, out=step._array)
     note_change(step._counter)
-    return float(step._array)
+    return float(step._array.reshape(()))
 
 
 def decayed(p: Operand, g: Operand, maximize: bool, decay: Any) -> Operand:

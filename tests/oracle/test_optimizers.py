@@ -234,6 +234,28 @@ def test_betas_may_be_tensors(torch: Any, seed: int) -> None:
         assert_equal(*results, 1e-5)
 
 
+@pytest.mark.parametrize("name", ["Adam", "Adagrad", "ASGD", "Adafactor"])
+def test_a_count_of_steps_may_have_dims(name: str, torch: Any) -> None:
+    """Scripts that share a state between processes begin it with ``torch.zeros(1)``: a number cannot be shared."""
+    results = []
+    for library in (distrt, torch):
+        p = library.ones(3, requires_grad=True)
+        optimizer = getattr(library.optim, name)([p])
+        (p * p).sum().backward()
+        optimizer.step()
+        optimizer.state[p]["step"] = library.zeros(1)
+        optimizer.step()
+        assert optimizer.state[p]["step"].tolist() == [1]
+        results.append(values(p.detach()))
+        if name != "ASGD" or library is distrt:
+            optimizer.state[p]["step"] = 0
+            with pytest.raises(
+                RuntimeError, match="`state_steps` argument must contain a list of singleton tensors"
+            ):
+                optimizer.step()
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
 def test_the_default_dtype_is_the_dtype_of_step_counts(torch: Any) -> None:
     for library in (distrt, torch):
         library.set_default_dtype(library.float64)
