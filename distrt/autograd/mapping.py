@@ -77,6 +77,7 @@ def _drawn(randomness: str, func: Callable[..., Any], args: Any, kwargs: dict[st
     before = default_generator.get_state() if randomness == "error" else None
     result = func(*args, **kwargs)
     if before is not None and not bool(ops.equal(before, default_generator.get_state())):
+        default_generator.set_state(before)  # what is refused draws nothing
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
             "'different' randomness flags on vmap or perform the randomness operation out of vmap"

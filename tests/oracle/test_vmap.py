@@ -50,7 +50,9 @@ out = w ** 2
 t.autograd.grad(out, w, t.stack([t.ones(2, 3), 2 * t.ones(2, 3)]), is_grads_batched=True)
 """,
     "random numbers": """
+_ = t.manual_seed(0)
 vmap(lambda a: a + t.rand(3))(x)
+t.rand(2)
 vmap(lambda a: a + t.rand(3), randomness='x')(x)
 vmap(lambda a: t.rand(3), randomness='different')(x).shape
 drawn = vmap(lambda a: t.rand(3), randomness='same')(x)
