@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 import pickle
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -449,6 +450,32 @@ def test_reading_grad_of_what_is_no_leaf_warns(torch: Any) -> None:
             assert y.grad is None
         y.retain_grad()
         assert y.grad is None and y.retains_grad
+
+
+@pytest.mark.parametrize(
+    ("use", "warns"),
+    [
+        (lambda t, x: float(x), True),
+        (lambda t, x: complex(x), True),
+        (lambda t, x: t.as_tensor([x, x]), True),
+        (lambda t, x: float(x.detach()), False),
+        (lambda t, x: (x.item(), int(x), bool(x), f"{x:.1f}"), False),
+        (lambda t, x: t.no_grad()(lambda: float(x))(), False),
+    ],
+)
+def test_a_number_of_what_requires_grad_warns(use: Any, warns: bool, torch: Any) -> None:
+    torch.set_warn_always(True)  # otherwise PyTorch says it once in a process
+    try:
+        for library in (distrt, torch):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                use(library, library.tensor(1.5, requires_grad=True))
+            assert bool(caught) == warns
+            assert all(
+                "Converting a tensor with requires_grad=True to a scalar" in str(w.message) for w in caught
+            )
+    finally:
+        torch.set_warn_always(False)
 
 
 def test_casting_complex_to_real_warns() -> None:

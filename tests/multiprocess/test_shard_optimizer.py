@@ -118,7 +118,7 @@ for _ in range(3):
     optimizer.step()
 group.barrier()
 state = [v for each in optimizer.state.values() for v in each.values() if v.ndim]
-seen = sum(float(each.sum()) for each in (*model.parameters(), *state))  # every rank has looked at all
+seen = sum(each.sum().item() for each in (*model.parameters(), *state))  # every rank has looked at all
 halves = [part.following.ctypes.data for part in model._update.shared.parts]
 group.barrier()
 kept = np.array([kept_kb([*(each.data_ptr() for each in (*model.parameters(), *state)), *halves])])

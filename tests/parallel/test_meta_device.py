@@ -48,7 +48,7 @@ def _train(model: nn.Module) -> float:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return float(loss)
+    return loss.item()
 
 
 def _alone() -> tuple[float, list[Any]]:

@@ -304,7 +304,7 @@ def test_it_may_be_the_first_that_ranks_wait_for():
                 for param in params:
                     param.grad = torch.ones_like(param)
                 optimizer.step()
-        return [float(param.sum()) for param in params]
+        return [param.sum().item() for param in params]
 
     assert run_local(run, 3) == [[-16.0] * 3] * 3
 

@@ -31,7 +31,7 @@ def report(
     count, number = operator.index(samples), None if step is None else operator.index(step)
     if count < 0 or (number or 0) < 0:
         raise ValueError(f"report: samples and step are not negative, got {count} and {number}")
-    value = None if loss is None else float(loss)
+    value = None if loss is None else float(loss.item() if hasattr(loss, "item") else loss)
     presence = None if is_local_rank.get() else here_if_launched()
     if presence is not None:
         presence.report(value, count, number)

@@ -133,6 +133,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, Tensor):
         if value._array.size != 1:
             raise DataError("only one element tensors can be converted to Python scalars")
+        value._warn_of_lost_gradient()
         return value._array.reshape(())[()]
     if isinstance(value, np.ndarray):
         return value[()]

@@ -11,12 +11,15 @@ from distrt.core import gpu
 from distrt.core.arrays import Array, is_meta, is_on_gpu
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.gpu.capturing import refuse
+from distrt.core.modes import modes
+from distrt.core.process.users_code import warn
 
 
 class PythonValues:
     """The conversions that Python's own functions ask for: ``float(x)``, ``x[i]`` of a list, ``len(x)``, ``a in x``."""
 
     _array: Array
+    requires_grad: bool
 
     def item(self) -> Any:
         """The one element, as a Python number.
@@ -37,12 +40,14 @@ class PythonValues:
         return bool(self)
 
     def __float__(self) -> float:
+        self._warn_of_lost_gradient()
         return float(_real(self._only(), "double"))
 
     def __int__(self) -> int:
         return int(_real(self._only(), "int64_t"))
 
     def __complex__(self) -> complex:
+        self._warn_of_lost_gradient()
         return complex(self._only())
 
     def __bool__(self) -> bool:
@@ -57,6 +62,14 @@ class PythonValues:
         if self._array.size != 1 or self._array.dtype.kind not in "biu":
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(_plain(self._array))
+
+    def _warn_of_lost_gradient(self) -> None:
+        # int(), bool() and item() are for looking at a value, so PyTorch says nothing there.
+        if self.requires_grad and modes.grad:
+            warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Consider using tensor.detach() first."
+            )
 
     def _only(self) -> Any:
         if self._array.size != 1:

@@ -169,7 +169,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
     weighted = centred if weights is None else ops.mul(centred, weights)
     products = ops.matmul(centred, ops.conj(ops.transpose(weighted, 0, 1)))
     divisor = _divisor(total, weights, aweights, correction)
-    if float(divisor) <= 0:
+    if (divisor.item() if isinstance(divisor, Tensor) else divisor) <= 0:
         warn(
             "cov(): degrees of freedom is <= 0. Correction should be strictly less than the number of "
             "observations."
