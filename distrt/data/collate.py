@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
@@ -22,7 +23,10 @@ from distrt.data.workers.info import room_for_batch
 CollateFn = Callable[..., Any]
 CollateMap = dict[type | tuple[type, ...], CollateFn]
 
-_NOT_NUMBERS = "SaUO"  # dtype kinds of NumPy: bytes, text, objects
+np_str_obj_array_pattern = re.compile(r"[SaUO]")  # dtype kinds of NumPy: bytes, text, objects
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)
 
 
 def default_collate(batch: Any) -> Any:
@@ -72,7 +76,7 @@ def collate(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -
 def default_convert(data: Any) -> Any:
     """Turns the NumPy arrays and scalars inside one sample into tensors, and leaves the rest as it is."""
     if isinstance(data, np.ndarray | np.generic):
-        return data if data.dtype.kind in _NOT_NUMBERS else as_tensor(data)
+        return data if np_str_obj_array_pattern.match(data.dtype.kind) else as_tensor(data)
     if isinstance(data, Tensor | str | bytes):
         return data
     if isinstance(data, Mapping):
@@ -119,13 +123,12 @@ def _like_sequence(original: Sequence[Any], items: list[Any]) -> Any:
 
 def _refusal(found: Any) -> TypeError:
     return TypeError(
-        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {found}; "
-        "pass collate_fn to batch anything else"
+        f"{default_collate_err_msg_format.format(found)}; pass collate_fn to batch anything else"
     )
 
 
-def _collate_tensors(batch: Sequence[Tensor], *, collate_fn_map: CollateMap | None = None) -> Any:
-    # In a worker, straight into memory that the parent sees.
+def collate_tensor_fn(batch: Sequence[Tensor], *, collate_fn_map: CollateMap | None = None) -> Any:
+    """Stacks tensors; in a worker, straight into memory that the parent sees."""
     first = batch[0]
     if first.layout is not strided:
         raise RuntimeError(
@@ -144,35 +147,40 @@ def _is_like(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and one.dtype == other.dtype and not one.requires_grad
 
 
-def _collate_arrays(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
-    if batch[0].dtype.kind in _NOT_NUMBERS:
+def collate_numpy_array_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
+    """Stacks arrays of numbers as tensors."""
+    if np_str_obj_array_pattern.match(batch[0].dtype.kind):
         raise _refusal(batch[0].dtype)
     return collate([as_tensor(array) for array in batch], collate_fn_map=collate_fn_map)
 
 
-def _collate_numpy_scalars(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def collate_numpy_scalar_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+    """One tensor of NumPy's numbers, of their dtype."""
     return as_tensor(np.array(batch))
 
 
-def _collate_floats(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def collate_float_fn(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+    """A float64 tensor."""
     return tensor(batch, dtype=dt.float64)
 
 
-def _collate_ints(batch: Sequence[int], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+def collate_int_fn(batch: Sequence[int], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+    """An int64 tensor, or one of bools."""
     return tensor(batch)
 
 
-def _keep(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Sequence[Any]:
+def collate_str_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Sequence[Any]:
+    """Text and bytes as they are."""
     return batch
 
 
 # The order is the order of the look-up: NumPy's float64 is also a float, and must be met as a NumPy scalar.
 default_collate_fn_map: CollateMap = {
-    Tensor: _collate_tensors,
-    np.ndarray: _collate_arrays,
-    (np.bool_, np.number): _collate_numpy_scalars,
-    float: _collate_floats,
-    int: _collate_ints,
-    str: _keep,
-    bytes: _keep,
+    Tensor: collate_tensor_fn,
+    np.ndarray: collate_numpy_array_fn,
+    (np.bool_, np.number): collate_numpy_scalar_fn,
+    float: collate_float_fn,
+    int: collate_int_fn,
+    str: collate_str_fn,
+    bytes: collate_str_fn,
 }

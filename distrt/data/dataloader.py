@@ -62,7 +62,7 @@ class DataLoader(Generic[T_co]):
     batch_size: int | None
     sampler: Iterable[Any]
     batch_sampler: Iterable[list[Any]] | None
-    _is_complete = False
+    __initialized = False  # PyTorch's name for it: loaders that repeat their sampler take it back for a while
 
     def __init__(
         self,
@@ -111,21 +111,26 @@ class DataLoader(Generic[T_co]):
         self.batch_sampler = batch_sampler
         self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
         self._promised: int | None = None  # the length that an iterable dataset's loader has reported
-        self._is_complete = True
-        self._iterator: InWorkers | None = None  # of workers that stay
+        self.__initialized = True
+        self._iterator: LoaderIterator | None = None  # of workers that stay
         warn_of_many_workers(num_workers)
 
     def __iter__(self) -> LoaderIterator:
+        if not (self.num_workers and self.persistent_workers):
+            return self._get_iterator()
+        if isinstance(self._iterator, InWorkers) and self._iterator.is_open:
+            warn_of_many_workers(self.num_workers)
+            self._iterator.begin_again(self)
+            return self._iterator
+        self._iterator = self._get_iterator()
+        return self._iterator
+
+    def _get_iterator(self) -> LoaderIterator:
+        """A pass of its own, even where workers stay. The name is PyTorch's, for loaders that never end a pass."""
         if not self.num_workers:
             return self._in_process()(self)
         warn_of_many_workers(self.num_workers)
-        if not self.persistent_workers:
-            return self._in_workers()(self)
-        if self._iterator is not None and self._iterator.is_open:
-            self._iterator.begin_again(self)
-        else:
-            self._iterator = self._in_workers()(self)
-        return self._iterator
+        return self._in_workers()(self)
 
     def _in_process(self) -> type[InProcess]:
         if not (self.pin_memory and device_count()):
@@ -142,17 +147,21 @@ class DataLoader(Generic[T_co]):
         return PinnedInWorkers
 
     @property
-    def index_sampler(self) -> Iterable[Any]:
+    def _auto_collation(self) -> bool:
+        return self.batch_sampler is not None
+
+    @property
+    def _index_sampler(self) -> Iterable[Any]:
         """What the pass goes through: lists of indices, or indices where batching is off."""
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def recipe(self) -> Recipe:
         """How batches are made."""
-        return Recipe(self.dataset, self.batch_sampler is not None, self.collate_fn, self.drop_last)
+        return Recipe(self.dataset, self._auto_collation, self.collate_fn, self.drop_last)
 
     def __len__(self) -> int:
         if not isinstance(self.dataset, IterableDataset):
-            return size_of(self.index_sampler)
+            return size_of(self._index_sampler)
         length = size_of(self.dataset)
         if self.batch_size is not None:
             length = length // self.batch_size if self.drop_last else -(-length // self.batch_size)
@@ -160,19 +169,19 @@ class DataLoader(Generic[T_co]):
         return length
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if self._is_complete and name in _FIXED:
+        if self.__initialized and name in _FIXED:
             raise ValueError(f"{name} attribute should not be set after {type(self).__name__} is initialized")
         super().__setattr__(name, value)
 
     def _default_sampler(self, shuffle: bool) -> Iterable[Any]:
         if isinstance(self.dataset, IterableDataset):
-            return _Endless()
+            return InfiniteSampler()
         if shuffle:
             return RandomSampler(self.dataset, generator=self.generator)  # type: ignore[arg-type]
         return SequentialSampler(self.dataset)  # type: ignore[arg-type]
 
 
-class _Endless:
+class InfiniteSampler:
     """The sampler of an iterable dataset, which has no indices."""
 
     def __iter__(self) -> Iterator[None]:

@@ -37,7 +37,7 @@ class LoaderIterator(Iterator[Any]):
         self.base_seed = draw_seed(loader.generator)
 
     def _begin(self, loader: DataLoader[Any]) -> None:
-        self._index_sampler = loader.index_sampler
+        self._index_sampler = loader._index_sampler
         self._indices = iter(self._index_sampler)
         self._promised = loader._promised
         self._given = 0

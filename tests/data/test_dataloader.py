@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import distrt.core.creation as ours
 import distrt.data
+import distrt.utils.data
 from distrt.core.random.generator import Generator, manual_seed
 from distrt.data import (
     DataLoader,
@@ -287,6 +288,34 @@ def test_error_in_a_dataset_keeps_its_type() -> None:
 
     with pytest.raises(OSError, match="disk on fire"):
         next(iter(DataLoader(Broken(3))))
+
+
+class Repeating:
+    """Draws a sampler's batches for ever."""
+
+    def __init__(self, sampler: Any) -> None:
+        self.sampler = sampler
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            yield from self.sampler
+
+
+@pytest.mark.parametrize("num_workers", [0, pytest.param(1, marks=pytest.mark.ci)])
+def test_a_loader_may_repeat_its_sampler(num_workers: int, torch: ModuleType) -> None:
+    """As public loaders do whose workers go on from epoch to epoch: by the names that PyTorch has for it."""
+    seen = []
+    for library in (distrt.utils.data, torch.utils.data):
+        loader = library.DataLoader([1, 2, 3], batch_size=2, num_workers=num_workers)
+        assert loader._auto_collation and loader._index_sampler is loader.batch_sampler
+        loader._DataLoader__initialized = False
+        loader.batch_sampler = Repeating(loader.batch_sampler)
+        loader._DataLoader__initialized = True
+        batches = loader._get_iterator()
+        seen.append([next(batches).tolist() for _ in range(5)])
+        with pytest.raises(ValueError, match="should not be set after DataLoader is initialized"):
+            loader.sampler = None
+    assert seen[0] == seen[1] == [[1, 2], [3], [1, 2], [3], [1, 2]]
 
 
 def test_default_sampler_is_sequential() -> None:
