@@ -307,6 +307,17 @@ def test_a_part_shows_its_placements_as_a_tuple():
     assert run_local(run, 2) == [["(Shard(dim=0),))", "(Replicate(), Shard(dim=0)))"]] * 2
 
 
+def test_a_part_is_shown_without_its_graph():
+    def run(group):
+        join(group)
+        layer = fully_shard(nn.Linear(2, 1))
+        return repr(layer.weight).partition(", device_mesh")[0].replace("DTensor(local_tensor=tensor", "")
+
+    texts = run_local(run, 2)
+    assert all("requires_grad" not in text and "grad_fn" not in text for text in texts)
+    assert texts[1] == "([], size=(0, 2))"
+
+
 def test_distribute_tensor_takes_over_rank_0s_values():
     def run(group):
         join(group)

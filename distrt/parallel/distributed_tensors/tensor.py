@@ -308,7 +308,7 @@ class DTensor(Tensor):
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:  # type: ignore[override]
         return (
-            f"DTensor(local_tensor={self.to_local()!r}, device_mesh={self.device_mesh!r}, "
+            f"DTensor(local_tensor={self.to_local().detach()!r}, device_mesh={self.device_mesh!r}, "
             f"placements={self.placements!r})"
         )
 
