@@ -24,7 +24,7 @@ NOT_THERE = 3
 
 #: Which checks are run with fakes of NVIDIA's libraries; the others do without these.
 FAKE_LIBRARIES = {
-    "cudnn": ("convolutions",),
+    "cudnn": ("convolutions", "recurrent"),
     "cublas": ("attention", "epilogues", "fused_attention", "products", "recurrent", "training"),
     "cublaslt": ("epilogues", "training"),
 }
@@ -32,8 +32,10 @@ FAKE_LIBRARIES = {
 
 def fake_library(name: str) -> str:
     """The file of a library that computes on the CPU, compiled where that has not been done; "0" without a compiler."""
-    source, shared = (HERE / "fake" / each for each in (f"{name}_on_cpu.cpp", "on_cpu.h"))
-    digest = hashlib.sha256(source.read_bytes() + shared.read_bytes()).hexdigest()[:16]
+    source, *shared = (
+        HERE / "fake" / each for each in (f"{name}_on_cpu.cpp", "on_cpu.h", "cudnn_recurrent.h")
+    )
+    digest = hashlib.sha256(b"".join(each.read_bytes() for each in (source, *shared))).hexdigest()[:16]
     made = Path(tempfile.gettempdir()) / f"distrt-fake-{name}-{digest}.so"
     if shutil.which("g++") is None:
         return "0"

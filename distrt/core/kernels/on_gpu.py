@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from distrt.core.kernels.cudnn import convolution as convolutions
     from distrt.core.kernels.cudnn import library as cudnn
+    from distrt.core.kernels.cudnn import recurrent as sequences
 else:
     from distrt.core.process.late import late
 
@@ -56,6 +57,7 @@ else:
             "products": "distrt.core.kernels.cublas.product",
             "recurrent": "distrt.core.kernels.cuda.recurrent",
             "rows": "distrt.core.kernels.cuda.rows",
+            "sequences": "distrt.core.kernels.cudnn.recurrent",
             "special": "distrt.core.kernels.cuda.special",
             "together": "distrt.core.kernels.cuda.together",
             "waiting": "distrt.core.kernels.cuda.waiting",
@@ -79,6 +81,7 @@ __all__ = [
     "products",
     "recurrent",
     "rows",
+    "sequences",
     "special",
     "together",
     "waiting",

@@ -188,6 +188,14 @@ ROWS = (
         "one launch and no wait, instead of several for each position of a window; not measured",
     ),
     Row(
+        "one layer and direction of an LSTM, a GRU or a plain RNN on GPUs, and its gradients, by cuDNN",
+        "distrt.core.kernels.cudnn.recurrent",
+        "distrt.core.kernels.cuda.recurrent",
+        "floating dtypes, more than one step, without projection, where cuDNN is installed, enabled, and not to be "
+        "deterministic",
+        "one call for all steps, instead of a product and a launch for each; not measured",
+    ),
+    Row(
         "one layer and direction of an LSTM, a GRU or a plain RNN on GPUs, and its gradients",
         "distrt.core.kernels.cuda.recurrent",
         "distrt.core.ops.nn.recurrent_lstm, recurrent_gru, recurrent",

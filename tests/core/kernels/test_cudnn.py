@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import byref, c_int
+from ctypes import byref, c_int, c_uint32, c_void_p
 from typing import Any
 
 import numpy as np
 import pytest
 
 from distrt.core.dtypes import dtype as dt
-from distrt.core.kernels.cudnn import convolution
+from distrt.core.kernels.cudnn import convolution, recurrent
 from distrt.core.kernels.cudnn.library import CuDNNError, library
 from distrt.core.kernels.onednn.convolution import Geometry
 
@@ -72,3 +72,26 @@ def test_a_refusal_names_the_function() -> None:
     none = (ctypes.c_int * 4)(0, 0, 0, 0)
     with pytest.raises(CuDNNError, match="cudnnSetTensorNdDescriptor: CUDNN_STATUS_"):
         library().call("cudnnSetTensorNdDescriptor", made, 0, 99, none, none)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, dt.bfloat16.numpy])
+@pytest.mark.parametrize(("cell", "number"), [("relu", 0), ("tanh", 1), ("lstm", 2), ("gru", 3)])
+def test_a_recurrent_layer_comes_back_as_it_was_set(cell: str, number: int, dtype: Any) -> None:
+    case = recurrent.Case(cell, np.dtype(dtype), 5, 7, True, False)
+    dropout = library().made("Dropout")
+    made = recurrent.network_of(library(), case, dropout)
+    found, told, flags = [c_int() for _ in range(12)], c_void_p(), c_uint32()
+    library().call("cudnnGetRNNDescriptor_v8", made, *map(byref, found), byref(told), byref(flags))
+    kind = convolution.DTYPES[np.dtype(dtype)]
+    computed, math = convolution.COMPUTED[kind], convolution.math_of(kind, False)
+    assert [each.value for each in found] == [0, number, 2, 0, 0, kind, computed, math, 5, 7, 7, 1]
+    assert told.value == dropout.value
+    assert flags.value == 0
+
+
+def test_rows_of_sequences_come_back_as_they_were_set() -> None:
+    made = recurrent.rows_of(library(), np.dtype(np.float16), (6, 3, 1), 4)
+    found, lengths, filling = [c_int() for _ in range(5)], (c_int * 3)(), ctypes.create_string_buffer(8)
+    library().call("cudnnGetRNNDataDescriptor", made, *map(byref, found), 3, lengths, filling)
+    assert [each.value for each in found] == [2, 1, 6, 3, 4]
+    assert list(lengths) == [6, 3, 1]

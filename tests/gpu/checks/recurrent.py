@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import distrt as torch
 from distrt.core.kernels import on_gpu
 from distrt.core.kernels.cublas import product
+from distrt.core.kernels.cudnn import recurrent as sequences
 from tests.gpu.checking import apart, run_all
 
 #: Of outputs, states and gradients, in parts of the largest number: half precision rounds at every step.
@@ -69,7 +71,35 @@ def results(
 
 
 def layers_are_those_of_the_cpu(few: bool) -> Iterator[str]:
-    """Every kind and form in every dtype; and some without cuBLAS."""
+    """Every kind and form in every dtype, step by step and by cuDNN; and some without cuBLAS."""
+    with torch.backends.cudnn.flags(enabled=False):
+        yield from _layers_apart(few)
+    if sequences.library() is not None:
+        with _whole_sequences() as calls:
+            yield from _layers_apart(few)
+        # All but those with projections, in one call for each layer and direction.
+        if len(calls) != 15 * len(FORMS) * (2 if few else 4) + 3 or None in calls:
+            yield f"{len(calls)} layers by cuDNN, which refused {calls.count(None)}"
+
+
+@contextlib.contextmanager
+def _whole_sequences() -> Iterator[list[Any]]:
+    """What cuDNN made of the layers that it was asked for."""
+    made: list[Any] = []
+    real = sequences.forward
+
+    def forward(*args: Any) -> Any:
+        made.append(real(*args))
+        return made[-1]
+
+    sequences.forward = forward
+    try:
+        yield made
+    finally:
+        sequences.forward = real
+
+
+def _layers_apart(few: bool) -> Iterator[str]:
     oracle = __import__("torch") if importlib.util.find_spec("torch") else torch
     dtypes = list(TOLERANCES)[::3] if few else list(TOLERANCES)
     for (name, (kind, options)), form, dtype in itertools.product(LAYERS.items(), FORMS, dtypes):
@@ -120,6 +150,7 @@ def a_step_is_one_product_and_one_launch(few: bool) -> Iterator[str]:
 
     on_gpu.recurrent.multiply, on_gpu.recurrent._launcher = multiply, launcher
     try:
+        torch.backends.cudnn.enabled = False
         for kind in ("LSTM", "GRU", "RNN"):
             layer = getattr(torch.nn, kind)(4, 5).cuda()
             calls.clear()
@@ -127,13 +158,76 @@ def a_step_is_one_product_and_one_launch(few: bool) -> Iterator[str]:
             if (calls.count("product"), calls.count("launch")) != (14, 14):
                 yield f"{kind}: {calls}"
     finally:
+        torch.backends.cudnn.enabled = True
         on_gpu.recurrent.multiply, on_gpu.recurrent._launcher = real, start
+
+
+def cudnn_keeps_what_users_may_change(few: bool) -> Iterator[str]:
+    """Backward twice, outputs that are changed, weights that are frozen, evaluation, second derivatives, autocast."""
+    if sequences.library() is None:
+        return
+    rng = np.random.default_rng(1)
+    x = torch.tensor(rng.standard_normal((6, 3, INPUT)).astype(np.float32))
+    for kind, reverse in itertools.product(("LSTM", "GRU", "RNN"), (False, True)):
+        layer = getattr(torch.nn, kind)(INPUT, HIDDEN, bidirectional=reverse)
+        layer.weight_hh_l0.requires_grad_(False)
+        pair = []
+        for place in ("cpu", "cuda"):
+            twin, given = layer.to(place), x.to(place).requires_grad_()
+            with _whole_sequences() as calls:
+                out = twin(given)[0]
+            if place == "cuda" and (len(calls) != 1 + reverse or None in calls):
+                yield f"{kind}: cuDNN was asked {len(calls)} times"
+            loss = out.square().sum()
+            names = [each for each in twin.parameters() if each.requires_grad]
+            slopes = [*torch.autograd.grad(loss, [given, *names], retain_graph=True)]
+            slopes += torch.autograd.grad(loss, [given, *names])
+            (first,) = torch.autograd.grad(twin(given)[0].square().sum(), given, create_graph=True)
+            slopes += torch.autograd.grad(first.square().sum(), [given, *names], allow_unused=True)
+            if kind == "LSTM" and not reverse:
+                changed = twin(given)[0]
+                before = changed.detach().clone()
+                slopes += torch.autograd.grad(changed.mul_(2).sum(), given)
+                slopes.append(changed.detach() - before)
+            with torch.no_grad():
+                slopes.append(twin(given)[0])
+            pair.append([each.detach().cpu().numpy() for each in slopes if each is not None])
+        if not apart(pair[1], pair[0]) < 1e-5:
+            yield f"{kind}: {apart(pair[1], pair[0]):.2g} apart"
+
+
+def cudnn_is_left_where_it_is_not_wanted(few: bool) -> Iterator[str]:
+    """By users, for one order of sums, for a cell's step, and where it refuses."""
+    if sequences.library() is None:
+        return
+    layer, x = torch.nn.GRU(INPUT, HIDDEN).cuda(), torch.ones(4, 2, INPUT, device="cuda")
+
+    def ways() -> Iterator[tuple[str, Any]]:
+        with torch.backends.cudnn.flags(enabled=False):
+            yield "switched off", layer(x)
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True):
+            yield "deterministic", layer(x)
+        yield "one step", layer(x[:1])
+        if torch.cuda.get_device_name() in ("Fake GPU", "Emulated GPU"):  # of 13, theirs has none
+            for features, units in ((13, 3), (3, 13)):
+                refused = torch.nn.LSTM(features, units)
+                given = torch.ones(4, 2, features)
+                expected = refused(given)[0]
+                yield "refused", torch.allclose(refused.cuda()(given.cuda())[0].cpu(), expected, atol=1e-6)
+
+    with _whole_sequences() as calls:
+        found = list(ways())
+    if any(made is not None for made in calls):
+        yield "cuDNN is used"
+    yield from (f"{name}: another result" for name, result in found if result is False)
 
 
 CHECKS: tuple[Callable[[bool], Iterator[str]], ...] = (
     layers_are_those_of_the_cpu,
     wide_layers_are_those_of_the_cpu,
     a_step_is_one_product_and_one_launch,
+    cudnn_keeps_what_users_may_change,
+    cudnn_is_left_where_it_is_not_wanted,
 )
 
 

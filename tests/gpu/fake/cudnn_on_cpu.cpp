@@ -2,6 +2,7 @@
 // strides and the order of arguments are tried where there is no GPU. With -DCHECK_SIGNATURES and cuDNN's own headers
 // on the include path, the compiler compares the signatures.
 
+#include <cmath>
 #include <vector>
 
 #include "on_cpu.h"
@@ -110,7 +111,7 @@ STATUS cudnnDestroyFilterDescriptor(FILTER it) { delete &tensor(it); return DONE
 STATUS cudnnDestroyConvolutionDescriptor(CONVOLUTION it) { delete &conv(it); return DONE; }
 
 STATUS cudnnSetTensorNdDescriptor(TENSOR it, KIND kind, int dims, const int* size, const int* step) {
-    if (dims < 4 || dims > 5) return BAD;  // cuDNN's convolutions take no fewer
+    if (dims < 3 || dims > 5) return BAD;  // states have three, and cuDNN's convolutions take no fewer than four
     Tensor& t = tensor(it);
     t.kind = kind; t.dims = dims;
     memcpy(t.size, size, dims * sizeof(int)); memcpy(t.step, step, dims * sizeof(int));
@@ -206,3 +207,5 @@ STATUS cudnnConvolutionBackwardFilter(HANDLE handle, const void*, const TENSOR x
     return queued(((Handle*)handle)->stream, work) ? DONE : BAD;
 }
 }
+
+#include "cudnn_recurrent.h"

@@ -24,13 +24,13 @@ from distrt.core.kernels.cudnn.library import CuDNN, CuDNNError, Found, library
 from distrt.core.kernels.onednn.convolution import Geometry
 from distrt.core.layouts import empty_lying, is_channels_last, lying
 
-__all__ = ["CuDNNConvolution", "convolution_of"]
+__all__ = ["COMPUTED", "DTYPES", "CuDNNConvolution", "convolution_of", "ints", "math_of"]
 
 Sizes = tuple[int, ...]
 
 #: cuDNN's numbers of the dtypes of arrays, and of those that are computed in.
-_DTYPES = {dt.float32.numpy: 0, dt.float64.numpy: 1, dt.float16.numpy: 2, dt.bfloat16.numpy: 9}
-_COMPUTED = {0: 0, 1: 1, 2: 0, 9: 0}
+DTYPES = {dt.float32.numpy: 0, dt.float64.numpy: 1, dt.float16.numpy: 2, dt.bfloat16.numpy: 9}
+COMPUTED = {0: 0, 1: 1, 2: 0, 9: 0}
 _ROWS, _CHANNELS_LAST = 0, 1  # a filter's formats
 _CROSS_CORRELATION = 1
 _DEFAULT_MATH, _TENSOR_CORES, _NO_TENSOR_CORES = 0, 1, 3
@@ -57,7 +57,7 @@ _FORWARD, _TO_INPUT, _TO_WEIGHT = (
 
 def convolution_of(geometry: Geometry, dtype: Any) -> CuDNNConvolution | None:
     """The convolution of these sizes; None where there is no cuDNN, it is switched off, or cannot do it."""
-    if dtype not in _DTYPES or len(geometry.input) > 5 or not switches.cudnn.enabled:
+    if dtype not in DTYPES or len(geometry.input) > 5 or not switches.cudnn.enabled:
         return None
     if 0 in geometry.input or 0 in geometry.weight or 0 in geometry.output:
         return None
@@ -151,7 +151,7 @@ class _Plan:
     def __init__(
         self, cudnn: CuDNN, geometry: Geometry, dtype: Any, way: _Way, is_last: bool, wish: _Wish
     ) -> None:
-        self._cudnn, self._way, self._dtype = cudnn, way, _DTYPES[dtype]
+        self._cudnn, self._way, self._dtype = cudnn, way, DTYPES[dtype]
         self._wish = wish
         sizes = {
             _FORWARD: (geometry.input, geometry.weight, geometry.output),
@@ -168,14 +168,14 @@ class _Plan:
         made = self._cudnn.made("Tensor")
         steps = _steps(shape, is_last)
         self._cudnn.call(
-            "cudnnSetTensorNdDescriptor", made, self._dtype, len(shape), _ints(shape), _ints(steps)
+            "cudnnSetTensorNdDescriptor", made, self._dtype, len(shape), ints(shape), ints(steps)
         )
         return made
 
     def _filter(self, shape: Sizes, is_last: bool) -> c_void_p:
         made = self._cudnn.made("Filter")
         form = _CHANNELS_LAST if is_last else _ROWS
-        self._cudnn.call("cudnnSetFilterNdDescriptor", made, self._dtype, form, len(shape), _ints(shape))
+        self._cudnn.call("cudnnSetFilterNdDescriptor", made, self._dtype, form, len(shape), ints(shape))
         return made
 
     def _convolution(self, geometry: Geometry) -> c_void_p:
@@ -185,17 +185,15 @@ class _Plan:
             padding, stride, dilation = (0, *padding), (1, *stride), (1, *dilation)
         self._cudnn.call(
             "cudnnSetConvolutionNdDescriptor",
-            *(made, len(padding), _ints(padding), _ints(stride), _ints(dilation)),
-            *(_CROSS_CORRELATION, _COMPUTED[self._dtype]),
+            *(made, len(padding), ints(padding), ints(stride), ints(dilation)),
+            *(_CROSS_CORRELATION, COMPUTED[self._dtype]),
         )
         self._cudnn.call("cudnnSetConvolutionGroupCount", made, geometry.groups)
         self._cudnn.call("cudnnSetConvolutionMathType", made, self._math())
         return made
 
     def _math(self) -> int:
-        if self._dtype in (_DTYPES[dt.float16.numpy], _DTYPES[dt.bfloat16.numpy]):
-            return _TENSOR_CORES
-        return _DEFAULT_MATH if self._wish.tf32 else _NO_TENSOR_CORES
+        return math_of(self._dtype, self._wish.tf32)
 
     def algorithm(self, described: Sequence[tuple[c_void_p, c_void_p]], like: Array) -> tuple[int, int]:
         """The algorithm's number, and the bytes that it needs to work in."""
@@ -257,5 +255,13 @@ def _steps(shape: Sizes, is_last: bool) -> Sizes:
     return (steps[0], steps[-1], *steps[1:-1])
 
 
-def _ints(values: Sequence[int]) -> ctypes.Array[c_int]:
+def math_of(kind: int, tf32: bool) -> int:
+    """cuDNN's number of how products of a dtype, which is cuDNN's, are made."""
+    if kind in (DTYPES[dt.float16.numpy], DTYPES[dt.bfloat16.numpy]):
+        return _TENSOR_CORES
+    return _DEFAULT_MATH if tf32 else _NO_TENSOR_CORES
+
+
+def ints(values: Sequence[int]) -> ctypes.Array[c_int]:
+    """An array of C's."""
     return (c_int * len(values))(*values)

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from ctypes import POINTER, byref, c_char_p, c_float, c_int, c_size_t, c_void_p
+import sys
+from collections.abc import Callable
+from ctypes import (
+    POINTER,
+    byref,
+    c_char_p,
+    c_float,
+    c_int,
+    c_size_t,
+    c_uint32,
+    c_ulonglong,
+    c_void_p,
+)
 from typing import Any
 
 from distrt.core.kernels.nvidia import NvidiaError, NvidiaLibrary, loaded
 
-__all__ = ["CuDNN", "CuDNNError", "Found", "library"]
+__all__ = ["CuDNN", "CuDNNError", "Descriptor", "Found", "library"]
 
 _NAME = "libcudnn.so.9"
-_OUT, _INTS = POINTER(c_void_p), POINTER(c_int)
+_OUT, _INTS, _SIZE = POINTER(c_void_p), POINTER(c_int), POINTER(c_size_t)
 
 
 class Found(ctypes.Structure):
@@ -38,6 +50,9 @@ _ASK = [*[c_void_p] * 5, c_int, _INTS, POINTER(Found)]
 # Trial: the same with an address beside each array's descriptor, and room to work in.
 _TRY = [*[c_void_p] * 8, c_int, _INTS, POINTER(Found), c_void_p, c_size_t]
 _RUN = [*[c_void_p] * 7, c_int, c_void_p, c_size_t, *[c_void_p] * 3]
+
+# States: their descriptor, then for each place the address of hidden states; the same of cells.
+_STATES, _ROOM = [c_void_p] * 3, [c_size_t, c_void_p]
 
 _ARGUMENTS: dict[str, list[Any]] = {
     "cudnnCreate": [_OUT],
@@ -65,6 +80,23 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "cudnnFindConvolutionForwardAlgorithmEx": _TRY,
     "cudnnFindConvolutionBackwardDataAlgorithmEx": _TRY,
     "cudnnFindConvolutionBackwardFilterAlgorithmEx": _TRY,
+    "cudnnCreateDropoutDescriptor": [_OUT],
+    "cudnnDestroyDropoutDescriptor": [c_void_p],
+    "cudnnSetDropoutDescriptor": [c_void_p, c_void_p, c_float, c_void_p, c_size_t, c_ulonglong],
+    "cudnnCreateRNNDescriptor": [_OUT],
+    "cudnnSetRNNDescriptor_v8": [c_void_p, *[c_int] * 12, c_void_p, c_uint32],
+    "cudnnCreateRNNDataDescriptor": [_OUT],
+    "cudnnSetRNNDataDescriptor": [c_void_p, *[c_int] * 5, _INTS, c_void_p],
+    "cudnnDestroyRNNDescriptor": [c_void_p],
+    "cudnnGetRNNDescriptor_v8": [c_void_p, *[_INTS] * 12, _OUT, POINTER(c_uint32)],
+    "cudnnDestroyRNNDataDescriptor": [c_void_p],
+    "cudnnGetRNNDataDescriptor": [c_void_p, *[_INTS] * 5, c_int, _INTS, c_void_p],
+    "cudnnGetRNNWeightSpaceSize": [c_void_p, c_void_p, _SIZE],
+    "cudnnGetRNNTempSpaceSizes": [c_void_p, c_void_p, c_int, c_void_p, _SIZE, _SIZE],
+    "cudnnGetRNNWeightParams": [c_void_p, c_void_p, c_int, *_ROOM, c_int, c_void_p, _OUT, c_void_p, _OUT],
+    "cudnnRNNForward": [c_void_p, c_void_p, c_int, *[c_void_p] * 5, *_STATES, *_STATES, *_ROOM * 3],
+    "cudnnRNNBackwardData_v8": [*[c_void_p] * 8, *[c_void_p] * 8, *_ROOM * 3],
+    "cudnnRNNBackwardWeights_v8": [c_void_p, c_void_p, c_int, *[c_void_p] * 7, *_ROOM * 3],
     "cudnnConvolutionForward": _RUN,
     "cudnnConvolutionBackwardData": _RUN,
     "cudnnConvolutionBackwardFilter": _RUN,
@@ -72,6 +104,20 @@ _ARGUMENTS: dict[str, list[Any]] = {
 
 
 CuDNNError = NvidiaError
+
+
+class Descriptor(c_void_p):
+    """A descriptor of cuDNN's, which goes with this object.
+
+    Attributes:
+        destroy: the library's function.
+    """
+
+    destroy: Callable[[Descriptor], int] | None = None
+
+    def __del__(self, is_ending: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self.value and self.destroy is not None and not is_ending():
+            self.destroy(self)
 
 
 class CuDNN(NvidiaLibrary):
@@ -93,9 +139,10 @@ class CuDNN(NvidiaLibrary):
         super().__init__(functions, _ARGUMENTS, "cudnnCreate", "cudnnSetStream", explain)
 
     def made(self, kind: str) -> c_void_p:
-        """A new descriptor: "Tensor", "Filter" or "Convolution"."""
-        room = c_void_p()
+        """A new descriptor: "Tensor", "Filter", "Convolution", "RNN", "RNNData" or "Dropout"."""
+        room = Descriptor()
         self.call(f"cudnnCreate{kind}Descriptor", byref(room))
+        room.destroy = getattr(self._functions, f"cudnnDestroy{kind}Descriptor")
         return room
 
 
@@ -106,6 +153,6 @@ def library() -> CuDNN | None:
         "DISTRT_CUDNN",
         ["nvidia.cudnn"],
         [_NAME],
-        "cuDNN is off, convolutions on GPUs are columns and products",
+        "cuDNN is off, convolutions on GPUs are columns and products, recurrent layers go step by step",
     )
     return None if found is None else CuDNN(found)

@@ -36,7 +36,7 @@ __all__ = ["rnn_layer"]
 Sizes = tuple[int, ...]
 
 
-@op(dtype="same", autocast="lower")
+@op(dtype="same", autocast="lower", aux=("walked",))
 def rnn_layer(
     input: Array,
     hidden: Array,
@@ -52,10 +52,14 @@ def rnn_layer(
 
     Shape: (rows, in), (batch, H) -> (rows, H), (batch, H).
     """
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    walked = walked_by_cudnn(nonlinearity, input, (hidden,), weights, sizes, reverse)
+    if walked is not None:
+        return walked
     output = project(input, weight_ih, bias_ih, bias_hh)
     if used.gpu and on_gpu.recurrent.suits(hidden):
-        state, walked, is_tanh = hidden.copy(), steps(sizes, reverse), nonlinearity == "tanh"
-        return on_gpu.recurrent.plain(output, weight_hh, state, walked, is_tanh), state
+        state, walk, is_tanh = hidden.copy(), steps(sizes, reverse), nonlinearity == "tanh"
+        return on_gpu.recurrent.plain(output, weight_hh, state, walk, is_tanh), state, None
     state, matrix = wide(hidden).copy(), wide(weight_hh).T
     for rows, count in steps(sizes, reverse):
         now = output[rows]
@@ -65,7 +69,7 @@ def rnn_layer(
         else:
             np.maximum(now, 0, out=now)
         state[:count] = now
-    return output.astype(input.dtype, copy=False), state.astype(input.dtype, copy=False)
+    return output.astype(input.dtype, copy=False), state.astype(input.dtype, copy=False), None
 
 
 rnn_layer.outputs("output", "last")
@@ -82,11 +86,14 @@ def _rnn_gradients(
     bias_ih: Any,
     bias_hh: Any,
     output: Any,
+    walked: Any,
     sizes: Sizes,
     reverse: bool,
     nonlinearity: str,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
+    if walked is not None:
+        return went_back_by_cudnn(walked, (hidden,), g_output, (g_last,), needs)
     carried = carried_from(g_last, hidden)
     if used.gpu and on_gpu.recurrent.suits(hidden):
         slopes, earlier = on_gpu.recurrent.plain_back(
@@ -112,6 +119,32 @@ def _rnn_gradients(
 
 
 # -- for every kind, on arrays
+
+
+def walked_by_cudnn(
+    cell: str,
+    input: Array,
+    states: tuple[Array, ...],
+    weights: tuple[Array | None, ...],
+    sizes: Sizes,
+    reverse: bool,
+) -> tuple[Any, ...] | None:
+    """Outputs, last states, and what backward needs, by cuDNN where it does that."""
+    found = on_gpu.sequences.forward(cell, input, states, weights, sizes, reverse) if used.gpu else None
+    if found is None:
+        return None
+    output, last, walked = found
+    return output, *last, walked
+
+
+def went_back_by_cudnn(
+    walked: Any, states: tuple[Array, ...], g_output: Any, g_last: tuple[Any, ...], needs: tuple[bool, ...]
+) -> tuple[Any, ...]:
+    """The gradients of input, states, and the two weights and biases."""
+    first = 1 + len(states)
+    needed = needs[first : first + 4]
+    g_input, g_states, found = on_gpu.sequences.backward(walked, states, g_output, g_last, needed)
+    return g_input, *g_states, *found
 
 
 def steps(sizes: Sizes, reverse: bool) -> list[tuple[slice, int]]:

@@ -24,14 +24,16 @@ from distrt.core.ops.nn.recurrent import (
     rounded_once,
     states_before,
     steps,
+    walked_by_cudnn,
     weight_gradients,
+    went_back_by_cudnn,
 )
 from distrt.core.ops.pointwise.half import wide
 
 __all__ = ["gru_layer"]
 
 
-@op(dtype="same", autocast="lower", aux=("gates", "recurrent_new"))
+@op(dtype="same", autocast="lower", aux=("gates", "recurrent_new", "walked"))
 def gru_layer(
     input: Array,
     hidden: Array,
@@ -47,13 +49,17 @@ def gru_layer(
     Kept for backward, per row: the three gates, and the part of the new gate that the reset multiplies.
     Source: Cho et al. 2014; https://pytorch.org/docs/stable/generated/torch.nn.GRU.html for the place of the bias.
     """
+    weights = weight_ih, weight_hh, bias_ih, bias_hh
+    walked = walked_by_cudnn("gru", input, (hidden,), weights, sizes, reverse)
+    if walked is not None:
+        return *walked[:2], None, None, walked[2]
     size = hidden.shape[1]
     gates, state = project(input, weight_ih, bias_ih), wide(hidden).copy()
     kind = input.dtype
     if used.gpu and on_gpu.recurrent.suits(hidden):
-        walked = steps(sizes, reverse)
-        output, recurrent_new = on_gpu.recurrent.gru(gates, weight_hh, bias_hh, state, walked)
-        return output, state.astype(kind, copy=False), gates, recurrent_new
+        walk = steps(sizes, reverse)
+        output, recurrent_new = on_gpu.recurrent.gru(gates, weight_hh, bias_hh, state, walk)
+        return output, state.astype(kind, copy=False), gates, recurrent_new, None
     matrix = wide(weight_hh).T
     shift = None if bias_hh is None else wide(bias_hh)
     recurrent_new = np.empty((len(gates), size), gates.dtype, like=gates)
@@ -76,7 +82,7 @@ def gru_layer(
         current *= sigmoids[:, size:]
         current += new
         output[rows] = current
-    return output.astype(kind, copy=False), state.astype(kind, copy=False), gates, recurrent_new
+    return output.astype(kind, copy=False), state.astype(kind, copy=False), gates, recurrent_new, None
 
 
 gru_layer.outputs("output", "last")
@@ -95,16 +101,19 @@ def _gru_gradients(
     output: Any,
     gates: Any,
     recurrent_new: Any,
+    walked: Any,
     sizes: Sizes,
     reverse: bool,
     needs: tuple[bool, ...],
 ) -> tuple[Any, ...]:
+    if walked is not None:
+        return went_back_by_cudnn(walked, (hidden,), g_output, (g_last,), needs)
     size = hidden.shape[1]
     carried = carried_from(g_last, hidden)
     if used.gpu and on_gpu.recurrent.suits(hidden):
-        walked = steps(sizes, not reverse)
+        walk = steps(sizes, not reverse)
         g_projected, g_recurrent, earlier = on_gpu.recurrent.gru_back(
-            gates, recurrent_new, output, hidden, weight_hh, carried, g_output, walked
+            gates, recurrent_new, output, hidden, weight_hh, carried, g_output, walk
         )
         before = earlier if needs[3] else None
         g_input, *g_weights = weight_gradients(g_projected, g_recurrent, input, before, weight_ih, needs)

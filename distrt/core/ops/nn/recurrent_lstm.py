@@ -27,14 +27,18 @@ from distrt.core.ops.nn.recurrent import (
     project,
     rounded_once,
     steps,
+    walked_by_cudnn,
     weight_gradients,
+    went_back_by_cudnn,
 )
 from distrt.core.ops.pointwise.half import readable, rounded, wide
 
 __all__ = ["lstm_layer"]
 
 
-@op(dtype="same", autocast="lower", aux=("gates", "earlier", "earlier_cells", "squashed", "repeats"))
+@op(
+    dtype="same", autocast="lower", aux=("gates", "earlier", "earlier_cells", "squashed", "repeats", "walked")
+)
 def lstm_layer(
     input: Array,
     hidden: Array,
@@ -54,6 +58,13 @@ def lstm_layer(
     Kept for backward, per row: the four gates, the state and the cell before the step, the tanh of the cell after it.
     Source: Hochreiter and Schmidhuber 1997; Sak et al. 2014 (the projection).
     """
+    if used.gpu and weight_hr is None:
+        given = by_step(input, sizes) if batch_first else input
+        weights = weight_ih, weight_hh, bias_ih, bias_hh
+        found = walked_by_cudnn("lstm", given, (hidden, cell), weights, sizes, reverse)
+        if found is not None:
+            output, *last, walked = found
+            return by_sequence(output, sizes) if batch_first else output, *last, *[None] * 5, walked
     state, memory = wide(hidden).copy(), wide(cell).copy()
     repeats = None
     kept: list[Array]
@@ -75,7 +86,7 @@ def lstm_layer(
         if batch_first:
             output = by_sequence(output, sizes)
     kind = input.dtype
-    return *(each.astype(kind, copy=False) for each in (output, state, memory)), gates, *kept, repeats
+    return *(each.astype(kind, copy=False) for each in (output, state, memory)), gates, *kept, repeats, None
 
 
 lstm_layer.outputs("output", "last", "last_cell")
@@ -141,12 +152,17 @@ def _lstm_gradients(
     earlier_cells: Any,
     squashed: Any,
     repeats: Repeats | None,
+    walked: Any,
     sizes: Sizes,
     reverse: bool,
     batch_first: bool,
     needs: tuple[bool, ...],
     into: Any,
 ) -> tuple[Any, ...]:
+    if walked is not None:
+        g_rows = by_step(g_output, sizes) if batch_first and g_output is not None else g_output
+        found = went_back_by_cudnn(walked, (hidden, cell), g_rows, (g_last, g_last_cell), needs)
+        return by_sequence(found[0], sizes) if batch_first else found[0], *found[1:], None
     carried, carried_cell = carried_from(g_last, hidden), carried_from(g_last_cell, cell)
     before = earlier if needs[4] else None
     slots = (None, None) if into is None else into[3:5]
