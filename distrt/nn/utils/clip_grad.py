@@ -15,6 +15,7 @@ import numpy as np
 
 from distrt.core import ops
 from distrt.core.modes import no_grad
+from distrt.core.overriding import doors
 from distrt.core.process.users_code import warn
 from distrt.core.tensor import Tensor, wrap
 
@@ -71,9 +72,13 @@ def clip_grads_with_norm_(
     parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scales the gradients by ``max_norm / (total_norm + 1e-6)``, where that makes them smaller."""
-    factor = ops.clamp(ops.true_divide(float(max_norm), ops.add(total_norm, 1e-6)), max=1.0)
+    total = total_norm._whole() if isinstance(total_norm, Tensor) else total_norm
+    factor = ops.clamp(ops.true_divide(float(max_norm), ops.add(total, 1e-6)), max=1.0)
     for gradient in _gradients(parameters):
-        gradient.mul_(factor)
+        if hasattr(gradient, "_norm_over_ranks"):  # a rank's part of one: all have the same factor
+            doors.behind(Tensor.mul_)(gradient, factor)
+        else:
+            gradient.mul_(factor)
 
 
 def clip_grad_norm_(

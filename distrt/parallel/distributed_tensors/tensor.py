@@ -210,6 +210,9 @@ class DTensor(Tensor):
             return self.redistribute(placements=everywhere(self.device_mesh)).to(*args, **kwargs)
         return self._like(changed)
 
+    def _whole(self) -> Tensor:
+        return self.full_tensor()
+
     def _as_root(self, gradient: Tensor | None) -> tuple[Tensor, Tensor | None]:
         return _root_of(self, gradient)
 
@@ -331,6 +334,26 @@ def _drawing(name: str) -> Any:
     return method
 
 
+def _stepping(name: str) -> Any:
+    """A change in place that, by a number, is the same change of the part: loops over parameters make many."""
+    plain = getattr(Tensor, name)
+    itself = doors.own(behind(plain))
+
+    def method(self: DTensor, *args: Any, **kwargs: Any) -> DTensor:
+        if (
+            kwargs
+            or len(args) > 1
+            or (args and args[0].__class__ not in (float, int))
+            or self._layout.is_partial
+        ):
+            return called(plain, (self, *args), kwargs)  # type: ignore[no-any-return]
+        return itself(self, *args)  # type: ignore[no-any-return]
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = plain.__doc__
+    return method
+
+
 @classmethod  # type: ignore[misc]
 def _taking_over(
     cls: type[DTensor], func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -343,6 +366,8 @@ DTensor.__module__ = "distrt.distributed.tensor"
 DTensor.__torch_function__ = _taking_over
 for _name in RANDOM_FILL:
     setattr(DTensor, _name, _drawing(_name))
+for _name in ("add_", "div_", "mul_", "sub_", "zero_"):
+    setattr(DTensor, _name, _stepping(_name))
 
 
 def distributed(local: Array, layout: Layout) -> Any:
