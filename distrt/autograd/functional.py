@@ -15,9 +15,12 @@ from distrt.core.autograd.roots import grad
 from distrt.core.creation import zeros_like
 from distrt.core.errors import AutogradError
 from distrt.core.modes import enable_grad, is_grad_enabled, set_grad_enabled
+from distrt.core.overriding.doors import overridable
 from distrt.core.tensor import Tensor
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
+
+_stack = overridable(ops.stack)
 
 Tensors = tuple[Any, ...]
 Function = Callable[..., Any]
@@ -127,7 +130,7 @@ def hessian(
         several_outputs, outputs = _as_tuple(out, "outputs of the user-provided function", "hessian")
         require_grad(outputs, "outputs", strict)
         _require_one_element(outputs, several_outputs, "hessian")
-        return ops.reshape(out, ())
+        return out.reshape(())
 
     def gradient(*given: Any) -> Any:
         made = tuple(each.requires_grad_() if each.is_leaf else each for each in given)
@@ -294,7 +297,7 @@ def _grad(outputs: Sequence[Any], inputs: Tensors, vector: Tensors | None, creat
 
 def _rows(number: int, out: Tensor, inputs: Tensors, create_graph: bool, strict: bool) -> Tensors:
     """The Jacobian of one output, by each input: one pass for each element."""
-    flat = ops.reshape(out, (-1,))
+    flat = out.reshape(-1)
     rows: list[list[Any]] = [[] for _ in inputs]
     for element in range(out.numel()):
         found: Tensors = (None,) * len(inputs)
@@ -315,7 +318,7 @@ def _rows(number: int, out: Tensor, inputs: Tensors, create_graph: bool, strict:
                 )
             row.append(zeros_like(inputs[index]) if gradient is None else gradient)
     return tuple(
-        ops.reshape(ops.stack(row), (*out.shape, *each.shape)) for row, each in zip(rows, inputs, strict=True)
+        _stack(row).reshape((*out.shape, *each.shape)) for row, each in zip(rows, inputs, strict=True)
     )
 
 

@@ -14,10 +14,13 @@ from typing import Any
 from distrt.autograd.trees import leaves_of, rebuilt, structure_of
 from distrt.core import ops
 from distrt.core.errors import ShapeError
+from distrt.core.overriding.doors import overridable
 from distrt.core.random.generator import default_generator
 from distrt.core.tensor import Tensor
 
 __all__ = ["vmap"]
+
+_stack = overridable(ops.stack)
 
 Dims = Any  # an int, None, or a tree of them: a prefix of the tree that it is for
 
@@ -187,7 +190,7 @@ class _Call:
                     f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(each)}. "
                     "Did you mean to set out_dims= to None for output?"
                 )
-        return ops.stack(column, dim)
+        return _stack(column, dim)
 
 
 def _spread(dims: Dims, tree: Any) -> list[Any] | None:

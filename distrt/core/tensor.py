@@ -254,6 +254,10 @@ class Tensor(Attributes, PythonValues, Copying, Interchange, Overridable, Bound)
         """A tensor of this very array, for what is made after this one; subclasses may tell more than values."""
         return wrap(array)
 
+    def _whole(self) -> Tensor:
+        """This tensor; a subclass may have a part of it only."""
+        return self
+
     def _as_gradient(self, gradient: Tensor) -> Tensor:
         """What a pass has found for this tensor; subclasses may tell more than values."""
         return gradient

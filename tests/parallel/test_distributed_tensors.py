@@ -203,3 +203,18 @@ def test_functions_of_lists_and_questions_mean_the_whole():
                 call()
 
     on_ranks(check)
+
+
+def test_the_librarys_own_functions_mean_the_whole():
+    def check(mesh):
+        x = distribute_tensor(whole_of(4, 3), mesh, [Shard(0)]).requires_grad_()
+        assert torch.equal(nn.utils.parameters_to_vector([x, x]).full_tensor(), torch.cat([whole_of(12)] * 2))
+        doubled = torch.func.vmap(lambda row: row * 2)(x.detach())
+        assert isinstance(doubled, DTensor) and torch.equal(doubled.full_tensor(), 2 * whole_of(4, 3))
+        slopes = torch.autograd.functional.jacobian(lambda y: (y * y).sum(1), x.detach())
+        expected = torch.autograd.functional.jacobian(lambda y: (y * y).sum(1), whole_of(4, 3))
+        assert torch.equal(slopes.full_tensor(), expected)
+        assert torch.tensor([x.detach().sum(), 1.0]).tolist() == [66.0, 1.0]
+        assert torch.zeros(12).view_as(x).shape == (4, 3)
+
+    on_ranks(check)

@@ -51,6 +51,7 @@ def tensor(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
             "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor)."
         )
+        data = data._whole()
         array = data._array.astype(data._array.dtype if dtype is None else dt.to_numpy(dtype))
     else:
         given = taken_in(data) if hasattr(data, _DESCRIPTION) else data
@@ -134,7 +135,7 @@ def _number(value: Any) -> Any:
         if value._array.size != 1:
             raise DataError("only one element tensors can be converted to Python scalars")
         value._warn_of_lost_gradient()
-        return value._array.reshape(())[()]
+        return value._whole()._array.reshape(())[()]
     if isinstance(value, np.ndarray):
         return value[()]
     if _is_sequence(value):

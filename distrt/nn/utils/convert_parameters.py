@@ -6,14 +6,17 @@ from collections.abc import Iterable
 
 from distrt.core import ops
 from distrt.core.errors import ShapeError
+from distrt.core.overriding.doors import overridable
 from distrt.core.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
+_cat = overridable(ops.cat)
+
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """The elements of all parameters, one after the other, in one 1-d tensor; it has a graph."""
-    vector: Tensor = ops.cat([ops.reshape(each, (-1,)) for each in parameters])
+    vector: Tensor = _cat([each.reshape(-1) for each in parameters])
     return vector
 
 

@@ -85,6 +85,7 @@ def _handlers() -> dict[Any, Call]:
     note(_OF_THE_OBJECT, _of_the_object)
     note(" ".join(_REFUSED), _refused)
     note("max min norm vector_norm", of_all_elements)
+    note("expand_as reshape_as view_as", _shaped_as)
     found[functional.cross_entropy] = _cross_entropy
     return found
 
@@ -114,6 +115,15 @@ def _ghost(tensor: Any) -> Tensor:
     if not array.flags.c_contiguous:
         order = sorted(order, key=lambda dim: -array.strides[dim])  # type: ignore[assignment]
     return wrap(made(layout.shape, array.dtype, strides_of(layout.shape, array.itemsize, list(order))))
+
+
+def _shaped_as(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Of the second tensor only the shape counts."""
+    tensor, other = (*args, *kwargs.values())[:2]
+    if hasattr(tensor, "_layout"):
+        name = {"expand_as": "expand", "reshape_as": "reshape", "view_as": "view"}[func.__name__]
+        return getattr(Tensor, name)(tensor, tuple(other.shape))
+    return func(tensor, _ghost(other))
 
 
 def _cross_entropy(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

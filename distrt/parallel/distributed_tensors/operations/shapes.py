@@ -86,12 +86,12 @@ def _same_dims(given: Given) -> list[Way]:
     return carried(given, new)
 
 
-@rule("reshape flatten unflatten ravel reshape_as", local=_reshaped)
+@rule("reshape flatten unflatten ravel", local=_reshaped)
 def reshaped(given: Given, *args: Any, **kwargs: Any) -> list[Way]:
     return _same_dims(given)
 
 
-@rule("view view_as", local=_viewed)
+@rule("view", local=_viewed)
 def viewed(given: Given, *args: Any, **kwargs: Any) -> list[Way]:
     from distrt.core.dtypes.dtype import dtype
 
@@ -133,7 +133,7 @@ def _expanded(function: Any, layout: Any, args: Any, kwargs: Any) -> Any:
     return Tensor.expand(args[0], layout.local_shape)
 
 
-@rule("expand broadcast_to expand_as", local=_expanded)
+@rule("expand broadcast_to", local=_expanded)
 def expanded(given: Given, *args: Any, **kwargs: Any) -> list[Way]:
     operand, shape = given.operands[0], given.shapes[0]
     more = len(shape) - operand.ndim
