@@ -105,7 +105,7 @@ def normal_slopes(
     is_centred: bool,
 ) -> tuple[Array, Array, Array]:
     """As ``distrt.core.kernels.rows.slopes``."""
-    found, wide = np.empty(input.shape, input.dtype, like=input), computed(input)
+    found = np.empty(input.shape, input.dtype, like=input)
     g, input = row_major(g), row_major(input)
     (weight, _), stored = parameters(input, weight, None)
     _launch(
@@ -116,16 +116,29 @@ def normal_slopes(
         eps=eps,
         is_centred=is_centred,
     )
-    rows, width = input.shape
+    return found, *_parameter_slopes(g, input, averages, variances, eps, is_centred)
+
+
+def _parameter_slopes(
+    g: Array, input: Array, averages: Array, variances: Array, eps: float, is_centred: bool
+) -> tuple[Array, Array]:
+    """The gradients of weight and bias, by stretches of rows: each an array of its own, for a parameter to have."""
+    (rows, width), wide = input.shape, computed(input)
     stretches = min(65535, -(-rows // _STRETCH))
     stretch = -(-rows // stretches)
-    parts = np.empty((2, stretches, width), wide, like=input)
-    code = kernel("rows", "parameter_slopes", T=C_TYPES[input.dtype], W="float", LANES=32, HELD=0)
+    made = [np.empty(width, wide, like=input) for _ in range(2)]
+    parts: Any = made if stretches == 1 else np.empty((2, stretches, width), wide, like=input)
+    left_open = {"T": C_TYPES[input.dtype], "W": "float", "LANES": 32, "HELD": 0}
     sizes = (np.int64(rows), np.int64(width), wide(eps), np.int32(is_centred), np.int32(stretch))
-    grid = (-(-width // _THREADS), stretches)
-    code(grid, (_THREADS,), (g, input, averages, variances, parts[0], parts[1], *sizes))
-    of_weight, of_bias = parts.sum(axis=1, dtype=np.float64).astype(wide)
-    return found, of_weight, of_bias
+    columns = -(-width // _THREADS)
+    kernel("rows", "parameter_slopes", **left_open)(
+        (columns, stretches), (_THREADS,), (g, input, averages, variances, *parts, *sizes)
+    )
+    if stretches > 1:
+        kernel("rows", "parameter_totals", **left_open)(
+            (columns, 2), (_THREADS,), (parts, *made, np.int64(width), np.int32(stretches))
+        )
+    return made[0], made[1]
 
 
 def parameters(input: Array, *given: Array | None) -> tuple[list[Array | None], str]:

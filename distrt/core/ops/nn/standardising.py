@@ -140,7 +140,7 @@ def slopes(
         elif own.dtype == given.dtype and rows.suits(own):
             found = rows.slopes(own, given, weight, average, variance, eps, is_centred)
         if found is not None:
-            g_weight = None if weight is None or not needs[1] else found[1].reshape(weight.shape)
+            g_weight = None if weight is None or not needs[1] else in_shape(found[1], weight.shape)
             return found[0].reshape(input.shape), g_weight, found[2] if needs[2] else None
     own = wide(own)
     normal = (wide(given) - average) * _inverse(variance, eps)

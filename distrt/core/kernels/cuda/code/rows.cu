@@ -186,3 +186,12 @@ extern "C" __global__ void parameter_slopes(
     of_weight[(i64)blockIdx.y * width + at] = weight;
     of_bias[(i64)blockIdx.y * width + at] = bias;
 }
+
+// What all stretches add up to, in their order: of weights in the first row of blocks, of biases in the second.
+extern "C" __global__ void parameter_totals(const C* parts, C* of_weight, C* of_bias, i64 width, int stretches) {
+    const i64 at = (i64)blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= width) return;
+    double sum = 0;
+    for (int stretch = 0; stretch < stretches; stretch++) sum += parts[((i64)blockIdx.y * stretches + stretch) * width + at];
+    (blockIdx.y ? of_bias : of_weight)[at] = (C)sum;
+}
