@@ -91,6 +91,18 @@ row(
     covers="_searched",
 )
 row(
+    "searchsorted in nan",
+    lambda t, s, v: [
+        t.searchsorted(each, v, right=right)
+        for each in (s.sort()[0], s * t.nan, t.cat([s.sort()[0], t.full((3, 5), t.nan)], 1))
+        for right in (False, True)
+    ],
+    [(In((3, 6), "holes", grad=False), In((3, 4), "holes", grad=False))],
+    dtypes=("float32", "float16"),
+    smooth=False,
+    covers="_searched",
+)
+row(
     "searchsorted of a number",
     lambda t, s: (t.searchsorted(s.sort()[0], 1.5), t.searchsorted(s.sort()[0], 2, right=True)),
     [In((6,), grad=False)],

@@ -191,7 +191,7 @@ def _searched(sequence: IndexArray, values: IndexArray, sorter: Any, right: bool
     side: Any = "right" if right else "left"
     rows = wide(sequence if sorter is None else np.take_along_axis(sequence, sorter, -1))
     if rows.ndim == 1:
-        places: Array = np.searchsorted(rows, wide(values), side)
+        places = _in_row(rows, wide(values), side)
     elif is_meta(rows):
         places = np.empty(values.shape, np.int64, like=rows)
     else:
@@ -199,10 +199,29 @@ def _searched(sequence: IndexArray, values: IndexArray, sorter: Any, right: bool
         flat = rows.reshape(count, rows.shape[-1]), wide(values).reshape(count, values.shape[-1])
         places = np.zeros(flat[1].shape, np.int64, like=rows)
         for number, (row, wanted) in enumerate(zip(*flat, strict=True)):
-            places[number] = np.searchsorted(row, wanted, side)
+            places[number] = _in_row(row, wanted, side)
         places = places.reshape(values.shape)
     places = np.where(np.isnan(values), rows.shape[-1], places)  # nothing is as large as nan
     return as_array(places).astype(np.int32 if out_int32 else np.int64, copy=False)
+
+
+def _in_row(row: Array, values: Array, side: Any) -> Array:
+    if is_on_gpu(row) or is_meta(row) or row.dtype.kind != "f" or not row.size or not np.isnan(row[-1]):
+        found: Array = np.searchsorted(row, values, side)
+        return found
+    # PyTorch halves, and goes on behind what is not known to be as large: behind nan, too. NumPy stays before it.
+    low = np.zeros(values.shape, np.int64)
+    high = np.full(values.shape, row.size)
+    while (low < high).any():
+        middle = (low + high) >> 1
+        there = row[np.minimum(middle, row.size - 1)]
+        is_behind = ~(there > values) if side == "right" else ~(there >= values)
+        is_open = low < high
+        low, high = (
+            np.where(is_open & is_behind, middle + 1, low),
+            np.where(is_open & ~is_behind, middle, high),
+        )
+    return low
 
 
 @takes_out
