@@ -26,8 +26,8 @@ pi = math.pi
 #: Names that are submodules: ``distrt.nn`` needs no import statement of its own.
 _MODULES = frozenset(
     (
-        "_C __config__ __future__ _dynamo _inductor accelerator amp autograd backends checkpoint compiler cpu cuda "
-        "debugging distributed distributions fft func functional futures fx hub jit library linalg mps mtia "
+        "_C _VF __config__ __future__ _dynamo _inductor _tensor accelerator amp autograd backends checkpoint compiler "
+        "cpu cuda debugging distributed distributions fft func functional futures fx hub jit library linalg mps mtia "
         "multiprocessing nn onnx ops optim overrides profiler random serialization signal sparse special storage "
         "testing torch_version types utils version xpu "
     ).split()

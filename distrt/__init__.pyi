@@ -4,10 +4,12 @@ import builtins as _b
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from distrt import _C as _C
+from distrt import _VF as _VF
 from distrt import __config__ as __config__
 from distrt import __future__ as __future__
 from distrt import _dynamo as _dynamo
 from distrt import _inductor as _inductor
+from distrt import _tensor as _tensor
 from distrt import accelerator as accelerator
 from distrt import amp as amp
 from distrt import autograd as autograd

@@ -72,6 +72,10 @@ class SummaryWriter(Folder, PictureWriter):
             self._writer._filename_suffix = self._suffix()
         return self._writer._get_file_writer()
 
+    def _get_file_writer(self) -> Any:
+        """``file_writer``, as frameworks ask PyTorch's class for it."""
+        return self.file_writer
+
     def _suffix(self) -> str:
         return f".{os.getpid()}.{next(_files)}{self.filename_suffix}"
 

@@ -29,6 +29,15 @@ def values(t):
 
 SETTINGS = {"lr": 0.1, "name": "x", "no": None}
 
+
+def beside_the_curves(t, writer):
+    """As scripts do that want no folder for each run's settings."""
+    summary = importlib.import_module(f"{t.__name__}.utils.tensorboard.summary")
+    for message in summary.hparams(SETTINGS, {"m": 1.0}):
+        writer._get_file_writer().add_summary(message)
+    writer.add_scalar("m", 1.0)
+
+
 #: What is added, with a library `t` and a writer `w`.
 ADDED = {
     "scalar": lambda t, w: w.add_scalar("a/loss", t.tensor(1.5, requires_grad=True), 1),
@@ -56,7 +65,9 @@ ADDED = {
     "mesh": lambda t, w: w.add_mesh("mesh", values(t)[0, :, :3, :3].reshape(1, 9, 3)),
     "embedding": lambda t, w: w.add_embedding(values(t)[0, :, 0], metadata=["a", "b", "c"], global_step=1),
     "settings": lambda t, w: w.add_hparams(SETTINGS, {"m": t.tensor(1.0)}, {"lr": [0.1, 0.2]}, "run", 3),
+    "settings beside the curves": beside_the_curves,
 }
+
 
 #: What is refused.
 REFUSED = {
@@ -75,6 +86,10 @@ REFUSED = {
     "file": lambda t, w: w.add_onnx_graph("no.onnx"),
     "model": lambda t, w: w.add_graph(t.nn.Linear(3, 2), t.ones(1, 5)),
 }
+
+
+def test_the_writer_is_at_its_module_too():
+    assert importlib.import_module("distrt.utils.tensorboard.writer").SummaryWriter is SummaryWriter
 
 
 def test_every_method_is_there_with_its_arguments(theirs):

@@ -30,15 +30,16 @@ def reduction_of(reduction: str, size_average: bool | None = None, reduce: bool 
     return reduction
 
 
-def legacy_reduction(size_average: bool | None, reduce: bool | None) -> str:
+def legacy_reduction(size_average: bool | None, reduce: bool | None, warns: bool = True) -> str:
     """What ``size_average`` and ``reduce`` mean together, with a warning."""
     reduced = reduce is None or reduce
     averaged = size_average is None or size_average
     reduction = "none" if not reduced else "mean" if averaged else "sum"
-    warn(
-        f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
-        UserWarning,
-    )
+    if warns:
+        warn(
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            UserWarning,
+        )
     return reduction
 
 
