@@ -229,10 +229,10 @@ def _connect(
         if rank == 0:
             logger.info("%d ranks on %s: connected through shared memory", size, places[0]["host"])
         return ShmTransport.connect(rank, range(size), store, prefix)
-    from distrt.comm.machines.transport import MachinesTransport  # most jobs run on one machine
-    from distrt.comm.mpi.start import start_mpi
+    from distrt.comm.machines.choice import open_network  # most jobs run on one machine
+    from distrt.comm.machines.transport import MachinesTransport
 
-    network = start_mpi(environment, store, timeout_s, machines)
+    network = open_network(environment, store, prefix, timeout_s, machines)
     return MachinesTransport.connect(network, machines, store, prefix, timeout_s)
 
 

@@ -175,13 +175,22 @@ def run_ranks(start_job: Callable[..., Job]) -> Callable[..., RankRun]:
     return run
 
 
+@pytest.fixture(scope="session", params=["tcp", pytest.param("mpi", marks=pytest.mark.ci)])
+def network(request: pytest.FixtureRequest) -> str:
+    """What connects machines."""
+    if request.param == "mpi":
+        pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def two_by_two() -> Iterator[Serving]:
+def two_by_two(network: str) -> Iterator[Serving]:
     """Two ranks on each of two simulated machines, which run the programs of many tests; ``group`` is their world."""
-    pytest.importorskip("mpi4py", reason="needs distrt[mpi]")
     from tests.multiprocess.mpi_ranks import mpi_ranks
 
-    serving = Serving(lambda program: mpi_ranks(4, program, machines=[0, 0, 1, 1], reads_stdin=True))
+    serving = Serving(
+        lambda program: mpi_ranks(4, program, machines=[0, 0, 1, 1], reads_stdin=True, network=network)
+    )
     yield serving
     serving.close()
 

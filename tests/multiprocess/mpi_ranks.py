@@ -1,4 +1,4 @@
-"""Ranks of tests with MPI: processes that share a store, or that mpiexec starts, on simulated or separate machines."""
+"""Ranks on simulated or separate machines: processes that share a store, or that mpiexec starts."""
 
 from __future__ import annotations
 
@@ -57,10 +57,12 @@ def mpi_ranks(
     master: str | None = None,
     reads_stdin: bool = False,
     variables: Mapping[str, object] = {},
+    network: str = "mpi",
 ) -> Iterator[Ranks]:
     """Run ``program`` (Python source, after `PRELUDE`) in ``size`` processes that share a store.
 
-    ``machines`` names the machine that each rank counts as being on; ``prefixes`` is put before each rank's command.
+    ``network`` is to connect machines. ``machines`` names the machine that each rank counts as being on; ``prefixes``
+    is put before each rank's command.
     Rank 0 hosts the store at the address ``master``, if there is one; else the test does.
     """
     secret = os.urandom(16)
@@ -82,6 +84,7 @@ def mpi_ranks(
                 ),
                 "DISTRT_JOB_SECRET": secret.hex(),
                 "DISTRT_MACHINE": f"machine {machines[rank]}",
+                "DISTRT_NETWORK": network,
                 "TEST_MACHINES": list(machines),
             }
             command = [sys.executable, "-W", "error", "-c", PRELUDE + program, *arguments]
@@ -121,6 +124,7 @@ def ranks_between(
     program: str,
     reads_stdin: bool = False,
     variables: Mapping[str, object] = {},
+    network: str = "mpi",
 ) -> AbstractContextManager[Ranks]:
     """Two ranks on each of the machines; rank 0 hosts the store."""
     return mpi_ranks(
@@ -131,4 +135,5 @@ def ranks_between(
         master=machines[0].address,
         reads_stdin=reads_stdin,
         variables={"MPIR_CVAR_CH4_NETMOD": "ofi", **variables},
+        network=network,
     )

@@ -91,9 +91,14 @@ def listening_place(places: Sequence[bytes]) -> tuple[str, list[str]]:
 
 
 def open_any(
-    addresses: Sequence[str], port: int, timeout_s: float, secret: bytes, rank: int | None
+    addresses: Sequence[str],
+    port: int,
+    timeout_s: float,
+    secret: bytes,
+    rank: int | None,
+    whose: str = "rank 0",
 ) -> Trusted:
-    """Connect to the first address at which somebody proves the secret.
+    """Connect to the first address of ``whose`` at which somebody proves the secret; ``rank`` calls.
 
     An address may be unreachable from here, or mean another machine here: it is passed over.
 
@@ -121,8 +126,8 @@ def open_any(
         if time.monotonic() >= deadline:
             text = "; ".join(f"{address}: {fault}" for address, fault in faults.items())
             raise RendezvousError(
-                f"no address of rank 0 answered at port {port} within {timeout_s:g} s ({text}); are the machines "
-                f"connected, and does a firewall let ports through? DISTRT_INTERFACE chooses rank 0's interface"
+                f"no address of {whose} answered at port {port} within {timeout_s:g} s ({text}); are the machines "
+                f"connected, and does a firewall let ports through? DISTRT_INTERFACE chooses the interface there"
             )
         time.sleep(0.05)
 

@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from distrt.comm.looking import Look
 from distrt.comm.machines.lifeline import Lifeline
 from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
 from distrt.core.errors import DistributedError
 
-__all__ = ["Communicator", "Exchange", "Gone", "Mail", "Network", "say_goodbye"]
+__all__ = ["Communicator", "Exchange", "Gone", "Mail", "Network", "say_goodbye", "wait_for_goodbyes"]
 
 _DELIVERY_S = 10.0  # for messages that were sent, and that nobody may ever receive
 
@@ -83,6 +84,10 @@ class Communicator(ABC):
     def mail(self, gone: Gone) -> Mail:
         """Its messages with tags (asked for once)."""
 
+    def close(self) -> None:
+        """This rank has left the group."""
+        return
+
 
 class Network(ABC):
     """One process's way to all ranks of the job.
@@ -92,12 +97,14 @@ class Network(ABC):
         timeout_s: how long its start and its end may wait.
 
     Attributes:
+        look: how to look out for messages before sleeping; they take longer than falling asleep.
         takes_gpu_memory: whether it, on all ranks, is given the memory of GPUs as it is.
         failed: set it to the reason why this rank must not wait for the others at its end.
     """
 
     kind: str  #: "mpi", "tcp"
     takes_gpu_memory = False
+    look = Look.YIELD
 
     def __init__(self, lifeline: Lifeline, timeout_s: float) -> None:
         self.rank, self.size = lifeline.rank, lifeline.size
@@ -118,8 +125,8 @@ class Network(ABC):
         """Whether all that was sent is away; what is left is moved on."""
 
 
-def say_goodbye(network: Network, is_well: bool) -> str | None:
-    """See messages off, tell the others that this rank ends, and wait for them; why that was in vain, if it was."""
+def say_goodbye(network: Network, is_well: bool) -> None:
+    """See messages off, and tell the others that this rank ends."""
     lifeline = network.lifeline
     deadline = time.monotonic() + _DELIVERY_S
     while network.failed is None and is_well and time.monotonic() < deadline:
@@ -127,6 +134,11 @@ def say_goodbye(network: Network, is_well: bool) -> str | None:
             break
         time.sleep(0.0005)
     lifeline.leave(is_well and network.failed is None, network.failed or "")
+
+
+def wait_for_goodbyes(network: Network) -> str | None:
+    """Return when all ranks have left; why not all will, where that is so."""
+    lifeline = network.lifeline
     deadline = time.monotonic() + network.timeout_s
     while not lifeline.everybody_has_left():
         if (failure := lifeline.somebody_failed()) is not None:

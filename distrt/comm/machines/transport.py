@@ -175,8 +175,8 @@ class MachinesTransport(Transport):
 
     @property
     def look(self) -> Look:
-        """Messages between machines take longer than falling asleep."""
-        return Look.YIELD
+        """As the network can wait."""
+        return self._links.network.look
 
     def subgroup(self, ranks: Sequence[int], name: str, timeout_s: float) -> Transport:
         """Some of the ranks: in shared memory alone where all are on one machine."""
@@ -303,6 +303,7 @@ class MachinesTransport(Transport):
                 links.network.failed = "a message was under way when its group was closed"
             links.network.lifeline.close_group(self._prefix)
             links.node.close()
+            links.communicator.close()
 
     def _is_waiting(self) -> bool:
         """Whether the network would wait at its end for messages that nobody wants any more."""
