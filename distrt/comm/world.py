@@ -169,6 +169,7 @@ def create_group(
     timeout_s: float,
     name: str = "world",
     kind: Kind = ProcessGroup,
+    wants_mpi: bool = False,
 ) -> ProcessGroup:
     """The group of all ranks of the job (all of them call), over what connects them best.
 
@@ -178,10 +179,11 @@ def create_group(
         timeout_s: how long each operation may wait.
         name: the group's; all ranks give the same.
         kind: makes the group: a class with the methods that its holders want.
+        wants_mpi: whether MPI is to connect machines, where ``DISTRT_NETWORK`` says nothing.
 
     Raises:
         RendezvousError: when a rank runs another version of distrt.
-        UnsupportedError: when ranks are on several machines, and MPI is missing.
+        UnsupportedError: when MPI is to connect machines, and is missing.
     """
     if environment.world_size == 1:
         logger.info("a world of one rank: nothing to connect")
@@ -196,7 +198,7 @@ def create_group(
     if any(each["machine"] != machines[0]["machine"] for each in machines) and isinstance(store, JobStore):
         clocks.align(store.clock_ns)
         here(rank).tell_clock()
-    transport = _connect(environment, machines, store, prefix, timeout_s)
+    transport = _connect(environment, machines, store, prefix, timeout_s, wants_mpi)
     group = kind(transport, timeout_s, name)
     atexit.register(_close, weakref.ref(group))
     group.barrier()  # all have read what they need: whoever hosts the store may close it
@@ -220,7 +222,12 @@ def _meet(rank: int, size: int, store: Store, prefix: str) -> list[dict[str, Any
 
 
 def _connect(
-    environment: Environment, places: list[dict[str, Any]], store: Store, prefix: str, timeout_s: float
+    environment: Environment,
+    places: list[dict[str, Any]],
+    store: Store,
+    prefix: str,
+    timeout_s: float,
+    wants_mpi: bool,
 ) -> Transport:
     """The transport of all ranks, given where each of them is."""
     rank, size = environment.rank, len(places)
@@ -232,7 +239,7 @@ def _connect(
     from distrt.comm.machines.choice import open_network  # most jobs run on one machine
     from distrt.comm.machines.transport import MachinesTransport
 
-    network = open_network(environment, store, prefix, timeout_s, machines)
+    network = open_network(environment, store, prefix, timeout_s, machines, wants_mpi)
     return MachinesTransport.connect(network, machines, store, prefix, timeout_s)
 
 

@@ -72,7 +72,7 @@ def init_process_group(
     if is_registered(name):
         joined, close = _join_registered(name, init_method, timeout_s, world_size, rank, store, pg_options)
     else:
-        joined, close = _join(init_method, timeout_s, world_size, rank, store)
+        joined, close = _join(init_method, timeout_s, world_size, rank, store, name == Backend.MPI)
     try:
         require_library(asked, joined.size())
         joined.backend, joined.backend_asked = name, asked
@@ -87,7 +87,7 @@ def init_process_group(
 
 
 def _join(
-    init_method: str | None, timeout_s: float, world_size: int, rank: int, store: Any
+    init_method: str | None, timeout_s: float, world_size: int, rank: int, store: Any, wants_mpi: bool
 ) -> tuple[ArrayGroup, Callable[[], object] | None]:
     """The group of all ranks, and what closes the store."""
     meeting: Store | None
@@ -104,7 +104,7 @@ def _join(
             open_store = partial(_default_store, environment, found, timedelta(seconds=timeout_s))
         meeting, close = found, None if found is None else found.close
     try:
-        joined = world.create_group(environment, meeting, timeout_s, "0", ProcessGroup)
+        joined = world.create_group(environment, meeting, timeout_s, "0", ProcessGroup, wants_mpi)
     except BaseException:
         if close is not None:
             close()

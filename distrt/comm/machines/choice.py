@@ -20,12 +20,17 @@ _FABRICS = ("/sys/class/infiniband", "/sys/class/cxi")
 
 
 def open_network(
-    environment: Environment, store: Board, prefix: str, timeout_s: float, machines: Sequence[object]
+    environment: Environment,
+    store: Board,
+    prefix: str,
+    timeout_s: float,
+    machines: Sequence[object],
+    wants_mpi: bool = False,
 ) -> Network:
     """The network between the machines of the job's ranks (all of them call).
 
     MPI where a process manager of MPI has started the ranks, and where all of them have mpi4py and an adapter of a fast
-    network; else TCP. ``DISTRT_NETWORK=mpi`` or ``tcp`` on any rank decides otherwise.
+    network; else TCP. ``DISTRT_NETWORK=mpi`` or ``tcp`` on any rank decides otherwise, and without it ``wants_mpi``.
 
     Raises:
         SettingError: ``DISTRT_NETWORK`` is neither.
@@ -33,7 +38,7 @@ def open_network(
         UnsupportedError: MPI is wanted and missing.
     """
     rank, size = environment.rank, environment.world_size
-    store.set(f"{prefix}/network/{rank}", _wish(environment).encode())
+    store.set(f"{prefix}/network/{rank}", _wish(environment, wants_mpi).encode())
     wishes = [store.get(f"{prefix}/network/{other}", ranks=[other]).decode() for other in range(size)]
     if _chosen(wishes) == "mpi":
         from distrt.comm.mpi.start import start_mpi
@@ -44,13 +49,13 @@ def open_network(
     return start_tcp(environment, store, timeout_s)
 
 
-def _wish(environment: Environment) -> str:
+def _wish(environment: Environment, wants_mpi: bool) -> str:
     """``mpi!`` and ``tcp!`` insist; ``mpi`` and ``tcp`` is what would be best here."""
     given = os.environ.get(_VARIABLE, "")
     if given not in ("", "mpi", "tcp"):
         raise SettingError(f"{_VARIABLE}={given!r}: expected mpi, tcp, or nothing")
-    if given:
-        return f"{given}!"
+    if given or wants_mpi:
+        return f"{given or 'mpi'}!"
     if importlib.util.find_spec("mpi4py") is None:
         return "tcp"
     from distrt.comm.mpi.start import is_started_by_mpi

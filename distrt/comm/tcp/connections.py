@@ -42,8 +42,10 @@ class _Connection:
         return not self._owed
 
     def _owe(self, *pieces: memoryview, last_of: Sending | None = None) -> None:
-        kept = [piece for piece in pieces if piece.nbytes]
-        self._owed.extend((piece, last_of if piece is kept[-1] else None) for piece in kept)
+        *others, last = [piece for piece in pieces if piece.nbytes]
+        for piece in others:
+            self._owed.append((piece, None))
+        self._owed.append((last, last_of))
 
     def write(self) -> None:
         """Write what the kernel takes.
@@ -156,20 +158,20 @@ class Incoming(_Connection):
         """
         budget = _READ_AT_ONCE
         while budget > 0:
-            if self._has < self._place.nbytes:
-                try:
-                    count = self.link.recv_into(self._place[self._has :])
-                except BlockingIOError:
-                    return
-                if not count:
-                    raise ConnectionResetError("the sender has closed the connection")
-                self._has += count
-                budget -= count
-            while self._has == self._place.nbytes:
-                self._turn_over()
+            place, has = self._place, self._has
+            try:
+                count = self.link.recv_into(place[has:] if has else place)
+            except BlockingIOError:
+                return
+            if not count:
+                raise ConnectionResetError("the sender has closed the connection")
+            self._has = has = has + count
+            budget -= count
+            if has == place.nbytes and not self._turn_over():
+                return  # if there is more, the kernel says so, which takes less than to find nothing
 
-    def _turn_over(self) -> None:
-        """A header is complete, or the bytes behind one are."""
+    def _turn_over(self) -> bool:
+        """A header is complete, or the bytes behind one are; whether more bytes must come."""
         header, place = self._header, self._place
         self._has = 0
         if header is None:
@@ -178,8 +180,10 @@ class Incoming(_Connection):
                 raise ConnectionResetError("the sender answers where nothing was asked")
             place = self._place_of(self, header)
             if header.kind == Kind.ASKS:
-                return
-            self._header, self._place = header, place
-        else:
-            self._header, self._place = None, self._heading
-            self._arrived(self, header, place)
+                return False
+            if place.nbytes:
+                self._header, self._place = header, place
+                return True
+        self._header, self._place = None, self._heading
+        self._arrived(self, header, place)
+        return False

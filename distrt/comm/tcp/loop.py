@@ -6,10 +6,10 @@ connection has news. Several threads may wait; one of them looks after the conne
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -19,6 +19,8 @@ from distrt.comm.tcp.messages import Header, Kind, Receipt, Sending, Transfer
 from distrt.core.errors import DistributedError
 
 __all__ = ["Loop"]
+
+_JUST_NOW_S = 20e-6
 
 
 class Loop:
@@ -41,6 +43,7 @@ class Loop:
         self._turns = threading.Lock()  # held by the thread that looks after the connections
         self._news = threading.Condition()
         self._waiting = 0
+        self._turned_at = 0.0
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (method := forget()) is not None and method())
 
@@ -102,17 +105,25 @@ class Loop:
 
     # Waiting.
 
+    def glance(self) -> None:
+        """See to what has come, if nobody has done so just now: who waits asks often."""
+        if time.monotonic() - self._turned_at > _JUST_NOW_S:
+            self.turn()
+
     def turn(self, seconds: float = 0.0) -> bool:
         """See to what has come, and wait so long for something; False where another thread is at it."""
         if not self._turns.acquire(blocking=False):
             return False
         try:
-            with contextlib.suppress(ValueError, OSError):  # it was closed meanwhile
-                for descriptor, events in self._poll.poll(seconds):
-                    with self._state:
-                        self._attend(descriptor, events)
+            for descriptor, events in self._poll.poll(seconds):
+                with self._state:
+                    self._attend(descriptor, events)
+        except ValueError:
+            if not self._poll.closed:
+                raise
         finally:
             self._turns.release()
+            self._turned_at = time.monotonic()
         if self._waiting:
             with self._news:
                 self._news.notify_all()

@@ -156,11 +156,13 @@ class _Underway(Exchange):
             PeerFailed: a connection has broken.
         """
         if not self.is_done:
-            self._loop.turn()
-        error = next((each.error for each in self._transfers if each.error is not None), None)
-        if error is not None:
-            raise PeerFailed(self._reason() or f"a connection between machines broke: {error}")
-        return self.is_done
+            self._loop.glance()
+            if not self.is_done:
+                return False
+        for transfer in self._transfers:
+            if transfer.error is not None:
+                raise PeerFailed(self._reason() or f"a connection between machines broke: {transfer.error}")
+        return True
 
     def sleep(self, seconds: float, sleeper: int) -> None:
         """In the kernel, until a connection has news."""
