@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from distrt.core.gpu import library
-from distrt.core.gpu.memory import counting
 
 __all__ = ["Pool", "allocating_from"]
 
@@ -30,6 +29,8 @@ class Pool:
 @contextmanager
 def allocating_from(pool: Pool, gpu: int) -> Iterator[None]:
     """A block in which this thread's arrays on one GPU come from a pool; those on others as before."""
+    from distrt.core.gpu.memory import counting  # for programs that use a GPU
+
     cuda = library.find().cuda
     of_pool, before = counting(pool.blocks.malloc, pool.number), cuda.get_allocator()
 
