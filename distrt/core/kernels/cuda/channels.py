@@ -21,6 +21,7 @@ from distrt.core.layouts import is_channels_last, lying
 
 __all__ = [
     "by_running",
+    "move_along",
     "move_running",
     "slopes",
     "slopes_by_running",
@@ -46,7 +47,12 @@ def suits(input: Array, dims: Dims) -> bool:
 
 
 def standardise(
-    input: Array, weight: Array | None, bias: Array | None, eps: float, view: Any
+    input: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    view: Any,
+    moving: tuple[Any, ...] | None = None,
 ) -> tuple[Array, Array, Array]:
     """As ``distrt.core.ops.nn.standardising.standardise``."""
     image, seen, sets = _seen(input, view)
@@ -55,7 +61,7 @@ def standardise(
     # All that share a mean are summed at once, whichever channel they are of.
     whole = seen._replace(channels=sets.sets, width=seen.width * sets.own)
     found, columns, parts = summed(image, None, None, whole, 1)
-    lines = _settled(found, means, variances, weight, bias, sets, columns, parts, eps, image)
+    lines = _settled(found, means, variances, weight, bias, sets, columns, parts, eps, image, moving)
     out = along(image, None, lines, None, seen)
     shape = [1 if n in view.dims else size for n, size in enumerate(view.shape)]
     return out, means.reshape(shape), variances.reshape(shape)
@@ -124,6 +130,15 @@ def slopes(
         ]
     of_bias, of_weight = of_each
     return g_input, of_weight if weight is not None and needs[1] else None, of_bias if needs[2] else None
+
+
+def move_along(input: Array, *running: Array) -> bool:
+    """Whether ``standardise`` moves these running statistics: they are what is computed in, and beside the image."""
+    wide = computed(input)
+    return all(
+        is_on_gpu(each) and each.dtype == wide and each.flags.c_contiguous and each.device == input.device
+        for each in running
+    )
 
 
 def move_running(
@@ -196,16 +211,20 @@ def _settled(
     parts: int,
     eps: float,
     image: Array,
+    moving: tuple[Any, ...] | None = None,
 ) -> Array:
     """Center, factor and shift of each channel."""
     wide = computed(image)
+    running_mean, running_variance, momentum, unbiased = moving or (None, None, 0, 1)
     lines = np.empty((3, sets.sets * sets.own), wide, like=image)
     (weight, bias), stored = parameters(image, weight, bias)
     numbers = (
         *map(np.int64, (sets.sets, columns, parts, sets.own, sets.weights)),
         wide(sets.members),
         wide(eps),
+        *map(wide, (1 - momentum, momentum, unbiased)),
     )
+    running = running_mean, running_variance
     code = code_of("settle_moments", image, W=stored, PAIRED=0, T=C_TYPES[np.dtype(wide)])
-    code(*warps(sets.sets), (found, means, variances, weight, bias, *lines, *numbers))
+    code(*warps(sets.sets), (found, means, variances, weight, bias, *lines, *running, *numbers))
     return lines

@@ -63,11 +63,28 @@ def batch_norm(
         return _batch_norm_by_running(input, weight, bias, running_mean, running_var, eps)
     _require_both(running_mean, running_var)
     require_dtypes("batch_norm", seen(input), *[_plain(each) for each in (running_mean, running_var)])
+    unbiased = _unbiased(input.numel() // max(1, input.shape[1]))
+    if running_mean is not None and running_var is not None and _move_along(input, running_mean, running_var):
+        moving = running_mean, running_var, momentum, unbiased
+        out, _, _ = _batch_norm(input, weight, bias, eps, *moving)
+        note_change(running_mean._counter)
+        note_change(running_var._counter)
+        return out
     out, mean, variance = _batch_norm(input, weight, bias, eps)
-    count = input.numel() // max(1, input.shape[1])
-    if count:
-        move_both(running_mean, running_var, mean._array, variance._array, momentum, _unbiased(count))
+    if input.numel():
+        move_both(running_mean, running_var, mean._array, variance._array, momentum, unbiased)
     return out
+
+
+def _move_along(input: Tensor, *running: Tensor) -> bool:
+    """Whether the launch that makes lines of a batch's statistics moves the running ones, too."""
+    if not used.gpu or not on_gpu.channels.suits(image := seen(input), _BATCH):
+        return False
+    if not on_gpu.channels.move_along(image, *(each._array for each in running)):
+        return False
+    for each in running:
+        require_writeable(each)
+    return True
 
 
 def _plain(value: Tensor | None) -> Array | None:
@@ -150,14 +167,25 @@ def move_running(running: Tensor | None, found: Array, momentum: float) -> None:
 
 
 @op(node="NativeBatchNorm", layouts="follows")
-def _batch_norm(input: Array, weight: Array | None, bias: Array | None, eps: float) -> Any:
+def _batch_norm(
+    input: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    running_mean: IndexArray = None,
+    running_var: IndexArray = None,
+    momentum: float = 0.0,
+    unbiased: float = 1.0,
+) -> Any:
     """Each channel with its batch's mean and (biased) variance taken out, scaled and shifted.
 
-    Returns the output, and the batch's mean and biased variance. Source: Ioffe and Szegedy 2015.
+    Running statistics that are given (see `_move_along`) are moved, in place. Returns the output, and the batch's mean
+    and biased variance. Source: Ioffe and Szegedy 2015.
     """
     require_dtypes("batch_norm", input, weight, bias)
     if not channels.suits(input):
-        return standardise(input, weight, bias, eps, by_channel(input.shape, _BATCH))
+        moving = None if running_mean is None else (running_mean, running_var, momentum, unbiased)
+        return standardise(input, weight, bias, eps, by_channel(input.shape, _BATCH), moving=moving)
     mean, variance = channels.moments(input)
     scale = _scale(variance, eps) if weight is None else _scale(variance, eps) * wide(weight)
     out = channels.affine(input, mean, scale, np.zeros_like(mean) if bias is None else wide(bias))

@@ -36,14 +36,21 @@ def by_channel(shape: tuple[int, ...], dims: tuple[int, ...]) -> View:
 
 
 def standardise(
-    input: Array, weight: Array | None, bias: Array | None, eps: float, view: View, is_centred: bool = True
+    input: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    view: View,
+    is_centred: bool = True,
+    moving: tuple[Any, ...] | None = None,
 ) -> tuple[Array, Array, Array]:
     """The output, the means and the (biased) variances; without centring the means are 0.
 
-    The statistics keep the view's dims, of size 1 where they were taken over.
+    The statistics keep the view's dims, of size 1 where they were taken over. ``moving``, running statistics, momentum
+    and what makes a variance unbiased, is for kernels that `on_gpu.channels.move_along` speaks for.
     """
     if used.gpu and is_centred and on_gpu.channels.suits(input, view.dims):
-        return on_gpu.channels.standardise(input, weight, bias, eps, view)
+        return on_gpu.channels.standardise(input, weight, bias, eps, view, moving)
     work = readable(input).reshape(view.shape)
     if not work.size:
         statistics = [1 if n in view.dims else size for n, size in enumerate(view.shape)]

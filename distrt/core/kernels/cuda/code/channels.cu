@@ -173,10 +173,11 @@ __device__ inline Sums total(const C* found, i64 channel, i64 channels, i64 colu
     for (i64 set = (i64)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32; set < sets; set += stride)
 
 // Mean and variance of each set, if there are parts to make them of, and from these the line of each of its `own` channels.
-// A weight is of one of `weights` channels.
+// A weight is of one of `weights` channels. Running statistics that are given go towards the set's, as in `move_running`.
 extern "C" __global__ void settle_moments(
-    const C* found, C* means, C* variances, const W* weight, const W* bias, C* centers, C* scales, C* shifts, i64 sets,
-    i64 columns, i64 parts, i64 own, i64 weights, C count, C eps
+    const C* found, C* means, C* variances, const W* weight, const W* bias, C* centers, C* scales, C* shifts,
+    C* running_means, C* running_variances, i64 sets, i64 columns, i64 parts, i64 own, i64 weights, C count, C eps, C kept,
+    C momentum, C unbiased
 ) {
     SETS {
         if (parts) {
@@ -184,6 +185,10 @@ extern "C" __global__ void settle_moments(
             if (!lane) {
                 means[set] = sums.b;
                 variances[set] = sums.c / count;
+                if (running_means) {
+                    running_means[set] = running_means[set] * kept + sums.b * momentum;
+                    running_variances[set] = running_variances[set] * kept + sums.c / count * unbiased * momentum;
+                }
             }
             __syncwarp();
         }
