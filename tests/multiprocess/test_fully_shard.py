@@ -197,7 +197,7 @@ for step in range(12):
     loss = ((model(x) - x) ** 2).mean()
     loss.backward()
     optimizer.step()
-print(float(sum(p.full_tensor().abs().sum() for p in model.parameters())), flush=True)
+print(float(sum(p.detach().full_tensor().abs().sum() for p in model.parameters())), flush=True)
 """
 
 
@@ -226,7 +226,7 @@ for _ in range(15):
     optimizer.zero_grad()
     model(torch.ones(2, 300), rng.permutation(6)[: rng.integers(1, 7)]).backward()
     optimizer.step()
-print(float(sum(p.full_tensor().double().sum() for p in model.parameters())), flush=True)
+print(float(sum(p.detach().full_tensor().double().sum() for p in model.parameters())), flush=True)
 """
 
 
