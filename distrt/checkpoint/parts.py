@@ -24,10 +24,7 @@ def region_in(layout: Layout) -> Region | None:
     """Offsets and sizes of this rank's part of what lies in a layout; None where it has the whole."""
     if layout.is_partial:
         raise CheckpointError("a tensor that is still to be reduced over the ranks cannot be saved or loaded")
-    group = layout.group
-    if group is None:
+    if not layout.is_cut:
         return None
-    place = layout.places()[group.rank()]
-    whole = (slice(0, size) for size in layout.shape[len(place) :])
-    bounds = [part.indices(size) for part, size in zip((*place, *whole), layout.shape, strict=True)]
-    return tuple(begin for begin, _, _ in bounds), tuple(max(end - begin, 0) for begin, end, _ in bounds)
+    place = layout.place
+    return tuple(each.start for each in place), tuple(each.stop - each.start for each in place)

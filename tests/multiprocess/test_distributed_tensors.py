@@ -9,7 +9,7 @@ import pytest
 from distrt.comm.local import run_local
 from tests.multiprocess.conftest import ROOT
 from tests.multiprocess.distributed_cases import UNEVEN, groups_for, uneven_for
-from tests.multiprocess.side_by_side import for_distrt, run_distrt, run_torch
+from tests.multiprocess.side_by_side import for_distrt, run_distrt, run_torch, side_by_side
 from tests.oracles import require_torch
 from tests.parallel.sharded_models import join
 
@@ -113,3 +113,8 @@ def test_operations_give_pytorchs_values_and_placements(size: int) -> None:
     assert set(ours) == set(theirs)
     said = {case: text for case in theirs if (text := wrong(case, ours[case], theirs[case]))}
     assert not said, "\n".join(f"{case}\n    {text}" for case, text in said.items())
+
+
+@pytest.mark.slow
+def test_a_model_that_is_cut_and_sharded_trains_as_in_pytorch() -> None:
+    side_by_side((ROOT / "tests/multiprocess/sharded_and_cut.py").read_text(), 4)

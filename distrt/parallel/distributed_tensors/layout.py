@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
 from distrt.comm.process_group import ProcessGroup
 from distrt.core.arrays import Array
 from distrt.core.errors import ShapeError
-from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard, parts
+from distrt.parallel.distributed_tensors.placements import (
+    Partial,
+    Placement,
+    Replicate,
+    Shard,
+    _StridedShard,
+    parts,
+)
 
 __all__ = ["Layout", "everywhere", "layout_for"]
 
@@ -20,7 +27,8 @@ __all__ = ["Layout", "everywhere", "layout_for"]
 class Layout:
     """Where the parts of a tensor are.
 
-    A dim of the tensor that several dims of the mesh cut is cut by the first of them, then each part by the next.
+    A dim of the tensor that several dims of the mesh cut is cut by the first of them, then each part by the next; by
+    those with a `_StridedShard` when all others have.
     """
 
     device_mesh: DeviceMesh
@@ -30,9 +38,22 @@ class Layout:
     @cached_property
     def cuts(self) -> tuple[tuple[int, int], ...]:
         """(dim of the mesh, dim of the tensor) pairs, in the order in which the tensor is cut."""
-        return tuple(
-            (number, each.dim) for number, each in enumerate(self.placements) if isinstance(each, Shard)
-        )
+        found = [(number, each) for number, each in enumerate(self.placements) if isinstance(each, Shard)]
+        found.sort(key=lambda cut: isinstance(cut[1], _StridedShard))
+        return tuple((number, each.dim) for number, each in found)
+
+    @cached_property
+    def in_order(self) -> tuple[Placement, ...]:
+        """The nearest placements in which the dims of the mesh cut one after the other; mostly these themselves."""
+        if not any(isinstance(each, _StridedShard) for each in self.placements):
+            return self.placements
+        return tuple(Shard(each.dim) if isinstance(each, Shard) else each for each in self.placements)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The dims of the mesh, those that cut the tensor last, in the order in which they do."""
+        cutting = [number for number, _ in self.cuts]
+        return (*(number for number in range(len(self.placements)) if number not in cutting), *cutting)
 
     @property
     def group(self) -> ProcessGroup | None:
@@ -119,5 +140,7 @@ def layout_for(
     for each in placed:
         if isinstance(each, Shard) and not -len(shape) <= each.dim < len(shape):
             raise ShapeError(f"{asking}: {each!r} of a tensor of {len(shape)} dims")
-    placed = tuple(Shard(each.dim % len(shape)) if isinstance(each, Shard) else each for each in placed)
+    placed = tuple(
+        replace(each, dim=each.dim % len(shape)) if isinstance(each, Shard) else each for each in placed
+    )
     return Layout(mesh, placed, shape)

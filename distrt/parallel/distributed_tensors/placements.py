@@ -37,6 +37,25 @@ class Shard(Placement):
 
 
 @dataclass(frozen=True)
+class _StridedShard(Shard):
+    """Each rank has a part of what a later dim of the mesh leaves of the same dim: the later one cuts first.
+
+    So lies what ``fully_shard`` makes of a weight that is cut by tensor parallelism already.
+
+    Attributes:
+        split_factor: the number of parts before.
+    """
+
+    split_factor: int = 1
+
+    def __repr__(self) -> str:
+        return f"_StridedShard(dim={self.dim}, sf={self.split_factor})"
+
+    def __str__(self) -> str:
+        return f"_S({self.dim}, {self.split_factor})"
+
+
+@dataclass(frozen=True)
 class Replicate(Placement):
     """Every rank has all of it."""
 
@@ -66,5 +85,5 @@ def parts(length: int, count: int) -> list[slice]:
     return [slice(min(n * step, length), min((n + 1) * step, length)) for n in range(count)]
 
 
-for _class in (Partial, Placement, Replicate, Shard):
+for _class in (Partial, Placement, Replicate, Shard, _StridedShard):
     _class.__module__ = "distrt.distributed.tensor.placement_types"

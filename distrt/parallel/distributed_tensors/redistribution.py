@@ -77,13 +77,14 @@ class _Moved(Function):
 
 
 def _moved_array(array: Array, layout: Layout, wanted: Placements) -> Array:
-    straight = _straight(layout.placements, wanted)
-    held = list(layout.placements)
-    for number in reversed(range(len(held))):  # what was cut last is put together first
+    mesh, held = layout.device_mesh, list(layout.placements)
+    target = Layout(mesh, wanted, layout.shape)
+    straight, undone = _straight(layout.placements, wanted), _undone(layout, target)
+    for number in reversed(layout.order):  # what was cut last is put together first
         old, new = held[number], wanted[number]
-        if number not in _undone(layout.placements, wanted) or isinstance(old, Replicate):
+        if number not in undone or isinstance(old, Replicate):
             continue
-        group, shape = layout.device_mesh.get_group(number), _extent(layout, held, number)
+        group, shape = mesh.get_group(number), _extent(layout, held, number)
         if number in straight:
             array = _cut_anew(array, old, cast("Shard", new).dim, shape, group)
             held[number] = new
@@ -94,27 +95,29 @@ def _moved_array(array: Array, layout: Layout, wanted: Placements) -> Array:
             assert isinstance(old, Partial)
             array = reduced(array, old.reduce_op, group)
         held[number] = Replicate()
-    for number, (old, new) in enumerate(zip(held, wanted, strict=True)):
+    for number in target.order:
+        old, new = held[number], wanted[number]
         if old == new:
             continue
-        group = layout.device_mesh.get_group(number)
         if isinstance(new, Shard):
-            array = _part(array, new.dim, _extent(layout, held, number), group)
+            array = _part(array, new.dim, _extent(target, held, number), mesh.get_group(number))
         else:
-            array = _as_summand(array, cast("Partial", new), group)
+            array = _as_summand(array, cast("Partial", new), mesh.get_group(number))
         held[number] = new
     return array
 
 
-def _undone(old: Placements, new: Placements) -> set[int]:
+def _undone(layout: Layout, target: Layout) -> set[int]:
     """The dims of the mesh along which a tensor comes together: it lies otherwise, or an earlier cut of it does."""
-    found: set[int] = set()
-    moving: set[int] = set()  # dims of the tensor
-    for number, (before, after) in enumerate(zip(old, new, strict=True)):
-        dims = {each.dim for each in (before, after) if isinstance(each, Shard)}
-        if before != after or dims & moving:
-            found.add(number)
-            moving |= dims
+    pairs = list(zip(layout.placements, target.placements, strict=True))
+    found = {number for number, (old, new) in enumerate(pairs) if old != new}
+    for order in (layout.order, target.order):
+        moving: set[int] = set()  # dims of the tensor
+        for number in order:
+            dims = {each.dim for each in pairs[number] if isinstance(each, Shard)}
+            if number in found or dims & moving:
+                found.add(number)
+                moving |= dims
     return found
 
 
@@ -132,8 +135,9 @@ def _straight(old: Placements, new: Placements) -> set[int]:
 
 
 def _extent(layout: Layout, held: Sequence[Placement], number: int) -> tuple[int, ...]:
-    """The shape of what the group along a dim of the mesh has together, along the dims that this one may cut."""
-    others = (Replicate() if place >= number else each for place, each in enumerate(held))
+    """The shape of what the group along a dim of the mesh has together, before that cuts it."""
+    earlier = layout.order[: layout.order.index(number)]
+    others = (each if place in earlier else Replicate() for place, each in enumerate(held))
     return Layout(layout.device_mesh, tuple(others), layout.shape).local_shape
 
 

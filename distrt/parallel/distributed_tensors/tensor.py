@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from distrt.parallel.distributed_tensors.layout import Layout, everywhere, layou
 from distrt.parallel.distributed_tensors.losses import cross_entropy_over_ranks
 from distrt.parallel.distributed_tensors.norms import norm_over_ranks
 from distrt.parallel.distributed_tensors.operations.functions import called
-from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard
+from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard, _StridedShard
 from distrt.parallel.distributed_tensors.redistribution import gradients_of, moved
 
 __all__ = ["DTensor", "distributed", "distributed_like", "from_description", "norm_over_ranks"]
@@ -121,7 +122,9 @@ class DTensor(Tensor):
         """
         placed = tuple(placements or everywhere(device_mesh))
         ndim = local_tensor._array.ndim
-        placed = tuple(Shard(each.dim % ndim) if isinstance(each, Shard) else each for each in placed)
+        placed = tuple(
+            replace(each, dim=each.dim % ndim) if isinstance(each, Shard) else each for each in placed
+        )
         sizes = list(local_tensor._array.shape if shape is None else shape)
         if shape is None:
             for dim, placement in enumerate(placed):
@@ -432,4 +435,6 @@ def from_description(
     return made.requires_grad_(local.requires_grad)
 
 
-_KINDS: dict[str, type[Placement]] = {each.__name__: each for each in (Partial, Replicate, Shard)}
+_KINDS: dict[str, type[Placement]] = {
+    each.__name__: each for each in (Partial, Replicate, Shard, _StridedShard)
+}

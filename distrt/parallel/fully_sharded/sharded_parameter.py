@@ -20,7 +20,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
 from distrt.core.tensor import Tensor
 from distrt.parallel.distributed_tensors.layout import Layout
-from distrt.parallel.distributed_tensors.placements import Replicate, Shard
+from distrt.parallel.distributed_tensors.placements import Replicate, Shard, _StridedShard
 from distrt.parallel.distributed_tensors.tensor import DTensor, distributed
 
 __all__ = ["ShardedParameter"]
@@ -34,6 +34,8 @@ class ShardedParameter:
         places: (module, attribute) pairs that have it.
         whole: the parameter of before, which backward gives gradients.
         part: what modules and optimizers have between uses.
+        layout: where the ranks that it is split over have which elements of this rank's whole one.
+        lying: the same of all ranks: of a weight that tensor parallelism has cut, this rank's whole one is a part.
         largest: elements of the largest part.
         own, used: its dtype, and the one to compute in.
     """
@@ -55,6 +57,7 @@ class ShardedParameter:
             )
         replicated = (Replicate(),) * (mesh.ndim - 1)
         self.layout = Layout(mesh, (*replicated, Shard(shard_dim)), shape)
+        self.lying = _lying(name, self.layout, whole)
         self.slices = self.layout.places()
         self.part_shapes = [tuple(_extent(each, shape)) for each in self.slices]
         self.sizes = [math.prod(each) for each in self.part_shapes]
@@ -68,7 +71,7 @@ class ShardedParameter:
         self.known_part: DTensor | None = None
         self.known_version = 0
         self.is_given_back = False  # whether the whole one's memory is
-        self.part: DTensor = distributed(np.empty(0, self.own), self.layout)
+        self.part: DTensor = distributed(np.empty(0, self.own), self.lying)
 
     def become(self, own: np.dtype[Any], used: dt.dtype | None) -> None:
         """Take note of the dtypes: its own, and the one to compute in, if that is another."""
@@ -93,13 +96,13 @@ class ShardedParameter:
         self.whole.grad = None
 
     def _as_parameter(self, local: Array) -> DTensor:
-        part: Any = distributed(local, self.layout)
+        part: Any = distributed(local, self.lying)
         part._is_param = True
         for name, value in vars(self.whole).items():  # what users have put on it
             if not name.startswith("_"):
                 setattr(part, name, value)
         part.requires_grad_(self.whole.requires_grad)
-        agree_on([part], _agreement(self.layout.group))
+        agree_on([part], _agreement(self.lying.groups))
         return part  # type: ignore[no-any-return]
 
     def current(self) -> DTensor:
@@ -143,10 +146,11 @@ class ShardedParameter:
     def _adopt(self, found: Tensor) -> None:
         if isinstance(found, DTensor):
             self.part = found
-            agree_on([found], _agreement(self.layout.group))
+            agree_on([found], _agreement(self.lying.groups))
         else:
             requires_grad = found.requires_grad
-            local = found._array[self.slices[self.rank]] if found.shape == self.layout.shape else found._array
+            is_whole = found.shape == self.lying.shape
+            local = self.lying.mine(found._array) if is_whole else found._array
             self.part = self._as_parameter(local.copy())
             self.part.requires_grad_(requires_grad)
         self._forget_values()
@@ -213,7 +217,7 @@ class ShardedParameter:
         part = self.part
         found = reduced if reduced.dtype == self.own else reduced.astype(self.own)
         if part._grad is None:
-            part._grad = distributed(found, self.layout)
+            part._grad = distributed(found, self.lying)
         else:
             part._grad._array += found
             part._grad._counter[0] += 1
@@ -236,25 +240,48 @@ class ShardedParameter:
 class _Agreement:
     """How ranks with different parts of the gradients agree on an overflow, which one of them may have seen."""
 
-    def __init__(self, group: ProcessGroup) -> None:
-        self._group = group
-        self.rank = group.rank()
+    def __init__(self, groups: tuple[ProcessGroup, ...]) -> None:
+        self._groups = groups
+        self.rank = groups[0].rank()
 
     def maximum(self, values: Array) -> None:
         """Each element's largest value over the ranks, in place."""
-        self._group.all_reduce(values, ReduceOp.MAX)
+        for group in self._groups:
+            group.all_reduce(values, ReduceOp.MAX)
 
 
-_agreements: weakref.WeakValueDictionary[ProcessGroup, _Agreement] = weakref.WeakValueDictionary()
+_agreements: weakref.WeakValueDictionary[tuple[ProcessGroup, ...], _Agreement] = weakref.WeakValueDictionary()
 
 
-def _agreement(group: ProcessGroup | None) -> _Agreement:
-    """One for all parameters of a group, which is asked once a step."""
-    assert group is not None, "a part belongs to a group"
-    found = _agreements.get(group)
+def _agreement(groups: tuple[ProcessGroup, ...]) -> _Agreement:
+    """One for all parameters of the same groups, which is asked once a step."""
+    found = _agreements.get(groups)
     if found is None:
-        found = _agreements[group] = _Agreement(group)
+        found = _agreements[groups] = _Agreement(groups)
     return found
+
+
+def _lying(name: str, layout: Layout, whole: Tensor) -> Layout:
+    """Where all ranks have parts of a parameter, which may lie on several ranks before it is split."""
+    cut = getattr(whole, "_layout", None)
+    if cut is None:
+        return layout
+    if cut.device_mesh._get_root_mesh() != layout.device_mesh._get_root_mesh():
+        raise AssertionError(
+            "FSDP requires the DP and model parallel TP/EP mesh to have the same parent mesh but got:\n"
+            f"DP's global mesh: {layout.device_mesh._get_root_mesh()}\n"
+            f"TP/EP's global mesh: {cut.device_mesh._get_root_mesh()}"
+        )
+    if cut.is_partial:
+        raise ValueError(f"fully_shard: {name} lies as {cut.placements}: ranks have summands of it")
+    before = math.prod(cut.device_mesh.size(number) for number, dim in cut.cuts if dim == layout.dim)
+    is_cut = any(dim == layout.dim for _, dim in cut.cuts)
+    own = tuple(
+        _StridedShard(each.dim, before) if is_cut and isinstance(each, Shard) else each
+        for each in layout.placements
+    )
+    mesh = DeviceMesh._concatenate([layout.device_mesh, cut.device_mesh])
+    return Layout(mesh, (*own, *cut.placements), cut.shape)
 
 
 def _beside(home: Array, values: Array) -> Array:

@@ -64,6 +64,10 @@ def compute(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any
     """
     operands = operands_of(func, tensors_in(args, kwargs))
     mesh = operands[0].device_mesh
+    if any(each._layout.in_order is not each._layout.placements for each in operands):
+        operands = [each.redistribute(placements=each._layout.in_order) for each in operands]
+        stand_ins = iter(operands)
+        args, kwargs = replaced(tuple(args), stand_ins), replaced(kwargs, stand_ins)
     plan = _plan_for(func, operands, mesh, args, kwargs)
     aliases = [each._plain() for each in operands]
     locals_ = [
