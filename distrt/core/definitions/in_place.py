@@ -17,6 +17,7 @@ from distrt.core import gpu, ops
 from distrt.core.arrays import Array, Scalar, is_dense, is_on_gpu
 from distrt.core.autocast import as_it_comes
 from distrt.core.definitions.older_forms import in_newer_order
+from distrt.core.dtypes.promotion import are_mixed
 from distrt.core.errors import DtypeError, ShapeError
 from distrt.core.gpu.places import at
 from distrt.core.modes import modes, used
@@ -144,7 +145,9 @@ def _overwriting(
 def _goes_into(tensor: Tensor, array: Array) -> bool:
     """Whether an operation on an array and this tensor gives what the array can hold."""
     own = tensor._array
-    if own.dtype != array.dtype or not is_on_gpu(own) or own.ndim > array.ndim:
+    if not is_on_gpu(own) or own.ndim > array.ndim:
+        return False
+    if own.dtype != array.dtype and not (array.dtype == np.float32 and are_mixed(own, array)):
         return False
     return all(size in (1, have) for size, have in zip(own.shape[::-1], array.shape[::-1], strict=False))
 

@@ -19,6 +19,7 @@ from distrt.core.gpu.places import at
 from distrt.core.modes import used
 
 _FLOATING = dt.FLOATING_NUMPY
+_F32, _HALVES = dt.float32.numpy, frozenset((dt.float16.numpy, dt.bfloat16.numpy))
 _UNSIGNED = frozenset(each.numpy for each in dt.UNSIGNED)
 
 
@@ -140,15 +141,28 @@ def promote_float(*values: Any) -> tuple[Array, ...]:
     return tuple([convert(value, dtype) for value in values])
 
 
+def promote_sum(*values: Any) -> tuple[Array, ...]:
+    """As :func:`promote`; float32 and half precision on GPUs stay what they are, since a kernel adds them up so."""
+    return values if used.gpu and are_mixed(*values) else promote(*values)
+
+
+def are_mixed(one: Any, other: Any) -> bool:
+    """Whether one of two arrays on GPUs is float32, and the other is of half precision: a sum is float32."""
+    kind = used.gpu_array
+    if one.__class__ is not kind or other.__class__ is not kind or not one.ndim or not other.ndim:
+        return False
+    return (one.dtype == _F32 and other.dtype in _HALVES) or (one.dtype in _HALVES and other.dtype == _F32)
+
+
 def promote_difference(*values: Any) -> tuple[Array, ...]:
-    """As :func:`promote`, where bools cannot be subtracted."""
+    """As :func:`promote_sum`, where bools cannot be subtracted."""
     for value in values:
         if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
             raise DtypeError(
                 "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
                 "mask, use the `~` or `logical_not()` operator instead."
             )
-    return promote(*values)
+    return promote_sum(*values)
 
 
 def promote_power(input: Any, exponent: Any) -> tuple[Array, ...]:
@@ -199,4 +213,5 @@ RULES = {
     "promote": promote,
     "quotient": promote_quotient,
     "same": require_same,
+    "sum": promote_sum,
 }

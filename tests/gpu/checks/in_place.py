@@ -25,6 +25,9 @@ RECORDED: dict[str, Change] = {
     "several": lambda x, y: x.add_(y).sub_(1).relu_(),
     "itself": lambda x, y: x.add_(x),
     "itself, turned": lambda x, y: x.add_(x.transpose(2, 3)),
+    "half precision": lambda x, y: x.add_(y.half()),
+    "half precision, scaled": lambda x, y: x.sub_(y.bfloat16(), alpha=0.3),
+    "a sum with half precision": lambda x, y: (x + y.half()) - y.bfloat16().add(x, alpha=0.7),
     "mul_ by a constant": lambda x, y: x.mul_(y.detach()),
 }
 
@@ -91,7 +94,16 @@ def no_memory_is_taken() -> Iterator[str]:
         for names, is_recorded in ((RECORDED, True), (UNRECORDED, False)):
             for name, change in names.items():
                 with torch.set_grad_enabled(is_recorded):
-                    if not name.startswith(("itself", "add_ by a part", "sub_", "average", "mul_ by")):
+                    needs_room = (
+                        "itself",
+                        "add_ by a part",
+                        "sub_",
+                        "average",
+                        "mul_ by",
+                        "half",
+                        "a sum with",
+                    )
+                    if not name.startswith(needs_room):
                         yield from _memory_taken(name, change, lies)
 
 

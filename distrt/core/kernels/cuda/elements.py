@@ -6,12 +6,14 @@ convolution.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from distrt.core.arrays import Array, dense_like, dim_order, is_dense, is_on_gpu
+from distrt.core.dtypes.promotion import are_mixed
 from distrt.core.kernels.cuda.launching import C_TYPES, MOST_BLOCKS, aligned, kernel
 
 __all__ = ["as_they_lie", "keep_nonzero", "over", "suits"]
@@ -22,7 +24,10 @@ _VECTOR_BYTES = 16
 
 def as_they_lie(function: Callable[..., Any], *values: Any) -> Any:
     """``function(*values)``, element by element: the result lies as the arrays do, where these lie alike."""
-    order = _order_of([each for each in values if is_on_gpu(each) and each.ndim])
+    arrays = [each for each in values if is_on_gpu(each) and each.ndim]
+    if len(arrays) == 2 and are_mixed(*arrays):
+        function = functools.partial(function, dtype=np.float32)
+    order = _order_of(arrays)
     if order is None:
         return function(*values)
     return function(*_turned(values, order)).transpose(np.argsort(order).tolist())
@@ -33,7 +38,7 @@ def over(function: Callable[..., Any], first: Array, *others: Any) -> Array:
     values = (first, *others)
     order = _order_of([each for each in values if is_on_gpu(each) and each.ndim])
     first, *others = values if order is None else _turned(values, order)  # type: ignore[assignment]
-    function(first, *others, out=first)
+    function(first, *others, out=first, dtype=first.dtype)
     return values[0]
 
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from distrt.core.arrays import Array, Scalar, as_array, chosen, is_on_gpu, known_or, require_array
 from distrt.core.dtypes import dtype as dt
-from distrt.core.dtypes.promotion import convert, fitted
+from distrt.core.dtypes.promotion import are_mixed, convert, fitted
 from distrt.core.errors import DtypeError
 from distrt.core.gpu.places import moved
 from distrt.core.kernels.casting import cast, cast_into
 from distrt.core.kernels.elements import binary, over
+from distrt.core.modes import used
 from distrt.core.op import op
 from distrt.core.ops.pointwise.half import refuse, wide
 from distrt.core.tensors import formats
@@ -121,7 +122,7 @@ mul.overwriting = lambda input, other: over(np.multiply, input, other)
 multiply = mul
 
 
-@op(dtype="promote", layouts="follows", numbers=True)
+@op(dtype="sum", layouts="follows", numbers=True)
 def add(input: Array | Scalar, other: Array | Scalar, *, alpha: Scalar = 1) -> Array:
     """``input + alpha * other``. Shape: broadcasts."""
     return binary(np.add, input, _times_alpha(input, other, alpha))
@@ -131,7 +132,11 @@ _ONE = 1
 
 
 def _times_alpha(input: Any, other: Any, alpha: Scalar) -> Any:
-    return other if alpha is _ONE else _scaled(input, other, alpha)
+    if alpha is _ONE:
+        return other
+    if used.gpu and are_mixed(input, other):
+        other = convert(other, dt.float32.numpy)
+    return _scaled(input, other, alpha)
 
 
 def _scaled(input: Any, other: Any, alpha: Scalar) -> Array:
