@@ -449,6 +449,158 @@ torch.add(x, x, out=x) | x 5,3 S0
 """.strip().splitlines()
 
 
+#: Ways in which arguments are given, along each dim of ``x 5,4``.
+FORMS = """
+x.max(dim=0).values
+x.max(1, True).indices
+x.min(dim=-1, keepdim=True).values
+torch.max(x, x * 2)
+torch.std(x, 0, True)
+x.var((0, 1), keepdim=True)
+x.var(0, unbiased=False)
+x.std(unbiased=False)
+torch.var_mean(x, 1)[0]
+x.norm(2, 1)
+x.norm(p='fro', dim=1, keepdim=True)
+x.norm(1)
+x.norm(float('inf'))
+torch.linalg.vector_norm(x, ord=3, dim=(0,), keepdim=True)
+torch.linalg.norm(x)
+x.all(1, True)
+x.any(dim=0)
+x.topk(k=2, dim=1).values
+x.topk(2).indices
+x.sort(dim=1, descending=True).values
+x.sort(descending=True).values
+x.argsort(0)
+x.cumsum(dim=1)
+x.cumsum(axis=0)
+x.transpose(dim0=0, dim1=1)
+x.permute(dims=(1, 0))
+x.permute([1, 0])
+x.movedim((0, 1), (1, 0))
+x.flip([1])
+x.flip(dims=(0, 1))
+x.roll(shifts=1, dims=1)
+x.roll(2)
+torch.chunk(input=x, chunks=2, dim=1)
+x.chunk(2)
+x.squeeze((0,))
+x.unsqueeze(dim=-2)
+x.sum(axis=1, keepdims=True)
+x.sum(dim=(-1,), dtype=torch.float32)
+x.mean(dim=1, keepdim=True)
+x.mean((0,))
+x.prod(dim=0)
+x.logsumexp(dim=(0, 1))
+x.softmax(dim=0)
+F.log_softmax(input=x, dim=0)
+F.normalize(x)
+F.normalize(x, p=1.0, dim=0)
+F.layer_norm(input=x, normalized_shape=[4])
+F.layer_norm(x, x.shape)
+x.clamp(min=x * 0.5)
+torch.clamp(input=x, max=0.1)
+torch.where(condition=x > 0, input=x, other=-x)
+torch.where(x > 0)[0]
+x.masked_fill(mask=x > 0, value=0.0)
+x[0, 1]
+x[-1]
+x[:, -2:]
+x[::2, 1::2]
+x[..., None]
+x[None, :, 0]
+x[[0, 2]]
+x[:, [0, 2]]
+x[0, [0, 2]]
+x[(x > 0).any(1)]
+x.narrow(dim=1, start=0, length=2)
+x.select(dim=0, index=1)
+x.take_along_dim(x.argsort(1), dim=1)
+x.unbind(dim=1)[1]
+x.tensor_split((1, 3), dim=1)[1]
+torch.stack(tensors=(x, x), dim=1)
+torch.cat(tensors=(x, x), dim=-1)
+torch.hstack([x, x])
+torch.vstack((x, x))
+x.view(torch.int64)
+x.view(size=(-1,))
+x.view(-1, 2, 2)
+x.reshape(2, -1)
+x.unflatten(dim=1, sizes=(2, 2))
+x.expand(size=(2, -1, -1))
+x.repeat(2, 1)
+x.tile(2)
+x.repeat_interleave(2, dim=0)
+x.tril(diagonal=1)
+x.diagonal()
+x.diff(dim=1)
+x.T.contiguous()
+x.reshape_as(x.view(2, -1))
+x.new_full((2,), 3.0)
+x.addmm(x.T.T, x.T @ x)
+torch.addmm(x, x, x.T @ x, beta=0.5, alpha=2)
+torch.einsum('ij,kj->ik', x, x)
+torch.einsum('ij->j', x)
+torch.einsum('...j,j->...', x, x[0])
+torch.tensordot(x, x, dims=2)
+x.inner(x)
+x.lerp(x * 2, weight=0.5)
+x.div(3, rounding_mode='floor')
+x % 0.3
+x.add(x, alpha=3)
+1 / (x * x + 1)
+x.type(torch.float32)
+x.to(dtype=torch.float32, copy=True)
+x.float() @ x.float().T
+x.int()
+x.bool()
+x.count_nonzero()
+x.quantile(0.25, dim=1)
+x.aminmax(dim=1).max
+x.unique()
+x.histc(4)
+x.logical_and(x > 0)
+torch.isin(x, x[0])
+F.gelu(input=x)
+F.leaky_relu(x, negative_slope=0.2)
+F.glu(x)
+F.pad(x, [1, 0, 0, 1], value=2.0)
+F.smooth_l1_loss(x, x * 2, reduction='sum')
+F.huber_loss(x, x * 2)
+F.kl_div(x, x.exp(), reduction='batchmean')
+F.cosine_similarity(x, x * 2, dim=1)
+F.pairwise_distance(x, x * 2)
+F.one_hot((x > 0).long(), 2)
+F.mse_loss(x, x * 2, None, None, 'none')
+F.threshold(x, 0.1, 0.0)
+F.dropout(x, training=False)
+torch.nn.functional.linear(x, x)
+torch.meshgrid(x[0], x[:, 0], indexing='ij')[0]
+torch.broadcast_tensors(x, x[0])[1]
+torch.trapezoid(x, dim=1)
+torch.cov(x)
+torch.cross(x[:, :3], x[:, 1:], dim=1)
+torch.linalg.matrix_norm(x)
+torch.linalg.qr(x)[1].abs()
+torch.fft.rfft(x).abs()
+torch.special.expit(x)
+torch.special.softmax(x, 1)
+sum(x.unbind(0))
+abs(x)
+x.__rsub__(2)
+torch.rsub(x, 1.0)
+torch.atleast_3d(x)
+torch.nan_to_num(x, nan=0.0)
+torch.polygamma(1, x.abs() + 1)
+x.pow(x.abs())
+torch.float_power(x.abs(), 2)
+torch.bucketize(x, x[0].sort().values)
+torch.searchsorted(x.sort(1).values, x)
+x.scatter_add(1, x.argsort(1), x)
+""".strip().splitlines()
+
+
 def groups_for(size):
     """What ``distributed_program.run`` runs with so many ranks: (title, how, shape of the mesh, cases)."""
     if size == 4:
@@ -465,4 +617,8 @@ def uneven_for(size):
     return [
         ("uneven", "gradients", (size,), UNEVEN),
         ("uneven in place", "changes", (size,), UNEVEN_IN_PLACE),
+        *(
+            (f"forms {lying}", "gradients", (size,), [f"{each} | x 5,4 {lying}" for each in FORMS])
+            for lying in ("S0", "S1", "P")
+        ),
     ]

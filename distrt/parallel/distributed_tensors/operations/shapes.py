@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from distrt.core.dtypes.dtype import dtype
 from distrt.core.tensor import Tensor
 from distrt.parallel.distributed_tensors.operations.rules import Given, Way, positive, rule, whole
 from distrt.parallel.distributed_tensors.placements import Partial, Placement, Shard
@@ -77,7 +78,14 @@ def _reshaped(function: Any, layout: Any, args: Any, kwargs: Any) -> Any:
 
 
 def _viewed(function: Any, layout: Any, args: Any, kwargs: Any) -> Any:
+    if _is_of_dtype(args, kwargs):
+        return function(*args, **kwargs)
     return Tensor.view(args[0], layout.local_shape)
+
+
+def _is_of_dtype(args: Any, kwargs: Any) -> bool:
+    """Whether a view is asked for that reads the same bytes as another dtype."""
+    return any(isinstance(each, dtype) for each in (*args, *kwargs.values()))
 
 
 def _same_dims(given: Given) -> list[Way]:
@@ -93,9 +101,7 @@ def reshaped(given: Given, *args: Any, **kwargs: Any) -> list[Way]:
 
 @rule("view", local=_viewed)
 def viewed(given: Given, *args: Any, **kwargs: Any) -> list[Way]:
-    from distrt.core.dtypes.dtype import dtype
-
-    if any(isinstance(each, dtype) for each in (*args, *kwargs.values())):
+    if _is_of_dtype(args, kwargs):
         return [whole(given)]
     return _same_dims(given)
 
