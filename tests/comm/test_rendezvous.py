@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import distrt
 from distrt.comm.rendezvous import register_rendezvous_handler, rendezvous, rendezvous_iterator
 from distrt.comm.stores.memory import HashStore
 from distrt.core.errors import DistNetworkError, RendezvousError
@@ -157,6 +158,16 @@ BAD = [
 def test_what_is_missing_or_given_twice_is_refused(method, given, kind, message):
     with pytest.raises(kind, match=message):
         rendezvous(method, given.get("rank"), given.get("world_size"), 1)
+
+
+@pytest.mark.parametrize(("rank", "world_size"), [(1, 1), (-1, 1), (0, 0)])
+def test_a_place_outside_the_world_of_a_store_is_refused(rank, world_size, torch):
+    for library in (distrt, torch):
+        with pytest.raises((AssertionError, RuntimeError)):
+            library.distributed.init_process_group(
+                "gloo", store=library.distributed.HashStore(), rank=rank, world_size=world_size
+            )
+        assert not library.distributed.is_initialized()
 
 
 @pytest.mark.parametrize(

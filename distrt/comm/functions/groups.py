@@ -22,7 +22,7 @@ from distrt.comm.process_group import ProcessGroup as ArrayGroup
 from distrt.comm.rendezvous import StoreLike, rendezvous, rendezvous_iterator, store_for_scripts
 from distrt.comm.shm import Store
 from distrt.core.device import device
-from distrt.core.errors import NoGroupError
+from distrt.core.errors import NoGroupError, SettingError
 
 __all__ = ["destroy_process_group", "init_process_group"]
 
@@ -170,3 +170,7 @@ def _check_store(store: Any, init_method: str | None, rank: int, world_size: int
         raise AssertionError(f"world_size must be positive if using store, got {world_size}")
     if rank < 0:
         raise AssertionError(f"rank must be non-negative if using store, got {rank}")
+    if rank >= world_size:
+        raise SettingError(
+            f"rank {rank} is outside the world of {world_size}: ranks are 0 to {world_size - 1}"
+        )
