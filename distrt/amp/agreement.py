@@ -7,8 +7,8 @@ ranks hands in how these ranks find a maximum:
 
     distrt.amp.agree_on(model.parameters(), agreement)
 
-``GradScaler.unscale_`` then calls it once for each optimizer that owns one of these parameters. This room knows nothing
-of process groups.
+or its tensors have an attribute ``_agreement``. ``GradScaler.unscale_`` then calls it once for each optimizer that
+owns one of these parameters. This room knows nothing of process groups.
 
 Whoever sums gradients destroys what would tell whose were infinite. An agreement that has looked before says so with a
 method ``among(parameters)``, which gives the agreement to ask about an optimizer of these parameters, in their order.
@@ -70,6 +70,11 @@ def agreements_of(parameters: Iterable[Any]) -> list[Agreement]:
     found: list[Any] = []
     for parameter in listed:
         known = _agreements.get(id(parameter))
-        if known is not None and known[0]() is parameter and not any(each is known[1] for each in found):
-            found.append(known[1])
+        agreement = (
+            known[1]
+            if known is not None and known[0]() is parameter
+            else getattr(parameter, "_agreement", None)
+        )
+        if agreement is not None and not any(each is agreement for each in found):
+            found.append(agreement)
     return [each.among(listed) if hasattr(each, "among") else each for each in found]

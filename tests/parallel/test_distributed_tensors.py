@@ -218,3 +218,18 @@ def test_the_librarys_own_functions_mean_the_whole():
         assert torch.zeros(12).view_as(x).shape == (4, 3)
 
     on_ranks(check)
+
+
+def test_ranks_skip_a_step_together_when_one_part_has_overflowed():
+    def check(mesh):
+        weights = [distribute_tensor(torch.ones(4, 4), mesh, [each]) for each in (Shard(0), Replicate())]
+        optimizer = torch.optim.SGD([each.requires_grad_() for each in weights], lr=0.1)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+        scaler.scale(F.linear(weights[1], weights[0]).sum()).backward()
+        if mesh.get_local_rank() == 0:
+            weights[0].grad.to_local()[0, 0] = float("inf")
+        scaler.step(optimizer)
+        scaler.update()
+        return scaler.get_scale(), all((each.full_tensor() == 1).all() for each in weights)
+
+    assert on_ranks(check) == [(1.0, True)] * 2

@@ -27,6 +27,7 @@ from distrt.core.overriding.doors import behind
 from distrt.core.tensor import Tensor, wrap
 from distrt.core.tensors.random_fill import METHODS as RANDOM_FILL
 from distrt.core.tensors.size import Size, one_of
+from distrt.parallel.distributed_tensors.agreement import agreement_of
 from distrt.parallel.distributed_tensors.layout import Layout, everywhere, layout_for
 from distrt.parallel.distributed_tensors.losses import cross_entropy_over_ranks
 from distrt.parallel.distributed_tensors.norms import norm_over_ranks
@@ -215,6 +216,11 @@ class DTensor(Tensor):
 
     def _whole(self) -> Tensor:
         return self.full_tensor()
+
+    @property
+    def _agreement(self) -> Any:
+        """How ranks with other parts agree on an overflow in a gradient: see ``distrt.amp.agreement``."""
+        return agreement_of(self._layout.groups) if self._layout.is_cut else None
 
     def _as_root(self, gradient: Tensor | None) -> tuple[Tensor, Tensor | None]:
         return _root_of(self, gradient)

@@ -6,15 +6,12 @@ The modules hold the part, and the whole one while they compute. Its memory belo
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from distrt.amp import agree_on
 from distrt.comm.mesh.device_mesh import DeviceMesh
-from distrt.comm.process_group import ProcessGroup, ReduceOp
 from distrt.core.arrays import Array, address_of, is_on_gpu
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import ShapeError
@@ -102,7 +99,6 @@ class ShardedParameter:
             if not name.startswith("_"):
                 setattr(part, name, value)
         part.requires_grad_(self.whole.requires_grad)
-        agree_on([part], _agreement(self.lying.groups))
         return part  # type: ignore[no-any-return]
 
     def current(self) -> DTensor:
@@ -146,7 +142,6 @@ class ShardedParameter:
     def _adopt(self, found: Tensor) -> None:
         if isinstance(found, DTensor):
             self.part = found
-            agree_on([found], _agreement(self.lying.groups))
         else:
             requires_grad = found.requires_grad
             is_whole = found.shape == self.lying.shape
@@ -235,30 +230,6 @@ class ShardedParameter:
     def forget(self) -> None:
         """Drop this rank's own gradient."""
         self.whole._grad = self.whole._grad_slot = None
-
-
-class _Agreement:
-    """How ranks with different parts of the gradients agree on an overflow, which one of them may have seen."""
-
-    def __init__(self, groups: tuple[ProcessGroup, ...]) -> None:
-        self._groups = groups
-        self.rank = groups[0].rank()
-
-    def maximum(self, values: Array) -> None:
-        """Each element's largest value over the ranks, in place."""
-        for group in self._groups:
-            group.all_reduce(values, ReduceOp.MAX)
-
-
-_agreements: weakref.WeakValueDictionary[tuple[ProcessGroup, ...], _Agreement] = weakref.WeakValueDictionary()
-
-
-def _agreement(groups: tuple[ProcessGroup, ...]) -> _Agreement:
-    """One for all parameters of the same groups, which is asked once a step."""
-    found = _agreements.get(groups)
-    if found is None:
-        found = _agreements[groups] = _Agreement(groups)
-    return found
 
 
 def _lying(name: str, layout: Layout, whole: Tensor) -> Layout:
