@@ -12,7 +12,7 @@ import pytest
 
 import distrt
 from distrt.core import unsupported
-from distrt.core.errors import UnsupportedError
+from distrt.core.errors import DeviceMissing, UnsupportedError
 
 ANSWERS: dict[str, Callable[[Any], Any]] = {
     "cuda.is_available": lambda t: t.cuda.is_available(),
@@ -266,6 +266,25 @@ def test_modules_that_are_left_out_say_what_to_use(name: str, torch: Any) -> Non
     assert hasattr(torch, name)
     with pytest.raises(UnsupportedError, match=name):
         getattr(distrt, name).anything()
+
+
+@pytest.mark.skipif(distrt.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda memory: memory._record_memory_history(),
+        lambda memory: memory._record_memory_history(False),
+        lambda memory: memory._snapshot(),
+        lambda memory: memory._dump_snapshot("never.pickle"),
+        lambda memory: memory.MemPool(),
+        lambda memory: distrt.cuda._sleep(1),
+    ],
+)
+def test_memory_of_no_gpu_is_not_told_of(call: Callable[[Any], Any]) -> None:
+    with pytest.raises(DeviceMissing):
+        call(distrt.cuda.memory)
+    assert distrt.cuda.memory_snapshot() == []
+    assert distrt.cuda.memory._allocation_traceback(0) is None
 
 
 def test_ranges_are_given_to_those_who_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
