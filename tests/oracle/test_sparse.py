@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 
 import distrt
@@ -305,3 +306,30 @@ def test_other_devices_are_refused() -> None:
     ):
         with pytest.raises(NotImplementedError, match="CPU"):
             call()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_sparse_batch_times_a_dense_one(times, rng):
+    """The same coordinates may be given several times."""
+    first, second = rng.random((2, 3, 4)), rng.random((2, 4, 5))
+    first[first < 0.5] = 0
+    outcomes = []
+    for library in (distrt, torch):
+        given = library.from_numpy(first).to_sparse()
+        batch = library.sparse_coo_tensor(
+            library.cat([given.indices()] * times, 1), library.cat([given.values()] * times), given.shape
+        )
+        dense = library.from_numpy(second).requires_grad_()
+        found = library.bmm(batch, dense)
+        found.square().sum().backward()
+        outcomes.append((found.detach().numpy(), dense.grad.numpy()))
+        for one, other in (
+            (batch, dense[:1]),
+            (batch, dense[:, :3]),
+            (batch, batch.transpose(1, 2)),
+            (batch, dense[0]),
+        ):
+            with pytest.raises(RuntimeError if library is torch else (RuntimeError, NotImplementedError)):
+                library.bmm(one, other)
+    for ours, theirs in zip(*outcomes, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)

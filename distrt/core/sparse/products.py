@@ -107,10 +107,30 @@ def matmul(input: Any, other: Any) -> Any:
         return mv(input, other)
     if input.ndim == 1:
         return mv(ops.transpose(other, 0, 1), input)
+    if input.ndim == other.ndim == 3 and is_sparse(input._array):
+        return _of_batches(input, other)
     if input.ndim > 2 and other.ndim == 2 and not is_sparse(input._array):
         rows = mm(ops.reshape(input, (-1, input.shape[-1])), other)
         return ops.reshape(rows, (*input.shape[:-1], other.shape[1]))
     return mm(input, other)
+
+
+def _of_batches(input: Any, mat2: Any) -> Any:
+    """The products of a sparse batch of matrices and a dense one, as of one matrix with the batch on its diagonal."""
+    pattern = input._array
+    if is_sparse(mat2._array):
+        raise UnsupportedError("bmm_sparse: Tensor 'mat2' must be dense")
+    if not isinstance(pattern, Coo) or len(pattern.indices) != 3:
+        raise LayoutFault(
+            "bmm: a sparse batch of matrices has three coordinates and no dense dims: take its to_dense()"
+        )
+    count, rows, columns = input.shape
+    batch, row, column = pattern.indices
+    places = np.stack((batch * rows + row, batch * columns + column))
+    values = values_of(input)
+    whole = at_places(values, Coo(places, values._array, (count * rows, count * columns)))
+    found = mm(whole, ops.reshape(mat2, (count * columns, mat2.shape[2])))
+    return ops.reshape(found, (count, rows, mat2.shape[2]))
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
