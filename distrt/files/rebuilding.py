@@ -155,7 +155,7 @@ def device_tensor(data: Any, dtype: Any, device: Any, requires_grad: Any) -> Any
 @name_as("distrt.distributed.tensor", "from_description")
 def part(local: Any, ranks: Any, names: Any, placed: Any, shape: Any, is_parameter: Any) -> Any:
     """A rank's part of a tensor (a ``DTensor``), and where the others are."""
-    from distrt.parallel.distributed_tensors.tensor import from_description
+    from distrt.parallel.distributed_tensors.describing import from_description
 
     if not isinstance(local, Tensor) or not isinstance(is_parameter, bool):
         raise CheckpointError(f"a part of a tensor needs a tensor and a bool, got {quoted(local)}")

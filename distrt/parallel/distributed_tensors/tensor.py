@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from distrt.comm.mesh.device_mesh import DeviceMesh
-from distrt.comm.world import default_group, is_initialized
 from distrt.core.arrays import Array
 from distrt.core.autograd.node import RemovableHandle
 from distrt.core.errors import AutogradError, UnsupportedError
@@ -32,10 +31,11 @@ from distrt.parallel.distributed_tensors.layout import Layout, everywhere, layou
 from distrt.parallel.distributed_tensors.losses import cross_entropy_over_ranks
 from distrt.parallel.distributed_tensors.norms import norm_over_ranks
 from distrt.parallel.distributed_tensors.operations.functions import called
-from distrt.parallel.distributed_tensors.placements import Partial, Placement, Replicate, Shard, _StridedShard
+from distrt.parallel.distributed_tensors.parts import drawing, stepping
+from distrt.parallel.distributed_tensors.placements import Partial, Placement, Shard
 from distrt.parallel.distributed_tensors.redistribution import gradients_of, moved
 
-__all__ = ["DTensor", "distributed", "distributed_like", "from_description", "norm_over_ranks"]
+__all__ = ["DTensor", "distributed", "distributed_like"]
 
 
 class DTensor(Tensor):
@@ -325,44 +325,6 @@ class DTensor(Tensor):
         )
 
 
-def _drawing(name: str) -> Any:
-    """A method that fills with random numbers, so that the parts together are what one process would have drawn."""
-    plain = getattr(Tensor, name)
-
-    def method(self: DTensor, *args: Any, **kwargs: Any) -> DTensor:
-        if self.is_meta or not self._layout.is_cut:
-            behind(plain)(self, *args, **kwargs)
-            return self
-        whole = plain(
-            wrap(np.empty(self._layout.shape, self._array.dtype, like=self._array)), *args, **kwargs
-        )
-        return self.copy_(whole)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = plain.__doc__
-    return method
-
-
-def _stepping(name: str) -> Any:
-    """A change in place that, by a number, is the same change of the part: loops over parameters make many."""
-    plain = getattr(Tensor, name)
-    itself = doors.own(behind(plain))
-
-    def method(self: DTensor, *args: Any, **kwargs: Any) -> DTensor:
-        if (
-            kwargs
-            or len(args) > 1
-            or (args and args[0].__class__ not in (float, int))
-            or self._layout.is_partial
-        ):
-            return called(plain, (self, *args), kwargs)  # type: ignore[no-any-return]
-        return itself(self, *args)  # type: ignore[no-any-return]
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = plain.__doc__
-    return method
-
-
 @classmethod  # type: ignore[misc]
 def _taking_over(
     cls: type[DTensor], func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -374,9 +336,9 @@ def _taking_over(
 DTensor.__module__ = "distrt.distributed.tensor"
 DTensor.__torch_function__ = _taking_over
 for _name in RANDOM_FILL:
-    setattr(DTensor, _name, _drawing(_name))
+    setattr(DTensor, _name, drawing(_name))
 for _name in ("add_", "div_", "mul_", "sub_", "zero_"):
-    setattr(DTensor, _name, _stepping(_name))
+    setattr(DTensor, _name, stepping(_name))
 
 
 def distributed(local: Array, layout: Layout) -> Any:
@@ -416,31 +378,3 @@ def _root_of(root: DTensor, gradient: Tensor | None) -> tuple[Tensor, Tensor | N
             "distributed operators!"
         )
     return local, gradient.reshape(local.shape) if local._array.size else local.detach().clone()
-
-
-def from_description(
-    local: Tensor,
-    ranks: list[Any],
-    names: list[str] | None,
-    placed: Sequence[tuple[Any, ...]],
-    shape: Sequence[int],
-    is_parameter: bool,
-) -> Any:
-    """A tensor out of a file.
-
-    Its mesh has groups where it is all ranks in a row; of others only the layout is known, since to make groups all
-    ranks would have to read the file at once.
-    """
-    is_world = is_initialized() and list(ranks) == list(range(default_group().size()))
-    rank = None if is_initialized() else -1  # in no mesh
-    mesh = DeviceMesh("cpu", ranks, mesh_dim_names=names, _init_backend=is_world, _rank=rank)
-    placements = tuple(_KINDS[kind](*arguments) for kind, *arguments in placed)
-    made = distributed(local._array, Layout(mesh, placements, tuple(shape)))
-    if is_parameter:
-        made._is_param = True
-    return made.requires_grad_(local.requires_grad)
-
-
-_KINDS: dict[str, type[Placement]] = {
-    each.__name__: each for each in (Partial, Replicate, Shard, _StridedShard)
-}
