@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from distrt.core import ops
 from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import DtypeError
 from distrt.core.modes import enable_grad, no_grad
@@ -124,7 +123,7 @@ def _orthogonalised(matrix: Any, coefficients: tuple[float, float, float], steps
     x = x / x.norm().clamp(min=eps)
     for _ in range(steps):
         gram = x @ x.T
-        x = ops.addmm(x, ops.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        x = x.addmm(gram.addmm(gram, gram, beta=b, alpha=c), x, beta=a)
     return x.T if is_tall else x
 
 

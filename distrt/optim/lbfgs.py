@@ -7,12 +7,15 @@ from typing import Any
 
 from distrt.core import ops
 from distrt.core.modes import enable_grad, no_grad
+from distrt.core.overriding.doors import overridable
 from distrt.core.tensor import Tensor
 from distrt.optim.elementwise import require, require_one_element
 from distrt.optim.line_search import strong_wolfe
 from distrt.optim.optimizer import Optimizer, ParamsT
 
 __all__ = ["LBFGS"]
+
+_cat = overridable(ops.cat)
 
 #: What a step keeps for the next, beside its two counts, in the order of PyTorch's state.
 _KEPT = ("d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
@@ -186,7 +189,7 @@ class LBFGS(Optimizer):
                 param.new_zeros(param.numel()) if param.grad is None else param.grad.to_dense().reshape(-1)
             )
             pieces.append(ops.view_as_real(piece).reshape(-1) if piece.is_complex() else piece)
-        return ops.cat(pieces, 0)
+        return _cat(pieces, 0)
 
     def _add_grad(self, step_size: Any, update: Any) -> None:
         """Goes ``step_size`` times ``update``."""
@@ -223,7 +226,7 @@ def _two_loops(gradient: Any, kept: dict[str, Any], weights: list[Any]) -> Any:
     for i in reversed(range(len(changes))):
         weights[i] = steps[i].dot(direction) * inverses[i]
         direction.add_(changes[i], alpha=-float(weights[i]))
-    direction = ops.mul(direction, kept["H_diag"])
+    direction = direction * kept["H_diag"]
     for i in range(len(changes)):
         back = changes[i].dot(direction) * inverses[i]
         direction.add_(steps[i], alpha=float(weights[i] - back))
