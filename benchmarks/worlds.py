@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -34,24 +35,35 @@ class World:
         library: what the ranks import.
         size: how many ranks.
         environment: further variables of theirs.
+        prefixes: what goes before the command of each.
+        environments: further variables of each.
+        address: where rank 0 is reached.
     """
 
     def __init__(
-        self, script: str, library: str, size: int, environment: Mapping[str, str] | None = None
+        self,
+        script: str,
+        library: str,
+        size: int,
+        environment: Mapping[str, str] | None = None,
+        prefixes: Sequence[Sequence[str]] | None = None,
+        environments: Sequence[Mapping[str, str]] | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
         with create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         threads = str(max(1, len(os.sched_getaffinity(0)) // size))
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
+        shared = {"MASTER_ADDR": address, "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
         limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
         self.ranks = [
             subprocess.Popen(
-                [sys.executable, script, "--rank-of", library],
+                [*(prefixes[rank] if prefixes else ()), sys.executable, script, "--rank-of", library],
                 env={
                     **os.environ,
                     **shared,
                     **limits,
                     **(environment or {}),
+                    **(environments[rank] if environments else {}),
                     "RANK": str(rank),
                     "LOCAL_RANK": str(rank),
                 },
@@ -81,7 +93,8 @@ class World:
         """Ends the ranks: they leave when their pipe closes."""
         for rank in self.ranks:
             if rank.stdin is not None:
-                rank.stdin.close()
+                with suppress(BrokenPipeError):  # it has failed
+                    rank.stdin.close()
         for rank in self.ranks:
             try:
                 rank.wait(10)

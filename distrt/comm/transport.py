@@ -4,8 +4,8 @@ A transport connects the ranks of one group. It says how an operation runs, step
 arrays that `ProcessGroup` has checked: flat, contiguous, of a dtype that `check_dtype` knows. It neither checks nor
 numbers calls, and it waits for nothing itself.
 
-``local``, ``shm``, ``mpi``, ``solo`` and ``nccl`` fill the seam in; one conformance suite (``tests/conformance``) runs
-on all.
+``local``, ``shm``, ``machines``, ``solo`` and ``nccl`` fill the seam in; one conformance suite
+(``tests/conformance``) runs on all.
 """
 
 from __future__ import annotations

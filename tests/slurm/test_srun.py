@@ -33,7 +33,7 @@ def test_four_tasks_of_one_node_train_together(slurm, way):
 def test_two_tasks_on_each_of_two_nodes_train_together(slurm, way):
     results = slurm.train(f"{way} {PLACES['two nodes']}")
     check(results, 4, ["node1", "node1", "node2", "node2"])
-    assert {seen["transport"] for seen in results} == {"mpi"}
+    assert {seen["transport"] for seen in results} == {"tcp"}
 
 
 def test_tasks_among_pmixs_variables_train_with_an_mpi_that_does_not_speak_it(slurm):

@@ -1,7 +1,8 @@
 """The names of backends, as PyTorch's users write them, and which of them this installation serves.
 
 A name says little of the CPU: ranks of one machine meet in shared memory whatever it is, and ranks of several through
-MPI. For GPUs it says what carries their tensors (`distrt.comm.functions.gpu`).
+TCP or MPI (`distrt.comm.machines.choice`; "mpi" insists on it). For GPUs it says what carries their tensors
+(`distrt.comm.functions.gpu`).
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def is_available() -> bool:
 
 
 def is_gloo_available() -> bool:
-    """True: the name "gloo" is served by shared memory, and by MPI between machines."""
+    """True: the name "gloo" is served by shared memory, and by TCP or MPI between machines."""
     return True
 
 

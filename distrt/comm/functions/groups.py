@@ -12,7 +12,7 @@ from typing import Any
 
 from distrt.comm import world
 from distrt.comm.environment import Environment
-from distrt.comm.functions.backend import Backend, is_registered, served
+from distrt.comm.functions.backend import Backend, BackendConfig, is_registered, served
 from distrt.comm.functions.gpu import give_lane, require_library
 from distrt.comm.functions.membership import is_non_member
 from distrt.comm.functions.plugins import GivenStore, create_registered
@@ -72,7 +72,7 @@ def init_process_group(
     if is_registered(name):
         joined, close = _join_registered(name, init_method, timeout_s, world_size, rank, store, pg_options)
     else:
-        joined, close = _join(init_method, timeout_s, world_size, rank, store, name == Backend.MPI)
+        joined, close = _join(init_method, timeout_s, world_size, rank, store, _wants_mpi(asked))
     try:
         require_library(asked, joined.size())
         joined.backend, joined.backend_asked = name, asked
@@ -84,6 +84,11 @@ def init_process_group(
             close()
         raise
     world.set_world(world.World(joined, close))
+
+
+def _wants_mpi(backend: str) -> bool:
+    """Whether MPI is to carry tensors of some device."""
+    return Backend.MPI in BackendConfig(Backend(backend)).device_backend_map.values()
 
 
 def _join(
