@@ -190,7 +190,9 @@ class _Call:
                     f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(each)}. "
                     "Did you mean to set out_dims= to None for output?"
                 )
-        return _stack(column, dim)
+        if any(hasattr(each, "_norm_over_ranks") for each in column):  # ranks have parts of them
+            return _stack(column, dim)
+        return ops.stack(column, dim)
 
 
 def _spread(dims: Dims, tree: Any) -> list[Any] | None:

@@ -264,3 +264,18 @@ def test_optimizers_step_as_with_whole_tensors(kind):
 
     for are_close, moved in on_ranks(check):
         assert are_close == [True] * 4 and moved > 0.02
+
+
+def test_they_stand_beside_modes_and_other_subclasses():
+    class Seen(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+    def check(mesh):
+        x = distribute_tensor(whole_of(4, 3), mesh, [Shard(0)])
+        with Seen():
+            y = (x.T @ x).sum(0)
+        assert y.dtype is torch.float64 and y.requires_grad is False and x.T.placements == (Shard(1),)
+        assert torch.equal(y.full_tensor(), (whole_of(4, 3).T @ whole_of(4, 3)).sum(0))
+
+    on_ranks(check)

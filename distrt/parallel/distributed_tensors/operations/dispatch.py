@@ -29,7 +29,7 @@ from distrt.parallel.distributed_tensors.redistribution import moved
 if TYPE_CHECKING:
     from distrt.parallel.distributed_tensors.tensor import DTensor
 
-__all__ = ["compute", "operands_of"]
+__all__ = ["compute", "operands_of", "rules_by_function"]
 
 Placements = tuple[Placement, ...]
 
@@ -125,14 +125,15 @@ def _plan_for(
 
 
 @cache
-def _rules() -> dict[Any, Rule]:
+def rules_by_function() -> dict[Any, Rule]:
+    """The rules by the functions that users call."""
     return rules.function_rules()
 
 
 def _planned(
     func: Callable[..., Any], operands: Sequence[DTensor], mesh: DeviceMesh, args: Any, kwargs: Any
 ) -> Plan:
-    rule = _rules().get(func)
+    rule = rules_by_function().get(func)
     if rule is None:
         return _on_whole_tensors(operands, mesh)
     shapes = _shapes(func, operands, args, kwargs)

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from distrt.core.errors import UnsupportedError
+from distrt.core.overriding.dispatch import MODES_ONLY, Level
 from distrt.core.overriding.doors import behind
 from distrt.core.tensor import Tensor, wrap
 from distrt.parallel.distributed_tensors.operations import (  # noqa: F401 - they note their rules
@@ -19,7 +20,7 @@ from distrt.parallel.distributed_tensors.operations import (  # noqa: F401 - the
     shapes,
 )
 from distrt.parallel.distributed_tensors.operations.arguments import replaced, tensors_in
-from distrt.parallel.distributed_tensors.operations.dispatch import compute
+from distrt.parallel.distributed_tensors.operations.dispatch import compute, rules_by_function
 from distrt.parallel.distributed_tensors.operations.extremes import of_all_elements
 from distrt.parallel.distributed_tensors.operations.in_place import change, is_change, write_out
 
@@ -56,8 +57,11 @@ def called(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     handler = _handlers().get(func)
     if handler is not None:
         return handler(func, args, kwargs)
-    if func.__name__ == "__set__":
-        raise UnsupportedError(f"{func}: this attribute of a DTensor cannot be set")
+    if func.__name__ in ("__get__", "__set__") and func not in rules_by_function():
+        with Level(
+            MODES_ONLY
+        ):  # an attribute of the object, which functions look at only beside other subclasses
+            return func(*args, **kwargs)
     if kwargs.get("out") is not None:
         return write_out(func, args, kwargs)
     if is_change(func, args, kwargs):
