@@ -42,10 +42,9 @@ class _Connection:
         return not self._owed
 
     def _owe(self, *pieces: memoryview, last_of: Sending | None = None) -> None:
-        *others, last = [piece for piece in pieces if piece.nbytes]
-        for piece in others:
+        for piece in pieces[:-1]:
             self._owed.append((piece, None))
-        self._owed.append((last, last_of))
+        self._owed.append((pieces[-1], last_of))
 
     def write(self) -> None:
         """Write what the kernel takes.
@@ -57,9 +56,7 @@ class _Connection:
         while owed:
             try:
                 # A header and its bytes in one call; more would seldom go at once.
-                count = self.link.sendmsg(
-                    [piece for piece, _ in (owed[0], *([owed[1]] if len(owed) > 1 else ()))]
-                )
+                count = self.link.sendmsg((owed[0][0], owed[1][0]) if len(owed) > 1 else (owed[0][0],))
             except BlockingIOError:
                 return
             while owed and count >= owed[0][0].nbytes:
@@ -88,7 +85,7 @@ class Outgoing(_Connection):
         """Send a short message; announce a long one."""
         header = memoryview(sending.header.pack())
         if sending.header.kind == Kind.SHORT:
-            self._owe(header, sending.payload, last_of=sending)
+            self._owe(*((header, sending.payload) if sending.payload.nbytes else (header,)), last_of=sending)
         else:
             self._asking[sending.header.number] = sending
             self._owe(header)
@@ -175,7 +172,7 @@ class Incoming(_Connection):
         header, place = self._header, self._place
         self._has = 0
         if header is None:
-            header = Header.read(bytearray(self._heading))
+            header = Header.read(self._heading)
             if header.kind == Kind.TAKE:
                 raise ConnectionResetError("the sender answers where nothing was asked")
             place = self._place_of(self, header)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from distrt.comm.tcp.connections import Incoming
 from distrt.comm.tcp.messages import Header, Receipt
@@ -11,6 +11,7 @@ from distrt.comm.tcp.messages import Header, Receipt
 __all__ = ["Arrived", "Inbox"]
 
 _Key: TypeAlias = tuple[int | None, int, int]  # source (None: any), context, tag
+_Waiting = TypeVar("_Waiting")
 
 
 class Arrived(NamedTuple):
@@ -39,13 +40,12 @@ class Inbox:
 
     def wants(self, sender: int, header: Header) -> Receipt | None:
         """The receive that was posted first for such a message; it waits for no other from now on."""
-        keys = ((sender, header.context, header.tag), (None, header.context, header.tag))
-        found = [(key, posted[0]) for key in keys if (posted := self._posted.get(key))]
-        if not found:
-            return None
-        key, receipt = min(found, key=lambda each: each[1].place)
-        _drop_first(self._posted, key)
-        return receipt
+        key: _Key = (sender, header.context, header.tag)
+        of_any: _Key = (None, header.context, header.tag)
+        mine, anyones = self._posted.get(key), self._posted.get(of_any)
+        if anyones and (not mine or anyones[0].place < mine[0].place):
+            mine, key = anyones, of_any
+        return _take_first(self._posted, key) if mine else None
 
     def keep(self, source: Incoming, header: Header, payload: memoryview | None) -> None:
         """Nobody waits for this message."""
@@ -55,32 +55,21 @@ class Inbox:
 
     def post(self, receipt: Receipt) -> Arrived | None:
         """The message that has come first of those that fit; where there is none, the receive waits."""
-        tail = (receipt.context, receipt.tag)
-        if receipt.source is not None:
-            keys: list[_Key] = [(receipt.source, *tail)]
-        else:
-            keys = [key for key in self._arrived if key[1:] == tail]
-        found = [(key, arrived[0]) for key in keys if (arrived := self._arrived.get(key))]
-        if found:
-            key, message = min(found, key=lambda each: each[1].number)
-            _drop_first(self._arrived, key)
-            return message
+        key: _Key | None = (receipt.source, receipt.context, receipt.tag)
+        if receipt.source is None:
+            found = [each for each in self._arrived if each[1:] == (receipt.context, receipt.tag)]
+            key = min(found, key=lambda each: self._arrived[each][0].number, default=None)
+        if key in self._arrived:
+            return _take_first(self._arrived, key)
         self._count += 1
         receipt.place = self._count
-        self._posted.setdefault((receipt.source, *tail), deque()).append(receipt)
+        self._posted.setdefault((receipt.source, receipt.context, receipt.tag), deque()).append(receipt)
         return None
 
-    def forget(self, receipt: Receipt) -> None:
-        """It is not waited for any more."""
-        key = (receipt.source, receipt.context, receipt.tag)
-        if receipt in (posted := self._posted.get(key, deque())):
-            posted.remove(receipt)
-            if not posted:
-                del self._posted[key]
 
-
-def _drop_first(waiting: dict[_Key, deque[Receipt]] | dict[_Key, deque[Arrived]], key: _Key) -> None:
+def _take_first(waiting: dict[_Key, deque[_Waiting]], key: _Key) -> _Waiting:
     queue = waiting[key]
-    queue.popleft()
+    first = queue.popleft()
     if not queue:
         del waiting[key]
+    return first

@@ -84,11 +84,6 @@ class Loop:
                 receipt.is_done = True
         return receipt
 
-    def forget(self, receipt: Receipt) -> None:
-        """Do not wait for a message any more, if none has come."""
-        with self._state:
-            self._inbox.forget(receipt)
-
     def welcome(self, incoming: Incoming) -> None:
         """Look after a connection that another rank has opened."""
         with self._state:

@@ -68,13 +68,13 @@ class Header(NamedTuple):
         return _FORMAT.pack(*self)
 
     @classmethod
-    def read(cls, data: bytearray) -> Header:
+    def read(cls, data: bytearray | memoryview) -> Header:
         """What has come.
 
         Raises:
             DistributedError: it is no header.
         """
-        header = cls(*_FORMAT.unpack(data))
+        header = cls._make(_FORMAT.unpack(data))
         if header.kind not in _KINDS or (header.kind == Kind.SHORT and header.nbytes > SHORT_BYTES):
             raise DistributedError(f"what came is no header of a message: {header}")
         return header
