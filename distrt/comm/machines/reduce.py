@@ -67,7 +67,7 @@ class Reducer:
         self._trees = Trees(links.placement)
 
     def all_reduce(self, flat: Array, reduction: Reduction) -> Steps:
-        """Each machine gets all terms; with many machines, each adds up its share and passes it on."""
+        """Each machine adds up its share and passes it on; of small arrays each gets all terms."""
         return self._chunks(flat, reduction, None)
 
     def reduce(self, flat: Array, dst: int, reduction: Reduction) -> Steps:
@@ -140,7 +140,9 @@ class Reducer:
     def _chunks(self, flat: Array, reduction: Reduction, dst: int | None) -> Steps:
         links, tree = self._links, self._trees.of(reduction, flat.dtype)
         lanes = links.lanes if flat.nbytes > _SMALL_BYTES else 1
-        is_shared = links.machines > 2 and flat.nbytes > _SMALL_BYTES
+        # Who adds up a share and passes it on sends as much as who sends all terms, and adds up less; to reduce to one
+        # of two machines, all terms of the other are enough.
+        is_shared = flat.nbytes > _SMALL_BYTES and (dst is None or links.machines > 2)
         width = max(1, _CHUNK_BYTES // flat.itemsize)
         before: _Lane | None = None
         for start in range(0, max(1, flat.size), width):
