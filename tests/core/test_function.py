@@ -87,7 +87,7 @@ def test_backward_gets_saved_tensors_and_attributes() -> None:
 def test_the_node_has_the_functions_name() -> None:
     node = Cube.apply(torch.ones(1, requires_grad=True)).grad_fn
     assert node.name() == type(node).__name__ == "CubeBackward"
-    assert repr(node).startswith("<CubeBackward object at 0x")
+    assert repr(node).startswith("<torch.autograd.function.CubeBackward object at 0x")
     assert str(Cube.apply(torch.ones(1, requires_grad=True))) == "tensor([1.], grad_fn=<CubeBackward>)"
     assert node.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
 

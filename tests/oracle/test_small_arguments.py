@@ -28,6 +28,15 @@ b = a + 2
 t.asarray(b, requires_grad=True), t.asarray(b, requires_grad=False), t.asarray(a, requires_grad=True) is a
 t.asarray(b, copy=True, requires_grad=True), t.asarray([1.0], requires_grad=True), t.asarray(t.ones(1))
 """,
+    "how large the pieces of a tensor are to be": """
+x = t.arange(6.0).reshape(2, 3)
+x.split(split_size=2, dim=1), x.split(split_size=[1, 2], dim=1), x.split(1), x.split(2, 1)
+t.split(x, split_size_or_sections=2, dim=1), t.split(tensor=x, split_size_or_sections=1)
+t.split(x, split_size=2)
+""",
+    "what is no padded sequence": """
+nn.utils.rnn.pack_padded_sequence([1, 2], [1])
+""",
     "arithmetic of two numbers": """
 t.add(2, 3), t.add(2.5, 3), t.add(True, False), t.add(2, 1j), t.add(2, 3, alpha=4), t.add(2, 3, out=t.empty(0))
 t.sub(2, 3), t.subtract(2.5, 3), t.mul(2, 3), t.multiply(2.5, True), t.mul(True, True)

@@ -50,6 +50,9 @@ class FunctionNode(Node):
         self.keeps_graph = keep_graph
         return self
 
+    def __repr__(self) -> str:
+        return f"<torch.autograd.function.{self.name()} object at {id(self):#x}>"
+
     def __getattr__(self, name: str) -> Any:
         if name in ("ctx", "_metadata"):
             raise AttributeError(name)

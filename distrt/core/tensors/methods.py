@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,10 @@ def _polygamma(self: Tensor, n: int) -> Tensor:
     return ops.polygamma(n, self)  # type: ignore[no-any-return]
 
 
+def _split(self: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    return ops.split(self, split_size, dim)
+
+
 def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     return ops.where(condition, self, other)  # type: ignore[no-any-return]
 
@@ -154,6 +158,7 @@ WRITTEN_OUT: dict[str, Any] = {
     "__invert__": ops.invert,
     "polygamma": _polygamma,
     "polygamma_": in_place.in_place(_polygamma, "polygamma_"),
+    "split": _split,
     "where": _where,
 }
 

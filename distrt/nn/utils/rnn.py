@@ -152,6 +152,10 @@ def pack_padded_sequence(
     Raises:
         RuntimeError: for lengths that do not fit the input, that increase, or that are not positive.
     """
+    if not isinstance(input, Tensor):
+        raise TypeError(
+            f"_pack_padded_sequence(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+        )
     lengths = (
         lengths.to(dtype=dt.int64) if isinstance(lengths, Tensor) else as_tensor(lengths, dtype=dt.int64)
     )
