@@ -11,8 +11,10 @@ import pytest
 
 from distrt.comm.machines.choice import _chosen
 from distrt.comm.tcp.connections import Outgoing
+from distrt.comm.tcp.entrance import Entrance
 from distrt.comm.tcp.loop import Loop
 from distrt.comm.tcp.messages import HEADER_BYTES, SHORT_BYTES, Header, Kind, Receipt, as_bytes
+from distrt.comm.tcp.start import _open, _secret_of
 from distrt.core.errors import DistributedError, RendezvousError, SettingError
 
 
@@ -172,6 +174,38 @@ def test_a_forked_child_holds_no_connection(loops):
         os._exit(0 if link.fileno() == -1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finish(loops, send(loops[0], 1, np.ones(1)), receive(loops[1], 0, np.zeros(1)))
+
+
+class _Alive:
+    """A lifeline of rank 1, that knows of no death."""
+
+    rank = 1
+
+    def gone(self, rank):
+        return None
+
+
+def test_who_answers_in_the_place_of_another_rank_is_passed_over(monkeypatch):
+    """An address may mean this machine here, where another rank of the job listens at the same port."""
+    came, create = {2: [], 3: []}, socket.create_server
+    wrong = Entrance("127.0.0.1", _secret_of(3, b"job"), 4, lambda link, rank: came[3].append(link))
+    monkeypatch.setattr(
+        socket, "create_server", lambda address, **how: create((address[0], wrong.port), **how)
+    )
+    right = Entrance("127.0.0.2", _secret_of(2, b"job"), 4, lambda link, rank: came[2].append((link, rank)))
+    try:
+        way = {"addresses": ["127.0.0.1", "127.0.0.2"], "port": wrong.port}
+        outgoing = _open([{}, {}, way], 10.0, b"job", _Alive(), 2)
+        with outgoing.link:
+            assert outgoing.link.getpeername()[0] == "127.0.0.2"
+        deadline = time.monotonic() + 5
+        while not came[2] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [rank for _, rank in came[2]] == [1] and not came[3]
+        came[2][0][0].close()
+    finally:
+        right.close()
+        wrong.close()
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def start_tcp(environment: Environment, store: Board, timeout_s: float) -> TcpNe
         ways: list[dict[str, Any]] = []
         loop = Loop(functools.partial(_open, ways, timeout_s, secret, lifeline))
         host, addresses = listening_place(places)
-        entrance = Entrance(host, secret, size, functools.partial(_welcome, loop))
+        entrance = Entrance(host, _secret_of(rank, secret), size, functools.partial(_welcome, loop))
         ways.extend(_ways(rank, size, store, prefix, {"addresses": addresses, "port": entrance.port}))
     except BaseException:
         if entrance is not None:
@@ -96,13 +96,20 @@ def _open(
     deadline, way = time.monotonic() + timeout_s, ways[to]
     while True:
         try:
-            found = open_any(way["addresses"], way["port"], _TRY_S, secret, lifeline.rank, f"rank {to}")
+            found = open_any(
+                way["addresses"], way["port"], _TRY_S, _secret_of(to, secret), lifeline.rank, f"rank {to}"
+            )
             return Outgoing(found.connection, to)
         except RendezvousError:
             if (text := lifeline.gone(to)) is not None:
                 raise PeerFailed(text) from None
             if time.monotonic() > deadline:
                 raise
+
+
+def _secret_of(rank: int, secret: bytes) -> bytes:
+    """What a rank and who calls it prove: an address of another machine may mean this one here, and another rank."""
+    return hmac.digest(secret, f"rank {rank}".encode(), "sha256")
 
 
 def _welcome(loop: Loop, link: socket.socket, rank: int) -> None:
