@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from distrt.comm.tcp.connections import Outgoing
 from distrt.comm.tcp.entrance import Entrance
 from distrt.comm.tcp.loop import Loop
 from distrt.comm.tcp.messages import HEADER_BYTES, SHORT_BYTES, Header, Kind, Receipt, as_bytes
+from distrt.comm.tcp.network import TcpNetwork
 from distrt.comm.tcp.start import _open, _secret_of
 from distrt.core.errors import DistributedError, RendezvousError, SettingError
 
@@ -206,6 +208,16 @@ def test_who_answers_in_the_place_of_another_rank_is_passed_over(monkeypatch):
     finally:
         right.close()
         wrong.close()
+
+
+def test_who_has_said_goodbye_at_exit_starts_no_thread_for_it(monkeypatch):
+    lifeline = mock.Mock(rank=1, size=2)
+    network = TcpNetwork(mock.Mock(is_idle=True), mock.Mock(), lifeline, 5.0)
+    network.communicator([0, 1], "0", 5.0)
+    network.end()
+    monkeypatch.setattr(threading, "Thread", mock.Mock(side_effect=RuntimeError("at interpreter shutdown")))
+    network.leave_group()
+    lifeline.leave.assert_called_once_with(True, "")
 
 
 @pytest.mark.parametrize(

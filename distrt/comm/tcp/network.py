@@ -66,10 +66,9 @@ class TcpNetwork(Network):
     def leave_group(self) -> None:
         """This rank has left one of its groups. With the last one it leaves the others, as far as it must not wait."""
         self._groups -= 1
-        if not self._groups:
-            threading.Thread(
-                target=self.end, name="distrt goodbye"
-            ).start()  # which the interpreter waits for
+        if not self._groups and not self._has_ended:  # Python 3.12 starts no thread while it exits
+            # The interpreter waits for this one.
+            threading.Thread(target=self.end, name="distrt goodbye").start()
 
     def end(self, is_well: bool = True) -> None:
         """Leave the others, once they have what was sent to them; rank 0, by which they hear of one another, last."""
