@@ -37,8 +37,7 @@ def loops():
 
 
 def send(loop, to, array, tag=0, dtype=bytes(16)):
-    kind = Kind.SHORT if array.nbytes <= SHORT_BYTES else Kind.ASKS
-    return loop.send(to, kind, 7, tag, as_bytes(array), dtype)
+    return loop.send(to, 7, tag, as_bytes(array), dtype)
 
 
 def receive(loop, source, array, tag=0, dtype=bytes(16)):

@@ -6,6 +6,7 @@ are the business of `Reducer` and `Traveller`, so that results have the same bit
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,8 +18,20 @@ from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
 from distrt.core.errors import DistributedError
 
-__all__ = ["Communicator", "Exchange", "Gone", "Mail", "Network", "say_goodbye", "wait_for_goodbyes"]
+__all__ = [
+    "Communicator",
+    "Exchange",
+    "Gone",
+    "Mail",
+    "Network",
+    "ends_well",
+    "lost_senders",
+    "reason_of",
+    "say_goodbye",
+    "wait_for_goodbyes",
+]
 
+_NEWS_S = 1.0
 _DELIVERY_S = 10.0  # for messages that were sent, and that nobody may ever receive
 
 
@@ -37,6 +50,21 @@ class Exchange(Wait):
     @abstractmethod
     def is_done(self) -> bool:
         """Whether all had arrived when somebody last asked."""
+
+
+def reason_of(gone: Gone, ranks: list[int]) -> str | None:
+    """What became of a rank that the network has just lost; the news may come a little later."""
+    deadline = time.monotonic() + _NEWS_S
+    while (text := gone(ranks)) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return text
+
+
+def lost_senders(gone: Gone, ranks: list[int]) -> str | None:
+    """Why no message will come from one of ``ranks``; None as long as somebody can still send."""
+    if len(ranks) > 1 and any(gone([rank]) is None for rank in ranks):
+        return None
+    return gone(ranks[:1])
 
 
 class Mail(Protocol):
@@ -123,6 +151,11 @@ class Network(ABC):
     @abstractmethod
     def is_delivered(self) -> bool:
         """Whether all that was sent is away; what is left is moved on."""
+
+
+def ends_well() -> bool:
+    """Whether the interpreter ends without an exception that nobody caught."""
+    return getattr(sys, "last_value", None) is None
 
 
 def say_goodbye(network: Network, is_well: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from distrt.comm.machines.network import Exchange, Gone
+from distrt.comm.machines.network import Exchange, Gone, lost_senders, reason_of
 from distrt.comm.mpi.gpu_memory import bytes_of
 from distrt.comm.mpi.polled import LONGEST_POLL_S, POLL_S, Polled
 from distrt.comm.progress import Steps, Wait
@@ -27,10 +27,9 @@ from distrt.core.modes import used
 if TYPE_CHECKING:
     from distrt.comm.mpi.world import MpiWorld
 
-__all__ = ["Arrivals", "Letters", "collective_tags"]
+__all__ = ["Arrivals", "Letters", "collective_tags", "is_away"]
 
 _HEADER = struct.Struct("=q16s")  # bytes, dtype
-_NEWS_S = 1.0
 _KEPT_BYTES = 256 * 1024  # as much as fits into a ring of shared memory
 _POLLS = 4  # MPI moves a piece when it is asked (UCX 64 KB), and does not say whether it has
 
@@ -71,7 +70,7 @@ class Arrivals(Polled, Exchange):
                 if not mpi.Request.Testall(self._requests):
                     return False
         except mpi.Exception as error:
-            raise PeerFailed(self._reason() or f"MPI: {error}") from error
+            raise PeerFailed(reason_of(self._gone, self._ranks) or f"MPI: {error}") from error
         self._world.under_way.discard(self)
         self._requests.clear()
         self._buffers.clear()
@@ -81,13 +80,6 @@ class Arrivals(Polled, Exchange):
     def is_done(self) -> bool:
         """Whether all had arrived when somebody last asked."""
         return self._over
-
-    def _reason(self) -> str | None:
-        """What became of a rank that MPI has just lost; the news may come a little later."""
-        deadline = time.monotonic() + _NEWS_S
-        while (text := self._gone(self._ranks)) is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return text
 
     def missing(self) -> list[int]:  # noqa: D102
         with self._lock, self._world.at_gpu():  # they are forgotten once all have arrived
@@ -178,7 +170,7 @@ class Letters:
         pause_s = POLL_S
         while True:
             kept = tuple(self._kept)
-            gone = {sent for sent, _, _ in kept if _is_away(sent)}
+            gone = {sent for sent, _, _ in kept if is_away(sent)}
             with self._lock:
                 self._kept = [each for each in self._kept if each[0] not in gone]
                 if not self._kept:
@@ -277,13 +269,11 @@ class _Letter(Polled):
         return [rank for rank in range(comm.Get_size()) if rank != comm.Get_rank()]
 
     def lost(self) -> str | None:
-        missing = self.missing()
-        if len(missing) > 1 and any(self._gone([rank]) is None for rank in missing):
-            return None  # somebody can still send
-        return self._gone(missing[:1])
+        return lost_senders(self._gone, self.missing())
 
 
-def _is_away(sent: Arrivals) -> bool:
+def is_away(sent: Arrivals) -> bool:
+    """Whether a message has gone, or its receiver has."""
     try:
         return sent.is_over()
     except PeerFailed:

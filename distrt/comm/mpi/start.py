@@ -24,7 +24,7 @@ from typing import Any
 
 from distrt.comm.environment import Environment, require_same_world
 from distrt.comm.machines.lifeline import Lifeline
-from distrt.comm.machines.network import say_goodbye, wait_for_goodbyes
+from distrt.comm.machines.network import ends_well, say_goodbye, wait_for_goodbyes
 from distrt.comm.mpi import cuda_aware
 from distrt.comm.mpi.blocking import within
 from distrt.comm.mpi.pmi import PmiServer
@@ -73,7 +73,7 @@ class _Process:
             if self.mpi.COMM_WORLD.Get_size() == 1:
                 self._finalize()
             return
-        say_goodbye(self.world, _ends_well())
+        say_goodbye(self.world, ends_well())
         if (failure := wait_for_goodbyes(self.world)) is not None:
             self._leave_mpi_running(failure)
             return
@@ -305,8 +305,3 @@ def _is_open(fd: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _ends_well() -> bool:
-    """Whether the interpreter ends without an exception that nobody caught."""
-    return getattr(sys, "last_value", None) is None

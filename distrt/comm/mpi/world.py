@@ -11,9 +11,8 @@ from distrt.comm.machines.lifeline import Lifeline
 from distrt.comm.machines.network import Communicator, Exchange, Gone, Network
 from distrt.comm.mpi.blocking import within
 from distrt.comm.mpi.gpu_memory import Gpu, bytes_of
-from distrt.comm.mpi.mail import Arrivals, Letters, collective_tags
+from distrt.comm.mpi.mail import Arrivals, Letters, collective_tags, is_away
 from distrt.comm.reduction import Array
-from distrt.core.errors import DistributedError
 
 __all__ = ["MpiWorld"]
 
@@ -61,7 +60,7 @@ class MpiWorld(Network):
     def is_delivered(self) -> bool:
         """MPI moves messages on when it is asked."""
         self.comm.Iprobe()
-        return all(_is_away(message) for message in tuple(self.under_way))
+        return all(is_away(message) for message in tuple(self.under_way))
 
     def gpu_of(self, array: Any) -> Gpu:
         """The GPU that an array is on: this rank's, from now on."""
@@ -111,10 +110,3 @@ class MpiCommunicator(Communicator):
     def mail(self, gone: Gone) -> Letters:
         """MPI has shared memory of its own for messages within a machine."""
         return Letters(self._world, self._comm, gone)
-
-
-def _is_away(message: Any) -> bool:
-    try:
-        return bool(message.is_over())
-    except DistributedError:
-        return True  # whom it was for is gone

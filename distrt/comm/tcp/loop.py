@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import threading
 import time
 import weakref
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from distrt.comm.tcp.connections import Incoming, Outgoing
 from distrt.comm.tcp.inbox import Inbox
-from distrt.comm.tcp.messages import Header, Kind, Receipt, Sending, Transfer
+from distrt.comm.tcp.messages import NO_DTYPE, SHORT_BYTES, Header, Kind, Receipt, Sending, Transfer
 from distrt.core.errors import DistributedError
 
 __all__ = ["Loop"]
@@ -49,13 +50,14 @@ class Loop:
 
     # What is to be done. All of it returns at once, but for the opening of a connection.
 
-    def send(self, to: int, kind: Kind, context: int, tag: int, payload: memoryview, dtype: bytes) -> Sending:
-        """Start a message to a rank of the job.
+    def send(self, to: int, context: int, tag: int, payload: memoryview, dtype: bytes = NO_DTYPE) -> Sending:
+        """Start a message to a rank of the job: a short one goes, a long one asks.
 
         Raises:
             PeerFailed, RendezvousError: there is no way to it.
         """
         outgoing = self._outgoing.get(to) or self._open(to)
+        kind = Kind.SHORT if payload.nbytes <= SHORT_BYTES else Kind.ASKS
         with self._state:
             self._numbers += 1
             sending = Sending(to, Header(kind, context, tag, self._numbers, payload.nbytes, dtype), payload)
@@ -89,9 +91,9 @@ class Loop:
         with self._state:
             self._register(incoming)
 
-    def incoming(self, link: object, rank: int) -> Incoming:
+    def incoming(self, link: socket.socket, rank: int) -> Incoming:
         """A connection that another rank has opened."""
-        return Incoming(link, rank, self._place_of, self._arrived)  # type: ignore[arg-type]
+        return Incoming(link, rank, self._place_of, self._arrived)
 
     @property
     def is_idle(self) -> bool:

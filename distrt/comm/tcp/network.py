@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Sequence
 
 from distrt.comm.looking import Look
@@ -14,6 +13,8 @@ from distrt.comm.machines.network import (
     Exchange,
     Gone,
     Network,
+    lost_senders,
+    reason_of,
     say_goodbye,
     wait_for_goodbyes,
 )
@@ -21,13 +22,12 @@ from distrt.comm.progress import Steps, Wait
 from distrt.comm.reduction import Array
 from distrt.comm.tcp.entrance import Entrance
 from distrt.comm.tcp.loop import Loop
-from distrt.comm.tcp.messages import NO_DTYPE, SHORT_BYTES, Kind, Receipt, Sending, Transfer, as_bytes
+from distrt.comm.tcp.messages import NO_DTYPE, SHORT_BYTES, Receipt, Sending, Transfer, as_bytes
 from distrt.comm.transport import misfit
 from distrt.core.errors import DistributedError, PeerFailed, ShapeError
 
 __all__ = ["TcpNetwork"]
 
-_NEWS_S = 1.0
 _HIGHEST_TAG = 2**63 - 1
 _SLICE_S = 0.05
 
@@ -114,7 +114,7 @@ class TcpCommunicator(Communicator):
         for rank, array in receives:
             transfers.append((rank, loop.receive(Receipt(members[rank], context, tag, array))))
         for rank, array in sends:
-            transfers.append((rank, _send(loop, members[rank], context, tag, as_bytes(array))))
+            transfers.append((rank, loop.send(members[rank], context, tag, as_bytes(array))))
         return _Underway(loop, transfers, gone)
 
     def mail(self, gone: Gone) -> TcpMail:
@@ -160,7 +160,10 @@ class _Underway(Exchange):
                 return False
         for transfer in self._transfers:
             if transfer.error is not None:
-                raise PeerFailed(self._reason() or f"a connection between machines broke: {transfer.error}")
+                raise PeerFailed(
+                    reason_of(self._gone, self._ranks)
+                    or f"a connection between machines broke: {transfer.error}"
+                )
         return True
 
     def sleep(self, seconds: float, sleeper: int) -> None:
@@ -174,13 +177,6 @@ class _Underway(Exchange):
     def lost(self) -> str | None:
         """What became of a rank that is waited for."""
         return self._gone(self.missing())
-
-    def _reason(self) -> str | None:
-        """What became of a rank whose connection has just broken; the news may come a little later."""
-        deadline = time.monotonic() + _NEWS_S
-        while (text := self._gone(self._ranks)) is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return text
 
 
 class TcpMail:
@@ -212,7 +208,7 @@ class TcpMail:
         is_short = payload.nbytes <= SHORT_BYTES - sum(each.header.nbytes for each in self._waiting(to))
         if is_short:
             payload = memoryview(bytes(payload))
-        sending = _send(self._loop, to, self._context, tag, payload, _name_of(flat))
+        sending = self._loop.send(to, self._context, tag, payload, _name_of(flat))
         if is_short:
             self._keep(sending)
         else:
@@ -290,18 +286,7 @@ class _Letter(_Underway):
         return self._senders
 
     def lost(self) -> str | None:
-        """None as long as somebody can still send."""
-        missing = self.missing()
-        if len(missing) > 1 and any(self._gone([rank]) is None for rank in missing):
-            return None
-        return self._gone(missing[:1])
-
-
-def _send(
-    loop: Loop, to: int, context: int, tag: int, payload: memoryview, dtype: bytes = NO_DTYPE
-) -> Sending:
-    kind = Kind.SHORT if payload.nbytes <= SHORT_BYTES else Kind.ASKS
-    return loop.send(to, kind, context, tag, payload, dtype)
+        return lost_senders(self._gone, self.missing())
 
 
 def _name_of(array: Array) -> bytes:

@@ -11,13 +11,13 @@ import logging
 import os
 import secrets
 import socket
-import sys
 import time
 from typing import Any
 
 from distrt.comm.environment import Environment
 from distrt.comm.machines.address import listening_place, network_place, open_any
 from distrt.comm.machines.lifeline import Lifeline
+from distrt.comm.machines.network import ends_well
 from distrt.comm.stores.board import Board
 from distrt.comm.tcp.connections import Outgoing
 from distrt.comm.tcp.entrance import Entrance
@@ -119,4 +119,4 @@ def _welcome(loop: Loop, link: socket.socket, rank: int) -> None:
 def _end(network: TcpNetwork, pid: int) -> None:
     """At the process's exit; in a forked child nothing happens."""
     if os.getpid() == pid:
-        network.end(is_well=getattr(sys, "last_value", None) is None)
+        network.end(ends_well())
