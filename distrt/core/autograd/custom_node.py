@@ -19,7 +19,7 @@ from distrt.core.dtypes import dtype as dt
 from distrt.core.errors import AutogradError
 from distrt.core.modes import modes
 from distrt.core.tensor import Tensor, wrap, wrap_unseen
-from distrt.core.tensors.history import move
+from distrt.core.tensors.rebase import move
 from distrt.core.tensors.versions import note_change
 
 

@@ -2,7 +2,7 @@
 
 A counter is a list that a tensor shares with its views and its detached twins. Its first element is the number of
 in-place changes; the others are weak references to the views of the memory, which a recorded change of any
-of them must reach (``core/tensors/history.py``). A list, because one is made for every result of every operation,
+of them must reach (``core/tensors/rebase.py``). A list, because one is made for every result of every operation,
 and a list display is the cheapest thing in Python that can be shared and changed.
 """
 

@@ -1,6 +1,6 @@
 """Views by geometry: the elements that sizes and strides pick out of another tensor's memory, and writing there.
 
-The history of a tensor that was changed through a view is made of these (``core/tensors/history.py``);
+The history of a tensor that was changed through a view is made of these (``core/tensors/rebase.py``);
 ``as_strided`` and ``unfold`` are the public ones.
 """
 
